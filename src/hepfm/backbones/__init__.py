@@ -1,0 +1,17 @@
+"""Backbones: constituents in, features out. One file each, one row here."""
+
+from hepfm.core.registry import Registry
+
+BACKBONES = Registry(
+    "backbone",
+    {
+        "transformer": (
+            "hepfm.backbones.transformer:Transformer",
+            "pre-norm transformer with registers, optionally causal",
+        ),
+        "particle_transformer": (
+            "hepfm.backbones.particle_transformer:ParticleTransformer",
+            "Particle Transformer: attention biased by pair features, class attention (2202.03772)",
+        ),
+    },
+)

@@ -1,0 +1,73 @@
+"""Entry point of ``hepfm``: a table of verbs, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+import hepfm
+
+VERBS = {
+    "demo": ("hepfm.cli.demo", "The whole way on simulated jets in minutes, ending in report.html."),
+    "simulate": ("hepfm.cli.simulate", "Generate collisions with Pythia 8 and write a store of jets."),
+    "ingest": ("hepfm.cli.ingest", "Read published or private files into a store."),
+    "data": ("hepfm.cli.data", "Look at, check and export stores."),
+    "pretrain": ("hepfm.cli.pretrain", "Train a model from a recipe."),
+    "resume": ("hepfm.cli.resume", "Go on with a run that was stopped."),
+    "finetune": ("hepfm.cli.finetune", "Adapt a model to a task from labelled jets."),
+    "predict": ("hepfm.cli.predict", "Write scores or embeddings of a store, in its row order."),
+    "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test jets, with uncertainties."),
+    "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
+    "list": ("hepfm.cli.listing", "List components and recipes."),
+    "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
+    "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),
+    "convert": ("hepfm.cli.convert", "Turn another package's checkpoint into a model directory."),
+    "export": ("hepfm.cli.export", "Export a model to ONNX."),
+    "doctor": ("hepfm.cli.doctor", "Say what is installed and what works on this machine."),
+}
+"""Verb -> (module with a click command named ``command``, one line of help)."""
+
+
+class _Verbs(click.Group):
+    """A group that knows its verbs' help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from hepfm.core.errors import did_you_mean
+
+            ctx.fail(f"no verb {args[0]!r}{did_you_mean(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(hepfm.__version__, prog_name="hepfm")
+def group() -> None:
+    """Foundation models for high-energy physics.
+
+    simulate / ingest -> store -> pretrain -> model -> finetune / predict -> evaluate -> compare
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        group(prog_name="hepfm")
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was complete is kept", err=True)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Schema, batch, config, registry, errors, log, files and random numbers."""

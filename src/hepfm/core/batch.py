@@ -1,0 +1,64 @@
+"""Batch: the one thing that passes from the loader to models, in physical units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows (jets, events, showers) of up to N constituents each.
+
+    Attributes
+    ----------
+    features_BNF
+        Constituent features of the feature set, float32, not normalised; zero where the mask is false.
+    mask_BN
+        Boolean, True = real. Real constituents come first.
+    p4_BN4
+        Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none.
+    context_BC
+        Row-level features (e.g. jet pt), not normalised. None when none was asked for.
+    labels
+        Targets by field name: int64 of shape (B,) for a categorical field, float32 (B,) for others.
+    weights_B
+        Weight of each row in a loss. None means 1.
+    rows_B
+        Row number in the store, int64.
+    """
+
+    features_BNF: Tensor
+    mask_BN: Tensor
+    rows_B: Tensor
+    p4_BN4: Tensor | None = None
+    context_BC: Tensor | None = None
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+    weights_B: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.mask_BN.shape[0]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """Return the batch on another device."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+
+        return replace(
+            self,
+            features_BNF=move(self.features_BNF),
+            mask_BN=move(self.mask_BN),
+            rows_B=move(self.rows_B),
+            p4_BN4=move(self.p4_BN4),
+            context_BC=move(self.context_BC),
+            labels={name: move(tensor) for name, tensor in self.labels.items()},
+            weights_B=move(self.weights_B),
+        )

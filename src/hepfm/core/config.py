@@ -1,0 +1,206 @@
+"""Configs and recipes: a frozen typed class per component, one shallow YAML 1.2 file, key=value overrides.
+
+A *component spec* in a recipe is a registry name, or a mapping with ``name`` and the component's options::
+
+    backbone: {name: particle_transformer, size: s, dropout: 0.0}
+    objective: supervised
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+from pydantic import ConfigDict
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.registry import Registry
+
+
+class Config(pydantic.BaseModel):
+    """Base of every config: frozen, typed without coercion between kinds, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, coerce_numbers_to_str=False
+    )
+
+
+ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component chosen in a recipe: its registry name, its class and its resolved config."""
+
+    name: str
+    cls: Any
+    config: Config
+
+    def spec(self) -> dict[str, Any]:
+        """Return the mapping that resolves to this component again, every option spelled out."""
+        return {"name": self.name, **self.config.model_dump(mode="json")}
+
+
+def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
+    """Check `values` against a config class; raise one `ConfigError` that lists every mistake.
+
+    Parameters
+    ----------
+    model
+        The config class.
+    values
+        Plain values as read from YAML.
+    where
+        What is being read, for the message, e.g. ``"recipe.yaml: train"``.
+    """
+    if isinstance(values, model):
+        return values
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, got {values!r}")
+    try:
+        return model.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors(include_url=False)]
+        raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _explain(model: type[pydantic.BaseModel], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        owner: Any = model
+        for part in problem["loc"][:-1]:
+            fields = getattr(owner, "model_fields", {})
+            owner = fields[part].annotation if part in fields else None
+        choices = list(getattr(owner, "model_fields", {}))
+        return f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"
+    if problem["type"] == "missing":
+        return f"{path!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path!r}: {message}, got {problem['input']!r}" if path else message
+
+
+def resolve_component(registry: Registry, spec: Any, *, where: str) -> Component:
+    """Turn a component spec into its class and checked config.
+
+    The class has a nested ``Config``; if it has ``sizes`` (name -> options), the option ``size`` picks the
+    defaults that the other options then override.
+    """
+    options = {"name": spec} if isinstance(spec, str) else spec
+    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+        raise ConfigError(f"{where}: expected the name of a {registry.kind} or a mapping with 'name', got {spec!r}")
+    options = dict(options)
+    name = options.pop("name")
+    cls = registry.load(name)
+    sizes: Mapping[str, Mapping[str, Any]] = getattr(cls, "sizes", {})
+    if sizes and "size" in options:
+        size = options.pop("size")
+        if size not in sizes:
+            raise ConfigError(f"{where}: unknown size {size!r} of {registry.kind} {name!r}{did_you_mean(str(size), sizes)}")
+        options = {**sizes[size], **options}
+    return Component(name, cls, validate(cls.Config, options, where=f"{where} ({name})"))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML 1.2 mapping; duplicate keys and other mistakes raise `ConfigError` with the line."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no recipe file {path}") from None
+    except (YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top level")
+    return values
+
+
+def builtin_recipes(verb: str) -> dict[str, Path]:
+    """Return the recipes that come with the package for a verb, by name."""
+    folder = Path(str(importlib.resources.files("hepfm") / "recipes" / verb))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(name: str | Path, verb: str) -> Path:
+    """Return the file of a recipe given as a path or as the name of a built-in one."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    known = builtin_recipes(verb)
+    if str(name) not in known:
+        raise ConfigError(f"unknown {verb} recipe {str(name)!r}{did_you_mean(str(name), known)}")
+    return known[str(name)]
+
+
+def load_recipe(name: str | Path, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a recipe, lay it over its ``base:`` (one level) and apply ``key=value`` overrides.
+
+    Parameters
+    ----------
+    name
+        Path of a YAML file, or the name of a built-in recipe of `verb`.
+    verb
+        Folder of built-in recipes: ``"simulate"``, ``"pretrain"``, ``"finetune"``.
+    overrides
+        Like ``["train.steps=100", "backbone.size=xs"]``; values are read as YAML.
+    """
+    path = find_recipe(name, verb)
+    values = read_yaml(path)
+    if "base" in values:
+        base_name = values.pop("base")
+        beside = path.parent / f"{base_name}.yaml"
+        base = read_yaml(beside if beside.exists() else find_recipe(str(base_name), verb))
+        if "base" in base:
+            raise ConfigError(f"{path}: its base {base_name!r} has a base itself; one level is allowed")
+        values = merge(base, values)
+    for override in overrides:
+        values = merge(values, parse_override(override))
+    return values
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """Read one ``a.b=value`` into nested keys.
+
+    >>> parse_override("train.lr=1e-3")
+    {'train': {'lr': 0.001}}
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key or not all(key.split(".")):
+        raise ConfigError(f"cannot read {text!r}; write key=value, e.g. train.steps=100")
+    try:
+        parsed: Any = YAML(typ="safe", pure=True).load(value) if value else None
+    except YAMLError as error:
+        raise ConfigError(f"cannot read the value of {text!r}: {error}") from None
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `over` on `base`, key by key; a component of another ``name`` replaces the old one whole.
+
+    >>> merge({"backbone": {"name": "a", "x": 1}, "seed": 1}, {"backbone": {"x": 2}})
+    {'backbone': {'name': 'a', 'x': 2}, 'seed': 1}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, str) and isinstance(value, Mapping) and "name" not in value:
+            old = {"name": old}
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name", old.get("name")) == old.get("name"):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def fingerprint(values: Any) -> str:
+    """Return a short hash of JSON-ready values that does not depend on the order of keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Registries: tables from a component's name to where it lives, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hepfm.core.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a registry: where a component lives (``module:attribute``) and what it is."""
+
+    target: str
+    summary: str
+
+
+class Registry:
+    """A named table of components; third parties add rows by the entry-point group ``hepfm.<kind>``.
+
+    Parameters
+    ----------
+    kind
+        What the rows are, in the singular, e.g. ``"backbone"``.
+    rows
+        ``{name: (target, summary)}``; the target is ``"package.module:attribute"``.
+    """
+
+    def __init__(self, kind: str, rows: Mapping[str, tuple[str, str]]) -> None:
+        self.kind = kind
+        self._rows = {name: Entry(*row) for name, row in rows.items()}
+
+    def entries(self) -> dict[str, Entry]:
+        """Return all rows by name, the package's own first and never overwritten by a plug-in."""
+        found = {
+            point.name: Entry(point.value, f"from {point.dist.name if point.dist else 'a plug-in'}")
+            for point in importlib.metadata.entry_points(group=f"hepfm.{self.kind}")
+        }
+        return {**found, **self._rows}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries()
+
+    def load(self, name: str) -> Any:
+        """Import and return the component called `name`; raise `ConfigError` if there is none."""
+        entries = self.entries()
+        if name not in entries:
+            raise ConfigError(f"unknown {self.kind} {name!r}{did_you_mean(name, entries)}")
+        module, _, attribute = entries[name].target.partition(":")
+        return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,133 @@
+"""Schema: what arrays mean. Nothing about them is ever guessed from their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from hepfm.core.errors import DataError, did_you_mean
+
+
+class Level(StrEnum):
+    """What a field belongs to. The level of the rows holds flat columns, every other one lists within a row."""
+
+    EVENT = "event"
+    OBJECT = "object"
+    CONSTITUENT = "constituent"
+    HIT = "hit"
+
+
+class Kind(StrEnum):
+    """How values are to be read."""
+
+    CONTINUOUS = "continuous"
+    ANGLE = "angle"
+    CATEGORICAL = "categorical"
+    COUNT = "count"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column.
+
+    Attributes
+    ----------
+    name
+        Column name, e.g. ``jet_pt`` (of the jet) or ``part_pt`` (of its constituents).
+    level
+        What it belongs to.
+    kind
+        How to read it; a categorical field holds the index into `classes`.
+    unit
+        ``"GeV"``, ``"mm"``, ``"rad"`` or ``"1"``.
+    dtype
+        NumPy name of the stored type.
+    classes
+        Class names of a categorical field, in index order.
+    description
+        One line.
+    """
+
+    name: str
+    level: Level
+    kind: Kind = Kind.CONTINUOUS
+    unit: str = "1"
+    dtype: str = "float32"
+    classes: tuple[str, ...] = ()
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.kind is Kind.CATEGORICAL) != bool(self.classes):
+            raise DataError(f"field {self.name!r}: a categorical field, and only such a one, has classes")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fields of a data set, the level of its rows, and which field is the label."""
+
+    fields: tuple[Field, ...]
+    row: Level = Level.OBJECT
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"fields named twice in the schema: {', '.join(twice)}")
+        if self.label is not None and self[self.label].level is not self.row:
+            raise DataError(f"the label {self.label!r} must be a field of the rows ({self.row})")
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise DataError(f"no field {name!r} in this data set{did_you_mean(name, self.names())}")
+
+    def __contains__(self, name: object) -> bool:
+        return any(field.name == name for field in self.fields)
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def names(self, level: Level | None = None) -> tuple[str, ...]:
+        """Return the field names, of one level or of all."""
+        return tuple(field.name for field in self.fields if level in (None, field.level))
+
+    @property
+    def label_classes(self) -> tuple[str, ...]:
+        """Class names of the label; empty when there is no label or it is not categorical."""
+        return self[self.label].classes if self.label else ()
+
+    def is_ragged(self, name: str) -> bool:
+        """Tell whether a field holds lists within a row."""
+        return self[name].level is not self.row
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready values; the inverse of `from_dict`."""
+        return {"row": str(self.row), "label": self.label, "fields": [_plain(field) for field in self.fields]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Schema:
+        """Build from `to_dict`'s values; raise `DataError` when they are not a schema."""
+        try:
+            fields = tuple(
+                Field(
+                    **{
+                        **field,
+                        "level": Level(field["level"]),
+                        "kind": Kind(field["kind"]),
+                        "classes": tuple(field.get("classes", ())),
+                    }
+                )
+                for field in values["fields"]
+            )
+            return cls(fields, Level(values["row"]), values["label"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"not a schema: {error}") from None
+
+
+def _plain(field: Field) -> dict[str, Any]:
+    return {**asdict(field), "level": str(field.level), "kind": str(field.kind), "classes": list(field.classes)}

@@ -1,0 +1,1 @@
+"""The store of collider data, its features, loader, readers and writers."""

@@ -1,0 +1,1 @@
+"""Model directories: build, save, load, check, predict, export, convert."""

@@ -1,0 +1,1 @@
+"""Network parts: attention, embedding, pair features, pooling."""

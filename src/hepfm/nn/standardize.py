@@ -1,0 +1,32 @@
+"""Standardisation of physical features inside the network: (x - centre) * scale, clipped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Standardize(nn.Module):
+    """Map each feature to ``clip((x - centre) * scale, -limit, limit)``; zero where there is no constituent.
+
+    Parameters
+    ----------
+    centre, scale
+        Shape (F,). Buffers: they are saved with the model and never trained.
+    limit
+        Clip, 5 in the Particle Transformer's own preprocessing (2202.03772, public configuration files).
+    """
+
+    centre_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, centre: list[float], scale: list[float], limit: float = 5.0) -> None:
+        super().__init__()
+        self.register_buffer("centre_F", torch.tensor(centre, dtype=torch.float32))
+        self.register_buffer("scale_F", torch.tensor(scale, dtype=torch.float32))
+        self.limit = limit
+
+    def forward(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return standardised features, (B, N, F)."""
+        x_BNF = ((x_BNF - self.centre_F) * self.scale_F).clamp(-self.limit, self.limit)
+        return x_BNF * mask_BN[..., None]

@@ -1,0 +1,1 @@
+"""Kinematics, jets and substructure as pure array functions."""

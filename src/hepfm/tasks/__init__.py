@@ -1,0 +1,12 @@
+"""Tasks: downstream protocols, one file each, one row here."""
+
+from hepfm.core.registry import Registry
+
+TASKS = Registry(
+    "task",
+    {
+        "jetclass": ("hepfm.tasks.jetclass:JetClass", "ten-class jet tagging with JetClass's metrics"),
+        "top_tagging": ("hepfm.tasks.top_tagging:TopTagging", "top quark against light jets, 550-650 GeV"),
+        "quark_gluon": ("hepfm.tasks.quark_gluon:QuarkGluon", "quark against gluon jets, 500-550 GeV"),
+    },
+)
