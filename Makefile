@@ -1,0 +1,48 @@
+# Every target does its own set-up: a virtual environment with pinned versions. Needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PEERS := $(VENV)/peers
+export OMP_NUM_THREADS ?= 1
+DEMO ?= demo
+
+.PHONY: demo test setup lint docs bench clean
+
+demo: $(READY)          ## the whole way on simulated jets, ending in demo/report/report.html
+	OMP_NUM_THREADS=2 $(BIN)/hepfm demo -o $(DEMO)
+
+test: $(READY)          ## the whole suite
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+setup: $(READY)         ## the virtual environment
+
+lint: $(READY)          ## format, style, types, floors
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY)          ## the pages in site/
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results in benchmarks/results/
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.run --peer-python $(PEERS)/bin/python
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "hepfm needs Python 3.11 to 3.13; say make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -U 'pip>=25.1'
+	$(BIN)/pip install -q -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+$(PEERS)/.ready: $(READY)
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q -U 'pip>=25.1'
+	$(PEERS)/bin/pip install -q torch==2.13.0
+	$(PEERS)/bin/pip install -q weaver-core==0.5.3
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist site

@@ -1,0 +1,43 @@
+"""The verbs of the command line as Python functions, imported when first used.
+
+Examples
+--------
+>>> from hepfm import api
+>>> sorted(name for name in dir(api) if name == "pretrain")
+['pretrain']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_VERBS = {
+    "simulate": "hepfm.simulate.run:simulate",
+    "ingest": "hepfm.data.ingest:ingest",
+    "pretrain": "hepfm.train.pretrain:pretrain",
+    "resume": "hepfm.train.pretrain:resume",
+    "finetune": "hepfm.train.finetune:finetune",
+    "predict": "hepfm.models.predict:predict",
+    "check": "hepfm.models.check:check",
+    "export": "hepfm.models.export:export",
+    "convert": "hepfm.models.convert:convert",
+    "evaluate": "hepfm.tasks.evaluate:evaluate",
+    "compare": "hepfm.study.compare:compare",
+    "demo": "hepfm.study.demo:demo",
+    "Store": "hepfm.data.store:Store",
+    "Model": "hepfm.models.directory:Model",
+}
+
+__all__ = list(_VERBS)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _VERBS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _VERBS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(_VERBS)

@@ -1,0 +1,77 @@
+"""``hepfm doctor``: what is installed and what works on this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+EXTRAS = {
+    "core": ("torch", "numpy", "pyarrow", "safetensors", "pydantic", "scikit-learn", "scipy"),
+    "sim": ("pythia8mc", "fastjet", "awkward"),
+    "io": ("uproot", "h5py", "tables"),
+    "plot": ("matplotlib", "mplhep", "hist"),
+    "track": ("tensorboard",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+}
+"""Extra of the package -> distributions that it brings."""
+
+MALLOC = "MALLOC_MMAP_THRESHOLD_"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _extra_lines(found: dict[str, dict[str, str | None]]) -> list[str]:
+    lines = []
+    for extra, versions in found.items():
+        missing = [name for name, version in versions.items() if version is None]
+        state = f"missing {', '.join(missing)}: pip install 'hepfm[{extra}]'" if missing else "ok"
+        present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        lines.append(f"  {extra:<6} {state:<4} {present}")
+    return lines
+
+
+def _torch_facts() -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+    }
+
+
+@click.command()
+@verb
+def command() -> dict[str, Any]:
+    """Say which parts are installed, which devices torch sees, and what would make training faster."""
+    found = {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()}
+    torch_facts = _torch_facts()
+    free_gb = shutil.disk_usage(".").free / 1e9
+    advice = []
+    if not torch_facts["devices"] and platform.system() == "Linux" and MALLOC not in os.environ:
+        advice.append(
+            "training on the CPU is faster with glibc keeping its memory: "
+            f"export {MALLOC}=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184"
+        )
+    lines = [
+        f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
+        f"{free_gb:.0f} GB free here",
+        f"torch: {torch_facts['threads']} threads, devices: {', '.join(torch_facts['devices']) or 'none but the CPU'}",
+        "extras:",
+        *_extra_lines(found),
+        *(f"advice: {line}" for line in advice),
+    ]
+    return {"python": platform.python_version(), "torch": torch_facts, "extras": found, "lines": lines, "next": "hepfm demo"}
