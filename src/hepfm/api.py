@@ -29,7 +29,7 @@ _VERBS = {
     "Model": "hepfm.models.directory:Model",
 }
 
-__all__ = list(_VERBS)  # noqa: PLE0605
+__all__ = list(_VERBS)
 
 
 def __getattr__(name: str) -> Any:

@@ -18,8 +18,7 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a verb: user errors end with exit code 2 and no traceback; add ``--json`` and ``--quiet``.
 
     The function returns a JSON-ready dict; its key ``"next"``, when present, is the obvious next command.
-    With ``--json`` the dict is printed; otherwise the function prints for people (``click.echo``) and the next
-    command comes last.
+    With ``--json`` the dict is printed; otherwise its ``"lines"``, then the next command.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

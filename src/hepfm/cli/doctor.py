@@ -66,12 +66,19 @@ def command() -> dict[str, Any]:
             "training on the CPU is faster with glibc keeping its memory: "
             f"export {MALLOC}=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184"
         )
+    devices = ", ".join(torch_facts["devices"]) or "none but the CPU"
     lines = [
-        f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
-        f"{free_gb:.0f} GB free here",
-        f"torch: {torch_facts['threads']} threads, devices: {', '.join(torch_facts['devices']) or 'none but the CPU'}",
+        f"python {platform.python_version()} on {platform.system()} {platform.machine()}",
+        f"{os.cpu_count()} processors, {free_gb:.0f} GB free here",
+        f"torch: {torch_facts['threads']} threads, devices: {devices}",
         "extras:",
         *_extra_lines(found),
         *(f"advice: {line}" for line in advice),
     ]
-    return {"python": platform.python_version(), "torch": torch_facts, "extras": found, "lines": lines, "next": "hepfm demo"}
+    return {
+        "python": platform.python_version(),
+        "torch": torch_facts,
+        "extras": found,
+        "lines": lines,
+        "next": "hepfm demo",
+    }

@@ -25,7 +25,18 @@ def registries() -> dict[str, Registry]:
     from hepfm.train.schedules import SCHEDULES
     from hepfm.train.trackers import TRACKERS
 
-    found = (BACKBONES, HEADS, OBJECTIVES, TASKS, FEATURE_SETS, READERS, CONVERTERS, OPTIMIZERS, SCHEDULES, TRACKERS)
+    found = (
+        BACKBONES,
+        HEADS,
+        OBJECTIVES,
+        TASKS,
+        FEATURE_SETS,
+        READERS,
+        CONVERTERS,
+        OPTIMIZERS,
+        SCHEDULES,
+        TRACKERS,
+    )
     return {registry.kind: registry for registry in found}
 
 

@@ -28,7 +28,11 @@ def _recipe(name: str) -> dict[str, Any] | None:
     for verb_name in RECIPE_VERBS:
         if name in builtin_recipes(verb_name):
             values = load_recipe(name, verb_name)
-            return {"kind": f"{verb_name} recipe", "values": values, "next": f"hepfm {verb_name} {name} --help"}
+            return {
+                "kind": f"{verb_name} recipe",
+                "values": values,
+                "next": f"hepfm {verb_name} {name} --help",
+            }
     return None
 
 

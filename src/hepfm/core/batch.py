@@ -49,16 +49,16 @@ class Batch:
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
         """Return the batch on another device."""
 
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
 
         return replace(
             self,
             features_BNF=move(self.features_BNF),
             mask_BN=move(self.mask_BN),
             rows_B=move(self.rows_B),
-            p4_BN4=move(self.p4_BN4),
-            context_BC=move(self.context_BC),
+            p4_BN4=None if self.p4_BN4 is None else move(self.p4_BN4),
+            context_BC=None if self.context_BC is None else move(self.context_BC),
             labels={name: move(tensor) for name, tensor in self.labels.items()},
-            weights_B=move(self.weights_B),
+            weights_B=None if self.weights_B is None else move(self.weights_B),
         )

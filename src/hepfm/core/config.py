@@ -95,7 +95,9 @@ def resolve_component(registry: Registry, spec: Any, *, where: str) -> Component
     """
     options = {"name": spec} if isinstance(spec, str) else spec
     if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
-        raise ConfigError(f"{where}: expected the name of a {registry.kind} or a mapping with 'name', got {spec!r}")
+        raise ConfigError(
+            f"{where}: expected the name of a {registry.kind} or a mapping with 'name', got {spec!r}"
+        )
     options = dict(options)
     name = options.pop("name")
     cls = registry.load(name)
@@ -103,7 +105,9 @@ def resolve_component(registry: Registry, spec: Any, *, where: str) -> Component
     if sizes and "size" in options:
         size = options.pop("size")
         if size not in sizes:
-            raise ConfigError(f"{where}: unknown size {size!r} of {registry.kind} {name!r}{did_you_mean(str(size), sizes)}")
+            raise ConfigError(
+                f"{where}: unknown size {size!r} of {registry.kind} {name!r}{did_you_mean(str(size), sizes)}"
+            )
         options = {**sizes[size], **options}
     return Component(name, cls, validate(cls.Config, options, where=f"{where} ({name})"))
 
@@ -193,7 +197,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         if isinstance(old, str) and isinstance(value, Mapping) and "name" not in value:
             old = {"name": old}
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name", old.get("name")) == old.get("name"):
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
             merged[key] = merge(old, value)
         else:
             merged[key] = value

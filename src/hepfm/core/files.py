@@ -25,7 +25,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise HepfmError(f"no room left on the disk while writing {path}; free some and run again") from error
+            raise HepfmError(
+                f"no room left on the disk while writing {path}; free some and run again"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise HepfmError(f"not allowed to write {path}: {error.strerror}") from error
         raise

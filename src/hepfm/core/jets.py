@@ -18,12 +18,16 @@ KINEMATIC_CONSTITUENT_FIELDS = (
 )
 IDENTITY_CONSTITUENT_FIELDS = (
     Field("part_charge", Level.CONSTITUENT, unit="e", dtype="float32", description="electric charge"),
-    Field("part_pid", Level.CONSTITUENT, Kind.CATEGORICAL, dtype="int8", classes=PID_CLASSES, description="type"),
+    Field(
+        "part_pid", Level.CONSTITUENT, Kind.CATEGORICAL, dtype="int8", classes=PID_CLASSES, description="type"
+    ),
 )
 TRACK_CONSTITUENT_FIELDS = (
     Field("part_d0", Level.CONSTITUENT, unit="mm", description="transverse impact parameter; 0 for neutrals"),
     Field("part_d0_error", Level.CONSTITUENT, unit="mm", description="its uncertainty; 0 for neutrals"),
-    Field("part_dz", Level.CONSTITUENT, unit="mm", description="longitudinal impact parameter; 0 for neutrals"),
+    Field(
+        "part_dz", Level.CONSTITUENT, unit="mm", description="longitudinal impact parameter; 0 for neutrals"
+    ),
     Field("part_dz_error", Level.CONSTITUENT, unit="mm", description="its uncertainty; 0 for neutrals"),
 )
 JET_FIELDS = (
@@ -63,7 +67,11 @@ def jet_schema(
     fields = (
         *JET_FIELDS,
         *(SUBSTRUCTURE_FIELDS if substructure else ()),
-        *((Field("jet_label", Level.OBJECT, Kind.CATEGORICAL, dtype="int16", classes=classes),) if classes else ()),
+        *(
+            (Field("jet_label", Level.OBJECT, Kind.CATEGORICAL, dtype="int16", classes=classes),)
+            if classes
+            else ()
+        ),
         *KINEMATIC_CONSTITUENT_FIELDS,
         *(IDENTITY_CONSTITUENT_FIELDS if identity else ()),
         *(TRACK_CONSTITUENT_FIELDS if tracks else ()),

@@ -110,5 +110,6 @@ def concatenate(parts: Sequence[Columns]) -> dict[str, Array | Ragged]:
 def take_rows(columns: Columns, rows: Array) -> dict[str, Array | Ragged]:
     """Return the given rows (indices or a boolean mask) of every column."""
     return {
-        name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in columns.items()
+        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in columns.items()
     }

@@ -11,7 +11,7 @@ from hepfm.core.errors import DataError, did_you_mean
 
 
 class Level(StrEnum):
-    """What a field belongs to. The level of the rows holds flat columns, every other one lists within a row."""
+    """What a field belongs to: fields of the rows' level are flat, those of other levels lists within a row."""
 
     EVENT = "event"
     OBJECT = "object"
@@ -130,4 +130,9 @@ class Schema:
 
 
 def _plain(field: Field) -> dict[str, Any]:
-    return {**asdict(field), "level": str(field.level), "kind": str(field.kind), "classes": list(field.classes)}
+    return {
+        **asdict(field),
+        "level": str(field.level),
+        "kind": str(field.kind),
+        "classes": list(field.classes),
+    }

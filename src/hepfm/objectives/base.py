@@ -42,6 +42,11 @@ class Objective(nn.Module):
         self.network = network
         self.schema = schema
 
+    @classmethod
+    def targets(cls, config: Config, schema: Schema) -> tuple[str, ...]:
+        """Return the names of the label fields that the loss reads; raise `IncompatibleError` if there are none."""
+        return ()
+
     @abstractmethod
     def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Loss:
         """Return the loss of a batch; random draws come only from `generator` (None in evaluation)."""

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component
+from hepfm.core.schema import Field
 from hepfm.nn.standardize import Standardize
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a head predicts.
+
+    Attributes
+    ----------
+    head
+        The head's component.
+    field
+        The field that is predicted. A categorical field has one output per class, any other one output.
+    """
+
+    head: Component
+    field: Field
+
+    @property
+    def num_outputs(self) -> int:
+        """K, the number of outputs."""
+        return len(self.field.classes) or 1
+
+    def build(self, width: int) -> Any:
+        """Return a new head for features of size `width`."""
+        return self.head.cls(self.head.config, width=width, num_outputs=self.num_outputs)
 
 
 class Network(nn.Module):
@@ -21,14 +50,27 @@ class Network(nn.Module):
     backbone
         The backbone.
     heads
-        Heads by name; outputs of `predict` carry these names.
+        Heads by name; outputs of `forward` carry these names.
     """
 
-    def __init__(self, standardize: Standardize, backbone: Backbone, heads: Mapping[str, nn.Module] | None = None) -> None:
+    def __init__(
+        self, standardize: Standardize, backbone: Backbone, heads: Mapping[str, nn.Module] | None = None
+    ) -> None:
         super().__init__()
         self.standardize = standardize
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads or {})
+        self.outputs: dict[str, Output] = {}
+
+    def add_head(self, output: Output) -> None:
+        """Add a new head named after the field it predicts, in place of one of that name."""
+        self.heads[output.field.name] = output.build(self.backbone.width)
+        self.outputs[output.field.name] = output
+
+    def drop_heads(self) -> None:
+        """Remove every head."""
+        self.heads.clear()
+        self.outputs.clear()
 
     def features(self, batch: Batch) -> Features:
         """Return the backbone's features of a batch."""
