@@ -11,7 +11,7 @@ from hepfm.core.errors import DataError, did_you_mean
 
 
 class Level(StrEnum):
-    """What a field belongs to: fields of the rows' level are flat, those of other levels lists within a row."""
+    """What a field belongs to: fields of the rows' level are flat, all others are lists in a row."""
 
     EVENT = "event"
     OBJECT = "object"
