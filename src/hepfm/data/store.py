@@ -1,0 +1,211 @@
+"""Store: a directory of Arrow IPC files and a manifest, read by row numbers."""
+
+from __future__ import annotations
+
+import functools
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.files import sha256
+from hepfm.core.ragged import Array, Ragged, concatenate, gather_index, take_rows
+from hepfm.core.schema import Schema
+from hepfm.data.arrow import View, view_shard
+from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
+from hepfm.data.validate import check
+
+Rows = npt.NDArray[Any] | Sequence[int] | range | slice | None
+"""Which rows: numbers in any order, a range, a slice, or None for all."""
+
+_OPEN_SHARDS = 64
+
+
+class Store:
+    """Rows (jets, events, showers) in Arrow files. Open one with `Store.open`.
+
+    Reading gives copies and leaves no pages of the files mapped, so that resident memory does not grow with
+    the size of the store.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+        self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Store:
+        """Open a store; raise `DataError` when it is missing, incomplete, or of a newer format.
+
+        Sizes of all files are compared with the manifest; `verify` compares the contents.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        for shard in manifest.shards:
+            _check_size(folder / shard.file, shard)
+        return cls(folder, manifest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store.open, (self.path,)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return self.manifest.schema
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows of all splits."""
+        return int(self._starts[-1])
+
+    @property
+    def splits(self) -> dict[str, range]:
+        """Row numbers of each split; ``np.asarray(store.splits["train"])`` gives an array."""
+        return self.manifest.splits()
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of schema and contents."""
+        return self.manifest.fingerprint
+
+    def split(self, name: str) -> range:
+        """Return the row numbers of a split; raise `DataError` when there is none of that name."""
+        if name not in self.splits:
+            raise DataError(f"{self.path} has no split {name!r}{did_you_mean(name, self.splits)}")
+        return self.splits[name]
+
+    def read(self, names: Iterable[str], rows: Rows = None) -> dict[str, Array | Ragged]:
+        """Return columns of the given rows, in the given order.
+
+        Parameters
+        ----------
+        names
+            Fields to read.
+        rows
+            Row numbers, a range, a slice, or None for all.
+        """
+        names = list(names)
+        for name in names:
+            self.schema[name]
+        index = self._index(rows)
+        if isinstance(index, range):
+            return self._read_range(names, index.start, index.stop)
+        shards = np.searchsorted(self._starts, index, side="right") - 1
+        if index.size and (shards == shards[0]).all():
+            return self._read_shard(int(shards[0]), names, index - self._starts[shards[0]])
+        order = np.argsort(shards, kind="stable")
+        numbers, first = np.unique(shards[order], return_index=True)
+        pieces = np.split(index[order], first[1:])
+        parts = [
+            self._read_shard(int(number), names, piece - self._starts[number])
+            for number, piece in zip(numbers, pieces, strict=False)
+        ]
+        return take_rows(concatenate(parts), np.argsort(order)) if parts else self._empty(names)
+
+    def lengths(self, level: str, rows: Rows = None) -> npt.NDArray[np.int64]:
+        """Return the number of entries of a deeper level (``"constituent"``, ...) in each row, int64."""
+        name = next((field.name for field in self.schema if field.level == level), None)
+        if name is None or not self.schema.is_ragged(name):
+            raise DataError(f"{self.path} has no lists of level {level!r}")
+        found = self.read([name], rows)[name]
+        assert isinstance(found, Ragged)
+        return found.lengths
+
+    def verify(self) -> Iterator[ShardInfo]:
+        """Compare every shard's hash and contents with the manifest and the rules; yield it when it is good.
+
+        Raises
+        ------
+        DataError
+            At the first shard that is altered or breaks a rule of `hepfm.data.validate`.
+        """
+        for number, shard in enumerate(self.manifest.shards):
+            path = self.path / shard.file
+            if sha256(path) != shard.sha256:
+                raise DataError(
+                    f"{path} was altered: its SHA-256 is not the manifest's; restore it from a copy"
+                )
+            columns = self._read_shard(number, list(self.schema.names()), slice(0, shard.rows))
+            check(self.schema, columns, where=str(path))
+            yield shard
+
+    def _index(self, rows: Rows) -> range | npt.NDArray[np.int64]:
+        if rows is None or isinstance(rows, slice):
+            rows = range(self.num_rows)[rows if rows is not None else slice(None)]
+        if isinstance(rows, range) and rows.step == 1:
+            index: range | npt.NDArray[np.int64] = rows
+            low, high = (rows.start, rows.stop - 1) if len(rows) else (0, -1)
+        else:
+            index = np.asarray(rows)
+            if index.dtype.kind not in "iu" and index.size:
+                raise DataError(f"rows are whole numbers, got {index.dtype}")
+            index = index.astype(np.int64, copy=False)
+            low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
+        if low < 0 or high >= self.num_rows:
+            raise DataError(f"rows {low} to {high} asked for, {self.path} has {self.num_rows}")
+        return index
+
+    def _read_range(self, names: list[str], start: int, stop: int) -> dict[str, Array | Ragged]:
+        parts = []
+        while start < stop:
+            number = int(np.searchsorted(self._starts, start, side="right")) - 1
+            end = min(stop, int(self._starts[number + 1]))
+            first = int(self._starts[number])
+            parts.append(self._read_shard(number, names, slice(start - first, end - first)))
+            start = end
+        if len(parts) == 1:
+            return parts[0]
+        return concatenate(parts) if parts else self._empty(names)
+
+    def _read_shard(
+        self, number: int, names: list[str], local: slice | npt.NDArray[np.int64]
+    ) -> dict[str, Array | Ragged]:
+        mapped, views = self._shard(number)
+        columns = {name: _copy(views[name], local) for name in names}
+        mapped.madvise(mmap.MADV_DONTNEED)
+        return columns
+
+    def _open_shard(self, number: int) -> tuple[mmap.mmap, dict[str, View]]:
+        shard = self.manifest.shards[number]
+        path = self.path / shard.file
+        _check_size(path, shard)
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return mapped, view_shard(memoryview(mapped), self.schema, shard.rows, path=path)
+
+    def _empty(self, names: list[str]) -> dict[str, Array | Ragged]:
+        return {
+            name: Ragged(values, np.zeros(1, np.int64)) if self.schema.is_ragged(name) else values
+            for name in names
+            for values in [np.zeros(0, self.schema[name].dtype)]
+        }
+
+
+def _copy(view: View, rows: slice | npt.NDArray[np.int64]) -> Array | Ragged:
+    if view.offsets is None:
+        return view.values[rows].copy() if isinstance(rows, slice) else view.values[rows]
+    if isinstance(rows, slice):
+        offsets = view.offsets[rows.start : rows.stop + 1].astype(np.int64)
+        return Ragged(view.values[offsets[0] : offsets[-1]].copy(), offsets - offsets[0])
+    starts = view.offsets[rows].astype(np.int64)
+    index, offsets = gather_index(starts, view.offsets[rows + 1] - starts)
+    return Ragged(view.values[index], offsets)
+
+
+def _check_size(path: Path, shard: ShardInfo) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError(f"the store lacks its file {path}; restore it or make the store again") from None
+    if size != shard.bytes:
+        raise DataError(
+            f"{path} has {size} bytes, its manifest says {shard.bytes}; it is truncated or altered"
+        )

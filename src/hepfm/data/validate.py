@@ -1,0 +1,130 @@
+"""What columns must satisfy to be in a store: names, lengths, finite numbers, classes, angles, order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Field, Kind, Schema
+
+SORTED_FALLING = "part_pt"
+"""Constituents come in falling order of this field, so that a cut on their number keeps the hardest."""
+
+_PI = float(np.nextafter(np.float32(np.pi), np.float32(4)))
+
+
+def prepare(schema: Schema, columns: Columns, *, where: str) -> dict[str, Array | Ragged]:
+    """Check columns against a schema and return them in the stored types.
+
+    Parameters
+    ----------
+    schema
+        What the columns must be.
+    columns
+        One array or `Ragged` per field.
+    where
+        What is being written or read, for the message.
+
+    Raises
+    ------
+    DataError
+        On the first thing that is wrong, with field and row.
+    """
+    _check_names(schema, columns, where)
+    cast = {field.name: _cast(field, columns[field.name], where) for field in schema}
+    check(schema, cast, where=where)
+    return cast
+
+
+def check(schema: Schema, columns: Columns, *, where: str) -> None:
+    """Raise `DataError` unless columns of the stored types satisfy every rule of a store."""
+    _check_lengths(schema, columns, where)
+    for field in schema:
+        _check_values(field, columns[field.name], where)
+    if SORTED_FALLING in schema:
+        _check_order(columns[SORTED_FALLING], where)
+
+
+def _check_names(schema: Schema, columns: Columns, where: str) -> None:
+    for name in columns:
+        if name not in schema:
+            raise DataError(f"{where}: no field {name!r} in the schema{did_you_mean(name, schema.names())}")
+    missing = [name for name in schema.names() if name not in columns]
+    if missing:
+        raise DataError(f"{where}: fields of the schema without a column: {', '.join(missing)}")
+
+
+def _cast(field: Field, column: Array | Ragged, where: str) -> Array | Ragged:
+    values = np.asarray(column.values if isinstance(column, Ragged) else column)
+    if np.dtype(field.dtype).kind in "iub" and values.dtype.kind == "f":
+        raise DataError(f"{where}: field {field.name!r} holds {field.dtype}, got {values.dtype}")
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(values, dtype=field.dtype)
+    if cast.dtype.kind in "iub" and not np.array_equal(cast, values):
+        raise DataError(f"{where}: field {field.name!r} has values that do not fit into {field.dtype}")
+    return column.with_values(cast) if isinstance(column, Ragged) else cast
+
+
+def _check_lengths(schema: Schema, columns: Columns, where: str) -> None:
+    rows = {name: len(column) for name, column in columns.items()}
+    if len(set(rows.values())) > 1:
+        raise DataError(f"{where}: columns with different numbers of rows: {rows}")
+    first: dict[str, str] = {}
+    for field in schema:
+        column = columns[field.name]
+        if isinstance(column, Ragged) != schema.is_ragged(field.name):
+            expected = "lists (Ragged)" if schema.is_ragged(field.name) else "one value a row"
+            raise DataError(f"{where}: field {field.name!r} ({field.level}) must hold {expected}")
+        if isinstance(column, Ragged):
+            _check_offsets(field.name, column, where)
+            other = columns[first.setdefault(field.level, field.name)]
+            if not np.array_equal(column.offsets, other.offsets if isinstance(other, Ragged) else ()):
+                raise DataError(
+                    f"{where}: lists of {field.name!r} and {first[field.level]!r} differ in length in some row"
+                )
+
+
+def _check_offsets(name: str, column: Ragged, where: str) -> None:
+    offsets = column.offsets
+    if offsets[0] != 0 or offsets[-1] != len(column.values) or (np.diff(offsets) < 0).any():
+        raise DataError(f"{where}: offsets of {name!r} do not rise from 0 to the number of values")
+
+
+def _check_values(field: Field, column: Array | Ragged, where: str) -> None:
+    values = column.values if isinstance(column, Ragged) else column
+    if values.dtype.kind == "f":
+        _refuse(~np.isfinite(values), field, column, where, "must be finite")
+    if field.kind is Kind.CATEGORICAL:
+        bad = (values < 0) | (values >= len(field.classes))
+        _refuse(bad, field, column, where, f"must be a class number from 0 to {len(field.classes) - 1}")
+    if field.kind is Kind.ANGLE:
+        _refuse(np.abs(values) > _PI, field, column, where, "must be an angle in (-pi, pi]")
+
+
+def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, rule: str) -> None:
+    if not bad.any():
+        return
+    index = int(np.argmax(bad))
+    ragged = isinstance(column, Ragged)
+    row = (
+        int(np.searchsorted(column.offsets, index, side="right")) - 1 if isinstance(column, Ragged) else index
+    )
+    value = column.values[index] if ragged else column[index]
+    raise DataError(
+        f"{where}: field {field.name!r}, row {row}: {value} {rule} ({int(bad.sum())} such values)"
+    )
+
+
+def _check_order(column: Array | Ragged, where: str) -> None:
+    if not isinstance(column, Ragged) or len(column.values) < 2:
+        return
+    rises = np.diff(column.values) > 0
+    starts = column.offsets[1:-1]
+    inner = starts[(starts > 0) & (starts < len(column.values))]
+    rises[inner - 1] = False
+    if rises.any():
+        row = int(np.searchsorted(column.offsets, int(np.argmax(rises)), side="right")) - 1
+        raise DataError(
+            f"{where}: constituents of row {row} are not in falling order of {SORTED_FALLING}; sort them"
+        )
