@@ -1,0 +1,107 @@
+"""Predictions: true classes and class probabilities of the same rows, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import DataError, did_you_mean
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says about n rows whose classes are known.
+
+    Attributes
+    ----------
+    labels
+        True class as an index into `classes`, shape (n,).
+    probabilities
+        Class probabilities, shape (n, K), in the order of `classes`.
+    classes
+        Names of the K classes.
+    weights
+        Weight of each row, shape (n,), not negative; None means 1.
+
+    Raises
+    ------
+    DataError
+        When shapes disagree, a value is not finite, a label is outside the classes, or there is no row.
+    """
+
+    labels: IntArray
+    probabilities: FloatArray
+    classes: tuple[str, ...]
+    weights: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n, num_classes = len(self.labels), len(self.classes)
+        if n == 0:
+            raise DataError("no rows to measure on: the test split is empty")
+        if self.probabilities.shape != (n, num_classes):
+            raise DataError(
+                f"probabilities have shape {self.probabilities.shape}, expected ({n}, {num_classes}) for "
+                f"{n} labels and the classes {', '.join(self.classes)}"
+            )
+        _check_finite(self.probabilities, "probabilities")
+        if self.probabilities.min() < 0:
+            raise DataError("probabilities are negative; give class probabilities, not logits")
+        if self.labels.min() < 0 or self.labels.max() >= num_classes:
+            found = f"{self.labels.min()} to {self.labels.max()}"
+            raise DataError(f"labels reach from {found}, expected 0 to {num_classes - 1}")
+        if self.weights is not None:
+            _check_weights(self.weights, n)
+
+    @property
+    def row_weights(self) -> FloatArray:
+        """Weights with the default filled in, shape (n,)."""
+        return np.ones(len(self.labels)) if self.weights is None else self.weights
+
+    def index(self, name: str) -> int:
+        """Return the index of a class by name."""
+        if name not in self.classes:
+            raise DataError(f"no class {name!r} among the predictions{did_you_mean(name, self.classes)}")
+        return self.classes.index(name)
+
+    def rows_of(self, name: str) -> IntArray:
+        """Return the row numbers of one true class; raise `DataError` when there is none."""
+        rows = np.flatnonzero(self.labels == self.index(name))
+        if len(rows) == 0:
+            raise DataError(f"no row of class {name!r}; the metric needs at least one")
+        return rows
+
+    def log_ratio(self, signal: str, background: str) -> FloatArray:
+        """Return ln(p_S / p_B) of every row, shape (n,).
+
+        It orders rows exactly as the score p_S / (p_S + p_B) does, but does not saturate: float32
+        probabilities round that score to 1 for the best signal rows, which would tie them.
+        Probabilities that underflowed to 0 count as the smallest float32.
+        """
+        p_signal = self.probabilities[:, self.index(signal)]
+        p_background = self.probabilities[:, self.index(background)]
+        return np.log(np.maximum(p_signal, _SMALLEST)) - np.log(np.maximum(p_background, _SMALLEST))
+
+
+def _check_finite(values: FloatArray, what: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(bad):
+        raise DataError(f"{what} of {len(bad)} rows are NaN or infinite, the first is row {bad[0]}")
+
+
+def _check_weights(weights: FloatArray, n: int) -> None:
+    if weights.shape != (n,):
+        raise DataError(f"weights have shape {weights.shape}, expected ({n},)")
+    _check_finite(weights, "weights")
+    if weights.min() < 0:
+        raise DataError(
+            "negative row weights: efficiencies are not defined; take the absolute value or drop those rows"
+        )
+    if weights.sum() == 0:
+        raise DataError("all row weights are zero")

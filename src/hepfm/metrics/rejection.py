@@ -1,0 +1,114 @@
+"""Background rejection 1/eps_B at a fixed signal efficiency eps_S, with its exact definition.
+
+``rejection.threshold_first_above.v1``: on rows of the signal and the background class only, the score is
+p_S / (p_S + p_B). The threshold is the largest score t at which the share of signal rows with score >= t is
+at least eps_S: the first point of the ROC curve at or above the target, no interpolation. The rejection is
+the inverse share of background rows with score >= t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hepfm.core.errors import ConfigError
+from hepfm.metrics.bootstrap import Statistic
+from hepfm.metrics.intervals import clopper_pearson, upper_limit
+from hepfm.metrics.measurement import Measurement
+from hepfm.metrics.predictions import FloatArray, Predictions
+
+DEFINITION = "rejection.threshold_first_above.v1"
+
+_ROUNDING = 1e-12
+"""Relative slack of the target: 0.3 of 10 rows is 3 rows, whatever the floating-point product says."""
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """What passes one threshold.
+
+    Attributes
+    ----------
+    signal_efficiency, background_efficiency
+        Weighted shares that pass.
+    passed
+        Background rows that pass.
+    total
+        Background rows.
+    effective_total
+        ``(sum w)^2 / sum w^2`` of the background rows; the number of rows without weights.
+    """
+
+    signal_efficiency: float
+    background_efficiency: float
+    passed: int
+    total: int
+    effective_total: float
+
+
+class PairScores:
+    """Scores of the rows of a signal and a background class, sorted once, highest first."""
+
+    def __init__(self, predictions: Predictions, *, signal: str, background: str) -> None:
+        score = -predictions.log_ratio(signal, background)
+        rows_s, rows_b = predictions.rows_of(signal), predictions.rows_of(background)
+        self.signal_rows = rows_s[np.argsort(score[rows_s], kind="stable")]
+        self.background_rows = rows_b[np.argsort(score[rows_b], kind="stable")]
+        self._signal = score[self.signal_rows]
+        self._background_passed = np.searchsorted(score[self.background_rows], self._signal, side="right")
+        self._signal_passed = np.searchsorted(self._signal, self._signal, side="right")
+
+    def working_point(self, efficiency: float, weights: FloatArray) -> WorkingPoint:
+        """Return what passes the first threshold whose signal efficiency is at least `efficiency`."""
+        signal = np.cumsum(weights[self.signal_rows])
+        first = int(np.searchsorted(signal, efficiency * signal[-1] * (1 - _ROUNDING)))
+        background = weights[self.background_rows]
+        passed = int(self._background_passed[first])
+        total = float(background.sum())
+        return WorkingPoint(
+            signal_efficiency=float(signal[self._signal_passed[first] - 1] / signal[-1]),
+            background_efficiency=float(background[:passed].sum() / total),
+            passed=int(np.count_nonzero(background[:passed])),
+            total=len(background),
+            effective_total=total**2 / float((background**2).sum()),
+        )
+
+
+def rejection_statistic(
+    predictions: Predictions, *, signal: str, background: str, efficiency: float
+) -> Statistic:
+    """Return the rejection as a function of row weights; infinite where no background passes."""
+    scores = PairScores(predictions, signal=signal, background=background)
+
+    def statistic(weights: FloatArray) -> float:
+        if weights[scores.signal_rows].sum() == 0 or weights[scores.background_rows].sum() == 0:
+            return float("nan")
+        background_efficiency = scores.working_point(efficiency, weights).background_efficiency
+        return 1 / background_efficiency if background_efficiency > 0 else float("inf")
+
+    return statistic
+
+
+def rejection(predictions: Predictions, *, signal: str, background: str, efficiency: float) -> Measurement:
+    """Measure 1/eps_B at signal efficiency `efficiency`, with the Clopper-Pearson interval of eps_B.
+
+    Where no background row passes, the value and the upper end are None and the lower end is the one-sided
+    95 % limit (about a third of the number of background rows). `n` is the number of background rows. The
+    interval holds the threshold fixed: it leaves out the sampling error of the signal rows.
+    """
+    if not 0 < efficiency < 1:
+        raise ConfigError(f"a signal efficiency lies between 0 and 1, got {efficiency}")
+    scores = PairScores(predictions, signal=signal, background=background)
+    point = scores.working_point(efficiency, predictions.row_weights)
+    total = point.effective_total
+    counts = f"{point.passed} of {point.total} background rows pass"
+    if point.passed == 0:
+        low, high = 1 / upper_limit(0, total), None
+        interval = f"clopper-pearson 95% lower limit ({counts})"
+        return Measurement(None, low, high, point.total, DEFINITION, interval)
+    ends = clopper_pearson(point.background_efficiency * total, total)
+    interval = f"clopper-pearson 68% ({counts})"
+    return Measurement(
+        1 / point.background_efficiency, 1 / ends[1], 1 / ends[0], point.total, DEFINITION, interval
+    )
