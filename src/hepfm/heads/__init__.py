@@ -6,6 +6,9 @@ HEADS = Registry(
     "head",
     {
         "classify": ("hepfm.heads.classify:Classify", "pooling and a linear layer to class logits"),
-        "regress": ("hepfm.heads.regress:Regress", "pooling and a linear layer to real targets in physical units"),
+        "regress": (
+            "hepfm.heads.regress:Regress",
+            "pooling and a linear layer to real targets in physical units",
+        ),
     },
 )

@@ -1,0 +1,150 @@
+"""Particle Transformer: attention biased by pair features, then class attention (2202.03772)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from hepfm.backbones.base import Backbone, Features
+from hepfm.core.config import Config
+from hepfm.core.errors import IncompatibleError
+from hepfm.nn.attention import key_bias
+from hepfm.nn.embedding import Embedding
+from hepfm.nn.init import init_transformer
+from hepfm.nn.normformer import ClassAttentionBlock, NormFormerBlock
+from hepfm.nn.pairs import PairEmbedding
+
+_PUBLISHED: Mapping[str, Any] = {
+    "width": 128,
+    "depth": 8,
+    "class_depth": 2,
+    "num_heads": 8,
+    "embed_widths": (128, 512),
+    "pair_widths": (64, 64, 64),
+}
+
+
+class ParticleTransformerConfig(Config):
+    """Options of `ParticleTransformer`; the defaults are the published configuration.
+
+    Attributes
+    ----------
+    width
+        D, a multiple of `num_heads`.
+    depth, class_depth
+        Number of particle attention blocks and of class attention blocks.
+    num_heads
+        H.
+    feedforward_ratio
+        Hidden size of the feed-forward parts over D.
+    embed_widths
+        Hidden sizes of the embedding, before the last layer of size D.
+    pair_widths
+        Hidden sizes of the pair embedding; empty for the plain network without pair features.
+    dropout
+        Rate in the particle attention blocks; the class attention blocks have none.
+    """
+
+    width: PositiveInt = 128
+    depth: PositiveInt = 8
+    class_depth: PositiveInt = 2
+    num_heads: PositiveInt = 8
+    feedforward_ratio: PositiveInt = 4
+    embed_widths: tuple[PositiveInt, ...] = (128, 512)
+    pair_widths: tuple[PositiveInt, ...] = (64, 64, 64)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _check(self) -> ParticleTransformerConfig:
+        if self.width % self.num_heads:
+            raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
+        return self
+
+
+class ParticleTransformer(Backbone):
+    """The Particle Transformer.
+
+    `pooled_BD` is the class token after the last norm, which the paper's linear classifier reads. The sizes
+    ``"s"`` and ``"published"`` are the same network: the paper's, 2.14 million parameters.
+
+    Parameters
+    ----------
+    config
+        Options.
+    num_features
+        F, features of a constituent.
+    """
+
+    Config: ClassVar[type[Config]] = ParticleTransformerConfig
+    supports = frozenset({"pairwise", "pooled"})
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "xs": {
+            "width": 64,
+            "depth": 3,
+            "class_depth": 1,
+            "num_heads": 4,
+            "feedforward_ratio": 2,
+            "embed_widths": (64,),
+            "pair_widths": (32, 32),
+        },
+        "s": _PUBLISHED,
+        "published": _PUBLISHED,
+        "m": {"width": 384, "depth": 14, "num_heads": 12, "embed_widths": (384, 1536)},
+        "l": {"width": 1024, "depth": 22, "num_heads": 16, "embed_widths": (1024, 4096)},
+    }
+
+    def __init__(self, config: ParticleTransformerConfig, *, num_features: int) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width
+        block = {"num_heads": config.num_heads, "ratio": config.feedforward_ratio}
+        self.embedding = Embedding(num_features, widths=(*config.embed_widths, config.width))
+        self.blocks = nn.ModuleList(
+            NormFormerBlock(config.width, dropout=config.dropout, **block) for _ in range(config.depth)
+        )
+        self.class_blocks = nn.ModuleList(
+            ClassAttentionBlock(config.width, dropout=0.0, **block) for _ in range(config.class_depth)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.class_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, config.width), std=0.02))
+        init_transformer(self, self.blocks)
+        # After the call above: the pair layers keep torch's default start, as in the public implementation.
+        self.pairs = (
+            PairEmbedding(config.pair_widths, num_heads=config.num_heads) if config.pair_widths else None
+        )
+
+    def forward(self, x_BNF: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None = None) -> Features:
+        """Return normalised constituents and the class token; see `Backbone.forward`."""
+        x_BND = self.embedding(x_BNF, mask_BN)
+        bias = self._bias(x_BND, mask_BN, p4_BN4)
+        for block in self.blocks:
+            x_BND = block(x_BND, bias)
+        return Features(self.norm(x_BND) * mask_BN[..., None], self._pool(x_BND, mask_BN))
+
+    def _bias(self, x_BND: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None) -> Tensor:
+        if self.pairs is None:
+            return key_bias(mask_BN, x_BND.dtype)
+        if p4_BN4 is None:
+            raise IncompatibleError(
+                "the particle_transformer makes pair features from four-momenta, but the batch has none; "
+                "use data with four-momenta, or the plain network: pair_widths=[]"
+            )
+        return self.pairs(p4_BN4, mask_BN)
+
+    def _pool(self, x_BND: Tensor, mask_BN: Tensor) -> Tensor:
+        token_B1D = self.class_token.expand(x_BND.shape[0], -1, -1)
+        seen = torch.cat((torch.ones_like(mask_BN[:, :1]), mask_BN), dim=1)
+        bias = key_bias(seen, x_BND.dtype)
+        for block in self.class_blocks:
+            token_B1D = block(token_B1D, x_BND, bias)
+        return self.norm(token_B1D).squeeze(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Return embeddings, each block, then the class attention with the last norm."""
+        first = list(self.embedding.parameters()) + list(self.pairs.parameters() if self.pairs else ())
+        last = [self.class_token, *self.class_blocks.parameters(), *self.norm.parameters()]
+        return [first, *(list(block.parameters()) for block in self.blocks), last]

@@ -1,0 +1,54 @@
+"""Classification head: one linear layer on the row's summary."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from hepfm.backbones.base import Features
+from hepfm.core.config import Config
+from hepfm.heads.base import Head
+from hepfm.nn.dropout import Dropout
+from hepfm.nn.pooling import summary
+
+
+class ClassifyConfig(Config):
+    """Options of `Classify`.
+
+    Attributes
+    ----------
+    dropout
+        Rate on the summary before the linear layer.
+    """
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Classify(Head):
+    """Class logits from the backbone's own summary, or from the mean of its constituents if it has none.
+
+    Parameters
+    ----------
+    config
+        Options.
+    width
+        D of the backbone.
+    num_outputs
+        Number of classes K.
+    """
+
+    Config: ClassVar[type[Config]] = ClassifyConfig
+
+    def __init__(self, config: ClassifyConfig, *, width: int, num_outputs: int) -> None:
+        super().__init__()
+        self.config = config
+        self.dropout = Dropout(config.dropout)
+        self.linear = nn.Linear(width, num_outputs)
+        nn.init.xavier_uniform_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
+        """Return logits, (B, K)."""
+        return self.linear(self.dropout(summary(features.tokens_BND, features.pooled_BD, mask_BN)))

@@ -1,0 +1,36 @@
+"""Embedding of constituents: normalised features through a small network, one constituent at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from hepfm.nn.batchnorm import BatchNorm
+
+
+class Embedding(nn.Module):
+    """Batch normalisation, then layers of LayerNorm, Linear and GELU (2202.03772, section 4).
+
+    Parameters
+    ----------
+    num_features
+        F.
+    widths
+        Output sizes of the linear layers; the last is the width of the network.
+    """
+
+    def __init__(self, num_features: int, *, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.norm = BatchNorm(num_features)
+        sizes = [num_features, *widths]
+        self.layers = nn.Sequential(
+            *(
+                nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, outputs), nn.GELU())
+                for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+            )
+        )
+
+    def forward(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return embedded constituents, (B, N, D), zero where the mask is false."""
+        return self.layers(self.norm(x_BNF, mask_BN)) * mask_BN[..., None]
