@@ -1,8 +1,8 @@
 """Columns to Arrow and back to views: how a schema looks inside a shard.
 
-A field of the rows is a plain column, a field of a deeper level a ``list`` column (int32 offsets), and flags are
-``uint8``. Nothing is nullable or compressed, and a shard is one record batch, so that each column is one
-contiguous piece of the file.
+A field of the rows is a plain column, a field of a deeper level a ``list`` column (int32 offsets), and
+flags are ``uint8``. Nothing is nullable or compressed, and a shard is one record batch, so that each column
+is one contiguous piece of the file.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Store:
         names = list(names)
         for name in names:
             self.schema[name]
-        index = self._index(rows)
+        index = self.index(rows)
         if isinstance(index, range):
             return self._read_range(names, index.start, index.stop)
         shards = np.searchsorted(self._starts, index, side="right") - 1
@@ -108,7 +108,10 @@ class Store:
             self._read_shard(int(number), names, piece - self._starts[number])
             for number, piece in zip(numbers, pieces, strict=False)
         ]
-        return take_rows(concatenate(parts), np.argsort(order)) if parts else self._empty(names)
+        if not parts:
+            return self._empty(names)
+        joined = concatenate(parts)
+        return joined if (np.diff(shards) >= 0).all() else take_rows(joined, np.argsort(order))
 
     def lengths(self, level: str, rows: Rows = None) -> npt.NDArray[np.int64]:
         """Return the number of entries of a deeper level (``"constituent"``, ...) in each row, int64."""
@@ -130,14 +133,13 @@ class Store:
         for number, shard in enumerate(self.manifest.shards):
             path = self.path / shard.file
             if sha256(path) != shard.sha256:
-                raise DataError(
-                    f"{path} was altered: its SHA-256 is not the manifest's; restore it from a copy"
-                )
+                raise DataError(f"{path} was altered: its SHA-256 is not the manifest's; restore it")
             columns = self._read_shard(number, list(self.schema.names()), slice(0, shard.rows))
             check(self.schema, columns, where=str(path))
             yield shard
 
-    def _index(self, rows: Rows) -> range | npt.NDArray[np.int64]:
+    def index(self, rows: Rows) -> range | npt.NDArray[np.int64]:
+        """Return rows as a range or as an int64 array; raise `DataError` when the store lacks some."""
         if rows is None or isinstance(rows, slice):
             rows = range(self.num_rows)[rows if rows is not None else slice(None)]
         if isinstance(rows, range) and rows.step == 1:
@@ -206,6 +208,4 @@ def _check_size(path: Path, shard: ShardInfo) -> None:
     except FileNotFoundError:
         raise DataError(f"the store lacks its file {path}; restore it or make the store again") from None
     if size != shard.bytes:
-        raise DataError(
-            f"{path} has {size} bytes, its manifest says {shard.bytes}; it is truncated or altered"
-        )
+        raise DataError(f"{path} has {size} bytes, its manifest says {shard.bytes}; truncated or altered")

@@ -81,7 +81,7 @@ def _check_lengths(schema: Schema, columns: Columns, where: str) -> None:
             other = columns[first.setdefault(field.level, field.name)]
             if not np.array_equal(column.offsets, other.offsets if isinstance(other, Ragged) else ()):
                 raise DataError(
-                    f"{where}: lists of {field.name!r} and {first[field.level]!r} differ in length in some row"
+                    f"{where}: lists of {field.name!r} and {first[field.level]!r} differ in length"
                 )
 
 
@@ -105,14 +105,13 @@ def _check_values(field: Field, column: Array | Ragged, where: str) -> None:
 def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, rule: str) -> None:
     if not bad.any():
         return
-    index = int(np.argmax(bad))
-    ragged = isinstance(column, Ragged)
-    row = (
-        int(np.searchsorted(column.offsets, index, side="right")) - 1 if isinstance(column, Ragged) else index
-    )
-    value = column.values[index] if ragged else column[index]
+    index = row = int(np.argmax(bad))
+    values = column.values if isinstance(column, Ragged) else column
+    if isinstance(column, Ragged):
+        row = int(np.searchsorted(column.offsets, index, side="right")) - 1
+    number = int(bad.sum())
     raise DataError(
-        f"{where}: field {field.name!r}, row {row}: {value} {rule} ({int(bad.sum())} such values)"
+        f"{where}: field {field.name!r}, row {row}: {values[index]} {rule} ({number} such values)"
     )
 
 
@@ -125,6 +124,4 @@ def _check_order(column: Array | Ragged, where: str) -> None:
     rises[inner - 1] = False
     if rises.any():
         row = int(np.searchsorted(column.offsets, int(np.argmax(rises)), side="right")) - 1
-        raise DataError(
-            f"{where}: constituents of row {row} are not in falling order of {SORTED_FALLING}; sort them"
-        )
+        raise DataError(f"{where}: constituents of row {row} are not in falling order of {SORTED_FALLING}")

@@ -25,9 +25,9 @@ SHARD_BYTES = 64 * 2**20
 class StoreWriter:
     """Write a store; a context manager, after whose regular end the store is there, whole.
 
-    Rows are checked as they come (`hepfm.data.validate`) and written in shards of about `shard_bytes`; no more
-    than one shard per split is held in memory. When the block raises or the process is killed, nothing appears
-    at `path`, and a complete store that stood there stays.
+    Rows are checked as they come (`hepfm.data.validate`) and written in shards of about `shard_bytes`; no
+    more than one shard per split is held in memory. When the block raises or the process is killed, nothing
+    appears at `path`, and a complete store that stood there stays.
 
     Parameters
     ----------
@@ -95,10 +95,10 @@ class StoreWriter:
             raise DataError(f"split {split!r}: a split is named with small letters, digits and _")
         prepared = prepare(self.schema, columns, where=f"writing {self.path}, split {split}")
         for piece in _pieces(prepared, self.shard_bytes):
-            waiting = self._pending.setdefault(split, [])
-            waiting.append(piece)
-            if sum(_bytes(part) for part in waiting) >= self.shard_bytes:
+            waiting = self._pending.get(split, [])
+            if waiting and sum(map(_bytes, waiting)) + _bytes(piece) > self.shard_bytes:
                 self._flush(split)
+            self._pending.setdefault(split, []).append(piece)
 
     def _flush(self, split: str) -> None:
         parts = self._pending.pop(split, [])
