@@ -53,9 +53,11 @@ class TrainLoader:
 
     Examples
     --------
-    >>> rows = store.split("train")  # doctest: +SKIP
-    >>> loader = TrainLoader(store, feature_set("kin"), rows=rows, batch_size=512, seed=1)  # doctest: +SKIP
-    >>> batch = next(iter(loader))  # doctest: +SKIP
+    ::
+
+        rows = store.split("train")
+        loader = TrainLoader(store, feature_set("kin"), rows=rows, batch_size=512, seed=1)
+        batch = next(iter(loader))
     """
 
     def __init__(

@@ -44,8 +44,10 @@ class StoreWriter:
 
     Examples
     --------
-    >>> with StoreWriter(path, schema, provenance={"source": "simulated"}) as writer:  # doctest: +SKIP
-    ...     writer.write(columns, split="train")
+    ::
+
+        with StoreWriter(path, schema, provenance={"source": "simulated"}) as writer:
+            writer.write(columns, split="train")
     """
 
     def __init__(
