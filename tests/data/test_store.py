@@ -174,7 +174,7 @@ def test_nothing_but_the_store_is_left(small: tuple[Store, dict[str, Any]]) -> N
     assert [path.name for path in small[0].path.parent.iterdir()] == ["store"]
 
 
-# --- bad input on writing -------------------------------------------------------------------------------------
+# --- bad input on writing ------------------------------------------------------------------------
 
 
 def spoil(name: str, index: int, value: float) -> Callable[[dict[str, Any]], None]:
@@ -198,7 +198,7 @@ BAD_COLUMNS = {
     "inf after the cast": (replace("jet_pt", lambda x: x.astype(np.float64) * 1e39), "must be finite"),
     "unknown class": (
         spoil("jet_label", 2, 10),
-        r"'jet_label', row 2: 10 must be a class number from 0 to 9",
+        r"'jet_label', row 2: 10 must be a class number",
     ),
     "negative class": (spoil("part_pid", 0, -1), "must be a class number from 0 to 5"),
     "angle": (spoil("jet_phi", 1, 4.0), r"'jet_phi', row 1: 4.0 must be an angle"),
@@ -238,32 +238,26 @@ def test_bad_columns_are_refused_and_nothing_is_left(tmp_path: Path, jet_columns
 
 def test_unknown_field_is_refused(tmp_path: Path, jet_columns: Any) -> None:
     columns = {**jet_columns(5), "jet_pt_": np.ones(5)}
-    with (
-        pytest.raises(DataError, match="no field 'jet_pt_' in the schema; did you mean 'jet_pt'"),
-        StoreWriter(tmp_path / "s", SCHEMA, provenance={}) as writer,
-    ):
-        writer.write(columns)
+    with pytest.raises(DataError, match="no field 'jet_pt_' in the schema; did you mean 'jet_pt'"):
+        write_store(tmp_path / "s", SCHEMA, [("train", columns)], provenance={})
 
 
 def test_bad_split_name(tmp_path: Path, jet_columns: Any) -> None:
-    with (
-        pytest.raises(DataError, match="split '../x'"),
-        StoreWriter(tmp_path / "s", SCHEMA, provenance={}) as writer,
-    ):
-        writer.write(jet_columns(5), split="../x")
+    with pytest.raises(DataError, match=r"split '\.\./x'"):
+        write_store(tmp_path / "s", SCHEMA, [("../x", jet_columns(5))], provenance={})
 
 
 def test_existing_store_is_kept_unless_told(tmp_path: Path, jet_columns: Any) -> None:
     path = write_store(tmp_path / "s", SCHEMA, [("train", jet_columns(5))], provenance={})
     with pytest.raises(DataError, match="exists already"):
         StoreWriter(path, SCHEMA, provenance={})
+    bad = jet_columns(5)
+    bad["jet_pt"][0] = np.nan
     with (
         pytest.raises(DataError, match="finite"),
-        StoreWriter(path, SCHEMA, provenance={}, overwrite=True) as bad,
+        StoreWriter(path, SCHEMA, provenance={}, overwrite=True) as writer,
     ):
-        columns = jet_columns(5)
-        columns["jet_pt"][0] = np.nan
-        bad.write(columns)
+        writer.write(bad)
     assert Store.open(path).num_rows == 5
     with StoreWriter(path, SCHEMA, provenance={}, overwrite=True) as writer:
         writer.write(jet_columns(7))
@@ -311,11 +305,11 @@ with writer.StoreWriter({str(tmp_path / "s")!r}, schema, provenance={{}}) as out
     assert [path.name for path in left[0].iterdir()] == ["train-00000.arrow"]
     with pytest.raises(DataError, match="no store at"):
         Store.open(tmp_path / "s")
-    with pytest.raises(DataError, match="has no manifest.json"):
+    with pytest.raises(DataError, match=r"has no manifest\.json"):
         Store.open(left[0])
 
 
-# --- bad stores -----------------------------------------------------------------------------------------------
+# --- bad stores ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -351,12 +345,11 @@ def test_changed_byte_in_the_data_is_found_by_verify(broken: Path) -> None:
         list(Store.open(broken).verify())
 
 
-@pytest.mark.parametrize("place", [slice(0, 64), slice(-300, None)])
-def test_overwritten_structure_is_found_on_reading(broken: Path, place: slice) -> None:
+def test_overwritten_structure_is_found_on_reading(broken: Path) -> None:
     file = broken / "train-00000.arrow"
-    data = np.frombuffer(file.read_bytes(), np.uint8).copy()
-    data[place] = 0
-    file.write_bytes(data.tobytes())
+    data = bytearray(file.read_bytes())
+    data[-300:] = bytes(300)
+    file.write_bytes(data)
     with pytest.raises(DataError, match="hepfm data check"):
         Store.open(broken).read(["jet_pt"])
 
@@ -371,7 +364,7 @@ def test_shard_of_another_schema(broken: Path) -> None:
 
 def test_newer_format(broken: Path) -> None:
     edit_manifest(broken, format_version=99)
-    with pytest.raises(DataError, match="format version 99.*upgrade hepfm"):
+    with pytest.raises(DataError, match=r"format version 99.*upgrade hepfm"):
         Store.open(broken)
 
 
@@ -397,12 +390,12 @@ def test_manifest_that_is_no_json(broken: Path) -> None:
 
 
 def test_no_store(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no store at .* make one with"):
+    with pytest.raises(DataError, match=r"no store at .* make one with"):
         Store.open(tmp_path / "nothing")
 
 
 def test_unknown_names(jet_store: Store) -> None:
-    with pytest.raises(DataError, match="no field 'jet_ptt'.*did you mean 'jet_pt'"):
+    with pytest.raises(DataError, match=r"no field 'jet_ptt'.*did you mean 'jet_pt'"):
         jet_store.read(["jet_ptt"])
     with pytest.raises(DataError, match="no split 'trian'; did you mean 'train'"):
         jet_store.split("trian")
