@@ -16,7 +16,7 @@ _VERBS = {
     "simulate": "hepfm.simulate.run:simulate",
     "ingest": "hepfm.data.ingest:ingest",
     "pretrain": "hepfm.train.pretrain:pretrain",
-    "resume": "hepfm.train.pretrain:resume",
+    "resume": "hepfm.train.resume:resume",
     "finetune": "hepfm.train.finetune:finetune",
     "predict": "hepfm.models.predict:predict",
     "check": "hepfm.models.check:check",

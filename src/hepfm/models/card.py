@@ -1,0 +1,84 @@
+"""Model card: what a physicist must know before using a model, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepfm.models.directory import Model
+
+
+def render_card(model: Model, *, checksum: str) -> str:
+    """Return the card of a model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    checksum
+        SHA-256 of the weights.
+    """
+    parts = [
+        f"# {model.backbone.name}, {_count(model)} parameters",
+        _intended(model),
+        "## Inputs",
+        _inputs(model),
+        "## Outputs",
+        _outputs(model),
+        "## Training data",
+        _facts(model.provenance.get("data", {})),
+        "## Training",
+        _facts(model.provenance.get("training", {})),
+        "## Metrics",
+        _facts(model.metrics),
+        "## Files",
+        f"- SHA-256 of the weights: `{checksum}`\n- check with: `hepfm check` on this directory",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _count(model: Model) -> str:
+    return f"{sum(parameter.numel() for parameter in model.network.parameters()):,}"
+
+
+def _intended(model: Model) -> str:
+    return (
+        "For research on data like those named below. Scores are probabilities under the class mixture of the training "
+        "data, not calibrated for another one; on other simulations or real data measure the domain shift first."
+    )
+
+
+def _inputs(model: Model) -> str:
+    lines = [
+        f"Feature set `{model.features.name}`, from these fields of a store; at most {model.max_constituents} "
+        "constituents a row, the leading ones in transverse momentum.",
+        "",
+        "| field | unit | meaning |",
+        "|---|---|---|",
+    ]
+    fields = [model.schema[name] for name in model.features.columns if name in model.schema]
+    return "\n".join(
+        [*lines, *(f"| {field.name} | {field.unit} | {field.description} |" for field in fields)]
+    )
+
+
+def _outputs(model: Model) -> str:
+    if not model.outputs:
+        return "- the row's summary vector (no heads)"
+    lines = []
+    for name, output in model.outputs.items():
+        meaning = (
+            f"probabilities of {', '.join(output.field.classes)}"
+            if output.field.classes
+            else output.field.unit
+        )
+        lines.append(f"- `{name}`: {meaning}")
+    return "\n".join(lines)
+
+
+def _facts(values: Mapping[str, Any]) -> str:
+    return (
+        "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in values.items())
+        or "- not recorded"
+    )

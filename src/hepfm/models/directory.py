@@ -1,0 +1,224 @@
+"""Model directory: weights, config, card, provenance and fixture; no pickle, nothing loaded loosely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import hepfm
+from hepfm.backbones import BACKBONES
+from hepfm.core.batch import Batch
+from hepfm.core.config import Component, fingerprint, resolve_component
+from hepfm.core.errors import ModelError
+from hepfm.core.files import atomic_path, read_json, sha256, write_json, write_text
+from hepfm.core.ragged import Array
+from hepfm.core.schema import Kind, Schema
+from hepfm.data import feature_set
+from hepfm.data.features import FeatureSet
+from hepfm.data.loader import EvalLoader
+from hepfm.data.store import Rows, Store
+from hepfm.heads import HEADS
+from hepfm.models.build import build_network
+from hepfm.models.card import render_card
+from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
+from hepfm.models.weights import load_strictly, load_tensors, save_tensors
+from hepfm.objectives.network import Network, Output
+
+FORMAT_VERSION = 1
+"""Version of the layout; a directory with a higher one is refused."""
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
+
+
+@dataclass
+class Model:
+    """A network with all that is needed to use it on a store.
+
+    Attributes
+    ----------
+    network
+        The network, in evaluation mode after `load`.
+    backbone
+        Its backbone's component.
+    features
+        Its feature set.
+    schema
+        Schema of the data it was trained on.
+    max_constituents
+        Rows with more keep the leading ones.
+    provenance
+        JSON-ready facts of the training: recipe, data, seeds, versions, licence.
+    metrics
+        JSON-ready numbers of the training, for the card.
+    fixture
+        Inputs of the fixture; random ones when None.
+    """
+
+    network: Network
+    backbone: Component
+    features: FeatureSet
+    schema: Schema
+    max_constituents: int = 128
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    fixture: Batch | None = None
+
+    @property
+    def outputs(self) -> dict[str, Output]:
+        """What the heads predict, by name."""
+        return self.network.outputs
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Class names of each head that classifies."""
+        return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the model directory, whole or not at all."""
+        network = self.network.cpu().eval()
+        with atomic_path(Path(path)) as folder:
+            folder.mkdir()
+            save_tensors(folder / WEIGHTS, network.state_dict())
+            save_fixture(folder / FIXTURE, network, self.fixture or random_batch(self.features))
+            write_json(folder / PROVENANCE, dict(self.provenance))
+            config = self._config(folder)
+            write_json(folder / CONFIG, {**config, "fingerprint": fingerprint(config)})
+            write_text(folder / "card.md", render_card(self, checksum=sha256(folder / WEIGHTS)))
+
+    def _config(self, folder: Path) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "hepfm_version": hepfm.__version__,
+            "backbone": self.backbone.spec(),
+            "features": self.features.name,
+            "feature_names": list(self.features.names),
+            "max_constituents": self.max_constituents,
+            "heads": {name: output.head.spec() for name, output in self.outputs.items()},
+            "classes": {name: list(classes) for name, classes in self.classes.items()},
+            "schema": self.schema.to_dict(),
+            "metrics": dict(self.metrics),
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "sha256": {name: sha256(folder / name) for name in (WEIGHTS, FIXTURE, PROVENANCE)},
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read a model directory; raise `ModelError` when it is incomplete, altered, newer or does not fit."""
+        folder = Path(path)
+        config = read_config(folder)
+        _check_hashes(folder, config)
+        features = feature_set(config["features"])
+        if list(features.names) != config["feature_names"]:
+            raise ModelError(
+                f"{folder} reads features {config['feature_names']}; {features.name!r} here is another set"
+            )
+        schema = Schema.from_dict(config["schema"])
+        backbone = resolve_component(BACKBONES, config["backbone"], where=f"{folder / CONFIG}: backbone")
+        outputs = [
+            Output(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
+            for name, spec in config["heads"].items()
+        ]
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(backbone, features, outputs=outputs)
+        load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
+        return cls(
+            network=network.eval(),
+            backbone=backbone,
+            features=features,
+            schema=schema,
+            max_constituents=config["max_constituents"],
+            provenance=read_json(folder / PROVENANCE, ModelError),
+            metrics=config["metrics"],
+            fixture=load_fixture(folder / FIXTURE)[0],
+        )
+
+    # -- use ----------------------------------------------------------------------------------------------------
+
+    def predict(
+        self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu"
+    ) -> dict[str, Array]:
+        """Return what each head says of each row, in the order of `rows`.
+
+        Returns
+        -------
+        dict
+            By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
+            the value in its own unit, float32 (R,), for another.
+        """
+        raw = self._run(store, tuple(self.outputs), rows, batch_size, device)
+        return {name: self._readable(name, raw[name]) for name in self.outputs}
+
+    def embed(self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu") -> Array:
+        """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
+        return self._run(store, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
+
+    def _run(
+        self, store: Store, names: tuple[str, ...], rows: Rows, batch_size: int, device: str
+    ) -> dict[str, Tensor]:
+        wanted = np.asarray(store.index(rows))
+        loader = EvalLoader(
+            store, self.features, rows=wanted, batch_size=batch_size, max_constituents=self.max_constituents
+        )
+        network = self.network.to(device).eval()
+        parts = []
+        found = []
+        for batch in loader:
+            outputs = forward(network, batch.to(device))
+            parts.append({name: outputs[name].cpu() for name in names})
+            found.append(batch.rows_B)
+        if not parts:
+            return {name: torch.zeros(0, self._size(name)) for name in names}
+        order = _positions(torch.cat(found).numpy(), wanted)
+        return {name: torch.cat([part[name] for part in parts])[order] for name in names}
+
+    def _size(self, name: str) -> int:
+        return self.network.backbone.width if name == EMBEDDING else self.outputs[name].num_outputs
+
+    def _readable(self, name: str, raw_RK: Tensor) -> Array:
+        if self.outputs[name].field.kind is Kind.CATEGORICAL:
+            return raw_RK.softmax(-1).numpy()
+        return raw_RK[:, 0].numpy()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a model directory; raise `ModelError` when it is none, or of a newer format."""
+    if not (folder / CONFIG).exists():
+        raise ModelError(f"{folder} is not a model directory: it has no {CONFIG}")
+    config: dict[str, Any] = read_json(folder / CONFIG, ModelError)
+    version = config.get("format_version")
+    if not isinstance(version, int):
+        raise ModelError(f"{folder / CONFIG} has no format_version; it is not the config of a model")
+    if version > FORMAT_VERSION:
+        raise ModelError(
+            f"{folder} has format version {version}, written by hepfm {config.get('hepfm_version')}; "
+            f"this hepfm {hepfm.__version__} reads up to {FORMAT_VERSION}: upgrade hepfm"
+        )
+    if config.pop("fingerprint", None) != fingerprint(config):
+        raise ModelError(f"{folder / CONFIG} was altered: its fingerprint does not fit; get a fresh copy")
+    return config
+
+
+def _check_hashes(folder: Path, config: Mapping[str, Any]) -> None:
+    for name, expected in config["sha256"].items():
+        if not (folder / name).exists():
+            raise ModelError(f"{folder / name} is missing")
+        if sha256(folder / name) != expected:
+            raise ModelError(
+                f"{folder / name} was altered: its SHA-256 is not the one in {CONFIG}; get a fresh copy"
+            )
+
+
+def _positions(found: Array, wanted: Array) -> Tensor:
+    """Return where in `found` each entry of `wanted` stands; both hold the same numbers, maybe repeated."""
+    order = np.empty(len(wanted), np.int64)
+    order[np.argsort(wanted, kind="stable")] = np.argsort(found, kind="stable")
+    return torch.from_numpy(order)

@@ -1,0 +1,98 @@
+"""Fixture: a few inputs and the outputs they must give, kept in every model directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hepfm.core.batch import Batch
+from hepfm.core.errors import ModelError
+from hepfm.core.rng import numpy_generator
+from hepfm.data.features import FeatureSet
+from hepfm.models.weights import load_tensors, save_tensors
+from hepfm.nn.pooling import summary
+from hepfm.objectives.network import Network
+
+ROWS = 16
+"""Rows of a fixture."""
+
+TOLERANCE = 1e-4
+"""Largest difference of an output, relative to the largest output of its kind; other processors round otherwise."""
+
+EMBEDDING = "embedding"
+"""Name of the row's summary vector among outputs."""
+
+
+@torch.no_grad()
+def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
+    """Return the raw output of every head, (B, K), and the row's summary vector as ``"embedding"``, (B, D)."""
+    features = network.features(batch)
+    outputs = {name: head(features, batch.mask_BN).float() for name, head in network.heads.items()}
+    outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, batch.mask_BN).float()
+    return outputs
+
+
+def random_batch(features: FeatureSet, *, rows: int = ROWS, seed: int = 0) -> Batch:
+    """Return rows of random constituents: features near their centres, four-momenta of light particles.
+
+    For models that have no data at hand, e.g. converted ones, and for tests. The second row has one constituent.
+    """
+    rng = numpy_generator(seed, "fixture")
+    lengths = rng.integers(2, 40, rows)
+    lengths[1:2] = 1
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    spread = np.asarray(features.centre) + rng.normal(size=(*mask.shape, len(features))) / np.asarray(
+        features.scale
+    )
+    pt, eta, phi = (
+        rng.exponential(20.0, mask.shape) + 0.5,
+        rng.normal(0, 0.3, mask.shape),
+        rng.normal(0, 0.3, mask.shape),
+    )
+    momenta = np.stack([pt * np.cosh(eta), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=-1)
+    return Batch(
+        features_BNF=torch.from_numpy((spread * mask[..., None]).astype(np.float32)),
+        mask_BN=torch.from_numpy(mask),
+        rows_B=torch.arange(rows),
+        p4_BN4=torch.from_numpy((momenta * mask[..., None]).astype(np.float32)),
+    )
+
+
+def save_fixture(path: Path, network: Network, batch: Batch) -> None:
+    """Write a batch and the network's outputs of it."""
+    inputs = {"features": batch.features_BNF, "mask": batch.mask_BN, "rows": batch.rows_B, "p4": batch.p4_BN4}
+    tensors = {f"input.{name}": tensor for name, tensor in inputs.items() if tensor is not None}
+    outputs = {f"output.{name}": tensor for name, tensor in forward(network, batch).items()}
+    save_tensors(path, {**tensors, **outputs})
+
+
+def load_fixture(path: Path) -> tuple[Batch, dict[str, Tensor]]:
+    """Read a batch and the outputs it must give."""
+    tensors = load_tensors(path)
+    try:
+        batch = Batch(
+            features_BNF=tensors["input.features"],
+            mask_BN=tensors["input.mask"],
+            rows_B=tensors["input.rows"],
+            p4_BN4=tensors.get("input.p4"),
+        )
+    except KeyError as error:
+        raise ModelError(f"{path} is not a fixture: {error} is missing") from None
+    expected = {
+        key.removeprefix("output."): value for key, value in tensors.items() if key.startswith("output.")
+    }
+    return batch, expected
+
+
+def largest_differences(outputs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the largest difference of each kind of output, relative to its largest expected value."""
+    if outputs.keys() != expected.keys():
+        raise ModelError(f"the fixture has outputs {sorted(expected)}, the network {sorted(outputs)}")
+    return {
+        name: float((outputs[name] - value).abs().max() / value.abs().max().clamp(min=1e-6))
+        for name, value in expected.items()
+    }

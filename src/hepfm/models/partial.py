@@ -1,0 +1,72 @@
+"""Partial loading: a named act that says which weights were loaded, are new, or were dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hepfm.core.errors import ModelError
+from hepfm.objectives.network import Network
+
+
+@dataclass(frozen=True)
+class LoadTable:
+    """Numbers of weights by part of the network: loaded, new (left as they were), dropped (not used)."""
+
+    loaded: Mapping[str, int]
+    new: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+    def lines(self) -> list[str]:
+        """Return the table as lines of text."""
+        rows = [
+            (part, count, what)
+            for what, counts in (("loaded", self.loaded), ("new", self.new), ("dropped", self.dropped))
+            for part, count in counts.items()
+        ]
+        width = max((len(part) for part, _, _ in rows), default=0)
+        return [f"{part:<{width}}  {count:>12,}  {what}" for part, count, what in rows]
+
+    def to_dict(self) -> dict[str, dict[str, int]]:
+        """Return JSON-ready values."""
+        return {"loaded": dict(self.loaded), "new": dict(self.new), "dropped": dict(self.dropped)}
+
+
+def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: bool) -> LoadTable:
+    """Load the standardisation and the backbone into `network`, its heads only when asked.
+
+    Parameters
+    ----------
+    network
+        The network to fill; what is not loaded keeps its values.
+    tensors
+        State of another network.
+    heads
+        Whether heads are loaded too; the others' are dropped otherwise.
+
+    Raises
+    ------
+    ModelError
+        When a part that is to be loaded lacks a tensor or has one of another shape.
+    """
+    own = network.state_dict()
+    wanted = [name for name in own if heads or not name.startswith("heads.")]
+    unfit = [name for name in wanted if name not in tensors or tensors[name].shape != own[name].shape]
+    if unfit:
+        raise ModelError(f"cannot load these weights, of another architecture: {', '.join(unfit[:8])}")
+    network.load_state_dict({**own, **{name: tensors[name] for name in wanted}})
+    return LoadTable(
+        loaded=_count({name: own[name] for name in wanted}),
+        new=_count({name: tensor for name, tensor in own.items() if name not in set(wanted)}),
+        dropped=_count({name: tensor for name, tensor in tensors.items() if name not in set(wanted)}),
+    )
+
+
+def _count(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, tensor in tensors.items():
+        counts[".".join(name.split(".")[:2])] += tensor.numel()
+    return dict(counts)

@@ -1,0 +1,112 @@
+"""Supervised training: cross-entropy of a categorical label, Huber loss of a continuous one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hepfm.core.batch import Batch
+from hepfm.core.config import Component, Config, resolve_component
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.schema import Field, Kind, Schema
+from hepfm.heads import HEADS
+from hepfm.objectives.base import Loss, Objective
+from hepfm.objectives.network import Network, Output
+
+
+class SupervisedConfig(Config):
+    """Options of `Supervised`.
+
+    Attributes
+    ----------
+    label
+        The field to learn; None means the label that the store's schema names.
+    head
+        Component spec of the head; None means ``classify`` for a categorical label, else ``regress``.
+    label_smoothing
+        Share of the target spread evenly over all classes, in [0, 1). 0 in the Particle Transformer (2202.03772).
+    huber_delta
+        Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
+    """
+
+    label: str | None = None
+    head: str | dict[str, Any] | None = None
+    label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    huber_delta: float = pydantic.Field(1.0, gt=0.0)
+
+
+class Supervised(Objective):
+    """Learn one labelled field of the rows; each row counts with its weight.
+
+    Parts of the loss: ``accuracy`` for a categorical label, ``mae`` (mean absolute error, in the label's unit)
+    for a continuous one.
+    """
+
+    Config = SupervisedConfig
+    needs = frozenset({"labels"})
+
+    def __init__(self, config: SupervisedConfig, network: Network, schema: Schema) -> None:
+        super().__init__(config, network, schema)
+        self.config: SupervisedConfig = config
+        self.field = _target(config, schema)
+        if self.field.name not in network.heads:
+            network.add_head(Output(_head(config, self.field), self.field))
+
+    @classmethod
+    def targets(cls, config: Config, schema: Schema) -> tuple[str, ...]:
+        """Return the one field that is learned."""
+        assert isinstance(config, SupervisedConfig)
+        return (_target(config, schema).name,)
+
+    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Loss:
+        """Return the mean loss over the rows, weighted by their weights."""
+        features = self.network.features(batch)
+        output = self.network.heads[self.field.name](features, batch.mask_BN).float()
+        target = batch.labels[self.field.name]
+        if self.field.kind is Kind.CATEGORICAL:
+            return self._classification(output, target, batch.weights_B)
+        return self._regression(output, target[:, None], batch.weights_B)
+
+    def _classification(self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor | None) -> Loss:
+        loss_B = F.cross_entropy(
+            logits_BK, label_B, reduction="none", label_smoothing=self.config.label_smoothing
+        )
+        correct_B = (logits_BK.detach().argmax(-1) == label_B).float()
+        return Loss(_mean(loss_B, weights_B), {"accuracy": _mean(correct_B, weights_B)})
+
+    def _regression(self, value_B1: Tensor, target_B1: Tensor, weights_B: Tensor | None) -> Loss:
+        scale = self.network.heads[self.field.name].scale_K
+        delta = self.config.huber_delta
+        loss_B1 = F.huber_loss(value_B1 / scale, target_B1 / scale, reduction="none", delta=delta)
+        error_B1 = (value_B1.detach() - target_B1).abs()
+        return Loss(_mean(loss_B1[:, 0], weights_B), {"mae": _mean(error_B1[:, 0], weights_B)})
+
+
+def _mean(values_B: Tensor, weights_B: Tensor | None) -> Tensor:
+    if weights_B is None:
+        return values_B.mean()
+    return (values_B * weights_B).sum() / weights_B.sum()
+
+
+def _target(config: SupervisedConfig, schema: Schema) -> Field:
+    name = config.label or schema.label
+    if name is None:
+        raise IncompatibleError(
+            "objective 'supervised' needs labels and this data set has none; label the data or name a field of the "
+            "rows with objective.label=FIELD"
+        )
+    field = schema[name]
+    if field.level is not schema.row:
+        raise IncompatibleError(
+            f"objective 'supervised' learns fields of the rows ({schema.row}); {name!r} belongs to the {field.level}"
+        )
+    return field
+
+
+def _head(config: SupervisedConfig, field: Field) -> Component:
+    default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
+    return resolve_component(HEADS, config.head or default, where="objective.head")

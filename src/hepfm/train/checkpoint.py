@@ -1,0 +1,113 @@
+"""Checkpoints: a directory per step with tensors as safetensors and the rest as JSON; never half-written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hepfm.core.errors import HepfmError, TrainingError
+from hepfm.core.files import atomic_path, disk_errors, read_json, sha256, write_json
+from hepfm.models.weights import load_tensors, save_tensors
+
+_PREFIX = "step-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step` optimizer steps: named tensors, and JSON-ready values."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors whose names begin with ``name.``, without that prefix."""
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): tensor for key, tensor in self.tensors.items() if key.startswith(prefix)
+        }
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return the directory of a step's checkpoint."""
+    return folder / f"{_PREFIX}{step:08d}"
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Return the steps that have a complete checkpoint, rising."""
+    return sorted(int(path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; when that fails, the earlier ones stay and the error names the last."""
+    path = checkpoint_path(folder, checkpoint.step)
+    try:
+        with atomic_path(path) as temporary, disk_errors(path):
+            temporary.mkdir()
+            save_tensors(temporary / "state.safetensors", checkpoint.tensors)
+            values = {
+                "step": checkpoint.step,
+                "sha256": sha256(temporary / "state.safetensors"),
+                **checkpoint.values,
+            }
+            write_json(temporary / "state.json", values)
+    except HepfmError as error:
+        raise TrainingError(f"{error}. Kept: {describe_last(folder)}") from error
+
+
+def load_checkpoint(folder: Path, step: int) -> Checkpoint:
+    """Read a checkpoint; raise `TrainingError` when it is missing or altered."""
+    path = checkpoint_path(folder, step)
+    values = read_json(path / "state.json", TrainingError)
+    file = path / "state.safetensors"
+    if not file.exists() or sha256(file) != values["sha256"]:
+        raise TrainingError(
+            f"{file} is missing or was altered; delete {path} to go on from the one before it"
+        )
+    return Checkpoint(values["step"], load_tensors(file, TrainingError), values)
+
+
+def prune_checkpoints(folder: Path, *, keep: int, also: Iterable[int]) -> None:
+    """Delete all but the last `keep` checkpoints and those of the steps in `also`."""
+    steps = checkpoint_steps(folder)
+    for step in set(steps[:-keep]) - set(also):
+        shutil.rmtree(checkpoint_path(folder, step))
+
+
+def describe_last(folder: Path) -> str:
+    """Return words for the last complete checkpoint."""
+    steps = checkpoint_steps(folder)
+    return (
+        f"the checkpoint of step {steps[-1]}, {checkpoint_path(folder, steps[-1])}"
+        if steps
+        else "no checkpoint yet"
+    )
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return an optimizer's state as named tensors and JSON-ready values."""
+    state = optimizer.state_dict()
+    tensors = {
+        f"{index}.{name}": value
+        for index, entries in state["state"].items()
+        for name, value in entries.items()
+        if isinstance(value, Tensor)
+    }
+    return tensors, {"groups": state["param_groups"]}
+
+
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
+    """Set an optimizer's state from what `pack_optimizer` returned."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})

@@ -1,0 +1,77 @@
+"""Dry run: one real step tells what a run would cost."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hepfm.train.distributed import World
+from hepfm.train.loop import Job, Trainer
+from hepfm.train.run import RunDirectory
+
+_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run would cost on this machine.
+
+    Attributes
+    ----------
+    parameters, trained_parameters
+        Numbers of weights.
+    seconds_per_step
+        Of forward, backward and optimizer, the fastest of a few.
+    rows_per_s
+        Rows of all processes.
+    total_seconds
+        All steps, without validation.
+    peak_memory_bytes
+        Largest memory so far: of the CUDA device, or resident memory of the process.
+    loss
+        Loss of the first batch.
+    """
+
+    parameters: int
+    trained_parameters: int
+    seconds_per_step: float
+    rows_per_s: float
+    total_seconds: float
+    peak_memory_bytes: int
+    loss: float
+
+
+def estimate_cost(job: Job, world: World) -> Cost:
+    """Train a few steps in a temporary folder and return what the whole run would cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(job, RunDirectory(Path(folder)), world)
+        seconds, losses = [], []
+        with torch.random.fork_rng(devices=[]):
+            batches = iter(job.train)
+            trainer.train_mode()
+            for _ in range(min(_STEPS, trainer.config.steps)):
+                start = time.perf_counter()
+                losses.append(trainer.train_step(batches)["loss"])
+                seconds.append(time.perf_counter() - start)
+    step = min(seconds)
+    weights = list(job.objective.parameters())
+    return Cost(
+        parameters=sum(weight.numel() for weight in weights),
+        trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        seconds_per_step=step,
+        rows_per_s=trainer.config.batch_size / step,
+        total_seconds=step * trainer.config.steps,
+        peak_memory_bytes=_peak_memory(world.device),
+        loss=losses[0],
+    )
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,241 @@
+"""``hepfm finetune``: adapt a model to labelled rows of another store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.files import sha256, write_json
+from hepfm.core.log import logger
+from hepfm.data.store import Store
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.directory import WEIGHTS, Model
+from hepfm.models.partial import LoadTable, load_partially
+from hepfm.objectives.base import Objective
+from hepfm.objectives.compatibility import check_compatible
+from hepfm.objectives.network import Network
+from hepfm.train import prepare
+from hepfm.train.budget import Index, budget_rows
+from hepfm.train.distributed import World, join_world
+from hepfm.train.dry_run import Cost, estimate_cost
+from hepfm.train.loop import Job, Trainer
+from hepfm.train.recipe import FinetunePlan, finetune_plan
+from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.strategies import Strategy
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """A checked plan with model and data opened, and the rows chosen.
+
+    Attributes
+    ----------
+    plan
+        The checked recipe.
+    source
+        The model directory that is adapted.
+    model
+        The model in it.
+    store
+        The data.
+    train_rows, validation_rows
+        The two parts of the label budget.
+    """
+
+    plan: FinetunePlan
+    source: Path
+    model: Model
+    store: Store
+    train_rows: Index
+    validation_rows: Index
+
+    @classmethod
+    def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
+        """Open model and data and refuse what does not fit."""
+        model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
+        _check_columns(model, store)
+        check_compatible(plan.objective, model.backbone, store.schema)
+        targets = plan.objective.cls.targets(plan.objective.config, store.schema)
+        if plan.recipe.head == "keep":
+            _check_heads(model, store, targets)
+        rows = budget_rows(store, plan.recipe.data, targets=targets, seed=plan.recipe.seed)
+        if plan.recipe.early_stopping and not len(rows[1]):
+            raise IncompatibleError(
+                f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
+                f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, or set "
+                "early_stopping=null"
+            )
+        return cls(plan, Path(model_path), model, store, *rows)
+
+    def config(self) -> dict[str, Any]:
+        """Return the resolved config, which `resume` reads."""
+        values = self.plan.to_dict()
+        return {
+            "verb": "finetune",
+            **values,
+            "data": {**values["data"], "store": str(self.store.path.resolve())},
+            "store_fingerprint": self.store.fingerprint,
+            "model": str(self.source.resolve()),
+            "model_sha256": sha256(self.source / WEIGHTS),
+        }
+
+    def objective(self) -> tuple[Objective, LoadTable]:
+        """Build the objective around a new network, with the model's weights in it when the recipe says so."""
+        recipe, keep = self.plan.recipe, self.plan.recipe.head == "keep"
+        with seeded_init(recipe.seed, "init"):
+            outputs = self.model.outputs.values() if keep else ()
+            network = build_network(self.model.backbone, self.model.features, outputs=outputs)
+            objective: Objective = self.plan.objective.cls(
+                self.plan.objective.config, network, self.store.schema
+            )
+        if recipe.init == "scratch":
+            return objective, LoadTable({}, _sizes(network), _sizes(self.model.network))
+        return objective, load_partially(network, self.model.network.state_dict(), heads=keep)
+
+    def strategy(self, network: Network) -> Strategy:
+        """Prepare the network for the recipe's mode."""
+        strategy: Strategy = self.plan.mode.cls(self.plan.mode.config)
+        with seeded_init(self.plan.recipe.seed, "init.mode"):
+            strategy.prepare(network)
+        return strategy
+
+    def job(self, objective: Objective, strategy: Strategy, world: World) -> Job:
+        """Build the loaders; only rows of the label budget are read."""
+        recipe = self.plan.recipe
+        loaders = prepare.Loaders(
+            store=self.store,
+            features=self.model.features,
+            max_constituents=self.model.max_constituents,
+            weights=recipe.data.weights,
+            targets=objective.targets(objective.config, self.store.schema),
+            config=recipe.train,
+            seed=recipe.seed,
+            world=world,
+        )
+        return Job(
+            objective=objective,
+            train=loaders.train(self.train_rows),
+            validation=loaders.validation(self.validation_rows),
+            plan=self.plan.train,
+            seed=recipe.seed,
+            fixed=strategy.fixed(objective.network),
+            early_stopping=recipe.early_stopping,
+        )
+
+    def run(self, run: RunDirectory) -> RunResult:
+        """Train to the end in a run directory, from its last checkpoint if it has one, and write the model."""
+        with join_world(self.plan.recipe.train.device) as world:
+            objective, table = self.objective()
+            strategy = self.strategy(objective.network)
+            if world.first:
+                write_json(run.path / "loading.json", table.to_dict())
+                logger.info("weights:\n%s", "\n".join(table.lines()))
+            trainer = Trainer(self.job(objective, strategy, world), run, world)
+            trainer.fit()
+            strategy.finish(objective.network)
+            if world.first:
+                self._save(objective.network, run, trainer.step)
+            world.wait()
+        return RunResult(run.path, run.model)
+
+    def _save(self, network: Network, run: RunDirectory, steps: int) -> None:
+        model = Model(
+            network=network,
+            backbone=self.model.backbone,
+            features=self.model.features,
+            schema=self.store.schema,
+            max_constituents=self.model.max_constituents,
+        )
+        recipe = self.plan.recipe
+        facts = {
+            "verb": "finetune",
+            "init": recipe.init,
+            "mode": self.plan.mode.name,
+            "labels": len(self.train_rows) + len(self.validation_rows),
+            "steps": steps,
+            "from_model": self.model.provenance.get("training", {}),
+        }
+        prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
+
+
+def _check_columns(model: Model, store: Store) -> None:
+    missing = model.features.missing(store.schema)
+    if missing:
+        raise IncompatibleError(
+            f"the model reads feature set {model.features.name!r} and {store.path} lacks its fields "
+            f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
+            "`hepfm pretrain RECIPE data.features=kin`"
+        )
+
+
+def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
+    for name in targets:
+        have = model.outputs[name].field.classes if name in model.outputs else None
+        if have != store.schema[name].classes:
+            raise IncompatibleError(
+                f"head=keep needs the model to predict {name!r} with classes {store.schema[name].classes}; "
+                f"it has {have}; use head=new"
+            )
+
+
+def _sizes(network: Network) -> dict[str, int]:
+    return {name: sum(p.numel() for p in child.parameters()) for name, child in network.named_children()}
+
+
+def check_finetune(
+    model: str | Path, recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False
+) -> tuple[Finetuning, dict[str, Any]]:
+    """Read and check a recipe; return the checked work and the recipe's values."""
+    values = prepare.read_recipe(recipe, "finetune", [*overrides, *(prepare.SMOKE if smoke else ())])
+    return Finetuning.check(model, finetune_plan(values, where=prepare.recipe_name(recipe))), values
+
+
+def finetune(
+    model: str | Path,
+    recipe: prepare.Recipe,
+    *,
+    output: str | Path,
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+) -> RunResult:
+    """Adapt a model to labelled rows and write a run directory with the new model directory in it.
+
+    Parameters
+    ----------
+    model
+        The model directory; with ``init: scratch`` only its architecture is used.
+    recipe
+        Name of a built-in recipe, path of a YAML file, or its values.
+    output
+        The run directory to make.
+    overrides
+        ``key=value`` settings laid over the recipe.
+    smoke
+        Shrink the run to seconds.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of the recipe.
+    IncompatibleError
+        When model, objective and data do not fit.
+    TrainingError
+        When the loss is not finite, or files cannot be written; the last checkpoint is named.
+    """
+    work, values = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
+    return work.run(prepare.start_run(Path(output), recipe=values, config=work.config()))
+
+
+def dry_run(
+    model: str | Path, recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False
+) -> Cost:
+    """Build everything, do one step, and return what the run would cost; nothing is written."""
+    work, _ = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
+    with join_world(work.plan.recipe.train.device) as world:
+        objective, _ = work.objective()
+        return estimate_cost(work.job(objective, work.strategy(objective.network), world), world)

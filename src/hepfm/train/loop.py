@@ -1,0 +1,335 @@
+"""The training loop: every objective, pre-training and fine-tuning run through it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import nn
+
+from hepfm.core import log
+from hepfm.core.batch import Batch
+from hepfm.core.errors import TrainingError
+from hepfm.core.files import write_json
+from hepfm.core.rng import integer_seed, torch_generator
+from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.models.weights import load_strictly
+from hepfm.objectives.base import Loss, Objective
+from hepfm.train.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    checkpoint_steps,
+    describe_last,
+    load_checkpoint,
+    pack_optimizer,
+    prune_checkpoints,
+    save_checkpoint,
+    unpack_optimizer,
+)
+from hepfm.train.distributed import World
+from hepfm.train.early_stopping import Best, EarlyStoppingConfig
+from hepfm.train.ema import Ema
+from hepfm.train.optimizers import parameter_groups, set_factor
+from hepfm.train.recipe import TrainPlan
+from hepfm.train.run import MetricsLog, RunDirectory
+from hepfm.train.trackers import TRACKERS, Tracker
+from hepfm.train.validation import validate
+
+_KEEP = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, on what, and how.
+
+    Attributes
+    ----------
+    objective
+        The objective with its network.
+    train
+        Endless loader of this process's part of each batch.
+    validation
+        Finite loader of this process's part of the validation rows; None for no validation.
+    plan
+        The section ``train`` of the recipe.
+    seed
+        Seed of every random draw.
+    fixed
+        Modules that stay in evaluation mode.
+    early_stopping
+        When to stop; None trains for all steps and keeps the last weights.
+    """
+
+    objective: Objective
+    train: TrainLoader
+    validation: EvalLoader | None
+    plan: TrainPlan
+    seed: int
+    fixed: tuple[nn.Module, ...] = ()
+    early_stopping: EarlyStoppingConfig | None = None
+
+
+@dataclass
+class Meter:
+    """Sums of logged values since the last line of the log."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Take in the values of a step."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.steps += 1
+
+    def shared(self, world: World) -> Meter:
+        """Return the meter averaged over processes."""
+        sums = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=world.device)
+        means = (world.sum(sums) / world.size).tolist()
+        return Meter(dict(zip(self.sums, means, strict=True)), self.steps)
+
+    def means(self) -> dict[str, float]:
+        """Return the means over steps."""
+        return {name: value / self.steps for name, value in self.sums.items()}
+
+
+class Trainer:
+    """One run of a job in a run directory.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    run
+        Where files go.
+    world
+        This process among all.
+    """
+
+    def __init__(self, job: Job, run: RunDirectory, world: World) -> None:
+        self.job, self.run, self.world = job, run, world
+        self.config = job.plan.config
+        self.objective = job.objective.to(world.device)
+        network = self.objective.network
+        self.ema = Ema(network, self.config.ema) if self.config.ema else None
+        options = job.plan.optimizer.config
+        groups = parameter_groups(
+            self.objective,
+            lr=options.lr,  # type: ignore[attr-defined]
+            weight_decay=options.weight_decay,  # type: ignore[attr-defined]
+            layer_decay=self.config.layer_decay,
+            head_factor=self.config.head_factor,
+        )
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.optimizer: torch.optim.Optimizer = job.plan.optimizer.cls.build(options, groups)
+        self.schedule = job.plan.schedule.cls(job.plan.schedule.config)
+        if self.config.compile:
+            network.backbone.compile(dynamic=True)
+        self.model = world.wrap(self.objective)
+        self.step, self.best, self.meter = 0, Best(), Meter()
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Train to the end, from the last checkpoint if there is one, and leave the final weights in the network."""
+        steps = checkpoint_steps(self.run.checkpoints)
+        if steps:
+            self.restore(load_checkpoint(self.run.checkpoints, steps[-1]))
+        metrics = MetricsLog.resume(self.run.metrics, self.step) if self.world.first else None
+        trackers: list[Tracker] = [TRACKERS.load(name)(self.run.path) for name in self._tracker_names()]
+        try:
+            with torch.random.fork_rng(self._cuda_devices()), flushed_denormals():
+                self._steps(metrics, trackers)
+        finally:
+            for output in (*trackers, *([metrics] if metrics else [])):
+                output.close()
+        self._choose_weights()
+
+    def _cuda_devices(self) -> list[torch.device]:
+        return [self.world.device] if self.world.device.type == "cuda" else []
+
+    def _tracker_names(self) -> tuple[str, ...]:
+        return self.config.trackers if self.world.first else ()
+
+    def _steps(self, metrics: MetricsLog | None, trackers: list[Tracker]) -> None:
+        batches = iter(self.job.train)
+        self.train_mode()
+        started, rows = time.perf_counter(), 0
+        with log.progress("training", self.config.steps) as advance:
+            advance(self.step)
+            while self.step < self.config.steps and not self._stopped():
+                values = self.train_step(batches)
+                self.meter.add(values)
+                rows += self.config.batch_size
+                advance(1, f"loss {values['loss']:.4f}")
+                if self._due(self.config.log_every):
+                    speed = rows / (time.perf_counter() - started)
+                    self._record(
+                        "train",
+                        {**self.meter.shared(self.world).means(), "rows_per_s": speed},
+                        metrics,
+                        trackers,
+                    )
+                    self.meter = Meter()
+                if self.job.validation is not None and self._due(self.config.validate_every):
+                    self._validate(metrics, trackers)
+                if self._due(self.config.log_every):
+                    started, rows = time.perf_counter(), 0
+                if self._due(self.config.checkpoint_every) or self.best.step == self.step:
+                    self.save()
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.steps
+
+    def _stopped(self) -> bool:
+        stopping = self.job.early_stopping
+        return stopping is not None and self.best.since >= stopping.patience
+
+    def train_mode(self) -> None:
+        """Put everything but the fixed modules into training mode."""
+        self.objective.train()
+        for module in self.job.fixed:
+            module.eval()
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """Do one optimizer step; return the logged values."""
+        factor = self.schedule.factor(self.step, self.config.steps)
+        rate = set_factor(self.optimizer.param_groups, factor)
+        torch.manual_seed(integer_seed(self.job.seed, "train.step", self.world.rank, self.step))
+        values: dict[str, float] = {}
+        for part in range(self.config.accumulate):
+            batch = next(batches).to(self.world.device, non_blocking=True)
+            for name, value in self._backward(batch, part).items():
+                values[name] = values.get(name, 0.0) + value / self.config.accumulate
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip or math.inf))
+        if not math.isfinite(norm):
+            self._fail(batch, f"the gradient's norm is {norm}")
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.objective.after_step(self.step)
+        if self.ema:
+            self.ema.update()
+        return {**values, "grad_norm": norm, "lr": rate}
+
+    def _backward(self, batch: Batch, part: int) -> dict[str, float]:
+        generator = torch_generator(
+            self.job.seed, "objective", self.world.rank, self.step, part, device=self.world.device.type
+        )
+        with self._sync(part):
+            with self.autocast():
+                loss: Loss = self.model(batch, generator)
+            values = torch.stack(
+                [loss.total.detach(), *(value.float() for value in loss.parts.values())]
+            ).tolist()
+            if not math.isfinite(values[0]):
+                self._fail(batch, f"the loss is {values[0]}")
+            (loss.total / self.config.accumulate).backward()
+        return dict(zip(("loss", *loss.parts), values, strict=True))
+
+    def _sync(self, part: int) -> contextlib.AbstractContextManager[None]:
+        last = part == self.config.accumulate - 1
+        if isinstance(self.model, nn.parallel.DistributedDataParallel) and not last:
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of the recipe's precision."""
+        enabled = self.config.precision == "bfloat16"
+        return torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _fail(self, batch: Batch, what: str) -> None:
+        rows = batch.rows_B.tolist()
+        write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
+        shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+        raise TrainingError(
+            f"at step {self.step} {what}. Rows of the batch: {shown} (all in {self.run.path / 'failure.json'}). "
+            f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, or look at the rows"
+        )
+
+    # -- log, validation, checkpoints ---------------------------------------------------------------------------
+
+    def _record(
+        self, kind: str, values: dict[str, float], metrics: MetricsLog | None, trackers: list[Tracker]
+    ) -> None:
+        if metrics is not None:
+            metrics.write(kind, self.step, values)
+        for tracker in trackers:
+            tracker.log(kind, self.step, values)
+
+    def _validate(self, metrics: MetricsLog | None, trackers: list[Tracker]) -> None:
+        assert self.job.validation is not None
+        with self.ema.applied() if self.ema else contextlib.nullcontext():
+            values = validate(self.objective, self.job.validation, self.world, self.autocast())
+        self.train_mode()
+        if not math.isfinite(values["loss"]):
+            raise TrainingError(
+                f"the validation loss is {values['loss']} at step {self.step}. "
+                f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr or set train.clip"
+            )
+        delta = self.job.early_stopping.min_delta if self.job.early_stopping else 0.0
+        self.best.update(values["loss"], self.step, min_delta=delta)
+        self._record("validation", values, metrics, trackers)
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the next step depends on."""
+        meter = self.meter.shared(self.world)
+        if self.world.first:
+            save_checkpoint(self.run.checkpoints, self._checkpoint(meter))
+            prune_checkpoints(self.run.checkpoints, keep=_KEEP, also=[self.best.step])
+        self.world.wait()
+
+    def _checkpoint(self, meter: Meter) -> Checkpoint:
+        optimizer, values = pack_optimizer(self.optimizer)
+        parts = {
+            "objective": self.objective.state_dict(),
+            "optimizer": optimizer,
+            "ema": self.ema.state_dict() if self.ema else {},
+        }
+        tensors = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+        info = {
+            "optimizer": values,
+            "loader": self.job.train.state(),
+            "best": self.best.state(),
+            "meter": asdict(meter),
+        }
+        return Checkpoint(self.step, tensors, info)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint."""
+        self.step = checkpoint.step
+        self._load_weights(checkpoint)
+        unpack_optimizer(self.optimizer, checkpoint.part("optimizer"), checkpoint.values["optimizer"])
+        self.job.train.restore(checkpoint.values["loader"])
+        self.best = Best.from_state(checkpoint.values["best"])
+        self.meter = Meter(**checkpoint.values["meter"])
+
+    def _load_weights(self, checkpoint: Checkpoint) -> None:
+        where = checkpoint_path(self.run.checkpoints, checkpoint.step)
+        load_strictly(self.objective, checkpoint.part("objective"), where=where)
+        if self.ema:
+            self.ema.load_state_dict(checkpoint.part("ema"))
+
+    def _choose_weights(self) -> None:
+        """Leave the best validated weights in the network with early stopping, else the last; averaged if asked."""
+        if self.job.early_stopping is not None and self.best.step >= 0:
+            self._load_weights(load_checkpoint(self.run.checkpoints, self.best.step))
+        if self.ema:
+            self.objective.network.load_state_dict(self.ema.average.module.state_dict())
+        self.objective.eval()
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Treat denormal numbers as zero within the block: they slow a CPU down and carry no information here."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

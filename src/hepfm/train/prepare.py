@@ -1,0 +1,168 @@
+"""What pre-training and fine-tuning share: recipes, loaders, the run directory, the final model directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepfm.core.config import load_recipe, merge, parse_override
+from hepfm.core.rng import numpy_generator
+from hepfm.data.features import FeatureSet
+from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.data.store import Rows, Store
+from hepfm.models.directory import Model
+from hepfm.models.fixture import ROWS
+from hepfm.train.distributed import World
+from hepfm.train.recipe import TrainConfig
+from hepfm.train.run import RunDirectory, environment, read_metrics
+
+Recipe = str | Path | Mapping[str, Any]
+"""A recipe's name, its file, or its values."""
+
+SMOKE = (
+    "train.steps=6",
+    "train.batch_size=16",
+    "train.accumulate=1",
+    "train.log_every=2",
+    "train.validate_every=3",
+    "train.checkpoint_every=3",
+    "train.validation_rows=64",
+)
+"""Overrides that shrink a run to seconds."""
+
+
+_VALIDATION_BATCH = 256
+
+
+def read_recipe(recipe: Recipe, verb: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a recipe with overrides applied."""
+    if isinstance(recipe, str | Path):
+        return load_recipe(recipe, verb, overrides)
+    values = dict(recipe)
+    for override in overrides:
+        values = merge(values, parse_override(override))
+    return values
+
+
+def start_run(path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
+    """Make the run directory, in the first of several processes; the others wait for it."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        return RunDirectory.create(path, recipe=recipe, config=config)
+    return RunDirectory(path)
+
+
+def recipe_name(recipe: Recipe) -> str:
+    """Return how error messages call a recipe."""
+    return str(recipe) if isinstance(recipe, str | Path) else "recipe"
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Makes the loaders of a run.
+
+    Attributes
+    ----------
+    store, features, max_constituents, weights
+        What batches hold.
+    targets
+        Label fields.
+    config
+        The section ``train``.
+    seed
+        Of the order of rows.
+    world
+        This process among all; each gets its part of every batch.
+    """
+
+    store: Store
+    features: FeatureSet
+    max_constituents: int
+    weights: str | None
+    targets: tuple[str, ...]
+    config: TrainConfig
+    seed: int
+    world: World
+
+    def train(self, rows: Rows) -> TrainLoader:
+        """Return an endless loader of parts of batches of ``train.batch_size`` rows."""
+        return TrainLoader(
+            self.store,
+            self.features,
+            rows=rows,
+            batch_size=max(1, self.config.batch_size // (self.world.size * self.config.accumulate)),
+            seed=self.seed,
+            labels=self.targets,
+            max_constituents=self.max_constituents,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            weights=self.weights,
+        )
+
+    def validation(self, rows: Rows) -> EvalLoader | None:
+        """Return a loader of at most ``train.validation_rows`` of the rows, a seeded draw; None without rows."""
+        drawn = np.asarray(self.store.index(rows))
+        if len(drawn) > self.config.validation_rows:
+            rng = numpy_generator(self.seed, "validation.rows")
+            drawn = np.sort(rng.choice(drawn, self.config.validation_rows, replace=False))
+        if len(drawn) == 0:
+            return None
+        mine = drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn
+        return EvalLoader(
+            self.store,
+            self.features,
+            rows=mine,
+            batch_size=_VALIDATION_BATCH,
+            labels=self.targets,
+            max_constituents=self.max_constituents,
+        )
+
+
+def data_facts(store: Store, rows: int) -> dict[str, Any]:
+    """Return the provenance of training data."""
+    facts = {
+        "store_fingerprint": store.fingerprint,
+        "rows": rows,
+        "classes": ", ".join(store.schema.label_classes),
+    }
+    return {**facts, **{f"data_{name}": value for name, value in store.manifest.provenance.items()}}
+
+
+def save_model(model: Model, *, store: Store, rows: Any, run: RunDirectory, facts: Mapping[str, Any]) -> None:
+    """Write the model directory of a finished run, with a fixture from the training rows.
+
+    Parameters
+    ----------
+    model
+        The model; its provenance, metrics and fixture are set here.
+    store, rows
+        What it was trained on.
+    run
+        Its run directory.
+    facts
+        Facts of the training for the card.
+    """
+    config = run.config()
+    fixture = EvalLoader(
+        store,
+        model.features,
+        rows=np.asarray(rows)[:ROWS],
+        batch_size=ROWS,
+        max_constituents=model.max_constituents,
+    )
+    validations = read_metrics(run.metrics, "validation")
+    model.fixture = next(iter(fixture))
+    model.metrics = {
+        f"validation_{k}": v for k, v in (validations[-1] if validations else {}).items() if k != "kind"
+    }
+    model.provenance = {
+        "data": data_facts(store, len(rows)),
+        "training": {**facts, "seed": config["seed"], "fingerprint": config["fingerprint"]},
+        "config": {**config, "data": {key: value for key, value in config["data"].items() if key != "store"}},
+        "environment": environment(),
+    }
+    model.save(run.model)

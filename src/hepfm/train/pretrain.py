@@ -1,0 +1,141 @@
+"""``hepfm pretrain``: from a recipe and a store to a run directory with a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hepfm.data import feature_set
+from hepfm.data.features import FeatureSet
+from hepfm.data.store import Store
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.directory import Model
+from hepfm.objectives.base import Objective
+from hepfm.objectives.compatibility import check_compatible
+from hepfm.train import prepare
+from hepfm.train.distributed import World, join_world
+from hepfm.train.dry_run import Cost, estimate_cost
+from hepfm.train.loop import Job, Trainer
+from hepfm.train.recipe import PretrainPlan, pretrain_plan
+from hepfm.train.run import RunDirectory, RunResult
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A checked plan with its data opened; nothing of the network is built yet."""
+
+    plan: PretrainPlan
+    store: Store
+    features: FeatureSet
+
+    @classmethod
+    def check(cls, plan: PretrainPlan) -> Pretraining:
+        """Open the data and refuse what does not fit."""
+        store = Store.open(plan.recipe.data.store)
+        features = feature_set(plan.recipe.data.features)
+        check_compatible(plan.objective, plan.backbone, store.schema)
+        store.split(plan.recipe.data.train)
+        return cls(plan, store, features)
+
+    def config(self) -> dict[str, Any]:
+        """Return the resolved config, which `resume` reads."""
+        values = self.plan.to_dict()
+        data = {**values["data"], "store": str(self.store.path.resolve())}
+        return {"verb": "pretrain", **values, "data": data, "store_fingerprint": self.store.fingerprint}
+
+    def job(self, world: World) -> Job:
+        """Build the network, the objective and the loaders."""
+        recipe = self.plan.recipe
+        objective = self._objective()
+        loaders = prepare.Loaders(
+            store=self.store,
+            features=self.features,
+            max_constituents=recipe.data.max_constituents,
+            weights=recipe.data.weights,
+            targets=objective.targets(objective.config, self.store.schema),
+            config=recipe.train,
+            seed=recipe.seed,
+            world=world,
+        )
+        validation = recipe.data.validation
+        return Job(
+            objective=objective,
+            train=loaders.train(self.store.split(recipe.data.train)),
+            validation=loaders.validation(self.store.split(validation)) if validation else None,
+            plan=self.plan.train,
+            seed=recipe.seed,
+        )
+
+    def _objective(self) -> Objective:
+        with seeded_init(self.plan.recipe.seed, "init"):
+            network = build_network(self.plan.backbone, self.features)
+            objective: Objective = self.plan.objective.cls(
+                self.plan.objective.config, network, self.store.schema
+            )
+        return objective
+
+    def run(self, run: RunDirectory) -> RunResult:
+        """Train to the end in a run directory, from its last checkpoint if it has one, and write the model."""
+        with join_world(self.plan.recipe.train.device) as world:
+            trainer = Trainer(self.job(world), run, world)
+            trainer.fit()
+            if world.first:
+                model = Model(
+                    network=trainer.objective.network,
+                    backbone=self.plan.backbone,
+                    features=self.features,
+                    schema=self.store.schema,
+                    max_constituents=self.plan.recipe.data.max_constituents,
+                )
+                facts = {"verb": "pretrain", "objective": self.plan.objective.name, "steps": trainer.step}
+                rows = self.store.split(self.plan.recipe.data.train)
+                prepare.save_model(model, store=self.store, rows=rows, run=run, facts=facts)
+            world.wait()
+        return RunResult(run.path, run.model)
+
+
+def check_pretrain(
+    recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False
+) -> tuple[Pretraining, dict[str, Any]]:
+    """Read and check a recipe; return the checked work and the recipe's values."""
+    values = prepare.read_recipe(recipe, "pretrain", [*overrides, *(prepare.SMOKE if smoke else ())])
+    return Pretraining.check(pretrain_plan(values, where=prepare.recipe_name(recipe))), values
+
+
+def pretrain(
+    recipe: prepare.Recipe, *, output: str | Path, overrides: Sequence[str] = (), smoke: bool = False
+) -> RunResult:
+    """Train a model from a recipe and write a run directory with the model directory in it.
+
+    Parameters
+    ----------
+    recipe
+        Name of a built-in recipe, path of a YAML file, or its values.
+    output
+        The run directory to make.
+    overrides
+        ``key=value`` settings laid over the recipe.
+    smoke
+        Shrink the run to seconds.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of the recipe.
+    IncompatibleError
+        When objective, backbone and data do not fit.
+    TrainingError
+        When the loss is not finite, or files cannot be written; the last checkpoint is named.
+    """
+    work, values = check_pretrain(recipe, overrides=overrides, smoke=smoke)
+    run = prepare.start_run(Path(output), recipe=values, config=work.config())
+    return work.run(run)
+
+
+def dry_run(recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False) -> Cost:
+    """Build everything, do one step, and return what the run would cost; nothing is written."""
+    work, _ = check_pretrain(recipe, overrides=overrides, smoke=smoke)
+    with join_world(work.plan.recipe.train.device) as world:
+        return estimate_cost(work.job(world), world)

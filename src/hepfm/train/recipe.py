@@ -1,0 +1,285 @@
+"""Recipes of training: a typed, frozen config per section, every mistake reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import pydantic
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import Component, Config, resolve_component, validate
+from hepfm.core.errors import ConfigError
+from hepfm.objectives import OBJECTIVES
+from hepfm.train.early_stopping import EarlyStoppingConfig
+from hepfm.train.optimizers import OPTIMIZERS
+from hepfm.train.schedules import SCHEDULES
+from hepfm.train.strategies import STRATEGIES
+from hepfm.train.trackers import TRACKERS
+
+Spec = str | dict[str, Any]
+"""A component spec: its name, or a mapping with ``name`` and options."""
+
+
+class PretrainDataConfig(Config):
+    """Section ``data`` of pre-training.
+
+    Attributes
+    ----------
+    store
+        Path of the store.
+    features
+        Feature set.
+    max_constituents
+        Rows with more keep the leading ones.
+    train, validation
+        Names of the splits; no validation when None.
+    weights
+        Field of the rows that weighs them in the training loss; None means equal weights.
+    """
+
+    store: str
+    features: str = "full"
+    max_constituents: int = pydantic.Field(128, ge=1)
+    train: str = "train"
+    validation: str | None = "val"
+    weights: str | None = None
+
+
+class FinetuneDataConfig(Config):
+    """Section ``data`` of fine-tuning; features and limits come from the model.
+
+    Attributes
+    ----------
+    store
+        Path of the store.
+    train
+        Name of the split from which labels are taken. No other split is read.
+    budget
+        Number of labelled rows, validation part included, nested and class-balanced; None means all.
+    validation_fraction
+        Part of the budget that is set aside for validation and early stopping.
+    weights
+        Field of the rows that weighs them in the training loss; None means equal weights.
+    """
+
+    store: str
+    train: str = "train"
+    budget: int | None = pydantic.Field(None, ge=2)
+    validation_fraction: float = pydantic.Field(0.2, ge=0.0, lt=1.0)
+    weights: str | None = None
+
+
+class TrainConfig(Config):
+    """Section ``train``.
+
+    Attributes
+    ----------
+    steps
+        Optimizer steps.
+    batch_size
+        Rows per optimizer step, over all processes and accumulated parts.
+    accumulate
+        Parts of a batch whose gradients are summed before a step.
+    optimizer, schedule
+        Component specs.
+    layer_decay
+        Factor of the learning rate from one backbone layer to the one before it.
+    head_factor
+        Factor of the learning rate of heads.
+    ema
+        Decay of the averaged weights, which validation and the final model use; None means no average.
+    clip
+        Largest norm of the gradient; None means no clipping.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for autocast.
+    compile
+        Whether to use ``torch.compile``.
+    device
+        ``"auto"`` takes CUDA when there is one.
+    log_every, validate_every, checkpoint_every
+        Steps between lines of ``metrics.jsonl``, validations, checkpoints.
+    validation_rows
+        Most rows that a validation reads; a seeded draw of the split.
+    trackers
+        Names of trackers besides ``metrics.jsonl``.
+    """
+
+    steps: int = pydantic.Field(ge=1)
+    batch_size: int = pydantic.Field(512, ge=1)
+    accumulate: int = pydantic.Field(1, ge=1)
+    optimizer: Spec = "adamw"
+    schedule: Spec = "cosine"
+    layer_decay: float = pydantic.Field(1.0, gt=0.0, le=1.0)
+    head_factor: float = pydantic.Field(1.0, gt=0.0)
+    ema: float | None = pydantic.Field(None, gt=0.0, lt=1.0)
+    clip: float | None = pydantic.Field(1.0, gt=0.0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every: int = pydantic.Field(50, ge=1)
+    validate_every: int = pydantic.Field(1000, ge=1)
+    checkpoint_every: int = pydantic.Field(1000, ge=1)
+    validation_rows: int = pydantic.Field(20_000, ge=1)
+    trackers: tuple[str, ...] = ()
+
+
+class PretrainRecipe(Config):
+    """A recipe of ``hepfm pretrain``."""
+
+    description: str = ""
+    data: PretrainDataConfig
+    backbone: Spec
+    objective: Spec = "supervised"
+    train: TrainConfig
+    seed: int = pydantic.Field(0, ge=0)
+
+
+class FinetuneRecipe(Config):
+    """A recipe of ``hepfm finetune``.
+
+    Attributes
+    ----------
+    init
+        ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones of the same architecture.
+    head
+        ``"new"`` puts a new head in place of the model's, ``"keep"`` goes on with it (same field and classes).
+    mode
+        Which weights are trained: component spec of ``full``, ``frozen``, ``probe`` or ``lora``.
+    early_stopping
+        None trains for all steps and keeps the last weights; otherwise the best validated weights are kept.
+    """
+
+    description: str = ""
+    data: FinetuneDataConfig
+    init: Literal["pretrained", "scratch"] = "pretrained"
+    head: Literal["new", "keep"] = "new"
+    mode: Spec = "full"
+    objective: Spec = "supervised"
+    train: TrainConfig
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    seed: int = pydantic.Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """The checked section ``train`` with its components."""
+
+    config: TrainConfig
+    optimizer: Component
+    schedule: Component
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values that resolve to this plan again."""
+        values = self.config.model_dump(mode="json")
+        return {**values, "optimizer": self.optimizer.spec(), "schedule": self.schedule.spec()}
+
+
+@dataclass(frozen=True)
+class PretrainPlan:
+    """A checked pre-training recipe with its components."""
+
+    recipe: PretrainRecipe
+    backbone: Component
+    objective: Component
+    train: TrainPlan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values that resolve to this plan again."""
+        values = self.recipe.model_dump(mode="json")
+        components = {"backbone": self.backbone.spec(), "objective": self.objective.spec()}
+        return {**values, **components, "train": self.train.to_dict()}
+
+
+@dataclass(frozen=True)
+class FinetunePlan:
+    """A checked fine-tuning recipe with its components."""
+
+    recipe: FinetuneRecipe
+    objective: Component
+    mode: Component
+    train: TrainPlan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values that resolve to this plan again."""
+        values = self.recipe.model_dump(mode="json")
+        components = {"mode": self.mode.spec(), "objective": self.objective.spec()}
+        return {**values, **components, "train": self.train.to_dict()}
+
+
+def pretrain_plan(values: Mapping[str, Any], *, where: str = "recipe") -> PretrainPlan:
+    """Check the values of a pre-training recipe; one `ConfigError` lists every mistake."""
+    recipe, problems = _check(PretrainRecipe, values, where)
+    backbone = _gather(
+        problems, lambda: resolve_component(BACKBONES, values["backbone"], where=f"{where}: backbone")
+    )
+    objective = _objective(problems, values, where)
+    train = _train(problems, values, where)
+    if problems or recipe is None or backbone is None or objective is None or train is None:
+        raise ConfigError("\n".join(problems))
+    return PretrainPlan(recipe, backbone, objective, train)
+
+
+def finetune_plan(values: Mapping[str, Any], *, where: str = "recipe") -> FinetunePlan:
+    """Check the values of a fine-tuning recipe; one `ConfigError` lists every mistake."""
+    recipe, problems = _check(FinetuneRecipe, values, where)
+    spec = values.get("mode", "full")
+    mode = _gather(problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode"))
+    objective = _objective(problems, values, where)
+    train = _train(problems, values, where)
+    if problems or recipe is None or mode is None or objective is None or train is None:
+        raise ConfigError("\n".join(problems))
+    if recipe.early_stopping and recipe.data.validation_fraction == 0.0:
+        raise ConfigError(
+            f"{where}: early stopping needs validation rows out of the label budget; set "
+            "data.validation_fraction above 0 or early_stopping=null"
+        )
+    return FinetunePlan(recipe, objective, mode, train)
+
+
+T = TypeVar("T")
+RecipeT = TypeVar("RecipeT", bound=Config)
+
+
+def _gather(problems: list[str], build: Callable[[], T]) -> T | None:
+    try:
+        return build()
+    except ConfigError as error:
+        problems.append(str(error))
+    except KeyError:
+        pass  # a missing section is reported by the recipe's own check
+    return None
+
+
+def _check(recipe: type[RecipeT], values: Mapping[str, Any], where: str) -> tuple[RecipeT | None, list[str]]:
+    problems: list[str] = []
+    return _gather(problems, lambda: validate(recipe, values, where=where)), problems
+
+
+def _objective(problems: list[str], values: Mapping[str, Any], where: str) -> Component | None:
+    spec = values.get("objective", "supervised")
+    return _gather(problems, lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective"))
+
+
+def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainPlan | None:
+    section = values.get("train")
+    if not isinstance(section, Mapping):
+        return None
+    optimizer = _gather(
+        problems,
+        lambda: resolve_component(
+            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer"
+        ),
+    )
+    schedule = _gather(
+        problems,
+        lambda: resolve_component(
+            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule"
+        ),
+    )
+    for name in section.get("trackers", ()):
+        _gather(problems, lambda name=name: TRACKERS.load(name))  # type: ignore[misc]
+    if optimizer is None or schedule is None or problems:
+        return None
+    return TrainPlan(TrainConfig.model_validate(dict(section)), optimizer, schedule)

@@ -1,0 +1,39 @@
+"""``hepfm resume``: go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hepfm.core.errors import TrainingError
+from hepfm.train.finetune import Finetuning
+from hepfm.train.pretrain import Pretraining
+from hepfm.train.recipe import finetune_plan, pretrain_plan
+from hepfm.train.run import RunDirectory, RunResult
+
+
+def resume(run: str | Path) -> RunResult:
+    """Go on with a run at the exact next batch; a finished one only writes its model again.
+
+    Raises
+    ------
+    TrainingError
+        When `run` is not a run directory, was altered, or its data or model are others now.
+    """
+    directory = RunDirectory.open(Path(run))
+    config = directory.config()
+    where = str(directory.path / "config.json")
+    extra = {
+        key: config.pop(key, None)
+        for key in ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256")
+    }
+    work: Pretraining | Finetuning
+    if extra["verb"] == "finetune":
+        work = Finetuning.check(str(extra["model"]), finetune_plan(config, where=where))
+    else:
+        work = Pretraining.check(pretrain_plan(config, where=where))
+    for key, what in (("store_fingerprint", "store"), ("model_sha256", "model")):
+        if work.config().get(key) != extra[key]:
+            raise TrainingError(
+                f"the {what} of {directory.path} is not the one it was trained on; start a new run"
+            )
+    return work.run(directory)

@@ -1,0 +1,166 @@
+"""Run directory: recipe, resolved config, environment, metrics, checkpoints and the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hepfm.core.config import fingerprint
+from hepfm.core.errors import TrainingError
+from hepfm.core.files import atomic_path, disk_errors, read_json, write_json, write_text
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What training returns: the run directory and the model directory in it."""
+
+    path: Path
+    model_path: Path
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and small files of a run."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The model directory."""
+        return self.path / "model"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
+        """Start a run directory; refuse a place where something stands.
+
+        Parameters
+        ----------
+        path
+            The directory to make.
+        recipe
+            The recipe as given, overrides applied.
+        config
+            The resolved config, with every option spelled out.
+        """
+        if path.exists() and any(path.iterdir()):
+            raise TrainingError(
+                f"{path} is not empty; go on with `hepfm resume {path}` or choose another output"
+            )
+        with atomic_path(path) as temporary:
+            temporary.mkdir()
+            write_recipe(temporary / "recipe.yaml", recipe)
+            write_json(temporary / "config.json", {**config, "fingerprint": fingerprint(_placeless(config))})
+            write_json(temporary / "environment.json", environment())
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Open an existing run directory."""
+        if not (path / "config.json").exists():
+            raise TrainingError(f"{path} is not a run directory: it has no config.json")
+        return cls(path)
+
+    def config(self) -> dict[str, Any]:
+        """Return the resolved config; raise `TrainingError` when its fingerprint does not fit."""
+        values: dict[str, Any] = read_json(self.path / "config.json", TrainingError)
+        stored = values.pop("fingerprint", None)
+        if stored != fingerprint(_placeless(values)):
+            raise TrainingError(
+                f"{self.path / 'config.json'} was altered; start a new run with the changed recipe"
+            )
+        return {**values, "fingerprint": stored}
+
+
+def _placeless(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without paths, so that equal runs in other places have one fingerprint."""
+    data = {key: value for key, value in config["data"].items() if key != "store"}
+    return {**{key: value for key, value in config.items() if key != "model"}, "data": data}
+
+
+def write_recipe(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a recipe as YAML."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = False
+    writer.dump(json.loads(json.dumps(values)), text)
+    write_text(path, text.getvalue())
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, commit and processor of this run; nothing that names the machine or its user."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in ("hepfm", "torch", "numpy", "pyarrow", "safetensors")},
+        "commit": _commit(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+class MetricsLog:
+    """``metrics.jsonl``: whole lines only; on resume it is cut back to the checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    @classmethod
+    def resume(cls, path: Path, step: int) -> MetricsLog:
+        """Open for a run that goes on after `step`: later lines, and a half one at the end, are dropped."""
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
+        return cls(path)
+
+    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Add one line."""
+        with disk_errors(self.path):
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}, allow_nan=False) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
+    """Return the lines of one kind, ``"train"`` or ``"validation"``, of a ``metrics.jsonl``."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["kind"] == kind]

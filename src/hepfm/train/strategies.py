@@ -1,0 +1,59 @@
+"""Which weights fine-tuning changes: all, only the heads, a linear probe, or low-rank updates."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import nn
+
+from hepfm.core.config import Config
+from hepfm.core.registry import Registry
+from hepfm.objectives.network import Network
+
+STRATEGIES = Registry(
+    "mode",
+    {
+        "full": ("hepfm.train.strategies:Full", "every weight is trained"),
+        "frozen": ("hepfm.train.strategies:Frozen", "the backbone is fixed, the heads are trained"),
+        "lora": ("hepfm.train.lora:Lora", "low-rank updates of the backbone's linear layers (2106.09685)"),
+    },
+)
+
+
+class NoOptions(Config):
+    """A strategy without options."""
+
+
+class Strategy:
+    """The contract. Subclasses are built by ``cls(config)``."""
+
+    Config: ClassVar[type[Config]] = NoOptions
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, network: Network) -> None:
+        """Freeze or extend the network before the optimizer is made."""
+
+    def fixed(self, network: Network) -> tuple[nn.Module, ...]:
+        """Return the modules that stay in evaluation mode (no dropout, fixed statistics) while training."""
+        return ()
+
+    def finish(self, network: Network) -> None:
+        """Bring the network back to its ordinary architecture before it is saved."""
+
+
+class Full(Strategy):
+    """Train every weight."""
+
+
+class Frozen(Strategy):
+    """Train the heads on features of the fixed backbone."""
+
+    def prepare(self, network: Network) -> None:
+        """Freeze the backbone."""
+        network.backbone.requires_grad_(False)
+
+    def fixed(self, network: Network) -> tuple[nn.Module, ...]:
+        """Return the backbone."""
+        return (network.backbone,)
