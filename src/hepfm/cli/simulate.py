@@ -1,0 +1,43 @@
+"""``hepfm simulate``: collisions from Pythia 8, a detector, jets, one store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed, in place of the recipe's.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="Parallel processes.  [default: all processors]"
+)
+@verb
+def command(
+    recipe: str, overrides: tuple[str, ...], output: Path, seed: int | None, processes: int | None
+) -> dict[str, Any]:
+    """Generate jets after RECIPE, a YAML file or a built-in name, and write a store.
+
+    A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class), mpi=false
+    (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms.
+    """
+    from hepfm.simulate.run import simulate
+
+    result = simulate(recipe, output=output, overrides=overrides, processes=processes, seed=seed)
+    jets = ", ".join(f"{count} {split}" for split, count in result.jets.items())
+    return {
+        "path": str(result.path),
+        "jets": result.jets,
+        "events": result.events,
+        "pythia_share": result.pythia_share,
+        "lines": [f"{result.path}: {jets} jets from {result.events} events"],
+        "next": f"hepfm data info {result.path}",
+    }

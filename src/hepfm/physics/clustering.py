@@ -1,0 +1,90 @@
+"""Jets from FastJet: anti-kT over many events in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import missing_extra
+from hepfm.core.ragged import Ragged
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Jets:
+    """Clustered jets of many events.
+
+    Attributes
+    ----------
+    p4
+        (E, px, py, pz) in GeV, shape (J, 4).
+    event
+        Event of each jet, int64, shape (J,).
+    members
+        For each jet the indices of its constituents in the input.
+    """
+
+    p4: Floats
+    event: npt.NDArray[np.int64]
+    members: Ragged
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Jets:
+        """Return the given jets."""
+        return Jets(self.p4[rows], self.event[rows], self.members.take(rows))
+
+
+def anti_kt(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float, min_pt: float) -> Jets:
+    """Cluster the particles of each event with anti-kT (0802.1189), E scheme.
+
+    Parameters
+    ----------
+    p4
+        (E, px, py, pz) in GeV of all particles, one event after the other, shape (n, 4).
+    lengths
+        Number of particles of each event, shape (events,).
+    radius
+        Jet radius R.
+    min_pt
+        Lowest jet pT in GeV.
+    """
+    fastjet, awkward = import_fastjet()
+    sequence = fastjet.ClusterSequence(
+        events_of_momenta(p4, lengths), fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
+    )
+    jets = sequence.inclusive_jets(min_pt)
+    members = sequence.constituent_index(min_pt)
+    counts = awkward.to_numpy(awkward.num(jets))
+    event = np.repeat(np.arange(len(lengths)), counts)
+    flat = awkward.flatten(jets)
+    jet_p4 = np.stack([awkward.to_numpy(flat[name]) for name in ("E", "px", "py", "pz")], axis=-1)
+    lists = awkward.flatten(members)
+    sizes = awkward.to_numpy(awkward.num(lists)).astype(np.int64)
+    first = np.concatenate([[0], np.cumsum(lengths)])[event]
+    index = awkward.to_numpy(awkward.flatten(lists)).astype(np.int64) + np.repeat(first, sizes)
+    return Jets(jet_p4.reshape(-1, 4), event, Ragged.from_lengths(index, sizes))
+
+
+def events_of_momenta(p4: Floats, lengths: npt.NDArray[np.int64]) -> Any:
+    """Lay flat momenta out as FastJet's awkward array of events."""
+    _, awkward = import_fastjet()
+    columns = {name: np.ascontiguousarray(p4[:, i]) for i, name in enumerate(("E", "px", "py", "pz"))}
+    return awkward.unflatten(awkward.zip(columns, with_name="Momentum4D"), lengths)
+
+
+def import_fastjet() -> tuple[Any, Any]:
+    """Import FastJet, with its banner off, and awkward; raise `MissingExtraError` where they are absent."""
+    try:
+        import awkward
+        import fastjet
+        from fastjet import _swig
+    except ImportError as error:
+        raise missing_extra(error.name or "fastjet", "sim") from None
+    _swig.ClusterSequence.set_fastjet_banner_stream(None)
+    return fastjet, awkward

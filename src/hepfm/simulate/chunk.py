@@ -1,0 +1,196 @@
+"""A chunk: the unit of work of a simulation. (recipe, class, split, index) always gives the same jets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hepfm.core.errors import ConfigError
+from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
+from hepfm.core.rng import integer_seed, numpy_generator
+from hepfm.physics.clustering import Jets, anti_kt
+from hepfm.physics.kinematics import pseudorapidity, rapidity
+from hepfm.physics.substructure import substructure
+from hepfm.simulate.detector import Detector
+from hepfm.simulate.labels import match_decay, match_parton
+from hepfm.simulate.particles import Bools, Candidates
+from hepfm.simulate.pythia import SEED_BITS, Generator, Record
+from hepfm.simulate.recipe import JetSelection, Match, Recipe
+
+MAX_PZ = 10_000.0
+"""GeV; constituents beyond are dropped, as in JetClass."""
+MAX_ETA = 5.0
+"""Constituents beyond are dropped, as in JetClass."""
+HOPELESS_EVENTS = 20_000
+"""A class that gives no jet in so many events is taken for a mistake in its recipe."""
+
+
+@dataclass(frozen=True)
+class ChunkKey:
+    """Which chunk: class, split, and number within them; `jets` is how many it makes."""
+
+    class_name: str
+    split: str
+    index: int
+    jets: int
+
+    @property
+    def file(self) -> str:
+        """Name of the chunk's file."""
+        return f"{self.class_name}-{self.split}-{self.index:05d}.npz"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a chunk yields.
+
+    Attributes
+    ----------
+    columns
+        The jets, in the fields of the recipe's schema.
+    events
+        Events generated.
+    found
+        Jets that passed; at least those in `columns`, which stop at the number asked for.
+    pythia_seconds, seconds
+        Processor time inside Pythia, and in all.
+    """
+
+    columns: Columns
+    events: int
+    found: int
+    pythia_seconds: float
+    seconds: float
+
+
+def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
+    """Generate, measure, cluster and label until the chunk has its jets."""
+    started = time.process_time()
+    component = recipe.detector_component()
+    detector: Detector = component.cls(component.config)
+    purpose = f"simulate {key.class_name} {key.split}"
+    rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
+    seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
+    generator = Generator(recipe.lines(key.class_name, key.index), seed=seed, where=f"class {key.class_name}")
+    parts: list[dict[str, Array | Ragged]] = []
+    found = events = 0
+    while found < key.jets:
+        record = generator.batch(recipe.batch_events)
+        candidates = detector(generator.stable(record), rng)
+        jets = select(cluster(candidates, record.num_events, recipe.selection), recipe.selection)
+        jets = jets.take(
+            matched(recipe.classes[key.class_name].match, record, jets, radius=recipe.selection.radius)
+        )
+        parts.append(jet_columns(jets, candidates, recipe, label=recipe.class_names.index(key.class_name)))
+        events += record.num_events
+        found += len(parts[-1]["jet_pt"])
+        if found == 0 and events >= HOPELESS_EVENTS:
+            raise ConfigError(
+                f"class {key.class_name}: no jet passed in {events} events; check its process, match and selection"
+            )
+    columns = take_rows(concatenate(parts), np.arange(key.jets))
+    return Chunk(columns, events, found, generator.seconds, time.process_time() - started)
+
+
+def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:
+    """Cluster the candidates of every event."""
+    lengths = np.bincount(candidates.event, minlength=num_events)
+    return anti_kt(candidates.p4, lengths, radius=selection.radius, min_pt=selection.pt_min)
+
+
+def select(jets: Jets, selection: JetSelection) -> Jets:
+    """Keep the jets in the range of pT, eta and rapidity."""
+    energy, px, py, pz = jets.p4.T
+    pt = np.hypot(px, py)
+    keep = (pt > selection.pt_min) & (pt < selection.pt_max)
+    if selection.eta_max is not None:
+        keep &= np.abs(pseudorapidity(px, py, pz)) <= selection.eta_max
+    if selection.rapidity_max is not None:
+        keep &= np.abs(rapidity(pz, energy)) <= selection.rapidity_max
+    return jets.take(keep)
+
+
+def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools:
+    """Tell which jets belong to the class."""
+    _, px, py, pz = jets.p4.T
+    axes = (jets.event, pseudorapidity(px, py, pz), np.arctan2(py, px))
+    if match.resonance is not None and match.decay is not None:
+        return match_decay(record, axes, resonance=match.resonance, pattern=match.decay, radius=radius)
+    if match.parton is not None:
+        return match_parton(record, axes, parton=match.parton, radius=radius)
+    return np.ones(len(jets), bool)
+
+
+def jet_columns(
+    jets: Jets, candidates: Candidates, recipe: Recipe, *, label: int
+) -> dict[str, Array | Ragged]:
+    """Return the fields of the store for these jets; jets without a constituent to store are left out."""
+    constituents = stored_constituents(jets, candidates)
+    full = constituents.lengths > 0
+    jets, constituents = jets.take(full), constituents.take(full)
+    energy, px, py, pz = jets.p4.T
+    columns: dict[str, Array | Ragged] = {
+        "jet_pt": np.hypot(px, py),
+        "jet_eta": pseudorapidity(px, py, pz),
+        "jet_phi": np.arctan2(py, px),
+        "jet_energy": energy,
+        "jet_label": np.full(len(jets), label),
+    }
+    if recipe.substructure:
+        inner = substructure(
+            candidates.p4[jets.members.values], jets.members.lengths, radius=recipe.selection.radius
+        )
+        columns["jet_softdrop_mass"] = inner.softdrop_mass
+        columns |= {f"jet_tau{n + 1}": inner.tau[:, n] for n in range(4)}
+    names = ["pt", "eta", "phi", "energy"]
+    names += ["charge", "pid"] if recipe.identity else []
+    names += ["d0", "d0_error", "dz", "dz_error"] if recipe.tracks else []
+    for name in names:
+        columns[f"part_{name}"] = constituents.with_values(getattr(candidates, name)[constituents.values])
+    return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.schema()}
+
+
+def stored_constituents(jets: Jets, candidates: Candidates) -> Ragged:
+    """Return the candidates of each jet that are stored, in falling order of pT."""
+    member, jet = jets.members.values, jets.members.row_index()
+    order = np.lexsort((-candidates.pt[member], jet))
+    ordered = jets.members.with_values(member[order])
+    kept = candidates.take(ordered.values)
+    return ordered.keep(
+        (kept.pt > 0) & (np.abs(kept.pt * np.sinh(kept.eta)) <= MAX_PZ) & (np.abs(kept.eta) <= MAX_ETA)
+    )
+
+
+def _as_type(column: Array | Ragged, dtype: str) -> Array | Ragged:
+    if isinstance(column, Ragged):
+        return column.with_values(column.values.astype(dtype))
+    return column.astype(dtype)
+
+
+def pack(chunk: Chunk) -> dict[str, Array]:
+    """Return a chunk as plain arrays for a file; the inverse of `unpack`."""
+    arrays: dict[str, Array] = {"#counts": np.array([chunk.events, chunk.found], np.int64)}
+    arrays["#seconds"] = np.array([chunk.pythia_seconds, chunk.seconds])
+    for name, column in chunk.columns.items():
+        if isinstance(column, Ragged):
+            arrays[f"{name}#values"], arrays[f"{name}#offsets"] = column.values, column.offsets
+        else:
+            arrays[name] = column
+    return arrays
+
+
+def unpack(arrays: Mapping[str, Array]) -> Chunk:
+    """Build a chunk from `pack`'s arrays."""
+    columns: dict[str, Array | Ragged] = {}
+    for name in arrays:
+        field, _, part = name.partition("#")
+        if part == "values":
+            columns[field] = Ragged(arrays[name], arrays[f"{field}#offsets"])
+        elif field and not part:
+            columns[field] = arrays[name]
+    events, found = arrays["#counts"].tolist()
+    pythia_seconds, seconds = arrays["#seconds"].tolist()
+    return Chunk(columns, events, found, pythia_seconds, seconds)

@@ -1,0 +1,105 @@
+"""Final-state particles and reconstructed candidates of many events, as flat arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Particles:
+    """Stable particles of the generator, one event after the other, each of shape (n,).
+
+    Attributes
+    ----------
+    event
+        Number of the event within the batch.
+    pdg
+        Particle code of the Particle Data Group.
+    charge
+        In units of e.
+    px, py, pz, energy, mass
+        GeV.
+    x, y, z
+        Where it was produced, mm.
+    """
+
+    event: Ints
+    pdg: Ints
+    charge: Floats
+    px: Floats
+    py: Floats
+    pz: Floats
+    energy: Floats
+    mass: Floats
+    x: Floats
+    y: Floats
+    z: Floats
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def take(self, rows: Bools | Ints) -> Particles:
+        """Return the given particles."""
+        return Particles(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @property
+    def pt(self) -> Floats:
+        """Transverse momentum in GeV."""
+        return np.hypot(self.px, self.py)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a detector reports: the input of the clustering and, for those that are kept, the stored values.
+
+    Attributes
+    ----------
+    event
+        Number of the event within the batch, rising, shape (n,).
+    p4
+        (E, px, py, pz) in GeV that enters the clustering, shape (n, 4).
+    pt, eta, phi, energy
+        Stored kinematics, shape (n,). They differ from `p4` where a detector reports another direction.
+    charge, pid
+        Charge and index into `hepfm.core.jets.PID_CLASSES`.
+    d0, d0_error, dz, dz_error
+        Impact parameters and their uncertainties in mm; 0 for neutrals.
+    """
+
+    event: Ints
+    p4: Floats
+    pt: Floats
+    eta: Floats
+    phi: Floats
+    energy: Floats
+    charge: Floats
+    pid: Ints
+    d0: Floats
+    d0_error: Floats
+    dz: Floats
+    dz_error: Floats
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def take(self, rows: Bools | Ints) -> Candidates:
+        """Return the given candidates."""
+        return Candidates(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def merge_candidates(parts: list[Candidates]) -> Candidates:
+    """Join candidates of the same batch; events rise, and within an event the order of the parts is kept."""
+    joined: dict[str, Any] = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(Candidates)
+    }
+    order = np.argsort(joined["event"], kind="stable")
+    return Candidates(**{name: column[order] for name, column in joined.items()})
