@@ -25,6 +25,7 @@ TOKENS: dict[str, tuple[int, ...]] = {
     "l": (11, 13),
     "nu": (12, 14, 16),
     "q": (1, 2, 3, 4, 5),
+    "uds": (1, 2, 3),
     "any": (1, 2, 3, 4, 5, 21, 22, 11, 12, 13, 14, 15, 16),
 }
 """What a word of a decay pattern stands for, as |PDG code|."""
