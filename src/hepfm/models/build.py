@@ -37,7 +37,7 @@ def build_network(backbone: Component, features: FeatureSet, *, outputs: Iterabl
 
 @contextmanager
 def seeded_init(seed: int, purpose: str) -> Iterator[None]:
-    """Let weights be drawn from (seed, purpose) within the block; torch's random state is put back after it."""
+    """Draw weights from (seed, purpose) within the block; torch's random state is put back after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, purpose))
         yield

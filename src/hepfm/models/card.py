@@ -44,15 +44,19 @@ def _count(model: Model) -> str:
 
 def _intended(model: Model) -> str:
     return (
-        "For research on data like those named below. Scores are probabilities under the class mixture of the training "
-        "data, not calibrated for another one; on other simulations or real data measure the domain shift first."
+        "For research on data like those named below. Scores are probabilities under the class mixture of the "
+        "training data, not calibrated for another one; on other simulations or real data measure the "
+        "domain shift first."
     )
 
 
 def _inputs(model: Model) -> str:
+    text = (
+        f"Feature set `{model.features.name}`, computed from the fields below; of a row with more than "
+        f"{model.max_constituents} constituents the leading ones in transverse momentum are read."
+    )
     lines = [
-        f"Feature set `{model.features.name}`, from these fields of a store; at most {model.max_constituents} "
-        "constituents a row, the leading ones in transverse momentum.",
+        text,
         "",
         "| field | unit | meaning |",
         "|---|---|---|",

@@ -80,8 +80,6 @@ class Model:
         """Class names of each head that classifies."""
         return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
 
-    # -- files --------------------------------------------------------------------------------------------------
-
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
         network = self.network.cpu().eval()
@@ -112,7 +110,7 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read a model directory; raise `ModelError` when it is incomplete, altered, newer or does not fit."""
+        """Read a model directory; raise `ModelError` when it is incomplete, altered or newer."""
         folder = Path(path)
         config = read_config(folder)
         _check_hashes(folder, config)
@@ -140,8 +138,6 @@ class Model:
             metrics=config["metrics"],
             fixture=load_fixture(folder / FIXTURE)[0],
         )
-
-    # -- use ----------------------------------------------------------------------------------------------------
 
     def predict(
         self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu"

@@ -21,7 +21,7 @@ ROWS = 16
 """Rows of a fixture."""
 
 TOLERANCE = 1e-4
-"""Largest difference of an output, relative to the largest output of its kind; other processors round otherwise."""
+"""Largest difference of an output over the largest output of its kind; other processors round otherwise."""
 
 EMBEDDING = "embedding"
 """Name of the row's summary vector among outputs."""
@@ -29,7 +29,7 @@ EMBEDDING = "embedding"
 
 @torch.no_grad()
 def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return the raw output of every head, (B, K), and the row's summary vector as ``"embedding"``, (B, D)."""
+    """Return the raw output of every head, (B, K), and the summary vector as ``"embedding"``, (B, D)."""
     features = network.features(batch)
     outputs = {name: head(features, batch.mask_BN).float() for name, head in network.heads.items()}
     outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, batch.mask_BN).float()
@@ -39,23 +39,19 @@ def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
 def random_batch(features: FeatureSet, *, rows: int = ROWS, seed: int = 0) -> Batch:
     """Return rows of random constituents: features near their centres, four-momenta of light particles.
 
-    For models that have no data at hand, e.g. converted ones, and for tests. The second row has one constituent.
+    For models that have no data at hand, e.g. converted ones. The second row has one constituent.
     """
     rng = numpy_generator(seed, "fixture")
     lengths = rng.integers(2, 40, rows)
     lengths[1:2] = 1
     mask = np.arange(lengths.max()) < lengths[:, None]
-    spread = np.asarray(features.centre) + rng.normal(size=(*mask.shape, len(features))) / np.asarray(
-        features.scale
-    )
-    pt, eta, phi = (
-        rng.exponential(20.0, mask.shape) + 0.5,
-        rng.normal(0, 0.3, mask.shape),
-        rng.normal(0, 0.3, mask.shape),
-    )
+    noise = rng.normal(size=(*mask.shape, len(features)))
+    values = np.asarray(features.centre) + noise / np.asarray(features.scale)
+    pt = rng.exponential(20.0, mask.shape) + 0.5
+    eta, phi = rng.normal(0, 0.3, (2, *mask.shape))
     momenta = np.stack([pt * np.cosh(eta), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=-1)
     return Batch(
-        features_BNF=torch.from_numpy((spread * mask[..., None]).astype(np.float32)),
+        features_BNF=torch.from_numpy((values * mask[..., None]).astype(np.float32)),
         mask_BN=torch.from_numpy(mask),
         rows_B=torch.arange(rows),
         p4_BN4=torch.from_numpy((momenta * mask[..., None]).astype(np.float32)),

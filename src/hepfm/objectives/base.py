@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 from hepfm.core.schema import Schema
 from hepfm.objectives.network import Network
 
@@ -32,19 +32,19 @@ class Objective(nn.Module):
     live in checkpoints only.
     """
 
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[BaseConfig]]
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of ``{"labels", "p4"}`` and of what backbones support; checked before anything is built."""
 
-    def __init__(self, config: Config, network: Network, schema: Schema) -> None:
+    def __init__(self, config: BaseConfig, network: Network, schema: Schema) -> None:
         super().__init__()
         self.config = config
         self.network = network
         self.schema = schema
 
     @classmethod
-    def targets(cls, config: Config, schema: Schema) -> tuple[str, ...]:
-        """Return the names of the label fields that the loss reads; raise `IncompatibleError` if there are none."""
+    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the label fields that the loss reads; raise `IncompatibleError` when the data lack them."""
         return ()
 
     @abstractmethod

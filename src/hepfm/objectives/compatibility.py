@@ -9,6 +9,8 @@ from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
 from hepfm.objectives import OBJECTIVES
 
+_OF_DATA = ("labels", "p4")
+
 MOMENTUM_FIELDS = ("part_pt", "part_eta", "part_phi", "part_energy")
 """Fields of constituents from which four-momenta are made."""
 
@@ -26,7 +28,8 @@ def check_compatible(objective: Component, backbone: Component, schema: Schema) 
     lacking = _lacking(objective.cls, backbone.cls, schema)
     if lacking:
         raise IncompatibleError(
-            f"objective {objective.name!r} with backbone {backbone.name!r} does not fit: {'; '.join(lacking)}. "
+            f"objective {objective.name!r} with backbone {backbone.name!r} does not fit: "
+            f"{'; '.join(lacking)}. "
             f"Pairs that fit these data: {_fitting(schema)}"
         )
     objective.cls.targets(objective.config, schema)
@@ -37,7 +40,7 @@ def _lacking(objective: type, backbone: type, schema: Schema) -> list[str]:
     needs = frozenset(objective.needs)  # type: ignore[attr-defined]
     supports = frozenset(backbone.supports)  # type: ignore[attr-defined]
     lacking = [
-        f"the objective needs {need!r}, which {'the data do' if need in ('labels', 'p4') else 'the backbone does'} not have"
+        f"the objective needs {need!r}, which {'these data do' if need in _OF_DATA else 'it does'} not have"
         for need in sorted(needs - supports - given)
     ]
     if "pairwise" in supports and "p4" not in given:

@@ -74,7 +74,9 @@ class Network(nn.Module):
 
     def features(self, batch: Batch) -> Features:
         """Return the backbone's features of a batch."""
-        return self.backbone(self.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN, batch.p4_BN4)
+        x_BNF = self.standardize(batch.features_BNF, batch.mask_BN)
+        features: Features = self.backbone(x_BNF, batch.mask_BN, batch.p4_BN4)
+        return features
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the output of every head by name."""

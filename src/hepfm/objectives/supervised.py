@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, Config, resolve_component
+from hepfm.core.config import Component, resolve_component
+from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
@@ -18,7 +19,7 @@ from hepfm.objectives.base import Loss, Objective
 from hepfm.objectives.network import Network, Output
 
 
-class SupervisedConfig(Config):
+class SupervisedConfig(BaseConfig):
     """Options of `Supervised`.
 
     Attributes
@@ -28,7 +29,7 @@ class SupervisedConfig(Config):
     head
         Component spec of the head; None means ``classify`` for a categorical label, else ``regress``.
     label_smoothing
-        Share of the target spread evenly over all classes, in [0, 1). 0 in the Particle Transformer (2202.03772).
+        Share of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
     huber_delta
         Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
     """
@@ -42,8 +43,8 @@ class SupervisedConfig(Config):
 class Supervised(Objective):
     """Learn one labelled field of the rows; each row counts with its weight.
 
-    Parts of the loss: ``accuracy`` for a categorical label, ``mae`` (mean absolute error, in the label's unit)
-    for a continuous one.
+    Parts of the loss: ``accuracy`` for a categorical label, ``mae`` (mean absolute error, in the label's
+    unit) for a continuous one.
     """
 
     Config = SupervisedConfig
@@ -57,7 +58,7 @@ class Supervised(Objective):
             network.add_head(Output(_head(config, self.field), self.field))
 
     @classmethod
-    def targets(cls, config: Config, schema: Schema) -> tuple[str, ...]:
+    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
         """Return the one field that is learned."""
         assert isinstance(config, SupervisedConfig)
         return (_target(config, schema).name,)
@@ -79,7 +80,7 @@ class Supervised(Objective):
         return Loss(_mean(loss_B, weights_B), {"accuracy": _mean(correct_B, weights_B)})
 
     def _regression(self, value_B1: Tensor, target_B1: Tensor, weights_B: Tensor | None) -> Loss:
-        scale = self.network.heads[self.field.name].scale_K
+        scale: Tensor = self.network.heads[self.field.name].scale_K  # type: ignore[assignment]
         delta = self.config.huber_delta
         loss_B1 = F.huber_loss(value_B1 / scale, target_B1 / scale, reduction="none", delta=delta)
         error_B1 = (value_B1.detach() - target_B1).abs()
@@ -96,13 +97,14 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
     name = config.label or schema.label
     if name is None:
         raise IncompatibleError(
-            "objective 'supervised' needs labels and this data set has none; label the data or name a field of the "
-            "rows with objective.label=FIELD"
+            "objective 'supervised' needs labels and this data set has none; label the data or name a field "
+            "of the rows with objective.label=FIELD"
         )
     field = schema[name]
     if field.level is not schema.row:
         raise IncompatibleError(
-            f"objective 'supervised' learns fields of the rows ({schema.row}); {name!r} belongs to the {field.level}"
+            f"objective 'supervised' learns fields of the rows ({schema.row}); "
+            f"{name!r} belongs to the {field.level}"
         )
     return field
 

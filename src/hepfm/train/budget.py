@@ -20,8 +20,8 @@ def budget_rows(
 ) -> tuple[Index, Index]:
     """Return the rows to train on and the rows to validate on, together the label budget.
 
-    Both parts of a budget are contained in those of every larger budget with the same seed. With one categorical
-    target both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
+    Both parts of a budget are contained in those of every larger budget with the same seed. With one
+    categorical target both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
     """
     split = np.asarray(store.split(data.train))
     if data.budget is not None and data.budget > len(split):

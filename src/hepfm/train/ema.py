@@ -14,8 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 class Ema:
     """An average of the trainable parameters of `network`.
 
-    The decay of update n is ``min(decay, (1 + n) / (10 + n))``, so that short runs do not average over their random
-    start. Buffers are the network's own.
+    The decay of update n is ``min(decay, (1 + n) / (10 + n))``, so that short runs do not average over their
+    random start. Buffers are the network's own.
 
     Parameters
     ----------

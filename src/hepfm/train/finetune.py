@@ -67,8 +67,8 @@ class Finetuning:
         if plan.recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
-                f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, or set "
-                "early_stopping=null"
+                f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
+                "or set early_stopping=null"
             )
         return cls(plan, Path(model_path), model, store, *rows)
 
@@ -85,7 +85,7 @@ class Finetuning:
         }
 
     def objective(self) -> tuple[Objective, LoadTable]:
-        """Build the objective around a new network, with the model's weights in it when the recipe says so."""
+        """Build the objective around a new network, which gets the model's weights if the recipe says so."""
         recipe, keep = self.plan.recipe, self.plan.recipe.head == "keep"
         with seeded_init(recipe.seed, "init"):
             outputs = self.model.outputs.values() if keep else ()
@@ -128,7 +128,7 @@ class Finetuning:
         )
 
     def run(self, run: RunDirectory) -> RunResult:
-        """Train to the end in a run directory, from its last checkpoint if it has one, and write the model."""
+        """Train to the end, from the last checkpoint if the run has one, and write the model."""
         with join_world(self.plan.recipe.train.device) as world:
             objective, table = self.objective()
             strategy = self.strategy(objective.network)
@@ -139,11 +139,11 @@ class Finetuning:
             trainer.fit()
             strategy.finish(objective.network)
             if world.first:
-                self._save(objective.network, run, trainer.step)
+                self._save(objective.network, run, trainer.final_step)
             world.wait()
         return RunResult(run.path, run.model)
 
-    def _save(self, network: Network, run: RunDirectory, steps: int) -> None:
+    def _save(self, network: Network, run: RunDirectory, step: int) -> None:
         model = Model(
             network=network,
             backbone=self.model.backbone,
@@ -157,8 +157,8 @@ class Finetuning:
             "init": recipe.init,
             "mode": self.plan.mode.name,
             "labels": len(self.train_rows) + len(self.validation_rows),
-            "steps": steps,
-            "from_model": self.model.provenance.get("training", {}),
+            "step": step,
+            "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
         prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
 

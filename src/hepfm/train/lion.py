@@ -1,4 +1,4 @@
-"""Lion: sign of interpolated momentum (2302.06675, algorithm 2). Torch has none, so these few lines are ours."""
+"""Lion: sign of interpolated momentum (2302.06675, algorithm 2); torch has none, so these lines are ours."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Lion(Optimizer):
         return loss
 
     def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         momenta = [self._momentum(parameter) for parameter in parameters]
         beta1, beta2 = group["betas"]
         updates = torch._foreach_lerp(momenta, gradients, 1.0 - beta1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
@@ -33,10 +32,11 @@ from hepfm.train.checkpoint import (
 from hepfm.train.distributed import World
 from hepfm.train.early_stopping import Best, EarlyStoppingConfig
 from hepfm.train.ema import Ema
+from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
 from hepfm.train.recipe import TrainPlan
-from hepfm.train.run import MetricsLog, RunDirectory
-from hepfm.train.trackers import TRACKERS, Tracker
+from hepfm.train.run import RunDirectory
+from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
 
 _KEEP = 2
@@ -71,30 +71,6 @@ class Job:
     seed: int
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
-
-
-@dataclass
-class Meter:
-    """Sums of logged values since the last line of the log."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-
-    def add(self, values: Mapping[str, float]) -> None:
-        """Take in the values of a step."""
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.steps += 1
-
-    def shared(self, world: World) -> Meter:
-        """Return the meter averaged over processes."""
-        sums = torch.tensor(list(self.sums.values()), dtype=torch.float64, device=world.device)
-        means = (world.sum(sums) / world.size).tolist()
-        return Meter(dict(zip(self.sums, means, strict=True)), self.steps)
-
-    def means(self) -> dict[str, float]:
-        """Return the means over steps."""
-        return {name: value / self.steps for name, value in self.sums.items()}
 
 
 class Trainer:
@@ -132,55 +108,44 @@ class Trainer:
         self.model = world.wrap(self.objective)
         self.step, self.best, self.meter = 0, Best(), Meter()
 
-    # -- the run ------------------------------------------------------------------------------------------------
-
     def fit(self) -> None:
-        """Train to the end, from the last checkpoint if there is one, and leave the final weights in the network."""
+        """Train to the end, from the last checkpoint if there is one; leave the final weights in the network."""
         steps = checkpoint_steps(self.run.checkpoints)
         if steps:
             self.restore(load_checkpoint(self.run.checkpoints, steps[-1]))
-        metrics = MetricsLog.resume(self.run.metrics, self.step) if self.world.first else None
-        trackers: list[Tracker] = [TRACKERS.load(name)(self.run.path) for name in self._tracker_names()]
+        recorder = Recorder(self.run, step=self.step, names=self.config.trackers, active=self.world.first)
+        cuda = [self.world.device] if self.world.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(self._cuda_devices()), flushed_denormals():
-                self._steps(metrics, trackers)
+            with torch.random.fork_rng(cuda), flushed_denormals():
+                self._steps(recorder)
         finally:
-            for output in (*trackers, *([metrics] if metrics else [])):
-                output.close()
+            recorder.close()
         self._choose_weights()
 
-    def _cuda_devices(self) -> list[torch.device]:
-        return [self.world.device] if self.world.device.type == "cuda" else []
-
-    def _tracker_names(self) -> tuple[str, ...]:
-        return self.config.trackers if self.world.first else ()
-
-    def _steps(self, metrics: MetricsLog | None, trackers: list[Tracker]) -> None:
+    def _steps(self, recorder: Recorder) -> None:
         batches = iter(self.job.train)
         self.train_mode()
-        started, rows = time.perf_counter(), 0
+        clock = Clock()
         with log.progress("training", self.config.steps) as advance:
             advance(self.step)
             while self.step < self.config.steps and not self._stopped():
                 values = self.train_step(batches)
                 self.meter.add(values)
-                rows += self.config.batch_size
                 advance(1, f"loss {values['loss']:.4f}")
                 if self._due(self.config.log_every):
-                    speed = rows / (time.perf_counter() - started)
-                    self._record(
-                        "train",
-                        {**self.meter.shared(self.world).means(), "rows_per_s": speed},
-                        metrics,
-                        trackers,
-                    )
-                    self.meter = Meter()
+                    self._log(recorder, clock)
                 if self.job.validation is not None and self._due(self.config.validate_every):
-                    self._validate(metrics, trackers)
-                if self._due(self.config.log_every):
-                    started, rows = time.perf_counter(), 0
+                    with clock.paused():
+                        self._validate(self.job.validation, recorder)
                 if self._due(self.config.checkpoint_every) or self.best.step == self.step:
-                    self.save()
+                    with clock.paused():
+                        self.save()
+
+    def _log(self, recorder: Recorder, clock: Clock) -> None:
+        rows = self.meter.steps * self.config.batch_size
+        means = self.meter.shared(self.world).means()
+        recorder.log("train", self.step, {**means, "rows_per_s": rows / clock.lap()})
+        self.meter = Meter()
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.config.steps
@@ -194,8 +159,6 @@ class Trainer:
         self.objective.train()
         for module in self.job.fixed:
             module.eval()
-
-    # -- one step -----------------------------------------------------------------------------------------------
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """Do one optimizer step; return the logged values."""
@@ -250,23 +213,13 @@ class Trainer:
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise TrainingError(
             f"at step {self.step} {what}. Rows of the batch: {shown} (all in {self.run.path / 'failure.json'}). "
-            f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, or look at the rows"
+            f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, "
+            "or look at the rows"
         )
 
-    # -- log, validation, checkpoints ---------------------------------------------------------------------------
-
-    def _record(
-        self, kind: str, values: dict[str, float], metrics: MetricsLog | None, trackers: list[Tracker]
-    ) -> None:
-        if metrics is not None:
-            metrics.write(kind, self.step, values)
-        for tracker in trackers:
-            tracker.log(kind, self.step, values)
-
-    def _validate(self, metrics: MetricsLog | None, trackers: list[Tracker]) -> None:
-        assert self.job.validation is not None
+    def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
-            values = validate(self.objective, self.job.validation, self.world, self.autocast())
+            values = validate(self.objective, loader, self.world, self.autocast())
         self.train_mode()
         if not math.isfinite(values["loss"]):
             raise TrainingError(
@@ -275,7 +228,7 @@ class Trainer:
             )
         delta = self.job.early_stopping.min_delta if self.job.early_stopping else 0.0
         self.best.update(values["loss"], self.step, min_delta=delta)
-        self._record("validation", values, metrics, trackers)
+        recorder.log("validation", self.step, values)
 
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""
@@ -296,7 +249,7 @@ class Trainer:
         info = {
             "optimizer": values,
             "loader": self.job.train.state(),
-            "best": self.best.state(),
+            "best": asdict(self.best),
             "meter": asdict(meter),
         }
         return Checkpoint(self.step, tensors, info)
@@ -307,7 +260,7 @@ class Trainer:
         self._load_weights(checkpoint)
         unpack_optimizer(self.optimizer, checkpoint.part("optimizer"), checkpoint.values["optimizer"])
         self.job.train.restore(checkpoint.values["loader"])
-        self.best = Best.from_state(checkpoint.values["best"])
+        self.best = Best(**checkpoint.values["best"])
         self.meter = Meter(**checkpoint.values["meter"])
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
@@ -316,10 +269,15 @@ class Trainer:
         if self.ema:
             self.ema.load_state_dict(checkpoint.part("ema"))
 
+    @property
+    def final_step(self) -> int:
+        """Step of the weights that are kept: the best validated with early stopping, else the last."""
+        stopping = self.job.early_stopping is not None and self.best.step >= 0
+        return self.best.step if stopping else self.step
+
     def _choose_weights(self) -> None:
-        """Leave the best validated weights in the network with early stopping, else the last; averaged if asked."""
-        if self.job.early_stopping is not None and self.best.step >= 0:
-            self._load_weights(load_checkpoint(self.run.checkpoints, self.best.step))
+        if self.final_step != self.step:
+            self._load_weights(load_checkpoint(self.run.checkpoints, self.final_step))
         if self.ema:
             self.objective.network.load_state_dict(self.ema.average.module.state_dict())
         self.objective.eval()

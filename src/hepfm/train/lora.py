@@ -31,7 +31,7 @@ class LoraConfig(Config):
 
 
 class LowRankUpdate(nn.Module):
-    """A parametrization ``W -> W + (alpha / r) B A`` with A uniform and B zero at the start (2106.09685, sec. 4.1)."""
+    """``W -> W + (alpha / r) B A``, with A uniform and B zero at the start (2106.09685, section 4.1)."""
 
     def __init__(self, shape: tuple[int, int], config: LoraConfig) -> None:
         super().__init__()

@@ -75,8 +75,8 @@ def parameter_groups(
     """Return the trainable parameters in groups of one learning rate and weight decay.
 
     The learning rate of backbone layer l of L is ``lr * layer_decay ** (L - l)``, that of the heads
-    ``lr * head_factor``, that of everything else ``lr``. Vectors and scalars (biases, norms, tokens of one row)
-    have no weight decay. Each group keeps its peak rate as ``peak_lr``, on which schedules act.
+    ``lr * head_factor``, that of everything else ``lr``. Vectors (biases, norms) have no weight decay. Each
+    group keeps its peak rate as ``peak_lr``, on which schedules act.
     """
     layers = objective.network.backbone.layers()
     head_ids = {id(parameter) for parameter in objective.network.heads.parameters()}

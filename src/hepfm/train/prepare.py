@@ -37,6 +37,7 @@ SMOKE = (
 
 
 _VALIDATION_BATCH = 256
+_KEYS = ("kind", "step")
 
 
 def read_recipe(recipe: Recipe, verb: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Loaders:
         )
 
     def validation(self, rows: Rows) -> EvalLoader | None:
-        """Return a loader of at most ``train.validation_rows`` of the rows, a seeded draw; None without rows."""
+        """Return a loader of ``train.validation_rows`` of the rows, a seeded draw; None without rows."""
         drawn = np.asarray(self.store.index(rows))
         if len(drawn) > self.config.validation_rows:
             rng = numpy_generator(self.seed, "validation.rows")
@@ -132,7 +133,9 @@ def data_facts(store: Store, rows: int) -> dict[str, Any]:
     return {**facts, **{f"data_{name}": value for name, value in store.manifest.provenance.items()}}
 
 
-def save_model(model: Model, *, store: Store, rows: Any, run: RunDirectory, facts: Mapping[str, Any]) -> None:
+def save_model(
+    model: Model, *, store: Store, rows: Rows, run: RunDirectory, facts: Mapping[str, Any]
+) -> None:
     """Write the model directory of a finished run, with a fixture from the training rows.
 
     Parameters
@@ -144,25 +147,25 @@ def save_model(model: Model, *, store: Store, rows: Any, run: RunDirectory, fact
     run
         Its run directory.
     facts
-        Facts of the training for the card.
+        Facts of the training for the card, among them ``"step"``, the step of the weights.
     """
     config = run.config()
-    fixture = EvalLoader(
-        store,
-        model.features,
-        rows=np.asarray(rows)[:ROWS],
-        batch_size=ROWS,
-        max_constituents=model.max_constituents,
-    )
-    validations = read_metrics(run.metrics, "validation")
+    index = np.asarray(store.index(rows))
+    limit = model.max_constituents
+    fixture = EvalLoader(store, model.features, rows=index[:ROWS], batch_size=ROWS, max_constituents=limit)
     model.fixture = next(iter(fixture))
-    model.metrics = {
-        f"validation_{k}": v for k, v in (validations[-1] if validations else {}).items() if k != "kind"
-    }
+    model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {
-        "data": data_facts(store, len(rows)),
+        "data": data_facts(store, len(index)),
         "training": {**facts, "seed": config["seed"], "fingerprint": config["fingerprint"]},
         "config": {**config, "data": {key: value for key, value in config["data"].items() if key != "store"}},
         "environment": environment(),
     }
     model.save(run.model)
+
+
+def _validation_metrics(run: RunDirectory, step: int) -> dict[str, float]:
+    found = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
+    return {
+        f"validation_{name}": value for line in found for name, value in line.items() if name not in _KEYS
+    }

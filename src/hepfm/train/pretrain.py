@@ -77,7 +77,7 @@ class Pretraining:
         return objective
 
     def run(self, run: RunDirectory) -> RunResult:
-        """Train to the end in a run directory, from its last checkpoint if it has one, and write the model."""
+        """Train to the end, from the last checkpoint if the run has one, and write the model."""
         with join_world(self.plan.recipe.train.device) as world:
             trainer = Trainer(self.job(world), run, world)
             trainer.fit()
@@ -89,7 +89,11 @@ class Pretraining:
                     schema=self.store.schema,
                     max_constituents=self.plan.recipe.data.max_constituents,
                 )
-                facts = {"verb": "pretrain", "objective": self.plan.objective.name, "steps": trainer.step}
+                facts = {
+                    "verb": "pretrain",
+                    "objective": self.plan.objective.name,
+                    "step": trainer.final_step,
+                }
                 rows = self.store.split(self.plan.recipe.data.train)
                 prepare.save_model(model, store=self.store, rows=rows, run=run, facts=facts)
             world.wait()

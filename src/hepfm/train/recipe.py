@@ -142,9 +142,9 @@ class FinetuneRecipe(Config):
     Attributes
     ----------
     init
-        ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones of the same architecture.
+        ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones.
     head
-        ``"new"`` puts a new head in place of the model's, ``"keep"`` goes on with it (same field and classes).
+        ``"new"`` replaces the model's head, ``"keep"`` goes on with it (same field and classes).
     mode
         Which weights are trained: component spec of ``full``, ``frozen``, ``probe`` or ``lora``.
     early_stopping
@@ -158,7 +158,7 @@ class FinetuneRecipe(Config):
     mode: Spec = "full"
     objective: Spec = "supervised"
     train: TrainConfig
-    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    early_stopping: EarlyStoppingConfig | None = pydantic.Field(default_factory=EarlyStoppingConfig)
     seed: int = pydantic.Field(0, ge=0)
 
 

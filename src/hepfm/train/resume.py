@@ -10,6 +10,9 @@ from hepfm.train.pretrain import Pretraining
 from hepfm.train.recipe import finetune_plan, pretrain_plan
 from hepfm.train.run import RunDirectory, RunResult
 
+_ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256")
+"""Keys of a run's config that are not of its recipe."""
+
 
 def resume(run: str | Path) -> RunResult:
     """Go on with a run at the exact next batch; a finished one only writes its model again.
@@ -22,18 +25,15 @@ def resume(run: str | Path) -> RunResult:
     directory = RunDirectory.open(Path(run))
     config = directory.config()
     where = str(directory.path / "config.json")
-    extra = {
-        key: config.pop(key, None)
-        for key in ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256")
-    }
+    extra = {key: config.pop(key, None) for key in _ADDED}
     work: Pretraining | Finetuning
     if extra["verb"] == "finetune":
         work = Finetuning.check(str(extra["model"]), finetune_plan(config, where=where))
     else:
         work = Pretraining.check(pretrain_plan(config, where=where))
-    for key, what in (("store_fingerprint", "store"), ("model_sha256", "model")):
+    for key, what in (("store_fingerprint", "the store"), ("model_sha256", "the model")):
         if work.config().get(key) != extra[key]:
             raise TrainingError(
-                f"the {what} of {directory.path} is not the one it was trained on; start a new run"
+                f"{what} of {directory.path} is not the one it was trained on; start a new run"
             )
     return work.run(directory)

@@ -82,7 +82,7 @@ class Cosine:
 
 
 class WarmupStableDecayConfig(Config):
-    """Options of `WarmupStableDecay`: `warmup` and `decay` are shares of all steps, `final` the last factor."""
+    """Options of `WarmupStableDecay`: `warmup`, `decay` are shares of all steps, `final` the last factor."""
 
     warmup: float = pydantic.Field(0.0, ge=0.0, le=1.0)
     decay: float = pydantic.Field(0.3, ge=0.0, le=1.0)
@@ -115,7 +115,8 @@ class WarmupStableDecay:
         """
         start = (1.0 - self.config.decay) * steps
         done = max(0.0, step - start) / max(1.0, steps - start)
-        return _warmup(step, self.config.warmup * steps) * self.config.final**done
+        decayed: float = self.config.final**done
+        return _warmup(step, self.config.warmup * steps) * decayed
 
 
 def _warmup(step: int, warm: float) -> float:

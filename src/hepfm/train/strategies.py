@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 from hepfm.core.registry import Registry
 from hepfm.objectives.network import Network
 
@@ -20,16 +20,16 @@ STRATEGIES = Registry(
 )
 
 
-class NoOptions(Config):
+class NoOptions(BaseConfig):
     """A strategy without options."""
 
 
 class Strategy:
     """The contract. Subclasses are built by ``cls(config)``."""
 
-    Config: ClassVar[type[Config]] = NoOptions
+    Config: ClassVar[type[BaseConfig]] = NoOptions
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: BaseConfig) -> None:
         self.config = config
 
     def prepare(self, network: Network) -> None:
