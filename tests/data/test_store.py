@@ -43,6 +43,13 @@ EVENTS = Schema(
 )
 
 
+class Written:
+    """A store and what was written into it (a plain class, so that hypothesis prints it short)."""
+
+    def __init__(self, store: Store, columns: dict[str, Any]) -> None:
+        self.store, self.columns = store, columns
+
+
 def assert_same(found: Columns, expected: Columns) -> None:
     assert set(found) == set(expected)
     for name, column in expected.items():
@@ -69,7 +76,7 @@ def events(rng: np.random.Generator, count: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> tuple[Store, dict[str, Any]]:
+def small(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> Written:
     """A store of several shards, and what was written."""
     path = tmp_path_factory.mktemp("small") / "store"
     columns = jet_columns(300, lengths=np.arange(300) % 40)
@@ -77,27 +84,27 @@ def small(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> tuple[S
         writer.write(columns, split="train")
     store = Store.open(path)
     assert len(store.manifest.shards) > 2
-    return store, columns
+    return Written(store, columns)
 
 
 @settings(deadline=None, max_examples=40)
 @given(rows=st.lists(st.integers(0, 299), max_size=50))
-def test_any_rows_in_any_order(small: tuple[Store, dict[str, Any]], rows: list[int]) -> None:
-    store, columns = small
+def test_any_rows_in_any_order(small: Written, rows: list[int]) -> None:
+    store, columns = small.store, small.columns
     assert_same(store.read(SCHEMA.names(), rows), take_rows(columns, np.asarray(rows, np.int64)))
 
 
 @settings(deadline=None, max_examples=40)
 @given(start=st.integers(0, 300), stop=st.integers(0, 300))
-def test_ranges_and_slices(small: tuple[Store, dict[str, Any]], start: int, stop: int) -> None:
-    store, columns = small
+def test_ranges_and_slices(small: Written, start: int, stop: int) -> None:
+    store, columns = small.store, small.columns
     expected = take_rows(columns, np.arange(start, stop))
     assert_same(store.read(SCHEMA.names(), range(start, max(start, stop))), expected)
     assert_same(store.read(SCHEMA.names(), slice(start, stop)), expected)
 
 
-def test_everything_is_there(small: tuple[Store, dict[str, Any]]) -> None:
-    store, columns = small
+def test_everything_is_there(small: Written) -> None:
+    store, columns = small.store, small.columns
     assert_same(store.read(SCHEMA.names()), columns)
     assert store.splits == {"train": range(300)}
     assert [shard.file for shard in store.verify()] == [shard.file for shard in store.manifest.shards]
@@ -170,8 +177,8 @@ def test_empty_store(tmp_path: Path) -> None:
     assert len(store.read(["part_pt"])["part_pt"]) == 0
 
 
-def test_nothing_but_the_store_is_left(small: tuple[Store, dict[str, Any]]) -> None:
-    assert [path.name for path in small[0].path.parent.iterdir()] == ["store"]
+def test_nothing_but_the_store_is_left(small: Written) -> None:
+    assert [path.name for path in small.store.path.parent.iterdir()] == ["store"]
 
 
 # --- bad input on writing ------------------------------------------------------------------------

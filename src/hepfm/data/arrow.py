@@ -61,6 +61,7 @@ class View:
 
     values: Array
     offsets: Array | None
+    level: str
 
 
 def view_shard(data: memoryview, schema: Schema, rows: int, *, path: Path) -> dict[str, View]:
@@ -82,9 +83,9 @@ def view_shard(data: memoryview, schema: Schema, rows: int, *, path: Path) -> di
 def _view(array: pa.Array, field: Field) -> View:
     dtype = storage_dtype(field)
     if not isinstance(array, pa.ListArray):
-        return View(_buffer(array.buffers()[1], dtype, len(array), field), None)
+        return View(_buffer(array.buffers()[1], dtype, len(array), field), None, field.level)
     offsets = _buffer(array.buffers()[1], np.dtype(np.int32), len(array) + 1, field=None)
-    return View(_buffer(array.buffers()[3], dtype, len(array.values), field), offsets)
+    return View(_buffer(array.buffers()[3], dtype, len(array.values), field), offsets, field.level)
 
 
 def _buffer(buffer: pa.Buffer | None, dtype: np.dtype[Any], count: int, field: Field | None) -> Array:

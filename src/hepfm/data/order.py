@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hepfm.core.ragged import gather_index
 from hepfm.core.rng import numpy_generator
 
-BLOCK = 32
-"""Rows read together; small enough that 256 blocks of a pool mix files sorted by class."""
+BLOCK = 64
+"""Rows read together; small enough that the blocks of a pool mix files sorted by class."""
 
 POOL_ROWS = 8192
 """Least number of rows of a pool."""

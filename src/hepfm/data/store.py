@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.files import sha256
-from hepfm.core.ragged import Array, Ragged, concatenate, gather_index, take_rows
+from hepfm.core.ragged import Array, Ragged, take_rows
 from hepfm.core.schema import Schema
 from hepfm.data.arrow import View, view_shard
+from hepfm.data.gather import take
 from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
 from hepfm.data.validate import check
 
@@ -96,22 +97,17 @@ class Store:
         for name in names:
             self.schema[name]
         index = self.index(rows)
+        if len(index) == 0:
+            return self._empty(names)
         if isinstance(index, range):
-            return self._read_range(names, index.start, index.stop)
+            return self._copy(names, self._cut(index.start, index.stop))
         shards = np.searchsorted(self._starts, index, side="right") - 1
-        if index.size and (shards == shards[0]).all():
-            return self._read_shard(int(shards[0]), names, index - self._starts[shards[0]])
         order = np.argsort(shards, kind="stable")
         numbers, first = np.unique(shards[order], return_index=True)
         pieces = np.split(index[order], first[1:])
-        parts = [
-            self._read_shard(int(number), names, piece - self._starts[number])
-            for number, piece in zip(numbers, pieces, strict=False)
-        ]
-        if not parts:
-            return self._empty(names)
-        joined = concatenate(parts)
-        return joined if (np.diff(shards) >= 0).all() else take_rows(joined, np.argsort(order))
+        locals_ = [piece - self._starts[number] for number, piece in zip(numbers, pieces, strict=True)]
+        columns = self._copy(names, list(zip(numbers.tolist(), locals_, strict=True)))
+        return columns if (np.diff(shards) >= 0).all() else take_rows(columns, np.argsort(order))
 
     def lengths(self, level: str, rows: Rows = None) -> npt.NDArray[np.int64]:
         """Return the number of entries of a deeper level (``"constituent"``, ...) in each row, int64."""
@@ -134,7 +130,12 @@ class Store:
             path = self.path / shard.file
             if sha256(path) != shard.sha256:
                 raise DataError(f"{path} was altered: its SHA-256 is not the manifest's; restore it")
-            columns = self._read_shard(number, list(self.schema.names()), slice(0, shard.rows))
+            everything = slice(0, shard.rows)
+            columns = {
+                name: column
+                for field in self.schema
+                for name, column in self._copy([field.name], [(number, everything)]).items()
+            }
             check(self.schema, columns, where=str(path))
             yield shard
 
@@ -155,24 +156,22 @@ class Store:
             raise DataError(f"rows {low} to {high} asked for, {self.path} has {self.num_rows}")
         return index
 
-    def _read_range(self, names: list[str], start: int, stop: int) -> dict[str, Array | Ragged]:
-        parts = []
-        while start < stop:
-            number = int(np.searchsorted(self._starts, start, side="right")) - 1
-            end = min(stop, int(self._starts[number + 1]))
-            first = int(self._starts[number])
-            parts.append(self._read_shard(number, names, slice(start - first, end - first)))
-            start = end
-        if len(parts) == 1:
-            return parts[0]
-        return concatenate(parts) if parts else self._empty(names)
+    def _cut(self, start: int, stop: int) -> list[tuple[int, slice]]:
+        """Cut a range of rows into a slice per shard."""
+        numbers = np.flatnonzero((self._starts[:-1] < stop) & (self._starts[1:] > start))
+        first, last = self._starts[numbers], self._starts[numbers + 1]
+        lower, upper = np.maximum(start, first) - first, np.minimum(stop, last) - first
+        slices = [slice(low, high) for low, high in zip(lower.tolist(), upper.tolist(), strict=True)]
+        return list(zip(numbers.tolist(), slices, strict=True))
 
-    def _read_shard(
-        self, number: int, names: list[str], local: slice | npt.NDArray[np.int64]
+    def _copy(
+        self, names: list[str], wanted: Sequence[tuple[int, slice | npt.NDArray[np.int64]]]
     ) -> dict[str, Array | Ragged]:
-        mapped, views = self._shard(number)
-        columns = {name: _copy(views[name], local) for name in names}
-        mapped.madvise(mmap.MADV_DONTNEED)
+        opened = [self._shard(number) for number, _ in wanted]
+        parts = [(views, rows) for (_, views), (_, rows) in zip(opened, wanted, strict=True)]
+        columns = take(parts, names)
+        for mapped, _ in opened:
+            mapped.madvise(mmap.MADV_DONTNEED)
         return columns
 
     def _open_shard(self, number: int) -> tuple[mmap.mmap, dict[str, View]]:
@@ -189,17 +188,6 @@ class Store:
             for name in names
             for values in [np.zeros(0, self.schema[name].dtype)]
         }
-
-
-def _copy(view: View, rows: slice | npt.NDArray[np.int64]) -> Array | Ragged:
-    if view.offsets is None:
-        return view.values[rows].copy() if isinstance(rows, slice) else view.values[rows]
-    if isinstance(rows, slice):
-        offsets = view.offsets[rows.start : rows.stop + 1].astype(np.int64)
-        return Ragged(view.values[offsets[0] : offsets[-1]].copy(), offsets - offsets[0])
-    starts = view.offsets[rows].astype(np.int64)
-    index, offsets = gather_index(starts, view.offsets[rows + 1] - starts)
-    return Ragged(view.values[index], offsets)
 
 
 def _check_size(path: Path, shard: ShardInfo) -> None:

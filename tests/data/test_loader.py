@@ -1,0 +1,274 @@
+"""Loaders: every row once, little padding, exact resume, disjoint ranks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hepfm.core.batch import Batch
+from hepfm.core.errors import DataError
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.ragged import Ragged
+from hepfm.core.schema import Field, Level
+from hepfm.data import feature_set
+from hepfm.data.features import four_momenta
+from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.data.order import Order
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+
+FULL = feature_set("full")
+
+
+def epoch(loader: TrainLoader) -> list[Batch]:
+    return list(itertools.islice(loader, loader.batches_per_epoch))
+
+
+def rows_of(batches: list[Batch]) -> list[int]:
+    return [int(row) for batch in batches for row in batch.rows_B]
+
+
+def train_loader(store: Store, **options: Any) -> TrainLoader:
+    return TrainLoader(store, FULL, **{"rows": store.split("train"), "batch_size": 50, "seed": 1, **options})
+
+
+def same(first: Batch, second: Batch) -> bool:
+    return torch.equal(first.rows_B, second.rows_B) and torch.equal(first.features_BNF, second.features_BNF)
+
+
+def test_batches_hold_what_the_store_holds(jet_store: Store) -> None:
+    for batch in EvalLoader(jet_store, FULL, rows=None, batch_size=64, labels=("jet_label", "jet_pt")):
+        columns = jet_store.read(jet_store.schema.names(), batch.rows_B.numpy())
+        pt = columns["part_pt"]
+        assert isinstance(pt, Ragged)
+        mask = batch.mask_BN
+        np.testing.assert_array_equal(mask.sum(1), pt.lengths)
+        assert not (mask[:, 1:] & ~mask[:, :-1]).any()
+        np.testing.assert_array_equal(batch.features_BNF[mask], FULL.compute(columns))
+        assert batch.p4_BN4 is not None
+        np.testing.assert_array_equal(batch.p4_BN4[mask], four_momenta(columns))
+        assert (batch.features_BNF[~mask] == 0).all()
+        assert (batch.p4_BN4[~mask] == 0).all()
+        assert batch.labels["jet_label"].dtype == torch.int64
+        assert batch.labels["jet_pt"].dtype == torch.float32
+        np.testing.assert_array_equal(batch.labels["jet_label"], columns["jet_label"])
+        np.testing.assert_array_equal(batch.labels["jet_pt"], columns["jet_pt"])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    num_rows=st.integers(1, 3000),
+    batch_size=st.integers(1, 400),
+    world_size=st.integers(1, 4),
+    group=st.integers(1, 8),
+    seed=st.integers(0, 3),
+)
+def test_ranks_get_disjoint_rows_and_lose_few(
+    num_rows: int, batch_size: int, world_size: int, group: int, seed: int
+) -> None:
+    if num_rows < world_size:
+        return
+    orders = [Order(num_rows, batch_size, seed, rank, world_size, group) for rank in range(world_size)]
+    assert len({(order.batches, order.batch) for order in orders}) == 1
+    seen = np.concatenate([order.positions(2, pool) for order in orders for pool in range(order.pools)])
+    assert len(np.unique(seen)) == len(seen)
+    assert len(seen) == world_size * orders[0].batches * orders[0].batch
+    assert seen.min() >= 0
+    assert seen.max() < num_rows
+    assert num_rows - len(seen) < world_size * (orders[0].batch + 2 * orders[0].block)
+
+
+def test_an_epoch_on_one_rank_is_every_row_once(jet_store: Store) -> None:
+    loader = train_loader(jet_store)
+    rows = rows_of(epoch(loader))
+    assert sorted(rows) == list(range(600))
+    assert rows_of(epoch(loader)) != rows
+
+
+def test_rows_left_over_differ_between_epochs(jet_store: Store) -> None:
+    loader = train_loader(jet_store, batch_size=170)
+    missed = [set(range(600)) - set(rows_of(epoch(loader))) for _ in range(6)]
+    assert all(len(rows) == 600 - 3 * 170 for rows in missed)
+    assert len(set.intersection(*missed)) == 0
+
+
+def test_rows_are_mixed_even_when_the_store_is_sorted() -> None:
+    order = Order(100_000, 256, seed=1)
+    batches = order.members(0, 0, np.ones(order.batches_per_pool * order.batch, np.int64))
+    positions = order.positions(0, 0)
+    classes = [np.bincount(positions[members] // 10_000, minlength=10) for members in batches]
+    assert np.mean([(counts > 8).all() for counts in classes]) > 0.9
+
+
+def test_batches_are_of_similar_length(jet_store: Store) -> None:
+    def padding(**options: Any) -> float:
+        masks = [batch.mask_BN for batch in epoch(train_loader(jet_store, **options))]
+        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+
+    assert padding(batch_size=20) < 0.05 < 0.3 < padding(batch_size=20, group=1)
+
+
+def test_order_of_batches_does_not_follow_length(jet_store: Store) -> None:
+    lengths = [batch.mask_BN.shape[1] for batch in epoch(train_loader(jet_store, batch_size=20))]
+    assert abs(np.corrcoef(lengths, np.arange(len(lengths)))[0, 1]) < 0.5
+
+
+def test_seed_and_nothing_else_decides(jet_store: Store) -> None:
+    first, again, other = (epoch(train_loader(jet_store, seed=seed)) for seed in (1, 1, 2))
+    assert all(same(a, b) for a, b in zip(first, again, strict=True))
+    assert rows_of(first) != rows_of(other)
+
+
+def test_feature_set_does_not_change_the_order(jet_store: Store) -> None:
+    kin = TrainLoader(jet_store, feature_set("kin"), rows=jet_store.split("train"), batch_size=50, seed=1)
+    assert rows_of(epoch(kin)) == rows_of(epoch(train_loader(jet_store)))
+
+
+@pytest.mark.parametrize("done", [0, 1, 5, 11, 12, 13, 30])
+def test_resume_at_the_exact_next_batch(jet_store: Store, done: int) -> None:
+    loader = train_loader(jet_store)
+    batches: Iterator[Batch] = iter(loader)
+    for _ in range(done):
+        next(batches)
+    state = json.loads(json.dumps(loader.state()))
+    resumed = train_loader(jet_store)
+    resumed.restore(state)
+    for expected, found in itertools.islice(zip(batches, resumed, strict=False), 15):
+        assert same(expected, found)
+
+
+def test_resume_across_pools(jet_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hepfm.data.order.POOL_ROWS", 40)
+    loader = train_loader(jet_store, batch_size=20, group=2)
+    assert loader.order.pools == 15
+    expected = list(itertools.islice(loader, 70))
+    for done in (1, 2, 3, 29, 30, 31):
+        again = train_loader(jet_store, batch_size=20, group=2)
+        list(itertools.islice(again, done))
+        resumed = train_loader(jet_store, batch_size=20, group=2)
+        resumed.restore(again.state())
+        assert all(
+            same(a, b) for a, b in zip(expected[done:], itertools.islice(resumed, 70 - done), strict=True)
+        )
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"batch_size": 51}, {"rows": range(10, 500)}, {"group": 3}])
+def test_resume_with_other_options_is_refused(jet_store: Store, change: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="belongs to other data"):
+        train_loader(jet_store, **change).restore(train_loader(jet_store).state())
+
+
+def test_subset_of_rows(jet_store: Store) -> None:
+    rows = np.array([700, 3, 999, 12, 500])
+    loader = train_loader(jet_store, rows=rows, batch_size=2)
+    assert loader.batches_per_epoch == 2
+    assert set(rows_of(epoch(loader)) + rows_of(epoch(loader)) + rows_of(epoch(loader))) == set(rows.tolist())
+
+
+def test_fewer_rows_than_a_batch_make_one_batch_of_all(jet_store: Store) -> None:
+    loader = train_loader(jet_store, rows=[4, 8, 15], batch_size=512)
+    assert [sorted(batch.rows_B.tolist()) for batch in itertools.islice(loader, 3)] == [[4, 8, 15]] * 3
+
+
+def test_eval_loader_gives_each_row_once(jet_store: Store) -> None:
+    rows = jet_store.split("test")
+    loader = EvalLoader(jet_store, FULL, rows=rows, batch_size=64)
+    batches = list(loader)
+    assert len(batches) == len(loader) == 4
+    assert sorted(rows_of(batches)) == list(rows)
+
+
+def test_eval_loader_over_many_pools(jet_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hepfm.data.loader.POOL_ROWS", 100)
+    rows = np.arange(999, -1, -1)
+    loader = EvalLoader(jet_store, FULL, rows=rows, batch_size=30)
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    assert sorted(rows_of(batches)) == list(range(1000))
+
+
+@pytest.fixture
+def odd_store(tmp_path: Path, jet_columns: Any) -> Store:
+    """Rows without constituents, with one, and with more than the limit."""
+    columns = jet_columns(6, lengths=[0, 1, 200, 0, 3, 129])
+    parts = [("train", columns)]
+    return Store.open(write_store(tmp_path / "odd", jet_schema(JETCLASS_CLASSES), parts, provenance={}))
+
+
+def test_empty_single_and_long_jets(odd_store: Store) -> None:
+    batch = next(iter(EvalLoader(odd_store, FULL, rows=None, batch_size=6)))
+    lengths = dict(zip(batch.rows_B.tolist(), batch.mask_BN.sum(1).tolist(), strict=True))
+    assert lengths == {0: 0, 1: 1, 2: 128, 3: 0, 4: 3, 5: 128}
+    assert batch.mask_BN.shape == (6, 128)
+    assert torch.isfinite(batch.features_BNF).all()
+
+
+def test_long_jets_keep_the_hardest(odd_store: Store) -> None:
+    batch = next(iter(EvalLoader(odd_store, FULL, rows=[2], batch_size=1, max_constituents=10)))
+    pt = odd_store.read(["part_pt"], [2])["part_pt"]
+    assert isinstance(pt, Ragged)
+    np.testing.assert_allclose(batch.features_BNF[0, :, 0], np.log(np.sort(pt.values)[::-1][:10]), rtol=1e-5)
+
+
+def test_only_empty_jets(odd_store: Store) -> None:
+    batch = next(iter(EvalLoader(odd_store, FULL, rows=[0, 3], batch_size=2)))
+    assert batch.mask_BN.shape == (2, 1)
+    assert not batch.mask_BN.any()
+    assert (batch.features_BNF == 0).all()
+
+
+def test_unlabelled_and_kinematic_stores(tmp_path: Path, jet_columns: Any) -> None:
+    schema = jet_schema(identity=False, tracks=False, substructure=False)
+    columns = {name: column for name, column in jet_columns(30).items() if name in schema}
+    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
+    batch = next(iter(TrainLoader(store, feature_set("kin"), rows=None, batch_size=8, seed=0)))
+    assert batch.labels == {}
+    assert batch.features_BNF.shape[2] == 7
+    with pytest.raises(DataError, match="'full' needs fields that this store lacks: part_charge"):
+        train_loader(store)
+
+
+def test_weights(tmp_path: Path, jet_columns: Any) -> None:
+    schema = jet_schema(JETCLASS_CLASSES, extra=(Field("weight", Level.OBJECT),))
+    columns = {**jet_columns(30), "weight": np.arange(30, dtype=np.float32)}
+    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
+    batch = next(iter(train_loader(store, weights="weight")))
+    assert batch.weights_B is not None
+    np.testing.assert_array_equal(batch.weights_B, batch.rows_B)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": ("jet_lable",)}, "did you mean 'jet_label'"),
+        ({"labels": ("part_pid",)}, "'part_pid' holds lists"),
+        ({"rank": 2, "world_size": 2}, "rank=2"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"rows": []}, "too few to train on"),
+        ({"rows": [1], "world_size": 2}, "too few to train on with 2 processes"),
+        ({"rows": [1000]}, "rows 1000 to 1000 asked for"),
+        ({"max_constituents": 0}, "max_constituents must be at least 1"),
+    ],
+)
+def test_bad_options(jet_store: Store, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        train_loader(jet_store, **options)
+
+
+def test_errors_of_the_reading_thread_reach_the_caller(tmp_path: Path, jet_columns: Any) -> None:
+    path = write_store(
+        tmp_path / "s", jet_schema(JETCLASS_CLASSES), [("train", jet_columns(30))], provenance={}
+    )
+    loader = train_loader(Store.open(path))
+    (path / "train-00000.arrow").unlink()
+    with pytest.raises(DataError, match="lacks its file"):
+        next(iter(loader))
