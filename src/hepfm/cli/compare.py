@@ -1,0 +1,30 @@
+"""``hepfm compare``: evaluated models in tables, curves and one page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("results", nargs=-1, type=click.Path())
+@click.option(
+    "-o", "--output", default="report", show_default=True, type=click.Path(), help="Directory of the report."
+)
+@click.option(
+    "--store", "stores", multiple=True, type=click.Path(), help="A store to show as well; repeatable."
+)
+@verb
+def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> dict[str, Any]:
+    """Compare RESULTS (directories of `hepfm evaluate`) and write report.html and CSV files."""
+    from hepfm.study.compare import compare, summary_lines
+
+    comparison = compare(results, output=output, stores=stores)
+    return {
+        "report": str(comparison.report),
+        "tables": [str(path) for path in comparison.tables],
+        "lines": summary_lines(comparison),
+    }

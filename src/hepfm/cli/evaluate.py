@@ -1,0 +1,34 @@
+"""``hepfm evaluate``: measure a model on a task's test rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("--on", "task", required=True, help="Task, see `hepfm list task`.")
+@click.option("--store", required=True, type=click.Path(), help="Store whose test split is measured on.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
+)
+@click.option("--arm", default="", help="What a comparison calls this way of training.")
+@verb
+def command(model: str, task: str, store: str, output: str | None, arm: str) -> dict[str, Any]:
+    """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers."""
+    from pathlib import Path
+
+    from hepfm.tasks.evaluate import evaluate, summary_lines
+
+    folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
+    evaluation = evaluate(model, task, store, output=folder, arm=arm)
+    return {
+        "output": str(folder),
+        "result": evaluation.result.model_dump(mode="json"),
+        "lines": summary_lines(evaluation),
+        "next": f"hepfm compare {folder} -o report",
+    }

@@ -1,0 +1,98 @@
+"""Compare: result directories in, tables, curves and one self-contained ``report.html`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hepfm.core.errors import DataError
+from hepfm.core.files import atomic_path
+from hepfm.core.log import progress
+from hepfm.data.store import Store
+from hepfm.study.differences import task_of
+from hepfm.study.figures.style import pens
+from hepfm.study.gallery import gallery_part
+from hepfm.study.report import render
+from hepfm.study.results import BASELINE, Section, load_sections
+from hepfm.study.section import Part, section_part
+from hepfm.study.summary import summarise
+from hepfm.study.table import number
+
+REPORT, CSV = "report.html", "csv"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: the report, its CSV files, and the sections that it shows."""
+
+    report: Path
+    tables: tuple[Path, ...]
+    sections: tuple[Section, ...]
+
+
+def compare(
+    results: Sequence[str | Path], *, output: str | Path, stores: Sequence[str | Path] = ()
+) -> Comparison:
+    """Compare evaluated models and write ``report.html`` and ``csv/*.csv``.
+
+    Results on different tasks, versions of a task, or test rows come into separate sections. The same results
+    give the same bytes.
+
+    Parameters
+    ----------
+    results
+        Result directories of `evaluate`.
+    output
+        Directory of the report; one that is there is replaced when the new one is complete.
+    stores
+        Stores to show as well: mass spectra, multiplicities and drawings of jets.
+
+    Raises
+    ------
+    DataError
+        When nothing is given, a result is damaged, or two results are the same training.
+    """
+    folder = Path(output)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / REPORT).exists():
+        raise DataError(f"{folder} holds other files and no {REPORT}; choose another output")
+    sections = load_sections(results)
+    for section in sections:
+        task_of(section)
+    parts = _parts(sections, [Store.open(store) for store in stores])
+    tables = {name: table for part in parts for name, table in part.tables.items()}
+    with atomic_path(folder) as temporary:
+        (temporary / CSV).mkdir(parents=True)
+        for name, table in tables.items():
+            (temporary / CSV / f"{name}.csv").write_text(table.to_csv(), encoding="utf-8")
+        (temporary / REPORT).write_text(render(sections, parts), encoding="utf-8")
+    return Comparison(folder / REPORT, tuple(folder / CSV / f"{name}.csv" for name in tables), sections)
+
+
+def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
+    drawn_with = pens(sorted({arm for section in sections for arm in section.arms}), BASELINE)
+    parts = []
+    with progress("report", len(sections) + len(stores)) as advance:
+        for index, section in enumerate(sections):
+            parts.append(
+                section_part(section, pens=drawn_with, anchor=f"task{index + 1}-{section.task.name}")
+            )
+            advance(1, section.task.name)
+        for index, store in enumerate(stores):
+            parts.append(gallery_part(store, anchor=f"store{index + 1}"))
+            advance(1, store.path.name)
+    return parts
+
+
+def summary_lines(comparison: Comparison) -> list[str]:
+    """Return the medians of each task's primary metric for people, one group a line."""
+    lines = []
+    for section in comparison.sections:
+        primary = task_of(section).primary
+        metric = section.results[0].file.metric(primary)
+        lines.append(f"{section.task.title}: {metric.title}, median over seeds")
+        for group in section.groups:
+            spread = summarise(group, primary).spread
+            median = number(spread.median, metric.scale)
+            lines.append(f"  {group.label:44} {median:>9}  ({spread.kind})")
+    return [*lines, f"report: {comparison.report}"]

@@ -1,0 +1,154 @@
+"""Label-efficiency curve: a metric against the number of labels, every seed shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hepfm.study.figures.style import Figure, Pen, canvas, legend, to_svg
+from hepfm.study.summary import Curve, Summary
+from hepfm.study.table import Table, make_table
+from hepfm.tasks.result import MetricInfo
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def efficiency_figure(
+    curves: Sequence[Curve], metric: MetricInfo, pens: Mapping[str, Pen], *, name: str
+) -> Figure:
+    """Draw the curves of all arms.
+
+    Lines join medians over seeds, bands are the spread over seeds, bars the test-set error, dots the seeds.
+    """
+    figure, axes = canvas()
+    axes.set_xscale("log")
+    if metric.scale == "ratio":
+        axes.set_yscale("log")
+    for index, curve in enumerate(curves):
+        _draw(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
+    _budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
+    axes.set_ylabel(metric.title)
+    if metric.scale == "ratio":
+        _plain_log_ticks(axes)
+    legend(axes, loc="best")
+    alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
+    return Figure(name, to_svg(figure, name, title=alt), alt, _caption(curves, metric), _table(curves))
+
+
+def _draw(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
+    points = [point for point in curve.points if point.spread.median is not None]
+    x = np.array([point.group.budget for point in points], float) * shift
+    middle = np.array([point.spread.median for point in points], float)
+    low, high = (_filled([getattr(point.spread, end) for point in points], middle) for end in ("low", "high"))
+    test_low = _filled([point.test_low for point in points], middle)
+    test_high = _filled([point.test_high for point in points], middle)
+    axes.fill_between(x, low, high, color=pen.colour, alpha=0.18, linewidth=0)
+    axes.errorbar(
+        x,
+        middle,
+        yerr=[middle - test_low, test_high - middle],
+        color=pen.colour,
+        marker=pen.marker,
+        linestyle=pen.dash,
+        markersize=5,
+        linewidth=1.6,
+        capsize=2.5,
+        elinewidth=1.1,
+        label=curve.arm,
+    )
+    for point in curve.points:
+        values = [value for value in point.values if value is not None]
+        budget = float(point.group.budget or 0) * shift
+        axes.plot([budget] * len(values), values, ".", color=pen.colour, markersize=3, alpha=0.55, zorder=1)
+
+
+def _filled(values: Sequence[float | None], other: np.ndarray) -> np.ndarray:
+    return np.array(
+        [middle if value is None else value for value, middle in zip(values, other, strict=True)], float
+    )
+
+
+def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
+    axes.set_xlabel("labelled jets for fine-tuning")
+    axes.set_xticks(budgets, [_short(budget) for budget in budgets])
+    axes.set_xlim(budgets[0] / 1.35, budgets[-1] * 1.35)
+    axes.xaxis.set_minor_formatter(lambda value, position: "")
+
+
+def _short(budget: int) -> str:
+    """Return a budget for an axis.
+
+    >>> _short(300), _short(10_000), _short(2_000_000)
+    ('300', '10k', '2M')
+    """
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if budget >= size and budget % (size // 10) == 0:
+            return f"{budget / size:g}{letter}"
+    return str(budget)
+
+
+def _plain_log_ticks(axes: Axes) -> None:
+    """Label 1, 2, 5 of each decade when the axis spans less than two, and decades only when it spans more."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = axes.get_ylim()
+    wide = high / low > 100
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, position: "")
+
+
+def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:
+    counts = sorted({point.spread.count for curve in curves for point in curve.points})
+    kinds = sorted({_band(point) for curve in curves for point in curve.points})
+    seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
+    undefined = any(value is None for curve in curves for point in curve.points for value in point.values)
+    note = " Trainings that let no background jet pass have no value and no dot." if undefined else ""
+    return (
+        f"{metric.title} ({metric.definition}) against the number of labelled jets, {seeds} trainings "
+        f"(seeds) a point and {metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test jets. "
+        f"Line: median over seeds. Band: {' or '.join(kinds)}. Bars: 68% test-set error of one training "
+        f"({_method(metric)}); it is common to all models in part, since they share the test jets. Dots: "
+        f"every training.{note} Markers are shifted sideways a little to be told apart."
+    )
+
+
+def _band(point: Summary) -> str:
+    return "16-84% quantiles over seeds" if "quantiles" in point.spread.kind else "smallest to largest seed"
+
+
+def _method(metric: MetricInfo) -> str:
+    return metric.interval.split(" (")[0].removesuffix(" 68%").removesuffix(" 95% lower limit")
+
+
+def _table(curves: Sequence[Curve]) -> Table:
+    header = (
+        "arm",
+        "labels",
+        "seeds",
+        "median",
+        "seeds_low",
+        "seeds_high",
+        "seeds_std",
+        "test_low",
+        "test_high",
+    )
+    rows: list[list[Any]] = [
+        [
+            curve.arm,
+            point.group.budget,
+            point.spread.count,
+            point.spread.median,
+            point.spread.low,
+            point.spread.high,
+            point.spread.std,
+            point.test_low,
+            point.test_high,
+        ]
+        for curve in curves
+        for point in curve.points
+    ]
+    return make_table(header, rows)

@@ -1,0 +1,62 @@
+"""The part of the report that shows a store: mass spectra, multiplicities and drawings of single jets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hepfm.core.errors import DataError
+from hepfm.core.rng import numpy_generator
+from hepfm.data.store import Store
+from hepfm.study import html
+from hepfm.study.figures.jets import first_of_each_class, jet_figure
+from hepfm.study.figures.spectra import sample_rows, spectra_figures
+from hepfm.study.section import Part
+
+ROWS = 20_000
+"""Most jets in a spectrum."""
+
+DEFAULT_RADIUS = 0.8
+
+
+def gallery_part(store: Store, *, anchor: str) -> Part:
+    """Build the part of the page for one store.
+
+    Raises
+    ------
+    DataError
+        When the store has no classes.
+    """
+    label = store.schema.label
+    if label is None or not store.schema.label_classes:
+        raise DataError(f"{store.path} has no classes; mass spectra and drawings are made by class")
+    split = "test" if "test" in store.splits else next(iter(store.splits))
+    rows = sample_rows(store.split(split), ROWS, numpy_generator(0, "study.gallery"))
+    where = f"{len(rows):,} jets of the split '{split}' of {store.path.name} ({store.fingerprint})"
+    spectra = spectra_figures(store, rows, label=label, prefix=anchor, where=where)
+    radius, known = jet_radius(store.manifest.provenance)
+    jets = first_of_each_class(store, rows, label=label)
+    drawings = [
+        jet_figure(jet, radius=radius, name=f"{anchor}-jet-{index}") for index, jet in enumerate(jets)
+    ]
+    title = f"The jets of {store.path.name}"
+    body = (
+        html.grid(spectra)
+        + "<h3>One jet of each class</h3>"
+        + html.paragraph(
+            "The first jet of each class among those of the spectra, not chosen by its looks. Marker area is "
+            "proportional to transverse momentum; colour and shape give the type of the particle; the dashed "
+            f"circle has the radius {radius:g}{'' if known else ', assumed: the store does not say it'}."
+        )
+        + html.grid(drawings, small=True)
+    )
+    tables = {drawn.name: drawn.table for drawn in (*spectra, *drawings)}
+    return Part(anchor, title, html.section(anchor, title, body), tables)
+
+
+def jet_radius(provenance: Mapping[str, Any]) -> tuple[float, bool]:
+    """Return the jet radius of a simulated store and True, or 0.8 and False when provenance does not say it."""
+    recipe = provenance.get("recipe")
+    selection = recipe.get("selection") if isinstance(recipe, Mapping) else None
+    radius = selection.get("radius") if isinstance(selection, Mapping) else None
+    return (float(radius), True) if isinstance(radius, int | float) else (DEFAULT_RADIUS, False)

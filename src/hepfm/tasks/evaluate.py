@@ -1,0 +1,188 @@
+"""Evaluate: measure one model on a task's test rows, with uncertainties, and keep the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+import hepfm
+from hepfm.core.config import validate
+from hepfm.core.errors import DataError, ModelError
+from hepfm.core.log import progress
+from hepfm.core.ragged import Array
+from hepfm.data.store import Store
+from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
+from hepfm.tasks.base import Task, load_task
+from hepfm.tasks.result import (
+    RESULTS,
+    CodeInfo,
+    DataInfo,
+    MetricInfo,
+    ModelInfo,
+    ResultFile,
+    TaskInfo,
+    Training,
+    write_result,
+)
+
+
+class Scorer(Protocol):
+    """What `measure` needs of a model."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the columns of `score`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights and the config."""
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Values of `hepfm.tasks.result.Training`."""
+
+    def score(self, store: Store, rows: IntArray) -> Array:
+        """Return class probabilities of the given rows in their order, shape (len(rows), K)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation: the result and where it lies."""
+
+    path: Path
+    result: ResultFile
+
+
+def evaluate(
+    model_path: str | Path, task: str | Task, store: str | Path | Store, *, output: str | Path, arm: str = ""
+) -> Evaluation:
+    """Measure a model on a task and write ``results.json`` and ``scores.arrow``.
+
+    Parameters
+    ----------
+    model_path
+        Model directory, whose classes are those of the task.
+    task
+        A task or its name, e.g. ``"top_tagging"``.
+    store
+        Store with the task's classes; only its test split is read.
+    output
+        Result directory; one that is there is replaced when the new one is complete.
+    arm
+        What a comparison calls this way of training; made from the model's provenance when empty.
+
+    Raises
+    ------
+    DataError
+        When the store lacks the label, the test split, or has other classes than the task.
+    ModelError
+        When the model has other classes than the task.
+    """
+    from hepfm.tasks.scorer import ModelScorer
+
+    chosen = load_task(task) if isinstance(task, str) else task
+    opened = store if isinstance(store, Store) else Store.open(store)
+    check_store(chosen, opened)
+    scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm)
+    return measure(scorer, chosen, opened, output=Path(output), model_path=str(model_path))
+
+
+def measure(scorer: Scorer, task: Task, store: Store, *, output: Path, model_path: str = "") -> Evaluation:
+    """Score the test rows of `store`, measure every metric of `task` and write the result directory."""
+    check_store(task, store)
+    _check_same(scorer.classes, task.classes, ModelError, f"the model at {model_path}", task)
+    rows = np.asarray(store.split(task.split), np.int64)
+    names = [name for name in task.observers if name in store.schema]
+    columns = {name: np.asarray(values) for name, values in store.read([task.label, *names], rows).items()}
+    labels = _reorder(store.schema[task.label].classes, task.classes)[
+        columns.pop(task.label).astype(np.int64)
+    ]
+    predictions = Predictions(labels, _score(scorer, task, store, rows), task.classes)
+    result = ResultFile(
+        task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=task.classes),
+        model=ModelInfo(fingerprint=scorer.fingerprint, path=model_path),
+        training=validate(Training, scorer.training, where=f"provenance of {model_path}"),
+        data=DataInfo(
+            fingerprint=store.fingerprint,
+            split=task.split,
+            rows=len(rows),
+            rows_per_class={name: int((labels == k).sum()) for k, name in enumerate(task.classes)},
+        ),
+        metrics=_measure(task, predictions),
+        code=CodeInfo(hepfm=hepfm.__version__, commit=_commit()),
+    )
+    write_result(output, result, predictions, rows=rows, observers=columns)
+    return Evaluation(output, result)
+
+
+def check_store(task: Task, store: Store) -> None:
+    """Raise `DataError` unless the store has the task's label with the task's classes, in any order."""
+    if task.label not in store.schema:
+        raise DataError(
+            f"{store.path} has no field {task.label!r}; the task {task.name!r} needs true classes"
+        )
+    _check_same(store.schema[task.label].classes, task.classes, DataError, f"the store {store.path}", task)
+
+
+def _check_same(
+    found: tuple[str, ...],
+    expected: tuple[str, ...],
+    error: type[DataError] | type[ModelError],
+    what: str,
+    task: Task,
+) -> None:
+    if sorted(found) == sorted(expected):
+        return
+    fix = "fine-tune it to the task first" if error is ModelError else "choose another task or store"
+    raise error(
+        f"{what} has the classes {', '.join(found) or 'none'}; "
+        f"the task {task.name!r} needs {', '.join(expected)}; {fix}"
+    )
+
+
+def _reorder(found: tuple[str, ...], expected: tuple[str, ...]) -> IntArray:
+    """Return, for each index of `found`, the index of the same name in `expected`."""
+    return np.array([expected.index(name) for name in found], np.int64)
+
+
+def _score(scorer: Scorer, task: Task, store: Store, rows: IntArray) -> FloatArray:
+    scores = np.asarray(scorer.score(store, rows), np.float64)
+    if scores.shape != (len(rows), len(task.classes)):
+        raise ModelError(
+            f"the model gave scores of shape {scores.shape}, expected ({len(rows)}, {len(task.classes)})"
+        )
+    return scores[:, [scorer.classes.index(name) for name in task.classes]]
+
+
+def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:
+    found = []
+    metrics = task.metrics()
+    with progress(f"metrics of {task.name}", len(metrics)) as advance:
+        for metric in metrics:
+            measured = metric.measure(predictions).to_dict()
+            found.append(MetricInfo(name=metric.name, title=metric.title, scale=metric.scale, **measured))
+            advance(1, metric.name)
+    return tuple(found)
+
+
+def _commit() -> str | None:
+    from hepfm.train.run import environment
+
+    commit = environment()["commit"]
+    return str(commit) if commit else None
+
+
+def summary_lines(evaluation: Evaluation) -> list[str]:
+    """Return the metrics for people, one a line."""
+    result = evaluation.result
+    lines = [f"{result.task.title}: {result.data.rows} test rows, arm {result.training.arm_name!r}"]
+    for metric in result.metrics:
+        value = "none" if metric.value is None else f"{metric.value:.5g}"
+        low = "" if metric.low is None else f"{metric.low:.5g}"
+        high = "" if metric.high is None else f"{metric.high:.5g}"
+        lines.append(f"  {metric.title:28} {value:>10}  [{low}, {high}]  {metric.interval}")
+    return [*lines, f"written to {evaluation.path / RESULTS}"]

@@ -1,0 +1,23 @@
+"""Quark against gluon jets (P. Komiske, E. Metodiev, J. Thaler, 1810.05165; 500-550 GeV)."""
+
+from __future__ import annotations
+
+from hepfm.tasks.base import Task, TaskMetric
+from hepfm.tasks.tagging import binary_metrics
+
+
+class QuarkGluon(Task):
+    """Two classes, particle level; quark jets are the signal."""
+
+    name = "quark_gluon"
+    version = 1
+    title = "Quark against gluon jets, 500 to 550 GeV"
+    classes = ("gluon", "quark")
+    background = "gluon"
+    features = ("kin", "kinpid")
+    budgets = (100, 1_000, 10_000, 100_000, 1_600_000)
+    primary = "auc"
+
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """Return accuracy, AUC, and the rejections at 50 % and 30 %."""
+        return binary_metrics(signal="quark", background=self.background)

@@ -1,0 +1,199 @@
+"""A result directory: what one model scored on one task, and the scores themselves.
+
+``results.json`` holds the metrics with their uncertainties and everything that names the model, the data and
+the training. ``scores.arrow`` holds, for each test row: its number in the store, the true class, the class
+probabilities and some observers; any Arrow reader opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from hepfm.core.config import Config, validate
+from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.files import atomic_path, read_json, write_json
+from hepfm.core.ragged import Array
+from hepfm.metrics.measurement import Measurement
+from hepfm.metrics.predictions import IntArray, Predictions
+
+RESULTS, SCORES = "results.json", "scores.arrow"
+FORMAT_VERSION = 1
+_PREFIX = "score_"
+
+
+class Training(Config):
+    """How the model came about, as far as a comparison needs it.
+
+    Attributes
+    ----------
+    init
+        ``"pretrained"`` or ``"scratch"`` for a fine-tuned model, ``"none"`` for one that was not fine-tuned.
+    mode
+        Which weights were trained, e.g. ``"full"`` or ``"frozen"``; ``""`` if not fine-tuned.
+    budget
+        Number of labelled rows that training saw, validation part included; None when all were used.
+    seed
+        Seed of label draw, new weights and order.
+    parent
+        Fingerprint of the model that fine-tuning started from.
+    backbone
+        Name of the backbone.
+    arm
+        What the comparison calls it; empty for a name made from `init` and `mode`.
+    """
+
+    init: Literal["pretrained", "scratch", "none"] = "none"
+    mode: str = ""
+    budget: int | None = None
+    seed: int | None = None
+    parent: str | None = None
+    backbone: str = ""
+    arm: str = ""
+
+    @property
+    def arm_name(self) -> str:
+        """Name of the way of training, e.g. ``"pre-trained, full"``."""
+        if self.arm:
+            return self.arm
+        if self.init == "none":
+            return "not fine-tuned"
+        return "scratch" if self.init == "scratch" else f"pre-trained, {self.mode or 'full'}"
+
+
+class TaskInfo(Config):
+    """The protocol that was followed."""
+
+    name: str
+    version: int
+    title: str
+    classes: tuple[str, ...]
+
+
+class ModelInfo(Config):
+    """The model that was measured."""
+
+    fingerprint: str
+    path: str
+
+
+class DataInfo(Config):
+    """The rows it was measured on."""
+
+    fingerprint: str
+    split: str
+    rows: int
+    rows_per_class: dict[str, int]
+
+
+class CodeInfo(Config):
+    """The code that measured it."""
+
+    hepfm: str
+    commit: str | None
+
+
+class MetricInfo(Config):
+    """One measurement with its name and how it is compared; see `Measurement`."""
+
+    name: str
+    title: str
+    scale: Literal["difference", "ratio"]
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    definition: str
+    interval: str
+
+    @property
+    def measurement(self) -> Measurement:
+        """The plain measurement."""
+        return Measurement(self.value, self.low, self.high, self.n, self.definition, self.interval)
+
+
+class ResultFile(Config):
+    """Contents of ``results.json``."""
+
+    format: Literal["hepfm-result"] = "hepfm-result"
+    format_version: int = FORMAT_VERSION
+    task: TaskInfo
+    model: ModelInfo
+    training: Training
+    data: DataInfo
+    metrics: tuple[MetricInfo, ...]
+    code: CodeInfo
+
+    def metric(self, name: str) -> MetricInfo:
+        """Return a metric by name."""
+        found = {metric.name: metric for metric in self.metrics}
+        if name not in found:
+            raise DataError(f"no metric {name!r} in the result; it has {', '.join(found)}")
+        return found[name]
+
+
+def write_result(
+    folder: Path,
+    result: ResultFile,
+    predictions: Predictions,
+    *,
+    rows: IntArray,
+    observers: Mapping[str, Array],
+) -> None:
+    """Write a result directory; nothing appears at `folder` before it is complete."""
+    columns = {
+        "row": rows,
+        "label": predictions.labels.astype(np.int16),
+        **{
+            f"{_PREFIX}{name}": predictions.probabilities[:, index].astype(np.float32)
+            for index, name in enumerate(predictions.classes)
+        },
+        **observers,
+    }
+    table = pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        with pa.OSFile(str(temporary / SCORES), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        write_json(temporary / RESULTS, result.model_dump(mode="json"))
+
+
+def read_result(folder: Path) -> ResultFile:
+    """Read ``results.json``; raise `DataError` when it is missing, damaged or of a newer format."""
+    if not folder.is_dir():
+        raise DataError(f"no result directory {folder}; make one with `hepfm evaluate`")
+    path = folder / RESULTS
+    values = read_json(path, DataError)
+    if not isinstance(values, dict) or values.get("format") != "hepfm-result":
+        raise DataError(f"{path} is not a result of hepfm evaluate")
+    version = values.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise DataError(
+            f"{path} has format version {version!r}, this hepfm reads up to {FORMAT_VERSION}; upgrade it"
+        )
+    try:
+        return validate(ResultFile, values, where=str(path))
+    except ConfigError as error:
+        raise DataError(f"{error}; run hepfm evaluate again") from None
+
+
+def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray]:
+    """Read the scores of a result: predictions in the task's class order, and the store's row numbers."""
+    path = folder / SCORES
+    try:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+        columns = [table.column(f"{_PREFIX}{name}").to_numpy() for name in result.task.classes]
+        rows, labels = table.column("row").to_numpy(), table.column("label").to_numpy()
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); run hepfm evaluate again") from None
+    if len(rows) != result.data.rows:
+        raise DataError(
+            f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
+        )
+    scores = np.stack(columns, axis=1).astype(np.float64)
+    return Predictions(labels.astype(np.int64), scores, result.task.classes), rows.astype(np.int64)
