@@ -15,7 +15,7 @@ import hepfm
 from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, fingerprint, resolve_component
-from hepfm.core.errors import ModelError
+from hepfm.core.errors import IncompatibleError, ModelError
 from hepfm.core.files import atomic_path, read_json, sha256, write_json, write_text
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
@@ -138,6 +138,16 @@ class Model:
             metrics=config["metrics"],
             fixture=load_fixture(folder / FIXTURE)[0],
         )
+
+    def check(self, store: Store) -> None:
+        """Raise `IncompatibleError` when a store lacks fields that the model reads."""
+        missing = self.features.missing(store.schema)
+        if missing:
+            raise IncompatibleError(
+                f"the model reads feature set {self.features.name!r} and {store.path} lacks its fields "
+                f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
+                "`hepfm pretrain RECIPE data.features=kin`"
+            )
 
     def predict(
         self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu"

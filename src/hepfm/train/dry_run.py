@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,6 +46,21 @@ class Cost:
     total_seconds: float
     peak_memory_bytes: int
     loss: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Return words for people."""
+        total = datetime.timedelta(seconds=round(self.total_seconds))
+        return [
+            f"weights     {self.parameters:,}, {self.trained_parameters:,} of them trained",
+            f"step        {self.seconds_per_step * 1e3:.1f} ms, {self.rows_per_s:,.0f} rows/s",
+            f"all steps   {total} without validation",
+            f"memory      {self.peak_memory_bytes / 1e9:.2f} GB at the most so far",
+            f"first loss  {self.loss:.4f}",
+        ]
 
 
 def estimate_cost(job: Job, world: World) -> Cost:

@@ -58,7 +58,7 @@ class Finetuning:
     def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
         """Open model and data and refuse what does not fit."""
         model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
-        _check_columns(model, store)
+        model.check(store)
         check_compatible(plan.objective, model.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         if plan.recipe.head == "keep":
@@ -161,16 +161,6 @@ class Finetuning:
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
         prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
-
-
-def _check_columns(model: Model, store: Store) -> None:
-    missing = model.features.missing(store.schema)
-    if missing:
-        raise IncompatibleError(
-            f"the model reads feature set {model.features.name!r} and {store.path} lacks its fields "
-            f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
-            "`hepfm pretrain RECIPE data.features=kin`"
-        )
 
 
 def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:

@@ -1,0 +1,23 @@
+"""``hepfm export``: a model for other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="FILE.onnx")
+@click.option("--format", "_format", type=click.Choice(["onnx"]), default="onnx", help="The only one so far.")
+@verb
+def command(model: str, output: str, _format: str) -> dict[str, Any]:
+    """Export MODEL to ONNX and compare it with torch on two batches."""
+    from hepfm.models.export import export
+
+    found = export(model, output=output)
+    lines = [f"{name}: differs from torch by at most {value:.1e}" for name, value in found.items()]
+    return {"output": output, "differences": found, "lines": lines}

@@ -1,0 +1,38 @@
+"""``hepfm finetune``: adapt a model to labelled rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-o", "--output", type=click.Path(), help="Run directory; runs/RECIPE by default.")
+@click.option("--dry-run", is_flag=True, help="Build, do one step, print the cost; write nothing.")
+@click.option("--smoke", is_flag=True, help="Shrink the run to seconds.")
+@verb
+def command(
+    model: str, recipe: str, overrides: tuple[str, ...], output: str | None, dry_run: bool, smoke: bool
+) -> dict[str, Any]:
+    """Adapt MODEL to labelled rows by RECIPE, a built-in one (`hepfm list recipes`) or a YAML file."""
+    from pathlib import Path
+
+    from hepfm.train import finetune
+
+    if dry_run:
+        cost = finetune.dry_run(model, recipe, overrides=overrides, smoke=smoke)
+        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm finetune {model} {recipe}"}
+    target = output or str(Path("runs") / Path(recipe).stem)
+    result = finetune.finetune(model, recipe, output=target, overrides=overrides, smoke=smoke)
+    return {
+        "run": str(result.path),
+        "model": str(result.model_path),
+        "lines": [f"model: {result.model_path}"],
+        "next": f"hepfm evaluate {result.model_path} --on TASK --store STORE",
+    }

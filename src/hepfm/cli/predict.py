@@ -1,0 +1,28 @@
+"""``hepfm predict``: scores or embeddings of a store's rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("store", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="FILE.arrow, .parquet, .h5 or .root.")
+@click.option("--split", help="Split to predict; all rows by default.")
+@click.option("--observers", default="", help="Fields of the rows to copy beside the scores, with commas.")
+@click.option("--embeddings", is_flag=True, help="Write the summary vector of each row too.")
+@verb
+def command(
+    model: str, store: str, output: str, split: str | None, observers: str, embeddings: bool
+) -> dict[str, Any]:
+    """Write the scores of MODEL on STORE to a file, in row order."""
+    from hepfm.models.predict import predict
+
+    names = [name.strip() for name in observers.split(",") if name.strip()]
+    columns = predict(model, store, output=output, split=split, observers=names, embeddings=embeddings)
+    return {"output": output, "columns": columns, "lines": [f"{output}: {', '.join(columns)}"]}

@@ -1,0 +1,40 @@
+"""``hepfm pretrain``: train a model from a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-o", "--output", type=click.Path(), help="Run directory; runs/RECIPE by default.")
+@click.option("--dry-run", is_flag=True, help="Build, do one step, print the cost; write nothing.")
+@click.option("--smoke", is_flag=True, help="Shrink the run to seconds.")
+@verb
+def command(
+    recipe: str, overrides: tuple[str, ...], output: str | None, dry_run: bool, smoke: bool
+) -> dict[str, Any]:
+    """Train a model from RECIPE, a built-in one (`hepfm list recipes`) or a YAML file.
+
+    Several processes: torchrun --nproc-per-node N -m hepfm pretrain RECIPE
+    """
+    from pathlib import Path
+
+    from hepfm.train import pretrain
+
+    if dry_run:
+        cost = pretrain.dry_run(recipe, overrides=overrides, smoke=smoke)
+        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm pretrain {recipe}"}
+    target = output or str(Path("runs") / Path(recipe).stem)
+    result = pretrain.pretrain(recipe, output=target, overrides=overrides, smoke=smoke)
+    return {
+        "run": str(result.path),
+        "model": str(result.model_path),
+        "lines": [f"model: {result.model_path}"],
+        "next": f"hepfm finetune {result.model_path} top_tagging data.store=STORE",
+    }
