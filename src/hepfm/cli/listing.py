@@ -15,8 +15,7 @@ RECIPE_VERBS = ("simulate", "pretrain", "finetune")
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
-    from hepfm.data.features import FEATURE_SETS
-    from hepfm.data.readers import READERS
+    from hepfm.data import FEATURE_SETS, READERS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES

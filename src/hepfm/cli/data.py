@@ -1,0 +1,81 @@
+"""``hepfm data``: look at, check and export stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+_PATH = click.Path(path_type=Path)
+_STORE = click.argument("store", type=_PATH)
+
+
+@click.group()
+def command() -> None:
+    """Look at, check and export stores."""
+
+
+@command.command()
+@_STORE
+@verb
+def info(store: Path) -> dict[str, Any]:
+    """Show the rows, classes, fields and origin of STORE."""
+    from dataclasses import asdict
+
+    from hepfm.data.store import Store
+    from hepfm.data.summary import describe, summarize
+
+    opened = Store.open(store)
+    return {
+        **asdict(summarize(opened)),
+        "fields": list(opened.schema.names()),
+        "fingerprint": opened.fingerprint,
+        "provenance": dict(opened.manifest.provenance),
+        "lines": describe(opened),
+        "next": f"hepfm data check {store}",
+    }
+
+
+@command.command()
+@_STORE
+@verb
+def check(store: Path) -> dict[str, Any]:
+    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents."""
+    from hepfm.core.log import progress
+    from hepfm.data.store import Store
+
+    opened = Store.open(store)
+    shards = 0
+    with progress("check", opened.num_rows) as advance:
+        for shard in opened.verify():
+            shards += 1
+            advance(shard.rows, shard.file)
+    line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
+    return {"rows": opened.num_rows, "shards": shards, "lines": [line], "next": "hepfm list recipes"}
+
+
+@command.command()
+@_STORE
+@click.option("--format", "format_name", default="jetclass", show_default=True, help="Schema of the file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help=".root or .parquet file."
+)
+@click.option("--split", help="Rows of one split.  [default: all]")
+@verb
+def export(store: Path, format_name: str, output: Path, split: str | None) -> dict[str, Any]:
+    """Write STORE as one ROOT or Parquet file that other tools read."""
+    from hepfm.data.export import export_store
+    from hepfm.data.store import Store
+
+    opened = Store.open(store)
+    path = export_store(opened, output, format_name=format_name, split=split)
+    rows = len(opened.split(split)) if split else opened.num_rows
+    return {
+        "path": str(path),
+        "rows": rows,
+        "lines": [f"{path}: {rows} jets"],
+        "next": f"hepfm ingest {format_name} {path} -o STORE",
+    }

@@ -1,0 +1,38 @@
+"""``hepfm ingest``: published or private files into a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("format_name", metavar="FORMAT")
+@click.argument("files", nargs=-1, required=True, metavar="[SPLIT=]FILE...")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
+)
+@verb
+def command(format_name: str, files: tuple[str, ...], output: Path) -> dict[str, Any]:
+    """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
+
+    A file goes into the split train unless one is given: test=test.h5.
+    """
+    from hepfm.data.ingest import ingest
+    from hepfm.data.store import Store
+
+    path = ingest(format_name, files, output=output)
+    store = Store.open(path)
+    counts = {split: len(rows) for split, rows in store.splits.items()}
+    return {
+        "path": str(path),
+        "rows": counts,
+        "lines": [f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} jets"],
+        "next": f"hepfm data info {path}",
+    }

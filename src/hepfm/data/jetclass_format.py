@@ -1,0 +1,113 @@
+"""JetClass's own schema: branches, order and types of its ROOT files (2202.03772, 10.5281/zenodo.6619768)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hepfm.core.errors import DataError
+from hepfm.core.jets import JETCLASS_CLASSES
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Schema
+from hepfm.data.readers.jetclass import COPIED, FLAGS
+
+LABEL_DTYPES = {
+    **dict.fromkeys(("QCD",), "float32"),
+    **dict.fromkeys(("Hbb", "Hcc", "Hgg", "H4q", "Hqql"), "bool"),
+    **dict.fromkeys(("Zqq", "Wqq", "Tbqq", "Tbl"), "int32"),
+}
+"""The labels' types, which differ in the published files."""
+
+PARTICLE_BRANCHES = (
+    *("part_px", "part_py", "part_pz", "part_energy", "part_deta", "part_dphi"),
+    *("part_d0val", "part_d0err", "part_dzval", "part_dzerr", "part_charge"),
+)
+JET_BRANCHES = (
+    *("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_sdmass"),
+    *("jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4"),
+)
+
+
+_CYLINDRICAL = ("part_pt", "part_eta", "part_phi")
+
+
+class JetClassFormat:
+    """Converts jets into JetClass's branches.
+
+    The ``aux_*`` branches (generator record) are left out, as stores do not hold it; so are the labels of an
+    unlabelled store.
+
+    Raises
+    ------
+    DataError
+        When the store lacks a field, or has classes that JetClass has not.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.columns = (
+            *dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid"]),
+            *([schema.label] if schema.label else []),
+        )
+        missing = [name for name in self.columns if name not in schema]
+        if missing:
+            raise DataError(f"JetClass's schema needs fields that this store lacks: {', '.join(missing)}")
+        self.label = schema.label
+        self.classes = schema.label_classes
+        unknown = [name for name in self.classes if name not in JETCLASS_CLASSES]
+        if unknown or (self.label and not self.classes):
+            raise DataError(f"JetClass has no label for: {', '.join(unknown) or self.label}")
+
+    @property
+    def branches(self) -> dict[str, str]:
+        """NumPy type of each branch, in the order of the published files."""
+        labels = {f"label_{name}": LABEL_DTYPES[name] for name in JETCLASS_CLASSES} if self.label else {}
+        return {
+            **dict.fromkeys(PARTICLE_BRANCHES, "float32"),
+            **dict.fromkeys(FLAGS, "int32"),
+            **labels,
+            **dict.fromkeys(JET_BRANCHES, "float32"),
+        }
+
+    def convert(self, columns: Columns) -> dict[str, Array | Ragged]:
+        """Return the branches of some jets, of the types of `branches`."""
+        found: dict[str, Array | Ragged] = {branch: columns[name] for name, branch in COPIED.items()}
+        found |= _momenta(columns) | _axes(columns)
+        pid = _lists(columns, "part_pid")
+        found |= {flag: pid.with_values(pid.values == number) for number, flag in enumerate(FLAGS)}
+        found["jet_nparticles"] = pid.lengths
+        if self.label:
+            names = np.asarray(self.classes)[np.asarray(columns[self.label])]
+            found |= {f"label_{name}": names == name for name in JETCLASS_CLASSES}
+        return {branch: _cast(found[branch], dtype) for branch, dtype in self.branches.items()}
+
+
+def _momenta(columns: Columns) -> dict[str, Ragged]:
+    lists = _lists(columns, "part_pt")
+    pt, eta, phi = (
+        _lists(columns, f"part_{name}").values.astype(np.float64) for name in ("pt", "eta", "phi")
+    )
+    parts = {"part_px": pt * np.cos(phi), "part_py": pt * np.sin(phi), "part_pz": pt * np.sinh(eta)}
+    return {name: lists.with_values(values) for name, values in parts.items()}
+
+
+def _axes(columns: Columns) -> dict[str, Ragged]:
+    """Return the angles to the jet axis; JetClass mirrors eta where the jet's is not positive."""
+    eta, phi = _lists(columns, "part_eta"), _lists(columns, "part_phi")
+    jet_eta, jet_phi = (
+        np.repeat(np.asarray(columns[name], np.float64), eta.lengths) for name in ("jet_eta", "jet_phi")
+    )
+    deta = (eta.values - jet_eta) * np.where(jet_eta > 0, 1, -1)
+    dphi = phi.values - jet_phi
+    dphi -= 2 * np.pi * np.rint(dphi / (2 * np.pi))
+    return {"part_deta": eta.with_values(deta), "part_dphi": phi.with_values(dphi)}
+
+
+def _lists(columns: Columns, name: str) -> Ragged:
+    column = columns[name]
+    assert isinstance(column, Ragged)
+    return column
+
+
+def _cast(column: Array | Ragged, dtype: str) -> Array | Ragged:
+    if isinstance(column, Ragged):
+        return column.with_values(column.values.astype(dtype))
+    return np.asarray(column).astype(dtype)

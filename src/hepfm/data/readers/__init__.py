@@ -1,0 +1,1 @@
+"""Readers of published data formats, one file each, one row in `hepfm.data.READERS`."""

@@ -1,0 +1,60 @@
+"""The contract of a reader, and what readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from hepfm.core.errors import DataError
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Schema
+
+
+class Reader(Protocol):
+    """Reads files of one format into columns, in pieces that fit into memory. Built without arguments."""
+
+    source: ClassVar[dict[str, str]]
+    """Where such files come from: title, DOI, licence; goes into the provenance of the store."""
+
+    def schema(self, path: Path) -> Schema:
+        """Return the schema of the store that a file makes; raise `DataError` when it is no such file."""
+
+    def num_rows(self, path: Path) -> int:
+        """Return the number of rows of a file."""
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield the rows of a file in order, as columns of `schema`."""
+
+
+def sort_by_pt(columns: Columns) -> dict[str, Array | Ragged]:
+    """Drop constituents without transverse momentum; sort those of each row by falling ``part_pt``."""
+    pt = columns["part_pt"]
+    assert isinstance(pt, Ragged)
+    order = np.lexsort((-pt.values, pt.row_index()))
+    keep = pt.values[order] > 0
+
+    def arrange(column: Array | Ragged) -> Array | Ragged:
+        return column.with_values(column.values[order]).keep(keep) if isinstance(column, Ragged) else column
+
+    return {name: arrange(column) for name, column in columns.items()}
+
+
+def momentum_fields(px: Array, py: Array, pz: Array) -> tuple[Array, Array, Array]:
+    """Return pt, pseudorapidity and azimuth in (-pi, pi] as float32; eta is 0 where pt is 0.
+
+    In double precision, so that they give the momenta back to float32 accuracy.
+    """
+    px, py, pz = (np.asarray(part, np.float64) for part in (px, py, pz))
+    pt = np.hypot(px, py)
+    eta = np.arcsinh(np.divide(pz, pt, out=np.zeros_like(pz), where=pt > 0))
+    return pt.astype(np.float32), eta.astype(np.float32), np.arctan2(py, px).astype(np.float32)
+
+
+def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
+    """Raise `DataError` unless everything needed is among the names found in a file."""
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise DataError(f"{path} lacks the {what} {', '.join(missing)}; is it a file of this format?")

@@ -1,0 +1,128 @@
+"""JetClass (10.5281/zenodo.6619768, ROOT) and JetClass-II (2405.12972, Parquet).
+
+``part_deta`` of the files carries the sign of ``jet_eta``. Momenta do not, so pseudorapidity and azimuth are
+taken from ``part_px, part_py, part_pz``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from hepfm.core.errors import DataError
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Schema
+from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.readers.table import ParquetTable, RootTable, open_table
+
+FLAGS = (
+    "part_isChargedHadron",
+    "part_isNeutralHadron",
+    "part_isPhoton",
+    "part_isElectron",
+    "part_isMuon",
+)
+"""Type flags, in the order of `hepfm.core.jets.PID_CLASSES`."""
+
+LABELS = tuple(f"label_{name}" for name in JETCLASS_CLASSES)
+
+JETCLASS2_CLASSES = tuple(f"label_{number}" for number in range(188))
+"""Numbers of JetClass-II's ``jet_label``: 0-14 two-prong, 15-160 three- and four-prong, 161-187 QCD."""
+
+COPIED = {
+    "part_energy": "part_energy",
+    "part_charge": "part_charge",
+    "part_d0": "part_d0val",
+    "part_d0_error": "part_d0err",
+    "part_dz": "part_dzval",
+    "part_dz_error": "part_dzerr",
+    "jet_pt": "jet_pt",
+    "jet_eta": "jet_eta",
+    "jet_phi": "jet_phi",
+    "jet_energy": "jet_energy",
+    "jet_softdrop_mass": "jet_sdmass",
+    **{f"jet_tau{n}": f"jet_tau{n}" for n in (1, 2, 3, 4)},
+}
+"""Field of a store -> branch of JetClass."""
+
+_MOMENTA = ("part_px", "part_py", "part_pz")
+
+
+class JetClassReader:
+    """Reads files with JetClass's branches; without labels they make an unlabelled store."""
+
+    source: ClassVar = {
+        "title": "JetClass or JetClass-II",
+        "doi": "10.5281/zenodo.6619768",
+        "paper": "2202.03772, 2405.12972",
+    }
+
+    def schema(self, path: Path) -> Schema:
+        """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""
+        return jet_schema(_classes(_open(path)))
+
+    def num_rows(self, path: Path) -> int:
+        """Return the number of jets of a file."""
+        return _open(path).num_rows
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield the jets of a file."""
+        table = _open(path)
+        classes = _classes(table)
+        labels = () if not classes else LABELS if classes == JETCLASS_CLASSES else ("jet_label",)
+        for columns in table.chunks([*_MOMENTA, *COPIED.values(), *FLAGS, *labels]):
+            yield _jets(columns, labels, path)
+
+
+def _open(path: Path) -> ParquetTable | RootTable:
+    table = open_table(path)
+    require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
+    return table
+
+
+def _classes(table: ParquetTable | RootTable) -> tuple[str, ...]:
+    if "jet_label" in table.names:
+        return JETCLASS2_CLASSES
+    found = [name for name in LABELS if name in table.names]
+    if found:
+        require(table.names, LABELS, table.path, what="JetClass labels")
+    return JETCLASS_CLASSES if found else ()
+
+
+def _jets(columns: Columns, labels: tuple[str, ...], path: Path) -> dict[str, Array | Ragged]:
+    px, py, pz = (_lists(columns, name) for name in _MOMENTA)
+    pt, eta, phi = momentum_fields(px.values, py.values, pz.values)
+    jets = {name: _float32(columns[branch]) for name, branch in COPIED.items()}
+    jets |= {"part_pt": px.with_values(pt), "part_eta": px.with_values(eta), "part_phi": px.with_values(phi)}
+    flags = np.stack([*(_lists(columns, name).values != 0 for name in FLAGS), np.ones(len(pt), bool)])
+    jets["part_pid"] = px.with_values(flags.argmax(axis=0).astype(np.int8))
+    if labels:
+        jets["jet_label"] = _label(columns, labels, path)
+    return sort_by_pt(jets)
+
+
+def _label(columns: Columns, labels: tuple[str, ...], path: Path) -> Array:
+    if labels == ("jet_label",):
+        return np.asarray(columns["jet_label"])
+    flags = np.stack([np.asarray(columns[name]) != 0 for name in labels])
+    if (flags.sum(axis=0) != 1).any():
+        row = int(np.argmax(flags.sum(axis=0) != 1))
+        raise DataError(f"{path}: jet {row} of its piece has {int(flags[:, row].sum())} labels, expected one")
+    return flags.argmax(axis=0).astype(np.int16)
+
+
+def _lists(columns: Columns, name: str) -> Ragged:
+    column = columns[name]
+    if not isinstance(column, Ragged):
+        raise DataError(f"branch {name!r} must hold a list per jet")
+    return column
+
+
+def _float32(column: Array | Ragged) -> Array | Ragged:
+    if isinstance(column, Ragged):
+        return column.with_values(column.values.astype(np.float32))
+    return column.astype(np.float32)

@@ -1,0 +1,122 @@
+"""The top-tagging reference set (10.5281/zenodo.2603256): HDF5 as pandas writes it, 200 momenta a jet."""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hepfm.core.errors import DataError, missing_extra
+from hepfm.core.jets import jet_schema
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Schema
+from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+
+CLASSES = ("QCD", "Tbqq")
+"""``is_signal_new`` 0 and 1, by the names of JetClass."""
+
+SLOTS = 200
+CHUNK_ROWS = 10_000
+_LABEL = "is_signal_new"
+_MOMENTA = tuple(f"{part}_{slot}" for slot in range(SLOTS) for part in ("E", "PX", "PY", "PZ"))
+
+
+class TopTaggingReader:
+    """Reads ``train.h5``, ``val.h5`` and ``test.h5``; the jet is the sum of its constituents."""
+
+    source: ClassVar = {
+        "title": "Top Quark Tagging Reference Dataset",
+        "doi": "10.5281/zenodo.2603256",
+        "licence": "CC-BY-4.0",
+    }
+
+    def schema(self, path: Path) -> Schema:
+        """Return the schema: kinematics only, classes QCD and Tbqq."""
+        with _Table(path):
+            return jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
+
+    def num_rows(self, path: Path) -> int:
+        """Return the number of jets of a file."""
+        with _Table(path) as table:
+            return table.num_rows
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield the jets of a file."""
+        with _Table(path) as table:
+            for start in range(0, table.num_rows, CHUNK_ROWS):
+                yield _jets(*table.read(start, start + CHUNK_ROWS))
+
+
+class _Table:
+    """The table of a pandas HDF5 file. Its column names are stored pickled; they are read, never executed."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import h5py
+        except ImportError:
+            raise missing_extra("h5py", "io") from None
+        try:
+            self._file = h5py.File(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path} as HDF5: {error}") from None
+        self.path = path
+        try:
+            self._table = self._file["table/table"]
+            self._places = _columns(self._table)
+        except KeyError:
+            self._file.close()
+            raise DataError(f"{path} has no data set table/table, as pandas writes it") from None
+        require(self._places, [*_MOMENTA, _LABEL], path, what="columns")
+        self.num_rows = len(self._table)
+
+    def __enter__(self) -> _Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, start: int, stop: int) -> tuple[Array, Array]:
+        """Return momenta, shape (rows, 200, 4) as (E, px, py, pz), and labels, shape (rows,)."""
+        rows = self._table[start:stop]
+        block = self._places[_MOMENTA[0]][0]
+        columns = [self._places[name][1] for name in _MOMENTA]
+        momenta = rows[block][:, columns].reshape(len(rows), SLOTS, 4)
+        label_block, label = self._places[_LABEL]
+        return momenta, rows[label_block][:, label]
+
+
+def _columns(table: Any) -> dict[str, tuple[str, int]]:
+    """Return block and place of each column, from the names that pandas keeps beside the blocks."""
+    places = {}
+    for block in table.dtype.names:
+        for place, name in enumerate(_strings(table.attrs.get(f"{block}_kind", b""))):
+            places[name] = (block, place)
+    return places
+
+
+def _strings(pickled: bytes) -> list[str]:
+    if not pickled:
+        return []
+    return [arg for _, arg, _ in pickletools.genops(bytes(pickled)) if isinstance(arg, str)]
+
+
+def _jets(momenta: Array, labels: Array) -> dict[str, Array | Ragged]:
+    energy, px, py, pz = np.moveaxis(momenta.astype(np.float64), 2, 0)
+    real = energy > 0
+    lengths = real.sum(axis=1)
+    jet_pt, jet_eta, jet_phi = momentum_fields(px.sum(axis=1), py.sum(axis=1), pz.sum(axis=1))
+    pt, eta, phi = momentum_fields(px[real], py[real], pz[real])
+    lists = {"part_pt": pt, "part_eta": eta, "part_phi": phi, "part_energy": energy[real].astype(np.float32)}
+    return sort_by_pt(
+        {
+            "jet_pt": jet_pt,
+            "jet_eta": jet_eta,
+            "jet_phi": jet_phi,
+            "jet_energy": energy.sum(axis=1).astype(np.float32),
+            "jet_label": labels,
+            **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
+        }
+    )
