@@ -111,5 +111,8 @@ def _compare(values: FloatArray, split: int, scale: Scale) -> FloatArray:
 
 
 def _back(value: float, scale: Scale) -> float | None:
+    """Undo the logarithm; an infinite end, of a ratio to or from "no background passes", stays open."""
+    if not np.isfinite(value):
+        return None
     with np.errstate(over="ignore"):
         return finite(float(np.exp(value)) if scale == "ratio" else value)

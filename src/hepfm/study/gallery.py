@@ -55,7 +55,7 @@ def gallery_part(store: Store, *, anchor: str) -> Part:
 
 
 def jet_radius(provenance: Mapping[str, Any]) -> tuple[float, bool]:
-    """Return the jet radius of a simulated store and True, or 0.8 and False when provenance does not say it."""
+    """Return the jet radius of a simulated store and True; 0.8 and False when the store does not say."""
     recipe = provenance.get("recipe")
     selection = recipe.get("selection") if isinstance(recipe, Mapping) else None
     radius = selection.get("radius") if isinstance(selection, Mapping) else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
-from html import escape
+from html import escape as quote
 
 from hepfm.study.figures.style import Figure
 from hepfm.study.table import Table
@@ -12,10 +13,19 @@ from hepfm.study.table import Table
 FIRST = ' class="first"'
 
 
+def escape(text: str) -> str:
+    """Return plain text as HTML, with ε_S, p_B and the like as symbols with an index.
+
+    >>> escape("1/ε_B < 3")
+    '1/ε<sub>B</sub> &lt; 3'
+    """
+    return re.sub(r"\b([εp])_([SBab])\b", r"\1<sub>\2</sub>", quote(text))
+
+
 def figure(drawn: Figure) -> str:
     """Return a figure with its caption and a link that saves its numbers."""
     return (
-        f'<figure id="{escape(drawn.name)}">{drawn.svg}'
+        f'<figure id="{quote(drawn.name)}">{drawn.svg}'
         f"<figcaption>{escape(drawn.caption)} {csv_link(drawn.table, drawn.name)}</figcaption></figure>"
     )
 
@@ -30,7 +40,7 @@ def grid(figures: Sequence[Figure], *, small: bool = False) -> str:
 def csv_link(table: Table, name: str) -> str:
     """Return a link that saves a table as CSV, from within the page."""
     data = base64.b64encode(table.to_csv().encode()).decode()
-    file = f"{escape(name)}.csv"
+    file = f"{quote(name)}.csv"
     return f'<a class="csv" download="{file}" href="data:text/csv;base64,{data}">CSV</a>'
 
 
@@ -67,12 +77,18 @@ def scroll_table(
         + "</tr>"
         for number, row in enumerate(rows)
     )
-    label = escape(caption.split(". ")[0])
+    label = quote(caption.split(". ")[0])
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
         ""
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<p class="note">{escape(caption)}</p>'
     )
+
+
+def folded(summary: str, body: str) -> str:
+    """Return `body`, HTML, behind a line that opens it."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
 def _kind(index: int, text_columns: int) -> str:
@@ -88,7 +104,7 @@ def _cell(index: int, cell: str, text_columns: int, verdict_column: int | None) 
 
 def section(anchor: str, title: str, body: str) -> str:
     """Return a section with its heading; `body` is HTML."""
-    return f'<section id="{escape(anchor)}"><h2>{escape(title)}</h2>{body}</section>'
+    return f'<section id="{quote(anchor)}"><h2>{escape(title)}</h2>{body}</section>'
 
 
 def subsection(title: str, body: str) -> str:
@@ -116,12 +132,12 @@ def paragraph(text: str, *, kind: str = "") -> str:
 
 def page(*, title: str, lead: str, links: Sequence[tuple[str, str]], body: str, footer: str, css: str) -> str:
     """Return the whole page: self-contained, no scripts, no outside address."""
-    navigation = "".join(f'<li><a href="#{escape(target)}">{escape(text)}</a></li>' for target, text in links)
+    navigation = "".join(f'<li><a href="#{quote(target)}">{escape(text)}</a></li>' for target, text in links)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{css}</style></head>\n<body><header><h1>{escape(title)}</h1>"
+        f"<title>{quote(title)}</title><style>{css}</style></head>\n<body><header><h1>{escape(title)}</h1>"
         f'{paragraph(lead, kind="lead")}<nav aria-label="Sections"><ul>{navigation}</ul></nav></header>\n'
         f"<main>{body}</main>\n<footer>{paragraph(footer)}</footer></body></html>\n"
     )

@@ -124,5 +124,5 @@ def _provenance(sections: Sequence[Section]) -> str:
         ),
         text_columns=2,
     )
-    body = f"<details><summary>{len(rows)} models</summary>{table}</details>"
+    body = html.folded(f"{len(rows)} models", table)
     return html.section("provenance", "Where the numbers come from", body)

@@ -50,19 +50,19 @@ def section_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> P
     tables = {
         f"{anchor}-results": results_csv(section),
         f"{anchor}-differences": differences_csv(found),
-        **{drawn.name: drawn.table for drawn in (*curve_figures, *rocs, *matrices)},
+        **{drawn.name: drawn.table for drawn in (*(figure for _, figure in curve_figures), *rocs, *matrices)},
     }
     body = (
         html.paragraph(_data_line(section))
         + _glance(section, primary, found)
-        + html.subsection("Metric against number of labels", html.grid(curve_figures))
+        + html.subsection("Metric against number of labels", _curve_grids(curve_figures))
         + html.subsection("Label-equivalent factor", equivalence_table(section, curve_metrics))
         + html.subsection("All numbers", _with_csv(results_table(section), tables, f"{anchor}-results"))
         + html.subsection(
             f"Against {BASELINE}",
             _with_csv(difference_table(found, metrics), tables, f"{anchor}-differences"),
         )
-        + html.subsection("ROC curves", html.grid(rocs))
+        + html.subsection("ROC curves", _fold_many(rocs))
         + html.subsection("Confusion matrices", html.grid(matrices))
     )
     return Part(anchor, section.task.title, html.section(anchor, section.task.title, body), tables)
@@ -91,18 +91,18 @@ def _glance(section: Section, primary: MetricInfo, found: Sequence[Difference]) 
         difference = next((d for d in found if d.group == group and d.metric == primary.name), None)
         base = section.find(BASELINE, group.budget)
         own = number(summarise(group, primary.name).spread.median, primary.scale)
-        line = f"{budget_text(group.budget)}: {group.arm}, {primary.title} {own} (median of {_seeds(group)})"
+        line = f"{budget_text(group.budget)}: “{group.arm}” has {primary.title} {own}"
         if base is not None and difference is not None:
             theirs = number(summarise(base, primary.name).spread.median, primary.scale)
-            line += f", {BASELINE} {theirs}; {group.arm} is {_sentence(difference)}"
-        lines.append(line + ".")
+            line += f", {BASELINE} {theirs} (medians of {_seeds(group)}): {_sentence(difference)}"
+        lines.append(f"{line}.")
     return f'<div class="glance">{html.bullets(lines)}</div>' if lines else ""
 
 
 def _sentence(difference: Difference) -> str:
     if difference.verdict in ("better", "worse"):
-        return f"{difference.verdict} beyond both the test-set error and the spread of trainings (95%)"
-    return f"{difference.verdict.replace('not resolved', 'not resolved from it', 1)} (95%)"
+        return f"{difference.verdict}, resolved by the test jets and by the seeds (95% each)"
+    return f"{difference.verdict} (95%)"
 
 
 def _seeds(group: Group) -> str:
@@ -112,15 +112,35 @@ def _seeds(group: Group) -> str:
 
 # -- figures
 
+MANY = 4
+"""Figures of one kind that stand open; more are folded away."""
+
+
+def _curve_grids(figures: Sequence[tuple[MetricInfo, Figure]]) -> str:
+    """Show all curves, or only those of differences when they are many (one rejection per class)."""
+    drawn = [figure for _, figure in figures]
+    if len(drawn) <= MANY:
+        return html.grid(drawn)
+    first = [figure for metric, figure in figures if metric.scale == "difference"]
+    rest = [figure for metric, figure in figures if metric.scale == "ratio"]
+    return html.grid(first) + html.folded(f"Rejections of {len(rest)} classes", html.grid(rest))
+
+
+def _fold_many(figures: Sequence[Figure]) -> str:
+    if len(figures) <= MANY:
+        return html.grid(figures)
+    return html.grid(figures[:2]) + html.folded(f"{len(figures) - 2} more ROC curves", html.grid(figures[2:]))
+
 
 def _curve_figures(
     section: Section, metrics: Sequence[MetricInfo], pens: Mapping[str, Pen], anchor: str
-) -> list[Figure]:
+) -> list[tuple[MetricInfo, Figure]]:
     figures = []
     for metric in metrics:
         drawn = [curve for curve in curves(section, metric.name) if _has_values(curve)]
         if len({budget for curve in drawn for budget in curve.budgets}) > 1:
-            figures.append(efficiency_figure(drawn, metric, pens, name=f"{anchor}-labels-{metric.name}"))
+            name = f"{anchor}-labels-{metric.name}"
+            figures.append((metric, efficiency_figure(drawn, metric, pens, name=name)))
     return figures
 
 

@@ -57,11 +57,17 @@ def _result_row(summary: Summary, metric: MetricInfo) -> list[str]:
         summary.group.arm,
         labels,
         str(spread.count),
-        number(spread.median, scale),
+        _median(summary, scale),
         seeds,
         "none" if spread.std is None else _std(spread.std, scale),
         interval(summary.test_low, summary.test_high, scale),
     ]
+
+
+def _median(summary: Summary, scale: Scale) -> str:
+    if summary.spread.median is None and summary.test_low is not None:
+        return f"> {number(summary.test_low, scale)}"
+    return number(summary.spread.median, scale)
 
 
 def _std(value: float, scale: Scale) -> str:

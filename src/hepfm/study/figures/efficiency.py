@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, to_svg
+from hepfm.study.figures.style import Figure, Pen, canvas, legend, math, to_svg
 from hepfm.study.summary import Curve, Summary
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import MetricInfo
@@ -30,7 +30,7 @@ def efficiency_figure(
     for index, curve in enumerate(curves):
         _draw(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
     _budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
-    axes.set_ylabel(metric.title)
+    axes.set_ylabel(math(metric.title))
     if metric.scale == "ratio":
         _plain_log_ticks(axes)
     legend(axes, loc="best")
@@ -59,10 +59,27 @@ def _draw(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
         elinewidth=1.1,
         label=curve.arm,
     )
+    _draw_limits(axes, curve, pen, shift=shift)
     for point in curve.points:
         values = [value for value in point.values if value is not None]
         budget = float(point.group.budget or 0) * shift
         axes.plot([budget] * len(values), values, ".", color=pen.colour, markersize=3, alpha=0.55, zorder=1)
+
+
+def _draw_limits(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
+    """Draw an arrow at the lower limit where the median over seeds does not exist."""
+    for point in curve.points:
+        if point.spread.median is None and point.test_low is not None:
+            x, low = float(point.group.budget or 0) * shift, point.test_low
+            axes.plot([x], [low], marker=pen.marker, markersize=5, color=pen.colour, fillstyle="none")
+            axes.annotate(
+                "",
+                (x, low * 1.9),
+                (x, low),
+                arrowprops={"arrowstyle": "->", "color": pen.colour, "shrinkA": 3, "shrinkB": 0},
+            )
+            axes.update_datalim([(x, low * 1.9)])
+            axes.autoscale_view()
 
 
 def _filled(values: Sequence[float | None], other: np.ndarray) -> np.ndarray:
@@ -90,14 +107,25 @@ def _short(budget: int) -> str:
     return str(budget)
 
 
+LIMITS = (
+    " Trainings that let no background jet pass have no dot; where the median is one of them, an arrow "
+    "starts at its 95% lower limit."
+)
+
+TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
+"""Labelled ticks of a decade, sparsest first."""
+
+
 def _plain_log_ticks(axes: Axes) -> None:
-    """Label 1, 2, 5 of each decade when the axis spans less than two, and decades only when it spans more."""
+    """Label a logarithmic axis in plain numbers, with the sparsest ticks that give at least three."""
     from matplotlib.ticker import LogLocator
 
     low, high = axes.get_ylim()
-    wide = high / low > 100
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    counts = [sum(low <= tick * decade <= high for tick in ticks for decade in decades) for ticks in TICKS]
+    chosen = next((ticks for ticks, count in zip(TICKS, counts, strict=True) if count >= 3), TICKS[-1])
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=chosen))
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,g}")
     axes.yaxis.set_minor_formatter(lambda value, position: "")
 
 
@@ -106,7 +134,7 @@ def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:
     kinds = sorted({_band(point) for curve in curves for point in curve.points})
     seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
     undefined = any(value is None for curve in curves for point in curve.points for value in point.values)
-    note = " Trainings that let no background jet pass have no value and no dot." if undefined else ""
+    note = LIMITS if undefined else ""
     return (
         f"{metric.title} ({metric.definition}) against the number of labelled jets, {seeds} trainings "
         f"(seeds) a point and {metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test jets. "

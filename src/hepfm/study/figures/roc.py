@@ -10,7 +10,7 @@ import numpy as np
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.roc import RocCurve, roc_curve
 from hepfm.metrics.seeds import QUANTILES_FROM
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, to_svg
+from hepfm.study.figures.style import Figure, Pen, canvas, legend, math, to_svg
 from hepfm.study.results import Group
 from hepfm.study.table import Table, make_table
 
@@ -46,8 +46,8 @@ def roc_figure(
     axes.set_yscale("log")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=1)
-    axes.set_xlabel(f"signal efficiency ε_S ({signal})")
-    axes.set_ylabel(f"background rejection 1/ε_B ({background})")
+    axes.set_xlabel(math(f"signal efficiency ε_S ({signal})"))
+    axes.set_ylabel(math(f"background rejection 1/ε_B ({background})"))
     axes.set_title(title, fontsize=9.5, loc="left")
     legend(axes, loc="upper right")
     alt = f"ROC curves, {title}: {signal} against {background}."

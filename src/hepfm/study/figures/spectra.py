@@ -62,8 +62,17 @@ def spectra_figures(store: Store, rows: Array, *, label: str, prefix: str, where
     if "part_pt" in wanted:
         lists = columns["part_pt"]
         assert isinstance(lists, Ragged)
-        figures += _panels(COUNT, lists.lengths, truth, classes, prefix=prefix, where=where)
+        figures += _panels(
+            _counting(lists.lengths), lists.lengths, truth, classes, prefix=prefix, where=where
+        )
     return tuple(figures)
+
+
+def _counting(lengths: Array) -> Observable:
+    """Return the multiplicity with whole-numbered bins up to where all but one jet in a thousand lie."""
+    step = max(1, int(np.ceil(np.quantile(lengths, 0.999) / 45)))
+    edges = np.arange(0, np.quantile(lengths, 0.999) + 2 * step, step) - 0.5
+    return Observable("multiplicity", "constituents per jet", edges, "Number of constituents")
 
 
 def _panels(
@@ -96,6 +105,9 @@ def _panel(observable: Observable, values: dict[str, Array], *, name: str, where
         else:
             colour, dash = SERIES[index - 1], DASHES[(index - 1) % len(DASHES)]
             axes.stairs(density, edges, color=colour, linestyle=dash, linewidth=1.5, label=class_name)
+            error = np.sqrt(counts) / max(len(column), 1) / width
+            low, high = density - error, density + error
+            axes.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=0.2)
         rows += [
             [class_name, float(low), float(high), int(n)]
             for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)

@@ -128,6 +128,15 @@ def _settings() -> Any:
     }
 
 
+def math(text: str) -> str:
+    """Return a title with its efficiencies set as symbols with an index.
+
+    >>> math("1/ε_B at ε_S = 0.3")
+    '1/$\\\\varepsilon_{\\\\mathrm{B}}$ at $\\\\varepsilon_{\\\\mathrm{S}}$ = 0.3'
+    """
+    return re.sub(r"ε_([SB])", r"$\\varepsilon_{\\mathrm{\1}}$", text)
+
+
 def legend(axes: Axes, **place: Any) -> None:
     """Draw a legend without a frame; `place` goes to matplotlib as it is."""
     import matplotlib as mpl
@@ -149,7 +158,9 @@ def to_svg(figure: Canvas, name: str, *, title: str) -> str:
     svg = _own_ids(svg, name)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(r"font: ([\d.]+)px[^;\"]*", r"font-size: \1px; font-family: inherit", svg)
+    svg = re.sub(
+        r"font: (italic |oblique |bold )*([\d.]+)px[^;\"]*", r"font-size: \2px; font-family: inherit", svg
+    )
     width, height = (float(part) for part in re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2])
     head = f'<svg role="img" aria-label="{_escape(title)}" viewBox="0 0 {width:g} {height:g}" class="plot">'
     return re.sub(r"<svg[^>]*>", lambda _: head, svg, count=1).replace("xlink:href", "href").strip()
