@@ -73,7 +73,7 @@ def test_root_has_the_published_branches(jet_store: Store, tmp_path: Path) -> No
         found = {name: branch.typename for name, branch in tree.items() if name != "part_n"}
         assert list(found.items()) == list(expected.items())
         assert tree.num_entries == 200
-        assert type(tree["jet_pt"].compression).__name__ == "LZ4"
+        assert str(file.file.compression).startswith("LZ4")
 
 
 def test_values_follow_the_definitions(jet_store: Store, exported: Path) -> None:
