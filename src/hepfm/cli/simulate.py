@@ -26,8 +26,8 @@ def command(
 ) -> dict[str, Any]:
     """Generate jets after RECIPE, a YAML file or a built-in name, and write a store.
 
-    A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class), mpi=false
-    (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms.
+    A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class),
+    mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms.
     """
     from hepfm.simulate.run import simulate
 

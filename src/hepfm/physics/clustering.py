@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hepfm.core.errors import missing_extra
 from hepfm.core.ragged import Ragged
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)

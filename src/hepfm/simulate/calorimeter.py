@@ -1,4 +1,4 @@
-"""One energy-flow calorimeter: towers, smearing, neutral excess, tracks scaled to the energy of their tower."""
+"""One energy-flow calorimeter: towers, smearing, neutral excess, tracks scaled to their tower's energy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Grid:
     @classmethod
     def symmetric(cls, positive: tuple[float, ...], degrees: tuple[tuple[float, float], ...]) -> Grid:
         """Build from the edges above 0 and the steps in phi as (up to |eta|, degrees)."""
-        edges = tuple(-edge for edge in reversed(positive)) + (0.0, *positive)
+        edges = (*(-edge for edge in reversed(positive)), 0.0, *positive)
         limits = [limit for limit, _ in degrees]
         outer = np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))
         steps = [degrees[i][1] for i in np.searchsorted(np.asarray(limits) + 1e-9, outer)]
@@ -47,7 +47,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Resolution:
-    """sigma(E)^2 = scale(eta)^2 (noise^2 + stochastic^2 E + (constant E)^2), E in GeV, up to |eta| = `eta_max`.
+    """sigma(E)^2 = scale^2 (noise^2 + stochastic^2 E + (constant E)^2), E in GeV, up to |eta| = `eta_max`.
 
     ``scale = scale_a + scale_b (|eta| - scale_eta)^2``.
     """
@@ -132,16 +132,16 @@ def energy_flow(
     """Measure towers, turn significant excess over their tracks into neutrals, scale the other tracks.
 
     A tower without significant excess gives its tracks the mean of track and tower energy, weighted with
-    1 / sigma^2; a track error of 0 counts as weight 0, so that such tracks take the tower's energy, which is 0
-    where the tower failed the cuts.
+    1 / sigma^2; a track error of 0 counts as weight 0, so that such tracks take the tower's energy, which is
+    0 where the tower failed the cuts.
     """
     deposit = particles.energy * calorimeter.fraction(particles.pdg) * flight.seen
     towers, tower_of = _towers(calorimeter, particles.event, deposit, flight, rng)
     own = tower_of[tracks.particle]
     here = own >= 0
     n = len(towers.energy)
-    track_energy = np.bincount(own[here], tracks.energy[here], minlength=n)
-    track_variance = np.bincount(own[here], (tracks.energy * tracks.relative_error)[here] ** 2, minlength=n)
+    track_energy = _sum(own[here], tracks.energy[here], n)
+    track_variance = _sum(own[here], (tracks.energy * tracks.relative_error)[here] ** 2, n)
     excess = np.maximum(towers.energy - track_energy, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         significance = excess / np.sqrt(track_variance + towers.sigma**2)
@@ -151,6 +151,10 @@ def energy_flow(
         _neutrals(calorimeter.grid, towers, excess, np.flatnonzero(neutral), rng),
         tracks.scaled(np.where(here, factor[own], 1.0)) if n else tracks,
     )
+
+
+def _sum(group: Ints, values: Floats, groups: int) -> Floats:
+    return np.bincount(group, values, minlength=groups).astype(np.float64)
 
 
 def _scale(towers: Towers, track_energy: Floats, track_variance: Floats) -> Floats:
@@ -176,7 +180,7 @@ def _towers(
     tower_ring = keys // steps % rings
     edges = np.asarray(grid.eta_edges)
     centre = 0.5 * (edges[tower_ring] + edges[tower_ring + 1])
-    true = np.bincount(inverse, deposit[hit], minlength=len(keys))
+    true = _sum(inverse, deposit[hit], len(keys))
     energy = log_normal(true, calorimeter.sigma(true, centre), rng)
     sigma = calorimeter.sigma(energy, centre)
     cut = (energy < calorimeter.energy_min) | (energy < calorimeter.significance_min * sigma)

@@ -1,7 +1,7 @@
 """Numbers of the parametrised detectors: field, tracking, calorimeters.
 
-``CMS_CARD`` is the detector of JetClass (2202.03772): the CMS card of Delphes 3.5 (1307.6346) with its table of
-impact-parameter resolutions. ``ATLAS_CARD`` follows Delphes' ATLAS card, without impact parameters.
+``CMS_CARD`` is the detector of JetClass (2202.03772), a CMS card of Delphes 3.5 (1307.6346).
+``ATLAS_CARD`` follows the ATLAS card of Delphes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ HADRON_RESOLUTION = ((0.06, 1.3e-3), (0.10, 1.7e-3), (0.25, 3.1e-3))
 ELECTRON_RESOLUTION = ((0.03, 1.3e-3), (0.05, 1.7e-3), (0.15, 3.1e-3))
 MUON_RESOLUTION = ((0.01, 1.0e-4), (0.015, 1.5e-4), (0.025, 3.5e-4))
 
-INVISIBLE = (12, 13, 14, 16)
-"""Codes that leave no energy: neutrinos and muons."""
+NEUTRINOS = (12, 14, 16)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ ATLAS_HCAL_GRID = Grid.symmetric(
 )
 
 ECAL_FRACTIONS = {11: 1.0, 22: 1.0, 310: 0.3, 3122: 0.3}
-HCAL_FRACTIONS = {11: 0.0, 22: 0.0, 310: 0.7, 3122: 0.7} | dict.fromkeys(INVISIBLE, 0.0)
+HCAL_FRACTIONS = {11: 0.0, 22: 0.0, 310: 0.7, 3122: 0.7} | dict.fromkeys((13, *NEUTRINOS), 0.0)
 
 CMS_CARD = Card(
     solenoid=Solenoid(field=3.8, radius=1290.0, half_length=3000.0),

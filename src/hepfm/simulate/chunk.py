@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
+from hepfm.core.ragged import Array, Columns, Ragged, concatenate
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.physics.clustering import Jets, anti_kt
 from hepfm.physics.kinematics import pseudorapidity, rapidity
@@ -75,24 +75,27 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
     seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
     generator = Generator(recipe.lines(key.class_name, key.index), seed=seed, where=f"class {key.class_name}")
+    label = recipe.class_names.index(key.class_name)
     parts: list[dict[str, Array | Ragged]] = []
-    found = events = 0
-    while found < key.jets:
+    kept = found = events = 0
+    while kept < key.jets:
         record = generator.batch(recipe.batch_events)
         candidates = detector(generator.stable(record), rng)
         jets = select(cluster(candidates, record.num_events, recipe.selection), recipe.selection)
-        jets = jets.take(
-            matched(recipe.classes[key.class_name].match, record, jets, radius=recipe.selection.radius)
-        )
-        parts.append(jet_columns(jets, candidates, recipe, label=recipe.class_names.index(key.class_name)))
+        match = recipe.classes[key.class_name].match
+        jets = jets.take(matched(match, record, jets, radius=recipe.selection.radius))
+        members = stored_constituents(jets, candidates)
+        good = np.flatnonzero(members.lengths > 0)
+        wanted = good[: key.jets - kept]
+        parts.append(jet_columns(jets.take(wanted), members.take(wanted), candidates, recipe, label=label))
         events += record.num_events
-        found += len(parts[-1]["jet_pt"])
+        found += len(good)
+        kept += len(wanted)
         if found == 0 and events >= HOPELESS_EVENTS:
             raise ConfigError(
-                f"class {key.class_name}: no jet passed in {events} events; check its process, match and selection"
+                f"class {key.class_name}: no jet passed in {events} events; check process, match, selection"
             )
-    columns = take_rows(concatenate(parts), np.arange(key.jets))
-    return Chunk(columns, events, found, generator.seconds, time.process_time() - started)
+    return Chunk(concatenate(parts), events, found, generator.seconds, time.process_time() - started)
 
 
 def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:
@@ -125,12 +128,9 @@ def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools
 
 
 def jet_columns(
-    jets: Jets, candidates: Candidates, recipe: Recipe, *, label: int
+    jets: Jets, constituents: Ragged, candidates: Candidates, recipe: Recipe, *, label: int
 ) -> dict[str, Array | Ragged]:
-    """Return the fields of the store for these jets; jets without a constituent to store are left out."""
-    constituents = stored_constituents(jets, candidates)
-    full = constituents.lengths > 0
-    jets, constituents = jets.take(full), constituents.take(full)
+    """Return the fields of the store for these jets and their stored constituents."""
     energy, px, py, pz = jets.p4.T
     columns: dict[str, Array | Ragged] = {
         "jet_pt": np.hypot(px, py),
@@ -150,7 +150,7 @@ def jet_columns(
     names += ["d0", "d0_error", "dz", "dz_error"] if recipe.tracks else []
     for name in names:
         columns[f"part_{name}"] = constituents.with_values(getattr(candidates, name)[constituents.values])
-    return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.schema()}
+    return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.store_schema()}
 
 
 def stored_constituents(jets: Jets, candidates: Candidates) -> Ragged:

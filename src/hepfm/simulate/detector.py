@@ -21,9 +21,9 @@ from hepfm.core.jets import PID_CLASSES
 from hepfm.core.registry import Registry
 from hepfm.physics.kinematics import energy_of, four_momentum, pseudorapidity
 from hepfm.simulate.calorimeter import Neutrals, energy_flow
-from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, INVISIBLE, Card
+from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, NEUTRINOS, Card
 from hepfm.simulate.helix import Flight, fly
-from hepfm.simulate.particles import Candidates, Floats, Ints, Particles, merge_candidates
+from hepfm.simulate.particles import Bools, Candidates, Floats, Ints, Particles, merge_candidates
 from hepfm.simulate.tracks import (
     Tracks,
     at_true_momentum,
@@ -42,6 +42,8 @@ DETECTORS = Registry(
         "none": ("hepfm.simulate.detector:NoDetector", "visible particles as generated"),
     },
 )
+
+FORWARD_ETA = 6.0
 
 _PID = {name: number for number, name in enumerate(PID_CLASSES)}
 
@@ -87,6 +89,7 @@ class _Parametrised:
 
     def __call__(self, particles: Particles, rng: np.random.Generator) -> Candidates:
         """Return the tracks, photons and neutral hadrons of every event."""
+        particles = particles.take(_measurable(particles))
         flight = fly(particles, self.card.solenoid)
         tracks = find_tracks(particles, flight, self.card.tracks, rng)
         if self.measures_tracks:
@@ -164,8 +167,7 @@ class NoDetector:
         """Return the particles; nothing is drawn."""
         code = np.abs(particles.pdg)
         eta = pseudorapidity(particles.px, particles.py, particles.pz)
-        invisible = np.isin(code, [number for number in INVISIBLE if number != 13])
-        seen = ~invisible & (np.abs(eta) < 5.0)
+        seen = ~np.isin(code, NEUTRINOS) & (np.abs(eta) < 5.0)
         p, eta = particles.take(seen), eta[seen]
         nothing = np.zeros(len(p))
         return Candidates(
@@ -182,6 +184,13 @@ class NoDetector:
             dz=nothing,
             dz_error=nothing,
         )
+
+
+def _measurable(particles: Particles) -> Bools:
+    """Leave out neutrinos and what flies far beyond the calorimeters' end; this only saves time."""
+    forward = np.abs(particles.pz) > np.sinh(FORWARD_ETA) * particles.pt
+    measurable: Bools = ~(np.isin(np.abs(particles.pdg), NEUTRINOS) | forward)
+    return measurable
 
 
 def particle_type(pdg: Ints, charge: Floats) -> Ints:

@@ -1,4 +1,4 @@
-"""Truth labels: which jets hold the whole decay of a resonance, or an outgoing parton of the hard collision."""
+"""Truth labels: which jets hold the whole decay of a resonance, or a parton of the hard collision."""
 
 from __future__ import annotations
 
@@ -92,14 +92,13 @@ def match_decay(
         Words of `TOKENS`, e.g. ``"q q l nu"``.
     """
     decays = find_decays(record, resonance)
-    fits = fits_pattern(decays.pdg, parse_pattern(pattern))
-    return _any_inside(
-        jets, Decays(*(column[fits] for column in (decays.event, decays.pdg, decays.eta, decays.phi))), radius
-    )
+    rows = fits_pattern(decays.pdg, parse_pattern(pattern))
+    fitting = Decays(decays.event[rows], decays.pdg[rows], decays.eta[rows], decays.phi[rows])
+    return _any_inside(jets, fitting, radius)
 
 
 def match_parton(record: Record, jets: tuple[Ints, Floats, Floats], *, parton: str, radius: float) -> Bools:
-    """Tell which jets lie within `radius` of an outgoing parton of the hard collision that is of this kind."""
+    """Tell which jets lie within `radius` of an outgoing parton of this kind of the hard collision."""
     (word,) = parse_pattern(parton)
     index = np.flatnonzero((record.status == OUTGOING_HARD) & np.isin(np.abs(record.pdg), TOKENS[word]))
     return _any_inside(jets, _decays(record, record.event_of(index), index[:, None]), radius)
@@ -123,9 +122,9 @@ def find_decays(record: Record, resonance: int) -> Decays:
 
 
 def fits_pattern(pdg: Ints, words: tuple[str, ...]) -> Bools:
-    """Tell which rows of decay products, shape (R, K) with 0 for none, are those of the pattern in any order."""
+    """Tell which rows of decay products, (R, K) with 0 for none, are those of the pattern in any order."""
     free = pdg > 0
-    fits = free.sum(axis=1) == len(words)
+    fits: Bools = free.sum(axis=1) == len(words)
     for word in sorted(words, key=lambda word: len(TOKENS[word])):
         candidate = free & np.isin(pdg, TOKENS[word])
         fits &= candidate.any(axis=1)

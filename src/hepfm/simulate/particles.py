@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.signedinteger]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -50,7 +51,7 @@ class Particles:
         """Return the given particles."""
         return Particles(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    @property
+    @cached_property
     def pt(self) -> Floats:
         """Transverse momentum in GeV."""
         return np.hypot(self.px, self.py)

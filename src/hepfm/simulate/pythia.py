@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, HepfmError, missing_extra
 from hepfm.simulate.particles import Floats, Ints, Particles
@@ -87,7 +86,7 @@ class Generator:
             self._pythia.readString(line)
         if not self._pythia.init():
             raise ConfigError(
-                f"{where}: Pythia cannot start with these lines; is a process switched on, and open in this range?"
+                f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
             )
         self.seconds = time.process_time() - started
         """Processor time spent in Pythia."""
@@ -114,7 +113,7 @@ class Generator:
 
 
 def configured(lines: Sequence[str], *, where: str) -> Any:
-    """Return a Pythia with the lines read, not yet started; raise `ConfigError` for a line it does not take."""
+    """Return a Pythia with the lines read, not yet started; raise `ConfigError` for a line it refuses."""
     pythia = import_pythia().Pythia("", False)
     for line in (*QUIET, *lines):
         if not pythia.readString(line, False) or not _has_value(pythia.settings, line):
@@ -180,8 +179,8 @@ def _flatten(batch: Any) -> Record:
     )
 
 
-def _optional(layout: Any, name: str) -> npt.NDArray[np.float64]:
+def _optional(layout: Any, name: str) -> Floats:
     """Return one coordinate of an option array, 0 where it is absent."""
-    index = np.asarray(layout.index.data)
     values = np.append(np.asarray(layout.content.content(name).data), 0.0)
-    return values[index]
+    coordinate: Floats = values[np.asarray(layout.index.data)]
+    return coordinate

@@ -165,7 +165,7 @@ class Recipe(Config):
         """Return the detector with its options checked."""
         return resolve_component(DETECTORS, self.detector, where="detector")
 
-    def schema(self) -> Schema:
+    def store_schema(self) -> Schema:
         """Return the schema of the store."""
         return jet_schema(
             self.class_names, identity=self.identity, tracks=self.tracks, substructure=self.substructure
@@ -211,7 +211,6 @@ def read_recipe(
     if sum(checked.jets.model_dump().values()) == 0:
         raise ConfigError(f"{where}: no jets asked for; give e.g. jets.train=1000")
     if checked.tracks and not checked.detector_component().cls.measures_tracks:
-        raise ConfigError(
-            f"{where}: detector {checked.detector_component().name!r} measures no impact parameters; set tracks: false"
-        )
+        name = checked.detector_component().name
+        raise ConfigError(f"{where}: detector {name!r} measures no impact parameters; set tracks: false")
     return checked

@@ -150,8 +150,8 @@ def _work_folder(path: Path, recipe: Recipe) -> Iterator[Path]:
         found = read_json(note, DataError)
         if found != mark:
             raise DataError(
-                f"{work} holds unfinished work of another recipe, seed or version; finish that one with its own "
-                f"call, remove the folder, or choose another output"
+                f"{work} holds unfinished work of another recipe, seed or version; finish that one with its "
+                f"own call, remove the folder, or choose another output"
             )
     else:
         write_json(note, mark)
@@ -184,8 +184,8 @@ def _run(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -
                 yield future.result()
         except BrokenProcessPool:
             raise HepfmError(
-                "a worker process was killed, perhaps for memory (try fewer processes); complete chunks are kept, "
-                "run the same command again"
+                "a worker process was killed, perhaps for memory (try fewer processes); complete chunks are "
+                "kept, run the same command again"
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -212,7 +212,7 @@ def read_chunk(work: Path, key: ChunkKey) -> Chunk:
 
 def _finish(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
     counts, seconds = _counts(recipe, keys, work)
-    with StoreWriter(path, recipe.schema(), provenance=provenance(recipe, counts)) as writer:
+    with StoreWriter(path, recipe.store_schema(), provenance=provenance(recipe, counts)) as writer:
         for number, split in enumerate(SPLITS):
             mine = [key for key in keys if key.split == split]
             rng = numpy_generator(recipe.seed, "simulate shuffle", number)

@@ -26,7 +26,7 @@ class TrackResponse:
     Attributes
     ----------
     efficiency
-        By region of `efficiency_eta` and of `pt_edges` (the last one is open), shape (regions, len(pt_edges)).
+        By region of `efficiency_eta` and of `pt_edges` (the last is open), shape (regions, len(pt_edges)).
     falls_above
         pT in GeV above which the efficiency falls as exp(-(pT - falls_above) / 2 TeV); None for never.
     resolution
@@ -44,10 +44,10 @@ class TrackResponse:
         """Return the probability to find a track."""
         table = np.pad(np.asarray(self.efficiency), ((0, 1), (1, 0)))
         region = np.searchsorted(self.efficiency_eta, np.abs(eta), side="left")
-        value = table[region, np.searchsorted(self.pt_edges, pt, side="left")]
-        if self.falls_above is not None:
-            value = value * np.exp(-np.maximum(pt - self.falls_above, 0.0) / 2000.0)
-        return value
+        value: Floats = table[region, np.searchsorted(self.pt_edges, pt, side="left")]
+        if self.falls_above is None:
+            return value
+        return np.asarray(value * np.exp(-np.maximum(pt - self.falls_above, 0.0) / 2000.0))
 
     def resolution_at(self, pt: Floats, eta: Floats) -> Floats:
         """Return sigma(pT) / pT."""
@@ -129,7 +129,7 @@ def find_tracks(
 
 
 def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
-    """Draw from log-normal distributions of these means and standard deviations; 0 where the mean is not positive."""
+    """Draw log-normal numbers of these means and standard deviations; 0 where the mean is not positive."""
     positive = mean > 0
     safe = np.where(positive, mean, 1.0)
     width = np.sqrt(np.log1p((sigma / safe) ** 2))
@@ -182,7 +182,7 @@ def jetclass_impact_table() -> ImpactTable:
 
 
 def measure_impact(tracks: Tracks, table: ImpactTable, rng: np.random.Generator) -> Tracks:
-    """Smear d0 and dz by the table, which is read at the measured pT; the stored error is the table's value."""
+    """Smear d0 and dz by the table, read at the measured pT; the stored error is the table's value."""
     d0_error, dz_error = table.lookup(tracks.pt, tracks.eta)
     return replace(
         tracks,
