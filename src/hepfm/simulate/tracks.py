@@ -44,7 +44,8 @@ class TrackResponse:
         """Return the probability to find a track."""
         table = np.pad(np.asarray(self.efficiency), ((0, 1), (1, 0)))
         region = np.searchsorted(self.efficiency_eta, np.abs(eta), side="left")
-        value: Floats = table[region, np.searchsorted(self.pt_edges, pt, side="left")]
+        step = np.searchsorted(self.pt_edges, pt, side="left")
+        value: Floats = table[region, step]
         if self.falls_above is None:
             return value
         return np.asarray(value * np.exp(-np.maximum(pt - self.falls_above, 0.0) / 2000.0))
@@ -53,7 +54,7 @@ class TrackResponse:
         """Return sigma(pT) / pT."""
         table = np.pad(np.asarray(self.resolution), ((0, 1), (0, 0)))
         a, b = table[np.searchsorted(self.resolution_eta, np.abs(eta), side="left")].T
-        return np.minimum(np.hypot(a, b * pt), 1.0)
+        return np.asarray(np.minimum(np.hypot(a, b * pt), 1.0))
 
 
 @dataclass(frozen=True)
