@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ def render_card(model: Model, *, checksum: str) -> str:
     """
     parts = [
         f"# {model.backbone.name}, {_count(model)} parameters",
+        "## Intended use",
         _intended(model),
         "## Inputs",
         _inputs(model),
@@ -86,3 +88,7 @@ def _facts(values: Mapping[str, Any]) -> str:
         "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in values.items())
         or "- not recorded"
     )
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

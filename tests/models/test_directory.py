@@ -1,0 +1,230 @@
+"""Model directories: exact on loading, strict, and refused when anything was changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import fingerprint, resolve_component
+from hepfm.core.errors import HepfmError, IncompatibleError, ModelError
+from hepfm.core.files import read_json, write_json
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data import feature_set
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+from hepfm.heads import HEADS
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.check import check
+from hepfm.models.directory import Model
+from hepfm.models.fixture import forward, random_batch
+from hepfm.models.weights import save_tensors
+from hepfm.nn.standardize import Standardize
+from hepfm.objectives.network import Output
+
+TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
+FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.json")
+
+
+def make_model(features: str = "kin", seed: int = 0) -> Model:
+    schema = jet_schema(JETCLASS_CLASSES)
+    outputs = [
+        Output(resolve_component(HEADS, "classify", where="test"), schema["jet_label"]),
+        Output(
+            resolve_component(HEADS, {"name": "regress", "centre": [90.0], "scale": [40.0]}, where="test"),
+            schema["jet_softdrop_mass"],
+        ),
+    ]
+    backbone = resolve_component(BACKBONES, TINY, where="test")
+    with seeded_init(seed, "test"):
+        network = build_network(backbone, feature_set(features), outputs=outputs)
+    facts = {"training": {"steps": 3}, "data": {"licence": "CC-BY-4.0"}}
+    return Model(network, backbone, feature_set(features), schema, provenance=facts, metrics={"loss": 1.5})
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    make_model().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_what_is_saved_is_what_is_loaded(saved: Path) -> None:
+    model, loaded = make_model(), Model.load(saved)
+    batch = random_batch(model.features, seed=5)
+    before, after = forward(model.network.eval(), batch), forward(loaded.network, batch)
+    assert before.keys() == after.keys() == {"jet_label", "jet_softdrop_mass", "embedding"}
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, rtol=0, atol=0)
+    assert loaded.schema == model.schema
+    assert loaded.classes == {"jet_label": JETCLASS_CLASSES}
+    assert loaded.provenance == model.provenance
+    assert not loaded.network.training
+
+
+def test_loading_leaves_the_random_state_alone(saved: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    Model.load(saved)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_saving_a_loaded_model_gives_the_same_weights_and_fixture(saved: Path, tmp_path: Path) -> None:
+    Model.load(saved).save(tmp_path / "again")
+    for name in ("model.safetensors", "fixture.safetensors", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_there_is_no_pickle(saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == {*FILES, "card.md"}
+    for path in saved.iterdir():
+        assert path.read_bytes()[:2] not in (b"\x80\x02", b"\x80\x04", b"PK")
+
+
+def test_the_card_says_what_one_must_know(saved: Path) -> None:
+    card = (saved / "card.md").read_text()
+    for words in ("part_pt | GeV", "QCD, Hbb", "licence: CC-BY-4.0", "loss: 1.5", "Intended", "SHA-256"):
+        assert words.lower() in card.lower()
+
+
+def test_check_reruns_the_fixture(saved: Path) -> None:
+    found = check(saved)
+    assert found.keys() == {"jet_label", "jet_softdrop_mass", "embedding"}
+    assert max(found.values()) <= 1e-6
+
+
+def test_check_finds_a_network_that_computes_something_else(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Standardize.forward
+    monkeypatch.setattr(Standardize, "forward", lambda self, x, mask: original(self, x, mask) * 1.01)
+    with pytest.raises(ModelError, match="differs from the fixture"):
+        check(saved)
+
+
+@settings(max_examples=25, deadline=None)
+@given(name=st.sampled_from(FILES), place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+def test_any_changed_byte_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, name: str, place: float, flip: int
+) -> None:
+    folder = tmp_path_factory.mktemp("changed") / "model"
+    make_model().save(folder)
+    content = bytearray((folder / name).read_bytes())
+    position = int(place * len(content))
+    if name == "config.json" and chr(content[position]).isspace():
+        return
+    content[position] ^= flip
+    (folder / name).write_bytes(bytes(content))
+    with pytest.raises(HepfmError):
+        Model.load(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        Model.load(saved)
+
+
+def rewrite_config(folder: Path, **changes: object) -> None:
+    config = read_json(folder / "config.json")
+    config.pop("fingerprint")
+    config.update(changes)
+    write_json(folder / "config.json", {**config, "fingerprint": fingerprint(config)})
+
+
+def test_a_newer_format_is_refused_with_the_fix(saved: Path) -> None:
+    rewrite_config(saved, format_version=99)
+    with pytest.raises(ModelError, match="upgrade hepfm"):
+        Model.load(saved)
+
+
+def test_a_folder_without_config_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not a model directory"):
+        Model.load(tmp_path)
+
+
+def test_a_config_of_something_else_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"a": 1}))
+    with pytest.raises(ModelError, match="no format_version"):
+        Model.load(tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused_by_name(saved: Path) -> None:
+    rewrite_config(saved, backbone={**TINY, "width": 32})
+    with pytest.raises(ModelError, match=r"has shape .*expected"):
+        Model.load(saved)
+
+
+def test_an_extra_tensor_is_refused(saved: Path) -> None:
+    from hepfm.core.files import sha256
+    from hepfm.models.weights import load_tensors
+
+    tensors = {**load_tensors(saved / "model.safetensors"), "extra": torch.zeros(1)}
+    save_tensors(saved / "model.safetensors", tensors)
+    config = read_json(saved / "config.json")
+    hashes = {**config["sha256"], "model.safetensors": sha256(saved / "model.safetensors")}
+    rewrite_config(saved, sha256=hashes)
+    with pytest.raises(ModelError, match="extra is not of this architecture"):
+        Model.load(saved)
+
+
+def test_predictions_come_in_the_order_asked_for(jet_store: Store) -> None:
+    model = make_model()
+    rows = np.random.default_rng(0).permutation(jet_store.num_rows)[:100]
+    together = model.predict(jet_store, rows=rows, batch_size=32)
+    assert together["jet_label"].dtype == np.float32
+    assert together["jet_label"].shape == (100, 10)
+    assert together["jet_softdrop_mass"].shape == (100,)
+    np.testing.assert_allclose(together["jet_label"].sum(1), 1, rtol=1e-5)
+    for place in (0, 41, 99):
+        alone = model.predict(jet_store, rows=rows[place : place + 1])
+        np.testing.assert_allclose(alone["jet_label"][0], together["jet_label"][place], atol=1e-6)
+    embedded = model.embed(jet_store, rows=rows)
+    np.testing.assert_allclose(model.embed(jet_store, rows=rows[[7]])[0], embedded[7], atol=1e-5)
+
+
+def test_a_row_asked_for_twice_comes_twice(jet_store: Store) -> None:
+    scores = make_model().predict(jet_store, rows=[5, 3, 5])["jet_label"]
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert not np.array_equal(scores[0], scores[1])
+
+
+def test_no_rows_give_empty_predictions(jet_store: Store) -> None:
+    assert make_model().predict(jet_store, rows=[])["jet_label"].shape == (0, 10)
+    assert make_model().embed(jet_store, rows=[]).shape == (0, 16)
+
+
+def test_empty_and_single_constituent_jets_give_finite_scores(tmp_path: Path, jet_columns: object) -> None:
+    columns = jet_columns(3, seed=4, lengths=[0, 1, 200])  # type: ignore[operator]
+    write_store(tmp_path / "odd", jet_schema(JETCLASS_CLASSES), [("test", columns)], provenance={})
+    store = Store.open(tmp_path / "odd")
+    scores = make_model().predict(store)["jet_label"]
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+
+
+def test_data_without_the_fields_of_the_model_are_refused_with_the_fix(
+    tmp_path: Path, jet_columns: object
+) -> None:
+    columns = jet_columns(4, seed=4)  # type: ignore[operator]
+    schema = jet_schema(JETCLASS_CLASSES, identity=False, tracks=False)
+    write_store(tmp_path / "kin", schema, [("test", {n: columns[n] for n in schema.names()})], provenance={})
+    with pytest.raises(IncompatibleError, match=r"part_charge.*data.features=kin"):
+        make_model("full").check(Store.open(tmp_path / "kin"))
+
+
+def test_a_failed_save_leaves_the_old_model(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shutil.copytree(saved, saved.with_name("copy"))
+    monkeypatch.setattr("hepfm.models.directory.render_card", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_model(seed=1).save(saved)
+    assert (saved / "model.safetensors").read_bytes() == (before / "model.safetensors").read_bytes()
+    check(saved)

@@ -1,0 +1,52 @@
+"""Partial loading says what it did, and refuses weights of another architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import ModelError
+from hepfm.core.jets import jet_schema
+from hepfm.data import feature_set
+from hepfm.heads import HEADS
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.partial import load_partially
+from hepfm.objectives.network import Network, Output
+
+
+def network(seed: int, classes: tuple[str, ...], **options: Any) -> Network:
+    spec = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2, **options}
+    backbone = resolve_component(BACKBONES, spec, where="test")
+    head = Output(resolve_component(HEADS, "classify", where="test"), jet_schema(classes)["jet_label"])
+    with seeded_init(seed, "test"):
+        return build_network(backbone, feature_set("kin"), outputs=[head])
+
+
+def test_the_backbone_is_loaded_and_the_head_is_new() -> None:
+    ours, theirs = network(0, ("a", "b")), network(1, ("a", "b", "c"))
+    head = ours.heads["jet_label"].linear.weight.clone()
+    table = load_partially(ours, theirs.state_dict(), heads=False)
+    for name, weight in theirs.backbone.state_dict().items():
+        assert torch.equal(ours.backbone.state_dict()[name], weight), name
+    assert torch.equal(ours.heads["jet_label"].linear.weight, head)
+    assert table.new == {"heads.jet_label": 2 * 16 + 2}
+    assert table.dropped == {"heads.jet_label": 3 * 16 + 3}
+    assert sum(table.loaded.values()) == sum(v.numel() for v in theirs.state_dict().values()) - 51
+    assert any(line.split() == ["heads.jet_label", "34", "new"] for line in table.lines())
+
+
+def test_heads_are_loaded_when_asked() -> None:
+    ours, theirs = network(0, ("a", "b")), network(1, ("a", "b"))
+    table = load_partially(ours, theirs.state_dict(), heads=True)
+    assert table.new == table.dropped == {}
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight), name
+
+
+def test_another_architecture_is_refused() -> None:
+    with pytest.raises(ModelError, match="another architecture"):
+        load_partially(network(0, ("a", "b")), network(1, ("a", "b"), width=32).state_dict(), heads=False)

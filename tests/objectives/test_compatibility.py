@@ -1,0 +1,61 @@
+"""Impossible pairs are refused before anything is built, and the error names those that fit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import Component, resolve_component
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.jets import jet_schema
+from hepfm.core.schema import Field, Level, Schema
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.compatibility import check_compatible, data_offers
+from hepfm.objectives.supervised import Supervised, SupervisedConfig
+
+LABELLED = jet_schema(("QCD", "Tbqq"))
+
+
+class NextConstituent(Supervised):
+    """An objective that needs a causal backbone."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"causal"})
+
+
+def component(name: str) -> Component:
+    return resolve_component(BACKBONES, name, where="test")
+
+
+def test_every_registered_pair_that_fits_is_let_through() -> None:
+    objective = resolve_component(OBJECTIVES, "supervised", where="test")
+    for name in BACKBONES:
+        check_compatible(objective, component(name), LABELLED)
+
+
+def test_a_backbone_without_the_needed_ability_is_refused_with_pairs_that_fit() -> None:
+    objective = Component("next_constituent", NextConstituent, SupervisedConfig())
+    check_compatible(objective, component("transformer"), LABELLED)
+    with pytest.raises(IncompatibleError) as error:
+        check_compatible(objective, component("particle_transformer"), LABELLED)
+    assert "needs 'causal'" in str(error.value)
+    assert "supervised + particle_transformer" in str(error.value)
+
+
+def test_pair_features_need_momenta() -> None:
+    fields = (Field("label", Level.OBJECT), Field("hit_e", Level.HIT))
+    schema = Schema(fields, Level.OBJECT, "label")
+    objective = resolve_component(OBJECTIVES, "supervised", where="test")
+    with pytest.raises(IncompatibleError, match=r"four-momenta.*supervised \+ transformer"):
+        check_compatible(objective, component("particle_transformer"), schema)
+
+
+def test_unlabelled_data_are_refused() -> None:
+    objective = resolve_component(OBJECTIVES, "supervised", where="test")
+    with pytest.raises(IncompatibleError, match="needs labels"):
+        check_compatible(objective, component("transformer"), jet_schema())
+
+
+def test_what_jets_offer() -> None:
+    assert data_offers(LABELLED) == {"labels", "p4"}

@@ -1,0 +1,115 @@
+"""The supervised objective against closed forms and scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.batch import Batch
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import ConfigError, DataError, IncompatibleError
+from hepfm.core.jets import jet_schema
+from hepfm.core.schema import Schema
+from hepfm.data import feature_set
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.fixture import random_batch
+from hepfm.objectives.supervised import Supervised, SupervisedConfig
+
+CLASSES = ("QCD", "Hbb", "Tbqq")
+TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
+
+
+def build(config: SupervisedConfig, schema: Schema | None = None) -> Supervised:
+    with seeded_init(0, "test"):
+        network = build_network(resolve_component(BACKBONES, TINY, where="test"), feature_set("kin"))
+        return Supervised(config, network, schema or jet_schema(CLASSES)).eval()
+
+
+def labelled(rows: int = 16) -> Batch:
+    batch = random_batch(feature_set("kin"), rows=rows)
+    return replace(
+        batch, labels={"jet_label": torch.arange(rows) % 3, "jet_pt": torch.linspace(500, 1000, rows)}
+    )
+
+
+def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
+    objective, batch = build(SupervisedConfig()), labelled()
+    loss = objective(batch)
+    scores = objective.network(batch)["jet_label"].softmax(-1).detach().numpy()
+    label = batch.labels["jet_label"].numpy()
+    assert float(loss.total.detach()) == pytest.approx(log_loss(label, scores), rel=1e-5)
+    assert float(loss.parts["accuracy"]) == pytest.approx(accuracy_score(label, scores.argmax(1)))
+    assert not loss.parts["accuracy"].requires_grad
+
+
+def test_label_smoothing_mixes_in_the_uniform_target() -> None:
+    plain, smooth, batch = build(SupervisedConfig()), build(SupervisedConfig(label_smoothing=0.3)), labelled()
+    log_scores = plain.network(batch)["jet_label"].log_softmax(-1).detach()
+    uniform = -log_scores.mean()
+    expected = 0.7 * float(plain(batch).total.detach()) + 0.3 * float(uniform)
+    assert float(smooth(batch).total.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_weight_of_two_is_the_row_twice_and_zero_is_no_row() -> None:
+    objective, batch = build(SupervisedConfig()), labelled(4)
+    weighted = replace(batch, weights_B=torch.tensor([2.0, 1.0, 0.0, 0.0]))
+    losses = [float(objective(_rows(batch, [row])).total.detach()) for row in range(2)]
+    assert float(objective(weighted).total.detach()) == pytest.approx(
+        (2 * losses[0] + losses[1]) / 3, rel=1e-5
+    )
+
+
+def _rows(batch: Batch, rows: list[int]) -> Batch:
+    assert batch.p4_BN4 is not None
+    return Batch(
+        batch.features_BNF[rows],
+        batch.mask_BN[rows],
+        batch.rows_B[rows],
+        p4_BN4=batch.p4_BN4[rows],
+        labels={name: values[rows] for name, values in batch.labels.items()},
+    )
+
+
+def test_regression_is_huber_in_units_of_the_scale_and_mae_in_physical_units() -> None:
+    config = SupervisedConfig(
+        label="jet_pt", huber_delta=1.0, head={"name": "regress", "centre": [750.0], "scale": [100.0]}
+    )
+    objective, batch = build(config), labelled()
+    loss = objective(batch)
+    value = objective.network(batch)["jet_pt"][:, 0].detach().numpy()
+    error = np.abs(value - batch.labels["jet_pt"].numpy())
+    huber = np.where(error < 100, 0.5 * (error / 100) ** 2, error / 100 - 0.5)
+    assert float(loss.total.detach()) == pytest.approx(huber.mean(), rel=1e-4)
+    assert float(loss.parts["mae"]) == pytest.approx(error.mean(), rel=1e-4)
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    objective = build(SupervisedConfig()).train()
+    objective(labelled()).total.backward()
+    without = [name for name, weight in objective.named_parameters() if weight.grad is None]
+    assert without == []
+
+
+def test_data_without_labels_are_refused() -> None:
+    with pytest.raises(IncompatibleError, match="objective.label=FIELD"):
+        Supervised.targets(SupervisedConfig(), jet_schema())
+
+
+def test_a_field_of_constituents_is_no_label() -> None:
+    with pytest.raises(IncompatibleError, match="belongs to the constituent"):
+        Supervised.targets(SupervisedConfig(label="part_pt"), jet_schema(CLASSES))
+
+
+def test_an_unknown_label_names_the_nearest() -> None:
+    with pytest.raises(DataError, match="did you mean 'jet_pt'"):
+        Supervised.targets(SupervisedConfig(label="jet_ptt"), jet_schema(CLASSES))
+
+
+def test_an_unknown_head_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'classify'"):
+        build(SupervisedConfig(head="clasify"))

@@ -1,0 +1,251 @@
+"""The loop: same seed same losses, exact resume, refusals, and what it leaves on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hepfm.core.config import merge, parse_override
+from hepfm.core.errors import ConfigError, DataError, TrainingError
+from hepfm.core.files import read_json
+from hepfm.data.store import Store
+from hepfm.models.check import check
+from hepfm.objectives.base import Loss
+from hepfm.objectives.supervised import Supervised
+from hepfm.train.checkpoint import checkpoint_steps
+from hepfm.train.pretrain import dry_run, pretrain
+from hepfm.train.resume import resume
+from hepfm.train.run import read_metrics
+
+Values = dict[str, Any]
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    """Return all lines of the metrics but for the speed, which is the clock's."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "rows_per_s"} for line in lines]
+
+
+def test_the_run_directory_has_everything(tiny_run: Path) -> None:
+    assert {path.name for path in tiny_run.iterdir()} == {
+        "recipe.yaml",
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "model",
+    }
+    assert checkpoint_steps(tiny_run / "checkpoints") == [4, 8]
+    assert len(read_metrics(tiny_run / "metrics.jsonl", "train")) == 8
+    assert [line["step"] for line in read_metrics(tiny_run / "metrics.jsonl", "validation")] == [4, 8]
+    assert max(check(tiny_run / "model").values()) < 1e-6
+    facts = read_json(tiny_run / "environment.json")
+    assert facts["versions"]["torch"] == torch.__version__
+    assert os.uname().nodename not in json.dumps(facts)
+
+
+def test_the_same_seed_gives_the_same_losses_bit_for_bit(recipe: Values, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    pretrain(recipe, output=tmp_path / "a")
+    torch.manual_seed(2)  # the caller's random state must not matter
+    pretrain(recipe, output=tmp_path / "b")
+    pretrain(recipe, output=tmp_path / "c", overrides=["seed=4"])
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a")[0]["loss"] != losses(tmp_path / "c")[0]["loss"]
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_training_leaves_the_callers_random_state_alone(recipe: Values, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    pretrain(recipe, output=tmp_path / "a")
+    assert torch.equal(torch.rand(2), expected)
+
+
+class Stopped(Exception):
+    """Ends a run in the middle."""
+
+
+@pytest.mark.parametrize("log_every", [1, 3])
+@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(
+    recipe: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, log_every: int
+) -> None:
+    overrides = [f"train.optimizer={optimizer}", "train.ema=0.9", f"train.log_every={log_every}"]
+    pretrain(recipe, output=tmp_path / "whole", overrides=overrides)
+    original = Supervised.after_step
+
+    def stop(self: Supervised, step: int) -> None:
+        original(self, step)
+        if step == 7:
+            raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Supervised, "after_step", stop)
+        with pytest.raises(Stopped):
+            pretrain(recipe, output=tmp_path / "halves", overrides=overrides)
+    with (tmp_path / "halves" / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')  # as a crash of the machine may leave it
+    assert checkpoint_steps(tmp_path / "halves" / "checkpoints") == [4]
+    resume(tmp_path / "halves")
+    assert losses(tmp_path / "halves") == losses(tmp_path / "whole")
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("halves", "whole")]
+    assert weights[0] == weights[1]
+
+
+KILLED = """
+import json, sys
+import torch
+from hepfm.train.pretrain import pretrain
+torch.set_num_threads(1)
+pretrain(json.loads(sys.argv[1]), output=sys.argv[2])
+"""
+
+
+def test_a_killed_run_resumes_with_the_same_losses(recipe: Values, tmp_path: Path) -> None:
+    long = merge(recipe, {"train": {"steps": 40, "checkpoint_every": 5, "validate_every": 10}})
+    process = subprocess.Popen([sys.executable, "-c", KILLED, json.dumps(long), str(tmp_path / "killed")])
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 8):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model").exists()
+    resume(tmp_path / "killed")
+    pretrain(long, output=tmp_path / "whole")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+
+def test_resuming_a_finished_run_changes_nothing(recipe: Values, tmp_path: Path) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    before = losses(result.path), (result.model_path / "model.safetensors").read_bytes()
+    resume(result.path)
+    assert (losses(result.path), (result.model_path / "model.safetensors").read_bytes()) == before
+
+
+def test_accumulated_parts_are_the_whole_batch(recipe: Values, tmp_path: Path) -> None:
+    """With the whole split as one batch, one part of 64 of 64 rows or two of 32 give the same gradient."""
+    options = ["train.steps=1", "backbone.dropout=0", "data.train=val", "train.checkpoint_every=1"]
+    pretrain(recipe, output=tmp_path / "one", overrides=[*options, "train.batch_size=200"])
+    pretrain(
+        recipe, output=tmp_path / "two", overrides=[*options, "train.batch_size=200", "train.accumulate=2"]
+    )
+    one, two = losses(tmp_path / "one")[0], losses(tmp_path / "two")[0]
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+
+
+def broken_loss(value: float, step: int) -> Any:
+    """Return a forward whose loss has another value from some call on."""
+    original, calls = Supervised.forward, []
+
+    def forward(self: Supervised, batch: Any, generator: Any = None) -> Loss:
+        loss: Loss = original(self, batch, generator)
+        calls.append(1)
+        return Loss(loss.total * value, loss.parts) if self.training and len(calls) > step else loss
+
+    return forward
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_with_step_rows_and_checkpoint(
+    recipe: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(Supervised, "forward", broken_loss(value, 6))
+    with pytest.raises(TrainingError) as error:
+        pretrain(recipe, output=tmp_path / "run")
+    failure = read_json(tmp_path / "run" / "failure.json")
+    assert f"at step {failure['step']} the loss is {value}" in str(error.value)
+    assert str(failure["rows"][0]) in str(error.value)
+    assert len(failure["rows"]) == 64
+    assert "step-00000004" in str(error.value)
+    assert all(line["step"] <= failure["step"] for line in losses(tmp_path / "run"))
+
+
+def test_mistakes_are_found_before_anything_is_written(recipe: Values, tmp_path: Path) -> None:
+    for override, error in (
+        ("data.train=trian", DataError),
+        ("data.features=kim", ConfigError),
+        ("train.stepz=3", ConfigError),
+    ):
+        with pytest.raises(error, match="did you mean"):
+            pretrain(recipe, output=tmp_path / "run", overrides=[override])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten(recipe: Values, tiny_run: Path) -> None:
+    with pytest.raises(TrainingError, match="hepfm resume"):
+        pretrain(recipe, output=tiny_run)
+
+
+def test_resuming_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not a run directory"):
+        resume(tmp_path)
+
+
+def test_resuming_with_a_changed_config_or_store_is_refused(
+    recipe: Values, tmp_path: Path, jet_store: Store
+) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    text = (result.path / "config.json").read_text()
+    (result.path / "config.json").write_text(text.replace('"seed": 3', '"seed": 4'))
+    with pytest.raises(TrainingError, match="was altered"):
+        resume(result.path)
+    (result.path / "config.json").write_text(text.replace(jet_store.fingerprint, "0" * 16))
+    with pytest.raises(TrainingError, match="was altered"):
+        resume(result.path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_is_refused_where_there_is_none(recipe: Values, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train.device=cpu or auto"):
+        pretrain(recipe, output=tmp_path / "run", overrides=["train.device=cuda"])
+
+
+def test_bfloat16_trains_close_to_float32(recipe: Values, tmp_path: Path) -> None:
+    options = ["backbone.dropout=0", "train.steps=4"]
+    pretrain(recipe, output=tmp_path / "full", overrides=options)
+    pretrain(recipe, output=tmp_path / "half", overrides=[*options, "train.precision=bfloat16"])
+    full, half = losses(tmp_path / "full"), losses(tmp_path / "half")
+    assert full != half
+    for one, other in zip(full, half, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+def test_a_dry_run_writes_nothing_and_counts_weights(recipe: Values, tmp_path: Path) -> None:
+    cost = dry_run(recipe)
+    assert cost.parameters == cost.trained_parameters > 0
+    assert cost.total_seconds == pytest.approx(8 * cost.seconds_per_step)
+    assert cost.loss == pytest.approx(2.3, abs=1.5)
+    assert list(tmp_path.iterdir()) == []
+    assert any("weights" in line for line in cost.lines())
+
+
+def test_smoke_shrinks_any_recipe(recipe: Values, tmp_path: Path) -> None:
+    long = merge(recipe, parse_override("train.steps=1000000"))
+    result = pretrain(long, output=tmp_path / "run", smoke=True)
+    assert losses(result.path)[-1]["step"] == 6
+
+
+def test_tensorboard_gets_the_metrics(recipe: Values, tmp_path: Path) -> None:
+    event_file = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    pretrain(recipe, output=tmp_path / "run", overrides=["train.trackers=[tensorboard]"])
+    events = event_file.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    logged = [event.value for event in events.Scalars("train/loss")]
+    expected = [line["loss"] for line in losses(tmp_path / "run") if line["kind"] == "train"]
+    assert logged == pytest.approx(expected, rel=1e-6)

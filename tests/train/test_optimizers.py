@@ -1,0 +1,109 @@
+"""Optimizers against their update rules, and parameter groups."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import resolve_component
+from hepfm.core.jets import jet_schema
+from hepfm.data import feature_set
+from hepfm.models.build import build_network, seeded_init
+from hepfm.objectives.supervised import Supervised, SupervisedConfig
+from hepfm.train.checkpoint import pack_optimizer, unpack_optimizer
+from hepfm.train.lion import Lion
+from hepfm.train.optimizers import OPTIMIZERS, Groups, parameter_groups, set_factor
+
+
+def make_objective() -> Supervised:
+    spec = {"name": "transformer", "width": 16, "depth": 2, "num_heads": 2}
+    with seeded_init(0, "test"):
+        network = build_network(resolve_component(BACKBONES, spec, where="test"), feature_set("kin"))
+        return Supervised(SupervisedConfig(), network, jet_schema(("a", "b")))
+
+
+def test_lion_follows_algorithm_2_of_its_paper() -> None:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(5, dtype=torch.float64))
+    optimizer = Lion([weight], lr=0.1, betas=(0.9, 0.99), weight_decay=0.3)
+    expected, momentum = weight.detach().clone(), torch.zeros(5, dtype=torch.float64)
+    for _ in range(4):
+        gradient = torch.randn(5, dtype=torch.float64)
+        weight.grad = gradient.clone()
+        optimizer.step()
+        update = torch.sign(0.9 * momentum + 0.1 * gradient) + 0.3 * expected
+        expected, momentum = expected - 0.1 * update, 0.99 * momentum + 0.01 * gradient
+        torch.testing.assert_close(weight.detach(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_lion_calls_its_closure_and_leaves_weights_without_gradient() -> None:
+    used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
+    optimizer = Lion([used, unused], lr=0.5)
+
+    def closure() -> float:
+        loss = used.sum()
+        loss.backward()
+        return float(loss.detach())
+
+    assert optimizer.step(closure) == 2.0
+    assert used.tolist() == [0.5, 0.5]
+    assert unused.tolist() == [1.0, 1.0]
+
+
+def groups_of(objective: Supervised) -> Groups:
+    return parameter_groups(objective, lr=1.0, weight_decay=0.1, layer_decay=0.5, head_factor=50.0)
+
+
+def test_layers_heads_and_vectors_get_their_rates_and_decay() -> None:
+    objective = make_objective()
+    rate = {id(p): (g["lr"], g["weight_decay"]) for g in groups_of(objective) for p in g["params"]}
+    backbone = objective.network.backbone
+    assert rate[id(objective.network.heads["jet_label"].linear.weight)] == (50.0, 0.1)
+    assert rate[id(objective.network.heads["jet_label"].linear.bias)] == (50.0, 0.0)
+    assert rate[id(backbone.norm.weight)] == (0.5, 0.0)
+    assert rate[id(backbone.blocks[1].feedforward.expand.weight)] == (0.25, 0.1)
+    assert rate[id(backbone.blocks[0].feedforward.expand.weight)] == (0.125, 0.1)
+    assert rate[id(backbone.embedding[0].weight)] == (0.0625, 0.1)
+    assert len(rate) == len(list(objective.parameters()))
+
+
+def test_frozen_weights_are_in_no_group() -> None:
+    objective = make_objective()
+    objective.network.backbone.requires_grad_(False)
+    chosen = [parameter for group in groups_of(objective) for parameter in group["params"]]
+    assert {id(parameter) for parameter in chosen} == {id(p) for p in objective.network.heads.parameters()}
+
+
+def test_a_factor_acts_on_the_peak_not_on_the_present_rate() -> None:
+    groups: Groups = [{"lr": 1.0, "peak_lr": 1.0}, {"lr": 50.0, "peak_lr": 50.0}]
+    set_factor(groups, 0.5)
+    assert set_factor(groups, 0.1) == 5.0
+    assert [group["lr"] for group in groups] == pytest.approx([0.1, 5.0])
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_the_state_survives_packing_bit_for_bit(name: str) -> None:
+    component = resolve_component(OPTIMIZERS, name, where="test")
+    ours = make_objective()
+    optimizer = component.cls.build(component.config, groups_of(ours))
+    generator = torch.Generator().manual_seed(0)
+
+    def step(objective: Supervised, optimizer: torch.optim.Optimizer) -> None:
+        for parameter in objective.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+    step(ours, optimizer)
+    theirs = copy.deepcopy(ours)
+    other = component.cls.build(component.config, groups_of(theirs))
+    tensors, values = pack_optimizer(optimizer)
+    unpack_optimizer(other, {key: tensor.clone() for key, tensor in tensors.items()}, values)
+    state = generator.get_state()
+    step(ours, optimizer)
+    generator.set_state(state)
+    step(theirs, other)
+    for first, second in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(first, second)

@@ -1,0 +1,74 @@
+"""Recipes: every mistake at once, and the resolved config gives the same plan again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hepfm.core.config import builtin_recipes, load_recipe, merge, parse_override
+from hepfm.core.errors import ConfigError
+from hepfm.train.recipe import finetune_plan, pretrain_plan
+
+
+def test_the_resolved_config_gives_the_same_plan(recipe: dict[str, Any]) -> None:
+    plan = pretrain_plan(recipe)
+    again = pretrain_plan(plan.to_dict())
+    assert again.to_dict() == plan.to_dict()
+    assert again.backbone.config == plan.backbone.config
+
+
+def test_every_mistake_is_reported_at_once(recipe: dict[str, Any]) -> None:
+    for override in (
+        "data.stor=x",
+        "backbone.widht=3",
+        "train.stepz=5",
+        "train.batch_size=-1",
+        "train.optimizer.name=adamv",
+        "objective.label_smoothing=2",
+        "train.trackers=[tensorbord]",
+    ):
+        recipe = merge(recipe, parse_override(override))
+    with pytest.raises(ConfigError) as error:
+        pretrain_plan(recipe, where="r.yaml")
+    message = str(error.value)
+    for words in (
+        "'store'",
+        "'width'",
+        "'steps'",
+        "batch_size",
+        "'adamw'",
+        "label_smoothing",
+        "'tensorboard'",
+    ):
+        assert words in message, message
+
+
+def test_a_missing_section_is_named() -> None:
+    with pytest.raises(ConfigError) as error:
+        pretrain_plan({"data": {"store": "x"}})
+    assert "'backbone' is missing" in str(error.value)
+    assert "'train' is missing" in str(error.value)
+
+
+def test_wrong_types_are_refused(recipe: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"train.steps.*got 'many'"):
+        pretrain_plan(merge(recipe, parse_override("train.steps=many")))
+
+
+def test_early_stopping_needs_validation_rows(finetune_recipe: dict[str, Any]) -> None:
+    bad = merge(finetune_recipe, parse_override("data.validation_fraction=0"))
+    with pytest.raises(ConfigError, match="validation_fraction above 0 or early_stopping=null"):
+        finetune_plan(bad)
+    plan = finetune_plan(merge(bad, {"early_stopping": None}))
+    assert plan.recipe.early_stopping is None
+
+
+@pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
+def test_built_in_pretraining_recipes_are_valid(name: str) -> None:
+    assert pretrain_plan(load_recipe(name, "pretrain")).recipe.description
+
+
+@pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))
+def test_built_in_finetuning_recipes_are_valid(name: str) -> None:
+    assert finetune_plan(load_recipe(name, "finetune")).recipe.description
