@@ -136,12 +136,11 @@ class ParticleTransformer(Backbone):
         return self.pairs(p4_BN4, mask_BN)
 
     def _pool(self, x_BND: Tensor, mask_BN: Tensor) -> Tensor:
-        token_B1D = self.class_token.expand(x_BND.shape[0], -1, -1)
-        seen = torch.cat((torch.ones_like(mask_BN[:, :1]), mask_BN), dim=1)
-        bias = key_bias(seen, x_BND.dtype)
+        token_BD = self.class_token[0].expand(x_BND.shape[0], -1)
+        bias_BN = key_bias(mask_BN, x_BND.dtype)[:, 0, 0]
         for block in self.class_blocks:
-            token_B1D = block(token_B1D, x_BND, bias)
-        return self.norm(token_B1D).squeeze(1)
+            token_BD = block(token_BD, x_BND, bias_BN)
+        return self.norm(token_BD)
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return embeddings, each block, then the class attention with the last norm."""

@@ -67,8 +67,8 @@ class PreNormBlock(nn.Module):
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
         """Return the tokens after the block, (B, N, D)."""
-        x_BND = x_BND + self.dropout(self.attention(self.attention_norm(x_BND), bias))
-        return x_BND + self.dropout(self.feedforward(self.feedforward_norm(x_BND)))
+        x_BND = self.dropout.add(self.attention(self.attention_norm(x_BND), bias), x_BND)
+        return self.dropout.add(self.feedforward(self.feedforward_norm(x_BND)), x_BND)
 
 
 class Transformer(Backbone):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.nn.dropout import Dropout
+from hepfm.nn.linear import Linear, is_traced, linear
 
 
 def masked_logit(dtype: torch.dtype) -> float:
@@ -36,24 +39,69 @@ def causal_bias(length: int, *, prefix: int, dtype: torch.dtype, device: torch.d
     return bias[None, None]
 
 
-def attention(q_BHMK: Tensor, k_BHNK: Tensor, v_BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
-    """Return softmax(q k^T / sqrt(K) + bias) v, shape (B, H, M, K).
+class _BiasedAttention(torch.autograd.Function):
+    """Attention with a gradient to its bias, for the CPU, where torch has no kernel for it.
+
+    The same products as written out with torch's operators, but without their copies and extra passes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv_3BHNK: Tensor, bias: Tensor, dropped_BHNN: Tensor | None) -> Tensor:
+        q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
+        scale = q.shape[-1] ** -0.5
+        logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], -1)
+        weights_BHNN = torch.add(bias, logits_BHNN, alpha=scale).softmax(-1)
+        used = weights_BHNN if dropped_BHNN is None else weights_BHNN * dropped_BHNN
+        ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *(() if dropped_BHNN is None else (dropped_BHNN,)))
+        ctx.bias_shape = bias.shape
+        return torch.bmm(used.flatten(0, 1), v).view(qkv_3BHNK.shape[1:])
+
+    @staticmethod
+    def backward(ctx: Any, grad_BHNK: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        qkv_3BHNK, weights_BHNN, *dropped = ctx.saved_tensors
+        q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
+        grad = grad_BHNK.contiguous().flatten(0, 1)
+        grad_qkv = torch.empty_like(qkv_3BHNK)
+        grad_q, grad_k, grad_v = (part.flatten(0, 1) for part in grad_qkv)
+        used = weights_BHNN * dropped[0] if dropped else weights_BHNN
+        torch.bmm(used.flatten(0, 1).transpose(1, 2), grad, out=grad_v)
+        grad_weights = torch.bmm(grad, v.transpose(1, 2)).view_as(weights_BHNN)
+        if dropped:
+            grad_weights *= dropped[0]
+        grad_logits = torch._softmax_backward_data(grad_weights, weights_BHNN, -1, weights_BHNN.dtype)
+        flat = grad_logits.flatten(0, 1)
+        torch.bmm(flat, k, out=grad_q)
+        torch.bmm(flat.transpose(1, 2), q, out=grad_k)
+        grad_qkv[:2] *= q.shape[-1] ** -0.5
+        grad_bias = grad_logits.sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None
+        return grad_qkv, grad_bias, None
+
+
+def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
+    """Return softmax(q k^T / sqrt(K) + bias) v, shape (B, H, N, K).
 
     Parameters
     ----------
+    qkv_3BHNK
+        Query, key and value.
     bias
-        Added to the logits; broadcasts to (B, H, M, N). Use `masked_logit` for keys to leave out.
+        Added to the logits; broadcasts to (B, H, N, N). Use `masked_logit` for keys to leave out.
     dropout
         Applied to the attention weights.
     """
-    if not dropout.training and not bias.requires_grad:
-        return F.scaled_dot_product_attention(q_BHMK, k_BHNK, v_BHNK, attn_mask=bias)
-    logits_BHMN = q_BHMK @ k_BHNK.transpose(-1, -2) * q_BHMK.shape[-1] ** -0.5 + bias
-    return dropout(logits_BHMN.softmax(-1)) @ v_BHNK
+    rate = dropout.rate if dropout.training else 0.0
+    bias_learns = bias.requires_grad and torch.is_grad_enabled()
+    if qkv_3BHNK.device.type != "cpu" or is_traced() or not (rate or bias_learns):
+        q, k, v = qkv_3BHNK
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
+    rows, heads, length = qkv_3BHNK.shape[1:4]
+    dropped = dropout.mask(torch.Size((rows, heads, length, length)), qkv_3BHNK) if rate else None
+    out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, dropped)
+    return out
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention of queries to a context, with one matrix for query, key and value.
+    """Attention of every token to all tokens, with one matrix for query, key and value.
 
     Parameters
     ----------
@@ -68,25 +116,31 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.in_proj = nn.Linear(width, 3 * width)
-        self.out_proj = nn.Linear(width, width)
+        self.in_proj = Linear(width, 3 * width)
+        self.out_proj = Linear(width, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention of every token to all tokens, (B, N, D)."""
-        q, k, v = (self._heads(part) for part in self.in_proj(x_BND).chunk(3, dim=-1))
-        return self._merge(attention(q, k, v, bias, self.dropout))
+    def forward(self, x_BND: Tensor, bias: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
+        """Return what the tokens gather, (B, N, D).
 
-    def cross(self, query_BMD: Tensor, context_BND: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention of `query_BMD` to the tokens of `context_BND`, (B, M, D)."""
-        width = query_BMD.shape[-1]
-        weight, offset = self.in_proj.weight, self.in_proj.bias
-        q = F.linear(query_BMD, weight[:width], offset[:width])
-        k, v = F.linear(context_BND, weight[width:], offset[width:]).chunk(2, dim=-1)
-        return self._merge(attention(self._heads(q), self._heads(k), self._heads(v), bias, self.dropout))
+        Parameters
+        ----------
+        x_BND
+            Tokens.
+        bias
+            Added to the logits; broadcasts to (B, H, N, N).
+        head_scale_H
+            Factor of each of H equal parts of the output.
+        """
+        rows, length, width = x_BND.shape
+        packed = self.in_proj(x_BND).view(rows, length, 3, self.num_heads, width // self.num_heads)
+        out_BHNK = attention(packed.permute(2, 0, 3, 1, 4).contiguous(), bias, self.dropout)
+        return self.project(out_BHNK.transpose(1, 2).reshape(rows, length, width), head_scale_H)
 
-    def _heads(self, x_BND: Tensor) -> Tensor:
-        return x_BND.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-
-    def _merge(self, x_BHNK: Tensor) -> Tensor:
-        return self.out_proj(x_BHNK.transpose(1, 2).flatten(2))
+    def project(self, x_BND: Tensor, head_scale_H: Tensor | None) -> Tensor:
+        """Return the output layer's result, with the scale of the heads folded into its weights."""
+        weight, bias = self.out_proj.weight, self.out_proj.bias
+        if head_scale_H is not None:
+            scale_D = head_scale_H.repeat_interleave(weight.shape[0] // self.num_heads)
+            weight, bias = weight * scale_D[:, None], bias * scale_D
+        return linear(x_BND, weight, bias)

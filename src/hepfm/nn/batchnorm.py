@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hepfm.nn.linear import Linear, linear
 
 _MOMENTUM = 0.1
 _EPSILON = 1e-5
@@ -60,6 +63,24 @@ class BatchNorm(nn.Module):
         self.running_var += momentum * (unbiased - self.running_var)
 
 
+class _Moments(torch.autograd.Function):
+    """Sum and Gram matrix of the first `count` rows; the gradient is one matrix product."""
+
+    @staticmethod
+    def forward(ctx: Any, x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x_MC)
+        ctx.count = count
+        real = x_MC[:count]
+        return real.sum(0), real.T @ real
+
+    @staticmethod
+    def backward(ctx: Any, grad_sum_C: Tensor, grad_gram_CC: Tensor) -> tuple[Tensor, None]:
+        (x_MC,) = ctx.saved_tensors
+        grad_MC = linear(x_MC, grad_gram_CC + grad_gram_CC.T, grad_sum_C)
+        grad_MC[ctx.count :] = 0
+        return grad_MC, None
+
+
 class LinearBatchNorm(nn.Module):
     """A linear layer followed by batch normalisation, in one matrix product.
 
@@ -74,23 +95,26 @@ class LinearBatchNorm(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_channels, out_channels)
+        self.linear = Linear(in_channels, out_channels)
+        # The normalisation takes this offset out again; it is kept for the published weights, but cannot learn.
+        self.linear.bias.requires_grad_(False)
         self.norm = BatchNorm(out_channels)
 
-    def forward(self, x_MC: Tensor) -> Tensor:
-        """Return the normalised outputs, (M, out_channels); every row is real."""
-        mean, var = self._moments(x_MC) if self.training else (self.norm.running_mean, self.norm.running_var)
-        scale = self.norm.scale(var)
-        return F.linear(
-            x_MC, self.linear.weight * scale[:, None], (self.linear.bias - mean) * scale + self.norm.bias
+    def forward(self, x_MC: Tensor, count: int) -> Tensor:
+        """Return the normalised outputs, (M, out_channels), of which only the first `count` rows are real."""
+        norm = self.norm
+        mean, var = self._moments(x_MC, count) if self.training else (norm.running_mean, norm.running_var)
+        scale = norm.scale(var)
+        return linear(
+            x_MC, self.linear.weight * scale[:, None], (self.linear.bias - mean) * scale + norm.bias
         )
 
-    def _moments(self, x_MC: Tensor) -> tuple[Tensor, Tensor]:
-        count = x_MC.new_tensor(x_MC.shape[0])
-        mean_C = x_MC.sum(0) / count.clamp(min=1)
-        cov_CC = x_MC.T @ x_MC / count.clamp(min=1) - torch.outer(mean_C, mean_C)
+    def _moments(self, x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
         weight = self.linear.weight
+        sum_C, gram_CC = _Moments.apply(x_MC, count)
+        mean_C = sum_C / max(count, 1)
+        cov_CC = gram_CC / max(count, 1) - torch.outer(mean_C, mean_C)
         mean = weight @ mean_C + self.linear.bias
         var = ((weight @ cov_CC) * weight).sum(1).clamp(min=0)
-        self.norm.track(mean, var, count)
+        self.norm.track(mean, var, x_MC.new_tensor(count))
         return mean, var

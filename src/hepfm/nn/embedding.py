@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from hepfm.nn.batchnorm import BatchNorm
+from hepfm.nn.linear import Linear
 
 
 class Embedding(nn.Module):
@@ -26,11 +28,12 @@ class Embedding(nn.Module):
         sizes = [num_features, *widths]
         self.layers = nn.Sequential(
             *(
-                nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, outputs), nn.GELU())
-                for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
+                nn.Sequential(nn.LayerNorm(inputs), Linear(inputs, outputs), nn.GELU())
+                for inputs, outputs in itertools.pairwise(sizes)
             )
         )
 
     def forward(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return embedded constituents, (B, N, D), zero where the mask is false."""
-        return self.layers(self.norm(x_BNF, mask_BN)) * mask_BN[..., None]
+        x_BND: Tensor = self.layers(self.norm(x_BNF, mask_BN))
+        return x_BND * mask_BN[..., None]

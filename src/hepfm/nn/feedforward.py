@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.nn.dropout import Dropout
+from hepfm.nn.linear import Linear
 
 
 class FeedForward(nn.Module):
@@ -25,10 +26,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, *, ratio: int, dropout: float, norm: bool = False) -> None:
         super().__init__()
-        self.expand = nn.Linear(width, ratio * width)
+        self.expand = Linear(width, ratio * width)
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(ratio * width) if norm else nn.Identity()
-        self.contract = nn.Linear(ratio * width, width)
+        self.contract = Linear(ratio * width, width)
 
     def forward(self, x_BND: Tensor) -> Tensor:
         """Return the transformed tokens, (B, N, D)."""

@@ -41,28 +41,49 @@ class NormFormerBlock(nn.Module):
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
         """Return the tokens after attention, with `bias` on its logits, and feed-forward; (B, N, D)."""
-        return self._finish(x_BND, self.attention(self.attention_norm(x_BND), bias))
+        attended = self.attention(self.attention_norm(x_BND), bias, self.head_scale)
+        return self._finish(x_BND, attended)
 
     def _finish(self, x_BND: Tensor, attended_BND: Tensor) -> Tensor:
-        scaled = attended_BND.unflatten(-1, (len(self.head_scale), -1)) * self.head_scale[:, None]
-        x_BND = x_BND + self.dropout(self.attention_post_norm(scaled.flatten(-2)))
-        return self.residual_scale * x_BND + self.dropout(self.feedforward(self.feedforward_norm(x_BND)))
+        x_BND = self.dropout.add(self.attention_post_norm(attended_BND), x_BND)
+        transformed = self.feedforward(self.feedforward_norm(x_BND))
+        return self.dropout.add(transformed, self.residual_scale * x_BND)
 
 
 class ClassAttentionBlock(NormFormerBlock):
     """The same block for a class token that attends to itself and to all constituents (CaiT, 2103.17239)."""
 
-    def forward(self, token_B1D: Tensor, x_BND: Tensor, bias: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the class token, (B, 1, D).
+    def forward(self, token_BD: Tensor, x_BND: Tensor, bias_BN: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the class token, (B, D).
 
         Parameters
         ----------
-        token_B1D
+        token_BD
             Class token; as in the public implementation the query is not normalised, keys and values are.
         x_BND
             Constituents, which stay as they are.
-        bias
-            Broadcasts to (B, H, 1, 1 + N): the token itself first.
+        bias_BN
+            Added to the logits of the constituents.
         """
-        context = self.attention_norm(torch.cat((token_B1D, x_BND), dim=1))
-        return self._finish(token_B1D, self.attention.cross(token_B1D, context, bias))
+        self_BD, x_BND = self.attention_norm(token_BD), self.attention_norm(x_BND)
+        return self._finish(token_BD, self._gather(token_BD, self_BD, x_BND, bias_BN))
+
+    def _gather(self, token_BD: Tensor, self_BD: Tensor, x_BND: Tensor, bias_BN: Tensor) -> Tensor:
+        # One query: its product with the key matrix, and the value matrix after the weighted mean, take the place
+        # of keys and values of all constituents.
+        attention, heads = self.attention, len(self.head_scale)
+        query, key, value = attention.in_proj.weight.unflatten(0, (3, heads, -1))
+        query_offset, key_offset, value_offset = attention.in_proj.bias.unflatten(0, (3, heads, -1))
+        q_BHK = torch.einsum("bd,hkd->bhk", token_BD, query) + query_offset
+        q_BHK = q_BHK * q_BHK.shape[-1] ** -0.5
+        probe_BHD = torch.einsum("bhk,hkd->bhd", q_BHK, key)
+        offset_BH1 = (q_BHK * key_offset).sum(-1, keepdim=True)
+        own_BH1 = (probe_BHD * self_BD[:, None]).sum(-1, keepdim=True)
+        logits_BHN = probe_BHD @ x_BND.transpose(1, 2) + bias_BN[:, None]
+        weights = attention.dropout((torch.cat((own_BH1, logits_BHN), dim=-1) + offset_BH1).softmax(-1))
+        mean_BHD = weights[..., :1] * self_BD[:, None] + weights[..., 1:] @ x_BND
+        # The weights sum to one unless some are dropped, so the offset of the values is theirs times the sum.
+        gathered = (
+            torch.einsum("bhd,hkd->bhk", mean_BHD, value) + weights.sum(-1, keepdim=True) * value_offset
+        )
+        return attention.project(gathered.flatten(1), self.head_scale)

@@ -1,0 +1,185 @@
+"""Read weaver-core's Particle Transformer checkpoints (2202.03772), without executing pickles."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hepfm.backbones.particle_transformer import ParticleTransformer, ParticleTransformerConfig
+from hepfm.core.errors import ModelError
+from hepfm.heads.classify import Classify, ClassifyConfig
+
+_RENAMES = (
+    (r"cls_token", r"class_token"),
+    (r"embed\.input_bn\.(\w+)", r"embedding.norm.\1"),
+    (r"pair_embed\.embed\.0\.(\w+)", r"pairs.norm.\1"),
+    (r"cls_blocks\.", r"class_blocks."),
+    (r"\.pre_attn_norm\.", r".attention_norm."),
+    (r"\.post_attn_norm\.", r".attention_post_norm."),
+    (r"\.attn\.in_proj[._](\w+)", r".attention.in_proj.\1"),
+    (r"\.attn\.out_proj\.", r".attention.out_proj."),
+    (r"\.pre_fc_norm\.", r".feedforward_norm."),
+    (r"\.fc1\.", r".feedforward.expand."),
+    (r"\.post_fc_norm\.", r".feedforward.norm."),
+    (r"\.fc2\.", r".feedforward.contract."),
+    (r"\.c_attn", r".head_scale"),
+    (r"\.w_resid", r".residual_scale"),
+)
+_IGNORED = re.compile(r"num_batches_tracked$|^trimmer\.")
+
+
+@dataclass(frozen=True)
+class WeaverWeights:
+    """A checkpoint in this package's terms.
+
+    Attributes
+    ----------
+    config
+        Options of the backbone, read off the shapes.
+    num_features, num_classes
+        Sizes of input and output.
+    backbone, head
+        State dicts of `ParticleTransformer` and `Classify`.
+    """
+
+    config: ParticleTransformerConfig
+    num_features: int
+    num_classes: int
+    backbone: Mapping[str, Tensor]
+    head: Mapping[str, Tensor]
+
+    def build(self) -> tuple[ParticleTransformer, Classify]:
+        """Return backbone and head with the weights; every name and shape is checked."""
+        backbone = ParticleTransformer(self.config, num_features=self.num_features)
+        head = Classify(ClassifyConfig(), width=self.config.width, num_outputs=self.num_classes)
+        for module, state in ((backbone, self.backbone), (head, self.head)):
+            try:
+                module.load_state_dict(dict(state), strict=True)
+            except RuntimeError as error:
+                raise ModelError(
+                    f"these weights are not of the published Particle Transformer: {error}"
+                ) from None
+        return backbone, head
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint file; a file that would need code to be run is refused."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"no checkpoint file {path}") from None
+    except IsADirectoryError:
+        raise ModelError(f"{path} is a directory; give the checkpoint file (.pt) in it") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path} is not a plain file of weights ({reason}); "
+            "hepfm reads state dicts only, and never runs code out of a checkpoint"
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(
+            f"{path}: expected a state dict of names and tensors, as weaver's *_state.pt files are, "
+            f"got {_describe(state)}"
+        )
+    return state
+
+
+def map_weights(state: Mapping[str, Tensor]) -> WeaverWeights:
+    """Map weaver-core's names and shapes to ours, and read the configuration off the shapes.
+
+    The state dict does not say whether the pair embedding ends in an activation; it is taken to, as in the paper's
+    own configuration (``use_pre_activation_pair=False``).
+
+    Parameters
+    ----------
+    state
+        State dict, with or without a leading ``mod.`` or ``module.`` in the names.
+    """
+    plain = {re.sub(r"^(module\.|mod\.)+", "", name): value for name, value in state.items()}
+    plain = {name: value for name, value in plain.items() if not _IGNORED.search(name)}
+    _refuse_other_networks(plain)
+    head = {name.replace("fc.0.", "linear."): plain.pop(name) for name in ("fc.0.weight", "fc.0.bias")}
+    config = _config(plain)
+    return WeaverWeights(
+        config=config,
+        num_features=plain["embed.input_bn.weight"].shape[0],
+        num_classes=head["linear.bias"].shape[0],
+        backbone=dict(_rename(name, value) for name, value in plain.items()),
+        head=head,
+    )
+
+
+def _refuse_other_networks(plain: Mapping[str, Tensor]) -> None:
+    needed = (
+        "cls_token",
+        "embed.input_bn.weight",
+        "blocks.0.fc1.weight",
+        "blocks.0.c_attn",
+        "fc.0.weight",
+        "fc.0.bias",
+    )
+    missing = [name for name in needed if name not in plain]
+    if "blocks.0.fc1_g.weight" in plain:
+        raise ModelError(
+            "this is weaver-core's ParticleTransformer version 2 or 3; only version 1, the paper's, is read"
+        )
+    if missing:
+        raise ModelError(
+            f"not a Particle Transformer of weaver-core: it lacks {', '.join(missing)}; it has {', '.join(sorted(plain)[:5])}, ..."
+        )
+
+
+def _config(plain: Mapping[str, Tensor]) -> ParticleTransformerConfig:
+    embed = _layer_widths(plain, "embed.embed")
+    pair = _layer_widths(plain, "pair_embed.embed")
+    width = plain["cls_token"].shape[-1]
+    return ParticleTransformerConfig(
+        width=width,
+        depth=_count(plain, "blocks"),
+        class_depth=_count(plain, "cls_blocks"),
+        num_heads=plain["blocks.0.c_attn"].shape[0],
+        feedforward_ratio=plain["blocks.0.fc1.weight"].shape[0] // width,
+        embed_widths=embed[:-1],
+        pair_widths=pair[:-1],
+    )
+
+
+def _layer_widths(plain: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]:
+    pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\.weight")
+    sizes = {int(found[1]): plain[name].shape for name in plain if (found := pattern.fullmatch(name))}
+    return tuple(shape[0] for _, shape in sorted(sizes.items()) if len(shape) > 1)
+
+
+def _count(plain: Mapping[str, Tensor], prefix: str) -> int:
+    numbers = {int(found[1]) for name in plain if (found := re.match(rf"{prefix}\.(\d+)\.", name))}
+    return len(numbers)
+
+
+def _rename(name: str, value: Tensor) -> tuple[str, Tensor]:
+    if found := re.fullmatch(r"embed\.embed\.(\d+)\.(\w+)", name):
+        layer, part = divmod(int(found[1]), 3)
+        return f"embedding.layers.{layer}.{part}.{found[2]}", value
+    found = re.fullmatch(r"pair_embed\.embed\.(\d+)\.(\w+)", name)
+    if found and found[1] != "0":
+        layer, part = divmod(int(found[1]) - 1, 3)
+        kind = ("linear", "norm")[part]
+        # The public implementation calls its linear layers one-by-one convolutions.
+        return f"pairs.layers.{layer}.{kind}.{found[2]}", value.squeeze(-1) if kind == "linear" else value
+    for pattern, replacement in _RENAMES:
+        name = re.sub(rf"^{pattern}" if not pattern.startswith(r"\.") else pattern, replacement, name)
+    return name, value
+
+
+def _describe(state: Any) -> str:
+    if not isinstance(state, dict):
+        return f"a {type(state).__name__}"
+    return "a dict with " + ", ".join(
+        f"{name}: {type(value).__name__}" for name, value in list(state.items())[:3]
+    )
