@@ -136,7 +136,7 @@ class Finetuning:
                 write_json(run.path / "loading.json", table.to_dict())
                 logger.info("weights:\n%s", "\n".join(table.lines()))
             trainer = Trainer(self.job(objective, strategy, world), run, world)
-            trainer.fit()
+            strategy.train(trainer)
             strategy.finish(objective.network)
             if world.first:
                 self._save(objective.network, run, trainer.final_step)
@@ -174,7 +174,8 @@ def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
 
 
 def _sizes(network: Network) -> dict[str, int]:
-    return {name: sum(p.numel() for p in child.parameters()) for name, child in network.named_children()}
+    parts = {"backbone": network.backbone, "heads": network.heads}
+    return {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
 
 
 def check_finetune(

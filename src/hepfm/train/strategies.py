@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
@@ -10,11 +10,15 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.registry import Registry
 from hepfm.objectives.network import Network
 
+if TYPE_CHECKING:
+    from hepfm.train.loop import Trainer
+
 STRATEGIES = Registry(
     "mode",
     {
         "full": ("hepfm.train.strategies:Full", "every weight is trained"),
         "frozen": ("hepfm.train.strategies:Frozen", "the backbone is fixed, the heads are trained"),
+        "probe": ("hepfm.train.probe:Probe", "logistic regression on features of the fixed backbone"),
         "lora": ("hepfm.train.lora:Lora", "low-rank updates of the backbone's linear layers (2106.09685)"),
     },
 )
@@ -38,6 +42,10 @@ class Strategy:
     def fixed(self, network: Network) -> tuple[nn.Module, ...]:
         """Return the modules that stay in evaluation mode (no dropout, fixed statistics) while training."""
         return ()
+
+    def train(self, trainer: Trainer) -> None:
+        """Train; the loop by default."""
+        trainer.fit()
 
     def finish(self, network: Network) -> None:
         """Bring the network back to its ordinary architecture before it is saved."""

@@ -1,0 +1,152 @@
+"""Linear probe: multinomial logistic regression on the features of the fixed backbone, fitted to its optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pydantic
+import torch
+from torch import nn
+
+from hepfm.core.config import Config
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.ragged import Array
+from hepfm.core.schema import Kind
+from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.models.fixture import EMBEDDING, forward
+from hepfm.objectives.network import Network
+from hepfm.train.strategies import Frozen
+from hepfm.train.trackers import Recorder
+
+if TYPE_CHECKING:
+    from hepfm.train.loop import Trainer
+
+_MAX_ITERATIONS = 2000
+_BATCH = 256
+
+
+class ProbeConfig(Config):
+    """Options of `Probe`.
+
+    Attributes
+    ----------
+    penalties
+        Inverse strengths of the L2 penalty to try, on standardised features; the one with the smallest loss on
+        the validation part of the label budget is kept. Without a validation part the first one is used.
+    """
+
+    penalties: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
+        (1.0, 0.01, 0.1, 10.0, 100.0), min_length=1
+    )
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features (R, D) and class numbers (R,) of some rows."""
+
+    features_RD: Array
+    label_R: Array
+
+
+class Probe(Frozen):
+    """Fit the linear head of a fixed backbone by convex optimisation instead of by the loop.
+
+    The sections ``train`` and ``early_stopping`` have no effect, but for ``train.device``.
+    """
+
+    Config = ProbeConfig
+
+    def __init__(self, config: ProbeConfig) -> None:
+        super().__init__(config)
+        self.config: ProbeConfig = config
+
+    def train(self, trainer: Trainer) -> None:
+        """Try every penalty, log its validation loss, and leave the best head in the network."""
+        network, job = trainer.objective.network, trainer.job
+        head, name = _linear_head(network)
+        if trainer.world.size > 1 or job.train.content.weights:
+            raise IncompatibleError(
+                "mode 'probe' runs in one process and without row weights; use mode=frozen"
+            )
+        network.eval()
+        train = _features(network, _finite(job.train), name, trainer.world.device)
+        held_out = _features(network, job.validation, name, trainer.world.device) if job.validation else None
+        recorder = Recorder(trainer.run, step=-1, names=trainer.config.trackers, active=True)
+        best: tuple[float, int, Array] | None = None
+        for step, penalty in enumerate(self.config.penalties if held_out else self.config.penalties[:1]):
+            weights_KD1 = fit_logistic(train, head.out_features, penalty)
+            values = _score(weights_KD1, held_out or train)
+            recorder.log("validation" if held_out else "train", step, {"penalty": penalty, **values})
+            if best is None or values["loss"] < best[0]:
+                best = (values["loss"], step, weights_KD1)
+        recorder.close()
+        assert best is not None
+        trainer.step = best[1]
+        with torch.no_grad():
+            head.weight.copy_(torch.from_numpy(best[2][:, :-1]))
+            head.bias.copy_(torch.from_numpy(best[2][:, -1]))
+
+
+def _linear_head(network: Network) -> tuple[nn.Linear, str]:
+    for name, output in network.outputs.items():
+        linear = getattr(network.heads[name], "linear", None)
+        if output.field.kind is Kind.CATEGORICAL and isinstance(linear, nn.Linear):
+            return linear, name
+    raise IncompatibleError("mode 'probe' needs a categorical label and head 'classify'; use mode=frozen")
+
+
+def _finite(loader: TrainLoader) -> EvalLoader:
+    content = loader.content
+    return EvalLoader(
+        loader.store,
+        content.features,
+        rows=loader.rows,
+        batch_size=_BATCH,
+        labels=content.labels,
+        max_constituents=content.max_constituents,
+    )
+
+
+def _features(network: Network, loader: EvalLoader, name: str, device: torch.device) -> Labelled:
+    parts = [
+        (forward(network, batch.to(device))[EMBEDDING].cpu().numpy(), batch.labels[name].numpy())
+        for batch in loader
+    ]
+    return Labelled(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def fit_logistic(data: Labelled, num_classes: int, penalty: float) -> Array:
+    """Return weights and bias of each class, float64 (K, D + 1), for features as they are.
+
+    Parameters
+    ----------
+    data
+        Features and labels; every class must be among them.
+    num_classes
+        K.
+    penalty
+        Inverse strength of the L2 penalty on weights of standardised features.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    absent = sorted(set(range(num_classes)) - set(data.label_R.tolist()))
+    if absent:
+        raise IncompatibleError(f"no row to train on has class number {absent[0]}; raise data.budget")
+    centre_D = data.features_RD.mean(0, dtype=np.float64)
+    scale_D = data.features_RD.std(0, dtype=np.float64) + 1e-6
+    model = LogisticRegression(C=penalty, max_iter=_MAX_ITERATIONS)
+    model.fit((data.features_RD - centre_D) / scale_D, data.label_R)
+    weight_KD, bias_K = model.coef_, model.intercept_
+    if num_classes == 2:  # one logit for two classes: the other's is zero
+        weight_KD, bias_K = np.vstack([0 * weight_KD, weight_KD]), np.append(0.0, bias_K)
+    weight_KD = weight_KD / scale_D
+    return np.column_stack([weight_KD, bias_K - weight_KD @ centre_D])
+
+
+def _score(weights_KD1: Array, data: Labelled) -> dict[str, float]:
+    logits = torch.from_numpy(data.features_RD @ weights_KD1[:, :-1].T + weights_KD1[:, -1])
+    label = torch.from_numpy(data.label_R)
+    loss = nn.functional.cross_entropy(logits, label)
+    return {"loss": float(loss), "accuracy": float((logits.argmax(-1) == label).double().mean())}

@@ -1,0 +1,84 @@
+"""Two processes under torchrun train like one process on the same global batches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hepfm.core.batch import Batch
+from hepfm.core.config import merge
+from hepfm.data.loader import TrainLoader
+from hepfm.train import prepare
+from hepfm.train.pretrain import pretrain
+from hepfm.train.run import read_metrics
+
+SCRIPT = """
+import json, sys
+import torch
+torch.set_num_threads(1)
+from hepfm.train.pretrain import pretrain
+from hepfm.train.resume import resume
+if len(sys.argv) == 3:
+    pretrain(json.loads(sys.argv[1]), output=sys.argv[2])
+else:
+    resume(sys.argv[1])
+"""
+
+
+def torchrun(script: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    run = subprocess.run([*command, str(script), *arguments], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+class Interleaved(TrainLoader):
+    """One process that sees the batches of two ranks in turn: with two accumulated parts, the same global batch."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2})
+        self.other = TrainLoader(*arguments, **{**options, "rank": 1, "world_size": 2})
+
+    def __iter__(self) -> Iterator[Batch]:
+        ranks = [super().__iter__(), iter(self.other)]
+        for number in count():
+            yield next(ranks[number % 2])
+
+
+def test_two_processes_are_one(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = merge(recipe, {"backbone": {"dropout": 0.0}, "train": {"ema": 0.9, "log_every": 2}})
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    torchrun(script, json.dumps(values), str(tmp_path / "two"))
+    monkeypatch.setattr(prepare, "TrainLoader", Interleaved)
+    pretrain(values, output=tmp_path / "one", overrides=["train.accumulate=2"])
+    for kind in ("train", "validation"):
+        one = read_metrics(tmp_path / "one" / "metrics.jsonl", kind)
+        two = read_metrics(tmp_path / "two" / "metrics.jsonl", kind)
+        assert [line["step"] for line in one] == [line["step"] for line in two]
+        for ours, theirs in zip(one, two, strict=True):
+            for name in ours.keys() - {"rows_per_s", "kind"}:
+                assert ours[name] == pytest.approx(theirs[name], rel=1e-4), (kind, ours["step"], name)
+
+
+def test_two_processes_resume(recipe: dict[str, Any], tmp_path: Path) -> None:
+    import shutil
+
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    torchrun(script, json.dumps(recipe), str(tmp_path / "run"))
+    before = read_metrics(tmp_path / "run" / "metrics.jsonl", "train")
+    weights = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000008")
+    torchrun(script, str(tmp_path / "run"))
+    after = read_metrics(tmp_path / "run" / "metrics.jsonl", "train")
+    assert [line["loss"] for line in before] == [line["loss"] for line in after]
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights

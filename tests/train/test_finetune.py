@@ -1,0 +1,249 @@
+"""Fine-tuning: what each mode changes, where labels come from, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hepfm.core.config import merge, parse_override
+from hepfm.core.errors import DataError, HepfmError, IncompatibleError, TrainingError
+from hepfm.core.files import read_json
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.ragged import Array, Ragged
+from hepfm.core.schema import Field, Level
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+from hepfm.models.check import check
+from hepfm.models.directory import Model
+from hepfm.train.budget import budget_rows
+from hepfm.train.checkpoint import checkpoint_steps
+from hepfm.train.finetune import dry_run, finetune
+from hepfm.train.recipe import FinetuneDataConfig
+from hepfm.train.resume import resume
+from hepfm.train.run import read_metrics
+
+Values = dict[str, Any]
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return dict(Model.load(model).network.state_dict())
+
+
+@pytest.mark.parametrize("mode", ["full", "frozen", "lora"])
+def test_each_mode_changes_what_it_says(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, mode: str
+) -> None:
+    result = finetune(
+        tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=[f"mode={mode}"]
+    )
+    before, after = weights(tiny_run / "model"), weights(result.model_path)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    backbone = {name for name in before if name.startswith("backbone.")}
+    assert {"heads.jet_label.linear.weight", "heads.jet_label.linear.bias"} <= changed
+    if mode == "full":
+        assert backbone <= changed
+    elif mode == "frozen":
+        assert not backbone & changed
+    else:
+        assert all(name.endswith("weight") and before[name].ndim == 2 for name in backbone & changed)
+        assert backbone & changed
+    assert max(check(result.model_path).values()) < 1e-6
+
+
+def test_the_head_swap_is_tabulated(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run")
+    table = read_json(tmp_path / "run" / "loading.json")
+    assert set(table["new"]) == set(table["dropped"]) == {"heads.jet_label"}
+    assert "backbone.blocks" in table["loaded"]
+
+
+def test_scratch_uses_none_of_the_weights(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=["init=scratch"])
+    table = read_json(tmp_path / "run" / "loading.json")
+    assert table["loaded"] == {}
+    assert set(table["new"]) == set(table["dropped"]) == {"backbone", "heads"}
+
+
+def test_a_kept_head_starts_where_it_was(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    options = ["head=keep", "train.steps=1", "train.optimizer.lr=1e-12", "early_stopping=null"]
+    result = finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=options)
+    before, after = weights(tiny_run / "model"), weights(result.model_path)
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=1e-6, atol=1e-8)
+
+
+def test_only_rows_of_the_budget_are_read(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[int] = set()
+    original = Store.read
+
+    def spy(self: Store, names: Any, rows: Any = None) -> dict[str, Array | Ragged]:
+        names = list(names)
+        if "part_pt" in names:
+            read.update(np.asarray(self.index(rows)).tolist())
+        return original(self, names, rows)
+
+    monkeypatch.setattr(Store, "read", spy)
+    finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run")
+    train = set(Store.open(finetune_recipe["data"]["store"]).split("train"))
+    assert len(read) == 60
+    assert read <= train
+
+
+def test_early_stopping_keeps_the_best_validated_weights(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path
+) -> None:
+    """A learning rate that ruins the model at once: the first validations are the best, the run ends early."""
+    options = [
+        "train.steps=60",
+        "train.optimizer.lr=3.0",
+        "train.schedule=constant",
+        "train.clip=null",
+        "early_stopping.patience=3",
+        "train.validate_every=1",
+    ]
+    result = finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=options)
+    validations = read_metrics(result.path / "metrics.jsonl", "validation")
+    best = min(validations, key=lambda line: line["loss"])
+    assert validations[-1]["step"] == best["step"] + 3 < 60
+    assert Model.load(result.model_path).metrics["validation_loss"] == best["loss"]
+    assert best["step"] in checkpoint_steps(result.path / "checkpoints")
+    before = (result.model_path / "model.safetensors").read_bytes()
+    resume(result.path)
+    assert (result.model_path / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, mode: str
+) -> None:
+    result = finetune(
+        tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=[f"mode={mode}"]
+    )
+    expected = (result.model_path / "model.safetensors").read_bytes()
+    for step in checkpoint_steps(result.path / "checkpoints")[1:]:
+        shutil.rmtree(result.path / "checkpoints" / f"step-{step:08d}")
+    shutil.rmtree(result.model_path)
+    resume(result.path)
+    assert (result.model_path / "model.safetensors").read_bytes() == expected
+
+
+def test_resuming_with_another_model_is_refused(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_run / "model", tmp_path / "model")
+    result = finetune(tmp_path / "model", finetune_recipe, output=tmp_path / "run")
+    shutil.rmtree(tmp_path / "model")
+    shutil.copytree(result.model_path, tmp_path / "model")
+    with pytest.raises(TrainingError, match="the model of"):
+        resume(result.path)
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.25, 0.5])
+def test_budgets_are_nested_balanced_and_disjoint(jet_store: Store, fraction: float) -> None:
+    labels = np.asarray(jet_store.read(["jet_label"])["jet_label"])
+    smaller: tuple[set[int], set[int]] = (set(), set())
+    for budget in (100, 200, 300):
+        data = FinetuneDataConfig(store="", budget=budget, validation_fraction=fraction)
+        parts = budget_rows(jet_store, data, targets=("jet_label",), seed=1)
+        train, validation = (set(part.tolist()) for part in parts)
+        assert len(train) + len(validation) == budget
+        assert not train & validation
+        assert len(validation) == pytest.approx(budget * fraction, abs=10)
+        assert np.ptp(np.bincount(labels[sorted(train)], minlength=10)) <= 1
+        assert smaller[0] <= train
+        assert smaller[1] <= validation
+        smaller = (train, validation)
+
+
+def test_without_a_budget_all_training_rows_are_used(jet_store: Store) -> None:
+    data = FinetuneDataConfig(store="", validation_fraction=0.1)
+    train, validation = budget_rows(jet_store, data, targets=("jet_label",), seed=1)
+    assert sorted([*train, *validation]) == list(jet_store.split("train"))
+    assert len(validation) == 60
+
+
+def test_a_budget_beyond_the_data_is_refused(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has 600 rows"):
+        finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "r", overrides=["data.budget=601"])
+
+
+def test_a_budget_too_small_to_validate_is_refused(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(IncompatibleError, match=r"raise data.budget"):
+        finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "r", overrides=["data.budget=10"])
+
+
+def test_keeping_a_head_of_other_classes_is_refused(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, jet_columns: Any
+) -> None:
+    columns = jet_columns(40, seed=1)
+    columns["jet_label"] = (columns["jet_label"] > 4).astype(np.int16)
+    write_store(tmp_path / "two", jet_schema(("light", "heavy")), [("train", columns)], provenance={})
+    values = merge(finetune_recipe, {"data": {"store": str(tmp_path / "two"), "budget": None}})
+    with pytest.raises(IncompatibleError, match="use head=new"):
+        finetune(tiny_run / "model", values, output=tmp_path / "run", overrides=["head=keep"])
+    result = finetune(tiny_run / "model", values, output=tmp_path / "run")
+    assert Model.load(result.model_path).classes == {"jet_label": ("light", "heavy")}
+
+
+def test_row_weights_reach_the_loss(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, jet_columns: Any
+) -> None:
+    """Rows of weight zero do not count: their labels may be anything."""
+    columns = jet_columns(64, seed=1)
+    columns["jet_weight"] = np.repeat(np.float32([1, 0]), 32)
+    schema = jet_schema(JETCLASS_CLASSES, extra=(Field("jet_weight", Level.OBJECT),))
+    other = {**columns, "jet_label": columns["jet_label"].copy()}
+    other["jet_label"][32:] = (other["jet_label"][32:] + 1) % 10
+    models = []
+    for name, rows in (("a", columns), ("b", other)):
+        write_store(tmp_path / name, schema, [("train", rows)], provenance={})
+        values = merge(finetune_recipe, {"data": {"store": str(tmp_path / name), "budget": None}})
+        options = ["data.weights=jet_weight", "data.validation_fraction=0", "early_stopping=null"]
+        result = finetune(
+            tiny_run / "model",
+            values,
+            output=tmp_path / f"run-{name}",
+            overrides=[*options, "train.batch_size=64"],
+        )
+        models.append(weights(result.model_path))
+    for name, tensor in models[0].items():
+        torch.testing.assert_close(models[1][name], tensor, rtol=1e-6, atol=1e-8)
+
+
+def test_regression_of_a_continuous_field(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    head = {"name": "regress", "centre": [100.0], "scale": [58.0]}
+    objective = {"name": "supervised", "label": "jet_softdrop_mass", "head": head}
+    result = finetune(
+        tiny_run / "model", {**finetune_recipe, "objective": objective}, output=tmp_path / "run"
+    )
+    store = Store.open(finetune_recipe["data"]["store"])
+    mass = Model.load(result.model_path).predict(store)["jet_softdrop_mass"]
+    assert mass.shape == (store.num_rows,)
+    assert 50 < mass.mean() < 150
+    assert "validation_mae" in Model.load(result.model_path).metrics
+
+
+def test_a_dry_run_counts_what_is_trained(finetune_recipe: Values, tiny_run: Path) -> None:
+    cost = dry_run(tiny_run / "model", merge(finetune_recipe, parse_override("mode=frozen")))
+    assert cost.trained_parameters == 16 * 10 + 10 < cost.parameters
+
+
+def test_mistakes_write_nothing(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    for override, words in (
+        ("mode=lorra", "'lora'"),
+        ("initt=scratch", "'init'"),
+        ("data.train=tain", "'train'"),
+    ):
+        with pytest.raises(HepfmError, match=f"did you mean {words}"):
+            finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "r", overrides=[override])
+    assert not (tmp_path / "r").exists()
