@@ -96,7 +96,7 @@ def test_every_weight_gets_a_gradient() -> None:
 
 
 def test_data_without_labels_are_refused() -> None:
-    with pytest.raises(IncompatibleError, match="objective.label=FIELD"):
+    with pytest.raises(IncompatibleError, match=r"objective\.label=FIELD"):
         Supervised.targets(SupervisedConfig(), jet_schema())
 
 

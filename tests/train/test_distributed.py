@@ -39,7 +39,7 @@ def torchrun(script: Path, *arguments: str) -> None:
 
 
 class Interleaved(TrainLoader):
-    """One process that sees the batches of two ranks in turn: with two accumulated parts, the same global batch."""
+    """The batches of two ranks in turn: with two accumulated parts, one process has their global batch."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2})

@@ -100,7 +100,7 @@ def test_only_rows_of_the_budget_are_read(
 def test_early_stopping_keeps_the_best_validated_weights(
     finetune_recipe: Values, tiny_run: Path, tmp_path: Path
 ) -> None:
-    """A learning rate that ruins the model at once: the first validations are the best, the run ends early."""
+    """A learning rate that ruins the model at once: an early validation is the best, the run ends early."""
     options = [
         "train.steps=60",
         "train.optimizer.lr=3.0",

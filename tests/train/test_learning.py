@@ -1,4 +1,4 @@
-"""Training learns what is there, judged by scikit-learn, and nothing where nothing is; the loss curve is fixed."""
+"""Training learns what is there, judged by scikit-learn, and nothing from shuffled labels."""
 
 from __future__ import annotations
 

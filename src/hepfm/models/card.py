@@ -46,8 +46,8 @@ def _count(model: Model) -> str:
 
 def _intended(model: Model) -> str:
     return (
-        "For research on data like those named below. Scores are probabilities under the class mixture of the "
-        "training data, not calibrated for another one; on other simulations or real data measure the "
+        "For research on data like those named below. Scores are probabilities under the class mixture of "
+        "the training data, not calibrated for another one; on other simulations or real data measure the "
         "domain shift first."
     )
 

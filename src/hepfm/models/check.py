@@ -34,7 +34,8 @@ def check(model: str | Path) -> dict[str, float]:
     worst = max(found, key=lambda name: found[name])
     if not found[worst] <= TOLERANCE:
         raise ModelError(
-            f"{folder}: output {worst!r} differs from the fixture by {found[worst]:.2g} of its largest value, "
-            f"allowed is {TOLERANCE:g}; the model does not compute here what it computed where it was saved"
+            f"{folder}: output {worst!r} differs from the fixture by {found[worst]:.2g} of its largest "
+            f"value, allowed is {TOLERANCE:g}; the model does not compute here what it computed where it was "
+            "saved"
         )
     return found

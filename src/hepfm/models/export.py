@@ -54,7 +54,7 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
     - ``mask`` (B, N) bool: True = real, real constituents first;
     - ``p4`` (B, N, 4) float32: (E, px, py, pz) in GeV.
 
-    There is one output per head, called by its field: probabilities (B, K), or a value in its own unit (B, 1).
+    There is one output per head, called by its field: probabilities (B, K), or a value in its unit (B, 1).
     Names of features and classes are in the file's metadata under ``hepfm``.
 
     Parameters
@@ -123,7 +123,9 @@ def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 def _differences(network: _Exported, model: Model, session: Any) -> dict[str, float]:
     largest = dict.fromkeys(network.categorical, 0.0)
     for seed, (rows, length) in enumerate(_SHAPES):
-        inputs = tuple(part[:, :length] for part in _tensors(random_batch(model.features, rows=rows, seed=seed)))
+        inputs = tuple(
+            part[:, :length] for part in _tensors(random_batch(model.features, rows=rows, seed=seed))
+        )
         with torch.no_grad():
             expected = network(*inputs)
         found = session.run(None, {name: part.numpy() for name, part in zip(_INPUTS, inputs, strict=True)})

@@ -25,8 +25,8 @@ def predict(
 ) -> list[str]:
     """Write what a model says of each row.
 
-    Columns are ``row`` (row number in the store), the observers, and per head ``FIELD_CLASS`` (probability) or
-    ``FIELD_predicted`` (value in its own unit); ``embedding`` if asked for.
+    Columns are ``row`` (row number in the store), the observers, and per head ``FIELD_CLASS`` (probability)
+    or ``FIELD_predicted`` (value in its own unit); ``embedding`` if asked for.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import resource
 import tempfile
 import time
@@ -53,7 +53,7 @@ class Cost:
 
     def lines(self) -> list[str]:
         """Return words for people."""
-        total = datetime.timedelta(seconds=round(self.total_seconds))
+        total = dt.timedelta(seconds=round(self.total_seconds))
         return [
             f"weights     {self.parameters:,}, {self.trained_parameters:,} of them trained",
             f"step        {self.seconds_per_step * 1e3:.1f} ms, {self.rows_per_s:,.0f} rows/s",

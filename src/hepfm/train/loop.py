@@ -109,7 +109,7 @@ class Trainer:
         self.step, self.best, self.meter = 0, Best(), Meter()
 
     def fit(self) -> None:
-        """Train to the end, from the last checkpoint if there is one; leave the final weights in the network."""
+        """Train to the end, from the last checkpoint if there is one; the network gets the final weights."""
         steps = checkpoint_steps(self.run.checkpoints)
         if steps:
             self.restore(load_checkpoint(self.run.checkpoints, steps[-1]))
@@ -193,7 +193,7 @@ class Trainer:
             ).tolist()
             if not math.isfinite(values[0]):
                 self._fail(batch, f"the loss is {values[0]}")
-            (loss.total / self.config.accumulate).backward()
+            torch.autograd.backward(loss.total / self.config.accumulate)
         return dict(zip(("loss", *loss.parts), values, strict=True))
 
     def _sync(self, part: int) -> contextlib.AbstractContextManager[None]:
@@ -212,7 +212,8 @@ class Trainer:
         write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise TrainingError(
-            f"at step {self.step} {what}. Rows of the batch: {shown} (all in {self.run.path / 'failure.json'}). "
+            f"at step {self.step} {what}. Rows of the batch: {shown} "
+            f"(all in {self.run.path / 'failure.json'}). "
             f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, "
             "or look at the rows"
         )

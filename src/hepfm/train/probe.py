@@ -1,4 +1,4 @@
-"""Linear probe: multinomial logistic regression on the features of the fixed backbone, fitted to its optimum."""
+"""Linear probe: logistic regression on the features of the fixed backbone, fitted to its optimum."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class ProbeConfig(Config):
     Attributes
     ----------
     penalties
-        Inverse strengths of the L2 penalty to try, on standardised features; the one with the smallest loss on
-        the validation part of the label budget is kept. Without a validation part the first one is used.
+        Inverse strengths of the L2 penalty to try, on standardised features; the one with the smallest loss
+        on the validation part of the label budget is kept. Without a validation part the first is used.
     """
 
     penalties: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(

@@ -27,7 +27,7 @@ class Tracker(Protocol):
 
 
 class Recorder:
-    """Sends values to ``metrics.jsonl`` and to the trackers; in processes other than the first it does nothing.
+    """Sends values to ``metrics.jsonl`` and to the trackers; of several processes only the first does.
 
     Parameters
     ----------
