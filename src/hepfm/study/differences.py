@@ -65,7 +65,7 @@ def differences(section: Section) -> tuple[Difference, ...]:
     """Compare every arm with the baseline, at every budget that both have, on the seeds that both have."""
     metrics = task_of(section).metrics()
     found = []
-    for group in section.groups:
+    for group in section.by_budget:
         base = section.find(BASELINE, group.budget)
         if base is None or group.arm == BASELINE:
             continue

@@ -85,6 +85,11 @@ class Section:
         return tuple(sorted({group.budget for group in self.groups}, key=_rising))
 
     @property
+    def by_budget(self) -> tuple[Group, ...]:
+        """Groups by rising budget, then by arm."""
+        return tuple(group for budget in self.budgets for group in self.groups if group.budget == budget)
+
+    @property
     def results(self) -> tuple[Result, ...]:
         """All results."""
         return tuple(result for group in self.groups for result in group.results)

@@ -49,7 +49,7 @@ def section_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> P
     matrices = _confusions(section, primary.name, anchor) if len(task.classes) > 2 else []
     tables = {
         f"{anchor}-results": results_csv(section),
-        f"{anchor}-differences": differences_csv(found),
+        **({f"{anchor}-differences": differences_csv(found)} if found else {}),
         **{drawn.name: drawn.table for drawn in (*(figure for _, figure in curve_figures), *rocs, *matrices)},
     }
     body = (
@@ -85,7 +85,7 @@ def _data_line(section: Section) -> str:
 
 def _glance(section: Section, primary: MetricInfo, found: Sequence[Difference]) -> str:
     lines = []
-    for group in section.groups:
+    for group in section.by_budget:
         if group.arm == BASELINE:
             continue
         difference = next((d for d in found if d.group == group and d.metric == primary.name), None)

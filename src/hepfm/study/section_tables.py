@@ -23,8 +23,7 @@ def results_table(section: Section) -> str:
     firsts: list[int] = []
     for metric in metrics:
         firsts.append(len(rows))
-        for group in section.groups:
-            rows.append(_result_row(summarise(group, metric.name), metric))
+        rows += [_result_row(summarise(group, metric.name), metric) for group in section.by_budget]
     return html.scroll_table(
         (
             "metric",
@@ -92,7 +91,7 @@ def results_csv(section: Section) -> Table:
     ]
     rows = []
     for metric in section.results[0].file.metrics:
-        for group in section.groups:
+        for group in section.by_budget:
             one = summarise(group, metric.name)
             spread = one.spread
             numbers = (

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, math, to_svg
+from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
 from hepfm.study.summary import Curve, Summary
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import MetricInfo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+LIMITS = (
+    " Trainings that let no background jet pass have no dot; where the median is one of them, an arrow "
+    "starts at its 95% lower limit. A band that leaves the frame has no upper end."
+)
+
+ARROW = 1.9
+"""Length of the arrow at a lower limit, as a factor on the logarithmic axis."""
 
 
 def efficiency_figure(
@@ -27,25 +36,36 @@ def efficiency_figure(
     axes.set_xscale("log")
     if metric.scale == "ratio":
         axes.set_yscale("log")
+        axes.set_ylim(*_span(curves))
     for index, curve in enumerate(curves):
         _draw(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
     _budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
-    axes.set_ylabel(math(metric.title))
+    axes.set_ylabel(metric.title)
     if metric.scale == "ratio":
-        _plain_log_ticks(axes)
+        plain_log_axis(axes)
     legend(axes, loc="best")
     alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
     return Figure(name, to_svg(figure, name, title=alt), alt, _caption(curves, metric), _table(curves))
+
+
+def _span(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis that holds every seed, error bar and arrow."""
+    points = [point for curve in curves for point in curve.points]
+    ends = [end for point in points for end in (point.test_low, point.test_high, *point.values)]
+    ends += [ARROW * point.test_low for point in points if point.spread.median is None and point.test_low]
+    found = [end for end in ends if end is not None]
+    return min(found) / 1.4, max(found) * 1.4
 
 
 def _draw(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
     points = [point for point in curve.points if point.spread.median is not None]
     x = np.array([point.group.budget for point in points], float) * shift
     middle = np.array([point.spread.median for point in points], float)
-    low, high = (_filled([getattr(point.spread, end) for point in points], middle) for end in ("low", "high"))
+    low = _filled([point.spread.low for point in points], middle)
+    high = np.array([np.inf if point.spread.high is None else point.spread.high for point in points])
     test_low = _filled([point.test_low for point in points], middle)
     test_high = _filled([point.test_high for point in points], middle)
-    axes.fill_between(x, low, high, color=pen.colour, alpha=0.18, linewidth=0)
+    axes.fill_between(x, low, np.minimum(high, axes.get_ylim()[1]), color=pen.colour, alpha=0.18, linewidth=0)
     axes.errorbar(
         x,
         middle,
@@ -74,12 +94,10 @@ def _draw_limits(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
             axes.plot([x], [low], marker=pen.marker, markersize=5, color=pen.colour, fillstyle="none")
             axes.annotate(
                 "",
-                (x, low * 1.9),
+                (x, low * ARROW),
                 (x, low),
                 arrowprops={"arrowstyle": "->", "color": pen.colour, "shrinkA": 3, "shrinkB": 0},
             )
-            axes.update_datalim([(x, low * 1.9)])
-            axes.autoscale_view()
 
 
 def _filled(values: Sequence[float | None], other: np.ndarray) -> np.ndarray:
@@ -105,28 +123,6 @@ def _short(budget: int) -> str:
         if budget >= size and budget % (size // 10) == 0:
             return f"{budget / size:g}{letter}"
     return str(budget)
-
-
-LIMITS = (
-    " Trainings that let no background jet pass have no dot; where the median is one of them, an arrow "
-    "starts at its 95% lower limit."
-)
-
-TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
-"""Labelled ticks of a decade, sparsest first."""
-
-
-def _plain_log_ticks(axes: Axes) -> None:
-    """Label a logarithmic axis in plain numbers, with the sparsest ticks that give at least three."""
-    from matplotlib.ticker import LogLocator
-
-    low, high = axes.get_ylim()
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    counts = [sum(low <= tick * decade <= high for tick in ticks for decade in decades) for ticks in TICKS]
-    chosen = next((ticks for ticks, count in zip(TICKS, counts, strict=True) if count >= 3), TICKS[-1])
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=chosen))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,g}")
-    axes.yaxis.set_minor_formatter(lambda value, position: "")
 
 
 def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.roc import RocCurve, roc_curve
 from hepfm.metrics.seeds import QUANTILES_FROM
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, math, to_svg
+from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
 from hepfm.study.results import Group
 from hepfm.study.table import Table, make_table
 
@@ -35,7 +35,7 @@ def roc_figure(
 ) -> Figure:
     """Draw one signal against the background for several groups (one budget, several arms)."""
     bands = [_band(group, signal, background) for group in groups]
-    figure, axes = canvas()
+    figure, axes = canvas(height=3.5)
     for band in bands:
         pen = pens[band.group.arm]
         axes.fill_between(GRID, band.low, band.high, color=pen.colour, alpha=0.18, linewidth=0)
@@ -46,10 +46,11 @@ def roc_figure(
     axes.set_yscale("log")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=1)
-    axes.set_xlabel(math(f"signal efficiency ε_S ({signal})"))
-    axes.set_ylabel(math(f"background rejection 1/ε_B ({background})"))
+    plain_log_axis(axes)
+    axes.set_xlabel(f"signal efficiency ε_S ({signal})")
+    axes.set_ylabel(f"background rejection 1/ε_B ({background})")
     axes.set_title(title, fontsize=9.5, loc="left")
-    legend(axes, loc="upper right")
+    legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     alt = f"ROC curves, {title}: {signal} against {background}."
     return Figure(
         name, to_svg(figure, name, title=alt), alt, _caption(bands, signal, background), _numbers(bands)

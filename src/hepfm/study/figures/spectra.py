@@ -117,8 +117,8 @@ def _panel(observable: Observable, values: dict[str, Array], *, name: str, where
     alt = f"{observable.title} of {', '.join(values)} jets."
     caption = (
         f"{observable.title} by class, each normalised to one; jets: {jets}; {where}. The first and last "
-        "bins hold what lies beyond. Statistical errors are not drawn: the square root of the counts, "
-        "which are in the CSV."
+        "bins hold what lies beyond. Bands: statistical error, the square root of the counts, which are in "
+        "the CSV."
     )
     if observable is MASS:
         caption += " Ticks at the top: W, Z, Higgs and top masses."
@@ -146,7 +146,16 @@ def _finish(axes: object, observable: Observable, width: float) -> None:
                 [mass, mass], [0.96, 1.0], color=INK, linewidth=1.0, transform=axes.get_xaxis_transform()
             )
             side = "right" if name == "W" else "left" if name == "Z" else "center"
-            axes.text(mass, 0.95, name, transform=axes.get_xaxis_transform(), ha=side, va="top", fontsize=8)
+            axes.text(
+                mass,
+                0.95,
+                name,
+                transform=axes.get_xaxis_transform(),
+                ha=side,
+                va="top",
+                fontsize=8,
+                color=INK,
+            )
     legend(axes, loc="center right")
 
 

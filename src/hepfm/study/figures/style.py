@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.errors import missing_extra
@@ -32,9 +33,15 @@ VARIABLES = {
 }
 """Colour in the drawing -> CSS variable of the page; the colour itself is the light theme's value."""
 
+INDEX = 'ε<tspan dy="2.2" style="font-size: 72%">\\1</tspan><tspan dy="-2.2">\u200b</tspan>'
+"""An efficiency with its index lowered; the last, empty character goes back to the line."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 WIDTH, HEIGHT = 4.0, 3.1
+
+TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
+"""Labelled ticks of a decade, sparsest first."""
 
 
 @dataclass(frozen=True)
@@ -128,21 +135,25 @@ def _settings() -> Any:
     }
 
 
-def math(text: str) -> str:
-    """Return a title with its efficiencies set as symbols with an index.
-
-    >>> math("1/ε_B at ε_S = 0.3")
-    '1/$\\\\varepsilon_{\\\\mathrm{B}}$ at $\\\\varepsilon_{\\\\mathrm{S}}$ = 0.3'
-    """
-    return re.sub(r"ε_([SB])", r"$\\varepsilon_{\\mathrm{\1}}$", text)
-
-
 def legend(axes: Axes, **place: Any) -> None:
     """Draw a legend without a frame; `place` goes to matplotlib as it is."""
     import matplotlib as mpl
 
     with mpl.rc_context({"text.color": INK, "legend.fontsize": 8.5}):
         axes.legend(frameon=False, handlelength=2.4, **place)
+
+
+def plain_log_axis(axes: Axes) -> None:
+    """Label a logarithmic y axis in plain numbers, with the sparsest ticks that give at least three."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = axes.get_ylim()
+    decades = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
+    counts = [sum(low <= tick * decade <= high for tick in ticks for decade in decades) for ticks in TICKS]
+    chosen = next((ticks for ticks, count in zip(TICKS, counts, strict=True) if count >= 3), TICKS[-1])
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=chosen))
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,g}")
+    axes.yaxis.set_minor_formatter(lambda value, position: "")
 
 
 def to_svg(figure: Canvas, name: str, *, title: str) -> str:
@@ -155,7 +166,7 @@ def to_svg(figure: Canvas, name: str, *, title: str) -> str:
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = _own_ids(svg, name)
+    svg = re.sub(r"ε_([SB])", INDEX, _own_ids(svg, name))
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     svg = re.sub(

@@ -1,0 +1,239 @@
+"""Comparison: grouping, verdicts, label-equivalent factors, files."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.jets import jet_schema
+from hepfm.data.writer import write_store
+from hepfm.metrics.seeds import seed_spread
+from hepfm.study.compare import compare, summary_lines
+from hepfm.study.differences import differences
+from hepfm.study.equivalence import equivalences
+from hepfm.study.results import Group, load_sections
+from hepfm.study.summary import Curve, Summary, curves, summarise
+from hepfm.study.table import make_table
+
+
+def test_sections_keep_tasks_apart_and_the_baseline_comes_last(study_results):
+    sections = load_sections(study_results)
+    assert [section.task.name for section in sections] == ["top_tagging", "jetclass"]
+    top = sections[0]
+    assert top.arms == ("pre-trained, full", "scratch")
+    assert top.budgets == (100, 300, 1000)
+    assert all(len(group.results) == 3 for group in top.groups)
+    assert [result.seed for result in top.groups[0].results] == [0, 1, 2]
+
+
+def test_other_test_jets_are_another_section(make_result, jet_columns, tmp_path):
+    columns = jet_columns(300, seed=8)
+    columns["jet_label"] = (columns["jet_label"] % 2).astype(np.int16)
+    path = write_store(tmp_path / "other", jet_schema(("QCD", "Tbqq")), [("test", columns)], provenance={})
+    from hepfm.data.store import Store
+
+    one = make_result(1.0)
+    other = make_result(1.0, store=Store.open(path))
+    assert len(load_sections([one, other])) == 2
+
+
+def test_two_pretrained_models_are_two_arms(make_result):
+    folders = [
+        make_result(1.0, parent="aaaaaaaa0000", seed=0),
+        make_result(1.2, parent="bbbbbbbb0000", seed=0),
+        make_result(0.5, parent="aaaaaaaa0000", init="scratch", seed=0),
+        make_result(0.6, parent="bbbbbbbb0000", init="scratch", seed=1),
+    ]
+    (section,) = load_sections(folders)
+    assert section.arms == (
+        "pre-trained, full (from aaaaaaaa)",
+        "pre-trained, full (from bbbbbbbb)",
+        "scratch",
+    )
+
+
+def test_the_same_training_twice_is_refused(make_result):
+    with pytest.raises(DataError, match="are both seed 0 of 'pre-trained, full' with 100 labels"):
+        load_sections([make_result(1.0), make_result(1.1)])
+    with pytest.raises(DataError, match="nothing to compare"):
+        load_sections([])
+
+
+def test_summary_keeps_seed_spread_and_test_error_apart(study_results):
+    group = load_sections(study_results)[0].find("scratch", 100)
+    summary = summarise(group, "auc")
+    infos = [result.file.metric("auc") for result in group.results]
+    assert summary.spread == seed_spread([info.value for info in infos])
+    width = np.median([info.value - info.low for info in infos])
+    assert summary.spread.median - summary.test_low == pytest.approx(width)
+    assert (summary.test_low, summary.test_high) != (summary.spread.low, summary.spread.high)
+
+
+def test_a_clear_gain_is_resolved_and_equal_models_are_not(make_result):
+    folders = [make_result(2.0 + 0.01 * s, seed=s) for s in range(4)]
+    folders += [make_result(0.5 + 0.01 * s, init="scratch", seed=s) for s in range(4)]
+    (section,) = load_sections(folders)
+    assert {d.metric: d.verdict for d in differences(section)}["auc"] == "better"
+    equal = [make_result(1.0, seed=s) for s in range(4)]
+    equal += [make_result(1.0, init="scratch", seed=s + 10) for s in range(4)]
+    assert differences(load_sections(equal)[0]) == ()  # no seed in common: nothing to pair
+    near = [make_result(1.30, seed=s) for s in range(4)] + [
+        make_result(1.31, init="scratch", seed=s) for s in range(4)
+    ]
+    verdicts = {d.metric: d.verdict for d in differences(load_sections(near)[0])}
+    assert verdicts["accuracy"].startswith("not resolved")
+
+
+def test_a_worse_arm_is_called_worse_and_one_seed_resolves_nothing(make_result):
+    worse = [make_result(0.4 + 0.01 * s, seed=s) for s in range(4)]
+    worse += [make_result(2.0 + 0.01 * s, init="scratch", seed=s) for s in range(4)]
+    assert {d.metric: d.verdict for d in differences(load_sections(worse)[0])}["auc"] == "worse"
+    single = [make_result(2.0, seed=0), make_result(0.5, init="scratch", seed=0)]
+    found = {d.metric: d for d in differences(load_sections(single)[0])}
+    assert found["auc"].verdict == "not resolved: one pair of seeds"
+    assert found["auc"].seeds.low is None
+
+
+def _curve(arm, points):
+    made = []
+    for budget, value in points:
+        group = Group(arm, budget, ())
+        made.append(Summary(group, "m", (value,), seed_spread([value]), None, None))
+    return Curve(arm, tuple(made))
+
+
+def test_label_equivalent_factor_is_interpolated_in_log_n():
+    baseline = _curve("scratch", [(100, 0.6), (10_000, 0.8)])
+    found = equivalences(_curve("ours", [(100, 0.7), (1000, 0.9), (100, 0.5)]), baseline, "difference")
+    assert found[0].factor == pytest.approx(10)
+    assert (found[1].factor, found[1].bound, found[1].limit) == (None, ">", pytest.approx(10))
+    assert (found[2].factor, found[2].bound, found[2].limit) == (None, "<", pytest.approx(1))
+
+
+def test_label_equivalent_factor_of_a_rejection_uses_its_logarithm_and_needs_two_points():
+    baseline = _curve("scratch", [(100, 10.0), (10_000, 1000.0)])
+    found = equivalences(_curve("ours", [(100, 100.0), (100, None)]), baseline, "ratio")
+    assert found[0].factor == pytest.approx(10)
+    assert found[1].bound == ">"
+    assert equivalences(_curve("ours", [(100, 1.0)]), _curve("scratch", [(100, 1.0)]), "ratio") == ()
+
+
+def test_equal_curves_have_factor_one(study_results):
+    curve = next(c for c in curves(load_sections(study_results)[0], "auc") if c.arm == "scratch")
+    assert [one.factor for one in equivalences(curve, curve, "difference")] == pytest.approx([1, 1, 1])
+
+
+def test_the_report_is_one_file_that_loads_nothing(report):
+    page = report.report.read_text()
+    assert "<script" not in page
+    for attribute in re.findall(r'(?:src|href)="([^"]*)"', page):
+        assert attribute.startswith(("#", "data:")), attribute[:80]
+    assert not re.findall(r"url\((?!#)", page)
+    assert "@import" not in page
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page))
+    assert used <= set(ids)
+
+
+def test_the_report_shows_what_was_asked(report):
+    page = report.report.read_text()
+    for needed in ("labels-auc", "roc-100-Tbqq", "confusion-0", "softdrop_mass", "multiplicity", "jet-0"):
+        assert re.search(rf'<figure id="[^"]*{needed}', page), needed
+    assert "Label-equivalent factor" in page
+    assert "never added" in page
+    assert "paired bootstrap" in page
+    commits = {result.file.code.commit for section in report.sections for result in section.results}
+    assert all((commit or "unknown")[:10] in page for commit in commits)
+
+
+def test_numbers_lie_beside_every_figure_as_csv(report):
+    figures = re.findall(r'<figure id="([^"]+)"', report.report.read_text())
+    names = {path.stem for path in report.tables}
+    assert set(figures) <= names
+    for path in report.tables:
+        with path.open() as file:
+            rows = list(csv.reader(file))
+        assert len(rows) > 1, path
+        assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_csv_holds_the_medians_of_the_results(report, study_results):
+    path = next(path for path in report.tables if path.stem.endswith("top_tagging-results"))
+    with path.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "auc" and row["labels"] == "100"]
+    values = [
+        metric["value"]
+        for folder in study_results
+        for values in [json.loads((folder / "results.json").read_text())]
+        if values["task"]["name"] == "top_tagging" and values["training"]["budget"] == 100
+        if values["training"]["init"] == "scratch"
+        for metric in values["metrics"]
+        if metric["name"] == "auc"
+    ]
+    scratch = next(row for row in rows if row["arm"] == "scratch")
+    assert float(scratch["median"]) == pytest.approx(np.median(values))
+    assert float(scratch["seeds_std"]) == pytest.approx(np.std(values, ddof=1))
+
+
+def test_the_same_results_give_the_same_bytes(report, study_results, top_store, jet_store, tmp_path):
+    again = compare(study_results, output=tmp_path / "again", stores=[top_store.path, jet_store.path])
+    assert again.report.read_bytes() == report.report.read_bytes()
+    assert [path.read_bytes() for path in again.tables] == [path.read_bytes() for path in report.tables]
+
+
+def test_summary_lines_name_every_group(report):
+    lines = summary_lines(report)
+    assert sum("labels" in line for line in lines) == sum(len(section.groups) for section in report.sections)
+
+
+def test_text_from_data_is_escaped(make_result, tmp_path):
+    folders = [make_result(1.0, arm="<b>bold & co</b>", seed=s) for s in range(2)]
+    page = compare(folders, output=tmp_path / "report").report.read_text()
+    assert "<b>bold" not in page
+    assert "&lt;b&gt;bold &amp; co" in page
+
+
+def test_one_result_alone_gives_a_page(make_result, tmp_path):
+    page = compare([make_result(1.5, budget=None)], output=tmp_path / "report").report.read_text()
+    assert "all labels" in page
+    assert "Label-equivalent" not in page
+
+
+def test_a_perfect_tagger_gives_a_page_with_limits(make_result, tmp_path):
+    folders = [make_result(30.0 + s, budget=b, seed=s) for b in (100, 1000) for s in range(2)]
+    page = compare(folders, output=tmp_path / "report").report.read_text()
+    assert "95% lower limit" in page
+    assert "NaN" not in page.replace("hasNaN", "")
+
+
+def test_bad_input_is_refused_and_nothing_is_lost(make_result, tmp_path, monkeypatch):
+    folder = make_result(1.0)
+    with pytest.raises(DataError, match="no result directory"):
+        compare([tmp_path / "none"], output=tmp_path / "report")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("do not lose")
+    with pytest.raises(DataError, match="holds other files"):
+        compare([folder], output=tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose"
+    from hepfm.tasks.top_tagging import TopTagging
+
+    monkeypatch.setattr(TopTagging, "version", 2)
+    with pytest.raises(ConfigError, match="evaluate the models again"):
+        compare([folder], output=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_store_without_classes_has_no_gallery(make_result, jet_columns, tmp_path):
+    columns = {name: values for name, values in jet_columns(20).items() if name != "jet_label"}
+    write_store(tmp_path / "plain", jet_schema(), [("test", columns)], provenance={})
+    with pytest.raises(DataError, match="has no classes"):
+        compare([make_result(1.0)], output=tmp_path / "report", stores=[tmp_path / "plain"])
+
+
+def test_rows_of_a_table_must_fit_its_header():
+    with pytest.raises(ValueError, match="2 cells, the header 1"):
+        make_table(("a",), [(1, 2)])
