@@ -24,7 +24,7 @@ _TRACK_COLUMNS = ("part_d0", "part_d0_error", "part_dz", "part_dz_error")
 _SMALLEST = np.float32(1e-8)
 """Floor of every logarithm's argument (GeV); standardised, it lies far below the clip at -5."""
 
-_CHUNK = 16384
+_CHUNK = 32768
 """Constituents computed at once: all features of a chunk stay in a core's second-level cache."""
 
 _TWO_PI = np.float32(2 * np.pi)

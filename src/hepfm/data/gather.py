@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,65 +12,93 @@ from hepfm.core.ragged import Array, Ragged, gather_index
 from hepfm.data.arrow import View
 
 Index = npt.NDArray[np.int64]
-Part = tuple[Mapping[str, View], Index | slice]
-"""The views of a shard, and which of its rows: numbers in any order, or a slice with both ends."""
-
 _Pick = Callable[[Array], list[Array]]
 
 _RUN = 4
 """Mean length of runs of neighbouring rows from which copying run by run beats gathering entry by entry."""
 
 
-def take(parts: Sequence[Part], names: Sequence[str]) -> dict[str, Array | Ragged]:
+@dataclass(frozen=True)
+class Shard:
+    """A mapped shard: views of its columns, and how to let its pages go."""
+
+    views: Mapping[str, View]
+    release: Callable[[], None]
+
+
+def take(parts: Sequence[tuple[Shard, Index | slice]], names: Sequence[str]) -> dict[str, Array | Ragged]:
     """Return copies of some columns of the given rows of one or more shards, end to end.
 
-    Lists of one level have the same lengths, so the offsets of the first are read for all.
+    Lists of one level have the same lengths, so the offsets of the first are read for all. Each shard is
+    released after each column: no more than one column of one shard is resident.
+
+    Parameters
+    ----------
+    parts
+        Shards, and which of their rows: numbers in any order, or a slice with both ends.
+    names
+        Columns to copy.
     """
-    pickers = [_Picker(views, rows) for views, rows in parts]
-    columns: dict[str, Array | Ragged] = {}
-    offsets: dict[str, Index] = {}
+    pickers = [_Picker(shard, rows) for shard, rows in parts]
     for name in names:
-        view = parts[0][0][name]
-        values = np.concatenate([piece for picker in pickers for piece in picker.pieces(name)])
-        if view.offsets is None:
-            columns[name] = values
-            continue
-        if view.level not in offsets:
-            lengths = np.concatenate([picker.lengths[view.level] for picker in pickers])
-            offsets[view.level] = np.append(0, np.cumsum(lengths, dtype=np.int64))
-        columns[name] = Ragged(values, offsets[view.level])
+        for picker in pickers:
+            picker.plan(name)
+    columns = {name: _room(name, pickers) for name in names}
+    filled = dict.fromkeys(names, 0)
+    for picker in pickers:
+        for name, column in columns.items():
+            out = column.values if isinstance(column, Ragged) else column
+            start, filled[name] = filled[name], filled[name] + picker.size(name)
+            np.concatenate(picker.pieces(name), out=out[start : filled[name]])
+            picker.shard.release()
     return columns
+
+
+def _room(name: str, pickers: Sequence[_Picker]) -> Array | Ragged:
+    view = pickers[0].shard.views[name]
+    values = np.empty(sum(picker.size(name) for picker in pickers), view.values.dtype)
+    if view.offsets is None:
+        return values
+    return Ragged.from_lengths(values, np.concatenate([picker.lengths[view.level] for picker in pickers]))
 
 
 class _Picker:
     """Picks the same rows from every column of one shard."""
 
-    def __init__(self, views: Mapping[str, View], rows: Index | slice) -> None:
-        self.views = views
+    def __init__(self, shard: Shard, rows: Index | slice) -> None:
+        self.shard = shard
         self.starts, self.stops = _runs(rows)
-        scattered = len(self.starts) * _RUN > (self.stops - self.starts).sum()
-        self.rows: Any = np.asarray(rows) if scattered else None
-        self.lengths: dict[str, Array] = {}
-        self._picks: dict[str, _Pick] = {}
+        self.rows = int((self.stops - self.starts).sum())
+        scattered = len(self.starts) * _RUN > self.rows
+        self.entries = rows if scattered and not isinstance(rows, slice) else None
+        self.lengths: dict[str, Index] = {}
+        self._pick_rows = _slices(self.starts, self.stops) if self.entries is None else _entries(self.entries)
+        self._pick_lists: dict[str, _Pick] = {}
+
+    def plan(self, name: str) -> None:
+        """Read the offsets of a list column, unless those of its level are known."""
+        view = self.shard.views[name]
+        if view.offsets is None or view.level in self.lengths:
+            return
+        ends = (view.offsets[:-1], view.offsets[1:])
+        lower, upper = (np.concatenate(self._pick_rows(part)).astype(np.int64) for part in ends)
+        self.lengths[view.level] = upper - lower
+        if self.entries is None:
+            pick = _slices(view.offsets[self.starts], view.offsets[self.stops])
+        else:
+            pick = _entries(gather_index(lower, upper - lower)[0])
+        self._pick_lists[view.level] = pick
+
+    def size(self, name: str) -> int:
+        """Return the number of values of a column in the picked rows."""
+        view = self.shard.views[name]
+        return self.rows if view.offsets is None else int(self.lengths[view.level].sum())
 
     def pieces(self, name: str) -> list[Array]:
         """Return arrays that, end to end, are the values of a column in the picked rows."""
-        view = self.views[name]
-        level = "" if view.offsets is None else view.level
-        if level not in self._picks:
-            self._picks[level] = self._rows() if view.offsets is None else self._lists(level, view.offsets)
-        return self._picks[level](view.values)
-
-    def _rows(self) -> _Pick:
-        return _slices(self.starts, self.stops) if self.rows is None else _entries(self.rows)
-
-    def _lists(self, level: str, offsets: Array) -> _Pick:
-        pick = self._rows()
-        lower, upper = (np.concatenate(pick(ends)).astype(np.int64) for ends in (offsets[:-1], offsets[1:]))
-        self.lengths[level] = upper - lower
-        if self.rows is None:
-            return _slices(offsets[self.starts], offsets[self.stops])
-        return _entries(gather_index(lower, upper - lower)[0])
+        view = self.shard.views[name]
+        pick = self._pick_rows if view.offsets is None else self._pick_lists[view.level]
+        return pick(view.values)
 
 
 def _runs(rows: Index | slice) -> tuple[Index, Index]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, gather_index
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet, four_momenta
 from hepfm.data.store import Store
@@ -66,7 +67,7 @@ def has_momenta(schema: Schema) -> bool:
 
 
 class Pool:
-    """Rows with their features computed, ready to be cut into batches.
+    """Rows in memory as they are stored; features are computed for one batch at a time.
 
     Parameters
     ----------
@@ -79,21 +80,12 @@ class Pool:
     """
 
     def __init__(self, store: Store, content: Content, rows: range | npt.NDArray[np.int64]) -> None:
-        columns = store.read(content.columns(store.schema), rows)
-        constituents = next(
-            c for c in (columns[n] for n in content.features.columns) if isinstance(c, Ragged)
-        )
+        self._content, self._schema = content, store.schema
+        self._columns = store.read(content.columns(store.schema), rows)
+        needed = (self._columns[name] for name in content.features.columns)
+        self._offsets = next(column.offsets for column in needed if isinstance(column, Ragged))
         self.rows = np.asarray(rows, np.int64)
-        self.lengths = np.minimum(constituents.lengths, content.max_constituents)
-        self._starts = constituents.offsets[:-1]
-        self._features = _zero_ended(len(constituents.values), len(content.features))
-        content.features.compute(columns, out=self._features[:-1])
-        self._momenta = None
-        if has_momenta(store.schema):
-            self._momenta = _zero_ended(len(constituents.values), 4)
-            four_momenta(columns, out=self._momenta[:-1])
-        self._labels = {name: label_values(store.schema, columns, name) for name in content.labels}
-        self._weights = np.asarray(columns[content.weights], np.float32) if content.weights else None
+        self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
 
     def by_length(self, members: npt.NDArray[np.int64], batch_size: int) -> list[npt.NDArray[np.int64]]:
         """Return `members` (numbers within the pool) in batches of similar length."""
@@ -102,18 +94,40 @@ class Pool:
 
     def batch(self, members: npt.NDArray[np.int64]) -> Batch:
         """Return the batch of some members, padded to the longest of them."""
+        columns = self._take(members)
         lengths = self.lengths[members]
         slots = np.arange(max(1, int(lengths.max(initial=0))))
         mask = slots < lengths[:, None]
-        index = np.where(mask, self._starts[members][:, None] + slots, len(self._features) - 1)
+        total = int(lengths.sum())
+        index = np.full(mask.shape, total)
+        index[mask] = np.arange(total)
+        content = self._content
+        weights = None if content.weights is None else np.asarray(columns[content.weights], np.float32)
+        labels = {name: label_values(self._schema, columns, name) for name in content.labels}
         return Batch(
-            features_BNF=_gather(self._features, index),
+            features_BNF=_padded(content.features.compute, columns, len(content.features), index),
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
-            p4_BN4=None if self._momenta is None else _gather(self._momenta, index),
-            labels={name: torch.from_numpy(values[members]) for name, values in self._labels.items()},
-            weights_B=None if self._weights is None else torch.from_numpy(self._weights[members]),
+            p4_BN4=_padded(four_momenta, columns, 4, index) if has_momenta(self._schema) else None,
+            labels={name: torch.from_numpy(values) for name, values in labels.items()},
+            weights_B=None if weights is None else torch.from_numpy(weights),
         )
+
+    def _take(self, members: npt.NDArray[np.int64]) -> dict[str, Array | Ragged]:
+        index, offsets = gather_index(self._offsets[members], self.lengths[members])
+        entries = torch.from_numpy(index)
+        return {
+            name: Ragged(_select(column.values, entries), offsets)
+            if isinstance(column, Ragged)
+            else column[members]
+            for name, column in self._columns.items()
+        }
+
+
+def _select(values: Array, entries: torch.Tensor) -> Array:
+    """Return ``values[entries]``; torch does it more than twice as fast as NumPy."""
+    selected: Array = torch.from_numpy(values).index_select(0, entries).numpy()
+    return selected
 
 
 def label_values(schema: Schema, columns: Columns, name: str) -> Array:
@@ -121,14 +135,14 @@ def label_values(schema: Schema, columns: Columns, name: str) -> Array:
     return np.asarray(columns[name]).astype(np.int64 if schema[name].kind is Kind.CATEGORICAL else np.float32)
 
 
-def _zero_ended(count: int, width: int) -> Array:
-    """Return room for `count` rows and one more, of zeros, which padding points to."""
-    values = np.empty((count + 1, width), np.float32)
-    values[-1] = 0
-    return values
-
-
-def _gather(values: Array, index: npt.NDArray[np.int64]) -> torch.Tensor:
-    out = np.empty((*index.shape, values.shape[1]), values.dtype)
-    np.take(values, index, axis=0, out=out, mode="clip")
+def _padded(
+    compute: Callable[..., Array], columns: Columns, width: int, index: npt.NDArray[np.int64]
+) -> torch.Tensor:
+    """Return computed values in slots, shape (B, N, width); the index beyond the last value means zeros."""
+    total = next(len(column.values) for column in columns.values() if isinstance(column, Ragged))
+    flat = np.empty((total + 1, width), np.float32)
+    flat[-1] = 0
+    compute(columns, out=flat[:-1])
+    out = np.empty((*index.shape, width), np.float32)
+    np.take(flat, index, axis=0, out=out, mode="clip")
     return torch.from_numpy(out)

@@ -15,8 +15,8 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.files import sha256
 from hepfm.core.ragged import Array, Ragged, take_rows
 from hepfm.core.schema import Schema
-from hepfm.data.arrow import View, view_shard
-from hepfm.data.gather import take
+from hepfm.data.arrow import view_shard
+from hepfm.data.gather import Shard, take
 from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
 from hepfm.data.validate import check
 
@@ -167,20 +167,16 @@ class Store:
     def _copy(
         self, names: list[str], wanted: Sequence[tuple[int, slice | npt.NDArray[np.int64]]]
     ) -> dict[str, Array | Ragged]:
-        opened = [self._shard(number) for number, _ in wanted]
-        parts = [(views, rows) for (_, views), (_, rows) in zip(opened, wanted, strict=True)]
-        columns = take(parts, names)
-        for mapped, _ in opened:
-            mapped.madvise(mmap.MADV_DONTNEED)
-        return columns
+        return take([(self._shard(number), rows) for number, rows in wanted], names)
 
-    def _open_shard(self, number: int) -> tuple[mmap.mmap, dict[str, View]]:
-        shard = self.manifest.shards[number]
-        path = self.path / shard.file
-        _check_size(path, shard)
+    def _open_shard(self, number: int) -> Shard:
+        info = self.manifest.shards[number]
+        path = self.path / info.file
+        _check_size(path, info)
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return mapped, view_shard(memoryview(mapped), self.schema, shard.rows, path=path)
+        views = view_shard(memoryview(mapped), self.schema, info.rows, path=path)
+        return Shard(views, functools.partial(mapped.madvise, mmap.MADV_DONTNEED))
 
     def _empty(self, names: list[str]) -> dict[str, Array | Ragged]:
         return {
