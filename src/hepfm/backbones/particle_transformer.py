@@ -133,14 +133,16 @@ class ParticleTransformer(Backbone):
                 "the particle_transformer makes pair features from four-momenta, but the batch has none; "
                 "use data with four-momenta, or the plain network: pair_widths=[]"
             )
-        return self.pairs(p4_BN4, mask_BN)
+        bias_BHNN: Tensor = self.pairs(p4_BN4, mask_BN)
+        return bias_BHNN
 
     def _pool(self, x_BND: Tensor, mask_BN: Tensor) -> Tensor:
         token_BD = self.class_token[0].expand(x_BND.shape[0], -1)
         bias_BN = key_bias(mask_BN, x_BND.dtype)[:, 0, 0]
         for block in self.class_blocks:
             token_BD = block(token_BD, x_BND, bias_BN)
-        return self.norm(token_BD)
+        pooled_BD: Tensor = self.norm(token_BD)
+        return pooled_BD
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return embeddings, each block, then the class attention with the last norm."""

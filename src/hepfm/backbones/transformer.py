@@ -74,8 +74,8 @@ class PreNormBlock(nn.Module):
 class Transformer(Backbone):
     """Pre-norm transformer over constituents.
 
-    `pooled_BD` is the mean of the registers after the last norm. It is None without registers, and in a causal
-    network, where registers stand before all constituents and see none of them.
+    `pooled_BD` is the mean of the registers after the last norm. It is None without registers, and in a
+    causal network, where registers stand before all constituents and see none of them.
 
     Parameters
     ----------

@@ -51,4 +51,7 @@ class Classify(Head):
 
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return logits, (B, K)."""
-        return self.linear(self.dropout(summary(features.tokens_BND, features.pooled_BD, mask_BN)))
+        logits_BK: Tensor = self.linear(
+            self.dropout(summary(features.tokens_BND, features.pooled_BD, mask_BN))
+        )
+        return logits_BK

@@ -31,8 +31,8 @@ class RegressConfig(Config):
 class Regress(Head):
     """Targets in their own units: ``centre + scale * linear(summary)``.
 
-    A loss should be taken of ``(prediction - target) / head.scale_K``, so that no target outweighs the others by
-    its unit.
+    A loss should be taken of ``(prediction - target) / head.scale_K``, so that no target outweighs the
+    others by its unit.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ class Regress(Head):
         for name, values in (("centre", config.centre), ("scale", config.scale)):
             if values and len(values) != num_outputs:
                 raise IncompatibleError(
-                    f"head regress: {name} has {len(values)} numbers for {num_outputs} targets; give one per target"
+                    f"head regress: {name} has {len(values)} numbers for {num_outputs} targets; "
+                    "give one per target"
                 )
         self.register_buffer("centre_K", torch.tensor(config.centre or (0.0,) * num_outputs))
         self.register_buffer("scale_K", torch.tensor(config.scale or (1.0,) * num_outputs))
@@ -64,5 +65,5 @@ class Regress(Head):
 
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return predictions in physical units, (B, K)."""
-        output_BK = self.linear(summary(features.tokens_BND, features.pooled_BD, mask_BN))
+        output_BK: Tensor = self.linear(summary(features.tokens_BND, features.pooled_BD, mask_BN))
         return self.centre_K + self.scale_K * output_BK

@@ -13,7 +13,7 @@ from hepfm.nn.linear import Linear, is_traced, linear
 
 
 def masked_logit(dtype: torch.dtype) -> float:
-    """Return the logit of a key that must get no weight: finite, so that a row without any key stays finite."""
+    """Return the logit of a key that must get no weight: finite, so that a row without keys stays finite."""
     return torch.finfo(dtype).min / 4
 
 
@@ -96,7 +96,7 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
     rows, heads, length = qkv_3BHNK.shape[1:4]
     dropped = dropout.mask(torch.Size((rows, heads, length, length)), qkv_3BHNK) if rate else None
-    out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, dropped)
+    out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, dropped)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -139,7 +139,8 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, x_BND: Tensor, head_scale_H: Tensor | None) -> Tensor:
         """Return the output layer's result, with the scale of the heads folded into its weights."""
-        weight, bias = self.out_proj.weight, self.out_proj.bias
+        weight: Tensor = self.out_proj.weight
+        bias: Tensor = self.out_proj.bias
         if head_scale_H is not None:
             scale_D = head_scale_H.repeat_interleave(weight.shape[0] // self.num_heads)
             weight, bias = weight * scale_D[:, None], bias * scale_D

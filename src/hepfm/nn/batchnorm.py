@@ -56,7 +56,7 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def track(self, mean_C: Tensor, var_C: Tensor, count: Tensor) -> None:
-        """Move the running statistics; batches of fewer than two entries have no variance and are passed over."""
+        """Move the running statistics; fewer than two entries have no variance and are passed over."""
         momentum = torch.where(count > 1, _MOMENTUM, 0.0)
         unbiased = var_C * count / (count - 1).clamp(min=1)
         self.running_mean += momentum * (mean_C - self.running_mean)
@@ -96,7 +96,7 @@ class LinearBatchNorm(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.linear = Linear(in_channels, out_channels)
-        # The normalisation takes this offset out again; it is kept for the published weights, but cannot learn.
+        # The normalisation takes this offset out again: it cannot learn, and is here for published weights.
         self.linear.bias.requires_grad_(False)
         self.norm = BatchNorm(out_channels)
 
@@ -105,13 +105,12 @@ class LinearBatchNorm(nn.Module):
         norm = self.norm
         mean, var = self._moments(x_MC, count) if self.training else (norm.running_mean, norm.running_var)
         scale = norm.scale(var)
-        return linear(
-            x_MC, self.linear.weight * scale[:, None], (self.linear.bias - mean) * scale + norm.bias
-        )
+        offset = (self.linear.bias - mean) * scale + norm.bias
+        return linear(x_MC, self.linear.weight * scale[:, None], offset)
 
     def _moments(self, x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
         weight = self.linear.weight
-        sum_C, gram_CC = _Moments.apply(x_MC, count)
+        sum_C, gram_CC = _Moments.apply(x_MC, count)  # type: ignore[no-untyped-call]
         mean_C = sum_C / max(count, 1)
         cov_CC = gram_CC / max(count, 1) - torch.outer(mean_C, mean_C)
         mean = weight @ mean_C + self.linear.bias

@@ -33,4 +33,6 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BND: Tensor) -> Tensor:
         """Return the transformed tokens, (B, N, D)."""
-        return self.contract(self.norm(self.dropout(F.gelu(self.expand(x_BND)))))
+        hidden = self.norm(self.dropout(F.gelu(self.expand(x_BND))))
+        out_BND: Tensor = self.contract(hidden)
+        return out_BND

@@ -14,10 +14,10 @@ from hepfm.nn.feedforward import FeedForward
 
 @torch.no_grad()
 def init_transformer(module: nn.Module, blocks: Iterable[nn.Module]) -> None:
-    """Set the linear layers below `module`: Xavier-uniform with zero offsets, query, key and value each by itself.
+    """Set the linear layers below `module`: Xavier-uniform (query, key and value each by itself), no offsets.
 
-    The output layers of block l (counted from 1) are divided by sqrt(2 l), so that early in training the residual
-    stream grows slowly. Both are what the Particle Transformer's public implementation does.
+    The output layers of block l (counted from 1) are divided by sqrt(2 l), so that early in training the
+    residual stream grows slowly. Both are what the Particle Transformer's public implementation does.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear):

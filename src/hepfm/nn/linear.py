@@ -14,9 +14,9 @@ _MIN_ROWS = 16
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``x @ weight.T + bias``.
 
-    In single precision on a CPU a large product is written as a one-by-one convolution: torch gives convolutions
-    to oneDNN and matrix products to BLAS, and the BLAS of the public wheels (MKL) runs at half of oneDNN's speed,
-    forward and backward, on processors of other makers with wide vectors.
+    In single precision on a CPU a large product is written as a one-by-one convolution: torch gives
+    convolutions to oneDNN and matrix products to BLAS, and the BLAS of the public wheels (MKL) runs at half
+    of oneDNN's speed, forward and backward, on processors of other makers with wide vectors.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def _as_convolution(x: Tensor) -> bool:
 
 
 def is_traced() -> bool:
-    """Tell whether torch is compiling or exporting, where shapes are symbols and layout is the compiler's affair."""
-    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
+    """Tell whether torch compiles or exports: then shapes are symbols and layout is the compiler's affair."""
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
 class Linear(nn.Linear):

@@ -13,8 +13,9 @@ from hepfm.nn.feedforward import FeedForward
 class NormFormerBlock(nn.Module):
     """Pre-norm block with a norm after attention and within the feed-forward part, and learned scales.
 
-    NormFormer (2110.09456) as used in 2202.03772. As in its public implementation the per-head scale acts on
-    the output of the attention's last linear layer, and the residual scale on the skip of the feed-forward part.
+    NormFormer (2110.09456) as used in 2202.03772. As in its public implementation the per-head scale acts
+    on the output of the attention's last linear layer, and the residual scale on the skip of the
+    feed-forward part.
 
     Parameters
     ----------
@@ -69,11 +70,11 @@ class ClassAttentionBlock(NormFormerBlock):
         return self._finish(token_BD, self._gather(token_BD, self_BD, x_BND, bias_BN))
 
     def _gather(self, token_BD: Tensor, self_BD: Tensor, x_BND: Tensor, bias_BN: Tensor) -> Tensor:
-        # One query: its product with the key matrix, and the value matrix after the weighted mean, take the place
-        # of keys and values of all constituents.
+        # One query: its product with the key matrix, and the value matrix after the weighted mean, take the
+        # place of keys and values of all constituents.
         attention, heads = self.attention, len(self.head_scale)
-        query, key, value = attention.in_proj.weight.unflatten(0, (3, heads, -1))
-        query_offset, key_offset, value_offset = attention.in_proj.bias.unflatten(0, (3, heads, -1))
+        query, key, value = attention.in_proj.weight.view(3, heads, -1, token_BD.shape[1])
+        query_offset, key_offset, value_offset = attention.in_proj.bias.view(3, heads, -1)
         q_BHK = torch.einsum("bd,hkd->bhk", token_BD, query) + query_offset
         q_BHK = q_BHK * q_BHK.shape[-1] ** -0.5
         probe_BHD = torch.einsum("bhk,hkd->bhd", q_BHK, key)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,15 @@ import torch
 from torch import Tensor
 
 from hepfm.backbones.particle_transformer import ParticleTransformer, ParticleTransformerConfig
+from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
+from hepfm.core.files import sha256
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.heads.classify import Classify, ClassifyConfig
+from hepfm.models.build import build_network
+from hepfm.models.directory import Model
+from hepfm.objectives.network import Output
 
 _RENAMES = (
     (r"cls_token", r"class_token"),
@@ -32,6 +39,15 @@ _RENAMES = (
     (r"\.c_attn", r".head_scale"),
     (r"\.w_resid", r".residual_scale"),
 )
+_NEEDED = (
+    "cls_token",
+    "embed.input_bn.weight",
+    "blocks.0.fc1.weight",
+    "blocks.0.c_attn",
+    "fc.0.weight",
+    "fc.0.bias",
+)
+_LABEL = "jet_label"
 _IGNORED = re.compile(r"num_batches_tracked$|^trimmer\.")
 
 
@@ -69,20 +85,74 @@ class WeaverWeights:
         return backbone, head
 
 
+def convert_weaver(
+    path: str | Path, *, output: str | Path, classes: Sequence[str] = JETCLASS_CLASSES
+) -> Model:
+    """Write a weaver-core checkpoint as a model directory, and return the model.
+
+    Standardisation comes from the feature set with the checkpoint's number of features: ``kin`` 7,
+    ``kinpid`` 13, ``full`` 17, whose constants are those of the public JetClass configurations.
+
+    Parameters
+    ----------
+    path
+        The state dict, e.g. ``ParT_full.pt``.
+    output
+        The model directory to write.
+    classes
+        Names of the classes in the order of the checkpoint's outputs.
+    """
+    weights = map_weights(read_checkpoint(Path(path)))
+    names = tuple(classes)
+    if len(names) != weights.num_classes:
+        raise ModelError(
+            f"{path} has {weights.num_classes} classes, but {len(names)} names were given "
+            f"({', '.join(names)}); name them in the order of its outputs"
+        )
+    model = _model(weights, names)
+    model.provenance = {"converted_from": {"package": "weaver-core", "sha256": sha256(Path(path))}}
+    model.save(output)
+    return model
+
+
+def _model(weights: WeaverWeights, classes: tuple[str, ...]) -> Model:
+    sets = {len(feature_set(name)): feature_set(name) for name in FEATURE_SETS}
+    if weights.num_features not in sets:
+        known = ", ".join(f"{features.name} has {count}" for count, features in sorted(sets.items()))
+        raise ModelError(f"no feature set has the checkpoint's {weights.num_features} features; {known}")
+    features = sets[weights.num_features]
+    schema = jet_schema(
+        classes,
+        identity=weights.num_features >= 13,
+        tracks=weights.num_features >= 17,
+        substructure=False,
+    )
+    component = Component("particle_transformer", ParticleTransformer, weights.config)
+    output = Output(Component("classify", Classify, ClassifyConfig()), schema[_LABEL])
+    network = build_network(component, features, outputs=[output])
+    backbone, head = weights.build()
+    network.backbone.load_state_dict(backbone.state_dict())
+    network.heads[_LABEL].load_state_dict(head.state_dict())
+    return Model(network=network, backbone=component, features=features, schema=schema)
+
+
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint file; a file that would need code to be run is refused."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # about pickle versions; what cannot be read fails below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"no checkpoint file {path}") from None
     except IsADirectoryError:
         raise ModelError(f"{path} is a directory; give the checkpoint file (.pt) in it") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # a damaged pickle can fail in any way
         raise ModelError(
-            f"{path} is not a plain file of weights ({reason}); "
-            "hepfm reads state dicts only, and never runs code out of a checkpoint"
-        ) from None
+            f"{path} is not a plain file of weights: it is damaged, or holds Python objects, which would "
+            "need code out of the file to be run (never done here); convert its state dict, saved by itself"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
             f"{path}: expected a state dict of names and tensors, as weaver's *_state.pt files are, "
@@ -94,8 +164,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def map_weights(state: Mapping[str, Tensor]) -> WeaverWeights:
     """Map weaver-core's names and shapes to ours, and read the configuration off the shapes.
 
-    The state dict does not say whether the pair embedding ends in an activation; it is taken to, as in the paper's
-    own configuration (``use_pre_activation_pair=False``).
+    The state dict does not say whether the pair embedding ends in an activation; it is taken to, as in the
+    paper's own configuration (``use_pre_activation_pair=False``).
 
     Parameters
     ----------
@@ -132,7 +202,8 @@ def _refuse_other_networks(plain: Mapping[str, Tensor]) -> None:
         )
     if missing:
         raise ModelError(
-            f"not a Particle Transformer of weaver-core: it lacks {', '.join(missing)}; it has {', '.join(sorted(plain)[:5])}, ..."
+            f"not a Particle Transformer of weaver-core: it lacks {', '.join(missing)}; "
+            f"it has {', '.join(sorted(plain)[:5])}, ..."
         )
 
 

@@ -1,0 +1,28 @@
+"""``hepfm convert``: another package's checkpoint into a model directory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("package")
+@click.argument("checkpoint", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="Model directory to write.")
+@click.option(
+    "--classes", default="", help="Class names in the order of the outputs, A,B,C; JetClass if left out."
+)
+@verb
+def command(package: str, checkpoint: str, output: str, classes: str) -> dict[str, Any]:
+    """Read CHECKPOINT of PACKAGE (weaver) without running code in it, and write a model directory."""
+    from hepfm.models.convert import convert
+
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    model = convert(package, checkpoint=checkpoint, output=output, classes=names)
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
+    line = f"{output}: {model.backbone.name}, {parameters:,} parameters, feature set {model.features.name}"
+    return {"model": output, "parameters": parameters, "lines": [line], "next": f"hepfm check {output}"}
