@@ -111,6 +111,6 @@ def _helix(p: Particles, solenoid: Solenoid) -> Flight:
 
 def _to_end_face(speed: Floats, z: Floats, solenoid: Solenoid) -> Floats:
     """Return when z reaches the end face ahead at this speed; infinite where it never does."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         time = (np.copysign(solenoid.half_length, speed) - z) / speed
     return np.where(speed == 0, np.inf, time)

@@ -202,7 +202,7 @@ def write_chunk(recipe: Recipe, key: ChunkKey, work: Path) -> ChunkKey:
 def read_chunk(work: Path, key: ChunkKey) -> Chunk:
     """Read a chunk's file; raise `DataError` when it is damaged."""
     try:
-        with np.load(work / key.file, allow_pickle=False) as arrays:
+        with (work / key.file).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return unpack(dict(arrays))
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(

@@ -1,0 +1,76 @@
+"""Clustering and substructure against FastJet's own one-event interface and hand-made jets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hepfm.core.rng import numpy_generator
+from hepfm.physics.clustering import anti_kt, events_of_momenta, import_fastjet
+from hepfm.physics.kinematics import energy_of, four_momentum, mass_of
+from hepfm.physics.substructure import substructure
+
+pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
+
+
+def jets(number: int, *, seed: int, axes: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return constituents of random jets with this many hard directions around (0, 0)."""
+    rng = numpy_generator(seed, "test.substructure")
+    lengths = rng.integers(1, 60, number)
+    n = int(lengths.sum())
+    centre = np.linspace(-0.3, 0.3, axes) if axes > 1 else np.zeros(1)
+    pt = rng.exponential(10, n) + 0.1
+    eta = centre[rng.integers(0, axes, n)] + 0.05 * rng.normal(size=n)
+    phi = 0.05 * rng.normal(size=n)
+    return four_momentum(pt, eta, phi, energy_of(pt, eta, np.full(n, 0.14))), lengths
+
+
+def test_members_add_up_to_their_jet_and_belong_to_its_event() -> None:
+    p4, lengths = jets(40, seed=1)
+    lengths = np.array([lengths[:20].sum(), 0, lengths[20:].sum()])
+    found = anti_kt(p4, lengths, radius=0.05, min_pt=5.0)
+    assert len(found) > 2
+    assert set(found.event.tolist()) == {0, 2}
+    for jet in range(len(found)):
+        members = found.members.row(jet)
+        np.testing.assert_allclose(p4[members].sum(axis=0), found.p4[jet], rtol=1e-9, atol=1e-9)
+        assert ((members < lengths[0]) == (found.event[jet] == 0)).all()
+
+
+def test_soft_drop_mass_is_that_of_fastjet_contrib() -> None:
+    fastjet, awkward = import_fastjet()
+    for axes in (1, 2, 3):
+        p4, lengths = jets(200, seed=axes, axes=axes)
+        sequence = fastjet.ClusterSequence(
+            events_of_momenta(p4, lengths), fastjet.JetDefinition(fastjet.cambridge_algorithm, 10.0)
+        )
+        reference = sequence.exclusive_jets_softdrop_grooming(njets=1, beta=0.0, symmetry_cut=0.1, R0=0.8)
+        mass = awkward.to_numpy(awkward.flatten(reference.msoftdrop, axis=None))
+        np.testing.assert_allclose(
+            substructure(p4, lengths, radius=0.8).softdrop_mass, np.maximum(mass, 0), rtol=1e-7, atol=1e-4
+        )
+
+
+def test_two_prongs() -> None:
+    """Two massless particles 0.6 apart: the mass of the pair, nothing left about two axes."""
+    pt, eta, phi = np.array([300.0, 200.0]), np.array([0.3, -0.3]), np.zeros(2)
+    p4 = four_momentum(pt, eta, phi, pt * np.cosh(eta))
+    found = substructure(p4, np.array([2]), radius=0.8)
+    assert found.softdrop_mass[0] == pytest.approx(float(mass_of(p4.sum(axis=0))))
+    assert found.tau[0, 0] > 0.1
+    np.testing.assert_allclose(found.tau[0, 1:], 0, atol=1e-6)
+
+
+def test_soft_wide_radiation_is_groomed_away() -> None:
+    pt, eta, phi = np.array([300.0, 250.0, 5.0]), np.array([0.05, -0.05, 0.7]), np.zeros(3)
+    p4 = four_momentum(pt, eta, phi, pt * np.cosh(eta))
+    groomed = substructure(p4, np.array([3]), radius=0.8).softdrop_mass[0]
+    assert groomed == pytest.approx(float(mass_of(p4[:2].sum(axis=0))))
+    assert groomed < 0.9 * mass_of(p4.sum(axis=0))
+
+
+def test_one_constituent_and_no_jets() -> None:
+    one = substructure(np.array([[5.0, 3.0, 0.0, 4.0]]), np.array([1]), radius=0.8)
+    assert one.softdrop_mass[0] == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(one.tau, 0, atol=1e-9)
+    assert substructure(np.zeros((0, 4)), np.zeros(0, int), radius=0.8).tau.shape == (0, 4)

@@ -1,0 +1,59 @@
+"""Records, particles and one small simulation that the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hepfm.core.ragged import Array, Ragged, concatenate
+from hepfm.simulate.chunk import ChunkKey, make_chunk
+from hepfm.simulate.particles import Particles
+from hepfm.simulate.recipe import read_recipe
+
+MakeParticles = Callable[..., Particles]
+
+CHARGES = {211: 1, -211: -1, 11: -1, 13: -1, 22: 0, 130: 0, 12: 0, 310: 0}
+MASSES = {211: 0.1396, 11: 0.000511, 13: 0.1057, 130: 0.4976, 310: 0.4976}
+
+
+def make_particles(
+    pdg: list[int], pt: list[float], eta: list[float], phi: list[float], events: Any = 0
+) -> Particles:
+    """Return particles from the origin."""
+    p_t, e, f = (np.asarray(column, float) for column in (pt, eta, phi))
+    mass = np.array([MASSES.get(abs(code), 0.0) for code in pdg])
+    px, py, pz = p_t * np.cos(f), p_t * np.sin(f), p_t * np.sinh(e)
+    nothing = np.zeros(len(pdg))
+    return Particles(
+        event=np.broadcast_to(np.asarray(events, np.int64), len(pdg)).copy(),
+        pdg=np.asarray(pdg),
+        charge=np.array([CHARGES[code] for code in pdg], float),
+        px=px,
+        py=py,
+        pz=pz,
+        energy=np.sqrt(px**2 + py**2 + pz**2 + mass**2),
+        mass=mass,
+        x=nothing,
+        y=nothing,
+        z=nothing,
+    )
+
+
+@pytest.fixture(scope="session")
+def particles() -> MakeParticles:
+    """The function `make_particles`."""
+    return make_particles
+
+
+@pytest.fixture(scope="session")
+def simulated() -> dict[str, Array | Ragged]:
+    """120 jets of each JetClass class with multi-parton interactions, as published."""
+    pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
+    pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
+    recipe = read_recipe("jetclass", overrides=["batch_events=100"], seed=20)
+    return concatenate(
+        [make_chunk(recipe, ChunkKey(name, "test", 0, 120)).columns for name in recipe.class_names]
+    )
