@@ -170,6 +170,19 @@ def test_pickle_opens_again(jet_store: Store) -> None:
     assert_same(copy.read(["jet_pt"], range(5)), jet_store.read(["jet_pt"], range(5)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("rows", [None, [5, 3, 299], range(20, 280)])
+def test_reading_leaves_nothing_resident(small: Written, rows: Any) -> None:
+    small.store.read(SCHEMA.names(), rows)
+    resident, of_store = [], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        of_store = str(small.store.path) in line if "-" in line.split(" ")[0] else of_store
+        if of_store and line.startswith("Rss:"):
+            resident.append(int(line.split()[1]))
+    assert len(resident) == len(small.store.manifest.shards)
+    assert sum(resident) == 0
+
+
 def test_empty_store(tmp_path: Path) -> None:
     store = Store.open(write_store(tmp_path / "empty", SCHEMA, [], provenance={}))
     assert store.num_rows == 0

@@ -1,4 +1,4 @@
-"""The order of training rows: seeded, the same for any number of ranks' neighbours, and never held whole.
+"""The order of training rows: seeded, dealt to the ranks without overlap, and never held whole.
 
 An epoch deals blocks of neighbouring rows to the ranks in random order. Each rank fills its pool with some
 hundred blocks, shuffles the rows in it, groups them by length and shuffles the batches. Only the order of

@@ -23,7 +23,8 @@ from hepfm.data.validate import check
 Rows = npt.NDArray[Any] | Sequence[int] | range | slice | None
 """Which rows: numbers in any order, a range, a slice, or None for all."""
 
-_OPEN_SHARDS = 64
+_OPEN_SHARDS = 512
+"""Shards kept mapped; each holds a file descriptor, of which a process has 1024 as a rule."""
 
 
 class Store:

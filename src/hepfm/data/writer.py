@@ -19,7 +19,7 @@ from hepfm.data.arrow import write_shard
 from hepfm.data.manifest import MANIFEST, Manifest, ShardInfo
 from hepfm.data.validate import prepare
 
-SHARD_BYTES = 64 * 2**20
+SHARD_BYTES = 128 * 2**20
 
 
 class StoreWriter:
