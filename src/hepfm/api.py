@@ -15,6 +15,8 @@ from typing import Any
 _VERBS = {
     "simulate": "hepfm.simulate.run:simulate",
     "ingest": "hepfm.data.ingest:ingest",
+    "export_store": "hepfm.data.export:export_store",
+    "label_budget": "hepfm.data.subsets:label_budget",
     "pretrain": "hepfm.train.pretrain:pretrain",
     "resume": "hepfm.train.resume:resume",
     "finetune": "hepfm.train.finetune:finetune",
