@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +103,7 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
 def _write(network: _Exported, model: Model, path: Path) -> None:
     batch, constituents = torch.export.Dim("batch", min=1), torch.export.Dim("constituents", min=1)
     shapes = tuple({0: batch, 1: constituents} for _ in _INPUTS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own internals
+    with _quiet_exporter():
         torch.onnx.export(
             network,
             _tensors(random_batch(model.features, rows=4)),
@@ -113,6 +115,20 @@ def _write(network: _Exported, model: Model, path: Path) -> None:
             external_data=False,
             verbose=False,
         )
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Leave out what torch's exporter says of its own internals and of absent libraries."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
