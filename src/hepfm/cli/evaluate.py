@@ -17,15 +17,18 @@ from hepfm.cli.common import verb
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
 )
 @click.option("--arm", default="", help="What a comparison calls this way of training.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
+)
 @verb
-def command(model: str, task: str, store: str, output: str | None, arm: str) -> dict[str, Any]:
+def command(model: str, task: str, store: str, output: str | None, arm: str, device: str) -> dict[str, Any]:
     """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers."""
     from pathlib import Path
 
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
     folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
-    evaluation = evaluate(model, task, store, output=folder, arm=arm)
+    evaluation = evaluate(model, task, store, output=folder, arm=arm, device=device)
     return {
         "output": str(folder),
         "result": evaluation.result.model_dump(mode="json"),

@@ -58,7 +58,13 @@ class Evaluation:
 
 
 def evaluate(
-    model_path: str | Path, task: str | Task, store: str | Path | Store, *, output: str | Path, arm: str = ""
+    model_path: str | Path,
+    task: str | Task,
+    store: str | Path | Store,
+    *,
+    output: str | Path,
+    arm: str = "",
+    device: str = "auto",
 ) -> Evaluation:
     """Measure a model on a task and write ``results.json`` and ``scores.arrow``.
 
@@ -74,6 +80,8 @@ def evaluate(
         Result directory; one that is there is replaced when the new one is complete.
     arm
         What a comparison calls this way of training; made from the model's provenance when empty.
+    device
+        Where the model runs: ``"cpu"``, ``"cuda"``, or ``"auto"``, which takes CUDA when there is one.
 
     Raises
     ------
@@ -87,11 +95,13 @@ def evaluate(
     chosen = load_task(task) if isinstance(task, str) else task
     opened = store if isinstance(store, Store) else Store.open(store)
     check_store(chosen, opened)
-    scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm)
-    return measure(scorer, chosen, opened, output=Path(output), model_path=str(model_path))
+    scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm, device=device)
+    return measure(scorer, chosen, opened, output=output, model_path=str(model_path))
 
 
-def measure(scorer: Scorer, task: Task, store: Store, *, output: Path, model_path: str = "") -> Evaluation:
+def measure(
+    scorer: Scorer, task: Task, store: Store, *, output: str | Path, model_path: str = ""
+) -> Evaluation:
     """Score the test rows of `store`, measure every metric of `task` and write the result directory."""
     check_store(task, store)
     _check_same(scorer.classes, task.classes, ModelError, f"the model at {model_path}", task)
@@ -115,8 +125,8 @@ def measure(scorer: Scorer, task: Task, store: Store, *, output: Path, model_pat
         metrics=_measure(task, predictions),
         code=CodeInfo(hepfm=hepfm.__version__, commit=_commit()),
     )
-    write_result(output, result, predictions, rows=rows, observers=columns)
-    return Evaluation(output, result)
+    write_result(Path(output), result, predictions, rows=rows, observers=columns)
+    return Evaluation(Path(output), result)
 
 
 def check_store(task: Task, store: Store) -> None:
@@ -182,7 +192,7 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
     lines = [f"{result.task.title}: {result.data.rows} test rows, arm {result.training.arm_name!r}"]
     for metric in result.metrics:
         value = "none" if metric.value is None else f"{metric.value:.5g}"
-        low = "" if metric.low is None else f"{metric.low:.5g}"
-        high = "" if metric.high is None else f"{metric.high:.5g}"
+        low = "open" if metric.low is None else f"{metric.low:.5g}"
+        high = "open" if metric.high is None else f"{metric.high:.5g}"
         lines.append(f"  {metric.title:28} {value:>10}  [{low}, {high}]  {metric.interval}")
     return [*lines, f"written to {evaluation.path / RESULTS}"]

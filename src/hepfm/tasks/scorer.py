@@ -13,6 +13,7 @@ from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import CONFIG, Model
+from hepfm.train.distributed import pick_device
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,18 @@ class ModelScorer:
         Of the model directory.
     arm
         Name of the way of training; empty for one made from provenance.
+    device
+        Where the model runs.
     """
 
     model: Model
     label: str
     fingerprint: str
     arm: str = ""
+    device: str = "cpu"
 
     @classmethod
-    def load(cls, path: Path, *, label: str, arm: str = "") -> ModelScorer:
+    def load(cls, path: Path, *, label: str, arm: str = "", device: str = "cpu") -> ModelScorer:
         """Load a model directory; raise `ModelError` when it has no head that predicts classes of `label`."""
         model = Model.load(path)
         if label not in model.classes:
@@ -45,7 +49,8 @@ class ModelScorer:
                 f"the model at {path} predicts {', '.join(model.classes) or 'no classes'}, not {label!r}; "
                 "fine-tune it to the task first"
             )
-        return cls(model, label, str(read_json(path / CONFIG, ModelError)["fingerprint"]), arm)
+        fingerprint = str(read_json(path / CONFIG, ModelError)["fingerprint"])
+        return cls(model, label, fingerprint, arm, str(pick_device(device)))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -63,7 +68,7 @@ class ModelScorer:
 
     def score(self, store: Store, rows: IntArray) -> Array:
         """Return class probabilities of the given rows in their order, shape (len(rows), K)."""
-        return self.model.predict(store, rows=rows)[self.label]
+        return self.model.predict(store, rows=rows, device=self.device)[self.label]
 
 
 def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
