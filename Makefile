@@ -28,7 +28,7 @@ docs: $(READY)          ## the pages in site/
 	$(BIN)/mkdocs build --strict
 
 bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results in benchmarks/results/
-	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.run --peer-python $(PEERS)/bin/python
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "hepfm needs Python 3.11 to 3.13; say make PYTHON=python3.12")'

@@ -17,7 +17,7 @@ from hepfm.cli.common import verb
 def command(overrides: tuple[str, ...], output: str, processes: int) -> dict[str, Any]:
     """Simulate, pre-train, fine-tune from few labels with and without pre-training, report.
 
-    A second call goes on where the first was stopped. Settings such as budgets=[100,1000] or seeds=3 can follow.
+    A second call goes on where the first was stopped. Settings follow as budgets=[100,1000] or seeds=3.
     """
     from hepfm.study.demo import demo
 

@@ -112,13 +112,14 @@ def _simulate(folder: Path, config: DemoConfig, processes: int) -> tuple[Path, P
     for (recipe, store), (train, val, test) in sizes.items():
         if not store.exists():
             logger.info("simulate %s -> %s", recipe, store)
-            numbers = [f"train={train}", f"val={val}", f"test={test}"]
+            numbers = [f"jets.train={train}", f"jets.val={val}", f"jets.test={test}"]
             simulate(recipe, output=store, overrides=numbers, processes=processes, seed=config.seed)
     return jets, tops
 
 
 def _pretrain(run: Path, store: Path, config: DemoConfig) -> Path:
-    from hepfm.train.pretrain import pretrain, resume
+    from hepfm.train.pretrain import pretrain
+    from hepfm.train.resume import resume
 
     if (run / "model").exists():
         return run / "model"
@@ -172,10 +173,10 @@ def _one_thread() -> None:
 def _run_trial(trial: Trial) -> None:
     from hepfm.tasks.evaluate import evaluate
     from hepfm.train.finetune import finetune
-    from hepfm.train.pretrain import resume
+    from hepfm.train.resume import resume
 
     if trial.run.exists() and not (trial.run / "model").exists():
         resume(trial.run)
     elif not trial.run.exists():
-        finetune(trial.model, "demo_top", output=trial.run, overrides=trial.overrides)
+        finetune(trial.model, "demo", output=trial.run, overrides=trial.overrides)
     evaluate(trial.run / "model", TASK, trial.store, output=trial.result)
