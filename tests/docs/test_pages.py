@@ -17,16 +17,16 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def script(page):
     """Return the page's blocks as one shell script."""
-    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     return "\n".join(
-        text if language == "sh" else f"python - <<'END_OF_BLOCK'\n{text}END_OF_BLOCK" for language, text in blocks
+        text if language == "sh" else f"python - <<'END_OF_BLOCK'\n{text}END_OF_BLOCK"
+        for language, text in BLOCK.findall(page.read_text(encoding="utf-8"))
     )
 
 
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if script(page)]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=lambda page: page.name)
 def test_blocks_run(page, tmp_path):
     environment = {
         **os.environ,
@@ -46,7 +46,7 @@ def test_blocks_run(page, tmp_path):
     assert done.returncode == 0, f"{page.name}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_to_files_exist(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
@@ -86,7 +87,8 @@ def demo(output: str | Path = "demo", *, overrides: Sequence[str] = (), processe
     """
     from hepfm.study.compare import compare
 
-    config = validate(DemoConfig, reduce(merge, map(parse_override, overrides), {}), where="demo")
+    values: dict[str, Any] = reduce(merge, map(parse_override, overrides), {})
+    config = validate(DemoConfig, values, where="demo")
     folder = Path(output)
     stores = _simulate(folder / "stores", config, processes)
     model = _pretrain(folder / "runs" / "pretrain", stores[0], config)
