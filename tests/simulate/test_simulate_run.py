@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,20 @@ def test_a_killed_process_loses_only_what_it_was_making(store: Store, tmp_path: 
     assert len(list(work.glob("*.npz"))) >= 2
     assert not (tmp_path / "store").exists()
     run.simulate(recipe, output=tmp_path / "store", processes=1)
+    assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
+
+
+def test_killed_worker_is_told_and_the_rest_is_kept(store: Store, tmp_path: Path) -> None:
+    def kill_a_worker_after_the_first_chunk() -> None:
+        while not list((tmp_path / ".store.chunks").glob("*.npz")):
+            time.sleep(0.01)
+        multiprocessing.active_children()[0].kill()
+
+    threading.Thread(target=kill_a_worker_after_the_first_chunk, daemon=True).start()
+    with pytest.raises(HepfmError, match="a worker process was killed"):
+        run.simulate(TINY, output=tmp_path / "store", processes=2)
+    assert list((tmp_path / ".store.chunks").glob("*.npz"))
+    run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
 
 

@@ -6,6 +6,8 @@ import importlib.metadata
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -98,7 +100,7 @@ def simulate(
         raise ConfigError(f"processes must be at least 1, got {processes}")
     check_lines(checked)
     with _work_folder(path, checked) as work:
-        _make_missing(checked, keys, work, processes or len(os.sched_getaffinity(0)))
+        _make_missing(checked, keys, work, processes or _processors())
         return _finish(checked, keys, work, path)
 
 
@@ -177,11 +179,14 @@ def _run(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -
             yield write_chunk(recipe, key, work)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_set_up_worker) as pool:
         futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, recipe, key, work) for key in keys]
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except KeyboardInterrupt:
+            log.logger.warning("stopping when the chunks in flight are done")
+            raise
         except BrokenProcessPool:
             raise HepfmError(
                 "a worker process was killed, perhaps for memory (try fewer processes); complete chunks are "
@@ -189,6 +194,26 @@ def _run(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _set_up_worker() -> None:
+    """Leave Ctrl-C to the parent, which lets chunks in flight end; do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _processors() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def write_chunk(recipe: Recipe, key: ChunkKey, work: Path) -> ChunkKey:
