@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+
+settings.register_profile("hepfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hepfm")
 
 JetColumns = Callable[..., dict[str, Array | Ragged]]
 
