@@ -149,6 +149,11 @@ def test_accumulated_parts_are_the_whole_batch(recipe: Values, tmp_path: Path) -
     assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
 
 
+def test_a_batch_that_cannot_be_shared_is_refused(recipe: Values, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choose a multiple of 3"):
+        pretrain(recipe, output=tmp_path / "run", overrides=["train.accumulate=3"])
+
+
 def broken_loss(value: float, step: int) -> Any:
     """Return a forward whose loss has another value from some call on."""
     original, calls = Supervised.forward, []

@@ -81,7 +81,7 @@ def estimate_cost(job: Job, world: World) -> Cost:
         parameters=sum(weight.numel() for weight in weights),
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         seconds_per_step=step,
-        rows_per_s=trainer.config.batch_size / step,
+        rows_per_s=trainer.clock.rows / len(seconds) / step,
         total_seconds=step * trainer.config.steps,
         peak_memory_bytes=_peak_memory(world.device),
         loss=losses[0],

@@ -106,7 +106,7 @@ class Trainer:
         if self.config.compile:
             network.backbone.compile(dynamic=True)
         self.model = world.wrap(self.objective)
-        self.step, self.best, self.meter = 0, Best(), Meter()
+        self.step, self.best, self.meter, self.clock = 0, Best(), Meter(), Clock()
 
     def fit(self) -> None:
         """Train to the end, from the last checkpoint if there is one; the network gets the final weights."""
@@ -125,7 +125,7 @@ class Trainer:
     def _steps(self, recorder: Recorder) -> None:
         batches = iter(self.job.train)
         self.train_mode()
-        clock = Clock()
+        self.clock = Clock()
         with log.progress("training", self.config.steps) as advance:
             advance(self.step)
             while self.step < self.config.steps and not self._stopped():
@@ -133,18 +133,17 @@ class Trainer:
                 self.meter.add(values)
                 advance(1, f"loss {values['loss']:.4f}")
                 if self._due(self.config.log_every):
-                    self._log(recorder, clock)
+                    self._log(recorder)
                 if self.job.validation is not None and self._due(self.config.validate_every):
-                    with clock.paused():
+                    with self.clock.paused():
                         self._validate(self.job.validation, recorder)
                 if self._due(self.config.checkpoint_every) or self.best.step == self.step:
-                    with clock.paused():
+                    with self.clock.paused():
                         self.save()
 
-    def _log(self, recorder: Recorder, clock: Clock) -> None:
-        rows = self.meter.steps * self.config.batch_size
+    def _log(self, recorder: Recorder) -> None:
         means = self.meter.shared(self.world).means()
-        recorder.log("train", self.step, {**means, "rows_per_s": rows / clock.lap()})
+        recorder.log("train", self.step, {**means, "rows_per_s": self.clock.lap()})
         self.meter = Meter()
 
     def _due(self, every: int) -> bool:
@@ -168,6 +167,7 @@ class Trainer:
         values: dict[str, float] = {}
         for part in range(self.config.accumulate):
             batch = next(batches).to(self.world.device, non_blocking=True)
+            self.clock.count(len(batch) * self.world.size)
             for name, value in self._backward(batch, part).items():
                 values[name] = values.get(name, 0.0) + value / self.config.accumulate
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip or math.inf))

@@ -37,15 +37,21 @@ class Meter:
 
 
 class Clock:
-    """Time since the last lap, pauses left out."""
+    """Rows a second since the last lap, pauses left out."""
 
     def __init__(self) -> None:
+        self.rows = 0
         self._start = time.perf_counter()
 
+    def count(self, rows: int) -> None:
+        """Take in rows that were trained on."""
+        self.rows += rows
+
     def lap(self) -> float:
-        """Return the seconds since the last lap, and begin a new one."""
+        """Return the rows a second since the last lap, and begin a new one."""
         start, self._start = self._start, time.perf_counter()
-        return self._start - start
+        rows, self.rows = self.rows, 0
+        return rows / (self._start - start)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.config import load_recipe, merge, parse_override
+from hepfm.core.errors import ConfigError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader, TrainLoader
@@ -91,11 +92,17 @@ class Loaders:
 
     def train(self, rows: Rows) -> TrainLoader:
         """Return an endless loader of parts of batches of ``train.batch_size`` rows."""
+        parts = self.world.size * self.config.accumulate
+        if self.config.batch_size % parts:
+            raise ConfigError(
+                f"train.batch_size={self.config.batch_size} cannot be shared by {self.world.size} processes "
+                f"with train.accumulate={self.config.accumulate}; choose a multiple of {parts}"
+            )
         return TrainLoader(
             self.store,
             self.features,
             rows=rows,
-            batch_size=max(1, self.config.batch_size // (self.world.size * self.config.accumulate)),
+            batch_size=self.config.batch_size // parts,
             seed=self.seed,
             labels=self.targets,
             max_constituents=self.max_constituents,
