@@ -11,7 +11,8 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError
 from hepfm.core.jets import PID_CLASSES
 from hepfm.core.rng import numpy_generator
-from hepfm.simulate.detector import DETECTORS, particle_type
+from hepfm.simulate import DETECTORS
+from hepfm.simulate.detector import particle_type
 from hepfm.simulate.particles import Candidates, Particles
 
 OFF = {"tracks_by_calorimeter": False, "eta_at_calorimeter": False, "vanished_tracks_cluster": False}

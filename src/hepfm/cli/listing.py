@@ -19,6 +19,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
+    from hepfm.simulate import DETECTORS
     from hepfm.tasks import TASKS
     from hepfm.train.optimizers import OPTIMIZERS
     from hepfm.train.schedules import SCHEDULES
@@ -32,6 +33,7 @@ def registries() -> dict[str, Registry]:
         FEATURE_SETS,
         READERS,
         CONVERTERS,
+        DETECTORS,
         OPTIMIZERS,
         SCHEDULES,
         TRACKERS,

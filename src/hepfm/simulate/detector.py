@@ -18,7 +18,6 @@ import numpy as np
 
 from hepfm.core.config import Config
 from hepfm.core.jets import PID_CLASSES
-from hepfm.core.registry import Registry
 from hepfm.physics.kinematics import energy_of, four_momentum, pseudorapidity
 from hepfm.simulate.calorimeter import Neutrals, energy_flow
 from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, NEUTRINOS, Card
@@ -31,16 +30,6 @@ from hepfm.simulate.tracks import (
     jetclass_impact_table,
     measure_impact,
     surviving,
-)
-
-DETECTORS = Registry(
-    "detector",
-    {
-        "jetclass": ("hepfm.simulate.detector:JetClass", "as published: CMS card with its three accidents"),
-        "cms": ("hepfm.simulate.detector:Cms", "the CMS card as it was meant"),
-        "atlas_like": ("hepfm.simulate.detector:AtlasLike", "response like an ATLAS card, kinematics only"),
-        "none": ("hepfm.simulate.detector:NoDetector", "visible particles as generated"),
-    },
 )
 
 FORWARD_ETA = 6.0

@@ -12,7 +12,7 @@ from hepfm.core.config import Component, Config, fingerprint, load_recipe, resol
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
-from hepfm.simulate.detector import DETECTORS
+from hepfm.simulate import DETECTORS
 from hepfm.simulate.labels import parse_pattern
 
 SPLITS = ("train", "val", "test")
