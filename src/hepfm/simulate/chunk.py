@@ -155,13 +155,10 @@ def jet_columns(
 
 def stored_constituents(jets: Jets, candidates: Candidates) -> Ragged:
     """Return the candidates of each jet that are stored, in falling order of pT."""
-    member, jet = jets.members.values, jets.members.row_index()
-    order = np.lexsort((-candidates.pt[member], jet))
-    ordered = jets.members.with_values(member[order])
-    kept = candidates.take(ordered.values)
-    return ordered.keep(
-        (kept.pt > 0) & (np.abs(kept.pt * np.sinh(kept.eta)) <= MAX_PZ) & (np.abs(kept.eta) <= MAX_ETA)
-    )
+    order = np.lexsort((-candidates.pt[jets.members.values], jets.members.row_index()))
+    members = jets.members.with_values(jets.members.values[order])
+    pt, eta = candidates.pt[members.values], candidates.eta[members.values]
+    return members.keep((pt > 0) & (np.abs(pt * np.sinh(eta)) <= MAX_PZ) & (np.abs(eta) <= MAX_ETA))
 
 
 def _as_type(column: Array | Ragged, dtype: str) -> Array | Ragged:
