@@ -14,6 +14,7 @@ from hepfm.metrics.seeds import seed_spread
 from hepfm.study.compare import compare, summary_lines
 from hepfm.study.differences import differences
 from hepfm.study.equivalence import equivalences
+from hepfm.study.figures.efficiency import seed_band
 from hepfm.study.results import Group, load_sections
 from hepfm.study.summary import Curve, Summary, curves, summarise
 from hepfm.study.table import make_table
@@ -121,6 +122,23 @@ def test_label_equivalent_factor_of_a_rejection_uses_its_logarithm_and_needs_two
     assert equivalences(_curve("ours", [(100, 1.0)]), _curve("scratch", [(100, 1.0)]), "ratio") == ()
 
 
+def test_the_drawn_band_is_the_spread_over_seeds(study_results):
+    for metric in ("accuracy", "auc", "rejection_50"):
+        for curve in curves(load_sections(study_results)[0], metric):
+            low, high = seed_band(curve, top=0.0)
+            assert low.tolist() == [point.spread.low for point in curve.points]
+            assert high.tolist() == [point.spread.high for point in curve.points]
+
+
+def test_the_band_breaks_at_undefined_medians_and_opens_at_undefined_ends():
+    group = Group("ours", 100, ())
+    spreads = [seed_spread([5.0, 6.0, 7.0]), seed_spread([5.0, None, None]), seed_spread([5.0, 6.0, None])]
+    curve = Curve("ours", tuple(Summary(group, "m", (), spread, None, None) for spread in spreads))
+    low, high = seed_band(curve, top=99.0)
+    np.testing.assert_array_equal(low, [5.0, np.nan, 5.0])
+    np.testing.assert_array_equal(high, [7.0, np.nan, 99.0])
+
+
 def test_equal_curves_have_factor_one(study_results):
     curve = next(c for c in curves(load_sections(study_results)[0], "auc") if c.arm == "scratch")
     assert [one.factor for one in equivalences(curve, curve, "difference")] == pytest.approx([1, 1, 1])
@@ -177,6 +195,21 @@ def test_csv_holds_the_medians_of_the_results(report, study_results):
     scratch = next(row for row in rows if row["arm"] == "scratch")
     assert float(scratch["median"]) == pytest.approx(np.median(values))
     assert float(scratch["seeds_std"]) == pytest.approx(np.std(values, ddof=1))
+
+
+def test_roc_curves_go_through_the_medians_of_the_tables(report):
+    def read(name, **wanted):
+        path = next(path for path in report.tables if path.stem == f"task1-top_tagging-{name}")
+        with path.open() as file:
+            rows = [row for row in csv.DictReader(file) if wanted.items() <= row.items()]
+        assert len(rows) == 1
+        return rows[0]
+
+    point = read("roc-100-Tbqq", arm="scratch", signal_efficiency="0.5")
+    quoted = read("results", arm="scratch", labels="100", metric="rejection_50")
+    assert float(point["rejection_median"]) == pytest.approx(float(quoted["median"]))
+    assert float(point["seeds_low"]) == pytest.approx(float(quoted["seeds_low"]))
+    assert float(point["seeds_high"]) == pytest.approx(float(quoted["seeds_high"]))
 
 
 def test_the_same_results_give_the_same_bytes(report, study_results, top_store, jet_store, tmp_path):

@@ -57,15 +57,26 @@ def _span(curves: Sequence[Curve]) -> tuple[float, float]:
     return min(found) / 1.4, max(found) * 1.4
 
 
+def seed_band(curve: Curve, top: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the spread over seeds at each budget; an open upper end becomes `top`.
+
+    NaN where the median does not exist, so that lines and bands are broken there.
+    """
+    spreads = [point.spread for point in curve.points]
+    gone = np.array([spread.median is None for spread in spreads])
+    low = np.array([np.nan if spread.low is None else spread.low for spread in spreads])
+    high = np.array([top if spread.high is None else spread.high for spread in spreads])
+    return np.where(gone, np.nan, low), np.where(gone, np.nan, high)
+
+
 def _draw(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
-    points = [point for point in curve.points if point.spread.median is not None]
-    x = np.array([point.group.budget for point in points], float) * shift
-    middle = np.array([point.spread.median for point in points], float)
-    low = _filled([point.spread.low for point in points], middle)
-    high = np.array([np.inf if point.spread.high is None else point.spread.high for point in points])
-    test_low = _filled([point.test_low for point in points], middle)
-    test_high = _filled([point.test_high for point in points], middle)
-    axes.fill_between(x, low, np.minimum(high, axes.get_ylim()[1]), color=pen.colour, alpha=0.18, linewidth=0)
+    x = np.array(curve.budgets, float) * shift
+    middle = np.array(
+        [np.nan if point.spread.median is None else point.spread.median for point in curve.points]
+    )
+    test_low = _filled([point.test_low for point in curve.points], middle)
+    test_high = _filled([point.test_high for point in curve.points], middle)
+    axes.fill_between(x, *seed_band(curve, axes.get_ylim()[1]), color=pen.colour, alpha=0.18, linewidth=0)
     axes.errorbar(
         x,
         middle,
@@ -100,10 +111,10 @@ def _draw_limits(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
             )
 
 
-def _filled(values: Sequence[float | None], other: np.ndarray) -> np.ndarray:
-    return np.array(
-        [middle if value is None else value for value, middle in zip(values, other, strict=True)], float
-    )
+def _filled(values: Sequence[float | None], middle: np.ndarray) -> np.ndarray:
+    """Return the ends of error bars, of no length where there is none."""
+    given = np.array([np.nan if value is None else value for value in values], float)
+    return np.where(np.isnan(given) | np.isnan(middle), middle, given)
 
 
 def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
@@ -132,11 +143,12 @@ def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:
     undefined = any(value is None for curve in curves for point in curve.points for value in point.values)
     note = LIMITS if undefined else ""
     return (
-        f"{metric.title} ({metric.definition}) against the number of labelled jets, {seeds} trainings "
-        f"(seeds) a point and {metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test jets. "
-        f"Line: median over seeds. Band: {' or '.join(kinds)}. Bars: 68% test-set error of one training "
-        f"({_method(metric)}); it is common to all models in part, since they share the test jets. Dots: "
-        f"every training.{note} Markers are shifted sideways a little to be told apart."
+        f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of labelled "
+        f"jets, {seeds} trainings (seeds) a point and {metric.n:,} "
+        f"{'background ' if metric.scale == 'ratio' else ''}test jets. Line: median over seeds. Band: "
+        f"{' or '.join(kinds)}. Bars: 68% test-set error of one training ({_method(metric)}); it is common "
+        f"to all models in part, since they share the test jets. Dots: every training.{note} Markers are "
+        "shifted sideways a little to be told apart."
     )
 
 

@@ -64,7 +64,7 @@ def _band(group: Group, signal: str, background: str) -> _Band:
     with np.errstate(divide="ignore"):
         rejections = np.array([1 / curve.background_efficiency for curve in curves])
     ends = (0.16, 0.84) if len(curves) >= QUANTILES_FROM else (0.0, 1.0)
-    low, middle, high = np.quantile(rejections, [ends[0], 0.5, ends[1]], axis=0, method="inverted_cdf")
+    low, middle, high = _quantiles(rejections, (ends[0], 0.5, ends[1]))
     few = np.median([curve.passed for curve in curves], axis=0) < FEWEST
     return _Band(
         group,
@@ -73,6 +73,14 @@ def _band(group: Group, signal: str, background: str) -> _Band:
         np.where(few | ~np.isfinite(high), np.nan, high),
         curves[0].total,
     )
+
+
+def _quantiles(values: FloatArray, shares: tuple[float, ...]) -> FloatArray:
+    """Return quantiles over seeds, interpolated where all seeds are finite, as `seed_spread` does."""
+    with np.errstate(invalid="ignore"):
+        between = np.quantile(values, shares, axis=0)
+    steps = np.quantile(values, shares, axis=0, method="inverted_cdf")
+    return np.where(np.isfinite(values).all(axis=0), between, steps)
 
 
 def _caption(bands: Sequence[_Band], signal: str, background: str) -> str:
