@@ -3,11 +3,12 @@
 import csv
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
 
-from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.errors import ConfigError, DataError, MissingExtraError
 from hepfm.core.jets import jet_schema
 from hepfm.data.writer import write_store
 from hepfm.metrics.seeds import seed_spread
@@ -265,6 +266,13 @@ def test_a_store_without_classes_has_no_gallery(make_result, jet_columns, tmp_pa
     write_store(tmp_path / "plain", jet_schema(), [("test", columns)], provenance={})
     with pytest.raises(DataError, match="has no classes"):
         compare([make_result(1.0)], output=tmp_path / "report", stores=[tmp_path / "plain"])
+
+
+def test_without_matplotlib_the_error_names_the_extra(make_result, top_store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'hepfm\[plot\]'"):
+        compare([make_result(1.0)], output=tmp_path / "report", stores=[top_store.path])
+    assert not (tmp_path / "report").exists()
 
 
 def test_rows_of_a_table_must_fit_its_header():

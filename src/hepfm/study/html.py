@@ -10,7 +10,7 @@ from html import escape as quote
 from hepfm.study.figures.style import Figure
 from hepfm.study.table import Table
 
-FIRST = ' class="first"'
+FIRST, TEXT = ' class="first"', ' class="text"'
 
 
 def escape(text: str) -> str:
@@ -69,7 +69,8 @@ def scroll_table(
         Index of a column that holds verdicts, which get a colour besides their words.
     """
     head = "".join(
-        f'<th scope="col"{_kind(i, text_columns)}>{escape(cell)}</th>' for i, cell in enumerate(header)
+        f'<th scope="col"{TEXT if i < text_columns or i == verdict_column else ""}>{escape(cell)}</th>'
+        for i, cell in enumerate(header)
     )
     body = "".join(
         f"<tr{FIRST if number in first_rows and number else ''}>"
@@ -91,15 +92,11 @@ def folded(summary: str, body: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
-def _kind(index: int, text_columns: int) -> str:
-    return ' class="text"' if index < text_columns else ""
-
-
 def _cell(index: int, cell: str, text_columns: int, verdict_column: int | None) -> str:
     if index == verdict_column:
         kind = {"better": "better", "worse": "worse"}.get(cell, "open")
         return f'<td class="text {kind}">{escape(cell)}</td>'
-    return f"<td{_kind(index, text_columns)}>{escape(cell)}</td>"
+    return f"<td{TEXT if index < text_columns else ''}>{escape(cell)}</td>"
 
 
 def section(anchor: str, title: str, body: str) -> str:

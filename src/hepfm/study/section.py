@@ -94,7 +94,7 @@ def _glance(section: Section, primary: MetricInfo, found: Sequence[Difference]) 
         line = f"{budget_text(group.budget)}: “{group.arm}” has {primary.title} {own}"
         if base is not None and difference is not None:
             theirs = number(summarise(base, primary.name).spread.median, primary.scale)
-            line += f", {BASELINE} {theirs} (medians of {_seeds(group)}): {_sentence(difference)}"
+            line += f", {BASELINE} {theirs} ({_seeds(group)}): {_sentence(difference)}"
         lines.append(f"{line}.")
     return f'<div class="glance">{html.bullets(lines)}</div>' if lines else ""
 
@@ -107,7 +107,7 @@ def _sentence(difference: Difference) -> str:
 
 def _seeds(group: Group) -> str:
     count = len(group.results)
-    return "1 seed" if count == 1 else f"{count} seeds"
+    return "1 seed" if count == 1 else f"medians of {count} seeds"
 
 
 # -- figures

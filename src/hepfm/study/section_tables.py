@@ -39,8 +39,8 @@ def results_table(section: Section) -> str:
         caption=(
             "Medians over seeds with both errors apart. Spread over seeds: 16-84% quantiles from 5 seeds "
             "on, else smallest to largest. Test-set error: what other test jets would change for one "
-            "training (bootstrap; Clopper-Pearson for 1/ε_B). The two are never added. 'above' is a 95% "
-            "lower limit where no background jet passes."
+            "training (bootstrap; Clopper-Pearson for 1/ε_B). The two are never added. '>' and "
+            "'above' give the 95% lower limit where the median training lets no background jet pass."
         ),
         text_columns=2,
         first_rows=firsts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,10 @@ TYPE_PENS = {
     "other": (MUTED, "o"),
 }
 """Colour and marker of each particle type: never colour alone."""
+
+UNKNOWN = "constituent"
+UNKNOWN_PEN = {UNKNOWN: (SERIES[0], "o")}
+"""For stores without particle types."""
 
 LARGEST = 520.0
 """Marker area in square points of a constituent that carries the whole jet's pt."""
@@ -77,24 +82,15 @@ def _read(store: Store, row: int, class_name: str) -> JetDrawing:
 
 def jet_figure(jet: JetDrawing, *, radius: float, name: str) -> Figure:
     """Draw one jet: marker area proportional to pt, colour and shape by type, a circle of the jet radius."""
-    from matplotlib.patches import Circle
-
     figure, axes = canvas(3.4, 3.9)
-    types = jet.types or ("other",) * len(jet.share)
-    for kind, (colour, marker) in TYPE_PENS.items():
+    from matplotlib.patches import Circle  # after `canvas`, which says what to install
+
+    types = jet.types or (UNKNOWN,) * len(jet.share)
+    for kind, (colour, marker) in (TYPE_PENS if jet.types else UNKNOWN_PEN).items():
         chosen = np.array([found == kind for found in types], bool)
-        if chosen.any():
-            axes.scatter(
-                jet.delta_eta[chosen],
-                jet.delta_phi[chosen],
-                s=LARGEST * jet.share[chosen],
-                color=colour,
-                marker=marker,
-                alpha=0.65,
-                linewidths=0,
-            )
-            text = kind.replace("_", " ") if jet.types else "constituent"
-            axes.scatter([], [], s=22, color=colour, marker=marker, alpha=0.65, linewidths=0, label=text)
+        look: dict[str, Any] = {"color": colour, "marker": marker, "alpha": 0.65, "linewidths": 0}
+        axes.scatter(jet.delta_eta[chosen], jet.delta_phi[chosen], s=LARGEST * jet.share[chosen], **look)
+        axes.scatter([], [], s=22, label=kind.replace("_", " "), **look)
     axes.add_patch(Circle((0, 0), radius, fill=False, edgecolor=MUTED, linestyle="--", linewidth=1.0))
     limit = 1.12 * radius
     axes.set_xlim(-limit, limit)
