@@ -24,7 +24,7 @@ Index = npt.NDArray[np.int64]
 class TrainLoader:
     """Endless batches in seeded random order; goes on at the exact next batch after `restore`.
 
-    Every row comes once an epoch, but for fewer than ``batch_size`` rows a rank, which differ from epoch to
+    Every row comes once an epoch, but for less than a group of batches a rank, which differs from epoch to
     epoch. Draws depend on (seed, epoch, rank) only. The next pool of rows is made in a thread of its own.
 
     Parameters
@@ -48,8 +48,8 @@ class TrainLoader:
     weights
         Row-level field that becomes ``Batch.weights_B``.
     group
-        Batches sorted by length together. 32 leave a few per cent of padding; 1 makes batches of random
-        lengths, whose composition does not depend on length.
+        Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer step
+        over a whole group is unbiased. 1 makes batches of random lengths.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         weights: str | None = None,
-        group: int = 32,
+        group: int = 8,
     ) -> None:
         self.store = store
         self.content = Content(features, tuple(labels), weights, max_constituents)

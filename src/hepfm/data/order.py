@@ -1,8 +1,10 @@
 """The order of training rows: seeded, dealt to the ranks without overlap, and never held whole.
 
 An epoch deals blocks of neighbouring rows to the ranks in random order. Each rank fills its pool with some
-hundred blocks, shuffles the rows in it, groups them by length and shuffles the batches. Only the order of
-blocks is in memory, one number per `BLOCK` rows.
+hundred blocks, shuffles the rows in it and cuts them into groups of batches. The rows of a group are a random
+draw; within it they are sorted by length before they are cut into batches. A group that makes one optimizer step
+is therefore unbiased, though each of its batches holds rows of similar length and so of similar classes. Only the
+order of blocks is in memory, one number per `BLOCK` rows.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Order:
     rank, world_size
         Which of how many.
     group
-        Batches whose rows are sorted by length together: 1 makes batches of random lengths.
+        Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes batches
+        of random lengths.
     """
 
     num_rows: int
@@ -47,7 +50,7 @@ class Order:
     seed: int
     rank: int = 0
     world_size: int = 1
-    group: int = 32
+    group: int = 8
 
     @property
     def block(self) -> int:
@@ -71,8 +74,12 @@ class Order:
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch, the same for every rank; rows left over differ from epoch to epoch."""
-        return self.share // self.batch
+        """Batches of an epoch, the same for every rank: whole groups, or fewer than one group of all there is.
+
+        Rows left over differ from epoch to epoch.
+        """
+        whole = self.share // self.batch
+        return whole - whole % self.group if whole >= self.group else whole
 
     @property
     def batches_per_pool(self) -> int:
@@ -105,5 +112,6 @@ class Order:
         for start in range(0, len(shuffled), self.group * self.batch):
             group = shuffled[start : start + self.group * self.batch]
             group = group[np.argsort(lengths[group], kind="stable")]
-            batches += [group[cut : cut + self.batch] for cut in range(0, len(group), self.batch)]
-        return [batches[number] for number in rng.permutation(len(batches))]
+            cuts = rng.permutation(np.arange(0, len(group), self.batch))
+            batches += [group[cut : cut + self.batch] for cut in cuts]
+        return batches
