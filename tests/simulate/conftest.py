@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.simulate.chunk import ChunkKey, make_chunk
 from hepfm.simulate.particles import Particles
@@ -48,12 +49,21 @@ def particles() -> MakeParticles:
     return make_particles
 
 
-@pytest.fixture(scope="session")
-def simulated() -> dict[str, Array | Ragged]:
-    """120 jets of each JetClass class with multi-parton interactions, as published."""
+def make_jets(recipe_name: str, classes: tuple[str, ...], jets: int) -> dict[str, Array | Ragged]:
+    """Return jets of some JetClass classes, labelled as in JetClass."""
     pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
     pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
-    recipe = read_recipe("jetclass", overrides=["batch_events=100"], seed=20)
-    return concatenate(
-        [make_chunk(recipe, ChunkKey(name, "test", 0, 120)).columns for name in recipe.class_names]
-    )
+    recipe = read_recipe(recipe_name, overrides=["batch_events=100"], seed=20)
+    return concatenate([make_chunk(recipe, ChunkKey(name, "test", 0, jets)).columns for name in classes])
+
+
+@pytest.fixture(scope="session")
+def simulated() -> dict[str, Array | Ragged]:
+    """80 jets of each JetClass class with multi-parton interactions, as published."""
+    return make_jets("jetclass", JETCLASS_CLASSES, 80)
+
+
+@pytest.fixture(scope="session")
+def as_meant() -> dict[str, Array | Ragged]:
+    """100 jets of four classes, with multi-parton interactions and without the accidents of the data."""
+    return make_jets("jetclass_cms", ("Wqq", "Zqq", "Hgg", "Tbqq"), 100)

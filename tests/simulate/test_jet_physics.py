@@ -44,15 +44,26 @@ def test_fields_are_consistent(simulated: Jets) -> None:
         assert (lists(simulated, f"part_{name}").values[~charged] == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "mass"), [("Wqq", 80.4), ("Zqq", 91.2), ("Hcc", 125.0), ("Hgg", 125.0), ("Tbqq", 172.5)]
-)
-def test_soft_drop_masses_peak_at_the_resonance(simulated: Jets, name: str, mass: float) -> None:
-    """Within 6 %: this sample is small, and tracks scaled to the calorimeter cost the peaks 2-4 %."""
-    values = np.asarray(simulated["jet_softdrop_mass"])[of(simulated, name)]
-    near = values[(values > 0.7 * mass) & (values < 1.3 * mass)]
-    assert len(near) > 0.6 * len(values)
-    assert np.median(near) == pytest.approx(mass, rel=0.06)
+MASSES = [("Wqq", 80.4), ("Zqq", 91.2), ("Hgg", 125.0), ("Tbqq", 172.5)]
+
+
+def peak(jets: Jets, name: str, mass: float) -> float:
+    """Return the median soft-drop mass within 20 % of the resonance, where most jets must lie."""
+    values = np.asarray(jets["jet_softdrop_mass"])[of(jets, name)]
+    near = values[(values > 0.8 * mass) & (values < 1.2 * mass)]
+    assert len(near) > 0.5 * len(values)
+    return float(np.median(near))
+
+
+@pytest.mark.parametrize(("name", "mass"), MASSES)
+def test_soft_drop_masses_peak_at_the_resonance(as_meant: Jets, name: str, mass: float) -> None:
+    assert peak(as_meant, name, mass) == pytest.approx(mass, rel=0.03)
+
+
+@pytest.mark.parametrize(("name", "mass"), MASSES)
+def test_peaks_of_the_published_detector_are_a_little_lower(simulated: Jets, name: str, mass: float) -> None:
+    """Tracks scaled to the calorimeter cost 1-4 % of the mass; 2 % more for the size of this sample."""
+    assert 0.94 * mass < peak(simulated, name, mass) < 1.02 * mass
 
 
 def test_multiplicity_order(simulated: Jets) -> None:
@@ -92,7 +103,7 @@ def test_displaced_tracks_order(simulated: Jets) -> None:
 def test_averages_are_those_of_the_published_data(
     simulated: Jets, quantity: str, published: float, tolerance: float
 ) -> None:
-    """Tolerances are two to three errors of the mean of 1200 jets."""
+    """Tolerances are one and a half to three errors of the mean of 800 jets."""
     assert average(simulated, quantity) == pytest.approx(published, rel=tolerance)
 
 
