@@ -13,6 +13,7 @@ import hepfm
 from hepfm.core.config import validate
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.log import progress
+from hepfm.core.provenance import code_commit
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
@@ -123,7 +124,7 @@ def measure(
             rows_per_class={name: int((labels == k).sum()) for k, name in enumerate(task.classes)},
         ),
         metrics=_measure(task, predictions),
-        code=CodeInfo(hepfm=hepfm.__version__, commit=_commit()),
+        code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
     write_result(Path(output), result, predictions, rows=rows, observers=columns)
     return Evaluation(Path(output), result)
@@ -177,13 +178,6 @@ def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:
             found.append(MetricInfo(name=metric.name, title=metric.title, scale=metric.scale, **measured))
             advance(1, metric.name)
     return tuple(found)
-
-
-def _commit() -> str | None:
-    from hepfm.train.run import environment
-
-    commit = environment()["commit"]
-    return str(commit) if commit else None
 
 
 def summary_lines(evaluation: Evaluation) -> list[str]:

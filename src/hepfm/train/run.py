@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import torch
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import TrainingError
 from hepfm.core.files import atomic_path, disk_errors, read_json, write_json, write_text
+from hepfm.core.provenance import code_commit
 
 
 @dataclass(frozen=True)
@@ -116,22 +116,12 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "versions": {name: version(name) for name in ("hepfm", "torch", "numpy", "pyarrow", "safetensors")},
-        "commit": _commit(),
+        "commit": code_commit(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def _commit() -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
 
 
 class MetricsLog:
