@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def code_commit() -> str | None:
-    """Return the git commit of the checkout that this package runs from; ``+changed`` when files differ from it.
+    """Return the git commit of the checkout that this package runs from; ``+changed`` if files differ.
 
     None for an installed package, wherever it is called from.
     """
