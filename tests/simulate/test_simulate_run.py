@@ -150,6 +150,16 @@ def test_killed_worker_is_told_and_the_rest_is_kept(store: Store, tmp_path: Path
     assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
 
 
+def test_scripts_need_no_guard_and_may_come_from_standard_input(store: Store, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    YAML().dump(TINY, recipe)
+    script = "from hepfm import api\napi.simulate('tiny.yaml', output='store', processes=2)\n"
+    subprocess.run(
+        [sys.executable, "-"], input=script, text=True, cwd=tmp_path, check=True, capture_output=True
+    )
+    assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
+
+
 def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(recipe: Recipe, key: ChunkKey) -> Any:
         raise KeyboardInterrupt

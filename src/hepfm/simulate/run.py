@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
+import types
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -68,8 +70,7 @@ def simulate(
     """Generate jets after a recipe and write a store with the splits train, val and test.
 
     The same recipe and seed give the same jets for any number of processes. Work in progress is kept beside
-    the output: after a stop the same call goes on, having lost at most the chunks that were being made. With
-    more than one process the caller's module must be importable (``if __name__ == "__main__":`` in scripts).
+    the output: after a stop the same call goes on, having lost at most the chunks that were being made.
 
     Parameters
     ----------
@@ -180,7 +181,8 @@ def _run(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_set_up_worker) as pool:
-        futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, recipe, key, work) for key in keys]
+        with _hidden_main():
+            futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, recipe, key, work) for key in keys]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -194,6 +196,20 @@ def _run(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep workers that start meanwhile from importing the caller's script, which they do not need.
+
+    So a script needs no ``if __name__ == "__main__":``, and may come from standard input.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _set_up_worker() -> None:
