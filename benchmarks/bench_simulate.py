@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hepfm.simulate.assemble import versions
 from hepfm.simulate.chunk import ChunkKey, make_chunk
 from hepfm.simulate.recipe import Recipe, read_recipe
-from hepfm.simulate.run import simulate, versions
+from hepfm.simulate.run import simulate
 
 SCALING = ["only=[Hbb,Tbqq,QCD,Wqq]", "jets.val=0", "jets.test=0"]
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from hepfm.cli.simulate import command
 from hepfm.core.errors import ConfigError, DataError, HepfmError
 from hepfm.data.store import Store
-from hepfm.simulate import run
+from hepfm.simulate import run, workers
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.recipe import Recipe
 
@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ChunkKey] = []
-    make = run.make_chunk
+    make = workers.make_chunk
 
     def stop_after_three(recipe: Recipe, key: ChunkKey) -> Any:
         if len(made) == 3:
@@ -105,7 +105,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
         made.append(key)
         return make(recipe, key)
 
-    monkeypatch.setattr(run, "make_chunk", stop_after_three)
+    monkeypatch.setattr(workers, "make_chunk", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert not (tmp_path / "store").exists()
@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
     before = {file.name: file.stat().st_mtime_ns for file in work.glob("*.npz")}
     assert sorted(before) == sorted(key.file for key in made)
 
-    monkeypatch.setattr(run, "make_chunk", lambda recipe, key: (made.append(key), make(recipe, key))[1])
+    monkeypatch.setattr(workers, "make_chunk", lambda recipe, key: (made.append(key), make(recipe, key))[1])
     run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert len(made) == len(set(made)) == 8  # nothing was made twice
     assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
@@ -164,7 +164,7 @@ def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pyt
     def stop(recipe: Recipe, key: ChunkKey) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "make_chunk", stop)
+    monkeypatch.setattr(workers, "make_chunk", stop)
     with pytest.raises(KeyboardInterrupt):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
     with pytest.raises(DataError, match="unfinished work of another recipe"):
@@ -176,7 +176,7 @@ def test_damaged_chunk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (work / key.file).write_bytes(b"PK\x03\x04")
         return key
 
-    monkeypatch.setattr(run, "write_chunk", truncated)
+    monkeypatch.setattr(workers, "write_chunk", truncated)
     with pytest.raises(DataError, match=r"QCD-train-00000.npz is damaged"):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
 
@@ -190,7 +190,7 @@ def test_full_disk_is_told_and_leaves_complete_chunks(
         calls.append(file)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run.np, "savez", full)
+    monkeypatch.setattr(workers.np, "savez", full)
     with pytest.raises(HepfmError, match="no room left on the disk"):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert calls
