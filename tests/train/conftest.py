@@ -18,6 +18,7 @@ def tiny_recipe(store: Store, **train: Any) -> dict[str, Any]:
     options = {
         "steps": 8,
         "batch_size": 64,
+        "accumulate": 1,
         "optimizer": {"name": "adamw", "lr": 3e-3},
         "log_every": 1,
         "validate_every": 4,

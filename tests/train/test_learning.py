@@ -66,7 +66,7 @@ def test_separable_classes_are_learned_and_shuffled_labels_are_not(
         assert auc(tuned, store) > 0.9
 
 
-GOLDEN = (2.7100852, 3.4824231, 2.7829843, 2.4491868, 2.5107131, 2.4967663, 2.5225763, 2.1612906)
+GOLDEN = (3.3103046, 2.6497188, 2.3334775, 2.3005557, 2.3148053, 2.2436271, 2.2294147, 2.1842334)
 """Losses of the small recipe, dropout off, seed 3, on one thread of torch 2.13."""
 
 

@@ -103,7 +103,10 @@ class LinearBatchNorm(nn.Module):
     def forward(self, x_MC: Tensor, count: int) -> Tensor:
         """Return the normalised outputs, (M, out_channels), of which only the first `count` rows are real."""
         norm = self.norm
-        mean, var = self._moments(x_MC, count) if self.training else (norm.running_mean, norm.running_var)
+        mean, var = norm.running_mean, norm.running_var
+        if self.training:
+            with torch.autocast(x_MC.device.type, enabled=False):  # moments need single precision
+                mean, var = self._moments(x_MC.to(norm.weight.dtype), count)
         scale = norm.scale(var)
         offset = (self.linear.bias - mean) * scale + norm.bias
         return linear(x_MC, self.linear.weight * scale[:, None], offset)

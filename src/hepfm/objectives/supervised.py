@@ -90,7 +90,7 @@ class Supervised(Objective):
 def _mean(values_B: Tensor, weights_B: Tensor | None) -> Tensor:
     if weights_B is None:
         return values_B.mean()
-    return (values_B * weights_B).sum() / weights_B.sum()
+    return (values_B * weights_B).sum() / weights_B.sum().clamp(min=torch.finfo(weights_B.dtype).tiny)
 
 
 def _target(config: SupervisedConfig, schema: Schema) -> Field:

@@ -109,6 +109,7 @@ class Loaders:
             rank=self.world.rank,
             world_size=self.world.size,
             weights=self.weights,
+            group=self.config.accumulate,
         )
 
     def validation(self, rows: Rows) -> EvalLoader | None:

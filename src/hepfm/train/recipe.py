@@ -81,7 +81,8 @@ class TrainConfig(Config):
     batch_size
         Rows per optimizer step, over all processes and accumulated parts.
     accumulate
-        Parts of a batch whose gradients are summed before a step.
+        Parts of a batch whose gradients are summed before a step. The batch is a random draw; its parts hold
+        rows of similar length, so that little is padded.
     optimizer, schedule
         Component specs.
     layer_decay
@@ -108,7 +109,7 @@ class TrainConfig(Config):
 
     steps: int = pydantic.Field(ge=1)
     batch_size: int = pydantic.Field(512, ge=1)
-    accumulate: int = pydantic.Field(1, ge=1)
+    accumulate: int = pydantic.Field(4, ge=1)
     optimizer: Spec = "adamw"
     schedule: Spec = "cosine"
     layer_decay: float = pydantic.Field(1.0, gt=0.0, le=1.0)
