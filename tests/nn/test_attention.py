@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hepfm.nn.attention import MultiHeadAttention, attention, causal_bias, key_bias
 from hepfm.nn.dropout import Dropout
+from hepfm.nn.packing import Packing
 
 
 def written_out(qkv: Tensor, bias: Tensor, factors: Tensor | float = 1.0) -> Tensor:
@@ -80,5 +81,7 @@ def test_against_torch_multihead_attention() -> None:
     expected, _ = theirs(x, x, x, key_padding_mask=~mask)
     torch.testing.assert_close(ours(x, key_bias(mask, x.dtype)), expected, atol=1e-6, rtol=1e-5)
     scale = torch.tensor([1.0, 2.0, 3.0])
-    scaled = ours(x, key_bias(mask, x.dtype), scale)
-    torch.testing.assert_close(scaled, expected * scale.repeat_interleave(4), atol=1e-6, rtol=1e-5)
+    packing = Packing.of(mask)
+    packed = ours.packed(packing.pack(x), packing, key_bias(mask, x.dtype), scale)
+    scaled = (expected * scale.repeat_interleave(4)) * mask[..., None]
+    torch.testing.assert_close(packing.unpack(packed), scaled, atol=1e-6, rtol=1e-5)

@@ -16,6 +16,7 @@ from hepfm.nn.attention import key_bias
 from hepfm.nn.embedding import Embedding
 from hepfm.nn.init import init_transformer
 from hepfm.nn.normformer import ClassAttentionBlock, NormFormerBlock
+from hepfm.nn.packing import Packing
 from hepfm.nn.pairs import PairEmbedding
 
 _PUBLISHED: Mapping[str, Any] = {
@@ -119,15 +120,17 @@ class ParticleTransformer(Backbone):
 
     def forward(self, x_BNF: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None = None) -> Features:
         """Return normalised constituents and the class token; see `Backbone.forward`."""
-        x_BND = self.embedding(x_BNF, mask_BN)
-        bias = self._bias(x_BND, mask_BN, p4_BN4)
+        packing = Packing.of(mask_BN)
+        x_TD = self.embedding(packing.pack(x_BNF), packing.real_T)
+        bias = self._bias(x_TD, mask_BN, p4_BN4)
         for block in self.blocks:
-            x_BND = block(x_BND, bias)
-        return Features(self.norm(x_BND) * mask_BN[..., None], self._pool(x_BND, mask_BN))
+            x_TD = block(x_TD, packing, bias)
+        tokens_BND = packing.unpack(self.norm(x_TD)) * mask_BN[..., None]
+        return Features(tokens_BND, self._pool(packing.unpack(x_TD), mask_BN))
 
-    def _bias(self, x_BND: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None) -> Tensor:
+    def _bias(self, x_TD: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None) -> Tensor:
         if self.pairs is None:
-            return key_bias(mask_BN, x_BND.dtype)
+            return key_bias(mask_BN, x_TD.dtype)
         if p4_BN4 is None:
             raise IncompatibleError(
                 "the particle_transformer makes pair features from four-momenta, but the batch has none; "

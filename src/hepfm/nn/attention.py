@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hepfm.nn.dropout import Dropout
 from hepfm.nn.linear import Linear, is_traced, linear
+from hepfm.nn.packing import Packing
 
 
 def masked_logit(dtype: torch.dtype) -> float:
@@ -120,28 +121,38 @@ class MultiHeadAttention(nn.Module):
         self.out_proj = Linear(width, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BND: Tensor, bias: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
-        """Return what the tokens gather, (B, N, D).
+    def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
+        """Return what the tokens gather, (B, N, D)."""
+        return self.project(self._attend(self.in_proj(x_BND), bias))
+
+    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
+        """Return what packed tokens gather, (T, D).
 
         Parameters
         ----------
-        x_BND
-            Tokens.
+        x_TD
+            Packed tokens.
+        packing
+            Where they stand in the padded layout.
         bias
             Added to the logits; broadcasts to (B, H, N, N).
         head_scale_H
             Factor of each of H equal parts of the output.
         """
-        rows, length, width = x_BND.shape
-        packed = self.in_proj(x_BND).view(rows, length, 3, self.num_heads, width // self.num_heads)
-        out_BHNK = attention(packed.permute(2, 0, 3, 1, 4).contiguous(), bias, self.dropout)
-        return self.project(out_BHNK.transpose(1, 2).reshape(rows, length, width), head_scale_H)
+        gathered_BND = self._attend(packing.unpack(self.in_proj(x_TD)), bias)
+        return self.project(packing.pack(gathered_BND), head_scale_H)
 
-    def project(self, x_BND: Tensor, head_scale_H: Tensor | None) -> Tensor:
+    def _attend(self, qkv_BND: Tensor, bias: Tensor) -> Tensor:
+        rows, length, width = qkv_BND.shape[0], qkv_BND.shape[1], qkv_BND.shape[2] // 3
+        packed = qkv_BND.view(rows, length, 3, self.num_heads, width // self.num_heads)
+        out_BHNK = attention(packed.permute(2, 0, 3, 1, 4).contiguous(), bias, self.dropout)
+        return out_BHNK.transpose(1, 2).reshape(rows, length, width)
+
+    def project(self, x: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
         """Return the output layer's result, with the scale of the heads folded into its weights."""
         weight: Tensor = self.out_proj.weight
         bias: Tensor = self.out_proj.bias
         if head_scale_H is not None:
             scale_D = head_scale_H.repeat_interleave(weight.shape[0] // self.num_heads)
             weight, bias = weight * scale_D[:, None], bias * scale_D
-        return linear(x_BND, weight, bias)
+        return linear(x, weight, bias)

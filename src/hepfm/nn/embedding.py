@@ -33,7 +33,7 @@ class Embedding(nn.Module):
             )
         )
 
-    def forward(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return embedded constituents, (B, N, D), zero where the mask is false."""
-        x_BND: Tensor = self.layers(self.norm(x_BNF, mask_BN))
-        return x_BND * mask_BN[..., None]
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return embedded constituents (..., D) of features (..., F); statistics are of those in the mask."""
+        embedded: Tensor = self.layers(self.norm(x, mask))
+        return embedded

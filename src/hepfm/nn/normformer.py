@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hepfm.nn.attention import MultiHeadAttention
 from hepfm.nn.dropout import Dropout
 from hepfm.nn.feedforward import FeedForward
+from hepfm.nn.packing import Packing
 
 
 class NormFormerBlock(nn.Module):
@@ -40,15 +41,15 @@ class NormFormerBlock(nn.Module):
         self.head_scale = nn.Parameter(torch.ones(num_heads))
         self.residual_scale = nn.Parameter(torch.ones(width))
 
-    def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
-        """Return the tokens after attention, with `bias` on its logits, and feed-forward; (B, N, D)."""
-        attended = self.attention(self.attention_norm(x_BND), bias, self.head_scale)
-        return self._finish(x_BND, attended)
+    def forward(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
+        """Return packed tokens after attention, with `bias` on its logits, and feed-forward; (T, D)."""
+        attended_TD = self.attention.packed(self.attention_norm(x_TD), packing, bias, self.head_scale)
+        return self._finish(x_TD, attended_TD)
 
-    def _finish(self, x_BND: Tensor, attended_BND: Tensor) -> Tensor:
-        x_BND = self.dropout.add(self.attention_post_norm(attended_BND), x_BND)
-        transformed = self.feedforward(self.feedforward_norm(x_BND))
-        return self.dropout.add(transformed, self.residual_scale * x_BND)
+    def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = self.dropout.add(self.attention_post_norm(attended), x)
+        transformed = self.feedforward(self.feedforward_norm(x))
+        return self.dropout.add(transformed, self.residual_scale * x)
 
 
 class ClassAttentionBlock(NormFormerBlock):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hepfm.nn.attention import masked_logit
 from hepfm.nn.batchnorm import BatchNorm, LinearBatchNorm
 from hepfm.nn.linear import is_traced
+from hepfm.nn.packing import rows_to_add
 
 NUM_PAIR_FEATURES = 4
 _FLOOR = 1e-8
@@ -103,7 +104,7 @@ class PairEmbedding(nn.Module):
         x_MC = pair_features(p4_BN4, pairs)
         count = x_MC.shape[0]
         x_MC = self.norm(x_MC, torch.ones_like(pairs.i_M, dtype=torch.bool))
-        x_MC = F.pad(x_MC, (0, 0, 0, _padding(count)))
+        x_MC = x_MC if is_traced() else F.pad(x_MC, (0, 0, 0, rows_to_add(count)))
         for layer in self.layers:
             x_MC = F.gelu(layer(x_MC, count))
         return self._spread(x_MC[:count], pairs, mask_BN)
@@ -113,14 +114,3 @@ class PairEmbedding(nn.Module):
         bias = x_MH.new_full((rows * num * num, self.num_heads), masked_logit(x_MH.dtype))
         bias = bias.index_copy(0, pairs.ij_M, x_MH).index_copy(0, pairs.ji_M, x_MH)
         return bias.view(rows, num, num, self.num_heads).permute(0, 3, 1, 2).contiguous()
-
-
-def _padding(count: int) -> int:
-    """Return how many rows to add, a few per cent, so that few different sizes occur.
-
-    oneDNN prepares a kernel for every new size, and the number of pairs is new in every batch.
-    """
-    if is_traced():
-        return 0
-    step = max(64, 1 << max(count.bit_length() - 5, 0))
-    return -count % step
