@@ -77,3 +77,12 @@ def test_json_refuses_nan_and_names_damage(tmp_path):
 def test_sha256_of_a_known_text(tmp_path):
     write_text(tmp_path / "a", "abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_forbidden_folder_is_said(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(HepfmError, match="not allowed to write"):
+        write_text(tmp_path / "folder" / "file.txt", "text")

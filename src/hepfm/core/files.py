@@ -40,10 +40,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     If the block raises, the temporary is removed and what stood at `path` stays as it was. An existing
     directory at `path` is replaced only after the new one is complete.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _sync(temporary)
             _replace(temporary, path)

@@ -1,0 +1,131 @@
+"""Write ``docs/benchmarks.md`` from the files that ``make bench`` leaves in ``benchmarks/results/``.
+
+    python docs/scripts/benchmarks_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return one result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return [*("| " + " | ".join(cells) + " |" for cells in lines), ""]
+
+
+def versions(result: dict[str, Any]) -> str:
+    """Return the versions of a result in one line."""
+    return ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+
+
+def particle_transformer() -> list[str]:
+    """Return the section on the Particle Transformer."""
+    result = read("particle_transformer")
+    clock = result["per_second"]
+    rows = [
+        [name, f"{speed['median']:.0f} ({speed['min']:.0f}-{speed['max']:.0f})"]
+        for name, speed in clock["jets"].items()
+    ]
+    ratios = [[name, f"{ratio:.2f}"] for name, ratio in clock["ratio_of_medians"].items()]
+    return [
+        "## Particle Transformer, forward and backward",
+        "",
+        f"{result['what']}; {result['jets']}; {result['threads']} threads, {result['repeats']} repetitions in turn. "
+        f"{result['processor']}; load {result['load_average_at_end']:.1f} at the end. {versions(result)}. "
+        f"Largest difference of logits from weaver-core: {result['largest_difference_of_logits_from_weaver']:.1e}.",
+        "",
+        *table(["", "jets a second: median (range)"], rows),
+        *table(["ratio of medians", ""], ratios),
+    ]
+
+
+def loader() -> list[str]:
+    """Return the section on the loader."""
+    result = read("loader")
+    rows = [
+        [
+            f"{size['jets']:,}",
+            f"{size['jets_per_s'] / 1e3:.0f}k",
+            f"{size['jets_per_cpu_s'] / 1e3:.0f}k",
+            f"{100 * size['padding']:.1f} %",
+            f"{size['resident_before_mb']:.0f} -> {size['resident_peak_mb']:.0f} MB",
+        ]
+        for size in result["hepfm"]
+    ]
+    weaver = result["weaver"]
+    return [
+        "## Loader",
+        "",
+        f"{result['what']}. {result['machine']['processor']}, load {result['machine']['load_at_start']:.1f} at the "
+        f"start. {versions(result)}.",
+        "",
+        *table(["jets in the store", "jets/s", "jets per processor second", "padding", "resident memory"], rows),
+        f"weaver-core {weaver['version']} on the same jets in the same run, one worker: "
+        f"{weaver['one_worker_jets_per_s'] / 1e3:.0f}k jets/s; ratio {result['ratio_to_one_worker']:.1f}. Its batches "
+        "are padded to 128, ours cut to their longest jet.",
+        "",
+    ]
+
+
+def simulate() -> list[str]:
+    """Return the section on simulation."""
+    result = read("simulate")
+    rows = [
+        [name, f"{100 * one['pythia_share']:.1f} %", f"{one['jets_per_cpu_second']:.0f}"]
+        for name, one in result["with_mpi"].items()
+    ]
+    scaling = result.get("two_processes_over_one")
+    return [
+        "## Simulation",
+        "",
+        f"{result['jets_per_class']} jets a class with multi-parton interactions; the share is the part of the time "
+        f"spent inside Pythia itself. {versions(result)}; load {result['load_average_before']:.1f} before.",
+        "",
+        *table(["class", "in Pythia", "jets per processor second"], rows),
+        *([f"Two processes are {scaling:.2f} times as fast as one.", ""] if scaling else []),
+    ]
+
+
+def command_line() -> list[str]:
+    """Return the section on the command line."""
+    result = read("cli")
+    seconds = result["seconds"]
+    return [
+        "## Command line",
+        "",
+        f"`hepfm --help`: {seconds['median']:.2f} s (median of {result['runs']}; {seconds['min']:.2f} to "
+        f"{seconds['max']:.2f} s), load {result['machine']['load']:.1f}.",
+        "",
+    ]
+
+
+def main() -> None:
+    """Write the page."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `make bench` (the files in `benchmarks/results/`) and `docs/scripts/benchmarks_page.py`. Each number "
+        "stands beside that of the public implementation, installed in its own environment and run in turn in the same "
+        "call, on the same jets. No test asserts a time.",
+        "",
+        *particle_transformer(),
+        *loader(),
+        *simulate(),
+        *command_line(),
+    ]
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
