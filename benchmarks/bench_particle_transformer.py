@@ -2,8 +2,8 @@
 
 One run measures everything: this process starts one worker per side with the same environment variables
 and number of threads, and lets them take turns on the same jets. Each repetition draws new jets, so that
-lengths and numbers of pairs are new each time, as in training. Published configuration, float32, dropout as in
-training, no optimiser.
+lengths and numbers of pairs are new each time, as in training. Published configuration, float32, dropout
+as in training, no optimiser.
 
     python benchmarks/bench_particle_transformer.py --peer-python WEAVER_ENV/bin/python
 
