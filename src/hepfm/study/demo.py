@@ -44,7 +44,7 @@ class DemoConfig(Config):
     finetune_jets: int = pydantic.Field(1000, ge=1)
     test_jets: int = pydantic.Field(4000, ge=1)
     pretrain_steps: int = pydantic.Field(1000, ge=1)
-    finetune_steps: int = pydantic.Field(200, ge=1)
+    finetune_steps: int = pydantic.Field(150, ge=1)
     budgets: tuple[int, ...] = (100, 300, 1000)
     seeds: int = pydantic.Field(5, ge=1)
     seed: int = pydantic.Field(1, ge=0)
@@ -107,9 +107,9 @@ def _simulate(folder: Path, config: DemoConfig, processes: int) -> tuple[Path, P
         ("jetclass_fast", jets): (
             config.pretrain_jets,
             config.pretrain_jets // 10 + 1,
-            config.pretrain_jets // 10 + 1,
+            config.pretrain_jets // 5 + 1,
         ),
-        ("top_tagging", tops): (config.finetune_jets, 1, config.test_jets),
+        ("top_tagging", tops): (config.finetune_jets, 0, config.test_jets),
     }
     for (recipe, store), (train, val, test) in sizes.items():
         if not store.exists():
