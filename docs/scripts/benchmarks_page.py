@@ -1,6 +1,6 @@
 """Write ``docs/benchmarks.md`` from the files that ``make bench`` leaves in ``benchmarks/results/``.
 
-    python docs/scripts/benchmarks_page.py
+python docs/scripts/benchmarks_page.py
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def loader() -> list[str]:
         f"{result['what']}. {result['machine']['processor']}, load {result['machine']['load_at_start']:.1f} at the "
         f"start. {versions(result)}.",
         "",
-        *table(["jets in the store", "jets/s", "jets per processor second", "padding", "resident memory"], rows),
+        *table(
+            ["jets in the store", "jets/s", "jets per processor second", "padding", "resident memory"], rows
+        ),
         f"weaver-core {weaver['version']} on the same jets in the same run, one worker: "
         f"{weaver['one_worker_jets_per_s'] / 1e3:.0f}k jets/s; ratio {result['ratio_to_one_worker']:.1f}. Its batches "
         "are padded to 128, ours cut to their longest jet.",
