@@ -32,7 +32,7 @@ import torch.nn.functional as F
 
 FEATURES, CLASSES, JETS, BATCH, SLOTS = 17, 10, 512, 64, 128
 PADDED_JETS = 128
-"""The padded cases run as weaver-core does, a whole batch at once: of 128 jets, since 512 need too much memory."""
+"""The padded cases run a whole batch at once, as weaver-core does; of 128 jets, as 512 take much memory."""
 MEAN_LENGTH, STD_LENGTH = 39, 15
 """Constituents of a JetClass jet; drawn from a normal distribution and cut to 2..128."""
 RESULT = Path(__file__).parent / "results" / "particle_transformer.json"
@@ -60,7 +60,7 @@ def jets(lengths: torch.Tensor, slots: int, generator: torch.Generator) -> Batch
 
 
 def batches(layout: str, seed: int) -> Iterator[Batch]:
-    """Yield 512 jets sorted by length in batches of 64 cut to the longest, or one batch of 128 padded to 128."""
+    """Yield jets sorted by length in batches of 64 cut to the longest, or one batch padded to 128."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(JETS, generator=generator) * STD_LENGTH + MEAN_LENGTH
     lengths = drawn.round().clamp(2, SLOTS).long()

@@ -1,7 +1,7 @@
 """Run every benchmark, each against its peer in the same run, and leave one JSON file each in ``results/``.
 
-``make bench`` calls this with an environment that holds the peers. Run it on an otherwise idle machine: the files
-record the load that they were made under.
+``make bench`` calls this with an environment that holds the peers. Run it on an otherwise idle machine: the
+files record the load that they were made under.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ class TrainLoader:
     weights
         Row-level field that becomes ``Batch.weights_B``.
     group
-        Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer step
-        over a whole group is unbiased. 1 makes batches of random lengths.
+        Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer
+        step over a whole group is unbiased. 1 makes batches of random lengths.
 
     Examples
     --------

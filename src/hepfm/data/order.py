@@ -2,9 +2,9 @@
 
 An epoch deals blocks of neighbouring rows to the ranks in random order. Each rank fills its pool with some
 hundred blocks, shuffles the rows in it and cuts them into groups of batches. The rows of a group are a random
-draw; within it they are sorted by length before they are cut into batches. A group that makes one optimizer step
-is therefore unbiased, though each of its batches holds rows of similar length and so of similar classes. Only the
-order of blocks is in memory, one number per `BLOCK` rows.
+draw; within it they are sorted by length before they are cut into batches. A group that makes one optimizer
+step is therefore unbiased, though each of its batches holds rows of similar length and so of similar classes.
+Only the order of blocks is in memory, one number per `BLOCK` rows.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Order:
     rank, world_size
         Which of how many.
     group
-        Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes batches
-        of random lengths.
+        Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes
+        batches of random lengths.
     """
 
     num_rows: int
@@ -74,7 +74,7 @@ class Order:
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch, the same for every rank: whole groups, or fewer than one group of all there is.
+        """Batches of an epoch, the same for every rank: whole groups, or what there is of less than one.
 
         Rows left over differ from epoch to epoch.
         """
