@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import reduce
@@ -13,7 +14,7 @@ from typing import Any
 import pydantic
 
 from hepfm.core.config import Config, merge, parse_override, validate
-from hepfm.core.log import logger, progress
+from hepfm.core.log import configure, logger, progress
 
 TASK = "top_tagging"
 INITS = ("pretrained", "scratch")
@@ -91,7 +92,7 @@ def demo(output: str | Path = "demo", *, overrides: Sequence[str] = (), processe
     config = validate(DemoConfig, values, where="demo")
     folder = Path(output)
     stores = _simulate(folder / "stores", config, processes)
-    model = _pretrain(folder / "runs" / "pretrain", stores[0], config)
+    model = _in_child(_pretrain, folder / "runs" / "pretrain", stores[0], config)
     trials = _trials(folder, model, stores[1], config)
     _run_trials(trials, processes)
     logger.info("report")
@@ -117,6 +118,19 @@ def _simulate(folder: Path, config: DemoConfig, processes: int) -> tuple[Path, P
             numbers = [f"jets.train={train}", f"jets.val={val}", f"jets.test={test}"]
             simulate(recipe, output=store, overrides=numbers, processes=processes, seed=config.seed)
     return jets, tops
+
+
+def _in_child(function: Callable[..., Path], *arguments: object) -> Path:
+    """Call in a process of its own, which gives all its memory back at the end."""
+    quiet = not logger.isEnabledFor(logging.INFO)
+    with ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_log, initargs=(quiet,)
+    ) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _log(quiet: bool) -> None:
+    configure(quiet=quiet)
 
 
 def _pretrain(run: Path, store: Path, config: DemoConfig) -> Path:
