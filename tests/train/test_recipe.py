@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hepfm.core.config import builtin_recipes, load_recipe, merge, parse_override
-from hepfm.core.errors import ConfigError
+from hepfm.core.errors import ConfigError, HepfmError
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+from hepfm.train.pretrain import pretrain
 from hepfm.train.recipe import finetune_plan, pretrain_plan
+
+
+@pytest.fixture
+def kinematic_store(jet_store: Store, tmp_path: Path) -> Store:
+    """Jets without charge, type and impact parameters, as in the top-tagging set."""
+    schema = jet_schema(JETCLASS_CLASSES, identity=False, tracks=False)
+    splits = [(name, jet_store.read(schema.names(), jet_store.split(name))) for name in ("train", "val")]
+    return Store.open(write_store(tmp_path / "kinematic", schema, splits, provenance={}))
 
 
 def test_the_resolved_config_gives_the_same_plan(recipe: dict[str, Any]) -> None:
@@ -72,3 +85,20 @@ def test_built_in_pretraining_recipes_are_valid(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))
 def test_built_in_finetuning_recipes_are_valid(name: str) -> None:
     assert finetune_plan(load_recipe(name, "finetune")).recipe.description
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"features": "full"}, "needs fields that this store lacks"),
+        ({"validation": "vall"}, "vall"),
+        ({"weights": "jet_wait"}, "jet_wait"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_before_a_run_is_made(
+    recipe: dict[str, Any], kinematic_store: Store, tmp_path: Path, section: dict[str, str], message: str
+) -> None:
+    data = {**recipe["data"], "store": str(kinematic_store.path), **section}
+    with pytest.raises(HepfmError, match=message):
+        pretrain({**recipe, "data": data}, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

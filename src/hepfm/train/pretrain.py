@@ -9,6 +9,7 @@ from typing import Any
 
 from hepfm.data import feature_set
 from hepfm.data.features import FeatureSet
+from hepfm.data.pool import Content
 from hepfm.data.store import Store
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
@@ -33,10 +34,15 @@ class Pretraining:
     @classmethod
     def check(cls, plan: PretrainPlan) -> Pretraining:
         """Open the data and refuse what does not fit."""
-        store = Store.open(plan.recipe.data.store)
-        features = feature_set(plan.recipe.data.features)
+        data = plan.recipe.data
+        store = Store.open(data.store)
+        features = feature_set(data.features)
         check_compatible(plan.objective, plan.backbone, store.schema)
-        store.split(plan.recipe.data.train)
+        targets = plan.objective.cls.targets(plan.objective.config, store.schema)
+        Content(features, targets, data.weights, data.max_constituents).check(store.schema)
+        for split in (data.train, data.validation):
+            if split:
+                store.split(split)
         return cls(plan, store, features)
 
     def config(self) -> dict[str, Any]:
