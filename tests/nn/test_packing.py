@@ -34,6 +34,22 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(packing.unpack, (packed,))
 
 
+@given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=25)
+def test_heads_are_the_transposed_padded_layout(counts: list[int]) -> None:
+    mask = torch.arange(max(*counts, 1))[None] < torch.tensor(counts)[:, None]
+    packing = Packing.of(mask)
+    packed = torch.randn(len(packing.real_T), 3 * 2 * 4, dtype=torch.float64, requires_grad=True)
+    found = packing.heads(packed, parts=3, heads=2)
+    assert found.isfinite().all()
+    padded = packing.unpack(packed).view(*mask.shape, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    real = mask[None, :, None, :, None].expand_as(found)
+    assert torch.equal(found[real], padded[real])
+    direction = torch.randn_like(found)
+    ours = torch.autograd.grad((found * direction * real).sum(), packed)
+    assert torch.equal(ours[0], torch.autograd.grad((padded * direction).sum(), packed)[0])
+
+
 @given(count=st.integers(0, 10**7))
 @settings(deadline=None, max_examples=200)
 def test_few_sizes(count: int) -> None:

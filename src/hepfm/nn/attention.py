@@ -123,7 +123,8 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
         """Return what the tokens gather, (B, N, D)."""
-        return self.project(self._attend(self.in_proj(x_BND), bias))
+        qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
+        return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
         """Return what packed tokens gather, (T, D).
@@ -139,14 +140,11 @@ class MultiHeadAttention(nn.Module):
         head_scale_H
             Factor of each of H equal parts of the output.
         """
-        gathered_BND = self._attend(packing.unpack(self.in_proj(x_TD)), bias)
-        return self.project(packing.pack(gathered_BND), head_scale_H)
+        qkv_3BHNK = packing.heads(self.in_proj(x_TD), parts=3, heads=self.num_heads)
+        return self.project(packing.pack(self._attend(qkv_3BHNK, bias)), head_scale_H)
 
-    def _attend(self, qkv_BND: Tensor, bias: Tensor) -> Tensor:
-        rows, length, width = qkv_BND.shape[0], qkv_BND.shape[1], qkv_BND.shape[2] // 3
-        packed = qkv_BND.view(rows, length, 3, self.num_heads, width // self.num_heads)
-        out_BHNK = attention(packed.permute(2, 0, 3, 1, 4).contiguous(), bias, self.dropout)
-        return out_BHNK.transpose(1, 2).reshape(rows, length, width)
+    def _attend(self, qkv_3BHNK: Tensor, bias: Tensor) -> Tensor:
+        return attention(qkv_3BHNK, bias, self.dropout).transpose(1, 2).flatten(2)
 
     def project(self, x: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
         """Return the output layer's result, with the scale of the heads folded into its weights."""

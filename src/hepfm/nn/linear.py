@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 _MIN_SIZE = 1 << 15
 _MIN_ROWS = 16
 """Below these torch does not hand a convolution to oneDNN, and there would be nothing to win."""
+_FEW_WEIGHTS = 1 << 12
+"""Up to here a convolution's gradient to its weights, a sum over all rows, is slower than BLAS."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -29,10 +33,33 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if not _as_convolution(x):
         return F.linear(x, weight, bias)
+    if bias is None or weight.numel() > _FEW_WEIGHTS or torch.is_autocast_enabled("cpu"):
+        return _convolution(x, weight, bias)
+    out: Tensor = _FewWeights.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.shape[0] if x.ndim > 2 else _MIN_ROWS
     image = x.reshape(rows, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
     out = F.conv2d(image, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
+
+
+class _FewWeights(torch.autograd.Function):
+    """The convolution with another gradient: oneDNN for the inputs, BLAS for the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _convolution(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        rows = grad.flatten(0, -2)
+        grad_x = _convolution(grad, weight.T, None) if ctx.needs_input_grad[0] else None
+        return grad_x, rows.T @ x.flatten(0, -2), rows.sum(0)
 
 
 def _as_convolution(x: Tensor) -> bool:

@@ -50,6 +50,34 @@ class _Unpack(torch.autograd.Function):
         return F.pad(packed, (0, 0, 0, ctx.total - len(index_M))), None, None
 
 
+class _ToHeads(torch.autograd.Function):
+    """Padding and the transposition to heads in one gather of rows of K."""
+
+    @staticmethod
+    def forward(ctx: Any, x_TC: Tensor, index_M: Tensor, shape: torch.Size) -> Tensor:
+        parts, rows, heads, length, head_width = shape
+        ctx.save_for_backward(index_M)
+        ctx.total = x_TC.shape[0]
+        # A slot of padding takes the first row: attention gives it no weight, and its gradient is left out.
+        token_S = index_M.new_zeros(rows * length)
+        token_S[index_M] = torch.arange(len(index_M), device=index_M.device)
+        piece = torch.arange(parts * heads, device=index_M.device).view(parts, 1, heads, 1)
+        source = token_S.view(1, rows, 1, length) * (parts * heads) + piece
+        return x_TC.view(-1, head_width).index_select(0, source.flatten()).view(shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (index_M,) = ctx.saved_tensors
+        parts, rows, heads, length, head_width = grad.shape
+        row_M, slot_M = index_M // length, index_M % length
+        piece = torch.arange(parts, device=index_M.device)[:, None] * rows
+        head = torch.arange(heads, device=index_M.device)
+        source = ((piece + row_M[:, None, None]) * heads + head) * length + slot_M[:, None, None]
+        picked = grad.reshape(-1, head_width).index_select(0, source.flatten())
+        picked = picked.view(len(index_M), parts * heads * head_width)
+        return F.pad(picked, (0, 0, 0, ctx.total - len(index_M))), None, None
+
+
 @dataclass(frozen=True)
 class Packing:
     """Where the T rows of the packed layout stand in the padded one.
@@ -92,3 +120,16 @@ class Packing:
         if self.index_M is not None:
             x_TC = _Unpack.apply(x_TC, self.index_M, self.mask_BN.numel())  # type: ignore[no-untyped-call]
         return x_TC.view(*self.mask_BN.shape, -1)
+
+    def heads(self, x_TC: Tensor, *, parts: int, heads: int) -> Tensor:
+        """Return the padded layout with each row cut into parts and heads, (parts, B, heads, N, K).
+
+        What stands in padding is finite but arbitrary; no gradient comes back from there.
+        """
+        rows, length = self.mask_BN.shape
+        if self.index_M is None or not len(self.index_M):
+            x_BNC = self.unpack(x_TC)
+            return x_BNC.view(rows, length, parts, heads, -1).permute(2, 0, 3, 1, 4).contiguous()
+        shape = torch.Size((parts, rows, heads, length, x_TC.shape[1] // (parts * heads)))
+        out: Tensor = _ToHeads.apply(x_TC, self.index_M, shape)  # type: ignore[no-untyped-call]
+        return out
