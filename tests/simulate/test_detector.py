@@ -12,8 +12,10 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.jets import PID_CLASSES
 from hepfm.core.rng import numpy_generator
 from hepfm.simulate import DETECTORS
+from hepfm.simulate.chunk import cluster
 from hepfm.simulate.detector import particle_type
 from hepfm.simulate.particles import Candidates, Particles
+from hepfm.simulate.recipe import JetSelection
 
 OFF = {"tracks_by_calorimeter": False, "eta_at_calorimeter": False, "vanished_tracks_cluster": False}
 
@@ -88,7 +90,7 @@ def test_candidates_are_of_the_right_kind(particles: Callable[..., Particles]) -
     assert counts["neutral_hadron"] == pytest.approx(1.0, abs=0.1)
     assert counts["electron"] == pytest.approx(0.95, abs=0.05)
     assert counts["muon"] == pytest.approx(0.99, abs=0.03)
-    assert (np.diff(found.event) >= 0).all()
+    np.testing.assert_array_equal(np.unique(found.event), np.arange(n))
     neutral = found.charge == 0
     for column in (found.d0, found.d0_error, found.dz, found.dz_error):
         assert (column[neutral] == 0).all()
@@ -132,3 +134,14 @@ def test_unknown_detector_and_option() -> None:
         resolve_component(DETECTORS, "jetclas", where="detector")
     with pytest.raises(ConfigError, match="eta_at_calorimeter"):
         resolve_component(DETECTORS, {"name": "cms", "eta_at_calorimetr": True}, where="detector")
+
+
+def test_events_may_come_in_any_order(pions: Particles) -> None:
+    pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
+    found, selection = measure(pions, "none"), JetSelection(radius=0.8, pt_min=50.0)
+    order = np.argsort(-found.event, kind="stable")
+    rising, falling = cluster(found, 30, selection), cluster(found.take(order), 30, selection)
+    assert len(rising) > 30
+    np.testing.assert_array_equal(falling.p4, rising.p4)
+    np.testing.assert_array_equal(falling.event, rising.event)
+    np.testing.assert_array_equal(order[falling.members.values], rising.members.values)

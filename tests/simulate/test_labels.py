@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,19 +28,19 @@ def record(*events: list[Entry]) -> Record:
     offsets = np.cumsum([0, *(len(event) for event in rows)])
     columns = [np.array(column) for column in zip(*(entry for event in rows for entry in event), strict=True)]
     pdg, status, first, last, eta, phi = columns
-    start = np.repeat(offsets[:-1], np.diff(offsets))
     nothing = np.zeros(len(pdg))
     return Record(
         offsets=offsets,
         pdg=pdg,
         status=status,
-        daughter1=np.where(first > 0, first + start, 0),
-        daughter2=np.where(last > 0, last + start, 0),
+        daughter1=first,
+        daughter2=last,
         px=np.cos(phi),
         py=np.sin(phi),
         pz=np.sinh(eta),
         energy=np.cosh(eta),
         mass=nothing,
+        vertex=np.full(len(pdg), -1),
         x=nothing,
         y=nothing,
         z=nothing,
@@ -163,3 +165,13 @@ def test_outgoing_parton() -> None:
 def test_bad_patterns(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_pattern(text)
+
+
+def test_entries_without_a_vertex_come_from_the_origin() -> None:
+    vertices = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])]
+    moved = replace(
+        record([(211, 1, 0, 0, 0.0, 0.0), (22, 1, 0, 0, 0.0, 0.0)]),
+        vertex=np.array([-1, 1, 0]),
+        **dict(zip("xyz", vertices, strict=True)),
+    )
+    np.testing.assert_array_equal(moved.vertices(np.array([0, 1])), [[0, 2], [0, 4], [0, 6]])

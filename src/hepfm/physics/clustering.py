@@ -58,17 +58,13 @@ def anti_kt(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float, min_pt
     sequence = fastjet.ClusterSequence(
         events_of_momenta(p4, lengths), fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
     )
-    jets = sequence.inclusive_jets(min_pt)
-    members = sequence.constituent_index(min_pt)
-    counts = awkward.to_numpy(awkward.num(jets))
+    jet_p4, counts = momenta_of_events(sequence.inclusive_jets(min_pt))
     event = np.repeat(np.arange(len(lengths)), counts)
-    flat = awkward.flatten(jets)
-    jet_p4 = np.stack([awkward.to_numpy(flat[name]) for name in ("E", "px", "py", "pz")], axis=-1)
-    lists = awkward.flatten(members)
+    lists = awkward.flatten(sequence.constituent_index(min_pt))
     sizes = awkward.to_numpy(awkward.num(lists)).astype(np.int64)
     first = np.concatenate([[0], np.cumsum(lengths)])[event]
     index = awkward.to_numpy(awkward.flatten(lists)).astype(np.int64) + np.repeat(first, sizes)
-    return Jets(jet_p4.reshape(-1, 4), event, Ragged.from_lengths(index, sizes))
+    return Jets(jet_p4, event, Ragged.from_lengths(index, sizes))
 
 
 def events_of_momenta(p4: Floats, lengths: npt.NDArray[np.int64]) -> Any:
@@ -76,6 +72,14 @@ def events_of_momenta(p4: Floats, lengths: npt.NDArray[np.int64]) -> Any:
     _, awkward = import_fastjet()
     columns = {name: np.ascontiguousarray(p4[:, i]) for i, name in enumerate(("E", "px", "py", "pz"))}
     return awkward.unflatten(awkward.zip(columns, with_name="Momentum4D"), lengths)
+
+
+def momenta_of_events(array: Any) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return the momenta (E, px, py, pz) in FastJet's awkward array of events, and the events' lengths."""
+    columns = array.layout.content
+    p4 = np.stack([np.asarray(columns.content(name).data) for name in ("E", "px", "py", "pz")], axis=-1)
+    offsets: npt.NDArray[np.int64] = np.asarray(array.layout.offsets.data, np.int64)
+    return p4, np.diff(offsets)
 
 
 def import_fastjet() -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.physics.clustering import events_of_momenta, import_fastjet
+from hepfm.physics.clustering import events_of_momenta, import_fastjet, momenta_of_events
 from hepfm.physics.kinematics import mass_of
 
 Floats = npt.NDArray[np.floating]
@@ -50,7 +50,7 @@ def substructure(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -
     """
     if len(lengths) == 0:
         return Substructure(np.zeros(0), np.zeros((0, 4)))
-    fastjet, awkward = import_fastjet()
+    fastjet, _ = import_fastjet()
     whole = fastjet.JetDefinition(fastjet.cambridge_algorithm, 10.0)
     sequence = fastjet.ClusterSequence(events_of_momenta(p4, lengths), whole)
     tau = sequence.njettiness(
@@ -60,7 +60,7 @@ def substructure(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -
         beta=1,
         R0=radius,
     )
-    return Substructure(mass_of(_soft_drop(sequence)), awkward.to_numpy(tau).reshape(-1, 4))
+    return Substructure(mass_of(_soft_drop(sequence)), np.asarray(tau).reshape(-1, 4))
 
 
 def _soft_drop(sequence: Any) -> Floats:
@@ -77,14 +77,10 @@ def _soft_drop(sequence: Any) -> Floats:
     -------
     (E, px, py, pz) of the groomed jets, shape (J, 4).
     """
-    _, awkward = import_fastjet()
-    nodes = sequence.jets()
-    sizes = awkward.to_numpy(awkward.num(nodes)).astype(np.int64)
-    flat = awkward.flatten(nodes)
-    p4 = np.stack([awkward.to_numpy(flat[name]) for name in ("E", "px", "py", "pz")], axis=-1)
+    p4, sizes = momenta_of_events(sequence.jets())
     pt = np.hypot(p4[:, 1], p4[:, 2])
-    history = awkward.to_numpy(awkward.flatten(sequence.unique_history_order()))
-    parents = _parents(history.astype(np.int64), sizes)
+    history = np.asarray(sequence.unique_history_order().layout.content.data, np.int64)
+    parents = _parents(history, sizes)
     node = np.cumsum(sizes) - 1
     open_ = np.flatnonzero(sizes > 1)
     while len(open_):

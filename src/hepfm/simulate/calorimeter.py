@@ -102,7 +102,11 @@ class Calorimeter:
         abs_eta = np.abs(eta)
         limits = [resolution.eta_max for resolution in self.resolutions[:-1]]
         region = np.searchsorted(limits, abs_eta, side="left")
-        return np.choose(region, [resolution.sigma(energy, abs_eta) for resolution in self.resolutions])
+        sigma = np.zeros(len(energy))
+        for number, resolution in enumerate(self.resolutions):
+            rows = np.flatnonzero(region == number)
+            sigma[rows] = resolution.sigma(energy[rows], abs_eta[rows])
+        return sigma
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,9 @@ def energy_flow(
     own = tower_of[tracks.particle]
     here = own >= 0
     n = len(towers.energy)
-    track_energy = _sum(own[here], tracks.energy[here], n)
-    track_variance = _sum(own[here], (tracks.energy * tracks.relative_error)[here] ** 2, n)
+    energy = tracks.energy
+    track_energy = _sum(own[here], energy[here], n)
+    track_variance = _sum(own[here], (energy * tracks.relative_error)[here] ** 2, n)
     excess = np.maximum(towers.energy - track_energy, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         significance = excess / np.sqrt(track_variance + towers.sigma**2)
@@ -170,10 +175,11 @@ def _towers(
 ) -> tuple[Towers, Ints]:
     """Return the hit towers, and for each particle the number of its tower or -1."""
     grid = calorimeter.grid
-    ring, step, on_grid = grid.locate(flight.eta, flight.phi)
-    hit = np.flatnonzero((deposit > 0) & on_grid)
+    hit = np.flatnonzero(deposit > 0)
+    ring, step, on_grid = grid.locate(flight.eta[hit], flight.phi[hit])
+    hit, ring, step = hit[on_grid], ring[on_grid], step[on_grid]
     rings, steps = len(grid.phi_bins), max(grid.phi_bins)
-    key = (event[hit] * rings + ring[hit]) * steps + step[hit]
+    key = (event[hit] * rings + ring) * steps + step
     keys, inverse = np.unique(key, return_inverse=True)
     tower_of = np.full(len(event), -1, np.int64)
     tower_of[hit] = inverse

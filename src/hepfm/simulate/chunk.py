@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,8 +100,10 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
 
 def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:
     """Cluster the candidates of every event."""
+    order = np.argsort(candidates.event, kind="stable")
     lengths = np.bincount(candidates.event, minlength=num_events)
-    return anti_kt(candidates.p4, lengths, radius=selection.radius, min_pt=selection.pt_min)
+    jets = anti_kt(candidates.p4[order], lengths, radius=selection.radius, min_pt=selection.pt_min)
+    return replace(jets, members=jets.members.with_values(order[jets.members.values]))
 
 
 def select(jets: Jets, selection: JetSelection) -> Jets:

@@ -50,14 +50,15 @@ class Flight:
 
 def fly(particles: Particles, solenoid: Solenoid) -> Flight:
     """Follow particles to the surface of the cylinder: charged ones on helices, the others straight."""
-    inside = (np.hypot(particles.x, particles.y) <= solenoid.radius) & (
+    inside = (particles.x**2 + particles.y**2 <= solenoid.radius**2) & (
         np.abs(particles.z) <= solenoid.half_length
     )
     moving = inside & (particles.pt > 1e-4)
     charged = moving & (particles.charge != 0)
     n = len(particles)
     flight = Flight(np.zeros(n, bool), *(np.zeros(n) for _ in range(5)))
-    for rows, follow in ((charged, _helix), (moving & ~charged, _straight)):
+    for mask, follow in ((charged, _helix), (moving & ~charged, _straight)):
+        rows = np.flatnonzero(mask)
         part = follow(particles.take(rows), solenoid)
         for name in ("seen", "eta", "phi", "perigee_phi", "d0", "dz"):
             getattr(flight, name)[rows] = getattr(part, name)

@@ -137,7 +137,7 @@ def last_copy(record: Record, index: Ints) -> Ints:
     """Follow entries to the last one of the same particle."""
     while True:
         heir = index
-        for daughter in (record.daughter2[index], record.daughter1[index]):
+        for daughter in reversed(record.daughters(index)):
             heir = np.where((daughter > 0) & (record.pdg[daughter] == record.pdg[index]), daughter, heir)
         if np.array_equal(heir, index):
             return index
@@ -146,8 +146,8 @@ def last_copy(record: Record, index: Ints) -> Ints:
 
 def _daughters(record: Record, owner: Ints, index: Ints) -> tuple[Ints, Ints]:
     """Return the daughters of entries, with the owner of each."""
-    first = record.daughter1[index]
-    count = np.maximum(record.daughter2[index], first) - first + 1
+    first, last = record.daughters(index)
+    count = np.maximum(last, first) - first + 1
     start = np.concatenate([[0], np.cumsum(count)[:-1]]) if len(count) else count
     return np.repeat(owner, count), np.arange(count.sum()) + np.repeat(first - start, count)
 

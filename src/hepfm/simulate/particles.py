@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +48,10 @@ class Particles:
 
     def take(self, rows: Bools | Ints) -> Particles:
         """Return the given particles."""
-        return Particles(*(getattr(self, field.name)[rows] for field in fields(self)))
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        taken = Particles(*(getattr(self, field.name).take(index) for field in fields(self)))
+        taken.__dict__["pt"] = self.pt.take(index)  # fills the cache of the property
+        return taken
 
     @cached_property
     def pt(self) -> Floats:
@@ -64,7 +66,7 @@ class Candidates:
     Attributes
     ----------
     event
-        Number of the event within the batch, rising, shape (n,).
+        Number of the event within the batch, in any order, shape (n,).
     p4
         (E, px, py, pz) in GeV that enters the clustering, shape (n, 4).
     pt, eta, phi, energy
@@ -93,14 +95,12 @@ class Candidates:
 
     def take(self, rows: Bools | Ints) -> Candidates:
         """Return the given candidates."""
-        return Candidates(*(getattr(self, field.name)[rows] for field in fields(self)))
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return Candidates(*(getattr(self, field.name).take(index, axis=0) for field in fields(self)))
 
 
 def merge_candidates(parts: list[Candidates]) -> Candidates:
-    """Join candidates of the same batch; events rise, and within an event the order of the parts is kept."""
-    joined: dict[str, Any] = {
-        field.name: np.concatenate([getattr(part, field.name) for part in parts])
-        for field in fields(Candidates)
-    }
-    order = np.argsort(joined["event"], kind="stable")
-    return Candidates(**{name: column[order] for name, column in joined.items()})
+    """Lay candidates of the same batch end to end."""
+    return Candidates(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Candidates))
+    )

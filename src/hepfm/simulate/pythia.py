@@ -30,11 +30,13 @@ class Record:
     pdg, status
         Particle code and status of each entry, shape (n,).
     daughter1, daughter2
-        First and last daughter as indices into these flat arrays; 0 where there is none.
+        First and last daughter, counted within the event; 0 where there is none. See `daughters`.
     px, py, pz, energy, mass
         GeV.
+    vertex
+        Production vertex of each entry as an index into `x`, `y`, `z`; -1 for the origin.
     x, y, z
-        Production vertex, mm.
+        Vertices, mm, shape (vertices,).
     """
 
     offsets: Ints
@@ -47,6 +49,7 @@ class Record:
     pz: Floats
     energy: Floats
     mass: Floats
+    vertex: Ints
     x: Floats
     y: Floats
     z: Floats
@@ -59,6 +62,21 @@ class Record:
     def event_of(self, index: Ints) -> Ints:
         """Return the event that entries belong to."""
         return np.searchsorted(self.offsets, index, side="right") - 1
+
+    def daughters(self, index: Ints) -> tuple[Ints, Ints]:
+        """Return the first and last daughter of entries as indices into the arrays; 0 where there is none."""
+        start = self.offsets[self.event_of(index)]
+        first, last = self.daughter1[index], self.daughter2[index]
+        return np.where(first > 0, start + first, 0), np.where(last > 0, start + last, 0)
+
+    def vertices(self, index: Ints) -> tuple[Floats, Floats, Floats]:
+        """Return x, y, z in mm of where entries were produced."""
+        vertex = self.vertex[index]
+        displaced = np.flatnonzero(vertex >= 0)
+        x, y, z = np.zeros((3, len(index)))
+        for target, source in ((x, self.x), (y, self.y), (z, self.z)):
+            target[displaced] = source[vertex[displaced]]
+        return x, y, z
 
 
 class Generator:
@@ -104,12 +122,18 @@ class Generator:
         """Return the final particles of a record, neutrinos included."""
         index = np.flatnonzero(record.status > 0)
         pdg = record.pdg[index]
-        codes, inverse = np.unique(pdg, return_inverse=True)
+        codes = np.unique(pdg)
         charges = np.array([self._pythia.particleData.charge(int(code)) for code in codes])
-        columns = {
-            name: getattr(record, name)[index] for name in ("px", "py", "pz", "energy", "mass", "x", "y", "z")
-        }
-        return Particles(event=record.event_of(index), pdg=pdg, charge=charges[inverse], **columns)
+        x, y, z = record.vertices(index)
+        return Particles(
+            event=record.event_of(index),
+            pdg=pdg,
+            charge=charges[np.searchsorted(codes, pdg)],
+            **{name: getattr(record, name)[index] for name in ("px", "py", "pz", "energy", "mass")},
+            x=x,
+            y=y,
+            z=z,
+        )
 
 
 def configured(lines: Sequence[str], *, where: str) -> Any:
@@ -146,41 +170,23 @@ def import_pythia() -> Any:
 
 
 def _flatten(batch: Any) -> Record:
-    import awkward
-
-    entries = awkward.to_packed(batch.prt).layout
-    offsets = np.asarray(entries.offsets.data, np.int64)
+    entries = batch.prt.layout
     fields = {name: entries.content.content(name) for name in entries.content.fields}
-    first = np.repeat(offsets[:-1], np.diff(offsets))
-
-    def integers(name: str) -> Ints:
-        return np.asarray(fields[name].data, np.int64)
-
-    def link(name: str) -> Ints:
-        local = integers(name)
-        return np.where(local > 0, local + first, 0)
-
     momentum = {name: np.asarray(fields["p"].content(name).data) for name in ("px", "py", "pz", "e")}
-    vertex = {name: _optional(fields["vProd"], name) for name in ("px", "py", "pz")}
+    vertices = {name: np.asarray(fields["vProd"].content.content(name).data) for name in ("px", "py", "pz")}
     return Record(
-        offsets=offsets,
-        pdg=integers("id"),
-        status=integers("status"),
-        daughter1=link("daughter1"),
-        daughter2=link("daughter2"),
+        offsets=np.asarray(entries.offsets.data, np.int64),
+        pdg=np.asarray(fields["id"].data),
+        status=np.asarray(fields["status"].data),
+        daughter1=np.asarray(fields["daughter1"].data),
+        daughter2=np.asarray(fields["daughter2"].data),
         px=momentum["px"],
         py=momentum["py"],
         pz=momentum["pz"],
         energy=momentum["e"],
         mass=np.asarray(fields["m"].data),
-        x=vertex["px"],
-        y=vertex["py"],
-        z=vertex["pz"],
+        vertex=np.asarray(fields["vProd"].index.data),
+        x=vertices["px"],
+        y=vertices["py"],
+        z=vertices["pz"],
     )
-
-
-def _optional(layout: Any, name: str) -> Floats:
-    """Return one coordinate of an option array, 0 where it is absent."""
-    values = np.append(np.asarray(layout.content.content(name).data), 0.0)
-    coordinate: Floats = values[np.asarray(layout.index.data)]
-    return coordinate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import importlib.resources
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,29 +105,38 @@ def find_tracks(
     responses
         For hadrons, electrons and muons, in this order.
     """
-    kind = species(particles.pdg)
-    charged = flight.seen & (particles.charge != 0)
+    kind = np.where(flight.seen & (particles.charge != 0), species(particles.pdg), -1)
     pt = particles.pt
-    efficiency, resolution = np.zeros(len(particles)), np.zeros(len(particles))
-    for number, response in enumerate(responses):
-        rows = charged & (kind == number)
-        efficiency[rows] = response.efficiency_at(pt[rows], flight.eta[rows])
-        resolution[rows] = response.resolution_at(pt[rows], flight.eta[rows])
+    efficiency = _by_species(kind, [response.efficiency_at for response in responses], pt, flight.eta)
     index = np.flatnonzero(rng.random(len(particles)) < efficiency)
-    found, error = particles.take(index), resolution[index]
+    true_pt = pt[index]
+    error = _by_species(
+        kind[index], [response.resolution_at for response in responses], true_pt, flight.eta[index]
+    )
     nothing = np.zeros(len(index))
     return Tracks(
         particle=index,
-        pt=log_normal(found.pt, error * found.pt, rng),
-        eta=pseudorapidity(found.px, found.py, found.pz),
+        pt=log_normal(true_pt, error * true_pt, rng),
+        eta=pseudorapidity(particles.px[index], particles.py[index], particles.pz[index]),
         phi=flight.perigee_phi[index],
-        mass=found.mass,
+        mass=particles.mass[index],
         relative_error=error,
         d0=flight.d0[index],
         d0_error=nothing,
         dz=flight.dz[index],
         dz_error=nothing,
     )
+
+
+def _by_species(
+    kind: Ints, functions: Sequence[Callable[[Floats, Floats], Floats]], pt: Floats, eta: Floats
+) -> Floats:
+    """Evaluate at (pT, eta) the function of each particle's species; 0 where it has none."""
+    value = np.zeros(len(kind))
+    for number, function in enumerate(functions):
+        rows = np.flatnonzero(kind == number)
+        value[rows] = function(pt[rows], eta[rows])
+    return value
 
 
 def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
