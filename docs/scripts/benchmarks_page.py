@@ -94,6 +94,8 @@ def simulate() -> list[str]:
         f"Two processes are {processes['ratio']:.2f} times as fast as one ({processes['one']:.1f} s against "
         f"{processes['two']:.1f} s, start-up included)."
     )
+    if "two_processes_note" in result:
+        scaling += f" These two times are {result['two_processes_note']}."
     shares = table(["class", "in Pythia", "jets per processor second"], rows)
     return ["## Simulation", "", about, "", *shares, scaling, ""]
 
