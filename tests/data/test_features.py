@@ -79,6 +79,14 @@ def test_chunks_do_not_change_the_result(jet_columns: Any, monkeypatch: pytest.M
     np.testing.assert_array_equal(feature_set("full").compute(columns), whole)
 
 
+def test_chunks_do_not_change_pet(jet_columns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = jet_columns(50, seed=1)
+    features = feature_set("petfull").without(["identity"])
+    whole = features.compute(columns)
+    monkeypatch.setattr("hepfm.data.features._CHUNK", 16)
+    np.testing.assert_array_equal(features.compute(columns), whole)
+
+
 @settings(deadline=None, max_examples=40)
 @given(pt=st.floats(-10, 10, width=32), energy=st.floats(-10, 10, width=32), jet=st.floats(-5, 5, width=32))
 def test_no_number_gives_inf_or_nan(pt: float, energy: float, jet: float) -> None:
@@ -110,4 +118,84 @@ def test_missing_fields_are_named() -> None:
 def test_unknown_set() -> None:
     with pytest.raises(ConfigError, match="did you mean 'kinpid'"):
         feature_set("kinpidd")
-    assert list(FEATURE_SETS) == ["kin", "kinpid", "full"]
+    assert list(FEATURE_SETS) == ["kin", "kinpid", "full", "pet", "petpid", "petfull"]
+
+
+PETFULL = (
+    *("deta", "dphi", "log_pt", "log_energy"),
+    *("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon"),
+    *("tanh_d0", "d0_error", "tanh_dz", "dz_error"),
+)
+
+
+def test_pet_sets_follow_the_definition(jet_columns: Any) -> None:
+    """Names and order are those that models are saved with; deta is not flipped with the jet's eta."""
+    columns = jet_columns(40, seed=8)
+    petfull, full = feature_set("petfull"), feature_set("full")
+    assert petfull.names == PETFULL
+    found, reference = petfull.compute(columns), full.compute(columns)
+    for number, name in enumerate(PETFULL[1:], start=1):
+        np.testing.assert_array_equal(found[:, number], reference[:, full.names.index(name)])
+    row = columns["part_eta"].row_index()
+    expected = np.float64(columns["part_eta"].values) - columns["jet_eta"][row]
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-6)
+    assert (columns["jet_eta"] < 0).any()
+
+
+@pytest.mark.parametrize(("small", "size"), [("pet", 4), ("petpid", 10)])
+def test_smaller_pet_sets_begin_petfull(jet_columns: Any, small: str, size: int) -> None:
+    columns = jet_columns(30, seed=6)
+    part = feature_set(small)
+    assert part.names == PETFULL[:size]
+    np.testing.assert_array_equal(part.compute(columns), feature_set("petfull").compute(columns)[:, :size])
+
+
+@pytest.mark.parametrize(
+    ("name", "fitted"),
+    [
+        *(("kin", ()), ("kinpid", ()), ("full", ())),
+        *(("pet", range(4)), ("petpid", range(4)), ("petfull", [0, 1, 2, 3, 11, 13])),
+    ],
+)
+def test_fitted_features(name: str, fitted: Any) -> None:
+    """Kinematics and errors of impact parameters are measured; flags, charge and tanh keep 0 and 1."""
+    features = feature_set(name)
+    assert [number for number, fit in enumerate(features.fitted) if fit] == list(fitted)
+    assert len(features.fitted) == len(features.centre) == len(features.scale) == len(features)
+
+
+def test_groups_and_their_fields() -> None:
+    assert feature_set("pet").groups == feature_set("kin").groups == {}
+    assert feature_set("kinpid").groups == {"identity": (5, 6, 7, 8, 9, 10)}
+    assert feature_set("full").groups["displacement"] == (11, 12, 13, 14)
+    petfull = feature_set("petfull")
+    assert petfull.groups == {"identity": (4, 5, 6, 7, 8, 9), "displacement": (10, 11, 12, 13)}
+    schema = jet_schema(tracks=False)
+    assert petfull.missing_group("identity", schema) == []
+    assert petfull.missing_group("displacement", schema) == petfull.missing(schema)
+
+
+@pytest.mark.parametrize("name", ["full", "petfull"])
+@pytest.mark.parametrize("dropped", [("identity",), ("displacement",), ("identity", "displacement")])
+def test_without_groups(jet_columns: Any, name: str, dropped: tuple[str, ...]) -> None:
+    """Features keep their places, those of the groups are zero, and data need not have their fields."""
+    columns = jet_columns(20, seed=9)
+    whole = feature_set(name)
+    part = whole.without(dropped)
+    expected = whole.compute(columns)
+    for group in dropped:
+        expected[:, whole.groups[group]] = 0
+    needed = {field: columns[field] for field in part.columns}
+    np.testing.assert_array_equal(part.compute(needed), expected)
+    assert part.names == whole.names
+    assert set(part.groups) == set(whole.groups) - set(dropped)
+    kinematic = jet_schema(identity="identity" not in dropped, tracks="displacement" not in dropped)
+    assert part.missing(kinematic) == []
+    assert part.without(dropped) == part
+
+
+def test_without_an_unknown_group() -> None:
+    with pytest.raises(ConfigError, match="'kinpid' has no group 'displacement'; choose from: identity"):
+        feature_set("kinpid").without(["displacement"])
+    with pytest.raises(ConfigError, match="'pet' has no group 'identity'"):
+        feature_set("pet").without(["identity"])

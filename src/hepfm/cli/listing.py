@@ -15,7 +15,7 @@ RECIPE_VERBS = ("simulate", "pretrain", "finetune")
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
-    from hepfm.data import FEATURE_SETS, READERS
+    from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
@@ -31,6 +31,7 @@ def registries() -> dict[str, Registry]:
         OBJECTIVES,
         TASKS,
         FEATURE_SETS,
+        CONTEXT_SETS,
         READERS,
         CONVERTERS,
         DETECTORS,

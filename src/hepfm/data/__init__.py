@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING
 from hepfm.core.registry import Registry
 
 if TYPE_CHECKING:
+    from hepfm.data.context import ContextSet
     from hepfm.data.features import FeatureSet
 
 FEATURE_SETS = Registry(
     "feature_set",
     {
-        "kin": ("hepfm.data.features:KIN", "7 kinematic inputs of the Particle Transformer"),
-        "kinpid": ("hepfm.data.features:KINPID", "13: kinematics, charge and particle type"),
-        "full": ("hepfm.data.features:FULL", "17: kinematics, charge, type and impact parameters"),
+        "kin": ("hepfm.data.feature_sets:KIN", "7 kinematic inputs of the Particle Transformer"),
+        "kinpid": ("hepfm.data.feature_sets:KINPID", "13: kinematics, charge and particle type"),
+        "full": ("hepfm.data.feature_sets:FULL", "17: kinematics, charge, type and impact parameters"),
+        "pet": ("hepfm.data.feature_sets:PET", "4 independent kinematic inputs: angles, log pt, log energy"),
+        "petpid": ("hepfm.data.feature_sets:PETPID", "10: those of pet, charge and particle type"),
+        "petfull": ("hepfm.data.feature_sets:PETFULL", "14: those of petpid and impact parameters"),
     },
+)
+
+CONTEXT_SETS = Registry(
+    "context_set",
+    {"jet": ("hepfm.data.context:JET", "log pt, eta, log mass and number of constituents of the jet")},
 )
 
 READERS = Registry(
@@ -33,4 +42,10 @@ READERS = Registry(
 def feature_set(name: str) -> FeatureSet:
     """Return the feature set called `name`; raise `ConfigError` if there is none."""
     found: FeatureSet = FEATURE_SETS.load(name)
+    return found
+
+
+def context_set(name: str) -> ContextSet:
+    """Return the context set called `name`; raise `ConfigError` if there is none."""
+    found: ContextSet = CONTEXT_SETS.load(name)
     return found

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hepfm.core.batch import Batch
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import DataError
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.order import POOL_ROWS, Order
 from hepfm.data.pool import Content, Pool
@@ -50,6 +51,8 @@ class TrainLoader:
     group
         Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer
         step over a whole group is unbiased. 1 makes batches of random lengths.
+    context
+        What becomes ``Batch.context_BC``.
 
     Examples
     --------
@@ -74,9 +77,10 @@ class TrainLoader:
         world_size: int = 1,
         weights: str | None = None,
         group: int = 8,
+        context: ContextSet | None = None,
     ) -> None:
         self.store = store
-        self.content = Content(features, tuple(labels), weights, max_constituents)
+        self.content = Content(features, tuple(labels), weights, max_constituents, context)
         self.content.check(store.schema)
         self.rows = _rising(store, rows)
         if not 0 <= rank < world_size or batch_size < 1 or group < 1:
@@ -154,9 +158,10 @@ class EvalLoader:
         batch_size: int,
         labels: Sequence[str] = (),
         max_constituents: int = 128,
+        context: ContextSet | None = None,
     ) -> None:
         self.store = store
-        self.content = Content(features, tuple(labels), None, max_constituents)
+        self.content = Content(features, tuple(labels), None, max_constituents, context)
         self.content.check(store.schema)
         self.rows = store.index(rows)
         if batch_size < 1:

@@ -13,6 +13,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, gather_index
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.context import ContextSet
 from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet, four_momenta
 from hepfm.data.store import Store
 
@@ -31,12 +32,15 @@ class Content:
         Row-level field that becomes ``Batch.weights_B``, or None.
     max_constituents
         Longer rows keep their first constituents, which are the hardest: stores are sorted by pt.
+    context
+        What becomes ``Batch.context_BC``, or None.
     """
 
     features: FeatureSet
     labels: tuple[str, ...] = ()
     weights: str | None = None
     max_constituents: int = 128
+    context: ContextSet | None = None
 
     def check(self, schema: Schema) -> None:
         """Raise `DataError` when the store cannot give this."""
@@ -45,6 +49,12 @@ class Content:
             raise DataError(
                 f"feature set {self.features.name!r} needs fields that this store lacks: "
                 f"{', '.join(missing)}; choose a smaller feature set, e.g. 'kin'"
+            )
+        missing = self.context.missing(schema) if self.context else []
+        if self.context and missing:
+            raise DataError(
+                f"context set {self.context.name!r} needs fields that this store lacks: "
+                f"{', '.join(missing)}; go without context"
             )
         for name in self._row_fields():
             if schema.is_ragged(name):
@@ -57,8 +67,13 @@ class Content:
         momenta = KINEMATIC_COLUMNS if has_momenta(schema) else ()
         return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields()]))
 
+    def context_of(self, columns: Columns, lengths: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        """Return the context of rows, or None."""
+        return torch.from_numpy(self.context.compute(columns, lengths)) if self.context else None
+
     def _row_fields(self) -> tuple[str, ...]:
-        return (*self.labels, *((self.weights,) if self.weights else ()))
+        context = self.context.columns if self.context else ()
+        return (*self.labels, *((self.weights,) if self.weights else ()), *context)
 
 
 def has_momenta(schema: Schema) -> bool:
@@ -109,6 +124,7 @@ class Pool:
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
             p4_BN4=_padded(four_momenta, columns, 4, index) if has_momenta(self._schema) else None,
+            context_BC=content.context_of(columns, lengths),
             labels={name: torch.from_numpy(values) for name, values in labels.items()},
             weights_B=None if weights is None else torch.from_numpy(weights),
         )

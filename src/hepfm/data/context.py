@@ -1,0 +1,80 @@
+"""Context sets: what a network is told of a whole row, beside its constituents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.ragged import Array, Columns
+from hepfm.core.schema import Schema
+
+SMALLEST_PT = 1e-8
+"""Floor of the jet's pt in its logarithm (GeV)."""
+
+SMALLEST_MASS = 1.0
+"""Floor of the jet's mass in its logarithm (GeV): energies near 1 TeV in float32 do not resolve less."""
+
+Compute = Callable[[Columns, npt.NDArray[np.int64]], Array]
+"""Returns the context of rows, float32 (R, C), from their columns and their numbers of constituents."""
+
+
+@dataclass(frozen=True)
+class ContextSet:
+    """Features of rows, in physical units.
+
+    Attributes
+    ----------
+    name
+        Its name in the registry.
+    names
+        Feature names, C of them; the last is always ``num_constituents``.
+    columns
+        Fields of the rows that `compute` needs.
+    compute
+        The computation; it is given the numbers of constituents that are left after the loader's cut.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    compute: Compute
+
+    def __post_init__(self) -> None:
+        if self.names[-1:] != ("num_constituents",):
+            raise ValueError(f"the last feature of context set {self.name!r} must be num_constituents")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def missing(self, schema: Schema) -> list[str]:
+        """Return the fields that this set needs and a schema lacks."""
+        return [name for name in self.columns if name not in schema]
+
+
+def jet_mass(jet_pt: Array, jet_eta: Array, jet_energy: Array) -> Array:
+    """Return the mass (GeV) in double precision, 0 where the momentum exceeds the energy."""
+    energy = np.asarray(jet_energy, np.float64)
+    momentum = np.asarray(jet_pt, np.float64) * np.cosh(np.asarray(jet_eta, np.float64))
+    mass: Array = np.sqrt(np.maximum((energy - momentum) * (energy + momentum), 0.0))
+    return mass
+
+
+def _jet(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
+    pt, eta, energy = (np.asarray(columns[name], np.float64) for name in ("jet_pt", "jet_eta", "jet_energy"))
+    out = np.empty((len(lengths), 4), np.float32)
+    out[:, 0] = np.log(np.maximum(pt, SMALLEST_PT))
+    out[:, 1] = eta
+    out[:, 2] = np.log(np.maximum(jet_mass(pt, eta, energy), SMALLEST_MASS))
+    out[:, 3] = lengths
+    return out
+
+
+JET = ContextSet(
+    "jet",
+    ("log_jet_pt", "jet_eta", "log_jet_mass", "num_constituents"),
+    ("jet_pt", "jet_eta", "jet_energy"),
+    _jet,
+)
