@@ -112,13 +112,15 @@ class MultiHeadAttention(nn.Module):
         H.
     dropout
         Rate on the attention weights.
+    offsets
+        Whether the linear layers have offsets.
     """
 
-    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, *, num_heads: int, dropout: float, offsets: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.in_proj = Linear(width, 3 * width)
-        self.out_proj = Linear(width, width)
+        self.in_proj = Linear(width, 3 * width, bias=offsets)
+        self.out_proj = Linear(width, width, bias=offsets)
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
@@ -126,7 +128,9 @@ class MultiHeadAttention(nn.Module):
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
-    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
+    def packed(
+        self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor | None = None
+    ) -> Tensor:
         """Return what packed tokens gather, (T, D).
 
         Parameters
@@ -138,7 +142,7 @@ class MultiHeadAttention(nn.Module):
         bias
             Added to the logits; broadcasts to (B, H, N, N).
         head_scale_H
-            Factor of each of H equal parts of the output.
+            Factor of each of H equal parts of the output; None leaves them as they are.
         """
         qkv_3BHNK = packing.heads(self.in_proj(x_TD), parts=3, heads=self.num_heads)
         return self.project(packing.pack(self._attend(qkv_3BHNK, bias)), head_scale_H)
@@ -149,8 +153,8 @@ class MultiHeadAttention(nn.Module):
     def project(self, x: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
         """Return the output layer's result, with the scale of the heads folded into its weights."""
         weight: Tensor = self.out_proj.weight
-        bias: Tensor = self.out_proj.bias
+        bias: Tensor | None = self.out_proj.bias
         if head_scale_H is not None:
             scale_D = head_scale_H.repeat_interleave(weight.shape[0] // self.num_heads)
-            weight, bias = weight * scale_D[:, None], bias * scale_D
+            weight, bias = weight * scale_D[:, None], None if bias is None else bias * scale_D
         return linear(x, weight, bias)
