@@ -1,8 +1,8 @@
 """The way back: jets as a store holds them, from the features of their constituents.
 
-For the feature sets that repeat nothing (``pet``, ``petpid``, ``petfull``). Features computed from a store give
-its constituents back to float32 accuracy, but for what they do not tell: uncertainties above 1 mm, and impact
-parameters beyond some 8 mm, where tanh is 1. Features that a model made give valid constituents.
+The features are those of ``pet``, ``petpid`` or ``petfull``, which repeat nothing. Computed from a store they
+give its constituents back to float32 accuracy, but for what they do not tell: uncertainties above 1 mm, and
+impact parameters beyond some 8 mm, where tanh is 1. Those that a model made give valid constituents.
 """
 
 from __future__ import annotations
