@@ -13,5 +13,9 @@ BACKBONES = Registry(
             "hepfm.backbones.particle_transformer:ParticleTransformer",
             "Particle Transformer: attention biased by pair features, class attention (2202.03772)",
         ),
+        "pet": (
+            "hepfm.backbones.pet:Pet",
+            "Point Edge Transformer of OmniLearned: neighbours, pair features, class tokens (2510.24066)",
+        ),
     },
 )

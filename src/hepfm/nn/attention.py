@@ -50,7 +50,7 @@ class _BiasedAttention(torch.autograd.Function):
     def forward(ctx: Any, qkv_3BHNK: Tensor, bias: Tensor, dropped_BHNN: Tensor | None) -> Tensor:
         q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
         scale = q.shape[-1] ** -0.5
-        logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], -1)
+        logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], k.shape[1])
         weights_BHNN = torch.add(bias, logits_BHNN, alpha=scale).softmax(-1)
         used = weights_BHNN if dropped_BHNN is None else weights_BHNN * dropped_BHNN
         ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *(() if dropped_BHNN is None else (dropped_BHNN,)))

@@ -1,4 +1,4 @@
-"""Blocks of the Point Edge Transformer: pre-norm attention with dynamic tanh in place of norms (2510.24066)."""
+"""Blocks of the Point Edge Transformer: pre-norm attention, dynamic tanh in place of norms (2510.24066)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TanhFeedForward(nn.Module):
 
 
 class PetBlock(nn.Module):
-    """Dynamic tanh and attention without offsets, then dynamic tanh and feed-forward, each added to the tokens.
+    """Dynamic tanh and attention without offsets, then dynamic tanh and feed-forward, both residual.
 
     Parameters
     ----------

@@ -1,0 +1,55 @@
+"""Nearest neighbours of the constituents of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hepfm.nn.packing import Packing
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The K nearest constituents of every packed constituent.
+
+    Attributes
+    ----------
+    slot_TK
+        Their flat positions in the padded layout, row * N + constituent.
+    mask_TK
+        True = real; a row of n constituents has n - 1 of them at most.
+    """
+
+    slot_TK: Tensor
+    mask_TK: Tensor
+
+
+@torch.no_grad()
+def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighbours:
+    """Find the nearest constituents of the same row, itself left out; coincident ones are neighbours.
+
+    Equally distant constituents at the end of the list are chosen arbitrarily.
+
+    Parameters
+    ----------
+    points_BNC
+        Coordinates.
+    packing
+        Which are real.
+    num
+        K.
+    """
+    mask_BN = packing.mask_BN
+    rows, length = mask_BN.shape
+    distance_BNN = (points_BNC[:, :, None] - points_BNC[:, None]).square().sum(-1)
+    barred_BNN = ~mask_BN[:, None] | torch.eye(length, dtype=torch.bool, device=mask_BN.device)
+    distance_BNN = distance_BNN.masked_fill(barred_BNN, torch.inf)
+    # Slots behind the last make K of them in every row; nothing real is found there.
+    distance, index = F.pad(distance_BNN, (0, num), value=torch.inf).topk(num, dim=-1, largest=False)
+    start_B11 = torch.arange(rows, device=mask_BN.device)[:, None, None] * length
+    slot_BNK = start_B11 + index.clamp(max=max(length - 1, 0))
+    mask_BNK = distance.isfinite() & mask_BN[..., None]
+    return Neighbours(packing.pack(slot_BNK), packing.pack(mask_BNK))
