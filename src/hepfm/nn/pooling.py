@@ -14,3 +14,10 @@ def masked_mean(x_BND: Tensor, mask_BN: Tensor) -> Tensor:
 def summary(tokens_BND: Tensor, pooled_BD: Tensor | None, mask_BN: Tensor) -> Tensor:
     """Return the row's own summary if there is one, otherwise the mean of its constituents; (B, D)."""
     return masked_mean(tokens_BND, mask_BN) if pooled_BD is None else pooled_BD
+
+
+def row_tokens(tokens_BND: Tensor, pooled_BD: Tensor | None, registers_BKD: Tensor | None) -> Tensor:
+    """Return the tokens that a backbone has of the whole row, (B, K, D): its registers, else its summary."""
+    if registers_BKD is not None:
+        return registers_BKD
+    return tokens_BND[:, :0] if pooled_BD is None else pooled_BD[:, None]

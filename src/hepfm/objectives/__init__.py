@@ -9,5 +9,25 @@ OBJECTIVES = Registry(
             "hepfm.objectives.supervised:Supervised",
             "classification or regression of labels, with label smoothing and row weights",
         ),
+        "flow_matching": (
+            "hepfm.objectives.flow_matching:FlowMatching",
+            "velocity from noise to constituents; trains a generator",
+        ),
+        "masked": (
+            "hepfm.objectives.masked:Masked",
+            "remove constituents and predict them from the others: regression or k-means tokens",
+        ),
+        "lejepa": (
+            "hepfm.objectives.lejepa:LeJEPA",
+            "two croppings of a row agree, and all rows look Gaussian",
+        ),
+        "perturbed_classifier": (
+            "hepfm.objectives.perturbed_classifier:PerturbedClassifier",
+            "classification of a noised or masked view; a term of a sum only",
+        ),
+        "weighted_sum": (
+            "hepfm.objectives.weighted_sum:WeightedSum",
+            "sum of objectives, in one pass where they share a view",
+        ),
     },
 )

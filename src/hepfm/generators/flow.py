@@ -1,0 +1,182 @@
+"""Flow: noise to constituents along a learned velocity, with a learned number of constituents."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from hepfm.backbones.base import Features
+from hepfm.core.config import Config
+from hepfm.core.errors import ConfigError
+from hepfm.generators.base import Body, Generator, Made
+from hepfm.generators.jet_sampler import JetSampler
+from hepfm.generators.solvers import SOLVERS, SolverName
+from hepfm.nn.attention import key_bias
+from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward
+from hepfm.nn.pooling import row_tokens
+
+
+class FlowConfig(Config):
+    """Options of `Flow`.
+
+    Attributes
+    ----------
+    num_blocks
+        Attention blocks of the velocity head; 2 in OmniLearned (2510.24066).
+    num_heads
+        H; divides the backbone's width.
+    feedforward_ratio
+        Hidden size of the feed-forward parts over D.
+    sampler_width
+        Hidden size of the networks of the number of constituents and of the kinematics.
+    solver
+        Solver of the flow: ``euler``, ``heun`` or ``midpoint``. It can be changed without new training.
+    steps
+        Its steps from noise to constituents; the last two solvers call the network twice in each.
+    batch_size
+        Rows that are solved at once. It changes speed and memory only.
+    """
+
+    num_blocks: PositiveInt = 2
+    num_heads: PositiveInt = 4
+    feedforward_ratio: PositiveInt = 2
+    sampler_width: PositiveInt = 128
+    solver: SolverName = "midpoint"
+    steps: PositiveInt = 32
+    batch_size: PositiveInt = 256
+
+
+class Flow(Generator):
+    """Velocity of constituents from the backbone's features of a noised row, and solvers that follow it.
+
+    As in OmniLearned's generator head, a token of the class stands beside those of the row, all attend to
+    each other, and each constituent's token is turned into the velocity of its features. The backbone itself
+    is not told the class. A class that is not told has a token of its own.
+
+    Parameters
+    ----------
+    config
+        Options.
+    width
+        D of the backbone.
+    num_features
+        F.
+    num_context
+        C, number of context features of a row; 0 for none.
+    num_classes
+        K; 0 for data without labels.
+    max_constituents
+        Most constituents of a row.
+    """
+
+    Config: ClassVar[type[Config]] = FlowConfig
+
+    def __init__(
+        self,
+        config: FlowConfig,
+        *,
+        width: int,
+        num_features: int,
+        num_context: int,
+        num_classes: int,
+        max_constituents: int,
+    ) -> None:
+        super().__init__()
+        if width % config.num_heads:
+            raise ConfigError(
+                f"generator flow: num_heads={config.num_heads} does not divide the backbone's width {width}; "
+                "set generator.num_heads to one that does"
+            )
+        self.config = config
+        self.num_classes = num_classes
+        self.max_constituents = max_constituents
+        self.label = nn.Sequential(
+            nn.Embedding(num_classes + 1, width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.blocks = nn.ModuleList(
+            PetBlock(width, num_heads=config.num_heads, ratio=config.feedforward_ratio)
+            for _ in range(config.num_blocks)
+        )
+        self.num_features = num_features
+        self.out = nn.Sequential(
+            TanhFeedForward(width, config.feedforward_ratio * width, width), nn.Linear(width, num_features)
+        )
+        self.sampler = JetSampler(
+            num_classes=num_classes,
+            num_context=num_context,
+            max_constituents=max_constituents,
+            width=config.sampler_width,
+        )
+
+    def velocity(self, features: Features, mask_BN: Tensor, label_B: Tensor) -> Tensor:
+        """Return the velocity of each constituent's standardised features, float32 (B, N, F).
+
+        Parameters
+        ----------
+        features
+            The backbone's features of noised rows.
+        mask_BN
+            Boolean, True = real.
+        label_B
+            Class numbers; K where the class is not told.
+        """
+        row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
+        x_BND = torch.cat([self.label(label_B)[:, None], row_BKD, features.tokens_BND], dim=1)
+        num = x_BND.shape[1] - mask_BN.shape[1]
+        bias = key_bias(F.pad(mask_BN, (num, 0), value=True), x_BND.dtype)
+        for block in self.blocks:
+            x_BND = block(x_BND, bias)
+        velocity_BNF: Tensor = self.out(x_BND[:, num:])
+        return velocity_BNF.float() * mask_BN[..., None]
+
+    @torch.no_grad()
+    def generate(
+        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
+    ) -> Made:
+        """Make rows; the context's last column is the number of constituents. Label K means no class.
+
+        Everything random is drawn first, for all rows in their order; then rows of similar length are solved
+        together, so that ``config.batch_size`` does not change what is made.
+        """
+        label_B = self._labels(label_B, context_BC)
+        if context_BC is None:
+            count_B, context_BC = self.sampler.sample(label_B, generator)
+        else:
+            count_B = context_BC[:, -1].round().long().clamp(1, self.max_constituents)
+        mask_BN = torch.arange(int(count_B.max()), device=label_B.device) < count_B[:, None]
+        x_BNF = draw_noise(mask_BN, self.num_features, generator)
+        for row_R in torch.split(torch.argsort(count_B, stable=True), self.config.batch_size):
+            length = int(count_B[row_R].max())
+            context_RC = None if context_BC is None else context_BC[row_R]
+            x_BNF[row_R, :length] = self._solve(
+                body, x_BNF[row_R, :length], mask_BN[row_R, :length], label_B[row_R], context_RC
+            )
+        return Made(x_BNF, mask_BN, context_BC)
+
+    def _labels(self, label_B: Tensor | None, context_BC: Tensor | None) -> Tensor:
+        if label_B is not None:
+            return label_B
+        if context_BC is None:
+            raise ValueError("give the class or the context of each row to make")
+        return torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
+
+    def _solve(
+        self, body: Body, x_BNF: Tensor, mask_BN: Tensor, label_B: Tensor, context_BC: Tensor | None
+    ) -> Tensor:
+        def velocity(x_BNF: Tensor, time: float) -> Tensor:
+            features = body(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
+            return self.velocity(features, mask_BN, label_B)
+
+        return SOLVERS[self.config.solver](velocity, x_BNF, self.config.steps)
+
+
+def draw_noise(mask_BN: Tensor, num_features: int, generator: torch.Generator) -> Tensor:
+    """Return standard normal features of real constituents, (B, N, F); padding takes no draws and is zero."""
+    noise_BNF = torch.zeros(*mask_BN.shape, num_features, device=mask_BN.device)
+    real = int(mask_BN.sum())
+    noise_BNF[mask_BN] = torch.randn(real, num_features, generator=generator, device=mask_BN.device)
+    return noise_BNF

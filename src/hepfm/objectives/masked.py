@@ -1,0 +1,149 @@
+"""Masked modelling: remove constituents and predict them from those that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar
+
+import pydantic
+import torch
+from torch import Tensor, nn
+
+from hepfm.backbones.base import Features
+from hepfm.core.batch import Batch
+from hepfm.core.config import Config as BaseConfig
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import ConfigError
+from hepfm.core.schema import Schema
+from hepfm.nn.attention import key_bias
+from hepfm.nn.dynamic_tanh import DynamicTanh
+from hepfm.nn.pet_blocks import PetBlock
+from hepfm.nn.pooling import row_tokens
+from hepfm.objectives.base import Loss, Objective, Seen, View
+from hepfm.objectives.masked_targets import MASKED_TARGETS
+from hepfm.objectives.masked_targets.base import MaskedTarget
+from hepfm.objectives.network import Network
+from hepfm.objectives.reduce import constituent_mean, row_mean
+from hepfm.objectives.visible import Places, random_ranks, show
+
+MASKED = "masked"
+"""Name of the view from which constituents are removed."""
+
+
+class MaskedConfig(BaseConfig):
+    """Options of `Masked`.
+
+    Attributes
+    ----------
+    target
+        Component spec of what is asked of a removed constituent: ``regression`` or ``kmeans``.
+    fraction
+        Share of each row's constituents that is removed; 0.4 in 2409.12589 and 2606.14870.
+    decoder_blocks
+        Attention blocks of the decoder; 2 in 2606.14870.
+    decoder_width
+        Size of its vectors, a multiple of `decoder_heads`; None means the backbone's.
+    decoder_heads
+        Its attention heads.
+    num_ranks
+        Learned vectors of the 1st, 2nd, ... removed constituent; those beyond share the last.
+    """
+
+    target: str | dict[str, Any] = "regression"
+    fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.4
+    decoder_blocks: pydantic.PositiveInt = 2
+    decoder_width: pydantic.PositiveInt | None = None
+    decoder_heads: pydantic.PositiveInt = 4
+    num_ranks: pydantic.PositiveInt = 64
+
+
+class Decoder(nn.Module):
+    """Attention over what the backbone made of the visible constituents and a vector for each removed one.
+
+    Parameters
+    ----------
+    config
+        Options.
+    width
+        D of the backbone.
+    num_outputs
+        K, numbers per removed constituent.
+    """
+
+    def __init__(self, config: MaskedConfig, *, width: int, num_outputs: int) -> None:
+        super().__init__()
+        inner = config.decoder_width or width
+        if inner % config.decoder_heads:
+            raise ConfigError(
+                f"objective 'masked': decoder_heads={config.decoder_heads} does not divide the decoder's "
+                f"width {inner}; set decoder_width or decoder_heads"
+            )
+        self.enter = nn.Linear(width, inner)
+        self.ranks_RW = nn.Parameter(torch.randn(config.num_ranks, inner) * 0.02)
+        self.blocks = nn.ModuleList(
+            PetBlock(inner, num_heads=config.decoder_heads) for _ in range(config.decoder_blocks)
+        )
+        self.leave = nn.Sequential(DynamicTanh(inner), nn.Linear(inner, num_outputs))
+
+    def forward(self, features: Features, visible_BN: Tensor, removed_BM: Tensor) -> Tensor:
+        """Return what is said of the removed constituents, (B, M, K), in falling order of pt."""
+        row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
+        seen_BND = self.enter(torch.cat([row_BKD, features.tokens_BND], dim=1))
+        rank_M = torch.arange(removed_BM.shape[1], device=removed_BM.device).clamp(max=len(self.ranks_RW) - 1)
+        rank_BMW = self.ranks_RW[rank_M].expand(len(removed_BM), -1, -1)
+        x_BND = torch.cat([seen_BND, rank_BMW.to(seen_BND.dtype)], dim=1)
+        row_BK = visible_BN.new_ones(row_BKD.shape[:2])
+        bias = key_bias(torch.cat([row_BK, visible_BN, removed_BM], dim=1), x_BND.dtype)
+        for block in self.blocks:
+            x_BND = block(x_BND, bias)
+        output_BMK: Tensor = self.leave(x_BND[:, seen_BND.shape[1] :])
+        return output_BMK
+
+
+class Masked(Objective):
+    """Remove a random share of the constituents, and predict each from what is left and its place in pt.
+
+    The masked autoencoder of 2409.12589 as used in 2606.14870: the backbone never sees a placeholder; a
+    decoder gets a learned vector for the 1st, 2nd, ... removed constituent in falling order of pt. Of n
+    constituents ``round(fraction * n)`` are removed, at least one stays, and a row of one keeps it and has no
+    loss. Mean over the removed constituents of each row, then over the rows that have any.
+    """
+
+    Config: ClassVar[type[BaseConfig]] = MaskedConfig
+    makes: ClassVar[frozenset[str]] = frozenset({MASKED})
+
+    def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
+        super().__init__(config, network, schema)
+        self.config: MaskedConfig = config
+        component = resolve_component(MASKED_TARGETS, config.target, where="objective.target")
+        self.target: MaskedTarget = component.cls(component.config, feature_names=network.feature_names)
+        self.decoder = Decoder(config, width=network.backbone.width, num_outputs=self.target.num_outputs)
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit what the target has to fit."""
+        self.target.fit(
+            self.network.standardize(batch.features_BNF, batch.mask_BN)[batch.mask_BN] for batch in batches
+        )
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """Return the batch without the removed constituents; `extra` holds those, standardised."""
+        ranks_BN = random_ranks(batch.mask_BN, generator)
+        count_B = batch.mask_BN.sum(1)
+        wanted_B = (self.config.fraction * count_B).round().long()
+        removed_BN = batch.mask_BN & (ranks_BN < torch.minimum(wanted_B, (count_B - 1).clamp(min=0))[:, None])
+        removed = Places.of(removed_BN)
+        x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
+        extra = {"removed": removed.take(x_BNF), "removed_mask": removed.mask_BM}
+        clarity_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
+        visible = show(batch, batch.mask_BN & ~removed_BN)
+        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra)}
+
+    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+        """Return the target's loss of the removed constituents."""
+        view = seen[MASKED].view
+        mask_BM = view.extra["removed_mask"]
+        output_BMK = self.decoder(seen[MASKED].features, view.batch.mask_BN, mask_BM)
+        loss_B = constituent_mean(self.target.loss(output_BMK, view.extra["removed"]), mask_BM)
+        counted_B = mask_BM.any(1).to(loss_B.dtype)
+        weights_B = counted_B if view.batch.weights_B is None else counted_B * view.batch.weights_B
+        return Loss(row_mean(loss_B, weights_B), {})

@@ -1,0 +1,103 @@
+"""Classification of a noised or masked row, each counted by how much of it can still be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+
+from hepfm.core.config import Config as BaseConfig
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.schema import Field, Kind, Schema
+from hepfm.heads import HEADS
+from hepfm.objectives.base import Loss, Seen
+from hepfm.objectives.borrower import Borrower
+from hepfm.objectives.network import Network, Output
+from hepfm.objectives.reduce import row_mean
+
+
+class PerturbedClassifierConfig(BaseConfig):
+    """Options of `PerturbedClassifier`.
+
+    Attributes
+    ----------
+    view
+        The view to classify: ``noised`` of flow_matching or ``masked`` of masked.
+    label
+        The categorical field to learn; None means the label that the store's schema names.
+    head
+        Component spec of the head, where no other term adds one for the label.
+    """
+
+    view: Literal["noised", "masked"]
+    label: str | None = None
+    head: str | dict[str, Any] = "classify"
+
+
+class PerturbedClassifier(Borrower):
+    """Cross-entropy of the label on another term's view, each row times the view's clarity.
+
+    The clarity is (1 - t)^2 of a row noised to time t (OmniLearn 2404.16091, OmniLearned 2510.24066), and the
+    visible share of a masked one (2606.14870). The head is that of the clean classifier.
+
+    Parts of the loss: ``accuracy``, of all rows alike.
+    """
+
+    Config: ClassVar[type[BaseConfig]] = PerturbedClassifierConfig
+    needs = frozenset({"labels"})
+    alone = (
+        "objective 'perturbed_classifier' classifies what another term has noised or masked and cannot train "
+        "alone; use {name: weighted_sum, terms: [...]} with it beside flow_matching (view: noised) or masked "
+        "(view: masked)"
+    )
+
+    def __init__(self, config: PerturbedClassifierConfig, network: Network, schema: Schema) -> None:
+        super().__init__(config, network, schema)
+        self.config: PerturbedClassifierConfig = config
+        self.field = _label(config, schema)
+        if self.field.name not in network.heads:
+            head = resolve_component(HEADS, config.head, where="objective.head")
+            network.add_head(Output(head, self.field))
+
+    @classmethod
+    def borrows(cls, config: BaseConfig) -> str:
+        """Return the view that is classified."""
+        assert isinstance(config, PerturbedClassifierConfig)
+        return config.view
+
+    @classmethod
+    def borrowed_targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the one field that is learned."""
+        assert isinstance(config, PerturbedClassifierConfig)
+        return (_label(config, schema).name,)
+
+    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+        """Return the mean over rows of clarity times cross-entropy."""
+        view, features = seen[self.config.view].view, seen[self.config.view].features
+        batch = view.batch
+        logits_BK = self.network.heads[self.field.name](features, batch.mask_BN).float()
+        label_B = batch.labels[self.field.name]
+        loss_B = F.cross_entropy(logits_BK, label_B, reduction="none")
+        if view.clarity_B is not None:
+            loss_B = loss_B * view.clarity_B
+        correct_B = (logits_BK.detach().argmax(-1) == label_B).float()
+        return Loss(row_mean(loss_B, batch.weights_B), {"accuracy": row_mean(correct_B, batch.weights_B)})
+
+
+def _label(config: PerturbedClassifierConfig, schema: Schema) -> Field:
+    name = config.label or schema.label
+    if name is None:
+        raise IncompatibleError(
+            "objective 'perturbed_classifier' needs labels and this data set has none; label the data or "
+            "name a categorical field of the rows with label=FIELD"
+        )
+    field = schema[name]
+    if field.level is not schema.row or field.kind is not Kind.CATEGORICAL:
+        raise IncompatibleError(
+            f"objective 'perturbed_classifier' learns categorical fields of the rows ({schema.row}); "
+            f"{name!r} is a {field.kind} field of the {field.level}"
+        )
+    return field

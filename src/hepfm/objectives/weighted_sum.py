@@ -1,0 +1,205 @@
+"""A weighted sum of objectives, in one pass of the network over each view that they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import pydantic
+import torch
+from torch import nn
+
+from hepfm.core.batch import Batch
+from hepfm.core.config import Component, resolve_component
+from hepfm.core.config import Config as BaseConfig
+from hepfm.core.errors import HepfmError, IncompatibleError
+from hepfm.core.schema import Schema
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.base import CLEAN, Loss, Objective, Seen, View
+from hepfm.objectives.borrower import Borrower
+from hepfm.objectives.network import Network
+
+_NAME = "weighted_sum"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term: what it is called in the log, its component, and its weight."""
+
+    label: str
+    component: Component
+    weight: float
+
+    @property
+    def borrows(self) -> str | None:
+        """Name of the view that another term has to make for it."""
+        if not issubclass(self.component.cls, Borrower):
+            return None
+        return self.component.cls.borrows(self.component.config)
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """Names of the views that only this term may make."""
+        makes: frozenset[str] = getattr(self.component.cls, "makes", frozenset())
+        return makes
+
+    def targets(self, schema: Schema) -> tuple[str, ...]:
+        """Return the label fields that it reads."""
+        cls, config = self.component.cls, self.component.config
+        read = cls.borrowed_targets if issubclass(cls, Borrower) else cls.targets
+        names: tuple[str, ...] = read(config, schema)
+        return names
+
+
+class WeightedSumConfig(BaseConfig):
+    """Options of `WeightedSum`.
+
+    Attributes
+    ----------
+    terms
+        Component specs of objectives, each with its ``weight`` (1 if not given).
+    """
+
+    terms: Annotated[tuple[dict[str, Any], ...], pydantic.Field(min_length=1)]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> WeightedSumConfig:
+        mistakes = [mistake for number in range(len(self.terms)) for mistake in _mistakes(self, number)]
+        mistakes = mistakes or _clashes(resolve_terms(self))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+
+class WeightedSum(Objective):
+    """The sum of objectives times their weights.
+
+    Each view is made once, by the term that owns it, and the network sees it once: terms on the clean batch
+    share a pass, and `PerturbedClassifier` shares that of the term whose view it classifies.
+
+    Parts of the loss: ``TERM.loss`` (before its weight) and ``TERM.PART`` for each term; a name that occurs
+    twice is counted, ``supervised_2``.
+    """
+
+    Config: ClassVar[type[BaseConfig]] = WeightedSumConfig
+
+    def __init__(self, config: WeightedSumConfig, network: Network, schema: Schema) -> None:
+        super().__init__(config, network, schema)
+        self.plan = resolve_terms(config)
+        for term in self.plan:
+            _check_backbone(term, network)
+        self.terms = nn.ModuleDict()
+        for term in sorted(self.plan, key=lambda term: term.borrows is not None):
+            self.terms[term.label] = _without_network(
+                term.component.cls(term.component.config, network, schema)
+            )
+
+    @classmethod
+    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the fields of all terms, each once."""
+        assert isinstance(config, WeightedSumConfig)
+        names = [name for term in resolve_terms(config) for name in term.targets(schema)]
+        return tuple(dict.fromkeys(names))
+
+    def term(self, label: str) -> Objective:
+        """Return a term by its name in the log."""
+        found = self.terms[label]
+        assert isinstance(found, Objective)
+        return found
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Let every term fit its constants; `batches` is gone through once for each."""
+        for term in self.plan:
+            self.term(term.label).fit(batches)
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """Return the views of all terms; only the clean one may be asked for twice."""
+        views: dict[str, View] = {}
+        for term in self.plan:
+            if term.borrows is None:
+                made = self.term(term.label).views(batch, generator)
+                twice = sorted((made.keys() & views.keys()) - {CLEAN})
+                if twice:
+                    raise IncompatibleError(_twice(twice[0]))
+                views.update(made)
+        return views
+
+    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+        """Return the weighted sum of the terms' losses."""
+        losses = {term: self.term(term.label).loss(seen, generator) for term in self.plan}
+        total = torch.stack([term.weight * loss.total for term, loss in losses.items()]).sum()
+        parts = {}
+        for term, loss in losses.items():
+            parts[f"{term.label}.loss"] = loss.total.detach()
+            parts.update({f"{term.label}.{name}": value for name, value in loss.parts.items()})
+        return Loss(total, parts)
+
+    def after_step(self, step: int) -> None:
+        """Let every term do what follows a step."""
+        for term in self.plan:
+            self.term(term.label).after_step(step)
+
+
+def resolve_terms(config: WeightedSumConfig) -> tuple[Term, ...]:
+    """Return the terms of a config in their order."""
+    names = [values.get("name") for values in config.terms]
+    seen: Counter[Any] = Counter()
+    terms = []
+    for number, name in enumerate(names):
+        seen[name] += 1
+        spec = {key: value for key, value in config.terms[number].items() if key != "weight"}
+        component = resolve_component(OBJECTIVES, spec, where=f"terms[{number}]")
+        label = f"{name}_{seen[name]}" if seen[name] > 1 else str(name)
+        terms.append(Term(label, component, float(config.terms[number].get("weight", 1.0))))
+    return tuple(terms)
+
+
+def _mistakes(config: WeightedSumConfig, number: int) -> list[str]:
+    values = config.terms[number]
+    weight = values.get("weight", 1.0)
+    found = []
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        found.append(f"terms[{number}].weight: expected a number above 0, got {weight!r}")
+    if values.get("name") == _NAME:
+        return [*found, f"terms[{number}]: a sum cannot be a term of a sum; write its terms here"]
+    try:
+        spec = {key: value for key, value in values.items() if key != "weight"}
+        resolve_component(OBJECTIVES, spec, where=f"terms[{number}]")
+    except HepfmError as error:
+        found.append(str(error))
+    return found
+
+
+def _clashes(terms: tuple[Term, ...]) -> list[str]:
+    made = Counter(name for term in terms for name in term.makes)
+    found = [_twice(name) for name, count in sorted(made.items()) if count > 1]
+    for term in terms:
+        if term.borrows is not None and term.borrows not in made:
+            found.append(
+                f"{term.label} classifies the view {term.borrows!r} and no term makes it; "
+                f"views of these terms: {', '.join(sorted(made)) or 'none'}"
+            )
+    return found
+
+
+def _twice(name: str) -> str:
+    return f"two terms make the view {name!r}, each in its own way; keep one of them"
+
+
+def _check_backbone(term: Term, network: Network) -> None:
+    """Refuse a backbone that a term cannot use: what a sum needs depends on its terms."""
+    lacking = term.component.cls.needs - network.backbone.supports - {"labels", "p4"}
+    if lacking:
+        raise IncompatibleError(
+            f"objective 'weighted_sum': its term {term.label!r} needs a backbone that supports "
+            f"{', '.join(sorted(lacking))}, and this one does not; choose another backbone or drop the term"
+        )
+
+
+def _without_network(objective: Objective) -> Objective:
+    """Keep the network out of a term's own weights: it is the sum's, and would be saved once per term."""
+    network = objective._modules.pop("network")
+    objective.__dict__["network"] = network
+    return objective
