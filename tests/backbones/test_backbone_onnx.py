@@ -22,7 +22,7 @@ class Summary(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         component = resolve_component(BACKBONES, {"name": name, "size": "xs"}, where="test")
-        self.backbone = component.cls(component.config, num_features=7)
+        self.backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(7)])
 
     def forward(self, x: Tensor, mask: Tensor, p4: Tensor) -> Tensor:
         pooled: Tensor = self.backbone(x, mask, p4).pooled_BD

@@ -15,7 +15,8 @@ from hepfm.backbones.base import Backbone
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, IncompatibleError
 
-NUM_FEATURES = 7
+NAMES_OF_FEATURES = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r", "deta", "dphi")
+NUM_FEATURES = len(NAMES_OF_FEATURES)
 NAMES = tuple(BACKBONES)
 Inputs = tuple[Tensor, Tensor, Tensor]
 
@@ -23,7 +24,7 @@ Inputs = tuple[Tensor, Tensor, Tensor]
 def build(name: str, **options: Any) -> Backbone:
     torch.manual_seed(1)
     component = resolve_component(BACKBONES, {"name": name, "size": "xs", **options}, where="test")
-    backbone: Backbone = component.cls(component.config, num_features=NUM_FEATURES)
+    backbone: Backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES)
     return backbone
 
 
@@ -155,7 +156,7 @@ def test_layers_hold_every_parameter_once(name: str) -> None:
 def test_sizes(name: str, size: str, millions: float) -> None:
     component = resolve_component(BACKBONES, {"name": name, "size": size}, where="test")
     with torch.device("meta"):
-        backbone = component.cls(component.config, num_features=17)
+        backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(17)])
     count = sum(parameter.numel() for parameter in backbone.parameters())
     assert count / 1e6 == pytest.approx(millions, rel=0.03)
 
@@ -164,10 +165,10 @@ def test_published_network_has_its_published_number_of_parameters() -> None:
     component = resolve_component(
         BACKBONES, {"name": "particle_transformer", "size": "published"}, where="test"
     )
-    backbone = component.cls(component.config, num_features=17)
+    backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(17)])
     head = 128 * 10 + 10
     assert sum(parameter.numel() for parameter in backbone.parameters()) + head == 2_143_486
-    plain = component.cls(component.config.model_copy(update={"pair_widths": ()}), num_features=17)
+    plain = component.cls(component.config.model_copy(update={"pair_widths": ()}), feature_names=[f"f{i}" for i in range(17)])
     assert sum(parameter.numel() for parameter in plain.parameters()) + head == 2_133_918
 
 

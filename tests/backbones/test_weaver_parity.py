@@ -32,7 +32,7 @@ def part(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def build(state: dict[str, Tensor]) -> tuple[ParticleTransformer, Classify]:
     weights = map_weights(state)
     config = weights.config.model_copy(update={"dropout": 0.0})
-    backbone = ParticleTransformer(config, num_features=weights.num_features)
+    backbone = ParticleTransformer(config, feature_names=[f"f{i}" for i in range(weights.num_features)])
     backbone.load_state_dict(dict(weights.backbone))
     return backbone, weights.build()[1]
 

@@ -29,7 +29,7 @@ def network(seed: int, classes: tuple[str, ...], **options: Any) -> Network:
 def test_the_backbone_is_loaded_and_the_head_is_new() -> None:
     ours, theirs = network(0, ("a", "b")), network(1, ("a", "b", "c"))
     head = ours.heads["jet_label"].linear.weight.clone()
-    table = load_partially(ours, theirs.state_dict(), heads=False)
+    table = load_partially(ours, theirs.state_dict(), heads="new")
     for name, weight in theirs.backbone.state_dict().items():
         assert torch.equal(ours.backbone.state_dict()[name], weight), name
     assert torch.equal(ours.heads["jet_label"].linear.weight, head)
@@ -41,12 +41,38 @@ def test_the_backbone_is_loaded_and_the_head_is_new() -> None:
 
 def test_heads_are_loaded_when_asked() -> None:
     ours, theirs = network(0, ("a", "b")), network(1, ("a", "b"))
-    table = load_partially(ours, theirs.state_dict(), heads=True)
+    table = load_partially(ours, theirs.state_dict(), heads="keep")
     assert table.new == table.dropped == {}
     for name, weight in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], weight), name
 
 
+def test_reuse_takes_all_of_a_head_but_its_last_layer() -> None:
+    ours, theirs = network(0, ("a", "b")), network(1, ("a", "b"))
+    for net in (ours, theirs):
+        net.heads["jet_label"].mixing = torch.nn.Linear(16, 16)
+    last = ours.heads["jet_label"].linear.weight.clone()
+    table = load_partially(ours, theirs.state_dict(), heads="reuse")
+    mixing = ours.heads["jet_label"].mixing.weight
+    assert torch.equal(mixing, theirs.heads["jet_label"].mixing.weight)  # type: ignore[union-attr]
+    assert torch.equal(ours.heads["jet_label"].linear.weight, last)
+    assert table.new == table.dropped == {"heads.jet_label": 2 * 16 + 2}
+
+
+def test_parts_that_the_other_model_lacks_stay_new() -> None:
+    ours, theirs = network(0, ("a", "b")), network(1, ("a", "b"))
+    ours.add_time()
+    table = load_partially(ours, theirs.state_dict(), heads="new")
+    assert set(table.new) == {"heads.jet_label", "conditioning.time"}
+    theirs.add_time()
+    table = load_partially(ours, theirs.state_dict(), heads="new")
+    assert "conditioning.time" in table.loaded
+    assert ours.conditioning is not None
+    assert theirs.conditioning is not None
+    for name, weight in theirs.conditioning.state_dict().items():
+        assert torch.equal(ours.conditioning.state_dict()[name], weight), name
+
+
 def test_another_architecture_is_refused() -> None:
     with pytest.raises(ModelError, match="another architecture"):
-        load_partially(network(0, ("a", "b")), network(1, ("a", "b"), width=32).state_dict(), heads=False)
+        load_partially(network(0, ("a", "b")), network(1, ("a", "b"), width=32).state_dict(), heads="new")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -76,8 +76,8 @@ class ParticleTransformer(Backbone):
     ----------
     config
         Options.
-    num_features
-        F, features of a constituent.
+    feature_names
+        The F features of a constituent.
     """
 
     Config: ClassVar[type[Config]] = ParticleTransformerConfig
@@ -98,12 +98,12 @@ class ParticleTransformer(Backbone):
         "l": {"width": 1024, "depth": 22, "num_heads": 16, "embed_widths": (1024, 4096)},
     }
 
-    def __init__(self, config: ParticleTransformerConfig, *, num_features: int) -> None:
+    def __init__(self, config: ParticleTransformerConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.width = config.width
         block = {"num_heads": config.num_heads, "ratio": config.feedforward_ratio}
-        self.embedding = Embedding(num_features, widths=(*config.embed_widths, config.width))
+        self.embedding = Embedding(len(feature_names), widths=(*config.embed_widths, config.width))
         self.blocks = nn.ModuleList(
             NormFormerBlock(config.width, dropout=config.dropout, **block) for _ in range(config.depth)
         )
@@ -118,7 +118,15 @@ class ParticleTransformer(Backbone):
             PairEmbedding(config.pair_widths, num_heads=config.num_heads) if config.pair_widths else None
         )
 
-    def forward(self, x_BNF: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None = None) -> Features:
+    def forward(
+        self,
+        x_BNF: Tensor,
+        mask_BN: Tensor,
+        p4_BN4: Tensor | None = None,
+        *,
+        physical_BNF: Tensor | None = None,
+        condition_BKD: Tensor | None = None,
+    ) -> Features:
         """Return normalised constituents and the class token; see `Backbone.forward`."""
         packing = Packing.of(mask_BN)
         x_TD = self.embedding(packing.pack(x_BNF), packing.real_T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -81,12 +81,12 @@ class Transformer(Backbone):
     ----------
     config
         Options.
-    num_features
-        F, features of a constituent.
+    feature_names
+        The F features of a constituent.
     """
 
     Config: ClassVar[type[Config]] = TransformerConfig
-    supports = frozenset({"causal", "registers", "pooled"})
+    supports = frozenset({"causal", "registers", "condition", "pooled"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
         "s": {"width": 128, "depth": 10, "num_heads": 8},
@@ -94,12 +94,12 @@ class Transformer(Backbone):
         "l": {"width": 1024, "depth": 24, "num_heads": 16},
     }
 
-    def __init__(self, config: TransformerConfig, *, num_features: int) -> None:
+    def __init__(self, config: TransformerConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.width = config.width
         self.embedding = nn.Sequential(
-            nn.Linear(num_features, config.width), nn.GELU(), nn.Linear(config.width, config.width)
+            nn.Linear(len(feature_names), config.width), nn.GELU(), nn.Linear(config.width, config.width)
         )
         self.registers = nn.Parameter(torch.randn(1, config.num_registers, config.width) * 0.02)
         self.blocks = nn.ModuleList(
@@ -114,24 +114,35 @@ class Transformer(Backbone):
         self.norm = nn.LayerNorm(config.width)
         init_transformer(self, self.blocks)
 
-    def forward(self, x_BNF: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None = None) -> Features:
+    def forward(
+        self,
+        x_BNF: Tensor,
+        mask_BN: Tensor,
+        p4_BN4: Tensor | None = None,
+        *,
+        physical_BNF: Tensor | None = None,
+        condition_BKD: Tensor | None = None,
+    ) -> Features:
         """Return normalised constituents and the mean register; four-momenta are not used."""
-        num = self.config.num_registers
-        x_BND = torch.cat((self.registers.expand(x_BNF.shape[0], -1, -1), self.embedding(x_BNF)), dim=1)
-        bias = self._bias(F.pad(mask_BN, (num, 0), value=True), x_BND.dtype)
+        registers = self.config.num_registers
+        first = [self.registers.expand(x_BNF.shape[0], -1, -1)]
+        if condition_BKD is not None:
+            first.append(condition_BKD)
+        x_BND = torch.cat((*first, self.embedding(x_BNF)), dim=1)
+        num = x_BND.shape[1] - mask_BN.shape[1]
+        bias = self._bias(F.pad(mask_BN, (num, 0), value=True), num, x_BND.dtype)
         for block in self.blocks:
             x_BND = block(x_BND, bias)
         x_BND = self.norm(x_BND)
-        pooled = x_BND[:, :num].mean(1) if num and not self.config.causal else None
-        return Features(x_BND[:, num:] * mask_BN[..., None], pooled)
+        own_BKD = x_BND[:, :registers] if registers and not self.config.causal else None
+        pooled = None if own_BKD is None else own_BKD.mean(1)
+        return Features(x_BND[:, num:] * mask_BN[..., None], pooled, own_BKD)
 
-    def _bias(self, seen_BN: Tensor, dtype: torch.dtype) -> Tensor:
+    def _bias(self, seen_BN: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
         bias = key_bias(seen_BN, dtype)
         if not self.config.causal:
             return bias
-        order = causal_bias(
-            seen_BN.shape[1], prefix=self.config.num_registers, dtype=dtype, device=seen_BN.device
-        )
+        order = causal_bias(seen_BN.shape[1], prefix=prefix, dtype=dtype, device=seen_BN.device)
         return torch.minimum(bias, order)
 
     def layers(self) -> list[list[nn.Parameter]]:

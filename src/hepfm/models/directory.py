@@ -19,21 +19,25 @@ from hepfm.core.errors import IncompatibleError, ModelError
 from hepfm.core.files import atomic_path, read_json, sha256, write_json, write_text
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
-from hepfm.data import feature_set
+from hepfm.data import context_set, feature_set
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Rows, Store
+from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
 from hepfm.models.build import build_network
 from hepfm.models.card import render_card
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
-from hepfm.objectives.network import Network, Output
+from hepfm.objectives.network import Network, Output, Source
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the layout; a directory with a higher one is refused."""
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_BATCH_ROWS = {"cpu": 128, "cuda": 1024}
+"""Rows of a batch of predictions. On a processor larger ones are slower and take gigabytes."""
 FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
 
 
@@ -53,6 +57,10 @@ class Model:
         Schema of the data it was trained on.
     max_constituents
         Rows with more keep the leading ones.
+    context
+        What the network is told of the whole row; None for nothing.
+    absent
+        Groups of features that its data did not have, and that it therefore reads as zero.
     provenance
         JSON-ready facts of the training: recipe, data, seeds, versions, licence.
     metrics
@@ -66,6 +74,8 @@ class Model:
     features: FeatureSet
     schema: Schema
     max_constituents: int = 128
+    context: ContextSet | None = None
+    absent: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     fixture: Batch | None = None
@@ -86,7 +96,8 @@ class Model:
         with atomic_path(Path(path)) as folder:
             folder.mkdir()
             save_tensors(folder / WEIGHTS, network.state_dict())
-            save_fixture(folder / FIXTURE, network, self.fixture or random_batch(self.features))
+            fixture = self.fixture or random_batch(self.features, context=self.context)
+            save_fixture(folder / FIXTURE, network, fixture)
             write_json(folder / PROVENANCE, dict(self.provenance))
             config = self._config(folder)
             write_json(folder / CONFIG, {**config, "fingerprint": fingerprint(config)})
@@ -100,6 +111,10 @@ class Model:
             "features": self.features.name,
             "feature_names": list(self.features.names),
             "max_constituents": self.max_constituents,
+            "context": self.context.name if self.context else None,
+            "absent_features": list(self.absent),
+            "feature_dropout": self.network.feature_dropout.rate,
+            "generator": _source_values(self.network.source),
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
             "schema": self.schema.to_dict(),
@@ -125,8 +140,16 @@ class Model:
             Output(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
             for name, spec in config["heads"].items()
         ]
+        context = context_set(config["context"]) if config.get("context") else None
         with torch.random.fork_rng(devices=[]):
-            network = build_network(backbone, features, outputs=outputs)
+            network = build_network(
+                backbone,
+                features,
+                context=context,
+                feature_dropout=config.get("feature_dropout", 0.0),
+                outputs=outputs,
+                source=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
+            )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
         return cls(
             network=network.eval(),
@@ -134,23 +157,40 @@ class Model:
             features=features,
             schema=schema,
             max_constituents=config["max_constituents"],
+            context=context,
+            absent=tuple(config.get("absent_features", ())),
             provenance=read_json(folder / PROVENANCE, ModelError),
             metrics=config["metrics"],
             fixture=load_fixture(folder / FIXTURE)[0],
         )
 
-    def check(self, store: Store) -> None:
-        """Raise `IncompatibleError` when a store lacks fields that the model reads."""
-        missing = self.features.missing(store.schema)
+    def content(self, store: Store) -> FeatureSet:
+        """Return the feature set as a store can give it.
+
+        Groups that the store lacks are read as zero if training dropped groups of features, or never had
+        these; otherwise `IncompatibleError` is raised.
+        """
+        features = self.features.without(self.absent) if self.absent else self.features
+        lacking = tuple(name for name in features.groups if features.missing_group(name, store.schema))
+        if lacking and self.network.feature_dropout.rate > 0.0:
+            features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
+        missing = features.missing(store.schema)
         if missing:
             raise IncompatibleError(
                 f"the model reads feature set {self.features.name!r} and {store.path} lacks its fields "
                 f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
-                "`hepfm pretrain RECIPE data.features=kin`"
+                "`hepfm pretrain RECIPE data.features=kin`, or with data.feature_dropout above 0"
             )
+        missing = self.context.missing(store.schema) if self.context else []
+        if missing:
+            raise IncompatibleError(
+                f"the model is told {self.context.name!r} of each row and {store.path} lacks "  # type: ignore[union-attr]
+                f"{', '.join(missing)}; pre-train with data.context=null"
+            )
+        return features
 
     def predict(
-        self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu"
+        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
     ) -> dict[str, Array]:
         """Return what each head says of each row, in the order of `rows`.
 
@@ -163,16 +203,23 @@ class Model:
         raw = self._run(store, tuple(self.outputs), rows, batch_size, device)
         return {name: self._readable(name, raw[name]) for name in self.outputs}
 
-    def embed(self, store: Store, *, rows: Rows = None, batch_size: int = 512, device: str = "cpu") -> Array:
+    def embed(
+        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
+    ) -> Array:
         """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
         return self._run(store, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
 
     def _run(
-        self, store: Store, names: tuple[str, ...], rows: Rows, batch_size: int, device: str
+        self, store: Store, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
     ) -> dict[str, Tensor]:
         wanted = np.asarray(store.index(rows))
         loader = EvalLoader(
-            store, self.features, rows=wanted, batch_size=batch_size, max_constituents=self.max_constituents
+            store,
+            self.content(store),
+            rows=wanted,
+            batch_size=batch_size or _BATCH_ROWS[torch.device(device).type],
+            max_constituents=self.max_constituents,
+            context=self.context,
         )
         network = self.network.to(device).eval()
         parts = []
@@ -193,6 +240,22 @@ class Model:
         if self.outputs[name].field.kind is Kind.CATEGORICAL:
             return raw_RK.softmax(-1).numpy()
         return raw_RK[:, 0].numpy()
+
+
+def _source_values(source: Source | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    label = source.label.name if source.label else None
+    return {**source.generator.spec(), "label": label, "max_constituents": source.max_constituents}
+
+
+def _source(values: Mapping[str, Any] | None, schema: Schema, *, where: str) -> Source | None:
+    if values is None:
+        return None
+    spec = {key: value for key, value in values.items() if key not in ("label", "max_constituents")}
+    component = resolve_component(GENERATORS, spec, where=f"{where}: generator")
+    label = schema[values["label"]] if values["label"] else None
+    return Source(component, label, values["max_constituents"])
 
 
 def read_config(folder: Path) -> dict[str, Any]:

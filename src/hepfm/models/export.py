@@ -24,7 +24,6 @@ from hepfm.models.fixture import random_batch
 TOLERANCE = 1e-4
 """Largest absolute difference of an output between torch and ONNX Runtime."""
 
-_INPUTS = ("features", "mask", "p4")
 _SHAPES = ((3, 11), (5, 29))
 """(B, N) of the batches on which the file is compared; the export itself sees another."""
 
@@ -39,9 +38,11 @@ class _Exported(nn.Module):
             name: output.field.kind is Kind.CATEGORICAL for name, output in model.outputs.items()
         }
 
-    def forward(self, features: Tensor, mask: Tensor, p4: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, features: Tensor, mask: Tensor, p4: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         rows = torch.zeros(features.shape[0], dtype=torch.int64)
-        outputs = self.network(Batch(features, mask, rows, p4_BN4=p4))
+        outputs = self.network(Batch(features, mask, rows, p4_BN4=p4, context_BC=context))
         return tuple(
             outputs[name].softmax(-1) if categorical else outputs[name]
             for name, categorical in self.categorical.items()
@@ -55,7 +56,8 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
 
     - ``features`` (B, N, F) float32: the feature set in physical units, zero where there is no constituent;
     - ``mask`` (B, N) bool: True = real, real constituents first;
-    - ``p4`` (B, N, 4) float32: (E, px, py, pz) in GeV.
+    - ``p4`` (B, N, 4) float32: (E, px, py, pz) in GeV;
+    - ``context`` (B, C) float32, for a model with a context set: its features in physical units.
 
     There is one output per head, called by its field: probabilities (B, K), or a value in its unit (B, 1).
     Names of features and classes are in the file's metadata under ``hepfm``.
@@ -102,13 +104,14 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
 
 def _write(network: _Exported, model: Model, path: Path) -> None:
     batch, constituents = torch.export.Dim("batch", min=1), torch.export.Dim("constituents", min=1)
-    shapes = tuple({0: batch, 1: constituents} for _ in _INPUTS)
+    inputs = _inputs(model, rows=4)
+    shapes = tuple({0: batch} if name == "context" else {0: batch, 1: constituents} for name in inputs)
     with _quiet_exporter():
         torch.onnx.export(
             network,
-            _tensors(random_batch(model.features, rows=4)),
+            tuple(inputs.values()),
             path,
-            input_names=list(_INPUTS),
+            input_names=list(inputs),
             output_names=list(network.categorical),
             dynamic_shapes=shapes,
             dynamo=True,
@@ -131,20 +134,21 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def _inputs(model: Model, *, rows: int, seed: int = 0, length: int | None = None) -> dict[str, Tensor]:
+    batch = random_batch(model.features, context=model.context, rows=rows, seed=seed)
     assert batch.p4_BN4 is not None
-    return batch.features_BNF, batch.mask_BN, batch.p4_BN4
+    inputs = {"features": batch.features_BNF, "mask": batch.mask_BN, "p4": batch.p4_BN4}
+    inputs = {name: part[:, :length] for name, part in inputs.items()}
+    return inputs if batch.context_BC is None else {**inputs, "context": batch.context_BC}
 
 
 def _differences(network: _Exported, model: Model, session: Any) -> dict[str, float]:
     largest = dict.fromkeys(network.categorical, 0.0)
     for seed, (rows, length) in enumerate(_SHAPES):
-        inputs = tuple(
-            part[:, :length] for part in _tensors(random_batch(model.features, rows=rows, seed=seed))
-        )
+        inputs = _inputs(model, rows=rows, seed=seed, length=length)
         with torch.no_grad():
-            expected = network(*inputs)
-        found = session.run(None, {name: part.numpy() for name, part in zip(_INPUTS, inputs, strict=True)})
+            expected = network(*inputs.values())
+        found = session.run(None, {name: part.numpy() for name, part in inputs.items()})
         for name, ours, theirs in zip(largest, expected, found, strict=True):
             largest[name] = max(largest[name], float(np.abs(ours.numpy() - theirs).max()))
     return largest
@@ -154,6 +158,7 @@ def _metadata(model: Model) -> dict[str, Any]:
     return {
         "features": list(model.features.names),
         "feature_set": model.features.name,
+        "context": list(model.context.names) if model.context else [],
         "max_constituents": model.max_constituents,
         "classes": {name: list(classes) for name, classes in model.classes.items()},
         "units": "GeV, mm, rad; p4 is (E, px, py, pz)",

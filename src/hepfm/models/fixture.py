@@ -11,7 +11,9 @@ from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
+from hepfm.core.ragged import Array
 from hepfm.core.rng import numpy_generator
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.nn.pooling import summary
@@ -36,7 +38,9 @@ def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
     return outputs
 
 
-def random_batch(features: FeatureSet, *, rows: int = ROWS, seed: int = 0) -> Batch:
+def random_batch(
+    features: FeatureSet, *, context: ContextSet | None = None, rows: int = ROWS, seed: int = 0
+) -> Batch:
     """Return rows of random constituents: features near their centres, four-momenta of light particles.
 
     For models that have no data at hand, e.g. converted ones. The second row has one constituent.
@@ -55,12 +59,30 @@ def random_batch(features: FeatureSet, *, rows: int = ROWS, seed: int = 0) -> Ba
         mask_BN=torch.from_numpy(mask),
         rows_B=torch.arange(rows),
         p4_BN4=torch.from_numpy((momenta * mask[..., None]).astype(np.float32)),
+        context_BC=_random_context(context, lengths, rng),
     )
+
+
+def _random_context(
+    context: ContextSet | None, lengths: Array, rng: np.random.Generator
+) -> torch.Tensor | None:
+    """Random numbers near 1, and the true number of constituents as the last."""
+    if context is None:
+        return None
+    values = rng.normal(1.0, 0.3, (len(lengths), len(context)))
+    values[:, -1] = lengths
+    return torch.from_numpy(values.astype(np.float32))
 
 
 def save_fixture(path: Path, network: Network, batch: Batch) -> None:
     """Write a batch and the network's outputs of it."""
-    inputs = {"features": batch.features_BNF, "mask": batch.mask_BN, "rows": batch.rows_B, "p4": batch.p4_BN4}
+    inputs: dict[str, Tensor | None] = {
+        "features": batch.features_BNF,
+        "mask": batch.mask_BN,
+        "rows": batch.rows_B,
+        "p4": batch.p4_BN4,
+        "context": batch.context_BC,
+    }
     tensors = {f"input.{name}": tensor for name, tensor in inputs.items() if tensor is not None}
     outputs = {f"output.{name}": tensor for name, tensor in forward(network, batch).items()}
     save_tensors(path, {**tensors, **outputs})
@@ -75,6 +97,7 @@ def load_fixture(path: Path) -> tuple[Batch, dict[str, Tensor]]:
             mask_BN=tensors["input.mask"],
             rows_B=tensors["input.rows"],
             p4_BN4=tensors.get("input.p4"),
+            context_BC=tensors.get("input.context"),
         )
     except KeyError as error:
         raise ModelError(f"{path} is not a fixture: {error} is missing") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -35,8 +36,15 @@ class LoadTable:
         return {"loaded": dict(self.loaded), "new": dict(self.new), "dropped": dict(self.dropped)}
 
 
-def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: bool) -> LoadTable:
-    """Load the standardisation and the backbone into `network`, its heads only when asked.
+Heads = Literal["new", "keep", "reuse"]
+"""Of a head's weights: none, all, or all but those of its last layer, which is called ``linear``."""
+
+_OPTIONAL = ("conditioning.", "generator.")
+"""Parts that are loaded where the other network has the same tensors."""
+
+
+def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: Heads) -> LoadTable:
+    """Load standardisation and backbone into `network`, and of the other parts what fits.
 
     Parameters
     ----------
@@ -45,7 +53,7 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: bo
     tensors
         State of another network.
     heads
-        Whether heads are loaded too; the others' are dropped otherwise.
+        ``"keep"`` loads heads too, ``"reuse"`` what fits of them but their last layer.
 
     Raises
     ------
@@ -53,8 +61,10 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: bo
         When a part that is to be loaded lacks a tensor or has one of another shape.
     """
     own = network.state_dict()
-    wanted = [name for name in own if heads or not name.startswith("heads.")]
-    unfit = [name for name in wanted if name not in tensors or tensors[name].shape != own[name].shape]
+    fits = {name for name in own if name in tensors and tensors[name].shape == own[name].shape}
+    wanted = [name for name in own if name in fits or not _may_lack(name, heads)]
+    wanted = [name for name in wanted if not (name.startswith("heads.") and _is_new(name, heads))]
+    unfit = [name for name in wanted if name not in fits]
     if unfit:
         raise ModelError(f"cannot load these weights, of another architecture: {', '.join(unfit[:8])}")
     network.load_state_dict({**own, **{name: tensors[name] for name in wanted}})
@@ -63,6 +73,14 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: bo
         new=_count({name: tensor for name, tensor in own.items() if name not in set(wanted)}),
         dropped=_count({name: tensor for name, tensor in tensors.items() if name not in set(wanted)}),
     )
+
+
+def _may_lack(name: str, heads: Heads) -> bool:
+    return name.startswith(_OPTIONAL) or (name.startswith("heads.") and heads != "keep")
+
+
+def _is_new(name: str, heads: Heads) -> bool:
+    return heads == "new" or (heads == "reuse" and ".linear." in name)
 
 
 def _count(tensors: Mapping[str, Tensor]) -> dict[str, int]:

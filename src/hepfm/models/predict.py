@@ -55,7 +55,7 @@ def predict(
     if path.suffix not in WRITERS:
         raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
     source, data = Model.load(model), Store.open(store)
-    source.check(data)
+    source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))
     table = {"row": rows, **_observed(observers, data, rows), **_scores(source, data, rows)}

@@ -26,7 +26,11 @@ class Standardize(nn.Module):
         self.register_buffer("scale_F", torch.tensor(scale, dtype=torch.float32))
         self.limit = limit
 
-    def forward(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return standardised features, (B, N, F)."""
-        x_BNF = ((x_BNF - self.centre_F) * self.scale_F).clamp(-self.limit, self.limit)
-        return x_BNF * mask_BN[..., None]
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return standardised features of the shape of `x`, (..., F), zero where `mask` (...) is false."""
+        x = ((x - self.centre_F) * self.scale_F).clamp(-self.limit, self.limit)
+        return x * mask[..., None]
+
+    def inverse(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return physical features of standardised ones, zero where `mask` is false."""
+        return (x / self.scale_F + self.centre_F) * mask[..., None]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.schema import Schema
 from hepfm.objectives.network import Network
+
+CLEAN = "clean"
+"""Name of the view that shows a batch as it is."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,46 @@ class Loss:
     parts: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class View:
+    """What the network is shown of a batch: the batch itself, or a noised, masked or cropped copy.
+
+    Attributes
+    ----------
+    batch
+        What the network sees; labels, weights and context are those of the rows.
+    time_B
+        Time of the noise in (0, 1]; None when nothing is noised.
+    clarity_B
+        Share of the information that is left, in [0, 1]: the weight of a label's loss on this view. None
+        means 1.
+    extra
+        What the objective's own loss needs besides (targets, positions).
+    """
+
+    batch: Batch
+    time_B: Tensor | None = None
+    clarity_B: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A view and the features that the network has made of it."""
+
+    view: View
+    features: Features
+
+
 class Objective(nn.Module):
     """How weights are trained. Subclasses are built by ``cls(config, network, schema)``.
 
     `network` holds all that the model directory keeps. An objective adds its own heads to it in its
     constructor (``network.heads[...]``), and may own further modules (an EMA teacher, a predictor) that
     live in checkpoints only.
+
+    A loss is made in two steps, so that a sum of objectives runs the network once for each view that its
+    terms share: `views` says what the network is shown, `loss` what is asked of its features.
     """
 
     Config: ClassVar[type[BaseConfig]]
@@ -47,9 +85,31 @@ class Objective(nn.Module):
         """Return the label fields that the loss reads; raise `IncompatibleError` when the data lack them."""
         return ()
 
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit constants to some thousand rows of the training data before the first step. Nothing by default.
+
+        What is fitted must be kept in buffers.
+        """
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """Return what the network is to be shown, by name; random draws come only from `generator`.
+
+        A name stands for one way of making a view: in a sum, terms that ask for the same name share it.
+        """
+        return {CLEAN: View(batch)}
+
     @abstractmethod
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Loss:
-        """Return the loss of a batch; random draws come only from `generator` (None in evaluation)."""
+    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+        """Return the loss of the features of all views of this objective."""
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> Loss:
+        """Return the loss of a batch; random draws come only from `generator`."""
+        views = self.views(batch, generator)
+        seen = {
+            name: Seen(view, self.network.features(view.batch, time_B=view.time_B))
+            for name, view in views.items()
+        }
+        return self.loss(seen, generator)
 
     def after_step(self, step: int) -> None:
         """Do what follows an optimiser step, e.g. move an EMA teacher. Nothing by default."""

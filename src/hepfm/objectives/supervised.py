@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
@@ -9,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
-from hepfm.objectives.base import Loss, Objective
+from hepfm.objectives.base import CLEAN, Loss, Objective, Seen
 from hepfm.objectives.network import Network, Output
 
 
@@ -63,10 +63,10 @@ class Supervised(Objective):
         assert isinstance(config, SupervisedConfig)
         return (_target(config, schema).name,)
 
-    def forward(self, batch: Batch, generator: torch.Generator | None = None) -> Loss:
+    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
         """Return the mean loss over the rows, weighted by their weights."""
-        features = self.network.features(batch)
-        output = self.network.heads[self.field.name](features, batch.mask_BN).float()
+        batch = seen[CLEAN].view.batch
+        output = self.network.heads[self.field.name](seen[CLEAN].features, batch.mask_BN).float()
         target = batch.labels[self.field.name]
         if self.field.kind is Kind.CATEGORICAL:
             return self._classification(output, target, batch.weights_B)

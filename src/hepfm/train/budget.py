@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind
-from hepfm.data.store import Store
+from hepfm.data.store import Rows, Store
 from hepfm.data.subsets import label_budget
 from hepfm.train.recipe import FinetuneDataConfig
 
@@ -35,6 +35,17 @@ def budget_rows(
         return _split(chosen, data.validation_fraction, width=len(classes))
     chosen = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
     return _split(chosen, data.validation_fraction, width=1)
+
+
+def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> Rows:
+    """Return `count` rows of a split, a seeded draw that is contained in every larger one; all when None."""
+    rows = store.split(split)
+    if count is None or count == len(rows):
+        return rows
+    if count > len(rows):
+        raise DataError(f"data.rows is {count}, split {split!r} of {store.path} has {len(rows)} rows")
+    drawn = numpy_generator(seed, "pretrain.rows").permutation(len(rows))[:count]
+    return np.sort(np.asarray(rows)[drawn])
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:

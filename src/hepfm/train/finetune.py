@@ -12,6 +12,7 @@ import numpy as np
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.files import sha256, write_json
 from hepfm.core.log import logger
+from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import WEIGHTS, Model
@@ -43,6 +44,8 @@ class Finetuning:
         The model in it.
     store
         The data.
+    features
+        The model's feature set, as these data can give it.
     train_rows, validation_rows
         The two parts of the label budget.
     """
@@ -51,6 +54,7 @@ class Finetuning:
     source: Path
     model: Model
     store: Store
+    features: FeatureSet
     train_rows: Index
     validation_rows: Index
 
@@ -58,19 +62,19 @@ class Finetuning:
     def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
         """Open model and data and refuse what does not fit."""
         model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
-        model.check(store)
+        features = model.content(store)
         check_compatible(plan.objective, model.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         if plan.recipe.head == "keep":
             _check_heads(model, store, targets)
-        rows = budget_rows(store, plan.recipe.data, targets=targets, seed=plan.recipe.seed)
+        rows = budget_rows(store, plan.recipe.data, targets=targets, seed=plan.recipe.seed_of("subset"))
         if plan.recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
                 f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
                 "or set early_stopping=null"
             )
-        return cls(plan, Path(model_path), model, store, *rows)
+        return cls(plan, Path(model_path), model, store, features, *rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
@@ -86,21 +90,26 @@ class Finetuning:
 
     def objective(self) -> tuple[Objective, LoadTable]:
         """Build the objective around a new network, which gets the model's weights if the recipe says so."""
-        recipe, keep = self.plan.recipe, self.plan.recipe.head == "keep"
-        with seeded_init(recipe.seed, "init"):
-            outputs = self.model.outputs.values() if keep else ()
-            network = build_network(self.model.backbone, self.model.features, outputs=outputs)
+        recipe = self.plan.recipe
+        with seeded_init(recipe.seed_of("init"), "init"):
+            network = build_network(
+                self.model.backbone,
+                self.features,
+                context=self.model.context,
+                feature_dropout=self.model.network.feature_dropout.rate,
+                outputs=self.model.outputs.values() if recipe.head == "keep" else (),
+            )
             objective: Objective = self.plan.objective.cls(
                 self.plan.objective.config, network, self.store.schema
             )
         if recipe.init == "scratch":
             return objective, LoadTable({}, _sizes(network), _sizes(self.model.network))
-        return objective, load_partially(network, self.model.network.state_dict(), heads=keep)
+        return objective, load_partially(network, self.model.network.state_dict(), heads=recipe.head)
 
     def strategy(self, network: Network) -> Strategy:
         """Prepare the network for the recipe's mode."""
         strategy: Strategy = self.plan.mode.cls(self.plan.mode.config)
-        with seeded_init(self.plan.recipe.seed, "init.mode"):
+        with seeded_init(self.plan.recipe.seed_of("init"), "init.mode"):
             strategy.prepare(network)
         return strategy
 
@@ -109,22 +118,24 @@ class Finetuning:
         recipe = self.plan.recipe
         loaders = prepare.Loaders(
             store=self.store,
-            features=self.model.features,
+            features=self.features,
             max_constituents=self.model.max_constituents,
             weights=recipe.data.weights,
             targets=objective.targets(objective.config, self.store.schema),
             config=recipe.train,
-            seed=recipe.seed,
+            seed=recipe.seed_of("order"),
             world=world,
+            context=self.model.context,
         )
         return Job(
             objective=objective,
             train=loaders.train(self.train_rows),
             validation=loaders.validation(self.validation_rows),
             plan=self.plan.train,
-            seed=recipe.seed,
+            seed=recipe.seed_of("order"),
             fixed=strategy.fixed(objective.network),
             early_stopping=recipe.early_stopping,
+            fitting=loaders.fitting(self.train_rows, standardize=recipe.init == "scratch"),
         )
 
     def run(self, run: RunDirectory) -> RunResult:
@@ -150,6 +161,8 @@ class Finetuning:
             features=self.model.features,
             schema=self.store.schema,
             max_constituents=self.model.max_constituents,
+            context=self.model.context,
+            absent=tuple(sorted(self.features.absent)),
         )
         recipe = self.plan.recipe
         facts = {

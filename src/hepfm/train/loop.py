@@ -32,6 +32,7 @@ from hepfm.train.checkpoint import (
 from hepfm.train.distributed import World
 from hepfm.train.early_stopping import Best, EarlyStoppingConfig
 from hepfm.train.ema import Ema
+from hepfm.train.fitting import Fitting
 from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
 from hepfm.train.recipe import TrainPlan
@@ -62,6 +63,8 @@ class Job:
         Modules that stay in evaluation mode.
     early_stopping
         When to stop; None trains for all steps and keeps the last weights.
+    fitting
+        What is measured on the training rows before the first step.
     """
 
     objective: Objective
@@ -71,6 +74,7 @@ class Job:
     seed: int
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
+    fitting: Fitting | None = None
 
 
 class Trainer:
@@ -89,6 +93,8 @@ class Trainer:
     def __init__(self, job: Job, run: RunDirectory, world: World) -> None:
         self.job, self.run, self.world = job, run, world
         self.config = job.plan.config
+        if job.fitting and not checkpoint_steps(run.checkpoints):
+            job.fitting.fit(job.objective)
         self.objective = job.objective.to(world.device)
         network = self.objective.network
         self.ema = Ema(network, self.config.ema) if self.config.ema else None
@@ -220,7 +226,7 @@ class Trainer:
 
     def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
-            values = validate(self.objective, loader, self.world, self.autocast())
+            values = validate(self.objective, loader, self.world, self.autocast(), seed=self.job.seed)
         self.train_mode()
         if not math.isfinite(values["loss"]):
             raise TrainingError(

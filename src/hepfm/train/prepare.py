@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
 from hepfm.core.rng import numpy_generator
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.store import Rows, Store
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
 from hepfm.train.distributed import World
+from hepfm.train.fitting import ROWS as FITTING_ROWS
+from hepfm.train.fitting import Fitting
 from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import RunDirectory, environment, read_metrics
 
@@ -37,7 +41,7 @@ SMOKE = (
 """Overrides that shrink a run to seconds."""
 
 
-_VALIDATION_BATCH = 256
+_VALIDATION_BATCH = 128
 _KEYS = ("kind", "step")
 
 
@@ -89,6 +93,7 @@ class Loaders:
     config: TrainConfig
     seed: int
     world: World
+    context: ContextSet | None = None
 
     def train(self, rows: Rows) -> TrainLoader:
         """Return an endless loader of parts of batches of ``train.batch_size`` rows."""
@@ -110,24 +115,38 @@ class Loaders:
             world_size=self.world.size,
             weights=self.weights,
             group=self.config.accumulate,
+            context=self.context,
         )
 
     def validation(self, rows: Rows) -> EvalLoader | None:
         """Return a loader of ``train.validation_rows`` of the rows, a seeded draw; None without rows."""
-        drawn = np.asarray(self.store.index(rows))
-        if len(drawn) > self.config.validation_rows:
-            rng = numpy_generator(self.seed, "validation.rows")
-            drawn = np.sort(rng.choice(drawn, self.config.validation_rows, replace=False))
+        drawn = self._draw(rows, self.config.validation_rows, "validation.rows")
         if len(drawn) == 0:
             return None
-        mine = drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn
+        return self._each(
+            drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn
+        )
+
+    def fitting(self, rows: Rows, *, standardize: bool) -> Fitting:
+        """Return what is measured on the training rows before the first step, in every process alike."""
+        sample = self._each(self._draw(rows, FITTING_ROWS, "fitting.rows"))
+        return Fitting(sample, self.features, standardize)
+
+    def _draw(self, rows: Rows, most: int, purpose: str) -> npt.NDArray[np.int64]:
+        drawn = np.asarray(self.store.index(rows))
+        if len(drawn) > most:
+            drawn = np.sort(numpy_generator(self.seed, purpose).choice(drawn, most, replace=False))
+        return drawn
+
+    def _each(self, rows: npt.NDArray[np.int64]) -> EvalLoader:
         return EvalLoader(
             self.store,
             self.features,
-            rows=mine,
+            rows=rows,
             batch_size=_VALIDATION_BATCH,
             labels=self.targets,
             max_constituents=self.max_constituents,
+            context=self.context,
         )
 
 
@@ -160,7 +179,14 @@ def save_model(
     config = run.config()
     index = np.asarray(store.index(rows))
     limit = model.max_constituents
-    fixture = EvalLoader(store, model.features, rows=index[:ROWS], batch_size=ROWS, max_constituents=limit)
+    fixture = EvalLoader(
+        store,
+        model.content(store),
+        rows=index[:ROWS],
+        batch_size=ROWS,
+        max_constituents=limit,
+        context=model.context,
+    )
     model.fixture = next(iter(fixture))
     model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {

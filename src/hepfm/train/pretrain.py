@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepfm.data import feature_set
+from hepfm.data import context_set, feature_set
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.pool import Content
-from hepfm.data.store import Store
+from hepfm.data.store import Rows, Store
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
 from hepfm.train import prepare
+from hepfm.train.budget import training_rows
 from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.loop import Job, Trainer
@@ -30,6 +32,8 @@ class Pretraining:
     plan: PretrainPlan
     store: Store
     features: FeatureSet
+    context: ContextSet | None
+    rows: Rows
 
     @classmethod
     def check(cls, plan: PretrainPlan) -> Pretraining:
@@ -39,11 +43,12 @@ class Pretraining:
         features = feature_set(data.features)
         check_compatible(plan.objective, plan.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
-        Content(features, targets, data.weights, data.max_constituents).check(store.schema)
-        for split in (data.train, data.validation):
-            if split:
-                store.split(split)
-        return cls(plan, store, features)
+        context = context_set(data.context) if data.context else None
+        Content(features, targets, data.weights, data.max_constituents, context).check(store.schema)
+        if data.validation:
+            store.split(data.validation)
+        rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))
+        return cls(plan, store, features, context, rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
@@ -62,21 +67,28 @@ class Pretraining:
             weights=recipe.data.weights,
             targets=objective.targets(objective.config, self.store.schema),
             config=recipe.train,
-            seed=recipe.seed,
+            seed=recipe.seed_of("order"),
             world=world,
+            context=self.context,
         )
         validation = recipe.data.validation
         return Job(
             objective=objective,
-            train=loaders.train(self.store.split(recipe.data.train)),
+            train=loaders.train(self.rows),
             validation=loaders.validation(self.store.split(validation)) if validation else None,
             plan=self.plan.train,
-            seed=recipe.seed,
+            seed=recipe.seed_of("order"),
+            fitting=loaders.fitting(self.rows, standardize=True),
         )
 
     def _objective(self) -> Objective:
-        with seeded_init(self.plan.recipe.seed, "init"):
-            network = build_network(self.plan.backbone, self.features)
+        with seeded_init(self.plan.recipe.seed_of("init"), "init"):
+            network = build_network(
+                self.plan.backbone,
+                self.features,
+                context=self.context,
+                feature_dropout=self.plan.recipe.data.feature_dropout,
+            )
             objective: Objective = self.plan.objective.cls(
                 self.plan.objective.config, network, self.store.schema
             )
@@ -94,14 +106,14 @@ class Pretraining:
                     features=self.features,
                     schema=self.store.schema,
                     max_constituents=self.plan.recipe.data.max_constituents,
+                    context=self.context,
                 )
                 facts = {
                     "verb": "pretrain",
                     "objective": self.plan.objective.name,
                     "step": trainer.final_step,
                 }
-                rows = self.store.split(self.plan.recipe.data.train)
-                prepare.save_model(model, store=self.store, rows=rows, run=run, facts=facts)
+                prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
             world.wait()
         return RunResult(run.path, run.model)
 

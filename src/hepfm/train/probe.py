@@ -106,6 +106,7 @@ def _finite(loader: TrainLoader) -> EvalLoader:
         batch_size=_BATCH,
         labels=content.labels,
         max_constituents=content.max_constituents,
+        context=content.context,
     )
 
 

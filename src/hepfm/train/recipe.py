@@ -37,6 +37,13 @@ class PretrainDataConfig(Config):
         Names of the splits; no validation when None.
     weights
         Field of the rows that weighs them in the training loss; None means equal weights.
+    rows
+        Number of training rows, a seeded draw of the split, nested; None means all.
+    context
+        Context set that the network is told of each row; None for nothing.
+    feature_dropout
+        Probability with which a group of features (particle type, impact parameters) is set to zero for a
+        row in training; above 0 the model can be used on data without these.
     """
 
     store: str
@@ -45,6 +52,9 @@ class PretrainDataConfig(Config):
     train: str = "train"
     validation: str | None = "val"
     weights: str | None = None
+    rows: int | None = pydantic.Field(None, ge=1)
+    context: str | None = None
+    feature_dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
 
 
 class FinetuneDataConfig(Config):
@@ -126,7 +136,37 @@ class TrainConfig(Config):
     trackers: tuple[str, ...] = ()
 
 
-class PretrainRecipe(Config):
+class SeedsConfig(Config):
+    """Section ``seeds``: seeds of single purposes, where they are not to be that of the recipe.
+
+    Attributes
+    ----------
+    init
+        Of new weights.
+    order
+        Of the order of rows, of noise, masks and dropout.
+    subset
+        Of the draw of training rows or of the label budget, its validation part included.
+    """
+
+    init: int | None = pydantic.Field(None, ge=0)
+    order: int | None = pydantic.Field(None, ge=0)
+    subset: int | None = pydantic.Field(None, ge=0)
+
+
+class Seeded(Config):
+    """What both recipes say of seeds."""
+
+    seed: int = pydantic.Field(0, ge=0)
+    seeds: SeedsConfig = SeedsConfig(init=None, order=None, subset=None)
+
+    def seed_of(self, purpose: Literal["init", "order", "subset"]) -> int:
+        """Return the seed of a purpose; the recipe's own unless it is named."""
+        named: int | None = getattr(self.seeds, purpose)
+        return self.seed if named is None else named
+
+
+class PretrainRecipe(Seeded):
     """A recipe of ``hepfm pretrain``."""
 
     description: str = ""
@@ -134,10 +174,9 @@ class PretrainRecipe(Config):
     backbone: Spec
     objective: Spec = "supervised"
     train: TrainConfig
-    seed: int = pydantic.Field(0, ge=0)
 
 
-class FinetuneRecipe(Config):
+class FinetuneRecipe(Seeded):
     """A recipe of ``hepfm finetune``.
 
     Attributes
@@ -145,7 +184,8 @@ class FinetuneRecipe(Config):
     init
         ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones.
     head
-        ``"new"`` replaces the model's head, ``"keep"`` goes on with it (same field and classes).
+        ``"new"`` replaces the model's head, ``"keep"`` goes on with it (same field and classes), ``"reuse"``
+        takes what fits of it but its last layer.
     mode
         Which weights are trained: component spec of ``full``, ``frozen``, ``probe`` or ``lora``.
     early_stopping
@@ -155,12 +195,11 @@ class FinetuneRecipe(Config):
     description: str = ""
     data: FinetuneDataConfig
     init: Literal["pretrained", "scratch"] = "pretrained"
-    head: Literal["new", "keep"] = "new"
+    head: Literal["new", "keep", "reuse"] = "new"
     mode: Spec = "full"
     objective: Spec = "supervised"
     train: TrainConfig
     early_stopping: EarlyStoppingConfig | None = pydantic.Field(default_factory=EarlyStoppingConfig)
-    seed: int = pydantic.Field(0, ge=0)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from hepfm.core.rng import torch_generator
 from hepfm.data.loader import EvalLoader
 from hepfm.objectives.base import Objective
 from hepfm.train.distributed import World
@@ -11,16 +12,20 @@ from hepfm.train.distributed import World
 
 @torch.no_grad()
 def validate(
-    objective: Objective, loader: EvalLoader, world: World, autocast: torch.autocast
+    objective: Objective, loader: EvalLoader, world: World, autocast: torch.autocast, *, seed: int
 ) -> dict[str, float]:
-    """Return the loss and its parts, averaged over all rows of all processes."""
+    """Return the loss and its parts, averaged over all rows of all processes.
+
+    What an objective draws (noise, masks) comes from `seed`, so that every validation draws the same.
+    """
     objective.eval()
     names: tuple[str, ...] = ()
     sums = torch.zeros(0, dtype=torch.float64)
-    for batch in loader:
+    for number, batch in enumerate(loader):
         batch = batch.to(world.device)
+        draws = torch_generator(seed, "validation.draws", world.rank, number, device=world.device.type)
         with autocast:
-            loss = objective(batch)
+            loss = objective(batch, draws)
         names = ("loss", *loss.parts)
         values = (
             torch.stack([loss.total.float(), *(part.float() for part in loss.parts.values())]).double().cpu()

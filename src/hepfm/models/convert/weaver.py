@@ -17,7 +17,7 @@ from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
-from hepfm.data import FEATURE_SETS, feature_set
+from hepfm.data import feature_set
 from hepfm.heads.classify import Classify, ClassifyConfig
 from hepfm.models.build import build_network
 from hepfm.models.directory import Model
@@ -48,6 +48,8 @@ _NEEDED = (
     "fc.0.bias",
 )
 _LABEL = "jet_label"
+_FEATURE_SETS = ("kin", "kinpid", "full")
+"""Those of the published models."""
 _IGNORED = re.compile(r"num_batches_tracked$|^trimmer\.")
 
 
@@ -73,7 +75,8 @@ class WeaverWeights:
 
     def build(self) -> tuple[ParticleTransformer, Classify]:
         """Return backbone and head with the weights; every name and shape is checked."""
-        backbone = ParticleTransformer(self.config, num_features=self.num_features)
+        names = [f"feature_{index}" for index in range(self.num_features)]
+        backbone = ParticleTransformer(self.config, feature_names=names)
         head = Classify(ClassifyConfig(), width=self.config.width, num_outputs=self.num_classes)
         for module, state in ((backbone, self.backbone), (head, self.head)):
             try:
@@ -116,7 +119,7 @@ def convert_weaver(
 
 
 def _model(weights: WeaverWeights, classes: tuple[str, ...]) -> Model:
-    sets = {len(feature_set(name)): feature_set(name) for name in FEATURE_SETS}
+    sets = {len(features): features for features in map(feature_set, _FEATURE_SETS)}
     if weights.num_features not in sets:
         known = ", ".join(f"{features.name} has {count}" for count, features in sorted(sets.items()))
         raise ModelError(f"no feature set has the checkpoint's {weights.num_features} features; {known}")
