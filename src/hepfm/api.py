@@ -20,6 +20,7 @@ _VERBS = {
     "pretrain": "hepfm.train.pretrain:pretrain",
     "resume": "hepfm.train.resume:resume",
     "finetune": "hepfm.train.finetune:finetune",
+    "generate": "hepfm.models.generate:generate",
     "predict": "hepfm.models.predict:predict",
     "check": "hepfm.models.check:check",
     "export": "hepfm.models.export:export",

@@ -18,6 +18,7 @@ VERBS = {
     "pretrain": ("hepfm.cli.pretrain", "Train a model from a recipe."),
     "resume": ("hepfm.cli.resume", "Go on with a run that was stopped."),
     "finetune": ("hepfm.cli.finetune", "Adapt a model to a task from labelled jets."),
+    "generate": ("hepfm.cli.generate", "Make new jets with a model that has learned to."),
     "predict": ("hepfm.cli.predict", "Write scores or embeddings of a store, in its row order."),
     "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test jets, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),

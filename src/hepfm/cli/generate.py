@@ -1,0 +1,71 @@
+"""``hepfm generate``: new jets from a model with a generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("-n", "number", type=int, help="Jets to make; as many as --like has by default.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="The store to make.")
+@click.option("--classes", help="Classes to make evenly, g,q,t, or their shares, g=2,t=1; all by default.")
+@click.option("--like", type=click.Path(), help="Store whose test jets give class and kinematics.")
+@click.option("--steps", type=int, help="Steps of the solver; the model's own by default.")
+@click.option("--solver", help="euler, heun or midpoint; the model's own by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@verb
+def command(
+    model: str,
+    number: int | None,
+    output: str,
+    classes: str | None,
+    like: str | None,
+    steps: int | None,
+    solver: str | None,
+    seed: int,
+    batch_size: int | None,
+    device: str,
+) -> dict[str, Any]:
+    """Make jets with MODEL and write them to a store."""
+    from hepfm.models.generate import generate
+
+    path = generate(
+        model,
+        n=number,
+        output=output,
+        classes=read_classes(classes),
+        like=like,
+        steps=steps,
+        solver=solver,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+    )
+    return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+
+
+def read_classes(text: str | None) -> dict[str, float] | None:
+    """Read ``g,q`` or ``g=2,q=1`` into shares by class.
+
+    >>> read_classes("g=2,q")
+    {'g': 2.0, 'q': 1.0}
+    """
+    from hepfm.core.errors import ConfigError
+
+    if text is None:
+        return None
+    shares = {}
+    for part in text.split(","):
+        name, equals, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share) if equals else 1.0
+        except ValueError:
+            raise ConfigError(f"--classes: cannot read {part!r}; write CLASS or CLASS=SHARE") from None
+    return shares

@@ -1,0 +1,228 @@
+"""``hepfm generate``: from a model with a generator to a store of new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+import hepfm
+from hepfm.core import log
+from hepfm.core.config import Config, validate
+from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
+from hepfm.core.files import read_json
+from hepfm.core.ragged import Array, Ragged
+from hepfm.core.rng import numpy_generator, torch_generator
+from hepfm.data.physical import generated_schema, physical_columns
+from hepfm.data.store import Store
+from hepfm.data.writer import StoreWriter
+from hepfm.generators.base import Made
+from hepfm.models.directory import CONFIG, Model
+from hepfm.models.wanted import Classes, Wanted, from_classes, from_store
+from hepfm.objectives.network import Source
+
+BLOCK = 1024
+"""Rows whose random numbers are drawn together; fixed, so that they do not depend on the batch size."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model makes rows.
+
+    Attributes
+    ----------
+    feature_names
+        The features that are made, without groups that the model's data did not have.
+    config
+        Options of the generator.
+    seed
+        Of all draws.
+    device
+        Where the network runs; other kinds of device draw other numbers.
+    """
+
+    feature_names: tuple[str, ...]
+    config: Config
+    seed: int
+    device: str
+
+
+def generate(
+    model: str | Path,
+    *,
+    n: int | None = None,
+    output: str | Path,
+    classes: Classes = None,
+    like: str | Path | None = None,
+    steps: int | None = None,
+    solver: str | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Make jets and write them to a store, in its split ``test``.
+
+    The same seed gives the same jets, whatever the batch size (to rounding, on the same kind of device).
+    Constituents are massless: their energy follows from pt and eta. The jet axis lies at the eta of the
+    context and at a uniform phi.
+
+    Parameters
+    ----------
+    model
+        Model directory with a generator: one trained with flow_matching, alone or in a sum.
+    n
+        Number of jets; None for as many as `like` has.
+    output
+        The store to make.
+    classes
+        Classes to make evenly, or their shares by name; all evenly by default.
+    like
+        A store whose test jets give class, kinematics and number of constituents, one for each.
+    steps, solver
+        Options of the generator's solver; the model's own when None.
+    seed
+        Of everything that is drawn.
+    batch_size
+        Jets at once. It changes speed and memory only.
+    device
+        ``"cpu"`` or ``"cuda"``.
+
+    Returns
+    -------
+    Path
+        The store.
+
+    Raises
+    ------
+    IncompatibleError
+        When the model has no generator, or does not fit `like`.
+    ConfigError
+        When an option, a class or `n` cannot be used.
+    """
+    source = Model.load(model)
+    made_of = source.network.source
+    if made_of is None:
+        raise IncompatibleError(
+            f"{model} has no generator; train one with objective=flow_matching, alone or in a weighted_sum"
+        )
+    wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
+    options = _options(made_of, {"steps": steps, "solver": solver, "batch_size": batch_size})
+    settings = Settings(_feature_names(source), options, seed, device)
+    label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
+    facts = {
+        "source": "generated",
+        "model": _fingerprint(Path(model)),
+        "hepfm_version": hepfm.__version__,
+        "seed": seed,
+        "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
+        "like": Store.open(like).fingerprint if like else None,
+    }
+    schema = generated_schema(settings.feature_names, label)
+    with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
+        source.network.to(device).eval()
+        for start in range(0, rows, BLOCK):
+            index = np.arange(start, min(start + BLOCK, rows))
+            writer.write(_block(source, settings, wanted, index), split="test")
+            advance(len(index))
+    return writer.path
+
+
+def _wanted(
+    model: Model, source: Source, *, n: int | None, classes: Classes, like: str | Path | None, seed: int
+) -> tuple[Wanted, int]:
+    if n is not None and n < 1:
+        raise ConfigError(f"the number of jets must be at least 1, got {n}")
+    if like is not None:
+        if classes is not None:
+            raise ConfigError("--like brings the classes of its jets; leave out --classes")
+        found = from_store(model, source.label, Store.open(like), n=n)
+        assert found.context_RC is not None
+        return found, len(found.context_RC)
+    if n is None:
+        raise ConfigError("say how many jets to make, or give a store with --like")
+    return from_classes(source.label, classes, n=n, seed=seed), n
+
+
+def _options(source: Source, options: Mapping[str, Any]) -> Config:
+    config: Config = source.generator.config
+    values = {**config.model_dump(), **{key: value for key, value in options.items() if value is not None}}
+    return validate(type(config), values, where="generate")
+
+
+def _feature_names(model: Model) -> tuple[str, ...]:
+    absent = {number for group in model.absent for number in model.features.groups[group]}
+    return tuple(name for number, name in enumerate(model.features.names) if number not in absent)
+
+
+def _fingerprint(folder: Path) -> str:
+    return str(read_json(folder / CONFIG, ModelError)["fingerprint"])
+
+
+def _block(
+    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64]
+) -> dict[str, Array | Ragged]:
+    """Make the rows of one block; return their columns."""
+    number = int(index[0]) // BLOCK
+    made = _make(model, settings, wanted, index, number)
+    features_BNF = model.network.physical(_within(made, model), made.mask_BN).features_BNF
+    values = features_BNF[made.mask_BN].double().cpu().numpy()
+    columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
+    lengths = made.mask_BN.sum(1).cpu().numpy()
+    rng = numpy_generator(settings.seed, "generate.phi", number)
+    jet_phi = rng.uniform(-np.pi, np.pi, len(index))
+    jet_eta = _axis(model, made, columns, lengths, rng)
+    eta = np.repeat(jet_eta, lengths) + columns["deta"]
+    columns["log_energy"] = columns["log_pt"] + np.log(np.cosh(eta))
+    made_columns = physical_columns(
+        np.stack([columns[name] for name in settings.feature_names], axis=-1),
+        lengths=lengths,
+        feature_names=settings.feature_names,
+        jet_eta=jet_eta,
+        jet_phi=jet_phi,
+    )
+    if wanted.label_R is not None:
+        made_columns["jet_label"] = wanted.label_R[index].astype(np.int16)
+    return made_columns
+
+
+def _make(
+    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64], number: int
+) -> Made:
+    network, device = model.network, settings.device
+    assert network.generator is not None
+    network.generator.config = settings.config  # type: ignore[assignment]
+    none = len(network.source.label.classes) if network.source and network.source.label else 0
+    label_R = np.full(len(index), none) if wanted.label_R is None else wanted.label_R[index]
+    context_BC = None
+    if wanted.context_RC is not None:
+        context_BC = torch.from_numpy(wanted.context_RC[index]).float().to(device)
+    generator = torch_generator(settings.seed, "generate", number, device=torch.device(device).type)
+    return network.generate(torch.from_numpy(label_R).long().to(device), context_BC, generator)
+
+
+def _within(made: Made, model: Model) -> Tensor:
+    """Keep standardised features within what the network has been trained on."""
+    limit = model.network.standardize.limit
+    return made.x_BNF.clamp(-limit, limit)
+
+
+def _axis(
+    model: Model,
+    made: Made,
+    columns: Mapping[str, npt.NDArray[np.float64]],
+    lengths: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """Return the eta of the jets: the context's, or what fits energies and pt, with a random sign."""
+    if made.context_BC is not None and model.context is not None and "jet_eta" in model.context.names:
+        eta_B = made.context_BC[:, model.context.names.index("jet_eta")]
+        return eta_B.double().cpu().numpy()
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    energy, pt = (np.bincount(row, np.exp(columns[name])) for name in ("log_energy", "log_pt"))
+    return np.arccosh(np.maximum(energy / pt, 1.0)) * rng.choice([-1.0, 1.0], len(lengths))

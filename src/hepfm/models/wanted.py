@@ -1,0 +1,114 @@
+"""What rows a generation is asked for: their classes, and their context where that is taken from data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import ConfigError, DataError, IncompatibleError, did_you_mean
+from hepfm.core.ragged import Array
+from hepfm.core.rng import numpy_generator
+from hepfm.core.schema import Field, Level
+from hepfm.data.store import Store
+from hepfm.models.directory import Model
+
+Classes = Sequence[str] | Mapping[str, float] | None
+"""Classes to make evenly, or their shares (numbers of rows are shares too); None for all evenly."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The rows to make.
+
+    Attributes
+    ----------
+    label_R
+        Class numbers; None for rows of no told class.
+    context_RC
+        Context features in physical units; None to draw them from what was learned.
+    """
+
+    label_R: npt.NDArray[np.int64] | None
+    context_RC: Array | None
+
+
+def from_classes(label: Field | None, classes: Classes, *, n: int, seed: int) -> Wanted:
+    """Return `n` rows of the classes, in random order, their shares kept to within one row.
+
+    Raises
+    ------
+    ConfigError
+        For a class that the model was not trained on, or shares that are none.
+    """
+    if label is None:
+        if classes is not None:
+            raise ConfigError("this model was trained without classes; leave out --classes")
+        return Wanted(None, None)
+    shares = _shares(label.classes, classes)
+    counts = np.diff(np.round(n * np.cumsum([0.0, *shares]) / shares.sum()).astype(np.int64))
+    label_R = np.repeat(np.arange(len(shares)), counts)
+    return Wanted(numpy_generator(seed, "generate.classes").permutation(label_R), None)
+
+
+def _shares(known: tuple[str, ...], classes: Classes) -> npt.NDArray[np.float64]:
+    if classes is None:
+        return np.ones(len(known))
+    asked = dict(classes) if isinstance(classes, Mapping) else dict.fromkeys(classes, 1.0)
+    for name, share in asked.items():
+        if name not in known:
+            raise ConfigError(f"the model makes no class {name!r}{did_you_mean(name, known)}")
+        if not share >= 0:
+            raise ConfigError(f"the share of class {name!r} must not be below 0, got {share}")
+    shares = np.array([float(asked.get(name, 0.0)) for name in known])
+    if not shares.sum() > 0:
+        raise ConfigError("no class has a share above 0; name at least one of them")
+    return shares
+
+
+def from_store(model: Model, label: Field | None, store: Store, *, n: int | None) -> Wanted:
+    """Return classes and context of the first `n` rows (all when None) of a store's test split.
+
+    Raises
+    ------
+    IncompatibleError
+        When the model has no context, or the store lacks what it is made of, or has classes that the model
+        does not.
+    DataError
+        When the split has fewer rows.
+    """
+    context = model.context
+    if context is None:
+        raise IncompatibleError(
+            "this model is told nothing of the whole row, so there is nothing to take from a store; leave "
+            "out --like, or pre-train with data.context=jet"
+        )
+    missing = context.missing(store.schema)
+    if missing:
+        raise IncompatibleError(
+            f"{store.path} lacks {', '.join(missing)}, which this model is told of each row"
+        )
+    rows = np.arange(len(store))[store.split("test")]
+    if n is not None and n > len(rows):
+        raise DataError(f"{n} rows asked for and the test split of {store.path} has {len(rows)}")
+    rows = rows[:n]
+    lengths = np.clip(store.lengths(Level.CONSTITUENT, rows), 1, model.max_constituents)
+    columns = store.read(context.columns, rows)
+    return Wanted(_labels(label, store, rows), context.compute(columns, lengths))
+
+
+def _labels(label: Field | None, store: Store, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """Return the model's class numbers of rows, matched by the names of the classes."""
+    theirs = store.schema.label_classes
+    if label is None or not theirs or store.schema.label is None:
+        return None
+    lacking = [name for name in theirs if name not in label.classes]
+    if lacking:
+        raise IncompatibleError(
+            f"the model makes no {', '.join(lacking)}, classes of {store.path}; it makes "
+            f"{', '.join(label.classes)}"
+        )
+    number = np.array([label.classes.index(name) for name in theirs])
+    return np.asarray(number[np.asarray(store.read([store.schema.label], rows)[store.schema.label])])
