@@ -41,6 +41,8 @@ Heads = Literal["new", "keep", "reuse"]
 
 _OPTIONAL = ("conditioning.", "generator.")
 """Parts that are loaded where the other network has the same tensors."""
+_LEARNED_ANEW = ("generator.sampler.",)
+"""What describes the rows of one data set, their kinematics and numbers of constituents."""
 
 
 def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: Heads) -> LoadTable:
@@ -63,7 +65,7 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: He
     own = network.state_dict()
     fits = {name for name in own if name in tensors and tensors[name].shape == own[name].shape}
     wanted = [name for name in own if name in fits or not _may_lack(name, heads)]
-    wanted = [name for name in wanted if not (name.startswith("heads.") and _is_new(name, heads))]
+    wanted = [name for name in wanted if not _is_new(name, heads)]
     unfit = [name for name in wanted if name not in fits]
     if unfit:
         raise ModelError(f"cannot load these weights, of another architecture: {', '.join(unfit[:8])}")
@@ -80,7 +82,9 @@ def _may_lack(name: str, heads: Heads) -> bool:
 
 
 def _is_new(name: str, heads: Heads) -> bool:
-    return heads == "new" or (heads == "reuse" and ".linear." in name)
+    if name.startswith("heads."):
+        return heads == "new" or (heads == "reuse" and ".linear." in name)
+    return name.startswith(_LEARNED_ANEW)
 
 
 def _count(tensors: Mapping[str, Tensor]) -> dict[str, int]:

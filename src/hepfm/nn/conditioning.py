@@ -52,7 +52,9 @@ class Conditioning(nn.Module):
 
     def __init__(self, width: int, *, num_context: int = 0, time: bool = False) -> None:
         super().__init__()
-        self.standardize = Standardize([0.0] * num_context, [1.0] * num_context) if num_context else None
+        # No clip: jets of another selection lie far from those that the constants were measured on.
+        constants = [0.0] * num_context, [1.0] * num_context
+        self.standardize = Standardize(*constants, limit=math.inf) if num_context else None
         self.context = (
             nn.Sequential(
                 nn.Linear(num_context, width), nn.GELU(), DynamicTanh(width), nn.Linear(width, width)
