@@ -6,6 +6,10 @@ HEADS = Registry(
     "head",
     {
         "classify": ("hepfm.heads.classify:Classify", "pooling and a linear layer to class logits"),
+        "class_attention": (
+            "hepfm.heads.class_attention:ClassAttention",
+            "tokens of the backbone attend to constituents, then class logits (2510.24066)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",
