@@ -1,0 +1,1 @@
+"""Metrics of generation: two samples of jets to a value with its uncertainty."""
