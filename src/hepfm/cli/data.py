@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.options import read_options, set_option
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -61,21 +62,28 @@ def check(store: Path) -> dict[str, Any]:
 @_STORE
 @click.option("--format", "format_name", default="jetclass", show_default=True, help="Schema of the file.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help=".root or .parquet file."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="File, or folder for jetnet."
 )
 @click.option("--split", help="Rows of one split.  [default: all]")
+@set_option
 @verb
-def export(store: Path, format_name: str, output: Path, split: str | None) -> dict[str, Any]:
-    """Write STORE as one ROOT or Parquet file that other tools read."""
+def export(
+    store: Path, format_name: str, output: Path, split: str | None, options: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write STORE in a format that other tools read (see `hepfm list exporter`).
+
+    jetclass: a .root or .parquet file. jetnet: a folder with an HDF5 file per class. omnilearned: an .h5
+    file.
+    """
     from hepfm.data.export import export_store
     from hepfm.data.store import Store
 
     opened = Store.open(store)
-    path = export_store(opened, output, format_name=format_name, split=split)
+    path = export_store(opened, output, format_name=format_name, split=split, options=read_options(options))
     rows = len(opened.split(split)) if split else opened.num_rows
     return {
         "path": str(path),
         "rows": rows,
         "lines": [f"{path}: {rows} jets"],
-        "next": f"hepfm ingest {format_name} {path} -o STORE",
+        "next": f"hepfm ingest {format_name} {path}{'/*.hdf5' if path.is_dir() else ''} -o STORE",
     }

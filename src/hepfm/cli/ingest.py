@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.options import read_options, set_option
 
 _PATH = click.Path(path_type=Path)
 
@@ -18,16 +19,20 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
 )
+@set_option
 @verb
-def command(format_name: str, files: tuple[str, ...], output: Path) -> dict[str, Any]:
+def command(
+    format_name: str, files: tuple[str, ...], output: Path, options: tuple[str, ...]
+) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
-    A file goes into the split train unless one is given: test=test.h5.
+    A file goes into the split train unless one is given: test=test.h5. What files do not tell about
+    themselves is said by --set, e.g. --set jet_class=g.
     """
     from hepfm.data.ingest import ingest
     from hepfm.data.store import Store
 
-    path = ingest(format_name, files, output=output)
+    path = ingest(format_name, files, output=output, options=read_options(options))
     store = Store.open(path)
     counts = {split: len(rows) for split, rows in store.splits.items()}
     return {

@@ -16,6 +16,7 @@ def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
+    from hepfm.data.export import EXPORTERS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
@@ -33,6 +34,7 @@ def registries() -> dict[str, Registry]:
         FEATURE_SETS,
         CONTEXT_SETS,
         READERS,
+        EXPORTERS,
         CONVERTERS,
         DETECTORS,
         OPTIMIZERS,

@@ -35,6 +35,11 @@ READERS = Registry(
             "JetClass, JetClass-II: ROOT or Parquet",
         ),
         "top_tagging": ("hepfm.data.readers.top_tagging:TopTaggingReader", "top-tagging reference set, HDF5"),
+        "omnilearned": (
+            "hepfm.data.readers.omnilearned:OmniLearnedReader",
+            "OmniLearned's layout, HDF5; what its columns and classes are must be said",
+        ),
+        "jetnet": ("hepfm.data.readers.jetnet:JetNetReader", "JetNet30, JetNet150: HDF5, a file per class"),
     },
 )
 

@@ -2,81 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from hepfm.core.config import Config, resolve_component
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import atomic_path
 from hepfm.core.log import progress
 from hepfm.core.ragged import Columns
 from hepfm.core.registry import Registry
-from hepfm.core.schema import Schema
-from hepfm.data.sinks import open_sink
+from hepfm.data.sinks import Sink
 from hepfm.data.store import Store
 
 EXPORTERS = Registry(
     "exporter",
-    {"jetclass": ("hepfm.data.jetclass_format:JetClassFormat", "JetClass's branches in its order and types")},
+    {
+        "jetclass": (
+            "hepfm.data.jetclass_format:JetClassFormat",
+            "JetClass's branches in its order and types: a ROOT or Parquet file",
+        ),
+        "jetnet": (
+            "hepfm.data.jetnet_format:JetNetFormat",
+            "JetNet's layout: a folder with an HDF5 file per class",
+        ),
+        "omnilearned": (
+            "hepfm.data.omnilearned_format:OmniLearnedFormat",
+            "OmniLearned's layout: an HDF5 file",
+        ),
+    },
 )
 
 CHUNK_ROWS = 20_000
 
 
 class Exporter(Protocol):
-    """Turns columns of a store into columns of a published format. Built by ``cls(schema)``."""
+    """Turns columns of a store into arrays of a published format. Built by ``cls(config, schema)``."""
 
-    def __init__(self, schema: Schema) -> None: ...
+    Config: ClassVar[type[Config]]
+    """Options of the format."""
+
+    endings: ClassVar[tuple[str, ...]]
+    """How the name of the file must end; empty for formats that are a folder."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Fields of the store that are needed."""
 
-    @property
-    def branches(self) -> dict[str, str]:
-        """NumPy type of each branch, in file order."""
+    def open(self, path: Path, ending: str) -> AbstractContextManager[Sink]:
+        """Open what is written, at a temporary path."""
 
     def convert(self, columns: Columns) -> Columns:
-        """Return the branches of some rows."""
+        """Return the arrays of some rows."""
 
 
 def export_store(
-    store: Store, output: str | Path, *, format_name: str = "jetclass", split: str | None = None
+    store: Store,
+    output: str | Path,
+    *,
+    format_name: str = "jetclass",
+    split: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write rows of a store as one ROOT or Parquet file, by the ending of `output`; return its path.
+    """Write rows of a store in a published format; return the path.
 
     Parameters
     ----------
     store
         What to export.
     output
-        File to write, ``.root`` (tree ``tree``, LZ4) or ``.parquet``; it appears when it is complete.
+        File to write, of one of the format's endings, or folder; it appears when it is complete.
     format_name
         An exporter.
     split
         Rows of one split; all by default.
+    options
+        Options of the exporter.
 
     Raises
     ------
+    ConfigError
+        When the name of the output does not fit the format, or it has no such option.
     DataError
         When the store lacks fields that the format has, or the split, or has no rows.
     """
     path = Path(output)
-    if path.suffix not in (".root", ".parquet"):
-        raise ConfigError(f"cannot tell the format of {path}: its name must end in .root or .parquet")
-    exporter: Exporter = EXPORTERS.load(format_name)(store.schema)
+    component = resolve_component(EXPORTERS, {**(options or {}), "name": format_name}, where="export")
+    _check_name(path, format_name, component.cls.endings)
+    exporter: Exporter = component.cls(component.config, store.schema)
     rows = store.split(split) if split else range(store.num_rows)
     if not len(rows):
         raise DataError(f"{store.path} has no rows to export")
     with (
         atomic_path(path) as temporary,
-        open_sink(temporary, path.suffix, exporter.branches) as sink,
+        exporter.open(temporary, path.suffix) as sink,
         progress("export", len(rows)) as advance,
     ):
         for columns in _chunks(store, exporter, rows):
             sink.write(exporter.convert(columns))
             advance(len(next(iter(columns.values()))))
     return path
+
+
+def _check_name(path: Path, format_name: str, endings: tuple[str, ...]) -> None:
+    if endings and path.suffix not in endings:
+        raise ConfigError(
+            f"cannot write {format_name} as {path}: its name must end in {' or '.join(endings)}"
+        )
+    if not endings and (path.exists() or path.suffix):
+        raise ConfigError(
+            f"cannot write {format_name} as {path}: this is a folder; name a new one, without an ending"
+        )
 
 
 def _chunks(store: Store, exporter: Exporter, rows: range) -> Iterator[dict[str, Any]]:

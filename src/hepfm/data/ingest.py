@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
 from hepfm.core.files import sha256
 from hepfm.core.log import progress
@@ -14,7 +15,13 @@ from hepfm.data.readers.base import Reader
 from hepfm.data.writer import StoreWriter
 
 
-def ingest(format_name: str, files: Sequence[str | Path], *, output: str | Path) -> Path:
+def ingest(
+    format_name: str,
+    files: Sequence[str | Path],
+    *,
+    output: str | Path,
+    options: Mapping[str, Any] | None = None,
+) -> Path:
     """Read files into a new store and return its path.
 
     Parameters
@@ -25,23 +32,34 @@ def ingest(format_name: str, files: Sequence[str | Path], *, output: str | Path)
         Paths, each alone or as ``split=path``; without a split it is ``train``.
     output
         Directory of the store.
+    options
+        What the files do not tell about themselves, by the names of the reader's options.
 
     Raises
     ------
+    ConfigError
+        When the reader has no such option.
     DataError
         When a file is missing, is not of this format, or its classes are not those of the first.
     """
-    reader: Reader = READERS.load(format_name)()
+    component = resolve_component(READERS, {**(options or {}), "name": format_name}, where="ingest")
+    reader: Reader = component.cls(component.config)
     inputs = [_split_and_path(str(file)) for file in files]
     if not inputs:
         raise DataError("no files to read")
-    schema = reader.schema(inputs[0][1])
+    first = inputs[0][1]
+    schema, source = reader.schema(first), reader.source(first)
     for _, path in inputs[1:]:
-        if reader.schema(path) != schema:
-            raise DataError(f"{path} has other fields or classes than {inputs[0][1]}; ingest them separately")
+        if reader.schema(path) != schema or reader.source(path) != source:
+            raise DataError(f"{path} has other fields or classes than {first}; ingest them separately")
     total = sum(reader.num_rows(path) for _, path in inputs)
     described = [_describe(split, path) for split, path in inputs]
-    provenance = {"ingested": format_name, "source": reader.source, "files": described}
+    provenance = {
+        "ingested": format_name,
+        "options": component.config.model_dump(mode="json"),
+        "source": source,
+        "files": described,
+    }
     with StoreWriter(output, schema, provenance=provenance) as writer, progress("ingest", total) as advance:
         for split, path in inputs:
             for columns in reader.chunks(path):

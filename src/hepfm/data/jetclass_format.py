@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import ClassVar
+
 import numpy as np
 
+from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.jetclass import COPIED, FLAGS
+from hepfm.data.sinks import Sink, open_sink
 
 LABEL_DTYPES = {
     **dict.fromkeys(("QCD",), "float32"),
@@ -42,7 +48,13 @@ class JetClassFormat:
         When the store lacks a field, or has classes that JetClass has not.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    endings: ClassVar = (".root", ".parquet")
+
+    class Config(config.Config):
+        """No options."""
+
+    def __init__(self, config: Config, schema: Schema) -> None:
+        self.config = config
         self.columns = (
             *dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid"]),
             *([schema.label] if schema.label else []),
@@ -55,6 +67,10 @@ class JetClassFormat:
         unknown = [name for name in self.classes if name not in JETCLASS_CLASSES]
         if unknown or (self.label and not self.classes):
             raise DataError(f"JetClass has no label for: {', '.join(unknown) or self.label}")
+
+    def open(self, path: Path, ending: str) -> AbstractContextManager[Sink]:
+        """Open a ROOT or Parquet file."""
+        return open_sink(path, ending, self.branches)
 
     @property
     def branches(self) -> dict[str, str]:

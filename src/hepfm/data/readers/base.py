@@ -8,16 +8,20 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 
 
 class Reader(Protocol):
-    """Reads files of one format into columns, in pieces that fit into memory. Built without arguments."""
+    """Reads files of one format into columns, in pieces that fit into memory. Built by ``cls(config)``."""
 
-    source: ClassVar[dict[str, str]]
-    """Where such files come from: title, DOI, licence; goes into the provenance of the store."""
+    Config: ClassVar[type[config.Config]]
+    """What the files do not tell about themselves; most formats have nothing here."""
+
+    def source(self, path: Path) -> dict[str, str]:
+        """Return where such a file comes from: title, DOI, licence; goes into the provenance of the store."""
 
     def schema(self, path: Path) -> Schema:
         """Return the schema of the store that a file makes; raise `DataError` when it is no such file."""

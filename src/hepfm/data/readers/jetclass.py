@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
+from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
@@ -55,11 +55,19 @@ _MOMENTA = ("part_px", "part_py", "part_pz")
 class JetClassReader:
     """Reads files with JetClass's branches; without labels they make an unlabelled store."""
 
-    source: ClassVar = {
-        "title": "JetClass or JetClass-II",
-        "doi": "10.5281/zenodo.6619768",
-        "paper": "2202.03772, 2405.12972",
-    }
+    class Config(config.Config):
+        """No options."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def source(self, path: Path) -> dict[str, str]:
+        """Return the origin of the published files."""
+        return {
+            "title": "JetClass or JetClass-II",
+            "doi": "10.5281/zenodo.6619768",
+            "paper": "2202.03772, 2405.12972",
+        }
 
     def schema(self, path: Path) -> Schema:
         """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from hepfm.core import config
 from hepfm.core.errors import DataError, missing_extra
 from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
@@ -27,11 +28,19 @@ _MOMENTA = tuple(f"{part}_{slot}" for slot in range(SLOTS) for part in ("E", "PX
 class TopTaggingReader:
     """Reads ``train.h5``, ``val.h5`` and ``test.h5``; the jet is the sum of its constituents."""
 
-    source: ClassVar = {
-        "title": "Top Quark Tagging Reference Dataset",
-        "doi": "10.5281/zenodo.2603256",
-        "licence": "CC-BY-4.0",
-    }
+    class Config(config.Config):
+        """No options."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def source(self, path: Path) -> dict[str, str]:
+        """Return the origin of the published files."""
+        return {
+            "title": "Top Quark Tagging Reference Dataset",
+            "doi": "10.5281/zenodo.2603256",
+            "licence": "CC-BY-4.0",
+        }
 
     def schema(self, path: Path) -> Schema:
         """Return the schema: kinematics only, classes QCD and Tbqq."""

@@ -1,0 +1,68 @@
+"""Padded arrays in HDF5 files, written piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepfm.core.errors import missing_extra
+from hepfm.core.ragged import Array, Columns, Ragged, gather_index
+
+
+def padded(columns: Mapping[str, Ragged], slots: int) -> tuple[Array, Array]:
+    """Return lists in slots, float32 of shape (R, `slots`, columns), and how many of each row are real.
+
+    Longer rows keep their first entries.
+    """
+    first = next(iter(columns.values()))
+    lengths = np.minimum(first.lengths, slots)
+    index, _ = gather_index(first.offsets[:-1], lengths)
+    real = np.arange(slots) < lengths[:, None]
+    out = np.zeros((len(lengths), slots, len(columns)), np.float32)
+    for place, column in enumerate(columns.values()):
+        out[..., place][real] = column.values[index]
+    return out, lengths
+
+
+class Hdf5Sink:
+    """An open HDF5 file whose data sets grow, gzip."""
+
+    def __init__(self, path: Path, attributes: Mapping[str, str]) -> None:
+        try:
+            import h5py
+        except ImportError:
+            raise missing_extra("h5py", "io") from None
+        self._file: Any = h5py.File(path, "w")
+        self._file.attrs.update(attributes)
+
+    def write(self, columns: Columns) -> None:
+        """Add rows, one array per data set."""
+        for name, array in columns.items():
+            values = np.asarray(array)
+            if name not in self._file:
+                shape = (None, *values.shape[1:])
+                self._file.create_dataset(
+                    name, data=values, maxshape=shape, compression="gzip", compression_opts=1, shuffle=True
+                )
+                continue
+            data = self._file[name]
+            data.resize(len(data) + len(values), axis=0)
+            data[-len(values) :] = values
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@contextmanager
+def open_hdf5_sink(path: Path, attributes: Mapping[str, str]) -> Iterator[Hdf5Sink]:
+    """Open a new file with text attributes."""
+    sink = Hdf5Sink(path, attributes)
+    try:
+        yield sink
+    finally:
+        sink.close()

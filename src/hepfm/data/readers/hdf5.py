@@ -1,0 +1,68 @@
+"""HDF5 files of padded arrays: what the readers of such formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hepfm.core.errors import DataError, missing_extra
+
+CHUNK_ROWS = 10_000
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[Any]:
+    """Open a file for reading; raise `DataError` when it is not HDF5."""
+    try:
+        import h5py
+    except ImportError:
+        raise missing_extra("h5py", "io") from None
+    try:
+        file = h5py.File(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path} as HDF5: {error}") from None
+    with file:
+        yield file
+
+
+def array_of(file: Any, name: str, path: Path, *, shape: str) -> Any:
+    """Return a data set of a file, still on disk.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    name
+        Name of the data set.
+    path
+        The file, for messages.
+    shape
+        What its shape must look like, one word a dimension, e.g. ``"N M 4"``: a number must be that, a name
+        may be any.
+
+    Raises
+    ------
+    DataError
+        When there is none, or its shape does not fit.
+    """
+    if name not in file:
+        raise DataError(f"{path} has no data set {name!r}; it has: {', '.join(file) or 'nothing'}")
+    array = file[name]
+    words = shape.split()
+    found = getattr(array, "shape", ())
+    fits = len(found) == len(words) and all(
+        not word.isdigit() or int(word) == size for word, size in zip(words, found, strict=True)
+    )
+    if not fits or array.dtype.kind not in "iufb":
+        raise DataError(f"{path}: data set {name!r} has shape {found}, expected numbers of ({shape})")
+    return array
+
+
+def same_rows(path: Path, **arrays: Any) -> int:
+    """Return the number of rows of arrays; raise `DataError` unless it is the same for all."""
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        raise DataError(f"{path}: data sets with different numbers of rows: {sizes}")
+    return next(iter(sizes.values()))
