@@ -1,6 +1,6 @@
 """OmniLearned's HDF5 layout (2510.24066, public package): features of constituents, padded with zeros.
 
-The files name neither columns nor classes. Those that `hepfm data export` wrote do so in attributes; of others
+The files name neither columns nor classes. Those that `hepfm data export` wrote do, in attributes; of others
 `columns`, `classes` and the like must be given: nothing is guessed.
 """
 
