@@ -27,6 +27,7 @@ _VERBS = {
     "convert": "hepfm.models.convert:convert",
     "evaluate": "hepfm.tasks.evaluate:evaluate",
     "compare": "hepfm.study.compare:compare",
+    "study": "hepfm.study.study:study",
     "demo": "hepfm.study.demo:demo",
     "Store": "hepfm.data.store:Store",
     "Model": "hepfm.models.directory:Model",

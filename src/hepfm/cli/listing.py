@@ -9,7 +9,7 @@ import click
 from hepfm.cli.common import verb
 from hepfm.core.registry import Registry
 
-RECIPE_VERBS = ("simulate", "pretrain", "finetune")
+RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
 
 
 def registries() -> dict[str, Registry]:

@@ -22,6 +22,7 @@ VERBS = {
     "predict": ("hepfm.cli.predict", "Write scores or embeddings of a store, in its row order."),
     "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test jets, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
+    "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
     "list": ("hepfm.cli.listing", "List components and recipes."),
     "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
     "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),

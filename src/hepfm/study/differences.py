@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,14 @@ from hepfm.tasks.base import Task, TaskMetric, load_task
 
 @dataclass(frozen=True)
 class Difference:
-    """One arm against the baseline, at one budget, by one metric.
+    """One arm against another, the baseline if nothing else is said, at one budget, by one metric.
 
     Attributes
     ----------
     group
         The arm and budget.
+    reference
+        Name of the arm it is compared with.
     metric, scale
         What is compared, and whether as a difference or as a ratio.
     test
@@ -31,6 +34,7 @@ class Difference:
     """
 
     group: Group
+    reference: str
     metric: str
     scale: Scale
     test: Measurement
@@ -61,21 +65,32 @@ def task_of(section: Section) -> Task:
     return task
 
 
-def differences(section: Section) -> tuple[Difference, ...]:
-    """Compare every arm with the baseline, at every budget that both have, on the seeds that both have."""
+def differences(
+    section: Section, *, references: Mapping[int | None, str] | None = None
+) -> tuple[Difference, ...]:
+    """Compare every arm with a reference, at every budget that both have, on the seeds that both have.
+
+    Parameters
+    ----------
+    section
+        The results.
+    references
+        Name of the arm to compare with, by budget; the baseline at every budget when None.
+    """
     metrics = task_of(section).metrics()
     found = []
     for group in section.by_budget:
-        base = section.find(BASELINE, group.budget)
-        if base is None or group.arm == BASELINE:
+        reference = BASELINE if references is None else references.get(group.budget, "")
+        base = section.find(reference, group.budget)
+        if base is None or group.arm == reference:
             continue
-        ours, theirs = _paired(group, base)
+        ours, theirs = paired(group, base)
         if ours:
-            found += _compare(group, ours, theirs, metrics)
+            found += _compare(group, reference, (ours, theirs), metrics)
     return tuple(found)
 
 
-def _paired(group: Group, base: Group) -> tuple[list[Result], list[Result]]:
+def paired(group: Group, base: Group) -> tuple[list[Result], list[Result]]:
     """Return the results of both groups at the seeds that both have, in the same order."""
     by_seed = {result.seed: result for result in base.results}
     ours = [result for result in group.results if result.seed in by_seed]
@@ -83,14 +98,19 @@ def _paired(group: Group, base: Group) -> tuple[list[Result], list[Result]]:
 
 
 def _compare(
-    group: Group, ours: list[Result], theirs: list[Result], metrics: tuple[TaskMetric, ...]
+    group: Group,
+    reference: str,
+    results: tuple[list[Result], list[Result]],
+    metrics: tuple[TaskMetric, ...],
 ) -> list[Difference]:
+    ours, theirs = results
     left = [result.predictions() for result in ours]
     right = [result.predictions() for result in theirs]
     _check_same_rows([*left, *right], [*ours, *theirs])
     return [
         Difference(
             group,
+            reference,
             metric.name,
             metric.scale,
             paired_bootstrap(

@@ -63,7 +63,13 @@ METHOD = (
 )
 
 
-def render(sections: Sequence[Section], parts: Sequence[Part]) -> str:
+def render(
+    sections: Sequence[Section],
+    parts: Sequence[Part],
+    *,
+    title: str = "Comparison of trained models",
+    lead: str | None = None,
+) -> str:
     """Return the page as text.
 
     Parameters
@@ -72,14 +78,16 @@ def render(sections: Sequence[Section], parts: Sequence[Part]) -> str:
         What was compared, for the lead and the table of provenance.
     parts
         Finished parts in the order of the page.
+    title, lead
+        Heading and first paragraph; the lead counts models and arms when None.
     """
     css = (files("hepfm.study") / "report.css").read_text(encoding="utf-8")
     links = [(part.anchor, part.title) for part in parts]
     links += [("method", "Definitions and errors"), ("provenance", "Where the numbers come from")]
     body = "".join(part.html for part in parts) + _method() + _provenance(sections)
     return html.page(
-        title="Comparison of trained models",
-        lead=_lead(sections),
+        title=title,
+        lead=_lead(sections) if lead is None else lead,
         links=links,
         body=body,
         footer=f"Made by hepfm {hepfm.__version__}. One file, no scripts, nothing is loaded from elsewhere.",

@@ -38,14 +38,14 @@ def efficiency_figure(
         axes.set_yscale("log")
         axes.set_ylim(*_span(curves))
     for index, curve in enumerate(curves):
-        _draw(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
-    _budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
+        draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
+    budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
     axes.set_ylabel(metric.title)
     if metric.scale == "ratio":
         plain_log_axis(axes)
     legend(axes, loc="best")
     alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
-    return Figure(name, to_svg(figure, name, title=alt), alt, _caption(curves, metric), _table(curves))
+    return Figure(name, to_svg(figure, name, title=alt), alt, _caption(curves, metric), curve_table(curves))
 
 
 def _span(curves: Sequence[Curve]) -> tuple[float, float]:
@@ -69,7 +69,8 @@ def seed_band(curve: Curve, top: float) -> tuple[np.ndarray, np.ndarray]:
     return np.where(gone, np.nan, low), np.where(gone, np.nan, high)
 
 
-def _draw(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
+def draw_curve(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
+    """Draw medians, the band over seeds, bars of the test-set error and a dot for every seed."""
     x = np.array(curve.budgets, float) * shift
     middle = np.array(
         [np.nan if point.spread.median is None else point.spread.median for point in curve.points]
@@ -117,7 +118,8 @@ def _filled(values: Sequence[float | None], middle: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(given) | np.isnan(middle), middle, given)
 
 
-def _budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
+def budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
+    """Label the axis of budgets."""
     axes.set_xlabel("labelled jets for fine-tuning")
     axes.set_xticks(budgets, [_short(budget) for budget in budgets])
     axes.set_xlim(budgets[0] / 1.35, budgets[-1] * 1.35)
@@ -160,7 +162,8 @@ def _method(metric: MetricInfo) -> str:
     return metric.interval.split(" (")[0].removesuffix(" 68%").removesuffix(" 95% lower limit")
 
 
-def _table(curves: Sequence[Curve]) -> Table:
+def curve_table(curves: Sequence[Curve]) -> Table:
+    """Return the numbers of curves."""
     header = (
         "arm",
         "labels",

@@ -1,0 +1,54 @@
+"""``hepfm study``: arms, sizes, label budgets and seeds, compared in one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("study")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-o", "--output", type=click.Path(), help="Directory of the study; studies/STUDY by default.")
+@click.option("--dry-run", is_flag=True, help="Print all runs and their estimated cost; write nothing.")
+@click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
+@click.option(
+    "--cluster",
+    type=click.Choice(["local", "slurm", "htcondor"]),
+    help="Do the runs on a Dask cluster of this kind.",
+)
+@verb
+def command(
+    study: str,
+    overrides: tuple[str, ...],
+    output: str | None,
+    dry_run: bool,
+    processes: int | None,
+    cluster: str | None,
+) -> dict[str, Any]:
+    """Do every run of STUDY, a built-in one (`hepfm list recipes`) or a YAML file, and write its report.
+
+    A finished run is never repeated: the same call goes on with a study that was stopped.
+    """
+    from hepfm.study import study as module
+    from hepfm.study.board import counts
+
+    target = output or str(Path("studies") / Path(study).stem)
+    if dry_run:
+        from hepfm.study.cost import estimate
+
+        cost = estimate(study, output=target, overrides=overrides, processes=processes)
+        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm study {study} -o {target}"}
+    result = module.study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
+    report = str(result.report) if result.report else None
+    return {
+        "study": str(result.path),
+        "report": report,
+        "runs": counts(result.states),
+        "lines": module.summary_lines(result),
+        **({"next": f"open {report} in a browser"} if report else {}),
+    }

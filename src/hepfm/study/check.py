@@ -1,0 +1,143 @@
+"""Refuse a study that cannot work before anything runs, with all its mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hepfm.core.config import Component, resolve_component
+from hepfm.core.errors import ConfigError, HepfmError, did_you_mean
+from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values
+from hepfm.study.plan import Cell, Resolve, finetune_values, pretrain_values, task_name
+from hepfm.study.stores import StoreInfo
+
+
+def resolver() -> Resolve:
+    """Return the checks of recipes by the floors below; remembers what it has checked."""
+    from hepfm.tasks.base import load_task
+    from hepfm.train.recipe import finetune_plan, pretrain_plan
+
+    def pretrain(values: Values, where: str) -> Values:
+        return pretrain_plan(values, where=where).to_dict()
+
+    def finetune(values: Values, where: str) -> Values:
+        return finetune_plan(values, where=where).to_dict()
+
+    return Resolve(pretrain, finetune, lambda name: load_task(name).version)
+
+
+def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
+    """Raise one `ConfigError` with everything about a study that cannot work.
+
+    Looked at: every recipe of every arm, size and task; whether objective, backbone and data fit together;
+    whether the stores have the rows, labels and classes that the grid asks for.
+    """
+    problems: list[str] = []
+    for size in config.pretrain.by_size:
+        for arm in config.arms:
+            _note(problems, _arm_problem(config, stores, arm, size))
+        for name in config.downstream:
+            for problem in _downstream_problems(config, stores, name, size):
+                _note(problems, problem)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _note(problems: list[str], problem: str | None) -> None:
+    if problem and problem not in problems:
+        problems.append(problem)
+
+
+def _arm_problem(config: StudyConfig, stores: Mapping[str, StoreInfo], arm: str, size: str) -> str | None:
+    """Return what is wrong with the pre-training of an arm at the first thing that is."""
+    from hepfm.objectives.compatibility import check_compatible
+    from hepfm.train.recipe import pretrain_plan
+
+    info, where = stores[config.pretrain.store], f"arm {arm!r}, size {size!r}"
+    try:
+        for rows in config.pretrain.rows:
+            plan = pretrain_plan(pretrain_values(config, arm, size, rows, 0), where=where)
+            check_compatible(plan.objective, plan.backbone, info.schema)
+            _check_rows(info, plan.recipe.data.train, rows, "pretrain.rows")
+            if plan.recipe.data.validation:
+                _check_split(info, plan.recipe.data.validation)
+    except HepfmError as error:
+        text = str(error)
+        return text if text.startswith(where) else f"{where}: {text}"
+    return None
+
+
+def _downstream_problems(
+    config: StudyConfig, stores: Mapping[str, StoreInfo], name: str, size: str
+) -> list[str]:
+    """Return what is wrong with a downstream task; budgets are looked at one by one."""
+    problems = []
+    for budget in config.downstream[name].budgets:
+        try:
+            _check_downstream(config, stores, Cell(SCRATCH, size, None, name, budget))
+        except HepfmError as error:
+            text = str(error)
+            problems.append(text if text.startswith(f"task {name!r}") else f"task {name!r}: {text}")
+    return problems
+
+
+def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell: Cell) -> None:
+    from hepfm.objectives.compatibility import check_compatible
+    from hepfm.train.recipe import finetune_plan
+
+    downstream = config.downstream[cell.task]
+    info = stores[downstream.store]
+    plan = finetune_plan(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
+    check_compatible(plan.objective, _backbone(config, cell.size), info.schema)
+    data = plan.recipe.data
+    if config.search and data.validation_fraction == 0.0:
+        raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
+    _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
+    _check_task(cell.task, downstream, info)
+    targets = plan.objective.cls.targets(plan.objective.config, info.schema)
+    if len(targets) == 1 and info.schema[targets[0]].classes:
+        _check_classes(info, data.train, targets[0], cell.budget)
+
+
+def _backbone(config: StudyConfig, size: str) -> Component:
+    from hepfm.backbones import BACKBONES
+
+    values = pretrain_values(config, next(iter(config.arms)), size, None, 0)
+    return resolve_component(BACKBONES, values.get("backbone"), where="pretrain: backbone")
+
+
+def _check_split(info: StoreInfo, split: str) -> int:
+    if split not in info.splits:
+        raise ConfigError(f"the store has no split {split!r}{did_you_mean(split, info.splits)}")
+    return info.splits[split]
+
+
+def _check_rows(info: StoreInfo, split: str, rows: int | None, key: str) -> None:
+    have = _check_split(info, split)
+    if rows is not None and rows > have:
+        raise ConfigError(f"{key} asks for {rows:,} rows, split {split!r} of its store has {have:,}")
+
+
+def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
+    from hepfm.tasks.base import load_task
+
+    task = load_task(task_name(name, downstream))
+    _check_split(info, task.split)
+    if task.label in info.schema and sorted(info.schema[task.label].classes) != sorted(task.classes):
+        found = ", ".join(info.schema[task.label].classes) or "none"
+        raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
+
+
+def _check_classes(info: StoreInfo, split: str, field: str, budget: int | None) -> None:
+    counts = info.class_counts(split, field)
+    absent = [name for name, count in counts.items() if count == 0]
+    if absent:
+        raise ConfigError(
+            f"no row of split {split!r} has the class {', '.join(absent)}; a model cannot learn it there"
+        )
+    each = -(-(budget or 0) // len(counts))
+    few = [f"{name} ({count:,})" for name, count in counts.items() if count < each]
+    if few:
+        raise ConfigError(
+            f"a budget of {budget:,} takes {each:,} rows of each class; split {split!r} has fewer of "
+            f"{', '.join(few)}"
+        )

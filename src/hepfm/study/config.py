@@ -1,0 +1,271 @@
+"""The study file: arms, sizes, pre-training sets, downstream tasks, budgets and seeds, typed and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from hepfm.core.config import Config, load_recipe, merge, parse_override, validate
+
+SCRATCH = "scratch"
+"""The arm without pre-training; all others are compared with it."""
+
+Values = dict[str, Any]
+"""Plain values as read from YAML."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def read_count(value: Any) -> Any:
+    """Read a number of rows, also written with k or M.
+
+    >>> read_count("1.2M"), read_count("10k"), read_count(5)
+    (1200000, 10000, 5)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kM])", value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    number = float(found[1]) * {"k": 1e3, "M": 1e6}[found[2]]
+    return int(number) if number.is_integer() else number
+
+
+Count = Annotated[int, pydantic.BeforeValidator(read_count), pydantic.Field(ge=1)]
+
+
+class SimulatedStore(Config):
+    """A store that the study simulates itself, once.
+
+    Attributes
+    ----------
+    simulate
+        Name or file of a simulation recipe.
+    jets
+        Jets of each class by split, laid over the recipe.
+    seed
+        Seed of the simulation.
+    options
+        Other keys laid over the recipe.
+    """
+
+    simulate: str
+    jets: dict[str, Count] = pydantic.Field(default_factory=dict)
+    seed: int = pydantic.Field(0, ge=0)
+    options: Values = pydantic.Field(default_factory=dict)
+
+
+class StudySeeds(Config):
+    """Seeds of the replicates of fine-tuning, separately named.
+
+    Attributes
+    ----------
+    replicates
+        Numbers of the trainings at every point of the grid.
+    init, order, subset
+        Seeds of new weights, of the order of rows (with noise, masks and dropout), and of the draw of the
+        label budget: one for each replicate, or none for the replicate's own number.
+    pretrain
+        Seeds of pre-training. Replicate i starts from the model of seed i, going round.
+    """
+
+    replicates: tuple[int, ...] = (1, 2, 3, 4, 5)
+    init: tuple[int, ...] | None = None
+    order: tuple[int, ...] | None = None
+    subset: tuple[int, ...] | None = None
+    pretrain: tuple[int, ...] = (1,)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> StudySeeds:
+        for name in ("replicates", "pretrain"):
+            numbers = getattr(self, name)
+            if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 0:
+                raise ValueError(f"seeds.{name} must be different whole numbers from 0 on, got {numbers}")
+        for name in ("init", "order", "subset"):
+            numbers = getattr(self, name)
+            if numbers is not None and len(numbers) != len(self.replicates):
+                raise ValueError(
+                    f"seeds.{name} has {len(numbers)} seeds for {len(self.replicates)} replicates"
+                )
+        return self
+
+    def of(self, position: int) -> Values:
+        """Return the keys ``seed`` and ``seeds`` of the recipe of a replicate, by its position."""
+        number = self.replicates[position]
+        named = {name: getattr(self, name) for name in ("init", "order", "subset")}
+        seeds = {name: number if given is None else given[position] for name, given in named.items()}
+        return {"seed": number, "seeds": seeds}
+
+    def pretrain_of(self, position: int) -> int:
+        """Return the seed of the pre-training that a replicate starts from."""
+        return self.pretrain[position % len(self.pretrain)]
+
+
+class PretrainGrid(Config):
+    """Section ``pretrain``: one recipe for all arms, and the grid.
+
+    Attributes
+    ----------
+    store
+        Name of a store of the study.
+    recipe
+        Name or file of a pre-training recipe, or its values.
+    options
+        Keys laid over the recipe.
+    sizes
+        Values of ``backbone.size``; or a mapping from a name to keys laid over the recipe.
+    rows
+        Numbers of pre-training rows; null is all.
+    """
+
+    store: str = "pretrain"
+    recipe: str | Values
+    options: Values = pydantic.Field(default_factory=dict)
+    sizes: tuple[str, ...] | dict[str, Values]
+    rows: tuple[Count | None, ...] = (None,)
+
+    @property
+    def by_size(self) -> dict[str, Values]:
+        """Keys of each size, laid over the recipe."""
+        if isinstance(self.sizes, dict):
+            return dict(self.sizes)
+        return {size: {"backbone": {"size": size}} for size in self.sizes}
+
+
+class Downstream(Config):
+    """One downstream task.
+
+    Attributes
+    ----------
+    task
+        Name of the task; that of the entry when null.
+    store
+        Name of a store of the study.
+    recipe, options
+        Name, file or values of a fine-tuning recipe, and keys laid over it.
+    budgets
+        Numbers of rows, validation part included; null is all.
+    objective
+        Objective of fine-tuning; the recipe's when null.
+    generate
+        Options of the evaluation of generated rows; null for tasks that score the test rows.
+    """
+
+    task: str | None = None
+    store: str
+    recipe: str | Values
+    options: Values = pydantic.Field(default_factory=dict)
+    budgets: tuple[Count | None, ...]
+    objective: str | Values | None = None
+    generate: Values | None = None
+
+
+class Search(Config):
+    """The search for the learning rate, the same for every arm.
+
+    Attributes
+    ----------
+    learning_rates
+        Rates that are tried in fine-tuning; the one with the lowest validation loss is taken.
+    per
+        ``"run"``: every replicate chooses for itself. ``"cell"``: the first replicate of an (arm, size, rows,
+        budget) chooses for all.
+    """
+
+    learning_rates: tuple[Annotated[float, pydantic.Field(gt=0.0)], ...] = pydantic.Field(min_length=2)
+    per: Literal["cell", "run"] = "run"
+
+
+class StudyConfig(Config):
+    """A study file.
+
+    Attributes
+    ----------
+    description
+        One line.
+    stores
+        Stores by name: a path, or a simulation.
+    seeds, pretrain, search
+        See their classes.
+    arms
+        Pre-training objective of each arm; ``scratch: null`` has none.
+    downstream
+        Tasks by name.
+    """
+
+    description: str = ""
+    stores: dict[str, str | SimulatedStore]
+    seeds: StudySeeds = pydantic.Field(default_factory=StudySeeds)
+    pretrain: PretrainGrid
+    arms: dict[str, str | Values | None]
+    downstream: dict[str, Downstream]
+    search: Search | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> StudyConfig:
+        problems = [*self._names(), *self._stores(), *self._empty()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _names(self) -> list[str]:
+        names = [*self.arms, *self.downstream, *self.stores, *self.pretrain.by_size]
+        odd = [
+            f"{name!r} is no name (letters, digits, _ . + -)" for name in names if not NAME.fullmatch(name)
+        ]
+        for name, spec in self.arms.items():
+            if (spec is None) != (name == SCRATCH):
+                odd.append(f"arm {name!r}: the arm without pre-training, and only it, is called {SCRATCH!r}")
+        return odd
+
+    def _stores(self) -> list[str]:
+        users = {"pretrain": self.pretrain.store}
+        users.update({f"downstream.{name}": one.store for name, one in self.downstream.items()})
+        known = ", ".join(self.stores)
+        return [
+            f"{user}.store names no store of the study ({store!r}); there are: {known}"
+            for user, store in users.items()
+            if store not in self.stores
+        ]
+
+    def _empty(self) -> list[str]:
+        lists: dict[str, Sequence[Any] | Mapping[str, Any]] = {
+            "arms": self.arms,
+            "downstream": self.downstream,
+            "pretrain.sizes": self.pretrain.sizes,
+            "pretrain.rows": self.pretrain.rows,
+            **{f"downstream.{name}.budgets": one.budgets for name, one in self.downstream.items()},
+        }
+        found = [f"{name} is empty" for name, values in lists.items() if not values]
+        repeated = [
+            name for name, values in lists.items() if not isinstance(values, Mapping) and _twice(values)
+        ]
+        return [*found, *(f"{name} names something twice" for name in repeated)]
+
+
+def _twice(values: Sequence[Any]) -> bool:
+    return len(set(values)) != len(values)
+
+
+def read_study(study: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a study by name, file or values, with ``key=value`` settings laid over it.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of the file.
+    """
+    if isinstance(study, str | Path):
+        where, values = str(study), load_recipe(study, "study", overrides)
+    else:
+        where, values = "study", reduce(merge, map(parse_override, overrides), dict(study))
+    return validate(StudyConfig, values, where=where)
+
+
+def recipe_values(recipe: str | Values, verb: str, *layers: Values) -> Values:
+    """Return a recipe's values with layers laid over them, the last one on top."""
+    values = load_recipe(recipe, verb) if isinstance(recipe, str) else dict(recipe)
+    return reduce(merge, layers, values)

@@ -1,0 +1,37 @@
+"""Which metric a task opens with, and whether more of it is better."""
+
+from __future__ import annotations
+
+from hepfm.study.results import Group, Section
+from hepfm.study.summary import summarise
+from hepfm.tasks.base import load_task
+from hepfm.tasks.result import MetricInfo, ResultFile
+
+
+def primary_metric(result: ResultFile) -> MetricInfo:
+    """Return the metric that a report opens with."""
+    return result.metric(load_task(result.task.name).primary)
+
+
+def lower_is_better(metric: MetricInfo) -> bool:
+    """Tell whether a smaller value is the better one."""
+    return getattr(metric, "better", "higher") == "lower"
+
+
+def best_arms(section: Section) -> dict[int | None, str]:
+    """Return the arm with the best median of the primary metric at each budget; the first of equals."""
+    info = primary_metric(section.results[0].file)
+    found: dict[int | None, str] = {}
+    for budget in section.budgets:
+        groups = [group for group in section.groups if group.budget == budget]
+        ranked = sorted(groups, key=lambda group: _rank(group, info))
+        found[budget] = ranked[0].arm
+    return found
+
+
+def _rank(group: Group, info: MetricInfo) -> float:
+    """Smaller is better; an undefined rejection, from no background that passes, is the best there is."""
+    value = summarise(group, info.name).spread.median
+    if value is None:
+        return float("-inf")
+    return value if lower_is_better(info) else -value

@@ -1,0 +1,194 @@
+"""One run of a study, from its parents' folders to its own; the same function on every executor."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hepfm
+from hepfm.core.errors import HepfmError
+from hepfm.core.files import read_json
+from hepfm.core.log import configure
+from hepfm.core.provenance import code_commit
+from hepfm.study.choice import choose, learning_rate, metrics
+from hepfm.study.config import Values
+from hepfm.study.folder import LOG, RunFolder, StudyFolder, run_lock
+from hepfm.study.plan import Run, set_rate
+
+_MAX_RSS = 1 if sys.platform == "darwin" else 1024
+"""Bytes in a unit of the system's largest resident size."""
+
+
+def execute(folder: StudyFolder, run: Run, *, processes: int = 1) -> str:
+    """Do one run unless it is done, and mark how it ended.
+
+    Returns
+    -------
+    str
+        ``"done"`` or ``"failed"``; a failure is written into the run's folder, never raised.
+    """
+    own = folder.run(run.name)
+    with run_lock(own):
+        if own.facts() is not None:
+            return "done"
+        start = time.perf_counter()
+        again = own.path.joinpath("run.json").exists()
+        own.begin(run)
+        try:
+            found = _VERBS[run.verb](folder, run, processes)
+        except HepfmError as error:
+            own.fail(kind=type(error).__name__, message=str(error))
+            return "failed"
+        except Exception as error:  # one run's bug must not stop the others; the diagnosis is kept
+            own.fail(kind=type(error).__name__, message=traceback.format_exc(limit=-8))
+            return "failed"
+        own.finish({**found, **_facts(time.perf_counter() - start, processes, again)})
+    return "done"
+
+
+def _facts(seconds: float, processes: int, again: bool) -> Values:
+    """Return what every run notes of its cost; seconds are those of the last attempt."""
+    return {
+        "seconds": round(seconds, 3),
+        "threads": processes,
+        "after_a_stop": again,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAX_RSS,
+        "hepfm": hepfm.__version__,
+        "commit": code_commit(),
+    }
+
+
+def in_child(folder: str, run: Values, processes: int) -> None:
+    """Do one run in a process of its own: one thread, messages into the run's log, an end with the parent."""
+    study, chosen = StudyFolder(Path(folder)), Run.from_dict(run)
+    own = study.run(chosen.name).path
+    own.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(own / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    configure()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    one_thread()
+    execute(study, chosen, processes=processes)
+
+
+def one_thread() -> None:
+    """Let torch use one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+# -- the verbs
+
+
+def _simulate(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.simulate.run import simulate
+
+    made = simulate(run.values["recipe"], output=folder.run(run.name).store, processes=processes)
+    return {"jets": made.jets}
+
+
+def _pretrain(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.train.pretrain import pretrain
+
+    recipe = _with_store(folder, run)
+    return _train(folder.run(run.name), lambda output: pretrain(recipe, output=output))
+
+
+def _finetune(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.train.finetune import finetune
+
+    recipe = _with_store(folder, run)
+    if "choice" in run.parents:
+        chosen = choose([folder.run(name) for name in run.parents["choice"]])
+        recipe = set_rate(recipe, learning_rate(chosen))
+    (parent,) = run.parents["model"]
+    model = folder.run(parent).model
+    found = _train(folder.run(run.name), lambda output: finetune(model, recipe, output=output))
+    return {**found, "rate": learning_rate(folder.run(run.name))}
+
+
+def _train(own: RunFolder, start: Callable[[Path], object]) -> Values:
+    """Train from the last checkpoint of a stopped attempt, or from the start."""
+    from hepfm.train.resume import resume
+
+    if not own.model.exists():
+        if (own.training / "config.json").exists():
+            resume(own.training)
+        else:
+            own.clear(own.training)
+            start(own.training)
+    return training_facts(own)
+
+
+def training_facts(own: RunFolder) -> Values:
+    """Return steps, rows seen and weights of a finished training."""
+    config = read_json(own.training / "config.json")
+    lines = metrics(own.training / "metrics.jsonl", "train")
+    steps = int(lines[-1]["step"]) if lines else 0
+    return {
+        "steps": steps,
+        "rows": steps * int(config["train"]["batch_size"]),
+        "parameters": _parameters(own.model / "model.safetensors"),
+    }
+
+
+def _parameters(path: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    return sum(_product(shape) for shape in shapes)
+
+
+def _product(shape: list[int]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _evaluate(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.tasks.evaluate import evaluate
+
+    chosen = choose([folder.run(name) for name in run.parents["model"]])
+    store, own = store_path(folder, run), folder.run(run.name)
+    evaluate(chosen.model, run.values["task"], store, output=own.result)
+    return {"model": chosen.path.name}
+
+
+def store_path(folder: StudyFolder, run: Run) -> Path:
+    """Return where a run's store lies."""
+    if "store" in run.parents:
+        return folder.run(run.parents["store"][0]).store
+    return Path(run.paths["store"])
+
+
+def _with_store(folder: StudyFolder, run: Run) -> Values:
+    recipe: Mapping[str, Any] = run.values["recipe"]
+    return {**recipe, "data": {**recipe["data"], "store": str(store_path(folder, run))}}
+
+
+_VERBS: Mapping[str, Callable[[StudyFolder, Run, int], Values]] = {
+    "simulate": _simulate,
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "evaluate": _evaluate,
+}
