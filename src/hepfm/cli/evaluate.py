@@ -1,4 +1,4 @@
-"""``hepfm evaluate``: measure a model on a task's test rows."""
+"""``hepfm evaluate``: measure a model on a task's test rows, or generated jets against them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from hepfm.cli.common import verb
 )
 @verb
 def command(model: str, task: str, store: str, output: str | None, arm: str, device: str) -> dict[str, Any]:
-    """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers."""
+    """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers.
+
+    For a task of generation MODEL may be a store of generated jets.
+    """
     from pathlib import Path
 
     from hepfm.tasks.evaluate import evaluate, summary_lines

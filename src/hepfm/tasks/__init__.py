@@ -8,5 +8,11 @@ TASKS = Registry(
         "jetclass": ("hepfm.tasks.jetclass:JetClass", "ten-class jet tagging with JetClass's metrics"),
         "top_tagging": ("hepfm.tasks.top_tagging:TopTagging", "top quark against light jets, 550-650 GeV"),
         "quark_gluon": ("hepfm.tasks.quark_gluon:QuarkGluon", "quark against gluon jets, 500-550 GeV"),
+        "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
+        "jetnet30": (
+            "hepfm.tasks.jet_generation:JetNet30",
+            "generated JetNet jets, 30 constituents, with FPND",
+        ),
+        "jetnet150": ("hepfm.tasks.jet_generation:JetNet150", "generated JetNet jets, 150 constituents"),
     },
 )

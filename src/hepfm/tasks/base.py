@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.measurement import Measurement
@@ -30,6 +30,8 @@ class TaskMetric:
         Predictions to a function of row weights, for paired comparisons.
     scale
         Whether two models are compared by difference or by ratio; ratios are drawn on logarithmic axes.
+    better
+        Whether higher or lower values are better.
     """
 
     name: str
@@ -37,6 +39,7 @@ class TaskMetric:
     measure: Callable[[Predictions], Measurement]
     statistic: Callable[[Predictions], Statistic]
     scale: Scale = "difference"
+    better: Literal["higher", "lower"] = "higher"
 
 
 class Task(ABC):

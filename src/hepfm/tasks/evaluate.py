@@ -67,12 +67,13 @@ def evaluate(
     arm: str = "",
     device: str = "auto",
 ) -> Evaluation:
-    """Measure a model on a task and write ``results.json`` and ``scores.arrow``.
+    """Measure a model on a task and write ``results.json`` and, where rows are scored, ``scores.arrow``.
 
     Parameters
     ----------
     model_path
-        Model directory, whose classes are those of the task.
+        Model directory, whose classes are those of the task. For a task of generation a model with a
+        generator, or a store of generated rows.
     task
         A task or its name, e.g. ``"top_tagging"``.
     store
@@ -91,10 +92,16 @@ def evaluate(
     ModelError
         When the model has other classes than the task.
     """
+    from hepfm.tasks.evaluate_generation import evaluate_generation
+    from hepfm.tasks.generation import GenerationTask
     from hepfm.tasks.scorer import ModelScorer
 
     chosen = load_task(task) if isinstance(task, str) else task
     opened = store if isinstance(store, Store) else Store.open(store)
+    if isinstance(chosen, GenerationTask):
+        folder = Path(output)
+        result = evaluate_generation(model_path, chosen, opened, output=folder, arm=arm, device=device)
+        return Evaluation(folder, result)
     check_store(chosen, opened)
     scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm, device=device)
     return measure(scorer, chosen, opened, output=output, model_path=str(model_path))
@@ -175,7 +182,15 @@ def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:
     with progress(f"metrics of {task.name}", len(metrics)) as advance:
         for metric in metrics:
             measured = metric.measure(predictions).to_dict()
-            found.append(MetricInfo(name=metric.name, title=metric.title, scale=metric.scale, **measured))
+            found.append(
+                MetricInfo(
+                    name=metric.name,
+                    title=metric.title,
+                    scale=metric.scale,
+                    better=metric.better,
+                    **measured,
+                )
+            )
             advance(1, metric.name)
     return tuple(found)
 
@@ -185,8 +200,12 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
     result = evaluation.result
     lines = [f"{result.task.title}: {result.data.rows} test rows, arm {result.training.arm_name!r}"]
     for metric in result.metrics:
-        value = "none" if metric.value is None else f"{metric.value:.5g}"
-        low = "open" if metric.low is None else f"{metric.low:.5g}"
-        high = "open" if metric.high is None else f"{metric.high:.5g}"
-        lines.append(f"  {metric.title:28} {value:>10}  [{low}, {high}]  {metric.interval}")
+        floor = result.floor(metric.name)
+        beside = "" if floor is None else f"  real against real: {_number(floor.value)}"
+        ends = f"[{_number(metric.low, 'open')}, {_number(metric.high, 'open')}]"
+        lines.append(f"  {metric.title:28} {_number(metric.value):>10}  {ends}{beside}  {metric.interval}")
     return [*lines, f"written to {evaluation.path / RESULTS}"]
+
+
+def _number(value: float | None, missing: str = "none") -> str:
+    return missing if value is None else f"{value:.5g}"

@@ -2,7 +2,8 @@
 
 ``results.json`` holds the metrics with their uncertainties and everything that names the model, the data and
 the training. ``scores.arrow`` holds, for each test row: its number in the store, the true class, the class
-probabilities and some observers; any Arrow reader opens it.
+probabilities and some observers; any Arrow reader opens it. Results on
+generated jets have no scores.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import IntArray, Predictions
 
 RESULTS, SCORES = "results.json", "scores.arrow"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 has `floors` and `better`; results of version 1 are read."""
 _PREFIX = "score_"
 
 
@@ -98,7 +100,7 @@ class CodeInfo(Config):
 
 
 class MetricInfo(Config):
-    """One measurement with its name and how it is compared; see `Measurement`."""
+    """One measurement with its name and how it is compared; see `Measurement` and `TaskMetric`."""
 
     name: str
     title: str
@@ -109,6 +111,7 @@ class MetricInfo(Config):
     n: int
     definition: str
     interval: str
+    better: Literal["higher", "lower"] = "higher"
 
     @property
     def measurement(self) -> Measurement:
@@ -117,7 +120,11 @@ class MetricInfo(Config):
 
 
 class ResultFile(Config):
-    """Contents of ``results.json``."""
+    """Contents of ``results.json``.
+
+    `floors` holds what a perfect model would score, by the names of `metrics`: for generated jets, real ones
+    against other real ones. Empty where there is no such number.
+    """
 
     format: Literal["hepfm-result"] = "hepfm-result"
     format_version: int = FORMAT_VERSION
@@ -126,6 +133,7 @@ class ResultFile(Config):
     training: Training
     data: DataInfo
     metrics: tuple[MetricInfo, ...]
+    floors: tuple[MetricInfo, ...] = ()
     code: CodeInfo
 
     def metric(self, name: str) -> MetricInfo:
@@ -134,6 +142,10 @@ class ResultFile(Config):
         if name not in found:
             raise DataError(f"no metric {name!r} in the result; it has {', '.join(found)}")
         return found[name]
+
+    def floor(self, name: str) -> MetricInfo | None:
+        """Return what a perfect model would score, None where that was not measured."""
+        return next((floor for floor in self.floors if floor.name == name), None)
 
 
 def write_result(
@@ -159,6 +171,13 @@ def write_result(
         temporary.mkdir()
         with pa.OSFile(str(temporary / SCORES), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
+        write_json(temporary / RESULTS, result.model_dump(mode="json"))
+
+
+def write_generation_result(folder: Path, result: ResultFile) -> None:
+    """Write a result directory without scores; nothing appears at `folder` before it is complete."""
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
         write_json(temporary / RESULTS, result.model_dump(mode="json"))
 
 

@@ -1,0 +1,154 @@
+"""Evaluate generated jets: every metric against real jets, and beside it what real jets reach themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hepfm
+from hepfm.core.config import validate
+from hepfm.core.errors import DataError
+from hepfm.core.files import read_json
+from hepfm.core.log import progress
+from hepfm.core.provenance import code_commit
+from hepfm.data.store import Store
+from hepfm.metrics.generation.observables import Observed
+from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.measure_generation import measure_generation
+from hepfm.tasks.result import (
+    CodeInfo,
+    DataInfo,
+    MetricInfo,
+    ModelInfo,
+    ResultFile,
+    TaskInfo,
+    Training,
+    write_generation_result,
+)
+from hepfm.tasks.samples import Samples, draw_samples, rows_by_class
+from hepfm.tasks.scorer import training_facts
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where generated jets come from, for the result file."""
+
+    model: ModelInfo
+    training: Training
+
+
+def evaluate_generation(
+    path: str | Path, task: GenerationTask, real: Store, *, output: Path, arm: str = "", device: str = "cpu"
+) -> ResultFile:
+    """Measure generated jets, or what a model generates, and write ``results.json``.
+
+    Parameters
+    ----------
+    path
+        A store of generated jets, or a model directory with a generator: its jets are written beside the
+        result, in a store named like it with ``-jets``, and made with the model's own settings and seed 0.
+    task
+        The protocol.
+    real
+        Store of real jets; only its test split is read.
+    output
+        Result directory.
+    arm
+        What a comparison calls this way of training.
+    device
+        Where a model runs.
+    """
+    folder = Path(path)
+    if (folder / "manifest.json").is_file():
+        generated = Store.open(folder)
+        origin = _of_store(generated, arm)
+    elif (folder / "model.safetensors").is_file():
+        origin = _of_model(folder, arm)
+        beside = output.with_name(f"{output.name}-jets")
+        generated = _generate(folder, task, real, output=beside, device=device)
+    else:
+        raise DataError(f"{folder} is neither a store of generated jets nor a model directory")
+    result = measure_store(generated, task, real, origin=origin)
+    write_generation_result(output, result)
+    return result
+
+
+def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin: Origin) -> ResultFile:
+    """Measure a store of generated jets against a store of real ones."""
+    samples = draw_samples(task, real, generated)
+    metrics, floors = _measure(task, samples)
+    classes = tuple(name for name in samples.sizes if name)
+    return ResultFile(
+        task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=classes),
+        model=origin.model,
+        training=origin.training,
+        data=DataInfo(
+            fingerprint=real.fingerprint,
+            split=task.split,
+            rows=sum(samples.sizes.values()),
+            rows_per_class={name: size for name, size in samples.sizes.items() if name},
+        ),
+        metrics=metrics,
+        floors=floors,
+        code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
+    )
+
+
+def _measure(task: GenerationTask, samples: Samples) -> tuple[tuple[MetricInfo, ...], tuple[MetricInfo, ...]]:
+    """Return metrics and floors: all classes together first, then each where there are several."""
+    classes = [name for name in samples.sizes if name]
+    groups = ["", *classes] if len(classes) != 1 else ["", *(classes if task.fpnd else [])]
+    metrics: list[MetricInfo] = []
+    floors: list[MetricInfo] = []
+    with progress(f"metrics of {task.name}", 2 * len(groups)) as advance:
+        for group in groups:
+            reference, second, generated = (
+                _of_group(sample, samples, group)
+                for sample in (samples.reference, samples.second, samples.generated)
+            )
+            for other, found in ((generated, metrics), (second, floors)):
+                found += measure_generation(task, reference, other, group=group)
+                advance(1, group or "all classes")
+    return tuple(metrics), tuple(floors)
+
+
+def _of_group(sample: Observed, samples: Samples, group: str) -> Observed:
+    return sample.take(samples.rows(group)) if group else sample
+
+
+def _of_store(store: Store, arm: str) -> Origin:
+    facts = store.manifest.provenance if store.manifest.provenance.get("source") == "generated" else {}
+    fingerprint = str(facts.get("model", store.fingerprint))
+    training = Training(arm=arm or store.path.name)
+    return Origin(ModelInfo(fingerprint=fingerprint, path=str(store.path)), training)
+
+
+def _of_model(folder: Path, arm: str) -> Origin:
+    from hepfm.models.directory import CONFIG, Model
+
+    model = Model.load(folder)
+    facts: dict[str, Any] = {
+        **training_facts(model.provenance),
+        "backbone": model.backbone.name,
+        "arm": arm,
+    }
+    fingerprint = str(read_json(folder / CONFIG)["fingerprint"])
+    training = validate(Training, facts, where=f"provenance of {folder}")
+    return Origin(ModelInfo(fingerprint=fingerprint, path=str(folder)), training)
+
+
+def _generate(folder: Path, task: GenerationTask, real: Store, *, output: Path, device: str) -> Store:
+    """Generate as many jets of each class of the real test rows as the largest half of them asks for."""
+    from hepfm.models.generate import generate
+    from hepfm.train.distributed import pick_device
+
+    rows = rows_by_class(task, real)
+    each = max(min((len(found) + 1) // 2, task.jets_per_class) for found in rows.values())
+    classes = tuple(name for name in rows if name) or None
+    number = int(np.int64(each) * len(rows))
+    return Store.open(
+        generate(folder, n=number, output=output, classes=classes, device=str(pick_device(device)))
+    )
