@@ -84,7 +84,7 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         jets = select(cluster(candidates, record.num_events, recipe.selection), recipe.selection)
         match = recipe.classes[key.class_name].match
         jets = jets.take(matched(match, record, jets, radius=recipe.selection.radius))
-        members = stored_constituents(jets, candidates)
+        members = stored_constituents(jets, candidates, most=recipe.max_constituents)
         good = np.flatnonzero(members.lengths > 0)
         wanted = good[: key.jets - kept]
         parts.append(jet_columns(jets.take(wanted), members.take(wanted), candidates, recipe, label=label))
@@ -155,12 +155,16 @@ def jet_columns(
     return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.store_schema()}
 
 
-def stored_constituents(jets: Jets, candidates: Candidates) -> Ragged:
-    """Return the candidates of each jet that are stored, in falling order of pT."""
+def stored_constituents(jets: Jets, candidates: Candidates, *, most: int | None = None) -> Ragged:
+    """Return the candidates of each jet that are stored, in falling order of pT, at most `most` of them."""
     order = np.lexsort((-candidates.pt[jets.members.values], jets.members.row_index()))
     members = jets.members.with_values(jets.members.values[order])
     pt, eta = candidates.pt[members.values], candidates.eta[members.values]
-    return members.keep((pt > 0) & (np.abs(pt * np.sinh(eta)) <= MAX_PZ) & (np.abs(eta) <= MAX_ETA))
+    stored = members.keep((pt > 0) & (np.abs(pt * np.sinh(eta)) <= MAX_PZ) & (np.abs(eta) <= MAX_ETA))
+    if most is None:
+        return stored
+    rank = np.arange(len(stored.values)) - np.repeat(stored.offsets[:-1], stored.lengths)
+    return stored.keep(rank < most)
 
 
 def _as_type(column: Array | Ragged, dtype: str) -> Array | Ragged:

@@ -124,6 +124,9 @@ class Recipe(Config):
         Clustering and cuts.
     identity, tracks, substructure
         Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
+    max_constituents
+        The hardest constituents of a jet that are stored; all of them when nothing is given. The jet's own
+        fields are those of the whole jet.
     chunk_jets
         Jets of one unit of work: it has its own seeds, and is what a stopped run may lose.
     batch_events
@@ -142,6 +145,7 @@ class Recipe(Config):
     identity: bool = True
     tracks: bool = True
     substructure: bool = True
+    max_constituents: int | None = pydantic.Field(default=None, gt=0)
     chunk_jets: int = pydantic.Field(default=500, gt=0)
     batch_events: int = pydantic.Field(default=200, gt=0)
 
@@ -181,6 +185,8 @@ class Recipe(Config):
     def fingerprint(self) -> str:
         """Return a hash of everything that changes the jets."""
         values = self.model_dump(mode="json", exclude={"description"})
+        if self.max_constituents is None:
+            del values["max_constituents"]  # recipes from before there was this option keep their hash
         return fingerprint({**values, "detector": self.detector_component().spec()})
 
 
