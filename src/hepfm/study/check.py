@@ -119,9 +119,18 @@ def _check_rows(info: StoreInfo, split: str, rows: int | None, key: str) -> None
 
 def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
     from hepfm.tasks.base import load_task
+    from hepfm.tasks.generation import GenerationTask
 
     task = load_task(task_name(name, downstream))
     _check_split(info, task.split)
+    generation = isinstance(task, GenerationTask)
+    if generation != (downstream.generate is not None):
+        raise ConfigError(
+            f"the task measures {'generated jets: give' if generation else 'scores of test jets: remove'} "
+            "the section 'generate'"
+        )
+    if generation:
+        return
     if task.label in info.schema and sorted(info.schema[task.label].classes) != sorted(task.classes):
         found = ", ".join(info.schema[task.label].classes) or "none"
         raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")

@@ -135,6 +135,22 @@ class PretrainGrid(Config):
         return {size: {"backbone": {"size": size}} for size in self.sizes}
 
 
+class Generate(Config):
+    """How jets are generated for a task that measures them.
+
+    Attributes
+    ----------
+    n
+        Jets, all classes together.
+    steps, solver
+        Of the generator; the model's own when null.
+    """
+
+    n: Count
+    steps: int | None = pydantic.Field(None, ge=1)
+    solver: str | None = None
+
+
 class Downstream(Config):
     """One downstream task.
 
@@ -151,7 +167,7 @@ class Downstream(Config):
     objective
         Objective of fine-tuning; the recipe's when null.
     generate
-        Options of the evaluation of generated rows; null for tasks that score the test rows.
+        How jets are generated, for tasks that measure them; null for tasks that score the test rows.
     """
 
     task: str | None = None
@@ -160,7 +176,7 @@ class Downstream(Config):
     options: Values = pydantic.Field(default_factory=dict)
     budgets: tuple[Count | None, ...]
     objective: str | Values | None = None
-    generate: Values | None = None
+    generate: Generate | None = None
 
 
 class Search(Config):

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hepfm.core.files import read_json
 from hepfm.study.execute import State
-from hepfm.study.folder import StudyFolder
-from hepfm.study.plan import Plan, Trial
+from hepfm.study.folder import RUN, RunFolder, StudyFolder
+from hepfm.study.plan import Plan, Run, Trial
 from hepfm.study.results import BASELINE, Group, Result, Section
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import read_result
@@ -100,19 +101,25 @@ def _outcome(trial: Trial, folder: StudyFolder) -> Outcome:
     chosen = str(facts["model"])
     tuned = folder.run(chosen).facts() or {}
     result = Result(own.result, read_result(own.result), trial.cell.arm)
-    return Outcome(trial, result, float(tuned["rate"]), _spent(trial, chosen, folder, facts, tuned))
+    measured = core_seconds(facts) + core_seconds(_made(own, folder))
+    return Outcome(trial, result, float(tuned["rate"]), _spent(trial, chosen, folder, measured))
 
 
-def _spent(
-    trial: Trial, chosen: str, folder: StudyFolder, facts: dict[str, Any], tuned: dict[str, Any]
-) -> Spent:
+def _made(own: RunFolder, folder: StudyFolder) -> dict[str, Any]:
+    """Return the facts of the generation behind an evaluation; nothing without one."""
+    parents = Run.from_dict(read_json(own.path / RUN)).parents
+    return (folder.run(parents["generated"][0]).facts() or {}) if "generated" in parents else {}
+
+
+def _spent(trial: Trial, chosen: str, folder: StudyFolder, measured: float) -> Spent:
+    tuned = folder.run(chosen).facts() or {}
     before = (folder.run(trial.pretrain).facts() or {}) if trial.pretrain else {}
     others = [folder.run(name).facts() or {} for name in trial.search if name != chosen]
     return Spent(
         pretrain=core_seconds(before),
         finetune=core_seconds(tuned),
         search=sum(map(core_seconds, others)),
-        evaluate=core_seconds(facts),
+        evaluate=measured,
         pretrain_steps=before.get("steps", 0),
         finetune_steps=tuned["steps"],
         pretrain_rows=before.get("rows", 0),

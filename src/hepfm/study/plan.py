@@ -17,8 +17,8 @@ from hepfm.study.stores import StoreInfo
 ADDRESS_FORMAT = 1
 """Part of every address; raised when the package trains or measures differently for the same recipe."""
 
-Verb = Literal["simulate", "pretrain", "finetune", "evaluate"]
-VERBS: tuple[Verb, ...] = ("simulate", "pretrain", "finetune", "evaluate")
+Verb = Literal["simulate", "pretrain", "finetune", "generate", "evaluate"]
+VERBS: tuple[Verb, ...] = ("simulate", "pretrain", "finetune", "generate", "evaluate")
 
 _NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
 """Keys of the section ``train`` that do not change the weights."""
@@ -35,7 +35,8 @@ class Run:
     values
         JSON-ready options that determine the result, together with the parents.
     parents
-        Names of the runs it needs, by their role: ``"store"``, ``"model"``, ``"choice"``.
+        Names of the runs it needs, by their role: ``"store"``, ``"model"`` (the best of several),
+        ``"choice"`` (of which the learning rate is taken), ``"generated"``.
     paths
         Where stores lie that the study does not make; not part of the address.
     note
@@ -219,7 +220,7 @@ class _Planner:
             pretrain=None if cell.arm == SCRATCH else parent,
             models=models,
             search=tried,
-            evaluate=self.evaluate(cell, models),
+            evaluate=self.evaluate(cell, position, models),
         )
         self.trials.append(trial)
         return (tried or shared) if search and search.per == "cell" else ()
@@ -257,15 +258,18 @@ class _Planner:
         note = f"{cell.arm}, {cell.size}, {cell.task}"
         return self.add(Run("finetune", {"recipe": _bare(resolved), **identity}, roles, paths, note))
 
-    def evaluate(self, cell: Cell, models: tuple[str, ...]) -> str:
+    def evaluate(self, cell: Cell, position: int, models: tuple[str, ...]) -> str:
         downstream = self.config.downstream[cell.task]
         task = task_name(cell.task, downstream)
         identity, parents, paths = self.store(downstream.store)
         values = {"task": task, "version": self.resolve.version(task), **identity}
-        if downstream.generate is not None:
-            values["generate"] = downstream.generate
         note = f"{cell.arm}, {cell.size}, {cell.task}"
-        return self.add(Run("evaluate", values, {**parents, "model": models}, paths, note))
+        measured = {"model": models}
+        if downstream.generate is not None:
+            options = downstream.generate.model_dump(mode="json")
+            options["seed"] = self.config.seeds.replicates[position]
+            measured = {"generated": (self.add(Run("generate", options, measured, note=note)),)}
+        return self.add(Run("evaluate", values, {**parents, **measured}, paths, note))
 
 
 def task_name(name: str, downstream: Downstream) -> str:

@@ -46,6 +46,8 @@ def panel_part(panel: Panel, *, pens: Mapping[str, Pen], anchor: str) -> Part:
         ("best", against_best(section), "Pairs of seeds against the best arm", note + CHOSEN),
     ):
         found = compare_pairs(section, references)
+        if not scored:
+            found = tuple(pair for pair in found if pair.metric in whole_metrics(section))
         name = f"{anchor}-against-{key}"
         if found:
             tables[name] = pairs_csv(found)
@@ -69,7 +71,7 @@ def _retitled(text: str, old: str, new: str) -> str:
 
 
 def _generation_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> Part:
-    metrics = section.results[0].file.metrics
+    metrics = whole_metrics(section)
     figures = [
         _curve_figure(section, metric, pens, name=f"{anchor}-labels-{metric.name}")
         for metric in metrics
@@ -97,7 +99,7 @@ def _curve_figure(section: Section, metric: MetricInfo, pens: Mapping[str, Pen],
     axes.set_yscale("log")
     for index, curve in enumerate(drawn):
         draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(drawn) - 1) / 2))
-    floor = floor_of(metric)
+    floor = floor_of(section, metric)
     if floor is not None and floor > 0:
         axes.axhline(floor, color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.5)), label="real against real")
     budget_axis(axes, sorted({budget for curve in drawn for budget in curve.budgets}))
@@ -113,12 +115,17 @@ def _positive(curve: Curve) -> bool:
     return bool(values) and all(value is not None and value > 0 for value in values)
 
 
-def floor_of(metric: MetricInfo) -> float | None:
+def whole_metrics(section: Section) -> tuple[MetricInfo, ...]:
+    """Return the metrics of all classes together; those of single classes are in the tables only."""
+    ends = tuple(f"_{name}" for name in section.task.classes)
+    found = section.results[0].file.metrics
+    return tuple(metric for metric in found if not (ends and metric.name.endswith(ends)))
+
+
+def floor_of(section: Section, metric: MetricInfo) -> float | None:
     """Return what real jets reach against real jets; None when it was not measured."""
-    floors = getattr(metric, "floors", None)
-    if isinstance(floors, Mapping):
-        return next((float(value) for value in floors.values() if isinstance(value, int | float)), None)
-    return float(floors) if isinstance(floors, int | float) else None
+    floors = getattr(section.results[0].file, "floors", ())
+    return next((floor.value for floor in floors if floor.name == metric.name), None)
 
 
 def _caption(metric: MetricInfo, floor: float | None) -> str:

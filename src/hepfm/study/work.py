@@ -165,11 +165,32 @@ def _product(shape: list[int]) -> int:
     return size
 
 
+def _generate(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.models.generate import generate
+
+    chosen = choose([folder.run(name) for name in run.parents["model"]])
+    own, options = folder.run(run.name), run.values
+    own.clear(own.store)
+    generate(
+        chosen.model,
+        n=options["n"],
+        output=own.store,
+        steps=options["steps"],
+        solver=options["solver"],
+        seed=options["seed"],
+    )
+    return {"model": chosen.path.name}
+
+
 def _evaluate(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.tasks.evaluate import evaluate
 
-    chosen = choose([folder.run(name) for name in run.parents["model"]])
     store, own = store_path(folder, run), folder.run(run.name)
+    if "generated" in run.parents:
+        made = folder.run(run.parents["generated"][0])
+        evaluate(made.store, run.values["task"], store, output=own.result)
+        return {"model": (made.facts() or {})["model"]}
+    chosen = choose([folder.run(name) for name in run.parents["model"]])
     evaluate(chosen.model, run.values["task"], store, output=own.result)
     return {"model": chosen.path.name}
 
@@ -190,5 +211,6 @@ _VERBS: Mapping[str, Callable[[StudyFolder, Run, int], Values]] = {
     "simulate": _simulate,
     "pretrain": _pretrain,
     "finetune": _finetune,
+    "generate": _generate,
     "evaluate": _evaluate,
 }
