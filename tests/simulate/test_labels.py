@@ -14,6 +14,7 @@ from hepfm.simulate.labels import (
     last_copy,
     match_decay,
     match_parton,
+    match_resonance,
     parse_pattern,
 )
 from hepfm.simulate.pythia import Record
@@ -142,6 +143,16 @@ def test_neutrino_is_not_tested_and_the_lepton_is_after_its_radiation() -> None:
     found = match_decay(events, jets((0, 0, 0)), resonance=6, pattern="q l nu", radius=0.8)
     assert found.tolist() == [True]
     assert match_decay(events, jets((0, 0, 0)), resonance=6, pattern="q q q", radius=0.8).tolist() == [False]
+
+
+def test_the_resonance_itself() -> None:
+    """Only its last copy counts, and its decay products may lie anywhere."""
+    rows = record(
+        [(25, -22, 2, 2, 3.0, 0.0), (25, -62, 3, 4, 0.0, 0.0), (5, -23, 0, 0, 2, 0), (-5, -23, 0, 0, -2, 0)]
+    )
+    jets = (np.array([0, 0, 0]), np.array([0.3, 0.5, 3.0]), np.array([0.0, 0.0, 0.0]))
+    np.testing.assert_array_equal(match_resonance(rows, jets, resonance=25, radius=0.4), [True, False, False])
+    assert not match_resonance(rows, jets, resonance=23, radius=0.4).any()
 
 
 def test_no_resonance_and_no_jets() -> None:

@@ -76,7 +76,10 @@ def test_only_some_classes() -> None:
         ({"detector": "delphes"}, "unknown detector 'delphes'"),
         ({"detector": "atlas_like"}, "measures no impact parameters"),
         ({"selection": {"pt_min": 500, "pt_max": 400}}, "pt_max 400.0 must be above"),
-        ({"classes": {"H": {"pythia": [], "match": {"resonance": 25}}}}, "'resonance' and 'decay' together"),
+        (
+            {"classes": {"H": {"pythia": [], "match": {"decay": "b b"}}}},
+            "give the 'resonance' of this 'decay'",
+        ),
         ({"classes": {"H": {"pythia": [], "match": {"resonance": 25, "decay": "b y"}}}}, "unknown word 'y'"),
         ({"classes": {"H": {"pythia": [], "match": {"parton": "q q"}}}}, "'parton' is one word"),
         ({"classes": {"H": {"match": {}}}}, "'classes.H.pythia' is missing"),

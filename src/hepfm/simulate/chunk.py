@@ -15,7 +15,7 @@ from hepfm.physics.clustering import Jets, anti_kt
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.detector import Detector
-from hepfm.simulate.labels import match_decay, match_parton
+from hepfm.simulate.labels import match_decay, match_parton, match_resonance
 from hepfm.simulate.particles import Bools, Candidates
 from hepfm.simulate.pythia import SEED_BITS, Generator, Record
 from hepfm.simulate.recipe import JetSelection, Match, Recipe
@@ -124,6 +124,8 @@ def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools
     axes = (jets.event, pseudorapidity(px, py, pz), np.arctan2(py, px))
     if match.resonance is not None and match.decay is not None:
         return match_decay(record, axes, resonance=match.resonance, pattern=match.decay, radius=radius)
+    if match.resonance is not None:
+        return match_resonance(record, axes, resonance=match.resonance, radius=radius)
     if match.parton is not None:
         return match_parton(record, axes, parton=match.parton, radius=radius)
     return np.ones(len(jets), bool)

@@ -104,6 +104,15 @@ def match_parton(record: Record, jets: tuple[Ints, Floats, Floats], *, parton: s
     return _any_inside(jets, _decays(record, record.event_of(index), index[:, None]), radius)
 
 
+def match_resonance(
+    record: Record, jets: tuple[Ints, Floats, Floats], *, resonance: int, radius: float
+) -> Bools:
+    """Tell which jets lie within `radius` of a resonance as it is when it decays, however it does."""
+    index = np.flatnonzero(np.abs(record.pdg) == resonance)
+    index = index[last_copy(record, index) == index]
+    return _any_inside(jets, _decays(record, record.event_of(index), index[:, None]), radius)
+
+
 def find_decays(record: Record, resonance: int) -> Decays:
     """Find the last copies of a resonance and the final products of their decay chains."""
     index = np.flatnonzero(np.abs(record.pdg) == resonance)

@@ -24,7 +24,7 @@ class Match(Config):
     Attributes
     ----------
     resonance
-        |PDG code| of a particle whose decay products must lie inside the jet.
+        |PDG code| of a particle that must lie inside the jet or, with `decay`, all of its decay products.
     decay
         What it decays to, e.g. ``"q q l nu"``; neutrinos are not tested.
     parton
@@ -37,10 +37,10 @@ class Match(Config):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Match:
-        if (self.resonance is None) != (self.decay is None):
-            raise ValueError("give 'resonance' and 'decay' together")
+        if self.decay is not None and self.resonance is None:
+            raise ValueError("give the 'resonance' of this 'decay'")
         if self.resonance is not None and self.parton is not None:
-            raise ValueError("give either 'resonance' and 'decay', or 'parton'")
+            raise ValueError("give either 'resonance', with or without 'decay', or 'parton'")
         for pattern in (self.decay, self.parton):
             if pattern is not None:
                 _as_value_error(pattern)
