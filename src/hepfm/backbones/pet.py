@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
@@ -20,6 +20,7 @@ from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
+from hepfm.nn.squash import squash
 
 KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
 IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
@@ -58,7 +59,7 @@ class PetConfig(Config):
 
     width: PositiveInt = 128
     depth: PositiveInt = 8
-    local_depth: NonNegativeInt = 2
+    local_depth: PositiveInt = 2
     num_heads: PositiveInt = 8
     feedforward_ratio: PositiveInt = 2
     num_registers: PositiveInt = 4
@@ -171,7 +172,7 @@ class Pet(Backbone):
         for block in self.blocks:
             assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
-        x_BMD = seen.unpack(self.norm(x_TD))
+        x_BMD = seen.unpack(squash(x_TD, self.norm.alpha) * self.norm.weight)
         registers_BLD = x_BMD[:, :num]
         pooled_BD = registers_BLD[:, : self.config.num_registers].mean(1)
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)
@@ -179,7 +180,7 @@ class Pet(Backbone):
     def _embed(self, physical_BNF: Tensor, kinematics_BN4: Tensor, mask_BN: Tensor) -> Tensor:
         packing = Packing.of(mask_BN)
         x_TF = packing.pack(physical_BNF)
-        x_TD = self.embedding(self.input_norm(x_TF[:, self.kinematics])) + self.local(kinematics_BN4, packing)
+        x_TD = self.embedding(x_TF[:, self.kinematics], self.input_norm) + self.local(kinematics_BN4, packing)
         if self.identity is not None:
             x_TD = x_TD + self.identity(x_TF[:, self.types])
         if self.displacement is not None:

@@ -62,7 +62,7 @@ class _BiasedAttention(torch.autograd.Function):
         qkv_3BHNK, weights_BHNN, *dropped = ctx.saved_tensors
         q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
         grad = grad_BHNK.contiguous().flatten(0, 1)
-        grad_qkv = torch.empty_like(qkv_3BHNK)
+        grad_qkv = torch.empty_like(qkv_3BHNK, memory_format=torch.contiguous_format)
         grad_q, grad_k, grad_v = (part.flatten(0, 1) for part in grad_qkv)
         used = weights_BHNN * dropped[0] if dropped else weights_BHNN
         torch.bmm(used.flatten(0, 1).transpose(1, 2), grad, out=grad_v)
@@ -112,15 +112,13 @@ class MultiHeadAttention(nn.Module):
         H.
     dropout
         Rate on the attention weights.
-    offsets
-        Whether the linear layers have offsets.
     """
 
-    def __init__(self, width: int, *, num_heads: int, dropout: float, offsets: bool = True) -> None:
+    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.in_proj = Linear(width, 3 * width, bias=offsets)
-        self.out_proj = Linear(width, width, bias=offsets)
+        self.in_proj = Linear(width, 3 * width)
+        self.out_proj = Linear(width, width)
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
@@ -128,9 +126,7 @@ class MultiHeadAttention(nn.Module):
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
-    def packed(
-        self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor | None = None
-    ) -> Tensor:
+    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
         """Return what packed tokens gather, (T, D).
 
         Parameters
@@ -142,7 +138,7 @@ class MultiHeadAttention(nn.Module):
         bias
             Added to the logits; broadcasts to (B, H, N, N).
         head_scale_H
-            Factor of each of H equal parts of the output; None leaves them as they are.
+            Factor of each of H equal parts of the output.
         """
         qkv_3BHNK = packing.heads(self.in_proj(x_TD), parts=3, heads=self.num_heads)
         return self.project(packing.pack(self._attend(qkv_3BHNK, bias)), head_scale_H)
@@ -153,8 +149,8 @@ class MultiHeadAttention(nn.Module):
     def project(self, x: Tensor, head_scale_H: Tensor | None = None) -> Tensor:
         """Return the output layer's result, with the scale of the heads folded into its weights."""
         weight: Tensor = self.out_proj.weight
-        bias: Tensor | None = self.out_proj.bias
+        bias: Tensor = self.out_proj.bias
         if head_scale_H is not None:
             scale_D = head_scale_H.repeat_interleave(weight.shape[0] // self.num_heads)
-            weight, bias = weight * scale_D[:, None], None if bias is None else bias * scale_D
+            weight, bias = weight * scale_D[:, None], bias * scale_D
         return linear(x, weight, bias)

@@ -50,7 +50,7 @@ class CrossAttentionBlock(nn.Module):
             Added to the logits of the constituents, broadcasts to (B, H, Q, N); see `key_bias`.
         """
         tokens_BQD = tokens_BQD + self.out_proj(self._gather(tokens_BQD, x_BND, bias))
-        return tokens_BQD + self.feedforward(self.feedforward_norm(tokens_BQD))
+        return tokens_BQD + self.feedforward(tokens_BQD, self.feedforward_norm)
 
     def _gather(self, tokens_BQD: Tensor, x_BND: Tensor, bias: Tensor) -> Tensor:
         # Few queries: their product with the key matrix, and the value matrix after the weighted mean, take

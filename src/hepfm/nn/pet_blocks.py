@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hepfm.nn.attention import MultiHeadAttention
+from hepfm.nn.attention import attention
 from hepfm.nn.dropout import Dropout
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.linear import Linear
 from hepfm.nn.packing import Packing
+from hepfm.nn.squash import scaled_linear, squash, squashed_linear
 
 
 class TanhFeedForward(nn.Module):
@@ -35,15 +36,58 @@ class TanhFeedForward(nn.Module):
         self.dropout = Dropout(dropout)
         self.contract = Linear(hidden, outputs, bias=offsets)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the transformed tokens."""
-        out: Tensor = self.contract(self.hidden(x))
-        return out
+    def forward(self, x: Tensor, norm: DynamicTanh | None = None) -> Tensor:
+        """Return the transformed tokens; `norm`, if given, comes before the first layer."""
+        return self.finish(self.hidden(x, norm))
 
-    def hidden(self, x: Tensor) -> Tensor:
-        """Return what the last linear layer reads."""
-        out: Tensor = self.dropout(self.norm(F.gelu(self.expand(x))))
-        return out
+    def hidden(self, x: Tensor, norm: DynamicTanh | None = None) -> Tensor:
+        """Return the hidden activations, without the weight of their norm."""
+        expanded = self.expand(x) if norm is None else squashed_linear(x, norm, self.expand)
+        return self.dropout(squash(F.gelu(expanded), self.norm.alpha))
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """Return the output of hidden activations, of which it is linear."""
+        return scaled_linear(hidden, self.norm, self.contract)
+
+
+class PetAttention(nn.Module):
+    """Dynamic tanh and multi-head attention without offsets.
+
+    Parameters
+    ----------
+    width
+        D; a multiple of `num_heads`.
+    num_heads
+        H.
+    dropout
+        Rate on the attention weights.
+    """
+
+    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm = DynamicTanh(width)
+        self.in_proj = Linear(width, 3 * width, bias=False)
+        self.out_proj = Linear(width, width, bias=False)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
+        """Return what the tokens gather, (B, N, D); `bias` broadcasts to (B, H, N, N)."""
+        qkv_BNC = squashed_linear(x_BND, self.norm, self.in_proj)
+        head_width = x_BND.shape[-1] // self.num_heads
+        qkv_BN3HK = qkv_BNC.view(*x_BND.shape[:2], 3, self.num_heads, head_width)
+        qkv_3BHNK = qkv_BN3HK.permute(2, 0, 3, 1, 4)
+        gathered_BHNK = attention(qkv_3BHNK, bias, self.dropout)
+        out_BND: Tensor = self.out_proj(gathered_BHNK.transpose(1, 2).flatten(2))
+        return out_BND
+
+    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
+        """Return what packed tokens gather, (T, D); see `forward`."""
+        qkv_TC = squashed_linear(x_TD, self.norm, self.in_proj)
+        qkv_3BHNK = packing.heads(qkv_TC, parts=3, heads=self.num_heads)
+        gathered_BHNK = attention(qkv_3BHNK, bias, self.dropout)
+        out_TD: Tensor = self.out_proj(packing.pack(gathered_BHNK.transpose(1, 2).flatten(2)))
+        return out_TD
 
 
 class PetBlock(nn.Module):
@@ -63,8 +107,7 @@ class PetBlock(nn.Module):
 
     def __init__(self, width: int, *, num_heads: int, ratio: int = 2, dropout: float = 0.0) -> None:
         super().__init__()
-        self.attention_norm = DynamicTanh(width)
-        self.attention = MultiHeadAttention(width, num_heads=num_heads, dropout=dropout, offsets=False)
+        self.attention = PetAttention(width, num_heads=num_heads, dropout=dropout)
         self.feedforward_norm = DynamicTanh(width)
         self.feedforward = TanhFeedForward(width, ratio * width, width, dropout=dropout)
 
@@ -79,13 +122,28 @@ class PetBlock(nn.Module):
             Added to the attention logits, broadcasts to (B, H, N, N); `hepfm.nn.attention.key_bias` of a mask
             leaves padding out.
         """
-        x_BND = x_BND + self.attention(self.attention_norm(x_BND), bias)
-        return x_BND + self.feedforward(self.feedforward_norm(x_BND))
+        x_BND = x_BND + self.attention(x_BND, bias)
+        return x_BND + self.feedforward(x_BND, self.feedforward_norm)
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
         """Return packed tokens after the block, (T, D); see `forward`."""
-        x_TD = x_TD + self.attention.packed(self.attention_norm(x_TD), packing, bias)
-        return x_TD + self.feedforward(self.feedforward_norm(x_TD))
+        x_TD = x_TD + self.attention.packed(x_TD, packing, bias)
+        return x_TD + self.feedforward(x_TD, self.feedforward_norm)
+
+    def weighted_mean(self, x_TKD: Tensor, weight_TK: Tensor, bias: Tensor) -> Tensor:
+        """Return the weighted sum over K of the tokens after the block, (T, D); weights add up to 1 or 0.
+
+        The last layer is linear, so it acts once, after the sum.
+        """
+        rows, num = weight_TK.shape
+        x_TKD = x_TKD + self.attention(x_TKD, bias)
+        hidden_TKC = self.feedforward.hidden(x_TKD, self.feedforward_norm)
+        weight_TK1 = weight_TK[..., None]
+        tokens_TD = (x_TKD.view(rows, num, x_TKD.shape[-1]) * weight_TK1).sum(1)
+        finished_TD = self.feedforward.finish(
+            (hidden_TKC.view(rows, num, hidden_TKC.shape[-1]) * weight_TK1).sum(1)
+        )
+        return tokens_TD + finished_TD * weight_TK.sum(1, keepdim=True)
 
 
 @torch.no_grad()

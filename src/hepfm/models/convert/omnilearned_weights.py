@@ -26,7 +26,7 @@ _BODY = (
     (r"^add_embed\.0\.", "displacement."),
 )
 _BLOCK = (
-    (r"\.norm1\.", ".attention_norm."),
+    (r"\.norm1\.", ".attention.norm."),
     (r"\.norm2\.", ".feedforward_norm."),
     (r"\.attn\.in_proj_weight$", ".attention.in_proj.weight"),
     (r"\.attn\.out_proj\.", ".attention.out_proj."),
