@@ -104,15 +104,15 @@ def test_what_is_made_comes_near_the_data_and_follows_the_class() -> None:
 
 
 def learn(*, shuffled: bool) -> FlowMatching:
-    objective = build(label_dropout=0.0, generator={"name": "flow", "steps": 12, "sampler_width": 32})
+    objective = build(label_dropout=0.0, generator={"name": "flow", "steps": 6, "sampler_width": 32})
     objective.fit([jets(512, 1)])
-    data = jets(4096, 1, shuffled=shuffled)
-    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    data = jets(2048, 1, shuffled=shuffled)
+    optimizer = torch.optim.Adam(objective.parameters(), 5e-3)
     draw = generator(3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for _ in range(400):
-            row = torch.randint(0, 4096, (96,), generator=draw)
+        for _ in range(160):
+            row = torch.randint(0, 2048, (64,), generator=draw)
             labels = {"jet_label": data.labels["jet_label"][row]}
             batch = Batch(data.features_BNF[row], data.mask_BN[row], row, labels=labels)
             optimizer.zero_grad()
@@ -122,7 +122,7 @@ def learn(*, shuffled: bool) -> FlowMatching:
 
 
 def made(objective: FlowMatching, label: int) -> tuple[Tensor, Tensor]:
-    rows = objective.network.generate(torch.full((600,), label), None, generator(5))
+    rows = objective.network.generate(torch.full((300,), label), None, generator(5))
     return rows.x_BNF, rows.mask_BN
 
 

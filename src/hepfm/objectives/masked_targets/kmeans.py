@@ -109,7 +109,5 @@ class KMeans(MaskedTarget):
 def _centroids(points: Array, codes: int, seed: int) -> Array:
     from sklearn.cluster import MiniBatchKMeans
 
-    found = MiniBatchKMeans(
-        codes, random_state=seed, batch_size=max(4096, codes), n_init=1, init="random", max_iter=20
-    ).fit(points)
-    return np.asarray(found.cluster_centers_, np.float32)
+    fit = MiniBatchKMeans(codes, random_state=seed, batch_size=max(4096, codes), n_init=1, max_iter=5)
+    return np.asarray(fit.fit(points).cluster_centers_, np.float32)

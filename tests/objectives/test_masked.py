@@ -1,0 +1,247 @@
+"""Masked modelling: what is hidden, closed forms of the targets, learning against a constant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans as ExactKMeans
+from torch import Tensor
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.batch import Batch
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.jets import jet_schema
+from hepfm.data import feature_set
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.fixture import random_batch
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.base import Seen
+from hepfm.objectives.masked import MASKED, Masked
+from hepfm.objectives.masked_targets.kmeans import KMeans
+
+TINY = {"name": "transformer", "width": 32, "depth": 1, "num_heads": 4, "num_registers": 1}
+
+
+def build(*, features: str = "pet", **options: Any) -> Masked:
+    component = resolve_component(OBJECTIVES, {"name": "masked", **options}, where="test")
+    with seeded_init(0, "test"):
+        network = build_network(resolve_component(BACKBONES, TINY, where="test"), feature_set(features))
+        built = component.cls(component.config, network, jet_schema())
+    assert isinstance(built, Masked)
+    return built
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(lengths: list[int]) -> Batch:
+    """Rows whose first feature numbers their constituents 1, 2, ..."""
+    longest = max(*lengths, 1)
+    mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    features = torch.zeros(*mask.shape, 4)
+    features[..., 0] = torch.arange(1.0, longest + 1) * 0.01
+    p4 = features * 2
+    return Batch(features * mask[..., None], mask, torch.arange(len(lengths)), p4 * mask[..., None])
+
+
+@given(lengths=st.lists(st.integers(0, 25), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_visible_and_removed_make_the_row_and_counts_are_rounded(lengths: list[int], seed: int) -> None:
+    objective, batch = build(), numbered(lengths)
+    view = objective.views(batch, generator(seed))[MASKED]
+    standardize = objective.network.standardize
+    for row, length in enumerate(lengths):
+        seen = standardize(view.batch.features_BNF, view.batch.mask_BN)[row][view.batch.mask_BN[row]][:, 0]
+        gone = view.extra["removed"][row][view.extra["removed_mask"][row]][:, 0]
+        whole = standardize(batch.features_BNF, batch.mask_BN)[row][batch.mask_BN[row]][:, 0]
+        assert torch.equal(torch.cat([seen, gone]).sort().values, whole)
+        assert torch.equal(seen.sort().values, seen)
+        assert torch.equal(gone.sort().values, gone)
+        assert len(gone) == min(round(0.4 * length), max(length - 1, 0))
+
+
+def test_momenta_go_with_their_constituents_and_clarity_is_the_visible_share() -> None:
+    view = build(fraction=0.3).views(numbered([10, 20]), generator())[MASKED]
+    assert view.batch.p4_BN4 is not None
+    torch.testing.assert_close(view.batch.p4_BN4, 2 * view.batch.features_BNF)
+    torch.testing.assert_close(view.clarity_B, torch.full((2,), 0.7))
+
+
+def test_which_are_removed_is_random_and_even() -> None:
+    objective, batch = build(), numbered([10] * 4000)
+    removed = objective.views(batch, generator())[MASKED].extra["removed"][..., 0]
+    place = (removed / objective.network.standardize.scale_F[0] / 0.01).round().long().flatten()
+    share = np.bincount(place.numpy(), minlength=11)[1:] / 4000
+    assert np.abs(share - 0.4).max() < 0.03
+
+
+def test_the_backbone_sees_nothing_of_what_is_removed() -> None:
+    objective, batch = build().eval(), random_batch(feature_set("pet"))
+    view = objective.views(batch, generator())[MASKED]
+    assert int(view.batch.mask_BN.sum()) + int(view.extra["removed_mask"].sum()) == int(batch.mask_BN.sum())
+    assert view.batch.features_BNF.shape[1] == int(view.batch.mask_BN.sum(1).max())
+
+
+def test_rows_with_nothing_removed_do_not_count() -> None:
+    objective = build().eval()
+    alone, both = numbered([10]), numbered([10, 1])
+    losses = [float(objective(batch, generator()).total.detach()) for batch in (alone, both)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert float(objective(numbered([1, 0]), generator()).total.detach()) == 0.0
+
+
+def test_regression_is_the_mean_absolute_error_per_row() -> None:
+    objective, batch = build(), numbered([10, 20, 2])
+    view = objective.views(batch, generator())[MASKED]
+    features = objective.network.features(view.batch)
+    mask = view.extra["removed_mask"]
+    output = objective.decoder(features, view.batch.mask_BN, mask).detach().numpy()
+    error = np.abs(output - view.extra["removed"].numpy()).mean(-1)
+    expected = np.mean([error[row][mask[row].numpy()].mean() for row in range(3)])
+    assert float(objective.loss({MASKED: Seen(view, features)}, generator()).total.detach()) == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_the_place_in_pt_tells_removed_constituents_apart() -> None:
+    objective, batch = build().eval(), numbered([10])
+    view = objective.views(batch, generator())[MASKED]
+    features = objective.network.features(view.batch)
+    output = objective.decoder(features, view.batch.mask_BN, view.extra["removed_mask"])
+    assert not torch.allclose(output[0, 0], output[0, 1])
+
+
+def correlated(rows: int, *, shuffled: bool = False) -> Batch:
+    """All constituents of a row lie at the row's own place; the control breaks up the rows."""
+    draw = generator(11)
+    place = torch.randn(rows, 1, 4, generator=draw)
+    x = place + 0.1 * torch.randn(rows, 8, 4, generator=draw)
+    if shuffled:
+        x = x.flatten(0, 1)[torch.randperm(rows * 8, generator=draw)].view(rows, 8, 4)
+    mask = torch.ones(rows, 8, dtype=torch.bool)
+    return Batch(build().network.standardize.inverse(x, mask), mask, torch.arange(rows))
+
+
+@pytest.mark.parametrize("target", ["regression", {"name": "kmeans", "codes": 32, "label_smoothing": 0.0}])
+def test_learning_beats_what_knows_nothing_of_the_row_and_its_control_does_not(target: Any) -> None:
+    gains = {shuffled: gain(target, correlated(1024, shuffled=shuffled)) for shuffled in (False, True)}
+    assert gains[False] > 0.3
+    assert gains[True] < 0.05
+
+
+def gain(target: Any, data: Batch) -> float:
+    """Share by which the loss on rows held out lies below that of the best constant prediction."""
+    objective = build(target=target)
+    train, test = rows_of(data, slice(0, 896)), rows_of(data, slice(896, None))
+    objective.fit([train])
+    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    draw = generator(3)
+    for _ in range(120):
+        index = torch.randint(0, 896, (64,), generator=draw)
+        optimizer.zero_grad()
+        objective(rows_of(train, index), draw).total.backward()
+        optimizer.step()
+    with torch.no_grad():
+        found = float(objective.eval()(test, generator()).total)
+    return 1 - found / constant(objective, train, test)
+
+
+def constant(objective: Masked, train: Batch, test: Batch) -> float:
+    """Loss of the median of each feature, or of the frequencies of the codes."""
+    x, held = (objective.network.standardize(part.features_BNF, part.mask_BN) for part in (train, test))
+    if isinstance(objective.target, KMeans):
+        codes, true = (objective.target.assign(part).flatten() for part in (x, held))
+        share = (torch.bincount(codes, minlength=32) + 1).float() / (len(codes) + 32)
+        return float(-share.log()[true].mean())
+    return float((held - x.flatten(0, 1).median(0).values).abs().mean())
+
+
+def rows_of(batch: Batch, index: slice | Tensor) -> Batch:
+    return Batch(batch.features_BNF[index], batch.mask_BN[index], batch.rows_B[index])
+
+
+def test_codes_are_those_of_the_nearest_centroid_and_centroids_those_of_an_exact_fit() -> None:
+    draw = generator(0)
+    centre = torch.tensor([[0.0, 0, 0, 0], [4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]])
+    points = centre.repeat(200, 1) + 0.1 * torch.randn(1000, 4, generator=draw)
+    objective = build(target={"name": "kmeans", "codes": 5, "seed": 3})
+    target = objective.target
+    assert isinstance(target, KMeans)
+    target.fit([points])
+    code = target.assign(points)
+    distance = torch.cdist(points, target.centroids_CK)
+    assert torch.equal(code, distance.argmin(-1))
+    exact = ExactKMeans(5, n_init=10, random_state=0).fit(points.numpy())
+    assert float(distance.amin(-1).square().sum()) < 1.2 * exact.inertia_
+
+
+def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
+    target = build(target={"name": "kmeans", "codes": 2, "scale": {"deta": 1e-3}}).target
+    assert isinstance(target, KMeans)
+    target.centroids_CK.copy_(torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
+    target.fitted.fill_(True)
+    assert target.assign(torch.tensor([[90.0, 0.9, 0, 0], [90.0, 0.1, 0, 0]])).tolist() == [1, 0]
+
+
+def test_assignment_in_blocks_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = build(target={"name": "kmeans", "codes": 64}).target
+    assert isinstance(target, KMeans)
+    points = torch.randn(500, 4, generator=generator())
+    target.fit([points])
+    whole = target.assign(points)
+    monkeypatch.setattr("hepfm.objectives.masked_targets.kmeans._BLOCK", 64 * 7)
+    assert torch.equal(target.assign(points), whole)
+
+
+def test_more_codes_than_constituents_are_refused() -> None:
+    objective = build(target="kmeans")
+    with pytest.raises(DataError, match=r"codebook larger than the data: .*codes=8192.* 30 different"):
+        objective.fit([numbered([30])])
+
+
+def test_a_loss_before_the_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fit the centroids"):
+        build(target={"name": "kmeans", "codes": 4})(numbered([10]), generator())
+
+
+def test_centroids_are_part_of_the_checkpoint() -> None:
+    first, second = (build(target={"name": "kmeans", "codes": 4}) for _ in range(2))
+    first.fit([random_batch(feature_set("pet"))])
+    second.load_state_dict(first.state_dict())
+    batch = numbered([10])
+    assert float(first(batch, generator()).total.detach()) == float(second(batch, generator()).total.detach())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fraction": 1.0}, "fraction"),
+        ({"fraction": 0.0}, "fraction"),
+        ({"target": "regresion"}, "did you mean 'regression'"),
+        ({"target": {"name": "regression", "features": ["log_ptt"]}}, "did you mean 'log_pt'"),
+        ({"target": {"name": "regression", "features": []}}, "features"),
+        ({"target": {"name": "kmeans", "codes": 1}}, "codes"),
+        ({"target": {"name": "kmeans", "scale": {"charge": 2.0}}}, "charge, not among the features"),
+        ({"target": {"name": "kmeans", "scale": {"deta": 0.0}}}, "scale"),
+        ({"decoder_width": 30}, "decoder_heads=4 does not divide"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(**options)
+
+
+def test_weights_count_rows() -> None:
+    objective, batch = build().eval(), numbered([10, 12])
+    losses = [
+        float(objective(replace(batch, weights_B=torch.tensor(weights)), generator()).total.detach())
+        for weights in ([1.0, 0.0], [0.0, 1.0], [3.0, 1.0])
+    ]
+    assert losses[2] == pytest.approx((3 * losses[0] + losses[1]) / 4, rel=1e-5)

@@ -1,0 +1,235 @@
+"""Sums of objectives: what they share, what they refuse, and that they are sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hepfm.backbones import BACKBONES
+from hepfm.backbones.base import Features
+from hepfm.core.batch import Batch
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import ConfigError, IncompatibleError
+from hepfm.core.jets import jet_schema
+from hepfm.core.schema import Schema
+from hepfm.data import feature_set
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.fixture import random_batch
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.base import Objective
+from hepfm.objectives.compatibility import check_compatible
+from hepfm.objectives.perturbed_classifier import PerturbedClassifier, PerturbedClassifierConfig
+from hepfm.objectives.weighted_sum import WeightedSum
+
+TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
+SCHEMA = jet_schema(("g", "q", "t"))
+ALL = (
+    {"name": "supervised"},
+    {"name": "flow_matching"},
+    {"name": "masked"},
+    {"name": "perturbed_classifier", "view": "noised"},
+    {"name": "perturbed_classifier", "view": "masked"},
+)
+
+
+def build(*terms: dict[str, Any], schema: Schema = SCHEMA, backbone: Any = None) -> WeightedSum:
+    component = resolve_component(OBJECTIVES, {"name": "weighted_sum", "terms": list(terms)}, where="test")
+    built = construct(component, schema, backbone or TINY)
+    assert isinstance(built, WeightedSum)
+    return built
+
+
+def construct(component: Any, schema: Schema, backbone: Any) -> Objective:
+    with seeded_init(0, "test"):
+        network = build_network(resolve_component(BACKBONES, backbone, where="test"), feature_set("pet"))
+        built: Objective = component.cls(component.config, network, schema)
+    return built
+
+
+def batch() -> Batch:
+    return replace(random_batch(feature_set("pet")), labels={"jet_label": torch.arange(16) % 3})
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+class Calls:
+    """Counts passes of the network."""
+
+    def __init__(self, objective: Objective, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.real = objective.network.features
+        monkeypatch.setattr(objective.network, "features", self)
+
+    def __call__(self, batch: Batch, *, time_B: Tensor | None = None) -> Features:
+        self.count += 1
+        return self.real(batch, time_B=time_B)
+
+
+@pytest.mark.parametrize(
+    ("terms", "passes"),
+    [
+        (ALL[:1], 1),
+        (ALL[:2], 2),
+        (ALL[:3], 3),
+        (ALL, 3),
+        (({"name": "supervised"}, {"name": "supervised", "label": "jet_pt"}), 1),
+        ((ALL[1], ALL[3]), 1),
+        (({"name": "lejepa"}, ALL[0]), 3),
+    ],
+)
+def test_each_view_is_seen_once(
+    terms: tuple[dict[str, Any], ...], passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = build(*terms)
+    calls = Calls(objective, monkeypatch)
+    labels = {"jet_label": torch.arange(16) % 3, "jet_pt": torch.linspace(500, 1000, 16)}
+    objective(replace(batch(), labels=labels), generator())
+    assert calls.count == passes
+
+
+def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
+    weights = (1.0, 0.5, 2.0, 3.0, 0.25)
+    objective = build(*({**term, "weight": weight} for term, weight in zip(ALL, weights, strict=True)))
+    loss = objective(batch(), generator())
+    labels = ("supervised", "flow_matching", "masked", "perturbed_classifier", "perturbed_classifier_2")
+    expected = sum(
+        weight * float(loss.parts[f"{label}.loss"]) for label, weight in zip(labels, weights, strict=True)
+    )
+    assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-5)
+    assert {"supervised.accuracy", "flow_matching.velocity", "flow_matching.multiplicity"} <= set(loss.parts)
+
+
+def test_a_sum_of_one_term_is_that_term() -> None:
+    alone = construct(resolve_component(OBJECTIVES, "supervised", where="test"), SCHEMA, TINY).eval()
+    summed = build({"name": "supervised"}).eval()
+    assert float(summed(batch(), generator()).total.detach()) == pytest.approx(
+        float(alone(batch(), generator()).total.detach()), rel=1e-6
+    )
+
+
+def test_gradients_add_up() -> None:
+    both, first, second = build(*ALL[:2]), build(ALL[0]), build(ALL[1])
+    states = both.network.state_dict()
+    for part in (first, second):
+        part.network.load_state_dict({**part.network.state_dict(), **_common(states, part)})
+    found = _gradient(both.eval())
+    torch.testing.assert_close(
+        found, _gradient(first.eval()) + _gradient(second.eval()), rtol=1e-4, atol=1e-6
+    )
+
+
+def _common(states: dict[str, Tensor], part: WeightedSum) -> dict[str, Tensor]:
+    return {name: value for name, value in states.items() if name in part.network.state_dict()}
+
+
+def _gradient(objective: WeightedSum) -> Tensor:
+    objective(batch(), generator()).total.backward()
+    weight = objective.network.backbone.get_parameter("embedding.0.weight")
+    assert weight.grad is not None
+    return weight.grad
+
+
+def test_the_perturbed_term_is_the_cross_entropy_times_clarity() -> None:
+    objective = build(ALL[1], ALL[3]).eval()
+    views = objective.views(batch(), generator())
+    view = views["noised"]
+    features = objective.network.features(view.batch, time_B=view.time_B)
+    scores = objective.network.heads["jet_label"](features, view.batch.mask_BN).log_softmax(-1).detach()
+    assert view.time_B is not None
+    expected = ((1 - view.time_B) ** 2 * -scores[torch.arange(16), torch.arange(16) % 3]).mean()
+    found = objective(batch(), generator()).parts["perturbed_classifier.loss"]
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_perturbed_term_shares_the_head_of_the_clean_one_wherever_it_stands() -> None:
+    head = {"name": "classify", "dropout": 0.25}
+    objective = build(ALL[3], {"name": "supervised", "head": head}, ALL[1])
+    assert list(objective.network.heads) == ["jet_label"]
+    assert objective.network.outputs["jet_label"].head.config.model_dump()["dropout"] == 0.25
+
+
+def test_the_network_is_among_the_weights_once() -> None:
+    objective = build(*ALL)
+    names = list(objective.state_dict())
+    assert not [name for name in names if name.startswith("terms.") and ".network." in name]
+    assert len({id(weight) for weight in objective.parameters()}) == len(list(objective.named_parameters()))
+    assert objective.term("masked").network is objective.network
+
+
+def test_targets_are_those_of_all_terms_each_once() -> None:
+    objective = build(*ALL, {"name": "supervised", "label": "jet_pt"})
+    assert objective.targets(objective.config, SCHEMA) == ("jet_label", "jet_pt")
+
+
+def test_a_perturbed_classifier_alone_is_refused_before_anything_is_built() -> None:
+    component = resolve_component(
+        OBJECTIVES, {"name": "perturbed_classifier", "view": "noised"}, where="test"
+    )
+    backbone = resolve_component(BACKBONES, TINY, where="test")
+    with pytest.raises(IncompatibleError, match=r"cannot train alone; use \{name: weighted_sum"):
+        check_compatible(component, backbone, SCHEMA)
+    built = construct(component, SCHEMA, TINY)
+    with pytest.raises(IncompatibleError, match="cannot train alone"):
+        built(batch(), generator())
+
+
+def test_a_perturbed_classifier_needs_a_class() -> None:
+    config = PerturbedClassifierConfig(view="noised")
+    with pytest.raises(IncompatibleError, match="this data set has none"):
+        PerturbedClassifier.borrowed_targets(config, jet_schema())
+    with pytest.raises(IncompatibleError, match="'jet_pt' is a continuous"):
+        PerturbedClassifier.borrowed_targets(config.model_copy(update={"label": "jet_pt"}), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ([], "terms"),
+        ([{"name": "supervised", "weight": 0}], r"terms\[0\]\.weight: expected a number above 0, got 0"),
+        ([{"name": "supervised", "weight": "much"}], "got 'much'"),
+        ([{"name": "supervised", "weight": True}], "got True"),
+        ([{"name": "superviced"}], "did you mean 'supervised'"),
+        ([{"weight": 1.0}], "expected the name of a objective or a mapping with 'name'"),
+        ([{"name": "weighted_sum", "terms": [{"name": "supervised"}]}], "cannot be a term of a sum"),
+        ([{"name": "masked"}, {"name": "masked", "fraction": 0.2}], "two terms make the view 'masked'"),
+        ([{"name": "perturbed_classifier", "view": "noised"}], "no term makes it.*none"),
+        (
+            [{"name": "perturbed_classifier", "view": "noised"}, {"name": "masked"}],
+            "no term makes it; views of these terms: masked",
+        ),
+    ],
+)
+def test_sums_that_make_no_sense_are_refused(terms: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(*terms)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        build({"name": "masked", "fraction": 2}, {"name": "supervised", "weight": -1, "smoothing": 1})
+    for part in ("fraction", r"terms[1].weight", "smoothing"):
+        assert part in str(error.value)
+
+
+def test_a_backbone_that_a_term_cannot_use_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match=r"its term 'flow_matching' needs .* condition"):
+        build(*ALL[:2], backbone="particle_transformer")
+
+
+def test_fit_and_after_step_reach_every_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = build(*ALL[:3])
+    reached = []
+    for label in ("supervised", "flow_matching", "masked"):
+        term = objective.term(label)
+        monkeypatch.setattr(term, "fit", lambda batches, label=label: reached.append(label))
+        monkeypatch.setattr(term, "after_step", lambda step, label=label: reached.append((label, step)))
+    objective.fit([batch()])
+    objective.after_step(3)
+    names = ["supervised", "flow_matching", "masked"]
+    assert reached == [*names, *((name, 3) for name in names)]
