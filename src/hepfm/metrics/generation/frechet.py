@@ -10,7 +10,7 @@ smaller than the draws: compare with the floor of the same sizes.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import nnls
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
@@ -78,10 +78,13 @@ def fpd_of(reference: FloatArray, other: FloatArray, *, rng: np.random.Generator
 
 
 def extrapolate(sizes: IntArray, values: FloatArray) -> tuple[float, float]:
-    """Fit a + b/N with a, b >= 0; return a and its error."""
-    fit, covariance = curve_fit(
-        lambda inverse, a, b: a + b * inverse, 1 / sizes, values, bounds=([0, 0], [np.inf, np.inf])
-    )
+    """Fit a + b/N with a, b >= 0 by least squares; return a and its error from the scatter about the line.
+
+    Exact, where the package jetnet's iterative fit stops some 1e-4 away (3e-5 for two equal samples).
+    """
+    design = np.stack([np.ones(len(sizes)), sizes.min() / sizes], axis=1)
+    fit, residual = nnls(design, values)
+    covariance = np.linalg.inv(design.T @ design) * residual**2 / (len(sizes) - 2)
     return float(fit[0]), float(np.sqrt(covariance[0, 0]))
 
 
