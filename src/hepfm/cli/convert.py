@@ -14,11 +14,16 @@ from hepfm.cli.common import verb
 @click.argument("checkpoint", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model directory to write.")
 @click.option(
-    "--classes", default="", help="Class names in the order of the outputs, A,B,C; JetClass if left out."
+    "--classes",
+    default="",
+    help="Class names in the order of the outputs, A,B,C; left out: JetClass (weaver), numbered (omnilearned).",
 )
 @verb
 def command(package: str, checkpoint: str, output: str, classes: str) -> dict[str, Any]:
-    """Read CHECKPOINT of PACKAGE (weaver) without running code in it, and write a model directory."""
+    """Read CHECKPOINT of PACKAGE without running code in it, and write a model directory.
+
+    PACKAGE is weaver or omnilearned.
+    """
     from hepfm.models.convert import convert
 
     names = [name.strip() for name in classes.split(",") if name.strip()]

@@ -15,6 +15,10 @@ CONVERTERS = Registry(
             "hepfm.models.convert.weaver:convert_weaver",
             "Particle Transformer state dicts of weaver-core (the published JetClass models)",
         ),
+        "omnilearned": (
+            "hepfm.models.convert.omnilearned:convert_omnilearned",
+            "Point Edge Transformer checkpoints of omnilearned: body and classifier head",
+        ),
     },
 )
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hepfm.backbones.particle_transformer import ParticleTransformer, ParticleTransformerConfig
@@ -20,6 +18,7 @@ from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
 from hepfm.heads.classify import Classify, ClassifyConfig
 from hepfm.models.build import build_network
+from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.objectives.network import Output
 
@@ -141,21 +140,7 @@ def _model(weights: WeaverWeights, classes: tuple[str, ...]) -> Model:
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint file; a file that would need code to be run is refused."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # about pickle versions; what cannot be read fails below
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"no checkpoint file {path}") from None
-    except IsADirectoryError:
-        raise ModelError(f"{path} is a directory; give the checkpoint file (.pt) in it") from None
-    except Exception as error:  # a damaged pickle can fail in any way
-        raise ModelError(
-            f"{path} is not a plain file of weights: it is damaged, or holds Python objects, which would "
-            "need code out of the file to be run (never done here); convert its state dict, saved by itself"
-        ) from error
+    state = load_plain(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(
             f"{path}: expected a state dict of names and tensors, as weaver's *_state.pt files are, "
