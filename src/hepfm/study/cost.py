@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hepfm.core.errors import TrainingError
 from hepfm.core.log import progress
 from hepfm.simulate.workers import processors
 from hepfm.study.board import duration
@@ -55,6 +56,9 @@ class Rate:
     parameters: int
 
 
+NOTHING = Rate(0.0, 0.0, 0, 0)
+
+
 @dataclass(frozen=True)
 class Share:
     """All runs of one verb and kind: how many, how many are done, core seconds of the others."""
@@ -74,6 +78,7 @@ class StudyCost:
     shares: tuple[Share, ...]
     trials: int
     slots: int
+    problems: tuple[str, ...] = ()
 
     @property
     def core_seconds(self) -> float:
@@ -93,6 +98,7 @@ class StudyCost:
             "hours": self.core_seconds / 3600 / self.slots,
             "memory_bytes": self.memory,
             "runs": [vars(share) for share in self.shares],
+            "problems": list(self.problems),
         }
 
     def lines(self) -> list[str]:
@@ -108,6 +114,7 @@ class StudyCost:
             f"at most {self.core_seconds / 3600:.2f} core hours, {wall} on {self.slots} cores "
             f"(early stopping saves some); memory {self.memory / 1e9:.1f} GB"
         )
+        rows += [f"not measured, {problem}" for problem in self.problems]
         return [*rows, f"{self.trials} trials, {runs} runs, {done} done already", last]
 
 
@@ -126,7 +133,7 @@ def estimate(
     with tempfile.TemporaryDirectory() as scratch:
         meter = _Meter(plan, open_stores(plan.config), StudyFolder(Path(output)), Path(scratch))
         shares = meter.shares()
-    return StudyCost(shares, len(plan.trials), processes or processors())
+    return StudyCost(shares, len(plan.trials), processes or processors(), tuple(meter.problems))
 
 
 def _in_child(function: Callable[..., T], *arguments: object) -> T:
@@ -181,6 +188,7 @@ class _Meter:
         self.kinds = kinds(plan)
         self.overhead = 0.0
         self.trained: dict[str, Rate] = {}
+        self.problems: list[str] = []
 
     def shares(self) -> tuple[Share, ...]:
         names = sorted(self.plan.runs, key=lambda name: VERBS.index(self.plan.runs[name].verb))
@@ -198,8 +206,8 @@ class _Meter:
         left = [name for name in members if self.folder.status(name) == "waiting"]
         seconds, memory = 0.0, 0
         if left and verb in ("pretrain", "finetune"):
-            self.trained.setdefault(f"{verb} {kind}", self._train_rate(self.plan.runs[left[0]]))
-            memory = self.trained[f"{verb} {kind}"].memory
+            rate = self._try_rate(self.plan.runs[left[0]], kind)
+            self.trained[f"{verb} {kind}"], memory = rate, rate.memory
         for name in left:
             seconds += self._seconds(self.plan.runs[name], kind)
         return Share(verb, kind, len(members), len(members) - len(left), seconds, memory)
@@ -214,7 +222,7 @@ class _Meter:
                 + rate.step * int(run.values["recipe"]["train"]["steps"])
                 + (rate.row * FORWARD * self._validated_rows(run))
             )
-        rate = self.trained.get(f"finetune {kind}") or Rate(0.0, 0.0, 0, 0)
+        rate = self.trained.get(f"finetune {kind}") or NOTHING
         if run.verb == "generate":
             steps = run.values["steps"] or SOLVER_STEPS
             return rate.row * FORWARD * int(run.values["n"]) * int(steps)
@@ -231,6 +239,14 @@ class _Meter:
             budget = data["budget"] or self._info(run).splits.get(data["train"], 0)
             rows = int(budget * float(data["validation_fraction"]))
         return times * min(rows, int(train["validation_rows"]))
+
+    def _try_rate(self, run: Run, kind: str) -> Rate:
+        """Measure a training; one that diverges at once costs nothing, and is told of."""
+        try:
+            return self._train_rate(run)
+        except TrainingError as error:
+            self.problems.append(f"{run.verb} {kind}: {error}")
+            return NOTHING
 
     def _train_rate(self, run: Run) -> Rate:
         """Measure a pre-training, or a fine-tuning of a model of the same size."""

@@ -23,7 +23,18 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 """Settings of the processes: large blocks are kept between steps, which saves page faults."""
 
-PRELOAD = ("hepfm.train.finetune", "hepfm.train.pretrain", "hepfm.tasks.evaluate", "hepfm.study.work")
+PRELOAD = (
+    "torch._dynamo",
+    "hepfm.train.finetune",
+    "hepfm.train.pretrain",
+    "hepfm.tasks.evaluate",
+    "hepfm.tasks.scorer",
+    "hepfm.metrics.auc",
+    "hepfm.objectives.supervised",
+    "hepfm.backbones.transformer",
+    "hepfm.study.work",
+)
+"""What the server imports before it forks; torch's optimizers import the largest of it when first built."""
 
 
 class Pool(Protocol):

@@ -1,0 +1,56 @@
+"""Study files: everything wrong is said at once, with the nearest right word."""
+
+from __future__ import annotations
+
+import pytest
+from study_values import small_study
+
+from hepfm.core.errors import ConfigError
+from hepfm.study.config import read_study
+
+
+def test_numbers_of_rows_may_have_letters() -> None:
+    values = small_study("a", "b")
+    values["downstream"]["top_tagging"]["budgets"] = ["1k", "1.2M", 10]
+    assert read_study(values).downstream["top_tagging"].budgets == (1000, 1_200_000, 10)
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    values = small_study("a", "b", serach={}, seeds={"replicates": [1, 1]})
+    values["pretrain"]["size"] = ["xs"]
+    with pytest.raises(ConfigError) as error:
+        read_study(values)
+    message = str(error.value)
+    assert "unknown key 'serach'; did you mean 'search'" in message
+    assert "unknown key 'pretrain.size'; did you mean 'sizes'" in message
+    assert "seeds.replicates must be different whole numbers" in message
+
+
+def test_only_scratch_has_no_pretraining() -> None:
+    with pytest.raises(ConfigError, match="arm 'nothing': the arm without pre-training, and only it"):
+        read_study(small_study("a", "b", arms={"nothing": None}))
+    with pytest.raises(ConfigError, match="arm 'scratch'"):
+        read_study(small_study("a", "b", arms={"scratch": "supervised"}))
+
+
+def test_stores_are_named_and_lists_are_not_empty() -> None:
+    values = small_study("a", "b", arms={})
+    values["downstream"]["top_tagging"]["store"] = "tops"
+    values["downstream"]["top_tagging"]["budgets"] = [5, 5]
+    with pytest.raises(ConfigError) as error:
+        read_study(values)
+    for text in ("names no store of the study ('tops')", "arms is empty", "budgets names something twice"):
+        assert text in str(error.value)
+
+
+def test_named_seeds_are_one_for_each_replicate() -> None:
+    with pytest.raises(ConfigError, match=r"seeds\.init has 1 seeds for 2 replicates"):
+        read_study(small_study("a", "b", seeds={"replicates": [1, 2], "init": [7]}))
+    seeds = read_study(small_study("a", "b", seeds={"replicates": [1, 2], "subset": [7, 8]})).seeds
+    assert seeds.of(1) == {"seed": 2, "seeds": {"init": 2, "order": 2, "subset": 8}}
+
+
+def test_settings_are_laid_over_the_file() -> None:
+    config = read_study(small_study("a", "b"), ["seeds.replicates=[4]", "pretrain.store=top"])
+    assert config.seeds.replicates == (4,)
+    assert config.pretrain.store == "top"

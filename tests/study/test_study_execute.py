@@ -1,0 +1,113 @@
+"""The order of work, with a made-up pool: failures stop only what needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from study_values import small_study
+from test_study_plan import SEARCH, plan_of
+
+from hepfm.core.errors import HepfmError
+from hepfm.study.board import Board, runs_by_arm
+from hepfm.study.execute import State, work_through
+from hepfm.study.folder import StudyFolder
+from hepfm.study.plan import Plan, Run
+
+
+class Recorder:
+    """Finishes runs at once, but for those that `fails` names."""
+
+    def __init__(self, folder: StudyFolder, fails: Callable[[Run], bool], slots: int = 2) -> None:
+        self.folder, self.fails, self.slots = folder, fails, slots
+        self.started: list[str] = []
+        self.open: list[Run] = []
+
+    def start(self, run: Run, *, processes: int) -> None:
+        for parents in run.parents.values():
+            assert any(self.folder.run(name).facts() for name in parents)
+        self.started.append(run.name)
+        self.open.append(run)
+        assert len(self.open) <= self.slots
+
+    def wait(self) -> list[str]:
+        run = self.open.pop(0)
+        folder = self.folder.run(run.name)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if self.fails(run):
+            folder.fail(kind="TrainingError", message="the loss is nan")
+        else:
+            folder.finish({"seconds": 2.0, "threads": 1})
+        return [run.name]
+
+    def close(self) -> None:
+        self.open.clear()
+
+
+def go(plan: Plan, path: Path, fails: Callable[[Run], bool]) -> tuple[dict[str, State], list[str], Board]:
+    folder = StudyFolder(path)
+    pool, shown = Recorder(folder, fails), Board(plan, folder, 2)
+    return work_through(plan, folder, pool, shown), pool.started, shown
+
+
+def test_everything_is_done_once_and_never_again(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b", search=SEARCH))
+    states, started, shown = go(plan, tmp_path, lambda run: False)
+    assert sorted(started) == sorted(plan.runs)
+    assert set(states.values()) == {"done"}
+    assert shown.remaining() == 0.0
+    assert go(plan, tmp_path, lambda run: False)[1] == []
+
+
+def test_a_diverged_pretraining_skips_its_arm_and_no_other(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b", arms={"scratch": None, "good": "supervised", "bad": "lejepa"}))
+
+    def bad(run: Run) -> bool:
+        return run.verb == "pretrain" and run.values["recipe"].get("objective") == "lejepa"
+
+    states, _, _ = go(plan, tmp_path, bad)
+    arms = runs_by_arm(plan)
+    ends = {arm: {states[name] for name in names} for arm, names in arms.items()}
+    assert ends == {"scratch": {"done"}, "good": {"done"}, "bad": {"failed", "skipped"}}
+    assert go(plan, tmp_path, bad)[1] == []  # it would diverge again
+
+
+def test_one_rate_that_diverges_does_not_lose_the_trial(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b", search={**SEARCH, "per": "cell"}))
+
+    def hot(run: Run) -> bool:
+        return run.verb == "finetune" and run.values["recipe"]["train"]["optimizer"]["lr"] == 0.1
+
+    states, _, _ = go(plan, tmp_path, hot)
+    assert {states[trial.evaluate] for trial in plan.trials} == {"done"}
+    assert sum(state == "failed" for state in states.values()) == 2
+
+
+def test_a_killed_run_gets_another_chance(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b"))
+    folder = StudyFolder(tmp_path)
+    name = next(iter(plan.runs))
+    folder.run(name).path.mkdir(parents=True)
+    folder.run(name).fail(kind="Killed", message="signal 9")
+    assert folder.status(name) == "waiting"
+    assert name in go(plan, tmp_path, lambda run: False)[1]
+
+
+def test_two_studies_cannot_work_in_one_directory(tmp_path: Path) -> None:
+    with (
+        StudyFolder(tmp_path).locked(),
+        pytest.raises(HepfmError, match="another study is at work"),
+        StudyFolder(tmp_path).locked(),
+    ):
+        pass
+    with StudyFolder(tmp_path).locked():
+        pass
+
+
+def test_progress_has_a_row_for_each_arm(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b"))
+    _, _, shown = go(plan, tmp_path, lambda run: False)
+    table = shown.table()
+    assert list(table.columns[0].cells) == ["scratch", "classification"]
+    assert shown.line() == f"study: {len(plan.runs)} done; left: 0:00:00"
