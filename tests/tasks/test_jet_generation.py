@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hepfm.backbones import BACKBONES
 from hepfm.cli.evaluate import command
+from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
-from hepfm.core.jets import jet_schema
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data import context_set, feature_set
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.generation.emd import EmdBatches
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.directory import Model
+from hepfm.models.fixture import random_batch
+from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import evaluate, summary_lines
@@ -175,6 +182,35 @@ def test_a_store_that_cannot_be_measured_says_why(stores, tmp_path, made, real, 
     with pytest.raises(DataError, match=message):
         evaluate(stores[made].path, Small(), stores[real], output=tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """An untrained flow of ten classes with fitted normalisation."""
+    tiny = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
+    flow = {"name": "flow_matching", "max_constituents": 12, "generator": {"name": "flow", "steps": 2}}
+    backbone = resolve_component(BACKBONES, tiny, where="test")
+    objective = resolve_component(OBJECTIVES, flow, where="test")
+    features, context, schema = feature_set("pet"), context_set("jet"), jet_schema(JETCLASS_CLASSES)
+    with seeded_init(0, "test"):
+        network = build_network(backbone, features, context=context)
+        built = objective.cls(objective.config, network, schema)
+    built.fit([random_batch(features, context=context)])
+    path = tmp_path_factory.mktemp("models") / "flow"
+    Model(network, backbone, features, schema, max_constituents=12, context=context).save(path)
+    return path
+
+
+def test_a_model_is_measured_on_jets_that_it_makes(model, stores, tmp_path):
+    evaluation = evaluate(model, Small(), stores["real"], output=tmp_path / "r", arm="untrained")
+    result, made = evaluation.result, Store.open(tmp_path / "r-jets")
+    assert result.data.rows_per_class == {"QCD": 100, "Tbqq": 100}
+    assert made.num_rows == 200
+    assert result.training.arm_name == "untrained"
+    assert result.training.backbone == "transformer"
+    assert result.model.fingerprint == made.manifest.provenance["model"]
+    assert result.metric("classifier_auc").value > 0.9
+    assert result.metric("fpd").value > result.floor("fpd").value
 
 
 def test_neither_store_nor_model(stores, tmp_path):
