@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 
+NAMES = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r", "deta", "dphi")
+
 
 class Summary(nn.Module):
     """A backbone with tensors in and out."""
@@ -22,7 +24,7 @@ class Summary(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         component = resolve_component(BACKBONES, {"name": name, "size": "xs"}, where="test")
-        self.backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(7)])
+        self.backbone = component.cls(component.config, feature_names=NAMES)
 
     def forward(self, x: Tensor, mask: Tensor, p4: Tensor) -> Tensor:
         pooled: Tensor = self.backbone(x, mask, p4).pooled_BD

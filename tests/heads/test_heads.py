@@ -22,7 +22,7 @@ MASK = torch.tensor([[True, True, False], [False, False, False]])
 TOKENS = torch.arange(24.0).view(2, 3, 4)
 
 
-@pytest.mark.parametrize("name", list(HEADS))
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "class_attention"])
 def test_linear_in_the_summary(name: str) -> None:
     head = build(name)
     pooled = torch.randn(2, 4)
@@ -40,6 +40,46 @@ def test_regress_gives_physical_units() -> None:
     found = head(Features(TOKENS, TOKENS[:, 0]), MASK)
     torch.testing.assert_close(found, torch.tensor([[100.0, 0.3], [100.0, 0.3]]))
     assert set(head.state_dict()) == {"centre_K", "scale_K", "linear.weight", "linear.bias"}
+
+
+def test_class_attention_reads_tokens_and_real_constituents_only() -> None:
+    head = build("class_attention", num_heads=2, num_registers=2)
+    tokens, registers = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+
+    def logits(tokens: torch.Tensor, registers: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = head(Features(tokens, None, registers), MASK)
+        return found
+
+    expected = logits(tokens, registers)
+    assert expected.shape == (2, 3)
+    torch.testing.assert_close(logits(torch.where(MASK[..., None], tokens, 7.0), registers), expected)
+    torch.testing.assert_close(logits(tokens[:, [1, 0, 2]], registers), expected)
+    for index in range(3):  # the last register is attended to like a constituent
+        assert not torch.allclose(
+            logits(tokens, registers.index_fill(1, torch.tensor([index]), 1.0)), expected
+        )
+    swapped = logits(tokens, registers[:, [1, 0, 2]])
+    assert not torch.allclose(swapped, expected)
+
+
+def test_class_attention_of_an_empty_row_is_finite() -> None:
+    head = build("class_attention", num_heads=2).train()
+    logits = head(Features(torch.zeros(2, 3, 4), None, torch.randn(2, 4, 4)), MASK)
+    logits.square().sum().backward()
+    assert logits.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
+
+
+def test_class_attention_needs_registers() -> None:
+    head = build("class_attention", num_heads=2)
+    with pytest.raises(
+        IncompatibleError, match=r"reads 4 tokens of the backbone, which has 0.*head classify"
+    ):
+        head(Features(TOKENS), MASK)
+    with pytest.raises(IncompatibleError, match="which has 3"):
+        head(Features(TOKENS, None, TOKENS), MASK)
+    with pytest.raises(IncompatibleError, match="width 4 is not a multiple of num_heads 8"):
+        build("class_attention")
 
 
 def test_bad_options() -> None:

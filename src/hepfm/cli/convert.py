@@ -16,7 +16,7 @@ from hepfm.cli.common import verb
 @click.option(
     "--classes",
     default="",
-    help="Class names in the order of the outputs, A,B,C; left out: JetClass (weaver), numbered (omnilearned).",
+    help="Class names in the order of the outputs, A,B,C; left out: JetClass for weaver, else numbers.",
 )
 @verb
 def command(package: str, checkpoint: str, output: str, classes: str) -> dict[str, Any]:
