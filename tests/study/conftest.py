@@ -87,3 +87,16 @@ def report(
     """The comparison of `study_results` with both stores shown; do not write into it."""
     output = tmp_path_factory.mktemp("report") / "report"
     return compare(study_results, output=output, stores=[top_store.path, jet_store.path])
+
+
+@pytest.fixture(scope="session")
+def tops(tmp_path_factory: pytest.TempPathFactory, jet_columns) -> Store:
+    """Two classes, 120 training and 150 test jets."""
+    path = tmp_path_factory.mktemp("tops") / "top"
+    parts = []
+    for split, count, seed in (("train", 120, 11), ("test", 150, 12)):
+        columns = jet_columns(count, seed=seed)
+        columns["jet_label"] = (columns["jet_label"] % 2).astype(np.int16)
+        parts.append((split, columns))
+    write_store(path, jet_schema(("QCD", "Tbqq")), parts, provenance={"source": "test"})
+    return Store.open(path)

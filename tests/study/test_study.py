@@ -32,19 +32,6 @@ WILD = {"name": "weighted_sum", "terms": [{"name": "supervised", "weight": 3e38}
 
 
 @pytest.fixture(scope="module")
-def tops(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> Store:
-    """Two classes, 120 training and 150 test jets."""
-    path = tmp_path_factory.mktemp("tops") / "top"
-    parts = []
-    for split, count, seed in (("train", 120, 11), ("test", 150, 12)):
-        columns = jet_columns(count, seed=seed)
-        columns["jet_label"] = (columns["jet_label"] % 2).astype(np.int16)
-        parts.append((split, columns))
-    write_store(path, jet_schema(("QCD", "Tbqq")), parts, provenance={"source": "test"})
-    return Store.open(path)
-
-
-@pytest.fixture(scope="module")
 def values(jet_store: Store, tops: Store) -> dict[str, Any]:
     """The small study, with an arm that diverges."""
     arms = {"scratch": None, "classification": "supervised", "wild": WILD}

@@ -15,7 +15,7 @@ def primary_metric(result: ResultFile) -> MetricInfo:
 
 def lower_is_better(metric: MetricInfo) -> bool:
     """Tell whether a smaller value is the better one."""
-    return getattr(metric, "better", "higher") == "lower"
+    return metric.better == "lower"
 
 
 def best_arms(section: Section) -> dict[int | None, str]:

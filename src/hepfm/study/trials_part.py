@@ -124,7 +124,7 @@ def whole_metrics(section: Section) -> tuple[MetricInfo, ...]:
 
 def floor_of(section: Section, metric: MetricInfo) -> float | None:
     """Return what real jets reach against real jets; None when it was not measured."""
-    floors = getattr(section.results[0].file, "floors", ())
+    floors = section.results[0].file.floors
     return next((floor.value for floor in floors if floor.name == metric.name), None)
 
 
