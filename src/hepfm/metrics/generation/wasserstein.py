@@ -42,7 +42,7 @@ def w1(pairs: Mapping[str, Pair], *, resamples: int = RESAMPLES, seed: int = 0) 
     Examples
     --------
     >>> values = np.arange(100.0)
-    >>> w1({"mass": Pair(values, values + 2.0)})["mass"].value
+    >>> round(w1({"mass": Pair(values, values + 2.0)})["mass"].value, 9)
     2.0
     """
     return bootstrap_pairs(pairs, w1_statistic, definition=DEFINITION, resamples=resamples, seed=seed)
