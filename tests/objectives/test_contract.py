@@ -198,3 +198,13 @@ def test_saved_and_loaded_weights_give_the_same_loss(pair: tuple[str, str], tmp_
         save_tensors(tmp_path / "weights.safetensors", first.state_dict())
         load_strictly(second, load_tensors(tmp_path / "weights.safetensors"), where=tmp_path)
         assert float(second(batch, generator()).total) == before
+
+
+def test_half_precision_gives_nearly_the_same_loss(objective: Objective) -> None:
+    objective.eval()
+    batch = batch_for(objective)
+    with torch.no_grad():
+        full = objective(batch, generator()).total
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = objective(batch, generator()).total
+    torch.testing.assert_close(half.float(), full, rtol=0.03, atol=0.03)

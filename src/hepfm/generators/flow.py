@@ -38,8 +38,8 @@ class FlowConfig(Config):
     steps
         Its steps from noise to constituents; the last two solvers call the network twice in each.
     batch_size
-        Rows that are solved at once; None means 64 on a processor, whose caches hold that, and 1024 elsewhere.
-        It changes speed and memory only.
+        Rows that are solved at once; None means 64 on a processor, whose caches hold that, and 1024
+        elsewhere. It changes speed and memory only.
     """
 
     num_blocks: PositiveInt = 2

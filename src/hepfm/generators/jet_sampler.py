@@ -122,7 +122,8 @@ class JetSampler(nn.Module):
         number_N = torch.arange(1, self.max_constituents + 1, device=label_B.device)
         wave_W = torch.arange(1, WAVES + 1, device=label_B.device)
         waves_WN = (math.pi * wave_W[:, None] * (number_N - 0.5) / self.most).cos()
-        logits_BN = parts_BW[:, :WAVES] @ waves_WN
+        with torch.autocast(parts_BW.device.type, enabled=False):
+            logits_BN = parts_BW[:, :WAVES] @ waves_WN
         logits_BN = logits_BN + parts_BW[:, WAVES:] * (number_N == self.most)
         return logits_BN.masked_fill(number_N > self.most, -math.inf)
 

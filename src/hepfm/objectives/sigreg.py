@@ -31,4 +31,5 @@ def sigreg(x_BE: Tensor, *, directions: int, generator: torch.Generator) -> Tens
     it grows with it.
     """
     axis_ES = torch.randn(x_BE.shape[1], directions, generator=generator, device=x_BE.device)
-    return epps_pulley(x_BE.float() @ (axis_ES / axis_ES.norm(dim=0))).mean()
+    with torch.autocast(x_BE.device.type, enabled=False):
+        return epps_pulley(x_BE.float() @ (axis_ES / axis_ES.norm(dim=0))).mean()

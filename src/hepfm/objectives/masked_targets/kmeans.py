@@ -99,7 +99,10 @@ class KMeans(MaskedTarget):
         points_TK = self._space(x_BMF).flatten(0, -2)
         rows = max(_BLOCK // self.config.codes, 1)
         half_C = 0.5 * self.centroids_CK.square().sum(-1)
-        parts = [(half_C - part @ self.centroids_CK.T).argmin(-1) for part in torch.split(points_TK, rows)]
+        with torch.autocast(points_TK.device.type, enabled=False):
+            parts = [
+                (half_C - part @ self.centroids_CK.T).argmin(-1) for part in torch.split(points_TK, rows)
+            ]
         return torch.cat(parts).view(x_BMF.shape[:-1])
 
     def _space(self, x: Tensor) -> Tensor:
