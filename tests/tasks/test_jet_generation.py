@@ -22,6 +22,7 @@ from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import evaluate, summary_lines
+from hepfm.tasks.evaluate_generation import _generate
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration
 from hepfm.tasks.result import read_result
@@ -211,6 +212,8 @@ def test_a_model_is_measured_on_jets_that_it_makes(model, stores, tmp_path):
     assert result.model.fingerprint == made.manifest.provenance["model"]
     assert result.metric("classifier_auc").value > 0.9
     assert result.metric("fpd").value > result.floor("fpd").value
+    again = _generate(model, Small(), stores["real"], output=tmp_path / "r-jets", device="cpu")
+    assert again.fingerprint == made.fingerprint
 
 
 def test_neither_store_nor_model(stores, tmp_path):

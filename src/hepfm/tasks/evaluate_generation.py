@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import hepfm
 from hepfm.core.config import validate
@@ -14,6 +13,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.files import read_json
 from hepfm.core.log import progress
 from hepfm.core.provenance import code_commit
+from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
 from hepfm.metrics.generation.observables import Observed
 from hepfm.tasks.generation import GenerationTask
@@ -62,7 +62,7 @@ def evaluate_generation(
         Where a model runs.
     """
     folder = Path(path)
-    if (folder / "manifest.json").is_file():
+    if (folder / MANIFEST).is_file():
         generated = Store.open(folder)
         origin = _of_store(generated, arm)
     elif (folder / "model.safetensors").is_file():
@@ -148,7 +148,13 @@ def _generate(folder: Path, task: GenerationTask, real: Store, *, output: Path, 
     rows = rows_by_class(task, real)
     each = max(min((len(found) + 1) // 2, task.jets_per_class) for found in rows.values())
     classes = tuple(name for name in rows if name) or None
-    number = int(np.int64(each) * len(rows))
+    if _was_generated(output):
+        shutil.rmtree(output)  # the result beside it is replaced too
+    number = each * len(rows)
     return Store.open(
         generate(folder, n=number, output=output, classes=classes, device=str(pick_device(device)))
     )
+
+
+def _was_generated(path: Path) -> bool:
+    return (path / MANIFEST).is_file() and Store.open(path).manifest.provenance.get("source") == "generated"
