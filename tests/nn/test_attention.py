@@ -85,3 +85,22 @@ def test_against_torch_multihead_attention() -> None:
     packed = ours.packed(packing.pack(x), packing, key_bias(mask, x.dtype), scale)
     scaled = (expected * scale.repeat_interleave(4)) * mask[..., None]
     torch.testing.assert_close(packing.unpack(packed), scaled, atol=1e-6, rtol=1e-5)
+
+
+def test_gradient_of_a_view() -> None:
+    _, bias = random_inputs()
+    stored = torch.randn(2, 4, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+
+    def value(stored: Tensor) -> Tensor:
+        return attention(stored.permute(2, 0, 3, 1, 4), bias.detach(), Dropout(0.0))
+
+    torch.testing.assert_close(value(stored), written_out(stored.permute(2, 0, 3, 1, 4), bias))
+    assert torch.autograd.gradcheck(value, stored)
+
+
+@pytest.mark.parametrize("bias_rows", [1, 5])
+def test_many_rows_go_to_the_kernel_in_parts(monkeypatch: pytest.MonkeyPatch, bias_rows: int) -> None:
+    torch.manual_seed(0)
+    qkv, bias = torch.randn(3, 5, 2, 40, 4), torch.randn(bias_rows, 1, 40, 40)
+    monkeypatch.setattr("hepfm.nn.attention._MOST_ROWS", 2)
+    torch.testing.assert_close(attention(qkv, bias, Dropout(0.0)), written_out(qkv, bias))

@@ -15,6 +15,9 @@ from hepfm.nn.packing import Packing
 _SHORT = 32
 """Up to this length torch's kernel for the CPU takes up to twice the time of the products written out."""
 
+_MOST_ROWS = 65_535
+"""Most rows of one call of torch's kernels: some of those for GPUs refuse more."""
+
 
 def masked_logit(dtype: torch.dtype) -> float:
     """Return the logit of a key that must get no weight: finite, so that a row without keys stays finite."""
@@ -96,12 +99,19 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
     rate = dropout.rate if dropout.training else 0.0
     ours = rate or (bias.requires_grad and torch.is_grad_enabled()) or qkv_3BHNK.shape[3] <= _SHORT
     if qkv_3BHNK.device.type != "cpu" or is_traced() or not ours:
-        q, k, v = qkv_3BHNK
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
+        return _kernel(qkv_3BHNK, bias, rate)
     rows, heads, length = qkv_3BHNK.shape[1:4]
     dropped = dropout.mask(torch.Size((rows, heads, length, length)), qkv_3BHNK) if rate else None
     out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, dropped)  # type: ignore[no-untyped-call]
     return out
+
+
+def _kernel(qkv_3BHNK: Tensor, bias: Tensor, rate: float) -> Tensor:
+    if is_traced() or qkv_3BHNK.shape[1] <= _MOST_ROWS:
+        return F.scaled_dot_product_attention(*qkv_3BHNK.unbind(), attn_mask=bias, dropout_p=rate)
+    parts = qkv_3BHNK.split(_MOST_ROWS, dim=1)
+    biases = bias.split(_MOST_ROWS) if bias.shape[0] > 1 else [bias] * len(parts)
+    return torch.cat([_kernel(part, own, rate) for part, own in zip(parts, biases, strict=True)])
 
 
 class MultiHeadAttention(nn.Module):
