@@ -108,9 +108,10 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
 
 def _kernel(qkv_3BHNK: Tensor, bias: Tensor, rate: float) -> Tensor:
     if is_traced() or qkv_3BHNK.shape[1] <= _MOST_ROWS:
-        return F.scaled_dot_product_attention(*qkv_3BHNK.unbind(), attn_mask=bias, dropout_p=rate)
-    parts = qkv_3BHNK.split(_MOST_ROWS, dim=1)
-    biases = bias.split(_MOST_ROWS) if bias.shape[0] > 1 else [bias] * len(parts)
+        q, k, v = qkv_3BHNK
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
+    parts = torch.split(qkv_3BHNK, _MOST_ROWS, dim=1)
+    biases = torch.split(bias, _MOST_ROWS) if bias.shape[0] > 1 else [bias] * len(parts)
     return torch.cat([_kernel(part, own, rate) for part, own in zip(parts, biases, strict=True)])
 
 
