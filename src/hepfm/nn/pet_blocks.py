@@ -76,7 +76,7 @@ class PetAttention(nn.Module):
         qkv_BNC = squashed_linear(x_BND, self.norm, self.in_proj)
         head_width = x_BND.shape[-1] // self.num_heads
         qkv_BN3HK = qkv_BNC.view(*x_BND.shape[:2], 3, self.num_heads, head_width)
-        qkv_3BHNK = qkv_BN3HK.permute(2, 0, 3, 1, 4)
+        qkv_3BHNK = qkv_BN3HK.permute(2, 0, 3, 1, 4).contiguous()
         gathered_BHNK = attention(qkv_3BHNK, bias, self.dropout)
         out_BND: Tensor = self.out_proj(gathered_BHNK.transpose(1, 2).flatten(2))
         return out_BND
