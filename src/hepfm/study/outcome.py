@@ -10,6 +10,7 @@ from hepfm.core.files import read_json
 from hepfm.study.execute import State
 from hepfm.study.folder import RUN, RunFolder, StudyFolder
 from hepfm.study.plan import Plan, Run, Trial
+from hepfm.study.preference import whole_metrics
 from hepfm.study.results import BASELINE, Group, Result, Section
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import read_result
@@ -225,7 +226,10 @@ HEADER = (
 
 
 def results_table(plan: Plan, outcomes: Sequence[Outcome]) -> Table:
-    """Return one row for each metric of each trial: the numbers to keep with a study."""
+    """Return one row for each metric of each trial: the numbers to keep with a study.
+
+    Metrics of generated jets of single classes are in the result directories only.
+    """
     rows = [
         [*_where(plan, one), *_metric, *_cost(one), one.trial.evaluate, one.result.file.code.commit]
         for one in outcomes
@@ -244,7 +248,7 @@ def _where(plan: Plan, one: Outcome) -> list[Any]:
 
 
 def _metrics(one: Outcome) -> list[list[Any]]:
-    return [[metric.name, metric.value, metric.low, metric.high] for metric in one.result.file.metrics]
+    return [[metric.name, metric.value, metric.low, metric.high] for metric in whole_metrics(one.result.file)]
 
 
 def _cost(one: Outcome) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hepfm.study.results import Group, Section
 from hepfm.study.summary import summarise
 from hepfm.tasks.base import load_task
+from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.result import MetricInfo, ResultFile
 
 
@@ -16,6 +17,14 @@ def primary_metric(result: ResultFile) -> MetricInfo:
 def lower_is_better(metric: MetricInfo) -> bool:
     """Tell whether a smaller value is the better one."""
     return metric.better == "lower"
+
+
+def whole_metrics(result: ResultFile) -> tuple[MetricInfo, ...]:
+    """Return the metrics of all classes together; those of generated jets of one class are left out."""
+    if not isinstance(load_task(result.task.name), GenerationTask):
+        return result.metrics
+    ends = tuple(f"_{name}" for name in result.task.classes)
+    return tuple(metric for metric in result.metrics if not (ends and metric.name.endswith(ends)))
 
 
 def best_arms(section: Section) -> dict[int | None, str]:

@@ -12,6 +12,7 @@ from hepfm.study.figures.style import MUTED, Figure, Pen, canvas, legend, plain_
 from hepfm.study.outcome import Missing, Panel
 from hepfm.study.pairs import against_best, against_scratch, compare_pairs, has_scores, pairs_csv, pairs_table
 from hepfm.study.plan import Cell
+from hepfm.study.preference import lower_is_better, whole_metrics
 from hepfm.study.results import BASELINE, Section, budget_text
 from hepfm.study.section import Part, section_part
 from hepfm.study.section_tables import results_csv, results_table
@@ -47,7 +48,7 @@ def panel_part(panel: Panel, *, pens: Mapping[str, Pen], anchor: str) -> Part:
     ):
         found = compare_pairs(section, references)
         if not scored:
-            found = tuple(pair for pair in found if pair.metric in whole_metrics(section))
+            found = tuple(pair for pair in found if pair.metric in whole_metrics(section.results[0].file))
         name = f"{anchor}-against-{key}"
         if found:
             tables[name] = pairs_csv(found)
@@ -71,7 +72,7 @@ def _retitled(text: str, old: str, new: str) -> str:
 
 
 def _generation_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> Part:
-    metrics = whole_metrics(section)
+    metrics = whole_metrics(section.results[0].file)
     figures = [
         _curve_figure(section, metric, pens, name=f"{anchor}-labels-{metric.name}")
         for metric in metrics
@@ -93,18 +94,21 @@ def _generation_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) 
 
 
 def _curve_figure(section: Section, metric: MetricInfo, pens: Mapping[str, Pen], *, name: str) -> Figure:
-    drawn = [curve for curve in curves(section, metric.name) if _positive(curve)]
+    drawn = curves(section, metric.name)
     figure, axes = canvas()
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    positive = all(map(_positive, drawn))
+    if positive:
+        axes.set_yscale("log")
     for index, curve in enumerate(drawn):
         draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(drawn) - 1) / 2))
     floor = floor_of(section, metric)
-    if floor is not None and floor > 0:
+    if floor is not None and (floor > 0 or not positive):
         axes.axhline(floor, color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.5)), label="real against real")
     budget_axis(axes, sorted({budget for curve in drawn for budget in curve.budgets}))
     axes.set_ylabel(metric.title)
-    plain_log_axis(axes)
+    if positive:
+        plain_log_axis(axes)
     legend(axes, loc="best")
     alt = f"{metric.title} against the number of jets for {', '.join(curve.arm for curve in drawn)}."
     return Figure(name, to_svg(figure, name, title=alt), alt, _caption(metric, floor), curve_table(drawn))
@@ -113,13 +117,6 @@ def _curve_figure(section: Section, metric: MetricInfo, pens: Mapping[str, Pen],
 def _positive(curve: Curve) -> bool:
     values = [value for point in curve.points for value in point.values]
     return bool(values) and all(value is not None and value > 0 for value in values)
-
-
-def whole_metrics(section: Section) -> tuple[MetricInfo, ...]:
-    """Return the metrics of all classes together; those of single classes are in the tables only."""
-    ends = tuple(f"_{name}" for name in section.task.classes)
-    found = section.results[0].file.metrics
-    return tuple(metric for metric in found if not (ends and metric.name.endswith(ends)))
 
 
 def floor_of(section: Section, metric: MetricInfo) -> float | None:
@@ -132,7 +129,8 @@ def _caption(metric: MetricInfo, floor: float | None) -> str:
     line = "" if floor is None else f" Dotted line: real jets against other real jets, {floor:.3g}."
     return (
         f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of jets for "
-        "fine-tuning; smaller is better. Line: median over seeds. Band: spread over seeds. Bars: error of "
+        f"fine-tuning; {'smaller' if lower_is_better(metric) else 'larger'} is better. Line: median over "
+        "seeds. Band: spread over seeds. Bars: error of "
         f"one model's sample ({metric.interval}). Dots: every training.{line}"
     )
 
