@@ -35,7 +35,7 @@ CALLS = {"euler": 1}
 """Calls of the network in a step of a solver; two in the others."""
 
 METRICS = 20.0
-"""Seconds assumed for the metrics of generated jets, not measured: 64 to 80 were seen on a crowded machine."""
+"""Seconds assumed for the metrics of generated jets, not measured: 64 to 80 were seen on a busy machine."""
 
 T = TypeVar("T")
 
