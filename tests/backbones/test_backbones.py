@@ -168,7 +168,8 @@ def test_published_network_has_its_published_number_of_parameters() -> None:
     backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(17)])
     head = 128 * 10 + 10
     assert sum(parameter.numel() for parameter in backbone.parameters()) + head == 2_143_486
-    plain = component.cls(component.config.model_copy(update={"pair_widths": ()}), feature_names=[f"f{i}" for i in range(17)])
+    without_pairs = component.config.model_copy(update={"pair_widths": ()})
+    plain = component.cls(without_pairs, feature_names=[f"f{i}" for i in range(17)])
     assert sum(parameter.numel() for parameter in plain.parameters()) + head == 2_133_918
 
 
