@@ -88,8 +88,8 @@ def test_the_same_seed_gives_the_same_jets_whatever_the_batch_size(model: Path, 
     ]
     other = columns(generate(model, n=50, output=tmp_path / "other", seed=4), *names)
     for name in names:
-        # Sums of products differ in the last digits with the batch, so that constituents of nearly equal pt may
-        # change places: each column is compared in its own order.
+        # Sums of products differ in the last digits with the batch; constituents of nearly equal pt may
+        # then change places, so each column is compared in its own order.
         ours, theirs = (np.sort(part[name]) for part in parts)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     assert not np.array_equal(parts[0]["part_pt"], other["part_pt"])
