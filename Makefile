@@ -44,7 +44,7 @@ $(PEERS)/.ready: $(READY)
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -q -U 'pip>=25.1'
 	$(PEERS)/bin/pip install -q torch==2.13.0
-	$(PEERS)/bin/pip install -q weaver-core==0.5.3
+	$(PEERS)/bin/pip install -q weaver-core==0.5.3 omnilearned==0.2.0
 	@touch $@
 
 clean:

@@ -18,7 +18,7 @@ RESULTS = HERE / "results"
 
 
 def commands(peer: str) -> dict[str, list[str]]:
-    """Return the benchmarks by name; `peer` is the Python of an environment with weaver-core 0.5.3."""
+    """Return the benchmarks by name; `peer` is the Python of an environment with the public packages."""
     return {
         "cli": ["bench_cli.py", "-o", str(RESULTS / "cli.json")],
         "particle_transformer": [
@@ -28,6 +28,8 @@ def commands(peer: str) -> dict[str, list[str]]:
             "-o",
             str(RESULTS / "particle_transformer.json"),
         ],
+        "pet": ["bench_pet.py", "--peer-python", peer, "-o", str(RESULTS / "pet.json")],
+        "generate": ["bench_generate.py", "-o", str(RESULTS / "generate.json")],
         "loader": ["bench_loader.py", "--weaver", peer, "-o", str(RESULTS / "loader.json")],
         "simulate": ["bench_simulate.py", "-o", str(RESULTS / "simulate.json")],
     }
@@ -37,7 +39,11 @@ def main() -> None:
     """Run the chosen benchmarks one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="benchmarks to run; all when none is named")
-    parser.add_argument("--peer-python", required=True, help="Python of the environment with weaver-core")
+    parser.add_argument(
+        "--peer-python",
+        required=True,
+        help="Python of the environment with weaver-core 0.5.3 and omnilearned 0.2.0",
+    )
     options = parser.parse_args()
     known = commands(options.peer_python)
     unknown = set(options.names) - set(known)

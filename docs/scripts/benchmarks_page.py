@@ -29,15 +29,19 @@ def versions(result: dict[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in result["versions"].items())
 
 
-def particle_transformer() -> list[str]:
-    """Return the section on the Particle Transformer."""
-    result = read("particle_transformer")
-    clock = result["per_second"]
+def speeds(clock: dict[str, Any]) -> list[str]:
+    """Return the tables of jets a second and of their ratios."""
     rows = [
-        [name, f"{speed['median']:.0f} ({speed['min']:.0f}-{speed['max']:.0f})"]
+        [name, f"{speed['median']:.3g} ({speed['min']:.3g}-{speed['max']:.3g})"]
         for name, speed in clock["jets"].items()
     ]
     ratios = [[name, f"{ratio:.2f}"] for name, ratio in clock["ratio_of_medians"].items()]
+    return [*table(["", "jets a second: median (range)"], rows), *table(["ratio of medians", ""], ratios)]
+
+
+def particle_transformer() -> list[str]:
+    """Return the section on the Particle Transformer."""
+    result = read("particle_transformer")
     about = (
         f"{result['what']}. Jets: {result['jets']}. {result['threads']} threads, {result['repeats']} "
         f"repetitions in turn, each with new jets. {result['processor']}; load "
@@ -46,8 +50,39 @@ def particle_transformer() -> list[str]:
         f"{result['largest_difference_of_logits_from_weaver']:.1e}, single precision on both sides."
     )
     title = "## Particle Transformer, forward and backward"
-    speeds = table(["", "jets a second: median (range)"], rows)
-    return [title, "", about, "", *speeds, *table(["ratio of medians", ""], ratios)]
+    return [title, "", about, "", *speeds(result["per_second"])]
+
+
+def pet() -> list[str]:
+    """Return the section on the Point Edge Transformer."""
+    result = read("pet")
+    about = (
+        f"{result['what']}. Jets: {result['jets']}. {result['threads']} threads, {result['repeats']} "
+        f"repetitions in turn, each with new jets. {result['processor']}; load "
+        f"{result['load_average_at_end']:.1f} at the end. {versions(result)}."
+    )
+    lines = ["## Point Edge Transformer, forward and backward", "", about, ""]
+    for size in ("micro", "small"):
+        found = result[size]
+        worst = found["largest_difference_of_logits_from_omnilearned"]
+        lines += [f"### {size}", "", *speeds(found["per_second"])]
+        lines += [f"Largest difference of the logits from omnilearned's: {worst:.1e}, single precision.", ""]
+    return lines
+
+
+def generate() -> list[str]:
+    """Return the section on generation."""
+    result = read("generate")
+    rows = [
+        [solver, f"{found['seconds']:.0f} s", f"{found['jets_per_second']:.0f}"]
+        for solver, found in result["solvers"].items()
+    ]
+    about = (
+        f"{result['what']}, {result['jets']:,} jets with JetClass's multiplicity, {result['threads']} threads; "
+        f"load {result['load_average_at_end']:.1f} at the end. {versions(result)}. `midpoint` calls the network "
+        "twice in a step."
+    )
+    return ["## Generation", "", about, "", *table(["solver", "whole command", "jets a second"], rows)]
 
 
 def loader() -> list[str]:
@@ -121,7 +156,8 @@ call, on the same jets. No test asserts a time.
 
 def main() -> None:
     """Write the page."""
-    lines = [INTRODUCTION, *particle_transformer(), *loader(), *simulate(), *command_line()]
+    sections = (particle_transformer, pet, generate, loader, simulate, command_line)
+    lines = [INTRODUCTION, *(line for section in sections for line in section())]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
 
 
