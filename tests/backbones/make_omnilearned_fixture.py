@@ -1,4 +1,4 @@
-"""Make ``omnilearned_pet.npz``: a small network of OmniLearned with outputs, in single and double precision.
+"""Make ``omnilearned_pet.npz``: small networks of OmniLearned with outputs, in single and double precision.
 
 Run in an environment with omnilearned 0.2.0 and torch, which this package does not need::
 
@@ -41,12 +41,63 @@ def network() -> Any:
         K=10,
         num_coord=2,
     )
+    return randomised(net)
+
+
+def randomised(net: Any) -> Any:
+    """Return the network with random numbers in what starts as constants."""
     for _, value in net.named_parameters():
         if value.ndim <= 1:
             torch.nn.init.uniform_(value, 0.3, 1.0) if value.numel() == 1 else value.data.add_(
                 torch.empty_like(value).uniform_(-0.3, 0.3)
             )
     return net.eval()
+
+
+GENERATORS = {
+    "generator": {"mode": "generator", "num_classes": CLASSES},
+    "pretrain": {"mode": "pretrain", "num_classes": CLASSES},
+    "unlabelled": {"mode": "generator", "num_classes": 1},
+}
+"""Networks that generate; one of a single class is told none."""
+
+
+def generating(name: str) -> Any:
+    """Return a small PET2 with a generator head, without types and impact parameters."""
+    from omnilearned.network import PET2
+
+    torch.manual_seed(SEED + 1)
+    net = PET2(
+        4,
+        **GENERATORS[name],
+        use_int=True,
+        local_int=True,
+        conditional=True,
+        cond_dim=CONTEXT,
+        base_dim=8,
+        num_transformers=1,
+        num_transformers_head=2,
+        num_heads=2,
+        K=10,
+        num_coord=2,
+    )
+    return randomised(net)
+
+
+def velocities(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights and velocities; "generator" has the weights of "pretrain", which are stored once."""
+    nets = {name: generating(name) for name in GENERATORS}
+    for part in ("body", "generator"):
+        getattr(nets["generator"], part).load_state_dict(getattr(nets["pretrain"], part).state_dict())
+    found = {}
+    for name, net in nets.items():
+        body = net.body(given["x"], given["cond"], None, None, given["time"])
+        found[f"{name}/velocity"] = net.generator(body, given["label"])
+        parts = {"body": net.body, "generator_head": net.generator, "classifier_head": net.classifier}
+        for part, module in parts.items():
+            if module is not None and name != "generator":
+                found |= {f"{name}/{part}/{key}": value.clone() for key, value in module.state_dict().items()}
+    return {f"flow/{key}": value for key, value in found.items()}
 
 
 def jets(counts: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -88,6 +139,9 @@ def main() -> None:
     # Its attention masks are always in single precision, which torch's attention then takes for double.
     with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):
         arrays |= {f"double/{name}": value for name, value in outputs(net.double(), double).items()}
+    given["label"] = torch.arange(len(given["time"])) % CLASSES
+    arrays["input/label"] = given["label"]
+    arrays |= velocities(given)
     np.savez_compressed(FILE, **{name: value.numpy() for name, value in arrays.items()})
 
 

@@ -53,7 +53,9 @@ def test_numbers_are_valid_before_any_training_and_never_above_what_was_seen() -
     count, context = sampler.sample(label, generator())
     assert context is None
     assert (int(count.min()), int(count.max())) == (1, 30)
+    assert not sampler.fitted
     sampler.fit([(torch.tensor([3, 12]), None)])
+    assert sampler.fitted
     count, _ = sampler.sample(label, generator())
     assert (int(count.min()), int(count.max())) == (1, 12)
 

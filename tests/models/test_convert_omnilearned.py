@@ -16,8 +16,10 @@ from torch import Tensor
 from hepfm.cli.main import group
 from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
+from hepfm.data.store import Store
 from hepfm.models.convert import convert
 from hepfm.models.directory import Model
+from hepfm.models.generate import generate
 
 State = dict[str, Tensor]
 FIXTURE = Path(__file__).parents[1] / "backbones" / "omnilearned_pet.npz"
@@ -112,7 +114,107 @@ def test_command(checkpoint: dict[str, Any], save: Callable[[object], Path], tmp
     result = CliRunner().invoke(group, arguments)
     assert result.exit_code == 0, result.output
     assert "feature set petfull" in result.output
+    assert "generator head was left out: it is given particle types and impact" in " ".join(
+        result.output.split()
+    )
     assert Model.load(tmp_path / "model").classes == {"jet_label": ("class_0", "class_1", "class_2")}
+
+
+@pytest.fixture
+def generating(stored: State) -> dict[str, Any]:
+    """A checkpoint of a network that generates the four kinematic columns."""
+    names = ("body", "classifier_head", "generator_head")
+    return {name: part(stored, f"flow/pretrain/{name}/") for name in names}
+
+
+@pytest.mark.parametrize("name", ["pretrain", "unlabelled"])
+def test_generator_refuses_to_draw_kinematics(
+    stored: State, save: Callable[[object], Path], tmp_path: Path, name: str
+) -> None:
+    parts = {key: part(stored, f"flow/{name}/{key}/") for key in ("body", "generator_head")}
+    path = tmp_path / "model"
+    made = convert("omnilearned", checkpoint=save(parts), output=path)
+    assert "--like STORE" in made.provenance["converted_from"]["note"]
+    assert "untrained" in (path / "card.md").read_text()
+    with pytest.raises(ModelError, match=r"never learned what kinematics.*--like STORE"):
+        generate(path, n=4, output=tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_generator_takes_kinematics_from_a_store(
+    stored: State, save: Callable[[object], Path], tmp_path: Path, jet_store: Store
+) -> None:
+    parts = {key: part(stored, f"flow/unlabelled/{key}/") for key in ("body", "generator_head")}
+    convert("omnilearned", checkpoint=save(parts), output=tmp_path / "model")
+    path = generate(tmp_path / "model", n=4, output=tmp_path / "made", like=jet_store.path, steps=2)
+    numbers = jet_store.lengths("constituent", jet_store.split("test"))[:4]
+    assert (Store.open(path).lengths("constituent") == numbers).all()
+
+
+def test_conversion_is_the_same_every_time(
+    generating: dict[str, Any], save: Callable[[object], Path], tmp_path: Path
+) -> None:
+    file = save(generating)
+    states = [
+        convert("omnilearned", checkpoint=file, output=tmp_path / name).network.state_dict() for name in "ab"
+    ]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda c: {
+                **c,
+                "body": {k: v for k, v in c["body"].items() if "time" not in k and "MPF" not in k},
+            },
+            "knows no time",
+        ),
+        (
+            lambda c: {**c, "generator_head": {**c["generator_head"], "out.weight": torch.zeros(7, 8)}},
+            "makes 7 features",
+        ),
+    ],
+)
+def test_other_generators_are_left_out(
+    generating: dict[str, Any],
+    save: Callable[[object], Path],
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object],
+    reason: str,
+) -> None:
+    model = convert("omnilearned", checkpoint=save(change(generating)), output=tmp_path / "model")
+    assert "head was left out" in model.provenance["converted_from"]["note"]
+    assert reason in (tmp_path / "model" / "card.md").read_text()
+    assert Model.load(tmp_path / "model").network.generator is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda head: {k: v for k, v in head.items() if "fc.0" not in k}, "not a generator head"),
+        (
+            lambda head: {**head, "extra.weight": torch.zeros(1)},
+            "(?s)generator head is not of OmniLearned.*Unexpected key",
+        ),
+        (
+            lambda head: {**head, "pid_embed.0.weight": torch.zeros(5, 8)},
+            "classifier head of this checkpoint has 3 classes and its generator head 5",
+        ),
+    ],
+)
+def test_damaged_generators(
+    generating: dict[str, Any],
+    save: Callable[[object], Path],
+    tmp_path: Path,
+    change: Callable[[State], object],
+    message: str,
+) -> None:
+    changed = {**generating, "generator_head": change(generating["generator_head"])}
+    with pytest.raises(ModelError, match=message):
+        convert("omnilearned", checkpoint=save(changed), output=tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:

@@ -30,4 +30,12 @@ def command(package: str, checkpoint: str, output: str, classes: str) -> dict[st
     model = convert(package, checkpoint=checkpoint, output=output, classes=names)
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     line = f"{output}: {model.backbone.name}, {parameters:,} parameters, feature set {model.features.name}"
-    return {"model": output, "parameters": parameters, "lines": [line], "next": f"hepfm check {output}"}
+    note = model.provenance["converted_from"].get("note")
+    lines = [line, f"note: {note}"] if note else [line]
+    return {
+        "model": output,
+        "parameters": parameters,
+        "note": note,
+        "lines": lines,
+        "next": f"hepfm check {output}",
+    }

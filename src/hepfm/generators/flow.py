@@ -16,7 +16,8 @@ from hepfm.generators.base import Body, Generator, Made
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.solvers import SOLVERS, SolverName
 from hepfm.nn.attention import key_bias
-from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward
+from hepfm.nn.linear import Linear
+from hepfm.nn.pet_blocks import PetBlock, init_pet
 from hepfm.nn.pooling import row_tokens
 
 
@@ -54,9 +55,10 @@ class FlowConfig(Config):
 class Flow(Generator):
     """Velocity of constituents from the backbone's features of a noised row, and solvers that follow it.
 
-    As in OmniLearned's generator head, a token of the class stands beside those of the row, all attend to
-    each other, and each constituent's token is turned into the velocity of its features. The backbone itself
-    is not told the class. A class that is not told has a token of its own.
+    The function is that of OmniLearned's generator head: a token of the class stands beside those of the row,
+    all attend to each other, and each constituent's token is turned into the velocity of its features. The
+    backbone itself is not told the class. A class that is not told has a token of its own, which OmniLearned
+    has not; data without labels have no such token, as there.
 
     Parameters
     ----------
@@ -95,8 +97,17 @@ class Flow(Generator):
         self.config = config
         self.num_classes = num_classes
         self.max_constituents = max_constituents
-        self.label = nn.Sequential(
-            nn.Embedding(num_classes + 1, width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        hidden = config.feedforward_ratio * width
+        # Plain layers: of the head's parts only the blocks have a dynamic tanh.
+        self.label = (
+            nn.Sequential(
+                nn.Embedding(num_classes + 1, width),
+                nn.Linear(width, hidden),
+                nn.GELU(),
+                nn.Linear(hidden, width),
+            )
+            if num_classes
+            else None
         )
         self.blocks = nn.ModuleList(
             PetBlock(width, num_heads=config.num_heads, ratio=config.feedforward_ratio)
@@ -104,8 +115,9 @@ class Flow(Generator):
         )
         self.num_features = num_features
         self.out = nn.Sequential(
-            TanhFeedForward(width, config.feedforward_ratio * width, width), nn.Linear(width, num_features)
+            Linear(width, hidden), nn.GELU(), Linear(hidden, width), nn.Linear(width, num_features)
         )
+        init_pet(self)
         self.sampler = JetSampler(
             num_classes=num_classes,
             num_context=num_context,
@@ -123,10 +135,11 @@ class Flow(Generator):
         mask_BN
             Boolean, True = real.
         label_B
-            Class numbers; K where the class is not told.
+            Class numbers; K where the class is not told. Without classes they are not read.
         """
         row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
-        x_BND = torch.cat([self.label(label_B)[:, None], row_BKD, features.tokens_BND], dim=1)
+        label = [] if self.label is None else [self.label(label_B)[:, None]]
+        x_BND = torch.cat([*label, row_BKD, features.tokens_BND], dim=1)
         num = x_BND.shape[1] - mask_BN.shape[1]
         bias = key_bias(F.pad(mask_BN, (num, 0), value=True), x_BND.dtype)
         for block in self.blocks:

@@ -51,6 +51,8 @@ class JetSampler(nn.Module):
     """
 
     most: Tensor
+    fitted: Tensor
+    """Whether `fit` has been called: before that nothing has been learned of any data."""
 
     def __init__(
         self, *, num_classes: int, num_context: int, max_constituents: int, width: int = 128
@@ -61,6 +63,7 @@ class JetSampler(nn.Module):
         self.max_constituents = max_constituents
         self.standardize = Standardize([0.0] * self.num_jet, [1.0] * self.num_jet, limit=math.inf)
         self.register_buffer("most", torch.tensor(max_constituents))
+        self.register_buffer("fitted", torch.tensor(False))
         known = 1 + num_classes + self.num_jet
         self.multiplicity = _network(known, width, WAVES + 1)
         self.flow = _network(known + 1, width, self.num_jet) if self.num_jet else None
@@ -75,6 +78,7 @@ class JetSampler(nn.Module):
             Number of constituents (B,) and context features (B, C) of some thousand rows, in parts.
         """
         counts, contexts = zip(*((count_B, context_BC) for count_B, context_BC in jets), strict=True)
+        self.fitted.fill_(True)
         self.most.fill_(int(torch.cat(counts).max().clamp(1, self.max_constituents)))
         if self.num_jet:
             jet_RJ = torch.cat([context[:, :-1] for context in contexts if context is not None]).double()

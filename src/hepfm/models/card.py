@@ -31,7 +31,7 @@ def render_card(model: Model, *, checksum: str) -> str:
         "## Training data",
         _facts(model.provenance.get("data", {})),
         "## Training",
-        _facts(model.provenance.get("training", {})),
+        _facts(_training(model.provenance)),
         "## Metrics",
         _facts(model.metrics),
         "## Files",
@@ -81,6 +81,12 @@ def _outputs(model: Model) -> str:
         )
         lines.append(f"- `{name}`: {meaning}")
     return "\n".join(lines)
+
+
+def _training(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the facts of the training, or of the conversion of what was trained elsewhere."""
+    facts: Mapping[str, Any] = provenance.get("converted_from") or provenance.get("training", {})
+    return facts
 
 
 def _facts(values: Mapping[str, Any]) -> str:

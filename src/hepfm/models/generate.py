@@ -23,6 +23,7 @@ from hepfm.data.physical import generated_schema, physical_columns
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
+from hepfm.generators.flow import Flow
 from hepfm.models.directory import CONFIG, Model
 from hepfm.models.wanted import Classes, Wanted, from_classes, from_store
 from hepfm.objectives.network import Source
@@ -104,6 +105,8 @@ def generate(
         When the model has no generator, or does not fit `like`.
     ConfigError
         When an option, a class or `n` cannot be used.
+    ModelError
+        When kinematics or numbers of constituents would have to be drawn from networks never trained.
     """
     source = Model.load(model)
     made_of = source.network.source
@@ -146,7 +149,21 @@ def _wanted(
         return found, len(found.context_RC)
     if n is None:
         raise ConfigError("say how many jets to make, or give a store with --like")
+    _check_sampler(model)
     return from_classes(source.label, classes, n=n, seed=seed), n
+
+
+def _check_sampler(model: Model) -> None:
+    generator = model.network.generator
+    if not isinstance(generator, Flow) or generator.sampler.fitted:
+        return
+    fix = "train it with objective=flow_matching"
+    if model.context is not None:
+        fix = f"take them from the test jets of a store with --like STORE, or {fix}"
+    raise ModelError(
+        "this model's generator has never learned what kinematics and numbers of constituents jets have, as "
+        f"one converted from another package has not; {fix}"
+    )
 
 
 def _options(source: Source, options: Mapping[str, Any]) -> Config:

@@ -17,7 +17,7 @@ CONVERTERS = Registry(
         ),
         "omnilearned": (
             "hepfm.models.convert.omnilearned:convert_omnilearned",
-            "Point Edge Transformer checkpoints of omnilearned: body and classifier head",
+            "Point Edge Transformer checkpoints of omnilearned: body, classifier, generator of kinematics",
         ),
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,13 +15,22 @@ from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
 from hepfm.core.jets import jet_schema
+from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
+from hepfm.generators.flow import Flow
 from hepfm.heads.class_attention import ClassAttention
-from hepfm.models.build import build_network
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.convert.omnilearned_generator import (
+    NOISE_CENTRE,
+    NOISE_SPREAD,
+    OmniLearnedGenerator,
+    map_generator,
+    why_left_out,
+)
 from hepfm.models.convert.omnilearned_weights import OmniLearnedWeights, map_omnilearned, scaled_context
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Network, Output
+from hepfm.objectives.network import Network, Output, Source
 
 _LABEL = "jet_label"
 _SETS = {4: "pet", 10: "petpid", 14: "petfull"}
@@ -31,12 +41,29 @@ ln mass as they are and a hundredth of the number of constituents."""
 _MAX_CONSTITUENTS = 150
 
 
+_UNTRAINED = (
+    "the generator's sampler of kinematics and numbers of constituents is untrained, for the package has "
+    "none: generate with --like STORE; a class that is not told has the mean of the classes' vectors"
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State dicts of a checkpoint: body, classifier head and generator head, the latter None if absent."""
+
+    body: Mapping[str, Tensor]
+    classifier: Mapping[str, Tensor] | None
+    generator: Mapping[str, Tensor] | None
+
+
 def convert_omnilearned(path: str | Path, *, output: str | Path, classes: Sequence[str] = ()) -> Model:
     """Write an OmniLearned checkpoint as a model directory, and return the model.
 
     Converted are the body, the classifier head, and the layers of the jet's global features, which are taken
     to be those of the context set ``jet``: the checkpoint does not name them. The generator head and the
-    embedding of time are left out, and so are optimiser and averaged weights.
+    embedding of time are converted where the four kinematic columns are all that the network reads;
+    otherwise they are left out. What must be known of the generator is in the provenance, as ``note``.
+    Optimiser and averaged weights are left out.
 
     Parameters
     ----------
@@ -49,38 +76,63 @@ def convert_omnilearned(path: str | Path, *, output: str | Path, classes: Sequen
         out.
     """
     file = Path(path)
-    weights = map_omnilearned(*read_omnilearned(file))
-    names = tuple(classes) or tuple(f"class_{number}" for number in range(weights.num_classes))
-    if len(names) != weights.num_classes:
-        raise ModelError(
-            f"{path} has {weights.num_classes} classes, but {len(names)} names were given "
-            f"({', '.join(names)}); name them in the order of its outputs"
-        )
-    model = _model(weights, names)
-    model.provenance = {"converted_from": {"package": "omnilearned", "sha256": sha256(file)}}
+    checkpoint = read_omnilearned(file)
+    weights = map_omnilearned(checkpoint.body, checkpoint.classifier)
+    head = checkpoint.generator
+    reason = why_left_out(checkpoint.body, head) if head is not None else None
+    generator = map_generator(head, weights.config) if head is not None and reason is None else None
+    names = _class_names(classes, _num_classes(weights, generator), path=path)
+    model = _model(weights, names, generator)
+    facts = {"package": "omnilearned", "sha256": sha256(file)}
+    if head is not None:
+        facts["note"] = _UNTRAINED if reason is None else f"the generator head was left out: {reason}"
+    model.provenance = {"converted_from": facts}
     model.save(output)
     return model
 
 
-def read_omnilearned(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor] | None]:
-    """Return the state dicts of body and classifier head (None without one) of a checkpoint file."""
+def _num_classes(weights: OmniLearnedWeights, generator: OmniLearnedGenerator | None) -> int:
+    """Return the number of classes, which both heads share."""
+    told = generator.num_classes if generator else 0
+    if told and weights.num_classes and told != weights.num_classes:
+        raise ModelError(
+            f"the classifier head of this checkpoint has {weights.num_classes} classes and its generator "
+            f"head {told}; expected the same"
+        )
+    return weights.num_classes or told
+
+
+def _class_names(classes: Sequence[str], number: int, *, path: str | Path) -> tuple[str, ...]:
+    names = tuple(classes) or tuple(f"class_{k}" for k in range(number))
+    if len(names) != number:
+        raise ModelError(
+            f"{path} has {number} classes, but {len(names)} names were given "
+            f"({', '.join(names)}); name them in the order of its outputs"
+        )
+    return names
+
+
+def read_omnilearned(path: Path) -> Checkpoint:
+    """Return the state dicts of a checkpoint file."""
     checkpoint = load_plain(path)
     body: Any = checkpoint.get("body") if isinstance(checkpoint, dict) else None
     if not _is_state(body):
         held = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else "no dict"
         raise ModelError(
             f"{path}: expected a checkpoint of OmniLearned, a dict with the weights 'body' and maybe "
-            f"'classifier_head'; it holds {held}"
+            f"'classifier_head' and 'generator_head'; it holds {held}"
         )
-    classifier: Any = checkpoint.get("classifier_head")
-    return body, classifier if _is_state(classifier) else None
+    heads = (checkpoint.get(name) for name in ("classifier_head", "generator_head"))
+    return Checkpoint(body, *(head if _is_state(head) else None for head in heads))
 
 
 def _is_state(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
     return isinstance(value, dict) and all(isinstance(part, Tensor) for part in value.values())
 
 
-def _model(weights: OmniLearnedWeights, classes: tuple[str, ...]) -> Model:
+def _model(
+    weights: OmniLearnedWeights, classes: tuple[str, ...], generator: OmniLearnedGenerator | None
+) -> Model:
     num_features = len(weights.feature_names)
     if num_features not in _SETS:
         raise ModelError(
@@ -96,12 +148,16 @@ def _model(weights: OmniLearnedWeights, classes: tuple[str, ...]) -> Model:
             Output(Component("class_attention", ClassAttention, weights.head_config), schema[_LABEL])
         )
     context = context_set(_CONTEXT) if weights.context else None
-    network = build_network(component, features, context=context, outputs=outputs)
+    source = _source(generator, schema) if generator else None
+    with seeded_init(0, "convert.omnilearned"):
+        network = build_network(component, features, context=context, outputs=outputs, source=source)
     network.backbone.load_state_dict(backbone.state_dict())
     if head is not None:
         network.heads[_LABEL].load_state_dict(head.state_dict())
     if context:
         _set_context(network, weights)
+    if generator is not None:
+        _set_generator(network, weights, generator)
     return Model(
         network=network,
         backbone=component,
@@ -110,6 +166,26 @@ def _model(weights: OmniLearnedWeights, classes: tuple[str, ...]) -> Model:
         context=context,
         max_constituents=_MAX_CONSTITUENTS,
     )
+
+
+def _source(generator: OmniLearnedGenerator, schema: Schema) -> Source:
+    label = schema[_LABEL] if generator.num_classes else None
+    return Source(Component("flow", Flow, generator.config), label, _MAX_CONSTITUENTS)
+
+
+def _set_generator(network: Network, weights: OmniLearnedWeights, generator: OmniLearnedGenerator) -> None:
+    """Set generator, time and standardisation; the body reads physical features, so the last is free."""
+    conditioning = network.conditioning
+    assert isinstance(network.generator, Flow)
+    assert conditioning is not None
+    assert conditioning.time is not None
+    generator.load(network.generator)
+    try:
+        conditioning.time.load_state_dict(dict(weights.time))
+    except RuntimeError as error:
+        raise ModelError(f"this embedding of time is not of OmniLearned 0.2.0: {error}") from None
+    centre_F, spread_F = torch.tensor(NOISE_CENTRE), torch.tensor(NOISE_SPREAD)
+    network.standardize.load_state_dict({"centre_F": centre_F, "scale_F": 1 / spread_F})
 
 
 def _set_context(network: Network, weights: OmniLearnedWeights) -> None:

@@ -40,6 +40,8 @@ _HEAD = (
     (r"\.attn\.out_proj\.", ".out_proj."),
 )
 _LAYERS = ((r"\.mlp\.", ".feedforward."), (r"(^|\.)fc1\.", r"\1expand."), (r"(^|\.)fc2\.", r"\1contract."))
+BLOCK_NAMES = (*_BLOCK, *_LAYERS)
+"""Names within a `hepfm.nn.pet_blocks.PetBlock`."""
 
 TYPE_NUMBERS = {"h+": 8, "h-": 0, "h0": 7, "photon": 6, "e+": 2, "e-": 4, "mu+": 1, "mu-": 5}
 """OmniLearned's number of each type of `hepfm.nn.pet_identity.TYPES`: the position of its PDG number among
@@ -108,7 +110,7 @@ def map_omnilearned(body: State, classifier: State | None = None) -> OmniLearned
         feature_names=_feature_names(body),
         num_classes=len(classifier["out.bias"]) if classifier else 0,
         backbone=_backbone(body),
-        head={_rename(name, (*_HEAD, *_LAYERS)): value for name, value in classifier.items()},
+        head={rename(name, (*_HEAD, *_LAYERS)): value for name, value in classifier.items()},
         context=_sequence(body, "cond_embed.0.", ("fc1", "", "norm", "fc2")),
         time=_time(body),
     )
@@ -178,7 +180,7 @@ def _feature_names(body: State) -> tuple[str, ...]:
 def _backbone(body: State) -> dict[str, Tensor]:
     apart = ("cond_embed.", "time_embed.", "MPFourier.", "pid_embed.")
     state = {
-        _rename(name, (*_BODY, *_BLOCK, *_LAYERS)): value
+        rename(name, (*_BODY, *BLOCK_NAMES)): value
         for name, value in body.items()
         if not name.startswith(apart)
     }
@@ -203,7 +205,8 @@ def _sequence(body: State, prefix: str, layers: tuple[str, ...]) -> dict[str, Te
     return {re.sub(r"^\w+", lambda part: str(layers.index(part[0])), name): found[name] for name in found}
 
 
-def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+def rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    """Return the name after all rules, pairs of a pattern and what comes in its place."""
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
