@@ -111,7 +111,7 @@ def learn(*, shuffled: bool) -> FlowMatching:
     draw = generator(3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for _ in range(160):
+        for _ in range(300):
             row = torch.randint(0, 2048, (64,), generator=draw)
             labels = {"jet_label": data.labels["jet_label"][row]}
             batch = Batch(data.features_BNF[row], data.mask_BN[row], row, labels=labels)
