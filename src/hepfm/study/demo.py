@@ -43,7 +43,7 @@ class DemoConfig(Config):
 
     pretrain_jets: int = pydantic.Field(1500, ge=1)
     finetune_jets: int = pydantic.Field(1000, ge=1)
-    test_jets: int = pydantic.Field(2500, ge=1)
+    test_jets: int = pydantic.Field(2000, ge=1)
     pretrain_steps: int = pydantic.Field(700, ge=1)
     finetune_steps: int = pydantic.Field(100, ge=1)
     budgets: tuple[int, ...] = (100, 300, 1000)
