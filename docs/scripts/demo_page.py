@@ -23,11 +23,11 @@ It takes minutes on two cores and ends in `demo/report/report.html`:
 1. `simulate jetclass_fast`: 15,000 jets of the ten JetClass classes, 13 TeV, and `simulate top_tagging`:
    hadronic top quarks against dijets at 14 TeV with another detector, another range of pT and kinematics only.
 2. `pretrain demo`: a small Particle Transformer (two blocks of 64 channels) learns the ten classes from
-   kinematics.
+   kinematics of the 50 leading constituents.
 3. `finetune demo`: from 100, 300 and 1,000 labelled jets of the second set, five times each, from the pre-trained
    weights and from scratch. Each run draws its own labels and order; validation for early stopping is paid for
    with a fifth of the same labels; settings are the same for both.
-4. `evaluate` on 6,000 test jets, `compare` into the report.
+4. `evaluate` on 4,000 test jets, `compare` into the report.
 
 What is complete is kept: the same command goes on after a stop. Settings follow as `key=value`, e.g.
 `hepfm demo -o big pretrain_jets=10000 pretrain_steps=10000 budgets=[100,1000,10000] finetune_jets=10000`.

@@ -14,6 +14,7 @@ from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
 from hepfm.generators.base import Body, Generator, Made
 from hepfm.generators.jet_sampler import JetSampler
+from hepfm.generators.parallel import for_each
 from hepfm.generators.solvers import SOLVERS, SolverName
 from hepfm.nn.attention import key_bias
 from hepfm.nn.linear import Linear
@@ -164,12 +165,16 @@ class Flow(Generator):
         mask_BN = torch.arange(int(count_B.max()), device=label_B.device) < count_B[:, None]
         x_BNF = draw_noise(mask_BN, self.num_features, generator)
         size = self.config.batch_size or (64 if label_B.device.type == "cpu" else 1024)
-        for row_R in torch.split(torch.argsort(count_B, stable=True), size):
+
+        def solve(row_R: Tensor) -> None:
             length = int(count_B[row_R].max())
             context_RC = None if context_BC is None else context_BC[row_R]
             x_BNF[row_R, :length] = self._solve(
                 body, x_BNF[row_R, :length], mask_BN[row_R, :length], label_B[row_R], context_RC
             )
+
+        order_B = torch.argsort(count_B, stable=True)
+        for_each(solve, torch.split(order_B, size), device=label_B.device)
         return Made(x_BNF, mask_BN, context_BC)
 
     def _labels(self, label_B: Tensor | None, context_BC: Tensor | None) -> Tensor:
