@@ -148,9 +148,9 @@ def command_line() -> list[str]:
 
 INTRODUCTION = """# Benchmarks
 
-Made by `make bench` (the files in `benchmarks/results/`) and `docs/scripts/benchmarks_page.py`. Each number
-stands beside that of the public implementation, installed in its own environment and run in turn in the same
-call, on the same jets. No test asserts a time.
+Made by `make bench` (the files in `benchmarks/results/`) and `docs/scripts/benchmarks_page.py`. Networks and
+loader stand beside the public implementations, installed in an environment of their own and run in turn in the
+same call, on the same jets. No test asserts a time.
 """
 
 
