@@ -307,6 +307,8 @@ Differences of the arm from C+M (AUC).
 
 {t3}
 
+One difference in eight that is resolved at 95 % can be chance; the intervals of the others bound what G may add or cost.
+
 ### What flow matching adds to generation
 
 Smaller is better; no single test jet has a score here, so seeds alone decide.
