@@ -78,7 +78,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         weights = save_model(Path(folder) / "model", arguments.size)
         save_store(Path(folder) / "like", arguments.jets)
-        for solver in SOLVERS:
+        for solver in arguments.solvers:
             start, processor = time.perf_counter(), time.process_time()
             api.generate(
                 Path(folder) / "model",
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--jets", type=int, default=10_000)
     parser.add_argument("--size", default="micro")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--solvers", nargs="+", default=SOLVERS)
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     found = measure(arguments)
