@@ -23,7 +23,8 @@ class Summary(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         torch.manual_seed(0)
-        component = resolve_component(BACKBONES, {"name": name, "size": "xs"}, where="test")
+        options = {"num_registers": 2, "causal": False} if name == "post_norm_transformer" else {}
+        component = resolve_component(BACKBONES, {"name": name, "size": "xs", **options}, where="test")
         self.backbone = component.cls(component.config, feature_names=NAMES)
 
     def forward(self, x: Tensor, mask: Tensor, p4: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def batch(rows: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
     return x * mask[..., None], mask, p4 * mask[..., None]
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "none"])
 def test_export(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra hepfm[onnx]")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra hepfm[onnx]")

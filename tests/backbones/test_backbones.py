@@ -17,13 +17,16 @@ from hepfm.core.errors import ConfigError, IncompatibleError
 
 NAMES_OF_FEATURES = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r", "deta", "dphi")
 NUM_FEATURES = len(NAMES_OF_FEATURES)
-NAMES = tuple(BACKBONES)
+NAMES = tuple(name for name in BACKBONES if name != "none")
+SUMMARISING: dict[str, dict[str, Any]] = {"post_norm_transformer": {"num_registers": 2, "causal": False}}
+"""Options by which a backbone that is causal by default sees the whole row and has a summary of it."""
 Inputs = tuple[Tensor, Tensor, Tensor]
 
 
 def build(name: str, **options: Any) -> Backbone:
     torch.manual_seed(1)
-    component = resolve_component(BACKBONES, {"name": name, "size": "xs", **options}, where="test")
+    spec = {"name": name, "size": "xs", **SUMMARISING.get(name, {}), **options}
+    component = resolve_component(BACKBONES, spec, where="test")
     backbone: Backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES)
     return backbone
 
@@ -217,3 +220,42 @@ def test_bad_options(name: str) -> None:
         build(name, dropout=1.0)
     with pytest.raises(ConfigError, match="unknown size 'x'"):
         build(name, size="x")
+
+
+@pytest.mark.parametrize("name", ["transformer", "post_norm_transformer"])
+@pytest.mark.parametrize("num_codes", [None, 50])
+@pytest.mark.parametrize("registers", [0, 3])
+def test_a_row_that_grows_gets_the_features_of_the_causal_pass(
+    name: str, num_codes: int | None, registers: int
+) -> None:
+    spec = {"name": name, "size": "xs", "num_registers": registers}
+    component = resolve_component(BACKBONES, spec, where="test")
+    torch.manual_seed(1)
+    backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES, num_codes=num_codes)
+    backbone = backbone.double().eval()
+    x, mask, _ = jets([7, 7])
+    if num_codes is not None:
+        x = torch.randint(0, num_codes, (2, 7))
+    prefix = torch.randn(2, 2, backbone.width, dtype=torch.float64)
+    with torch.no_grad():
+        whole = backbone(x, mask, condition_BKD=prefix, causal=True)
+        seen = backbone.seen(2, 9)
+        first = backbone.extend(None, seen, prefix)
+        steps = [backbone.extend(x[:, k : k + 1], seen) for k in range(7)]
+    torch.testing.assert_close(first, whole.prefix_BKD, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(torch.cat(steps, 1), whole.tokens_BND, atol=1e-10, rtol=1e-10)
+
+
+def test_the_blocks_of_omnijet_alpha_have_their_published_number_of_weights() -> None:
+    component = resolve_component(BACKBONES, "post_norm_transformer", where="test")
+    backbone = component.cls(component.config, feature_names=("deta", "dphi", "log_pt"), num_codes=8192)
+    assert sum(parameter.numel() for parameter in backbone.blocks.parameters()) == 2_366_976
+    assert backbone.embedding.weight.shape == (8192, 256)
+
+
+def test_no_backbone_returns_its_input() -> None:
+    component = resolve_component(BACKBONES, "none", where="test")
+    backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES)
+    x, mask, p4 = jets([3, 0, 5])
+    assert torch.equal(backbone(x, mask, p4).tokens_BND, x)
+    assert list(backbone.parameters()) == []

@@ -22,7 +22,7 @@ MASK = torch.tensor([[True, True, False], [False, False, False]])
 TOKENS = torch.arange(24.0).view(2, 3, 4)
 
 
-@pytest.mark.parametrize("name", [name for name in HEADS if name != "class_attention"])
+@pytest.mark.parametrize("name", ["classify", "regress"])
 def test_linear_in_the_summary(name: str) -> None:
     head = build(name)
     pooled = torch.randn(2, 4)
@@ -91,3 +91,36 @@ def test_bad_options() -> None:
         build("classify", dropout=1.5)
     with pytest.raises(ConfigError, match="did you mean 'classify'"):
         build("clasify")
+
+
+def test_the_sum_head_adds_up_its_constituents() -> None:
+    head = build("sum")
+    found = head(Features(TOKENS), MASK)
+    each = torch.relu(TOKENS @ head.each.weight.T + head.each.bias)
+    torch.testing.assert_close(found[0], head.linear(each[0, 0] + each[0, 1]))
+    torch.testing.assert_close(found[1], head.linear.bias)
+
+
+def test_the_sum_head_of_omnijet_alpha_has_its_published_number_of_weights() -> None:
+    component = resolve_component(HEADS, "sum", where="test")
+    head = component.cls(component.config, width=256, num_outputs=2)
+    assert sum(parameter.numel() for parameter in head.parameters()) == 66_306
+
+
+@pytest.mark.parametrize("name", ["sum", "class_token"])
+def test_heads_of_constituents_see_no_padding_and_no_order(name: str) -> None:
+    head = build(name, **({"num_heads": 2} if name == "class_token" else {}))
+    found = head(Features(TOKENS), MASK)
+    assert found.shape == (2, 3)
+    assert found.isfinite().all()
+    changed = TOKENS.clone()
+    changed[:, 2] = 99.0
+    torch.testing.assert_close(head(Features(changed), MASK), found)
+    torch.testing.assert_close(head(Features(TOKENS[:, [1, 0, 2]]), MASK), found)
+    changed[0, 1] += 1.0
+    assert not torch.allclose(head(Features(changed), MASK)[0], found[0])
+
+
+def test_class_token_heads_divide_the_width() -> None:
+    with pytest.raises(IncompatibleError, match="set num_heads to a divisor"):
+        build("class_token", num_heads=3)

@@ -31,7 +31,19 @@ def component(name: str) -> Component:
 def test_every_registered_pair_that_fits_is_let_through() -> None:
     objective = resolve_component(OBJECTIVES, "supervised", where="test")
     for name in BACKBONES:
-        check_compatible(objective, component(name), LABELLED)
+        if name != "none":
+            check_compatible(objective, component(name), LABELLED)
+
+
+def test_no_backbone_is_for_tokenizers_and_tokenizers_for_no_backbone() -> None:
+    supervised, tokenize = (
+        resolve_component(OBJECTIVES, name, where="test") for name in ("supervised", "tokenize")
+    )
+    check_compatible(tokenize, component("none"), LABELLED)
+    with pytest.raises(IncompatibleError, match="for a tokenizer that is trained alone"):
+        check_compatible(supervised, component("none"), LABELLED)
+    with pytest.raises(IncompatibleError, match="set backbone=none"):
+        check_compatible(tokenize, component("transformer"), LABELLED)
 
 
 def test_a_backbone_without_the_needed_ability_is_refused_with_pairs_that_fit() -> None:

@@ -24,6 +24,8 @@ from hepfm.models.weights import load_strictly, load_tensors, save_tensors
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
+from hepfm.objectives.network import Codes
+from hepfm.tokenizers import TOKENIZERS
 
 SCHEMA = jet_schema(JETCLASS_CLASSES)
 FEATURES = feature_set("petfull")
@@ -44,6 +46,11 @@ SPECS: dict[str, Any] = {
     "perturbed_classifier": {"name": "perturbed_classifier", "view": "noised"},
     "masked": {"name": "masked", "target": "regression"},
     "masked_kmeans": {"name": "masked", "target": {"name": "kmeans", "codes": 16}},
+    "tokenize": {
+        "name": "tokenize",
+        "tokenizer": {"name": "vqvae", "size": "xs", "codes": 16, "dropout": 0.0, "replace_after": 0},
+    },
+    "next_token_decoded": {"name": "next_token"},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",
@@ -59,19 +66,29 @@ SPECS: dict[str, Any] = {
 }
 """Every registered objective, and sums of them."""
 
+TOKENIZER = resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test")
+CODES = {"next_token": Codes(TOKENIZER, "codes"), "next_token_decoded": Codes(TOKENIZER, "decoded")}
+"""Codes of the networks whose objective predicts them."""
+
 
 def construct(objective: str, backbone: str, *, seed: int) -> Objective:
     component = resolve_component(OBJECTIVES, SPECS[objective], where="test")
     check_compatible(component, smallest(backbone), SCHEMA)
     with seeded_init(seed, "test"):
-        network = build_network(smallest(backbone), FEATURES, context=context(backbone))
+        network = build_network(
+            smallest(backbone), FEATURES, context=context(backbone), codes=CODES.get(objective)
+        )
         built: Objective = component.cls(component.config, network, SCHEMA)
     return built
 
 
 def build(objective: str, backbone: str, *, seed: int) -> Objective:
     built = construct(objective, backbone, seed=seed)
-    built.fit([random_batch(FEATURES, context=context(backbone))])
+    batch = random_batch(FEATURES, context=context(backbone))
+    network = built.network
+    if network.tokenizer is not None:
+        network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
+    built.fit([batch])
     return built
 
 

@@ -66,9 +66,9 @@ class Calls:
         self.real = objective.network.features
         monkeypatch.setattr(objective.network, "features", self)
 
-    def __call__(self, batch: Batch, *, time_B: Tensor | None = None) -> Features:
+    def __call__(self, batch: Batch, **options: Any) -> Features:
         self.count += 1
-        return self.real(batch, time_B=time_B)
+        return self.real(batch, **options)
 
 
 @pytest.mark.parametrize(

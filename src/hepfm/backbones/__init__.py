@@ -17,5 +17,13 @@ BACKBONES = Registry(
             "hepfm.backbones.pet:Pet",
             "Point Edge Transformer of OmniLearned: neighbours, pair features, class tokens (2510.24066)",
         ),
+        "post_norm_transformer": (
+            "hepfm.backbones.post_norm_transformer:PostNormTransformer",
+            "causal post-norm transformer of codes or features: OmniJet-alpha's (2403.05618)",
+        ),
+        "none": (
+            "hepfm.backbones.none:NoBackbone",
+            "no backbone: for a tokenizer that is trained alone",
+        ),
     },
 )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
+from hepfm.nn.attention import KeyValues
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,14 @@ class Features:
         One vector per row, when the backbone has a summary of its own (class token, registers); else None.
     registers_BKD
         The backbone's own tokens of the row, for heads that read them one by one; None without any.
+    prefix_BKD
+        What became of the condition tokens, in a causal pass; else None.
     """
 
     tokens_BND: Tensor
     pooled_BD: Tensor | None = None
     registers_BKD: Tensor | None = None
+    prefix_BKD: Tensor | None = None
 
 
 class Backbone(nn.Module):
@@ -37,12 +41,16 @@ class Backbone(nn.Module):
     `feature_names` are the F columns of the input in their order. Inputs are already standardised; rows may
     be padded to any length, and the output of real constituents must not depend on the padding. A row without
     any constituent gives finite numbers.
+
+    A backbone that supports ``"codes"`` can also be built with ``num_codes=C``: it then reads integers 0 to
+    C - 1, int64 (B, N), negative for padding, in place of features. One that supports ``"causal"`` takes
+    ``causal=True``, and new constituents of rows that grow by `extend`.
     """
 
     Config: ClassVar[type[Config]]
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()
-    """Of ``{"causal", "registers", "pairwise", "condition", "pooled"}``."""
+    """Of ``{"causal", "registers", "pairwise", "condition", "pooled", "codes"}``."""
 
     width: int
     """D, the size of the feature vectors."""
@@ -73,6 +81,26 @@ class Backbone(nn.Module):
             Tokens that every constituent sees (time, jet), for backbones that support ``"condition"``. The
             features of constituents are returned without them.
         """
+
+    def seen(self, rows: int, most: int) -> list[KeyValues]:
+        """Return the empty memory of `rows` rows of at most `most` tokens; with ``"causal"`` only."""
+        raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
+
+    def extend(self, x_BMF: Tensor | None, seen: list[KeyValues], prefix_BKD: Tensor | None = None) -> Tensor:
+        """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D).
+
+        The causal pass in pieces: first ``extend(None, seen, prefix_BKD)``, then the constituents one by one.
+
+        Parameters
+        ----------
+        x_BMF
+            What follows in each row; codes (B, M) for a backbone that reads codes.
+        seen
+            What `seen` returned; it grows.
+        prefix_BKD
+            Condition tokens in front of the row.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the parameters in groups from input to output, for layer-wise learning rates."""

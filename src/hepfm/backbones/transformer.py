@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
-from hepfm.nn.attention import MultiHeadAttention, causal_bias, key_bias
-from hepfm.nn.dropout import Dropout
-from hepfm.nn.feedforward import FeedForward
+from hepfm.nn.attention import KeyValues, causal_bias, key_bias
+from hepfm.nn.blocks import Block, PreNormBlock
 from hepfm.nn.init import init_transformer
 
 
@@ -35,6 +34,8 @@ class TransformerConfig(Config):
         Learned tokens put in front of the constituents (2309.16588).
     causal
         Each constituent sees only itself, those before it, and the registers.
+    layer_scale
+        Start of a learned factor per channel of both branches (2103.17239); None for no factor.
     dropout
         Rate on attention weights, activations and both residual branches.
     """
@@ -45,6 +46,7 @@ class TransformerConfig(Config):
     feedforward_ratio: PositiveInt = 4
     num_registers: NonNegativeInt = 4
     causal: bool = False
+    layer_scale: float | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
@@ -52,23 +54,6 @@ class TransformerConfig(Config):
         if self.width % self.num_heads:
             raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
         return self
-
-
-class PreNormBlock(nn.Module):
-    """LayerNorm and attention, then LayerNorm and feed-forward, each added to the tokens (2002.04745)."""
-
-    def __init__(self, width: int, *, num_heads: int, ratio: int, dropout: float) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = MultiHeadAttention(width, num_heads=num_heads, dropout=dropout)
-        self.feedforward_norm = nn.LayerNorm(width)
-        self.feedforward = FeedForward(width, ratio=ratio, dropout=dropout)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
-        """Return the tokens after the block, (B, N, D)."""
-        x_BND = self.dropout.add(self.attention(self.attention_norm(x_BND), bias), x_BND)
-        return self.dropout.add(self.feedforward(self.feedforward_norm(x_BND)), x_BND)
 
 
 class Transformer(Backbone):
@@ -83,10 +68,12 @@ class Transformer(Backbone):
         Options.
     feature_names
         The F features of a constituent.
+    num_codes
+        Number of codes, where constituents are read as integers.
     """
 
     Config: ClassVar[type[Config]] = TransformerConfig
-    supports = frozenset({"causal", "registers", "condition", "pooled"})
+    supports = frozenset({"causal", "registers", "condition", "pooled", "codes"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
         "s": {"width": 128, "depth": 10, "num_heads": 8},
@@ -94,25 +81,31 @@ class Transformer(Backbone):
         "l": {"width": 1024, "depth": 24, "num_heads": 16},
     }
 
-    def __init__(self, config: TransformerConfig, *, feature_names: Sequence[str]) -> None:
+    def __init__(
+        self, config: TransformerConfig, *, feature_names: Sequence[str], num_codes: int | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.width = config.width
-        self.embedding = nn.Sequential(
-            nn.Linear(len(feature_names), config.width), nn.GELU(), nn.Linear(config.width, config.width)
-        )
+        self.embedding = _embedding(len(feature_names), num_codes, config.width)
         self.registers = nn.Parameter(torch.randn(1, config.num_registers, config.width) * 0.02)
-        self.blocks = nn.ModuleList(
-            PreNormBlock(
-                config.width,
-                num_heads=config.num_heads,
-                ratio=config.feedforward_ratio,
-                dropout=config.dropout,
-            )
-            for _ in range(config.depth)
-        )
-        self.norm = nn.LayerNorm(config.width)
+        self.blocks = nn.ModuleList(self._block(config) for _ in range(config.depth))
+        self.norm = self._last_norm(config)
         init_transformer(self, self.blocks)
+
+    @staticmethod
+    def _block(config: TransformerConfig) -> Block:
+        return PreNormBlock(
+            config.width,
+            num_heads=config.num_heads,
+            ratio=config.feedforward_ratio,
+            dropout=config.dropout,
+            layer_scale=config.layer_scale,
+        )
+
+    @staticmethod
+    def _last_norm(config: TransformerConfig) -> nn.Module:
+        return nn.LayerNorm(config.width)
 
     def forward(
         self,
@@ -122,30 +115,70 @@ class Transformer(Backbone):
         *,
         physical_BNF: Tensor | None = None,
         condition_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return normalised constituents and the mean register; four-momenta are not used."""
+        """Return normalised constituents and the mean register; four-momenta are not used.
+
+        `causal` asks for a causal pass of a network that is not causal by its config.
+        """
+        causal = causal or self.config.causal
         registers = self.config.num_registers
-        first = [self.registers.expand(x_BNF.shape[0], -1, -1)]
-        if condition_BKD is not None:
-            first.append(condition_BKD)
-        x_BND = torch.cat((*first, self.embedding(x_BNF)), dim=1)
-        num = x_BND.shape[1] - mask_BN.shape[1]
-        bias = self._bias(F.pad(mask_BN, (num, 0), value=True), num, x_BND.dtype)
+        first = self._first(mask_BN.shape[0], condition_BKD)
+        x_BND = torch.cat((first, self._embed(x_BNF)), dim=1)
+        num = first.shape[1]
+        bias = _bias(F.pad(mask_BN, (num, 0), value=True), num, x_BND.dtype, causal=causal)
         for block in self.blocks:
             x_BND = block(x_BND, bias)
         x_BND = self.norm(x_BND)
-        own_BKD = x_BND[:, :registers] if registers and not self.config.causal else None
-        pooled = None if own_BKD is None else own_BKD.mean(1)
-        return Features(x_BND[:, num:] * mask_BN[..., None], pooled, own_BKD)
+        tokens_BND = x_BND[:, num:] * mask_BN[..., None]
+        if causal:
+            return Features(tokens_BND, prefix_BKD=x_BND[:, registers:num])
+        own_BKD = x_BND[:, :registers] if registers else None
+        return Features(tokens_BND, None if own_BKD is None else own_BKD.mean(1), own_BKD)
 
-    def _bias(self, seen_BN: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
-        bias = key_bias(seen_BN, dtype)
-        if not self.config.causal:
-            return bias
-        order = causal_bias(seen_BN.shape[1], prefix=prefix, dtype=dtype, device=seen_BN.device)
-        return torch.minimum(bias, order)
+    def seen(self, rows: int, most: int) -> list[KeyValues]:
+        """Return the empty memory of `rows` rows of at most `most` tokens after the registers."""
+        most += self.config.num_registers
+        return [KeyValues.empty(rows, most, block.attention) for block in self._blocks()]
+
+    def extend(self, x_BMF: Tensor | None, seen: list[KeyValues], prefix_BKD: Tensor | None = None) -> Tensor:
+        """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D)."""
+        if x_BMF is None:
+            rows = seen[0].kv_2BHTK.shape[1]
+            x_BMD = self._first(rows, prefix_BKD)
+        else:
+            x_BMD = self._embed(x_BMF)
+        for block, own in zip(self._blocks(), seen, strict=True):
+            x_BMD = block.extend(x_BMD, own)
+        out_BMD: Tensor = self.norm(x_BMD)
+        return out_BMD[:, self.config.num_registers :] if x_BMF is None else out_BMD
+
+    def _first(self, rows: int, condition_BKD: Tensor | None) -> Tensor:
+        registers_BKD = self.registers.expand(rows, -1, -1)
+        return registers_BKD if condition_BKD is None else torch.cat((registers_BKD, condition_BKD), dim=1)
+
+    def _embed(self, x: Tensor) -> Tensor:
+        x_BND: Tensor = self.embedding(x if x.is_floating_point() else x.clamp(min=0))
+        return x_BND
+
+    def _blocks(self) -> list[Block]:
+        return list(self.blocks)  # type: ignore[arg-type]
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the embedding with the registers, each block, then the last norm."""
         first = [*self.embedding.parameters(), self.registers]
         return [first, *(list(block.parameters()) for block in self.blocks), list(self.norm.parameters())]
+
+
+def _embedding(num_features: int, num_codes: int | None, width: int) -> nn.Module:
+    if num_codes is not None:
+        return nn.Embedding(num_codes, width)
+    return nn.Sequential(nn.Linear(num_features, width), nn.GELU(), nn.Linear(width, width))
+
+
+def _bias(seen_BN: Tensor, prefix: int, dtype: torch.dtype, *, causal: bool) -> Tensor:
+    bias = key_bias(seen_BN, dtype)
+    if not causal:
+        return bias
+    order = causal_bias(seen_BN.shape[1], prefix=prefix, dtype=dtype, device=seen_BN.device)
+    return torch.minimum(bias, order)

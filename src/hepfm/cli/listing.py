@@ -22,12 +22,14 @@ def registries() -> dict[str, Registry]:
     from hepfm.objectives import OBJECTIVES
     from hepfm.simulate import DETECTORS
     from hepfm.tasks import TASKS
+    from hepfm.tokenizers import TOKENIZERS
     from hepfm.train.optimizers import OPTIMIZERS
     from hepfm.train.schedules import SCHEDULES
     from hepfm.train.trackers import TRACKERS
 
     found = (
         BACKBONES,
+        TOKENIZERS,
         HEADS,
         OBJECTIVES,
         TASKS,

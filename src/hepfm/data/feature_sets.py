@@ -7,6 +7,9 @@ public configuration files), in their order, with their constants.
 be made of them (`hepfm.data.physical`): the four kinematic inputs of OmniLearned (2510.24066), with
 the charge and one flag per type in place of its type number. Their angles are plain differences, without
 the sign of the jet's eta that the Particle Transformer's deta is multiplied by.
+
+``massless`` holds what OmniJet-alpha (2403.05618) reads of a constituent, with its constants, the angles as
+in ``pet``: jets are made of it with massless constituents, at eta = 0.
 """
 
 from __future__ import annotations
@@ -75,6 +78,12 @@ def _plain(columns: Columns, out: Array) -> None:
     _log(lists(columns, "part_energy").values, out[3])
 
 
+def _massless(columns: Columns, out: Array) -> None:
+    """Fill deta, dphi, log pt."""
+    _angles(columns, out[:2], flip=False)
+    _log(lists(columns, "part_pt").values, out[2])
+
+
 def _identity(columns: Columns, out: Array) -> None:
     """Fill charge and the five flags."""
     out[0] = lists(columns, "part_charge").values
@@ -141,4 +150,13 @@ KINPID = _particle_transformer("kinpid", "identity")
 FULL = _particle_transformer("full", "identity", "displacement")
 PET = _pet("pet")
 PETPID = _pet("petpid", "identity")
+MASSLESS = FeatureSet(
+    name="massless",
+    names=(*AXES, "log_pt"),
+    base=("jet_eta", "jet_phi", "part_pt", "part_eta", "part_phi"),
+    centre=(0.0, 0.0, 1.8),
+    scale=(3.0, 3.0, 1.0),
+    fill=_massless,
+    fitted=(False, False, False),
+)
 PETFULL = _pet("petfull", "identity", "displacement")

@@ -9,5 +9,9 @@ GENERATORS = Registry(
             "hepfm.generators.flow:Flow",
             "flow of noise to constituents, with a learned number of constituents and jet kinematics",
         ),
+        "autoregressive": (
+            "hepfm.generators.autoregressive:Autoregressive",
+            "code after code until a stop, behind a causal backbone and a tokenizer",
+        ),
     },
 )

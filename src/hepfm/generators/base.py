@@ -13,13 +13,60 @@ from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What a generator has to fit.
+
+    Attributes
+    ----------
+    width
+        D of the backbone.
+    num_features
+        F.
+    num_context
+        C, number of context features of a row; 0 for none.
+    num_classes
+        K; 0 for data without labels.
+    num_codes
+        Codes of the network's tokenizer; 0 for a network without one.
+    max_constituents
+        Most constituents of a row.
+    """
+
+    width: int
+    num_features: int
+    num_context: int
+    num_classes: int
+    num_codes: int
+    max_constituents: int
+
+
+class Growing(Protocol):
+    """Rows that grow constituent by constituent behind a causal network."""
+
+    first_BD: Tensor
+    """Features of the start, from which the first constituent is predicted."""
+
+    def step(self, codes_B: Tensor) -> Tensor:
+        """Add a constituent to each row; return its features, (B, D)."""
+
+    def keep(self, index_R: Tensor) -> None:
+        """Go on with some of the rows."""
+
+    def decoded(self, codes_BN: Tensor) -> Tensor:
+        """Return the standardised features of whole rows of codes, negative for padding; (B, N, F)."""
+
+
 class Body(Protocol):
     """The network up to the backbone's features, as a generator calls it again and again."""
 
-    def __call__(
+    def features(
         self, x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None, time_B: Tensor | None
     ) -> Features:
         """Return the features of standardised constituents; `context_BC` is in physical units."""
+
+    def grow(self, start_BD: Tensor, context_BC: Tensor | None, most: int) -> Growing:
+        """Start rows of up to `most` constituents of codes."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +89,11 @@ class Made:
 
 
 class Generator(nn.Module):
-    """Makes rows of given classes. Subclasses are built by
-
-    ``cls(config, width=D, num_features=F, num_context=C, num_classes=K, max_constituents=N)``; `num_classes`
-    is 0 for data without labels.
-    """
+    """Makes rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
 
     Config: ClassVar[type[Config]]
+    timed: ClassVar[bool] = False
+    """Whether the backbone has to be told the time of a noised row."""
 
     @abstractmethod
     def generate(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
-from hepfm.generators.base import Body, Generator, Made
+from hepfm.generators.base import Body, Generator, Made, Sizes
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.parallel import for_each
 from hepfm.generators.solvers import SOLVERS, SolverName
@@ -65,31 +65,16 @@ class Flow(Generator):
     ----------
     config
         Options.
-    width
-        D of the backbone.
-    num_features
-        F.
-    num_context
-        C, number of context features of a row; 0 for none.
-    num_classes
-        K; 0 for data without labels.
-    max_constituents
-        Most constituents of a row.
+    sizes
+        What it has to fit.
     """
 
     Config: ClassVar[type[Config]] = FlowConfig
+    timed = True
 
-    def __init__(
-        self,
-        config: FlowConfig,
-        *,
-        width: int,
-        num_features: int,
-        num_context: int,
-        num_classes: int,
-        max_constituents: int,
-    ) -> None:
+    def __init__(self, config: FlowConfig, sizes: Sizes) -> None:
         super().__init__()
+        width, num_classes = sizes.width, sizes.num_classes
         if width % config.num_heads:
             raise ConfigError(
                 f"generator flow: num_heads={config.num_heads} does not divide the backbone's width {width}; "
@@ -97,7 +82,7 @@ class Flow(Generator):
             )
         self.config = config
         self.num_classes = num_classes
-        self.max_constituents = max_constituents
+        self.max_constituents = sizes.max_constituents
         hidden = config.feedforward_ratio * width
         # Plain layers: of the head's parts only the blocks have a dynamic tanh.
         self.label = (
@@ -114,15 +99,15 @@ class Flow(Generator):
             PetBlock(width, num_heads=config.num_heads, ratio=config.feedforward_ratio)
             for _ in range(config.num_blocks)
         )
-        self.num_features = num_features
+        self.num_features = sizes.num_features
         self.out = nn.Sequential(
-            Linear(width, hidden), nn.GELU(), Linear(hidden, width), nn.Linear(width, num_features)
+            Linear(width, hidden), nn.GELU(), Linear(hidden, width), nn.Linear(width, sizes.num_features)
         )
         init_pet(self)
         self.sampler = JetSampler(
             num_classes=num_classes,
-            num_context=num_context,
-            max_constituents=max_constituents,
+            num_context=sizes.num_context,
+            max_constituents=sizes.max_constituents,
             width=config.sampler_width,
         )
 
@@ -188,7 +173,7 @@ class Flow(Generator):
         self, body: Body, x_BNF: Tensor, mask_BN: Tensor, label_B: Tensor, context_BC: Tensor | None
     ) -> Tensor:
         def velocity(x_BNF: Tensor, time: float) -> Tensor:
-            features = body(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
+            features = body.features(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
             return self.velocity(features, mask_BN, label_B)
 
         return SOLVERS[self.config.solver](velocity, x_BNF, self.config.steps)

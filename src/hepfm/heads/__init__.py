@@ -10,6 +10,14 @@ HEADS = Registry(
             "hepfm.heads.class_attention:ClassAttention",
             "tokens of the backbone attend to constituents, then class logits (2510.24066)",
         ),
+        "sum": (
+            "hepfm.heads.sum:Sum",
+            "each constituent through a layer, their sum, class logits (2403.05618)",
+        ),
+        "class_token": (
+            "hepfm.heads.class_token:ClassToken",
+            "a learned token attends to the constituents, then class logits (2202.03772, 2512.04149)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

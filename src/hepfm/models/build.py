@@ -7,13 +7,16 @@ from contextlib import contextmanager
 
 import torch
 
+from hepfm.backbones.base import Backbone
 from hepfm.core.config import Component
+from hepfm.core.errors import IncompatibleError
 from hepfm.core.rng import integer_seed
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Network, Output, Source
+from hepfm.objectives.network import Codes, Network, Output, Source
+from hepfm.tokenizers.base import Tokenizer
 
 
 def build_network(
@@ -24,6 +27,7 @@ def build_network(
     feature_dropout: float = 0.0,
     outputs: Iterable[Output] = (),
     source: Source | None = None,
+    codes: Codes | None = None,
 ) -> Network:
     """Return a new network; its weights come from torch's present random state.
 
@@ -41,19 +45,44 @@ def build_network(
         Heads to add.
     source
         Generator to add.
+    codes
+        Tokenizer to add.
+
+    Raises
+    ------
+    IncompatibleError
+        When the backbone is to read codes and cannot.
     """
+    tokenizer = codes.build(features.names) if codes else None
     network = Network(
         Standardize(list(features.centre), list(features.scale)),
-        backbone.cls(backbone.config, feature_names=features.names),
+        _build_backbone(backbone, features, tokenizer if codes and codes.reads == "codes" else None),
         feature_names=features.names,
         num_context=len(context) if context else 0,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
+    if codes:
+        network.add_tokenizer(codes, tokenizer)
     for output in outputs:
         network.add_head(output)
     if source:
         network.add_generator(source)
     return network
+
+
+def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokenizer | None) -> Backbone:
+    if tokenizer is None:
+        plain: Backbone = backbone.cls(backbone.config, feature_names=features.names)
+        return plain
+    if "codes" not in backbone.cls.supports:
+        raise IncompatibleError(
+            f"backbone {backbone.name!r} cannot read codes; set tokenizer.reads=decoded, or take one that "
+            "can: transformer, post_norm_transformer"
+        )
+    of_codes: Backbone = backbone.cls(
+        backbone.config, feature_names=features.names, num_codes=tokenizer.num_codes
+    )
+    return of_codes
 
 
 @contextmanager

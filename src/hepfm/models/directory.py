@@ -29,10 +29,11 @@ from hepfm.heads import HEADS
 from hepfm.models.build import build_network
 from hepfm.models.card import render_card
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
+from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
 from hepfm.objectives.network import Network, Output, Source
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -115,6 +116,7 @@ class Model:
             "absent_features": list(self.absent),
             "feature_dropout": self.network.feature_dropout.rate,
             "generator": _source_values(self.network.source),
+            "tokenizer": codes_values(self.network),
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
             "schema": self.schema.to_dict(),
@@ -149,8 +151,10 @@ class Model:
                 feature_dropout=config.get("feature_dropout", 0.0),
                 outputs=outputs,
                 source=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
+                codes=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
             )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
+        check_tokenizer(network, config.get("tokenizer"), where=str(folder))
         return cls(
             network=network.eval(),
             backbone=backbone,

@@ -28,12 +28,20 @@ TOLERANCE = 1e-4
 EMBEDDING = "embedding"
 """Name of the row's summary vector among outputs."""
 
+DECODED = "decoded"
+"""Name of the features that a tokenizer makes of the constituents' codes among outputs, (B, N, F)."""
+
 
 @torch.no_grad()
 def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return the raw output of every head, (B, K), and the summary vector as ``"embedding"``, (B, D)."""
+    """Return the raw output of every head, (B, K), and the summary vector as ``"embedding"``, (B, D).
+
+    A network with a tokenizer also gives what is decoded of the constituents' codes, (B, N, F).
+    """
     features = network.features(batch)
     outputs = {name: head(features, batch.mask_BN).float() for name, head in network.heads.items()}
+    if network.tokenizer is not None:
+        outputs[DECODED] = network.tokenizer.decode(network.encode(batch)).float()
     outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, batch.mask_BN).float()
     return outputs
 

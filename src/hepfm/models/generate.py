@@ -19,6 +19,7 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
+from hepfm.data.feature_sets import PLAIN
 from hepfm.data.physical import generated_schema, physical_columns
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
@@ -39,7 +40,7 @@ class Settings:
     Attributes
     ----------
     feature_names
-        The features that are made, without groups that the model's data did not have.
+        The features of which constituents are made, without groups that the model's data did not have.
     config
         Options of the generator.
     seed
@@ -174,7 +175,10 @@ def _options(source: Source, options: Mapping[str, Any]) -> Config:
 
 def _feature_names(model: Model) -> tuple[str, ...]:
     absent = {number for group in model.absent for number in model.features.groups[group]}
-    return tuple(name for number, name in enumerate(model.features.names) if number not in absent)
+    names = [name for number, name in enumerate(model.features.names) if number not in absent]
+    if "log_energy" not in names:
+        names.insert(PLAIN.index("log_energy"), "log_energy")
+    return tuple(names)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -196,8 +200,9 @@ def _block(
     jet_eta = _axis(model, made, columns, lengths, rng)
     eta = np.repeat(jet_eta, lengths) + columns["deta"]
     columns["log_energy"] = columns["log_pt"] + np.log(np.cosh(eta))
+    columns = {name: columns[name] for name in settings.feature_names}
     made_columns = physical_columns(
-        np.stack([columns[name] for name in settings.feature_names], axis=-1),
+        np.stack(list(columns.values()), axis=-1),
         lengths=lengths,
         feature_names=settings.feature_names,
         jet_eta=jet_eta,
@@ -236,10 +241,12 @@ def _axis(
     lengths: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
-    """Return the eta of the jets: the context's, or what fits energies and pt, with a random sign."""
+    """Return the eta of the jets: the context's, or what fits energies and pt with a random sign, else 0."""
     if made.context_BC is not None and model.context is not None and "jet_eta" in model.context.names:
         eta_B = made.context_BC[:, model.context.names.index("jet_eta")]
         return eta_B.double().cpu().numpy()
+    if "log_energy" not in columns:
+        return np.zeros(len(lengths))
     row = np.repeat(np.arange(len(lengths)), lengths)
     energy, pt = (np.bincount(row, np.exp(columns[name])) for name in ("log_energy", "log_pt"))
     return np.arccosh(np.maximum(energy / pt, 1.0)) * rng.choice([-1.0, 1.0], len(lengths))

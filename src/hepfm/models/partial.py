@@ -39,7 +39,7 @@ class LoadTable:
 Heads = Literal["new", "keep", "reuse"]
 """Of a head's weights: none, all, or all but those of its last layer, which is called ``linear``."""
 
-_OPTIONAL = ("conditioning.", "generator.")
+_OPTIONAL = ("conditioning.", "generator.", "tokenizer.")
 """Parts that are loaded where the other network has the same tensors."""
 _LEARNED_ANEW = ("generator.sampler.",)
 """What describes the rows of one data set, their kinematics and numbers of constituents."""

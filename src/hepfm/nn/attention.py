@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -115,6 +116,41 @@ def _kernel(qkv_3BHNK: Tensor, bias: Tensor, rate: float) -> Tensor:
     return torch.cat([_kernel(part, own, rate) for part, own in zip(parts, biases, strict=True)])
 
 
+@dataclass
+class KeyValues:
+    """Keys and values of the tokens that a causal layer has seen, in memory for all that are to come.
+
+    Attributes
+    ----------
+    kv_2BHTK
+        Keys and values; those from `length` on are not yet set.
+    length
+        Tokens seen.
+    """
+
+    kv_2BHTK: Tensor
+    length: int = 0
+
+    @classmethod
+    def empty(cls, rows: int, most: int, layer: MultiHeadAttention) -> KeyValues:
+        """Return the memory of `most` tokens of each row, for one layer."""
+        weight: Tensor = layer.out_proj.weight
+        shape = (2, rows, layer.num_heads, most, weight.shape[0] // layer.num_heads)
+        return cls(weight.new_empty(shape))
+
+    def add(self, kv_2BHMK: Tensor) -> tuple[Tensor, Tensor]:
+        """Add M tokens; return the keys and the values of all so far."""
+        stop = self.length + kv_2BHMK.shape[3]
+        self.kv_2BHTK[:, :, :, self.length : stop] = kv_2BHMK
+        self.length = stop
+        keys, values = self.kv_2BHTK[:, :, :, :stop]
+        return keys, values
+
+    def keep(self, index_R: Tensor) -> None:
+        """Go on with some of the rows."""
+        self.kv_2BHTK = self.kv_2BHTK.index_select(1, index_R)
+
+
 class MultiHeadAttention(nn.Module):
     """Attention of every token to all tokens, with one matrix for query, key and value.
 
@@ -126,12 +162,14 @@ class MultiHeadAttention(nn.Module):
         H.
     dropout
         Rate on the attention weights.
+    in_bias
+        Whether query, key and value have offsets.
     """
 
-    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, *, num_heads: int, dropout: float, in_bias: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.in_proj = Linear(width, 3 * width)
+        self.in_proj = Linear(width, 3 * width, bias=in_bias)
         self.out_proj = Linear(width, width)
         self.dropout = Dropout(dropout)
 
@@ -139,6 +177,16 @@ class MultiHeadAttention(nn.Module):
         """Return what the tokens gather, (B, N, D)."""
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
+
+    def extend(self, x_BMD: Tensor, seen: KeyValues) -> Tensor:
+        """Return what M new tokens gather from all before them and from each other, (B, M, D).
+
+        Without gradients to the tokens before, and without dropout.
+        """
+        q, k, v = self.in_proj(x_BMD).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        keys, values = seen.add(torch.stack((k, v)))
+        gathered_BHMK = F.scaled_dot_product_attention(q, keys, values)
+        return self.project(gathered_BHMK.transpose(1, 2).flatten(2))
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
         """Return what packed tokens gather, (T, D).

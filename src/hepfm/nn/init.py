@@ -22,7 +22,8 @@ def init_transformer(module: nn.Module, blocks: Iterable[nn.Module]) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.xavier_uniform_(part.weight)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
     for part in module.modules():
         if isinstance(part, MultiHeadAttention):
             limit = math.sqrt(3.0 / part.out_proj.in_features)

@@ -17,6 +17,14 @@ OBJECTIVES = Registry(
             "hepfm.objectives.masked:Masked",
             "remove constituents and predict them from the others: regression or k-means tokens",
         ),
+        "tokenize": (
+            "hepfm.objectives.tokenize:Tokenize",
+            "train a tokenizer: encode constituents to codes and decode them",
+        ),
+        "next_token": (
+            "hepfm.objectives.next_token:NextToken",
+            "the next constituent's code from those before it; trains an autoregressive generator",
+        ),
         "lejepa": (
             "hepfm.objectives.lejepa:LeJEPA",
             "two croppings of a row agree, and all rows look Gaussian",

@@ -43,12 +43,21 @@ class View:
         means 1.
     extra
         What the objective's own loss needs besides (targets, positions).
+    codes_BN
+        Codes of the constituents, where they are at hand.
+    prefix_BKD
+        Tokens that the network is shown in front of each row.
+    causal
+        Whether constituents see only what stands before them.
     """
 
     batch: Batch
     time_B: Tensor | None = None
     clarity_B: Tensor | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    codes_BN: Tensor | None = None
+    prefix_BKD: Tensor | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,18 @@ class Seen:
 
     view: View
     features: Features
+
+
+def look(network: Network, view: View) -> Seen:
+    """Show a network a view."""
+    features = network.features(
+        view.batch,
+        time_B=view.time_B,
+        codes_BN=view.codes_BN,
+        prefix_BKD=view.prefix_BKD,
+        causal=view.causal,
+    )
+    return Seen(view, features)
 
 
 class Objective(nn.Module):
@@ -73,12 +94,16 @@ class Objective(nn.Module):
     Config: ClassVar[type[BaseConfig]]
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of ``{"labels", "p4"}`` and of what backbones support; checked before anything is built."""
+    trains_tokenizer: ClassVar[bool] = False
+    """Whether a network's tokenizer is trained; it is frozen otherwise."""
 
     def __init__(self, config: BaseConfig, network: Network, schema: Schema) -> None:
         super().__init__()
         self.config = config
         self.network = network
         self.schema = schema
+        if network.tokenizer is not None and not self.trains_tokenizer:
+            network.tokenizer.freeze()
 
     @classmethod
     def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
@@ -105,11 +130,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> Loss:
         """Return the loss of a batch; random draws come only from `generator`."""
         views = self.views(batch, generator)
-        seen = {
-            name: Seen(view, self.network.features(view.batch, time_B=view.time_B))
-            for name, view in views.items()
-        }
-        return self.loss(seen, generator)
+        return self.loss({name: look(self.network, view) for name, view in views.items()}, generator)
 
     def after_step(self, step: int) -> None:
         """Do what follows an optimiser step, e.g. move an EMA teacher. Nothing by default."""

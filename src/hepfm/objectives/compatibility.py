@@ -39,13 +39,20 @@ def _lacking(objective: type, backbone: type, schema: Schema) -> list[str]:
     given = data_offers(schema)
     needs = frozenset(objective.needs)  # type: ignore[attr-defined]
     supports = frozenset(backbone.supports)  # type: ignore[attr-defined]
-    lacking = [
-        f"the objective needs {need!r}, which {'these data do' if need in _OF_DATA else 'it does'} not have"
-        for need in sorted(needs - supports - given)
-    ]
+    lacking = [_why(need) for need in sorted(needs - supports - given)]
+    if "nothing" in supports and "nothing" not in needs:
+        lacking.append("the backbone has no weights: it is for a tokenizer that is trained alone")
     if "pairwise" in supports and "p4" not in given:
         lacking.append(f"the backbone needs four-momenta, from the fields {', '.join(MOMENTUM_FIELDS)}")
     return lacking
+
+
+def _why(need: str) -> str:
+    if need == "nothing":
+        return "the objective trains no backbone: set backbone=none"
+    return (
+        f"the objective needs {need!r}, which {'these data do' if need in _OF_DATA else 'it does'} not have"
+    )
 
 
 def data_offers(schema: Schema) -> frozenset[str]:

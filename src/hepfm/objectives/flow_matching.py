@@ -14,13 +14,14 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.schema import Field, Kind, Schema
+from hepfm.core.schema import Field, Schema
 from hepfm.generators import GENERATORS
 from hepfm.generators.flow import Flow, draw_noise
 from hepfm.generators.jet_sampler import SamplerLoss
 from hepfm.objectives.base import Loss, Objective, Seen, View
 from hepfm.objectives.network import Network, Source
 from hepfm.objectives.reduce import constituent_mean, row_mean
+from hepfm.objectives.told import told_classes, told_field
 
 NOISED = "noised"
 """Name of the view that is a noised copy."""
@@ -143,12 +144,8 @@ class FlowMatching(Objective):
 
     def _told(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the class numbers; in training some are replaced by K, which stands for none."""
-        none = self.generator.num_classes
-        if self.field is None:
-            return torch.zeros_like(batch.rows_B)
-        drawn_B = torch.rand(len(batch), generator=generator, device=batch.mask_BN.device)
         rate = self.config.label_dropout if self.training else 0.0
-        return batch.labels[self.field.name].masked_fill(drawn_B < rate, none)
+        return told_classes(batch, self.field, rate=rate, generator=generator)
 
     def _check_length(self, batch: Batch) -> None:
         most = self.generator.max_constituents
@@ -164,16 +161,7 @@ def _count(batch: Batch) -> Tensor:
 
 
 def _label(config: FlowMatchingConfig, schema: Schema) -> Field | None:
-    name = config.label or schema.label
-    if name is None:
-        return None
-    field = schema[name]
-    if field.level is not schema.row or field.kind is not Kind.CATEGORICAL:
-        raise IncompatibleError(
-            f"objective 'flow_matching' is told the class of a row, and {name!r} is a {field.kind} field of "
-            f"the {field.level}; name a categorical field of the rows with objective.label=FIELD"
-        )
-    return field
+    return told_field(config.label or schema.label, schema, objective="flow_matching")
 
 
 def _check_features(names: tuple[str, ...]) -> None:

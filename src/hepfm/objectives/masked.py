@@ -36,7 +36,7 @@ class MaskedConfig(BaseConfig):
     Attributes
     ----------
     target
-        Component spec of what is asked of a removed constituent: ``regression`` or ``kmeans``.
+        Component spec of what is asked of a removed constituent: ``regression``, ``kmeans`` or ``codes``.
     fraction
         Share of each row's constituents that is removed; 0.4 in 2409.12589 and 2606.14870.
     decoder_blocks
@@ -116,7 +116,11 @@ class Masked(Objective):
         super().__init__(config, network, schema)
         self.config: MaskedConfig = config
         component = resolve_component(MASKED_TARGETS, config.target, where="objective.target")
-        self.target: MaskedTarget = component.cls(component.config, feature_names=network.feature_names)
+        self.target: MaskedTarget = component.cls(
+            component.config,
+            feature_names=network.feature_names,
+            num_codes=network.tokenizer.num_codes if network.tokenizer else None,
+        )
         self.decoder = Decoder(config, width=network.backbone.width, num_outputs=self.target.num_outputs)
 
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -134,16 +138,33 @@ class Masked(Objective):
         removed = Places.of(removed_BN)
         x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
         extra = {"removed": removed.take(x_BNF), "removed_mask": removed.mask_BM}
+        codes_BN = None
+        if self.target.reads_codes or self.network.reads != "features":
+            codes_BN = self.network.encode(batch)
+            extra["removed_codes"] = removed.take(codes_BN[..., None])[..., 0]
+            codes_BN = _shown_codes(codes_BN, batch.mask_BN & ~removed_BN)
         clarity_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
         visible = show(batch, batch.mask_BN & ~removed_BN)
-        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra)}
+        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra, codes_BN=codes_BN)}
 
     def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
         """Return the target's loss of the removed constituents."""
         view = seen[MASKED].view
         mask_BM = view.extra["removed_mask"]
         output_BMK = self.decoder(seen[MASKED].features, view.batch.mask_BN, mask_BM)
-        loss_B = constituent_mean(self.target.loss(output_BMK, view.extra["removed"]), mask_BM)
+        loss_BM = self.target.loss(output_BMK, view.extra["removed"], view.extra.get("removed_codes"))
+        loss_B = constituent_mean(loss_BM, mask_BM)
         counted_B = mask_BM.any(1).to(loss_B.dtype)
         weights_B = counted_B if view.batch.weights_B is None else counted_B * view.batch.weights_B
         return Loss(row_mean(loss_B, weights_B), {})
+
+
+def _shown_codes(codes_BN: Tensor, shown_BN: Tensor) -> Tensor:
+    """Return the codes of the constituents that are left; -1 for padding.
+
+    They are those of the whole row, as in 2512.04149, where rows are tokenized once: of a conditional tokenizer
+    they know a little of what was removed.
+    """
+    places = Places.of(shown_BN)
+    taken_BM = places.take(codes_BN[..., None])[..., 0]
+    return taken_BM.masked_fill(~places.mask_BM, -1)

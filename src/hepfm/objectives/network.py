@@ -1,9 +1,9 @@
-"""Network: standardisation, conditioning, a backbone, heads and a generator; what a model directory holds."""
+"""Network: standardisation, tokenizer, backbone, heads and generator; what a model directory holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,15 @@ from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component
 from hepfm.core.schema import Field
-from hepfm.generators.base import Generator, Made
+from hepfm.generators.base import Generator, Made, Sizes
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.momenta import relative_momenta
 from hepfm.nn.standardize import Standardize
+from hepfm.tokenizers.base import Tokenizer
+
+Reads = Literal["features", "decoded", "codes"]
+"""What a backbone is given of a constituent: its features, those decoded from its code, or the code."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,27 @@ class Source:
     max_constituents: int
 
 
+@dataclass(frozen=True)
+class Codes:
+    """The codes of a network.
+
+    Attributes
+    ----------
+    tokenizer
+        The tokenizer's component.
+    reads
+        What the backbone is given of a constituent.
+    """
+
+    tokenizer: Component
+    reads: Reads = "features"
+
+    def build(self, feature_names: tuple[str, ...]) -> Tokenizer:
+        """Return a new tokenizer of these features."""
+        tokenizer: Tokenizer = self.tokenizer.cls(self.tokenizer.config, feature_names=feature_names)
+        return tokenizer
+
+
 class Network(nn.Module):
     """Physical features in, features and head outputs out.
 
@@ -94,7 +119,9 @@ class Network(nn.Module):
         self.conditioning = Conditioning(backbone.width, num_context=num_context) if num_context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
+        self.tokenizer: Tokenizer | None = None
         self.generator: Generator | None = None
+        self.codes: Codes | None = None
         self.outputs: dict[str, Output] = {}
         self.source: Source | None = None
 
@@ -114,34 +141,99 @@ class Network(nn.Module):
             self.conditioning = Conditioning(self.backbone.width)
         self.conditioning.add_time(self.backbone.width)
 
+    def add_tokenizer(self, codes: Codes, tokenizer: Tokenizer | None = None) -> None:
+        """Add a tokenizer in place of any; a new one if none is given."""
+        self.codes = codes
+        self.tokenizer = tokenizer or codes.build(self.feature_names)
+
     def add_generator(self, source: Source) -> None:
         """Add a new generator in place of any, and the time that it needs."""
-        self.add_time()
+        if source.generator.cls.timed:
+            self.add_time()
         self.source = source
-        self.generator = source.generator.cls(
-            source.generator.config,
+        sizes = Sizes(
             width=self.backbone.width,
             num_features=len(self.feature_names),
             num_context=self.num_context,
             num_classes=len(source.label.classes) if source.label else 0,
+            num_codes=self.tokenizer.num_codes if self.tokenizer else 0,
             max_constituents=source.max_constituents,
         )
+        self.generator = source.generator.cls(source.generator.config, sizes)
 
-    def features(self, batch: Batch, *, time_B: Tensor | None = None) -> Features:
-        """Return the backbone's features of a batch, which is noised to `time_B` if that is given."""
+    @property
+    def reads(self) -> Reads:
+        """What the backbone is given of a constituent."""
+        return self.codes.reads if self.codes else "features"
+
+    @torch.no_grad()
+    def encode(self, batch: Batch) -> Tensor:
+        """Return the codes of a batch, int64 (B, N), negative for padding; in single precision always."""
+        if self.tokenizer is None:
+            raise ValueError("this network has no tokenizer")
+        with torch.autocast(batch.mask_BN.device.type, enabled=False):
+            x_BNF = self.standardize(batch.features_BNF, batch.mask_BN)
+            ids_BN: Tensor = self.tokenizer.encode(x_BNF, batch.mask_BN)
+        return ids_BN
+
+    def decode(self, codes_BN: Tensor) -> Tensor:
+        """Return the standardised features of codes, (B, N, F), in single precision as they were encoded."""
+        assert self.tokenizer is not None
+        with torch.autocast(codes_BN.device.type, enabled=False):
+            x_BNF: Tensor = self.tokenizer.decode(codes_BN)
+        return x_BNF
+
+    def features(
+        self,
+        batch: Batch,
+        *,
+        time_B: Tensor | None = None,
+        codes_BN: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
+    ) -> Features:
+        """Return the backbone's features of a batch.
+
+        Parameters
+        ----------
+        batch
+            The rows.
+        time_B
+            Time of the noise of a batch that is noised.
+        codes_BN
+            Their codes, where they are at hand; a network that reads codes finds them otherwise.
+        prefix_BKD
+            Further tokens that stand in front of each row, after those of context and time.
+        causal
+            Whether constituents see only what stands before them.
+        """
         physical_BNF = self.feature_dropout(batch.features_BNF)
         x_BNF = self.standardize(physical_BNF, batch.mask_BN)
-        condition_BKD = None
-        if self.conditioning is not None:
-            condition_BKD = self.conditioning(batch.context_BC, time_B)
+        if self.reads != "features":
+            codes_BN = self.encode(batch) if codes_BN is None else codes_BN
+            x_BNF = codes_BN
+            if self.reads == "decoded":
+                x_BNF = self.decode(codes_BN)
+                physical_BNF = self.standardize.inverse(x_BNF, batch.mask_BN)
         features: Features = self.backbone(
             x_BNF,
             batch.mask_BN,
             batch.p4_BN4,
             physical_BNF=physical_BNF,
-            condition_BKD=condition_BKD,
+            condition_BKD=self.condition(batch.context_BC, time_B, prefix_BKD),
+            **({"causal": True} if causal else {}),
         )
         return features
+
+    def condition(
+        self, context_BC: Tensor | None, time_B: Tensor | None, prefix_BKD: Tensor | None
+    ) -> Tensor | None:
+        """Return the tokens in front of each row, (B, K, D): of context and time, then those given."""
+        parts = [] if prefix_BKD is None else [prefix_BKD]
+        if self.conditioning is not None:
+            told_BKD = self.conditioning(context_BC, time_B)
+            parts = parts if told_BKD is None else [told_BKD, *parts]
+        return torch.cat(parts, dim=1) if parts else None
 
     def physical(self, x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None = None) -> Batch:
         """Return a batch of standardised features, with momenta in the jet's frame where they can be made."""
@@ -159,15 +251,55 @@ class Network(nn.Module):
         """Make rows; see `hepfm.generators.base.Generator.generate`."""
         if self.generator is None:
             raise ValueError("this network has no generator")
-
-        def body(
-            x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None, time_B: Tensor | None
-        ) -> Features:
-            return self.features(self.physical(x_BNF, mask_BN, context_BC), time_B=time_B)
-
-        return self.generator.generate(body, label_B, context_BC, generator)
+        return self.generator.generate(_Body(self), label_B, context_BC, generator)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the output of every head by name."""
         features = self.features(batch)
         return {name: head(features, batch.mask_BN) for name, head in self.heads.items()}
+
+
+class _Body:
+    """The network as a generator calls it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def features(
+        self, x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None, time_B: Tensor | None
+    ) -> Features:
+        """Return the features of standardised constituents."""
+        return self.network.features(self.network.physical(x_BNF, mask_BN, context_BC), time_B=time_B)
+
+    def grow(self, start_BD: Tensor, context_BC: Tensor | None, most: int) -> _Growing:
+        """Start rows of up to `most` constituents of codes."""
+        prefix_BKD = self.network.condition(context_BC, None, start_BD[:, None])
+        assert prefix_BKD is not None
+        return _Growing(self.network, prefix_BKD, most)
+
+
+class _Growing:
+    """Rows that grow: the backbone's memory of each, and the tokenizer's where it reads decoded features."""
+
+    def __init__(self, network: Network, prefix_BKD: Tensor, most: int) -> None:
+        assert network.tokenizer is not None
+        self.backbone, self.tokenizer = network.backbone, network.tokenizer
+        rows, first = prefix_BKD.shape[:2]
+        self.seen = self.backbone.seen(rows, first + most)
+        self.first_BD = self.backbone.extend(None, self.seen, prefix_BKD)[:, -1]
+        self.decoding = self.tokenizer.decoding(rows, most) if network.reads == "decoded" else None
+
+    def step(self, codes_B: Tensor) -> Tensor:
+        """Add a constituent to each row; return its features, (B, D)."""
+        x = codes_B[:, None] if self.decoding is None else self.decoding.step(codes_B)[:, None]
+        return self.backbone.extend(x, self.seen)[:, -1]
+
+    def keep(self, index_R: Tensor) -> None:
+        """Go on with some of the rows."""
+        for one in (*self.seen, *((self.decoding,) if self.decoding else ())):
+            one.keep(index_R)
+
+    def decoded(self, codes_BN: Tensor) -> Tensor:
+        """Return the standardised features of whole rows of codes, (B, N, F)."""
+        x_BNF: Tensor = self.tokenizer.decode(codes_BN)
+        return x_BNF

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from hepfm.data.store import Store
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import WEIGHTS, Model
 from hepfm.models.partial import LoadTable, load_partially
+from hepfm.models.tokenizer import adopt_tokenizer
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Network
+from hepfm.objectives.network import Codes, Network, Reads
 from hepfm.train import prepare
 from hepfm.train.budget import Index, budget_rows
 from hepfm.train.distributed import World, join_world
@@ -65,6 +66,7 @@ class Finetuning:
         features = model.content(store)
         check_compatible(plan.objective, model.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
+        _check_reads(model, plan.recipe.reads)
         if plan.recipe.head == "keep":
             _check_heads(model, store, targets)
         rows = budget_rows(store, plan.recipe.data, targets=targets, seed=plan.recipe.seed_of("subset"))
@@ -98,13 +100,24 @@ class Finetuning:
                 context=self.model.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
                 outputs=self.model.outputs.values() if recipe.head == "keep" else (),
+                codes=self._codes(),
             )
             objective: Objective = self.plan.objective.cls(
                 self.plan.objective.config, network, self.store.schema
             )
+        if self._keeps_tokenizer():
+            adopt_tokenizer(network, self.model.network)
         if recipe.init == "scratch":
             return objective, LoadTable({}, _sizes(network), _sizes(self.model.network))
         return objective, load_partially(network, self.model.network.state_dict(), heads=recipe.head)
+
+    def _codes(self) -> Codes | None:
+        codes = self.model.network.codes
+        return replace(codes, reads=self.plan.recipe.reads or codes.reads) if codes else None
+
+    def _keeps_tokenizer(self) -> bool:
+        """Tell whether the model's tokenizer and standardisation are taken as they are, from scratch too."""
+        return self.model.network.codes is not None and not self.plan.objective.cls.trains_tokenizer
 
     def strategy(self, network: Network) -> Strategy:
         """Prepare the network for the recipe's mode."""
@@ -135,7 +148,9 @@ class Finetuning:
             seed=recipe.seed_of("order"),
             fixed=strategy.fixed(objective.network),
             early_stopping=recipe.early_stopping,
-            fitting=loaders.fitting(self.train_rows, standardize=recipe.init == "scratch"),
+            fitting=loaders.fitting(
+                self.train_rows, standardize=recipe.init == "scratch" and not self._keeps_tokenizer()
+            ),
         )
 
     def run(self, run: RunDirectory) -> RunResult:
@@ -184,6 +199,19 @@ def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
                 f"head=keep needs the model to predict {name!r} with classes {store.schema[name].classes}; "
                 f"it has {have}; use head=new"
             )
+
+
+def _check_reads(model: Model, reads: Reads | None) -> None:
+    if reads is None:
+        return
+    codes = model.network.codes
+    if codes is None:
+        raise IncompatibleError(f"reads={reads}: this model has no tokenizer; leave it out")
+    if (reads == "codes") != (codes.reads == "codes"):
+        raise IncompatibleError(
+            f"the model's backbone was trained on {codes.reads} and cannot be given {reads}; only 'decoded' "
+            "and 'features' can be exchanged"
+        )
 
 
 def _sizes(network: Network) -> dict[str, int]:

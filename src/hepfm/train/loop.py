@@ -107,7 +107,10 @@ class Trainer:
             head_factor=self.config.head_factor,
         )
         self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer: torch.optim.Optimizer = job.plan.optimizer.cls.build(options, groups)
+        # A tokenizer may have constants only, which are fitted by now: then there are no steps to do.
+        self.steps = self.config.steps if groups else 0
+        nothing = [{"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0, "peak_lr": 0.0, "weight_decay": 0.0}]
+        self.optimizer: torch.optim.Optimizer = job.plan.optimizer.cls.build(options, groups or nothing)
         self.schedule = job.plan.schedule.cls(job.plan.schedule.config)
         if self.config.compile:
             network.backbone.compile(dynamic=True)
@@ -132,9 +135,9 @@ class Trainer:
         batches = iter(self.job.train)
         self.train_mode()
         self.clock = Clock()
-        with log.progress("training", self.config.steps) as advance:
+        with log.progress("training", self.steps) as advance:
             advance(self.step)
-            while self.step < self.config.steps and not self._stopped():
+            while self.step < self.steps and not self._stopped():
                 values = self.train_step(batches)
                 self.meter.add(values)
                 advance(1, f"loss {values['loss']:.4f}")

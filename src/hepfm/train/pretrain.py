@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hepfm.core.errors import IncompatibleError
 from hepfm.data import context_set, feature_set
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
@@ -14,8 +15,10 @@ from hepfm.data.pool import Content
 from hepfm.data.store import Rows, Store
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
+from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
+from hepfm.objectives.network import Codes
 from hepfm.train import prepare
 from hepfm.train.budget import training_rows
 from hepfm.train.distributed import World, join_world
@@ -34,6 +37,8 @@ class Pretraining:
     features: FeatureSet
     context: ContextSet | None
     rows: Rows
+    tokenizer: Model | None = None
+    """The model whose tokenizer is used."""
 
     @classmethod
     def check(cls, plan: PretrainPlan) -> Pretraining:
@@ -48,13 +53,19 @@ class Pretraining:
         if data.validation:
             store.split(data.validation)
         rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))
-        return cls(plan, store, features, context, rows)
+        tokenizer = _tokenizer(plan.recipe.tokenizer.model, features) if plan.recipe.tokenizer else None
+        return cls(plan, store, features, context, rows, tokenizer)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
         values = self.plan.to_dict()
         data = {**values["data"], "store": str(self.store.path.resolve())}
-        return {"verb": "pretrain", **values, "data": data, "store_fingerprint": self.store.fingerprint}
+        config = {"verb": "pretrain", **values, "data": data, "store_fingerprint": self.store.fingerprint}
+        if self.tokenizer is not None:
+            path = str(Path(values["tokenizer"]["model"]).resolve())
+            config["tokenizer"] = {**values["tokenizer"], "model": path}
+            config["tokenizer_fingerprint"] = tokenizer_fingerprint(self.tokenizer.network)
+        return config
 
     def job(self, world: World) -> Job:
         """Build the network, the objective and the loaders."""
@@ -78,7 +89,7 @@ class Pretraining:
             validation=loaders.validation(self.store.split(validation)) if validation else None,
             plan=self.plan.train,
             seed=recipe.seed_of("order"),
-            fitting=loaders.fitting(self.rows, standardize=True),
+            fitting=loaders.fitting(self.rows, standardize=self.tokenizer is None),
         )
 
     def _objective(self) -> Objective:
@@ -88,11 +99,20 @@ class Pretraining:
                 self.features,
                 context=self.context,
                 feature_dropout=self.plan.recipe.data.feature_dropout,
+                codes=self._codes(),
             )
+            if self.tokenizer is not None:
+                adopt_tokenizer(network, self.tokenizer.network)
             objective: Objective = self.plan.objective.cls(
                 self.plan.objective.config, network, self.store.schema
             )
         return objective
+
+    def _codes(self) -> Codes | None:
+        if self.tokenizer is None or self.plan.recipe.tokenizer is None:
+            return None
+        assert self.tokenizer.network.codes is not None
+        return Codes(self.tokenizer.network.codes.tokenizer, self.plan.recipe.tokenizer.reads)
 
     def run(self, run: RunDirectory) -> RunResult:
         """Train to the end, from the last checkpoint if the run has one, and write the model."""
@@ -116,6 +136,18 @@ class Pretraining:
                 prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
             world.wait()
         return RunResult(run.path, run.model)
+
+
+def _tokenizer(path: str, features: FeatureSet) -> Model:
+    model = Model.load(path)
+    if model.network.tokenizer is None:
+        raise IncompatibleError(f"{path} has no tokenizer; train one with `hepfm tokenize`")
+    if model.features.name != features.name:
+        raise IncompatibleError(
+            f"the tokenizer of {path} reads feature set {model.features.name!r}, not {features.name!r}; set "
+            f"data.features={model.features.name}"
+        )
+    return model
 
 
 def check_pretrain(

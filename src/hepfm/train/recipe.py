@@ -12,6 +12,7 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, Config, resolve_component, validate
 from hepfm.core.errors import ConfigError
 from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.network import Reads
 from hepfm.train.early_stopping import EarlyStoppingConfig
 from hepfm.train.optimizers import OPTIMIZERS
 from hepfm.train.schedules import SCHEDULES
@@ -166,11 +167,35 @@ class Seeded(Config):
         return self.seed if named is None else named
 
 
+class TokenizerConfig(Config):
+    """Section ``tokenizer`` of pre-training.
+
+    Attributes
+    ----------
+    model
+        Model directory with the tokenizer; its weights and its standardisation are taken as they are, and
+        stay so.
+    reads
+        What the backbone is given of a constituent: its code (``codes``), the features that are decoded from
+        it (``decoded``), or its own features (``features``; the codes are then targets only).
+    """
+
+    model: str
+    reads: Reads = "codes"
+
+
 class PretrainRecipe(Seeded):
-    """A recipe of ``hepfm pretrain``."""
+    """A recipe of ``hepfm pretrain``.
+
+    Attributes
+    ----------
+    tokenizer
+        Where constituents get codes from; None for a network without codes.
+    """
 
     description: str = ""
     data: PretrainDataConfig
+    tokenizer: TokenizerConfig | None = None
     backbone: Spec
     objective: Spec = "supervised"
     train: TrainConfig
@@ -181,6 +206,9 @@ class FinetuneRecipe(Seeded):
 
     Attributes
     ----------
+    reads
+        For a model with a tokenizer: what the backbone is given of a constituent, if not what it was
+        pre-trained with. ``decoded`` and ``features`` can be exchanged, as in 2512.04149.
     init
         ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones.
     head
@@ -194,6 +222,7 @@ class FinetuneRecipe(Seeded):
 
     description: str = ""
     data: FinetuneDataConfig
+    reads: Reads | None = None
     init: Literal["pretrained", "scratch"] = "pretrained"
     head: Literal["new", "keep", "reuse"] = "new"
     mode: Spec = "full"

@@ -10,8 +10,14 @@ from hepfm.train.pretrain import Pretraining
 from hepfm.train.recipe import finetune_plan, pretrain_plan
 from hepfm.train.run import RunDirectory, RunResult
 
-_ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256")
+_ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256", "tokenizer_fingerprint")
 """Keys of a run's config that are not of its recipe."""
+
+_MUST_STAY = {
+    "store_fingerprint": "the store",
+    "model_sha256": "the model",
+    "tokenizer_fingerprint": "the tokenizer",
+}
 
 
 def resume(run: str | Path) -> RunResult:
@@ -31,7 +37,7 @@ def resume(run: str | Path) -> RunResult:
         work = Finetuning.check(str(extra["model"]), finetune_plan(config, where=where))
     else:
         work = Pretraining.check(pretrain_plan(config, where=where))
-    for key, what in (("store_fingerprint", "the store"), ("model_sha256", "the model")):
+    for key, what in _MUST_STAY.items():
         if work.config().get(key) != extra[key]:
             raise TrainingError(
                 f"{what} of {directory.path} is not the one it was trained on; start a new run"

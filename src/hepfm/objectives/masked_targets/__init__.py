@@ -13,5 +13,9 @@ MASKED_TARGETS = Registry(
             "hepfm.objectives.masked_targets.kmeans:KMeans",
             "the nearest of some thousand centroids, cross-entropy",
         ),
+        "codes": (
+            "hepfm.objectives.masked_targets.codes:TokenizerCodes",
+            "the code that the network's tokenizer gives it, cross-entropy",
+        ),
     },
 )

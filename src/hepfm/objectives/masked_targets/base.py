@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
@@ -16,9 +17,15 @@ KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
 
 
 class MaskedTarget(nn.Module):
-    """What is asked of a removed constituent. Subclasses are built by ``cls(config, feature_names=...)``."""
+    """What is asked of a removed constituent.
+
+    Subclasses are built by ``cls(config, feature_names=..., num_codes=...)``, with the number of codes of the
+    network's tokenizer, None without one.
+    """
 
     Config: ClassVar[type[Config]]
+    reads_codes: ClassVar[bool] = False
+    """Whether `loss` is given the codes of the network's tokenizer."""
     num_outputs: int
     """K, numbers that the decoder's last layer gives per constituent."""
 
@@ -26,8 +33,18 @@ class MaskedTarget(nn.Module):
         """Fit constants to standardised features (T, F) of constituents, in parts. Nothing by default."""
 
     @abstractmethod
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor) -> Tensor:
-        """Return the loss of each constituent, (B, M), from the decoder's output and its features."""
+    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
+        """Return the loss of each constituent, (B, M), from the decoder's output, its features and its code.
+
+        What stands where no constituent was removed is arbitrary.
+        """
+
+
+def code_loss(logits_BMC: Tensor, codes_BM: Tensor, *, smoothing: float) -> Tensor:
+    """Return the cross-entropy of codes, (B, M)."""
+    logits_TC = logits_BMC.float().flatten(0, 1)
+    loss_T = F.cross_entropy(logits_TC, codes_BM.flatten(), reduction="none", label_smoothing=smoothing)
+    return loss_T.view(codes_BM.shape)
 
 
 def columns(wanted: tuple[str, ...], feature_names: tuple[str, ...]) -> list[int]:

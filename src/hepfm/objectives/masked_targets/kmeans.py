@@ -8,17 +8,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 import pydantic
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.core.config import Config
-from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.ragged import Array
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, columns
+from hepfm.core.errors import ConfigError
+from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, code_loss, columns
 from hepfm.objectives.masked_targets.regression import Features
-
-_BLOCK = 4_000_000
-"""Distances held at once (16 MB): memory does not grow with the batch times the codes."""
+from hepfm.tokenizers.codebook import fit_codes, nearest
 
 
 class KMeansConfig(Config):
@@ -53,7 +49,9 @@ class KMeans(MaskedTarget):
     fitted: Tensor
     scale_K: Tensor
 
-    def __init__(self, config: KMeansConfig, *, feature_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: KMeansConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.columns = columns(config.features, feature_names)
@@ -73,44 +71,21 @@ class KMeans(MaskedTarget):
     def fit(self, parts: Iterable[Tensor]) -> None:
         """Place the centroids by mini-batch k-means; raise `DataError` for more codes than constituents."""
         points = np.concatenate([self._space(part).cpu().numpy() for part in parts])
-        distinct = len(np.unique(points, axis=0))
-        if distinct < self.config.codes:
-            raise DataError(
-                f"codebook larger than the data: objective.target.codes={self.config.codes}, and the sample "
-                f"has {distinct} different constituents; use fewer codes or more training rows"
-            )
-        self.centroids_CK.copy_(torch.from_numpy(_centroids(points, self.config.codes, self.config.seed)))
+        codes, seed = self.config.codes, self.config.seed
+        fitted = fit_codes(points, codes, seed=seed, where="objective.target.codes")
+        self.centroids_CK.copy_(torch.from_numpy(fitted))
         self.fitted.fill_(True)
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor) -> Tensor:
+    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
         """Return the cross-entropy of each constituent, (B, M)."""
-        code_BM = self.assign(x_BMF)
-        smoothing = self.config.label_smoothing
-        loss_T = F.cross_entropy(
-            output_BMK.float().flatten(0, 1), code_BM.flatten(), reduction="none", label_smoothing=smoothing
-        )
-        return loss_T.view(code_BM.shape)
+        return code_loss(output_BMK, self.assign(x_BMF), smoothing=self.config.label_smoothing)
 
     @torch.no_grad()
     def assign(self, x_BMF: Tensor) -> Tensor:
         """Return the number of the nearest centroid of each constituent, (B, M)."""
         if not self.fitted:
             raise ValueError("k-means targets: fit the centroids before the first loss")
-        points_TK = self._space(x_BMF).flatten(0, -2)
-        rows = max(_BLOCK // self.config.codes, 1)
-        half_C = 0.5 * self.centroids_CK.square().sum(-1)
-        with torch.autocast(points_TK.device.type, enabled=False):
-            parts = [
-                (half_C - part @ self.centroids_CK.T).argmin(-1) for part in torch.split(points_TK, rows)
-            ]
-        return torch.cat(parts).view(x_BMF.shape[:-1])
+        return nearest(self._space(x_BMF).flatten(0, -2), self.centroids_CK).view(x_BMF.shape[:-1])
 
     def _space(self, x: Tensor) -> Tensor:
         return x[..., self.columns].float() * self.scale_K
-
-
-def _centroids(points: Array, codes: int, seed: int) -> Array:
-    from sklearn.cluster import MiniBatchKMeans
-
-    fit = MiniBatchKMeans(codes, random_state=seed, batch_size=max(4096, codes), n_init=1, max_iter=5)
-    return np.asarray(fit.fit(points).cluster_centers_, np.float32)

@@ -30,11 +30,13 @@ class Regression(MaskedTarget):
 
     Config: ClassVar[type[Config]] = RegressionConfig
 
-    def __init__(self, config: RegressionConfig, *, feature_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: RegressionConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
+    ) -> None:
         super().__init__()
         self.columns = columns(config.features, feature_names)
         self.num_outputs = len(self.columns)
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor) -> Tensor:
+    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
         """Return the mean absolute error over the features, (B, M)."""
         return (output_BMK.float() - x_BMF[..., self.columns]).abs().mean(-1)

@@ -1,0 +1,168 @@
+"""Autoregressive generation: code after code, each drawn given those before it, until a stop is drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from hepfm.backbones.base import Features
+from hepfm.core.config import Config
+from hepfm.core.errors import IncompatibleError
+from hepfm.generators.base import Body, Generator, Growing, Made, Sizes
+from hepfm.generators.parallel import for_each
+from hepfm.generators.vocabulary import Vocabulary
+from hepfm.nn.linear import Linear
+from hepfm.tokenizers.base import PADDING
+
+_COMPACT = 0.8
+"""Rows that are finished leave the batch once fewer than this share of it goes on."""
+
+
+class AutoregressiveConfig(Config):
+    """Options of `Autoregressive`; all can be changed without new training.
+
+    Attributes
+    ----------
+    temperature
+        Divides the logits: below 1 likely codes get likelier.
+    top_k
+        Draw among so many of the likeliest ids only; None for all.
+    top_p
+        Draw among the likeliest ids whose probabilities sum to at least this only (1904.09751).
+    batch_size
+        Rows that grow at once; None means 256 on a processor and 1024 elsewhere. It changes speed and memory
+        only.
+    """
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_k: PositiveInt | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_size: PositiveInt | None = None
+
+
+class Autoregressive(Generator):
+    """Next-code logits from a causal backbone's features, and rows drawn from them (2403.05618).
+
+    A row starts with a vector of its class, and one more for no class told. The stop can be drawn after every
+    constituent; a row has at least one, and at most `max_constituents`.
+
+    Parameters
+    ----------
+    config
+        Options.
+    sizes
+        What it has to fit.
+    """
+
+    Config: ClassVar[type[Config]] = AutoregressiveConfig
+
+    def __init__(self, config: AutoregressiveConfig, sizes: Sizes) -> None:
+        super().__init__()
+        if not sizes.num_codes:
+            raise IncompatibleError(
+                "generator autoregressive draws codes, and this network has no tokenizer; name one in the "
+                "recipe's section tokenizer"
+            )
+        self.config = config
+        self.num_classes = sizes.num_classes
+        self.max_constituents = sizes.max_constituents
+        self.vocabulary = Vocabulary(sizes.num_codes)
+        self.start = nn.Embedding(sizes.num_classes + 1, sizes.width)
+        self.linear = Linear(sizes.width, sizes.num_codes + 1)
+
+    def starts(self, label_B: Tensor) -> Tensor:
+        """Return the first vector of rows, (B, D), by their class; K where the class is not told."""
+        start_BD: Tensor = self.start(label_B)
+        return start_BD
+
+    def before(self, features: Features) -> Tensor:
+        """Return the features that stand before each constituent and after the last, (B, 1 + N, D).
+
+        `linear` makes the logits of what follows of them.
+        """
+        assert features.prefix_BKD is not None
+        return torch.cat((features.prefix_BKD[:, -1:], features.tokens_BND), dim=1)
+
+    @torch.no_grad()
+    def generate(
+        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
+    ) -> Made:
+        """Make rows. All random numbers are drawn first, so that ``config.batch_size`` changes nothing."""
+        if label_B is None:
+            if context_BC is None:
+                raise ValueError("give the class or the context of each row to make")
+            label_B = torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
+        device, most = label_B.device, self.max_constituents
+        uniform_BT = torch.rand(len(label_B), most, generator=generator, device=device)
+        size = self.config.batch_size or (256 if device.type == "cpu" else 1024)
+        made: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def grow(row_R: Tensor) -> None:
+            context_RC = None if context_BC is None else context_BC[row_R]
+            growing = body.grow(self.starts(label_B[row_R]), context_RC, most)
+            codes_RN = self._grow(growing, uniform_BT[row_R])
+            codes_RN = codes_RN[:, : int((codes_RN != PADDING).sum(1).max())]
+            made[int(row_R[0])] = codes_RN, growing.decoded(codes_RN)
+
+        for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
+        parts = [made[first] for first in sorted(made)]
+        longest = max(codes_RN.shape[1] for codes_RN, _ in parts)
+        mask_BN = torch.cat([_lengthen(codes_RN != PADDING, longest) for codes_RN, _ in parts])
+        return Made(torch.cat([_lengthen(x_RNF, longest) for _, x_RNF in parts]), mask_BN, context_BC)
+
+    def _grow(self, growing: Growing, uniform_RT: Tensor) -> Tensor:
+        """Return the codes of one batch of rows, (R, T), negative after their stop."""
+        rows, most = uniform_RT.shape
+        words = self.vocabulary
+        ids_RT = torch.full((rows, most + 2), words.padding, device=uniform_RT.device)
+        ids_RT[:, 0] = words.start
+        row_A = torch.arange(rows, device=uniform_RT.device)
+        alive_A = torch.ones_like(row_A, dtype=torch.bool)
+        features_AD = growing.first_BD
+        for place in range(most):
+            logits_AC = self.linear(features_AD).float()
+            if place == 0:
+                logits_AC[:, words.stop] = -math.inf
+            drawn_A = self.draw(logits_AC, uniform_RT[row_A, place])
+            ids_RT[row_A[alive_A], place + 1] = drawn_A[alive_A]
+            alive_A = alive_A & (drawn_A != words.stop)
+            alive = int(alive_A.sum())
+            if not alive or place + 1 == most:
+                break
+            if alive < _COMPACT * len(row_A):
+                index_R = alive_A.nonzero()[:, 0]
+                row_A, drawn_A, alive_A = row_A[index_R], drawn_A[index_R], alive_A[index_R]
+                growing.keep(index_R)
+            features_AD = growing.step(drawn_A.clamp(max=words.num_codes - 1))
+        ids_RT[row_A[alive_A], -1] = words.stop
+        return words.codes(ids_RT)
+
+    def draw(self, logits_BC: Tensor, uniform_B: Tensor) -> Tensor:
+        """Return one id for each row, drawn with given uniform numbers in [0, 1)."""
+        logits_BC = logits_BC / self.config.temperature
+        if self.config.top_k is not None and self.config.top_k < logits_BC.shape[1]:
+            least_B1 = logits_BC.topk(self.config.top_k, dim=-1).values[:, -1:]
+            logits_BC = logits_BC.masked_fill(logits_BC < least_B1, -math.inf)
+        shares_BC = logits_BC.softmax(-1)
+        if self.config.top_p < 1.0:
+            sorted_BC, order_BC = shares_BC.sort(dim=-1, descending=True)
+            before_BC = sorted_BC.cumsum(-1) - sorted_BC
+            kept_BC = torch.zeros_like(shares_BC).scatter(
+                1, order_BC, (before_BC < self.config.top_p).float()
+            )
+            shares_BC = shares_BC * kept_BC
+        reached_BC = shares_BC.cumsum(-1)
+        wanted_B1 = uniform_B[:, None].to(reached_BC.dtype) * reached_BC[:, -1:]
+        drawn_B = torch.searchsorted(reached_BC, wanted_B1, right=True)[:, 0]
+        last_B = shares_BC.shape[1] - 1 - (shares_BC > 0).to(torch.uint8).flip(-1).argmax(-1)
+        return torch.minimum(drawn_B, last_B)
+
+
+def _lengthen(values: Tensor, length: int) -> Tensor:
+    """Return rows, (R, N) or (R, N, F), with zeros up to a length."""
+    return F.pad(values, (0, 0) * (values.ndim - 2) + (0, length - values.shape[1]))

@@ -1,0 +1,108 @@
+"""The contract of a tokenizer: constituents to integers and back."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from hepfm.core.config import Config
+
+PADDING = -1
+"""The id where there is no constituent."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a tokenizer that is being trained makes of a batch.
+
+    Attributes
+    ----------
+    x_BNF
+        The decoded features, with gradients to encoder, codes and decoder.
+    quantization_BN
+        What is added to the squared error of each constituent so that vectors and codes move together; zero
+        where the mask is false.
+    ids_BN
+        The codes, `PADDING` where the mask is false.
+    """
+
+    x_BNF: Tensor
+    quantization_BN: Tensor
+    ids_BN: Tensor
+
+
+class Decoding:
+    """Codes of growing rows, decoded one by one; here of constituents that are decoded by themselves."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def step(self, ids_B: Tensor) -> Tensor:
+        """Return the standardised features, (B, F), of the next constituent of each row."""
+        return self.tokenizer.decode(ids_B[:, None])[:, 0]
+
+    def keep(self, index_R: Tensor) -> None:
+        """Go on with some of the rows."""
+
+
+class Tokenizer(nn.Module):
+    """Standardised constituents to codes and back. Built by ``cls(config, feature_names=...)``.
+
+    Padding has the code `PADDING` and enters no statistic, no loss and no codebook.
+    """
+
+    Config: ClassVar[type[Config]]
+    num_codes: int
+    """Codes are 0 to ``num_codes - 1``."""
+    causal: bool
+    """Whether constituent i is decoded from the codes up to i alone, so that a growing row can be decoded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = False
+
+    def fit(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fit constants to rows of the training data, once; later calls change nothing.
+
+        Parameters
+        ----------
+        rows
+            Standardised features (B, N, F) and masks (B, N), in parts; gone through once.
+        """
+
+    @abstractmethod
+    def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
+
+    @abstractmethod
+    def decode(self, ids_BN: Tensor) -> Tensor:
+        """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""
+
+    def reconstruct(self, x_BNF: Tensor, mask_BN: Tensor) -> Reconstruction:
+        """Encode and decode with gradients; without any where nothing is learned by them."""
+        ids_BN = self.encode(x_BNF, mask_BN)
+        return Reconstruction(self.decode(ids_BN), torch.zeros_like(x_BNF[..., 0]), ids_BN)
+
+    def decoding(self, rows: int, most: int) -> Decoding:
+        """Start to decode `rows` rows of at most `most` constituents; only for a causal tokenizer."""
+        if not self.causal:
+            raise ValueError("a row that is still growing can only be decoded by a causal tokenizer")
+        return Decoding(self)
+
+    def after_step(self) -> None:
+        """Do what follows an optimiser step, e.g. replace dead codes. Nothing by default."""
+
+    def freeze(self) -> None:
+        """Keep every parameter and every buffer as it is, in training mode too."""
+        self.frozen = True
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; a frozen tokenizer stays in evaluation mode."""
+        return super().train(mode and not self.frozen)

@@ -1,0 +1,105 @@
+"""Binned tokenizer: the cell of a regular grid that a constituent's features fall in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from hepfm.core.config import Config
+from hepfm.core.errors import ConfigError
+from hepfm.tokenizers.base import PADDING, Tokenizer
+
+_MOST_CODES = 65536
+
+
+class BinnedConfig(Config):
+    """Options of `Binned`.
+
+    Attributes
+    ----------
+    bins
+        Number of bins of each feature, in their order; their product is the number of codes. 40 in log pt and
+        30 in each angle are those of a public reimplementation of 2303.07364.
+    coverage
+        Share of the constituents that the grid spans in each feature, the rest cut off evenly at both ends
+        when it is fitted; those outside take the outermost bin.
+    """
+
+    bins: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (30, 30, 40)
+    coverage: Annotated[float, Field(gt=0, le=1)] = 0.999
+
+    @model_validator(mode="after")
+    def _check(self) -> BinnedConfig:
+        if math.prod(self.bins) > _MOST_CODES:
+            raise ValueError(f"bins {self.bins} make {math.prod(self.bins)} codes, above {_MOST_CODES}")
+        return self
+
+
+class Binned(Tokenizer):
+    """Bins of equal width in each standardised feature; decoded to their centres.
+
+    Parameters
+    ----------
+    config
+        Options; one number of bins for each feature.
+    feature_names
+        The F features of a constituent.
+    """
+
+    Config: ClassVar[type[Config]] = BinnedConfig
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    causal = True
+    low_F: Tensor
+    high_F: Tensor
+    bins_F: Tensor
+    places_F: Tensor
+    fitted: Tensor
+
+    def __init__(self, config: BinnedConfig, *, feature_names: Sequence[str]) -> None:
+        super().__init__()
+        if len(config.bins) != len(feature_names):
+            raise ConfigError(
+                f"tokenizer binned: {len(config.bins)} numbers of bins for the {len(feature_names)} features "
+                f"{', '.join(feature_names)}; give one for each with tokenizer.bins"
+            )
+        self.config = config
+        self.num_codes = math.prod(config.bins)
+        bins_F = torch.tensor(config.bins)
+        self.register_buffer("bins_F", bins_F, persistent=False)
+        self.register_buffer("places_F", bins_F.cumprod(0) // bins_F, persistent=False)
+        self.register_buffer("low_F", torch.zeros(len(feature_names)))
+        self.register_buffer("high_F", torch.ones(len(feature_names)))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @torch.no_grad()
+    def fit(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Measure the range of each feature."""
+        if self.fitted:
+            return
+        points_TF = torch.cat([x_BNF[mask_BN] for x_BNF, mask_BN in rows]).double().cpu()
+        tail = 0.5 * (1 - self.config.coverage)
+        ordered_TF = points_TF.sort(dim=0).values
+        first, last = round(tail * (len(ordered_TF) - 1)), round((1 - tail) * (len(ordered_TF) - 1))
+        self.low_F.copy_(ordered_TF[first])
+        self.high_F.copy_(torch.maximum(ordered_TF[last], ordered_TF[first] + 1e-6))
+        self.fitted.fill_(True)
+
+    def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return the cell of each constituent, int64 (B, N); `PADDING` where the mask is false."""
+        if not self.fitted:
+            raise ValueError("binned tokenizer: fit the ranges first")
+        share_BNF = (x_BNF - self.low_F) / (self.high_F - self.low_F)
+        bin_BNF = (share_BNF * self.bins_F).floor().long()
+        bin_BNF = torch.minimum(bin_BNF.clamp(min=0), self.bins_F - 1)
+        return (bin_BNF * self.places_F).sum(-1).masked_fill(~mask_BN, PADDING)
+
+    def decode(self, ids_BN: Tensor) -> Tensor:
+        """Return the centres of cells, float32 (B, N, F); zero where they are `PADDING`."""
+        bin_BNF = (ids_BN.clamp(min=0)[..., None] // self.places_F) % self.bins_F
+        x_BNF = self.low_F + (bin_BNF + 0.5) / self.bins_F * (self.high_F - self.low_F)
+        return x_BNF * (ids_BN != PADDING)[..., None]

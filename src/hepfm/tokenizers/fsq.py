@@ -1,0 +1,99 @@
+"""Finite scalar quantisation: each latent number is rounded to one of a few levels; there is no codebook."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from hepfm.core.config import Config
+from hepfm.tokenizers.autoencoder import Autoencoder, AutoencoderConfig
+from hepfm.tokenizers.quantizer import Quantized
+
+_MARGIN = 1e-3
+"""How far the bounded latents reach beyond the outermost levels, which are then met by finite numbers."""
+
+_MOST_CODES = 65536
+
+
+class FsqConfig(AutoencoderConfig):
+    """Options of `Fsq`: those of `AutoencoderConfig`, and
+
+    Attributes
+    ----------
+    levels
+        Number of levels of each latent; their product is the number of codes. (8, 5, 5, 5) makes 1000,
+        (8, 8, 8, 5, 5) 12800, (8, 8, 8, 6, 5) 15360 (2309.15505, table 1).
+    """
+
+    levels: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (8, 8, 8, 5, 5)
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> FsqConfig:
+        if math.prod(self.levels) > _MOST_CODES:
+            raise ValueError(f"levels {self.levels} make {math.prod(self.levels)} codes, above {_MOST_CODES}")
+        return self
+
+
+class Fsq(Autoencoder):
+    """Finite scalar quantisation (2309.15505, equations 1 to 3).
+
+    Parameters
+    ----------
+    config
+        Options.
+    feature_names
+        The F features of a constituent.
+    """
+
+    Config: ClassVar[type[Config]] = FsqConfig
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "xs": {"levels": (8, 5, 5, 5), "width": 32, "depth": 2, "num_heads": 4},
+    }
+    levels_K: Tensor
+    places_K: Tensor
+
+    def __init__(self, config: FsqConfig, *, feature_names: Sequence[str]) -> None:
+        super().__init__(config, feature_names=feature_names, dim=len(config.levels))
+        self.config = config
+        self.num_codes = math.prod(config.levels)
+        levels_K = torch.tensor(config.levels)
+        self.register_buffer("levels_K", levels_K, persistent=False)
+        self.register_buffer("places_K", levels_K.cumprod(0) // levels_K, persistent=False)
+
+    def quantize(self, z_TK: Tensor) -> Quantized:
+        """Round with the gradient of the identity; no loss is needed to bring vectors to codes."""
+        bounded_TK = self._bound(z_TK.float())
+        digits_TK = self._digits(bounded_TK)
+        rounded_TK = digits_TK - self._half()
+        straight_TK = (bounded_TK + (rounded_TK - bounded_TK).detach()) / self._half()
+        return Quantized(straight_TK, torch.zeros_like(z_TK[:, 0]), self._number(digits_TK))
+
+    @torch.no_grad()
+    def assign(self, z_TK: Tensor) -> Tensor:
+        """Return the codes' numbers of encoded constituents, (T,)."""
+        return self._number(self._digits(self._bound(z_TK.float())))
+
+    def lookup(self, ids: Tensor) -> Tensor:
+        """Return the vectors of codes (...), shape (..., K), in [-1, 1]."""
+        digits = (ids[..., None] // self.places_K) % self.levels_K
+        return (digits - self._half()) / self._half()
+
+    def _half(self) -> Tensor:
+        return (self.levels_K // 2).float()
+
+    def _bound(self, z_TK: Tensor) -> Tensor:
+        """Map to the range whose rounding gives each latent exactly its number of levels."""
+        reach_K = (self.levels_K - 1) * (1 + _MARGIN) / 2
+        shift_K = 0.5 * (1 - self.levels_K % 2)
+        return reach_K * torch.tanh(z_TK + torch.atanh(shift_K / reach_K)) - shift_K
+
+    def _digits(self, bounded_TK: Tensor) -> Tensor:
+        return bounded_TK.round() + self._half()
+
+    def _number(self, digits_TK: Tensor) -> Tensor:
+        return (digits_TK.long() * self.places_K).sum(-1)

@@ -1,0 +1,78 @@
+"""k-means tokenizer: the nearest of some thousand centroids of a constituent's own features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from hepfm.core.config import Config
+from hepfm.tokenizers.base import PADDING, Tokenizer
+from hepfm.tokenizers.codebook import fit_codes, nearest
+
+
+class KMeansConfig(Config):
+    """Options of `KMeans`.
+
+    Attributes
+    ----------
+    codes
+        Number of centroids.
+    seed
+        Of the fit.
+    """
+
+    codes: Annotated[int, Field(ge=2, le=65536)] = 8192
+    seed: int = 0
+
+
+class KMeans(Tokenizer):
+    """Centroids of standardised features, fitted once by mini-batch k-means (2409.12589).
+
+    Parameters
+    ----------
+    config
+        Options.
+    feature_names
+        The F features of a constituent.
+    """
+
+    Config: ClassVar[type[Config]] = KMeansConfig
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"xs": {"codes": 256}}
+    causal = True
+    codes_CF: Tensor
+    fitted: Tensor
+
+    def __init__(self, config: KMeansConfig, *, feature_names: Sequence[str]) -> None:
+        super().__init__()
+        self.config = config
+        self.num_codes = config.codes
+        self.register_buffer("codes_CF", torch.zeros(config.codes, len(feature_names)))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @torch.no_grad()
+    def fit(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Place the centroids; raise `DataError` for more of them than different constituents."""
+        if self.fitted:
+            return
+        points_TF = torch.cat([x_BNF[mask_BN] for x_BNF, mask_BN in rows]).cpu()
+        fitted = fit_codes(
+            points_TF.numpy(), self.config.codes, seed=self.config.seed, where="tokenizer.codes"
+        )
+        self.codes_CF.copy_(torch.from_numpy(fitted))
+        self.fitted.fill_(True)
+
+    def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
+        if not self.fitted:
+            raise ValueError("k-means tokenizer: fit the centroids first")
+        ids_BN = torch.full(mask_BN.shape, PADDING, device=mask_BN.device)
+        ids_BN[mask_BN] = nearest(x_BNF[mask_BN], self.codes_CF)
+        return ids_BN
+
+    def decode(self, ids_BN: Tensor) -> Tensor:
+        """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""
+        return self.codes_CF[ids_BN.clamp(min=0)] * (ids_BN != PADDING)[..., None]

@@ -1,0 +1,221 @@
+"""Sequences of codes, and rows drawn code by code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import resolve_component
+from hepfm.core.errors import DataError, IncompatibleError
+from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data import feature_set
+from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
+from hepfm.generators.base import Sizes
+from hepfm.generators.vocabulary import Vocabulary
+from hepfm.models.build import build_network, seeded_init
+from hepfm.models.fixture import random_batch
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.network import Codes, Network
+from hepfm.objectives.next_token import CAUSAL, NextToken
+from hepfm.tokenizers import TOKENIZERS
+
+FEATURES = feature_set("massless")
+SCHEMA = jet_schema(JETCLASS_CLASSES)
+CAUSAL_VQVAE = {
+    "name": "vqvae", "codes": 16, "width": 16, "depth": 1, "num_heads": 2, "block": "transformer",
+    "causal_decoder": True,
+}  # fmt: skip
+
+
+def objective(*, reads: str = "codes", backbone: str = "post_norm_transformer", **options: Any) -> NextToken:
+    tokenizer = resolve_component(
+        TOKENIZERS, CAUSAL_VQVAE if reads == "decoded" else {"name": "kmeans", "codes": 16}, where="test"
+    )
+    component = resolve_component(
+        OBJECTIVES, {"name": "next_token", "max_constituents": 40, **options}, where="test"
+    )
+    body = resolve_component(BACKBONES, {"name": backbone, "size": "xs"}, where="test")
+    with seeded_init(0, "test"):
+        network = build_network(body, FEATURES, codes=Codes(tokenizer, reads))  # type: ignore[arg-type]
+        batch = random_batch(FEATURES)
+        network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])  # type: ignore[union-attr]
+        built: NextToken = component.cls(component.config, network, SCHEMA)
+    return built.eval()
+
+
+def test_sequences_and_back() -> None:
+    words = Vocabulary(10)
+    assert len({words.stop, words.start, words.padding, *range(10)}) == 13
+    codes = torch.tensor([[3, 4, 9], [0, -1, -1], [-1, -1, -1]])
+    ids = words.sequence(codes)
+    assert ids.tolist() == [[11, 3, 4, 9, 10], [11, 0, 10, 12, 12], [11, 10, 12, 12, 12]]
+    assert torch.equal(words.codes(ids), codes)
+
+
+@pytest.mark.parametrize(
+    ("ids", "place"),
+    [
+        ([3, 4, 10, 12], 0),  # no start
+        ([11, 11, 10, 12], 1),  # two starts
+        ([11, 3, 12, 12], 2),  # no stop
+        ([11, 3, 4, 5], 3),  # never ends
+        ([11, 10, 3, 10], 2),  # a code after the stop
+        ([11, 3, 10, 10], 3),  # two stops
+        ([11, 3, 13, 12], 2),  # no such id
+        ([11, -1, 10, 12], 1),
+    ],
+)
+def test_an_illegal_order_of_ids_is_refused(ids: list[int], place: int) -> None:
+    good = [11, 3, 10, 12]
+    with pytest.raises(DataError, match=f"sequence 1 has the illegal id {ids[place]} at place {place}"):
+        Vocabulary(10).codes(torch.tensor([good, ids]))
+
+
+def reference(network: Network, uniform: torch.Tensor, most: int) -> list[list[int]]:
+    """Rows by the uncached loop: the whole row again for each code."""
+    generator = network.generator
+    assert isinstance(generator, Autoregressive)
+    made = []
+    for row in range(len(uniform)):
+        codes: list[int] = []
+        while len(codes) < most:
+            ids = torch.tensor([[*codes, 0]])[:, : len(codes)]
+            x = network.decode(ids) if codes else torch.zeros(1, 0, 3)
+            batch = network.physical(x, torch.ones(1, len(codes), dtype=torch.bool))
+            start = generator.starts(torch.zeros(1, dtype=torch.int64))[:, None]
+            features = network.features(batch, codes_BN=ids, prefix_BKD=start, causal=True)
+            logits = generator.linear(generator.before(features)[:, -1]).float()
+            if not codes:
+                logits[:, generator.vocabulary.stop] = -torch.inf
+            drawn = int(generator.draw(logits, uniform[row : row + 1, len(codes)]))
+            if drawn == generator.vocabulary.stop:
+                break
+            codes.append(drawn)
+        made.append(codes)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("reads", "backbone"),
+    [("codes", "post_norm_transformer"), ("codes", "transformer"), ("decoded", "transformer")],
+)
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_cached_rows_are_those_of_the_uncached_loop(reads: str, backbone: str, batch_size: int) -> None:
+    network = objective(reads=reads, backbone=backbone).network
+    generator = network.generator
+    assert isinstance(generator, Autoregressive)
+    with torch.no_grad():
+        generator.linear.bias[generator.vocabulary.stop] = 1.5  # rows of various lengths
+        generator.config = AutoregressiveConfig(batch_size=batch_size)
+        made = network.generate(torch.zeros(20, dtype=torch.int64), None, torch.Generator().manual_seed(4))
+        uniform = torch.rand(20, 40, generator=torch.Generator().manual_seed(4))
+        expected = reference(network, uniform, 40)
+    lengths = made.mask_BN.sum(1).tolist()
+    assert lengths == [len(codes) for codes in expected]
+    assert min(lengths) >= 1
+    assert len(set(lengths)) > 3
+    for row, codes in enumerate(expected):
+        decoded = network.decode(torch.tensor([codes]))[0]
+        torch.testing.assert_close(made.x_BNF[row, : len(codes)], decoded, atol=1e-5, rtol=1e-5)
+    assert not made.x_BNF[~made.mask_BN].any()
+
+
+def test_a_row_that_never_stops_ends_at_the_most() -> None:
+    network = objective().network
+    with torch.no_grad():
+        network.generator.linear.bias[-1] = -100.0  # type: ignore[union-attr,operator,index]
+        made = network.generate(torch.zeros(5, dtype=torch.int64), None, torch.Generator().manual_seed(1))
+    assert made.mask_BN.sum(1).tolist() == [40] * 5
+
+
+def generator(**options: Any) -> Autoregressive:
+    torch.manual_seed(0)
+    return Autoregressive(
+        AutoregressiveConfig(**options),
+        Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=4, max_constituents=5),
+    )
+
+
+def test_draws_follow_the_probabilities() -> None:
+    logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(40_000, -1)
+    drawn = generator().draw(logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)))
+    shares = torch.bincount(drawn, minlength=5) / 40_000
+    torch.testing.assert_close(shares, logits[0].exp(), atol=0.01, rtol=0)
+
+
+def test_top_k_top_p_and_temperature_narrow_the_draw() -> None:
+    logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(2000, -1)
+    uniform = torch.rand(2000, generator=torch.Generator().manual_seed(0))
+    assert set(generator(top_k=2).draw(logits, uniform).tolist()) == {2, 4}
+    assert set(generator(top_p=0.5).draw(logits, uniform).tolist()) == {2, 4}
+    assert set(generator(top_p=0.6).draw(logits, uniform).tolist()) == {1, 2, 4}
+    assert set(generator(top_k=1).draw(logits, uniform).tolist()) == {2}
+    cold = generator(temperature=0.05).draw(logits, uniform)
+    assert (cold == 2).float().mean() > 0.95
+
+
+def test_the_largest_uniform_number_draws_an_id_of_probability_above_zero() -> None:
+    logits = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf, -torch.inf]])
+    assert generator().draw(logits, torch.tensor([1.0])).tolist() == [1]
+    assert generator().draw(logits, torch.tensor([0.0])).tolist() == [0]
+
+
+def test_a_network_without_codes_is_refused() -> None:
+    sizes = Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=0, max_constituents=5)
+    with pytest.raises(IncompatibleError, match="no tokenizer"):
+        Autoregressive(AutoregressiveConfig(), sizes)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_codes_and_stop() -> None:
+    built = objective()
+    batch = random_batch(FEATURES)
+    view = built.views(batch, torch.Generator())[CAUSAL]
+    with torch.no_grad():
+        loss = built(batch, torch.Generator())
+        codes = built.network.encode(batch)
+        features = built.network.features(batch, prefix_BKD=view.prefix_BKD, causal=True)
+        log_shares = built.generator.linear(built.generator.before(features)).log_softmax(-1)
+    rows = []
+    for row, length in enumerate(batch.mask_BN.sum(1).tolist()):
+        targets = [*codes[row, :length].tolist(), 16]
+        rows.append(-sum(log_shares[row, k, target] for k, target in enumerate(targets)) / len(targets))
+    torch.testing.assert_close(loss.total, torch.stack(rows).mean(), atol=1e-5, rtol=1e-5)
+
+
+def test_no_constituent_sees_what_follows() -> None:
+    built = objective(reads="decoded", backbone="transformer")
+    batch = random_batch(FEATURES)
+    codes = built.network.encode(batch)
+    changed = codes.clone()
+    changed[:, 3:] = torch.where(codes[:, 3:] >= 0, (codes[:, 3:] + 1) % 16, -1)
+    start = built.generator.starts(torch.zeros(len(batch), dtype=torch.int64))[:, None]
+    with torch.no_grad():
+        one, other = (
+            built.generator.before(built.network.features(batch, codes_BN=ids, prefix_BKD=start, causal=True))
+            for ids in (codes, changed)
+        )
+    torch.testing.assert_close(one[:, :4], other[:, :4], atol=1e-5, rtol=1e-5)
+    assert (one[:, 5] - other[:, 5]).abs().max() > 1e-4
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    component = resolve_component(OBJECTIVES, "next_token", where="test")
+    body = resolve_component(BACKBONES, {"name": "transformer", "size": "xs"}, where="test")
+    conditional = resolve_component(TOKENIZERS, {**CAUSAL_VQVAE, "causal_decoder": False}, where="test")
+    for codes, message in (
+        (None, "no tokenizer"),
+        (Codes(conditional, "features"), "reads to codes or decoded"),
+        (Codes(conditional, "decoded"), "causal_decoder=true"),
+    ):
+        network = build_network(body, FEATURES, codes=codes)
+        with pytest.raises(IncompatibleError, match=message):
+            component.cls(component.config, network, SCHEMA)
+    short = objective(max_constituents=3)
+    with pytest.raises(DataError, match="up to 3"):
+        short(random_batch(FEATURES), torch.Generator())
+    particle_transformer = resolve_component(BACKBONES, "particle_transformer", where="test")
+    with pytest.raises(IncompatibleError, match="cannot read codes"):
+        build_network(particle_transformer, FEATURES, codes=Codes(conditional, "codes"))
