@@ -17,6 +17,8 @@ _VERBS = {
     "ingest": "hepfm.data.ingest:ingest",
     "export_store": "hepfm.data.export:export_store",
     "label_budget": "hepfm.data.subsets:label_budget",
+    "tokenize": "hepfm.train.tokenize:tokenize",
+    "decode_codes": "hepfm.models.codes_file:decode_codes",
     "pretrain": "hepfm.train.pretrain:pretrain",
     "resume": "hepfm.train.resume:resume",
     "finetune": "hepfm.train.finetune:finetune",

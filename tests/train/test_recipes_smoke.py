@@ -14,9 +14,22 @@ from hepfm.train.pretrain import pretrain
 from hepfm.train.run import read_metrics
 
 
+def few_codes(name: str) -> list[str]:
+    """Fewer codes than the small store has constituents."""
+    return ["objective.tokenizer.codes=64"] if name.endswith("_tokenizer") else []
+
+
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_pretraining(name: str, jet_store: Store, tmp_path: Path) -> None:
-    overrides = [f"data.store={jet_store.path}", "train.device=cpu"]
+    overrides = [f"data.store={jet_store.path}", "train.device=cpu", *few_codes(name)]
+    if f"{name}_tokenizer" in builtin_recipes("pretrain"):
+        model = pretrain(
+            f"{name}_tokenizer",
+            output=tmp_path / "tokenizer",
+            overrides=[*overrides, *few_codes(f"{name}_tokenizer")],
+            smoke=True,
+        ).model_path
+        overrides.append(f"tokenizer.model={model}")
     result = pretrain(name, output=tmp_path / "run", overrides=overrides, smoke=True)
     assert read_metrics(result.path / "metrics.jsonl", "train")[-1]["step"] == 6
     assert max(check(result.model_path).values()) < 1e-5

@@ -17,6 +17,9 @@ from hepfm.cli.common import verb
 @click.option("--like", type=click.Path(), help="Store whose test jets give class and kinematics.")
 @click.option("--steps", type=int, help="Steps of the solver; the model's own by default.")
 @click.option("--solver", help="euler, heun or midpoint; the model's own by default.")
+@click.option("--temperature", type=float, help="Of a draw of codes; the model's own by default.")
+@click.option("--top-k", type=int, help="Draw among so many of the likeliest codes.")
+@click.option("--top-p", type=float, help="Draw among the likeliest codes up to this probability.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
@@ -29,6 +32,9 @@ def command(
     like: str | None,
     steps: int | None,
     solver: str | None,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
     seed: int,
     batch_size: int | None,
     device: str,
@@ -44,6 +50,9 @@ def command(
         like=like,
         steps=steps,
         solver=solver,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
         seed=seed,
         batch_size=batch_size,
         device=device,

@@ -15,6 +15,7 @@ VERBS = {
     "simulate": ("hepfm.cli.simulate", "Generate collisions with Pythia 8 and write a store of jets."),
     "ingest": ("hepfm.cli.ingest", "Read published or private files into a store."),
     "data": ("hepfm.cli.data", "Look at, check and export stores."),
+    "tokenize": ("hepfm.cli.tokenize", "Train a tokenizer, or use one, and report what it loses."),
     "pretrain": ("hepfm.cli.pretrain", "Train a model from a recipe."),
     "resume": ("hepfm.cli.resume", "Go on with a run that was stopped."),
     "finetune": ("hepfm.cli.finetune", "Adapt a model to a task from labelled jets."),

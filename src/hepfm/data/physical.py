@@ -7,7 +7,7 @@ impact parameters beyond some 8 mm, where tanh is 1. Those that a model made giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,18 @@ _LARGEST = {"log_pt": 60.0, "log_energy": 60.0, "deta": 20.0}
 
 _PI = np.float32(np.pi)
 """The largest angle of a store; as float32 it lies above pi."""
+
+
+def with_energy(feature_names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names with the energy among them, where constituents of these features are massless.
+
+    >>> with_energy(["deta", "dphi", "log_pt"])
+    ('deta', 'dphi', 'log_pt', 'log_energy')
+    """
+    names = list(feature_names)
+    if "log_energy" not in names:
+        names.insert(PLAIN.index("log_energy"), "log_energy")
+    return tuple(names)
 
 
 def generated_schema(

@@ -19,8 +19,7 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
-from hepfm.data.feature_sets import PLAIN
-from hepfm.data.physical import generated_schema, physical_columns
+from hepfm.data.physical import generated_schema, physical_columns, with_energy
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
@@ -64,6 +63,9 @@ def generate(
     like: str | Path | None = None,
     steps: int | None = None,
     solver: str | None = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     device: str = "cpu",
@@ -77,7 +79,7 @@ def generate(
     Parameters
     ----------
     model
-        Model directory with a generator: one trained with flow_matching, alone or in a sum.
+        Model directory with a generator: one trained with flow_matching or next_token, alone or in a sum.
     n
         Number of jets; None for as many as `like` has.
     output
@@ -87,7 +89,9 @@ def generate(
     like
         A store whose test jets give class, kinematics and number of constituents, one for each.
     steps, solver
-        Options of the generator's solver; the model's own when None.
+        Options of the solver of a flow; the model's own when None.
+    temperature, top_k, top_p
+        Options of the draw of an autoregressive generator; the model's own when None.
     seed
         Of everything that is drawn.
     batch_size
@@ -113,10 +117,21 @@ def generate(
     made_of = source.network.source
     if made_of is None:
         raise IncompatibleError(
-            f"{model} has no generator; train one with objective=flow_matching, alone or in a weighted_sum"
+            f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
+            "weighted_sum"
         )
     wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
-    options = _options(made_of, {"steps": steps, "solver": solver, "batch_size": batch_size})
+    options = _options(
+        made_of,
+        {
+            "steps": steps,
+            "solver": solver,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "batch_size": batch_size,
+        },
+    )
     settings = Settings(_feature_names(source), options, seed, device)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
@@ -175,10 +190,7 @@ def _options(source: Source, options: Mapping[str, Any]) -> Config:
 
 def _feature_names(model: Model) -> tuple[str, ...]:
     absent = {number for group in model.absent for number in model.features.groups[group]}
-    names = [name for number, name in enumerate(model.features.names) if number not in absent]
-    if "log_energy" not in names:
-        names.insert(PLAIN.index("log_energy"), "log_energy")
-    return tuple(names)
+    return with_energy(name for number, name in enumerate(model.features.names) if number not in absent)
 
 
 def _fingerprint(folder: Path) -> str:

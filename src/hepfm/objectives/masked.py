@@ -162,8 +162,8 @@ class Masked(Objective):
 def _shown_codes(codes_BN: Tensor, shown_BN: Tensor) -> Tensor:
     """Return the codes of the constituents that are left; -1 for padding.
 
-    They are those of the whole row, as in 2512.04149, where rows are tokenized once: of a conditional tokenizer
-    they know a little of what was removed.
+    They are those of the whole row, as in 2512.04149, where rows are tokenized once: of a conditional
+    tokenizer they know a little of what was removed.
     """
     places = Places.of(shown_BN)
     taken_BM = places.take(codes_BN[..., None])[..., 0]

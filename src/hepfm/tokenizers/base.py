@@ -94,6 +94,10 @@ class Tokenizer(nn.Module):
             raise ValueError("a row that is still growing can only be decoded by a causal tokenizer")
         return Decoding(self)
 
+    def outside(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return which constituents lie outside the range that was fitted, (B, N); none by default."""
+        return torch.zeros_like(mask_BN)
+
     def after_step(self) -> None:
         """Do what follows an optimiser step, e.g. replace dead codes. Nothing by default."""
 

@@ -98,6 +98,10 @@ class Binned(Tokenizer):
         bin_BNF = torch.minimum(bin_BNF.clamp(min=0), self.bins_F - 1)
         return (bin_BNF * self.places_F).sum(-1).masked_fill(~mask_BN, PADDING)
 
+    def outside(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return which constituents lie beyond the grid, and take its outermost cells, (B, N)."""
+        return ((x_BNF < self.low_F) | (x_BNF > self.high_F)).any(-1) & mask_BN
+
     def decode(self, ids_BN: Tensor) -> Tensor:
         """Return the centres of cells, float32 (B, N, F); zero where they are `PADDING`."""
         bin_BNF = (ids_BN.clamp(min=0)[..., None] // self.places_F) % self.bins_F

@@ -32,7 +32,9 @@ def nearest(points_TK: Tensor, codes_CK: Tensor) -> Tensor:
     half_C = 0.5 * codes.square().sum(-1)
     rows = max(_BLOCK // len(codes), 1)
     with torch.autocast(points.device.type, enabled=False):
-        parts = [torch.addmm(half_C, part, codes.T, alpha=-1).argmin(-1) for part in torch.split(points, rows)]
+        parts = [
+            torch.addmm(half_C, part, codes.T, alpha=-1).argmin(-1) for part in torch.split(points, rows)
+        ]
     return torch.cat(parts)
 
 

@@ -1,0 +1,65 @@
+"""``hepfm tokenize``: constituents to integers and back, and what is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hepfm.cli.common import verb
+
+
+@click.command()
+@click.argument("source")
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(), help="Run, report or store to make.")
+@click.option("--on", "store", type=click.Path(), help="Store to report on; a recipe's own by default.")
+@click.option("--split", help="Its split; test, or a recipe's validation, by default.")
+@click.option("-n", "number", type=int, help="Most jets; all by default.")
+@click.option("--classifier", type=click.Path(), help="Model whose loss of accuracy is reported.")
+@click.option("--decode", type=click.Path(), help="File of codes to turn into jets with the model SOURCE.")
+@click.option("--smoke", is_flag=True, help="Shrink training to seconds.")
+@verb
+def command(
+    source: str,
+    overrides: tuple[str, ...],
+    output: str,
+    store: str | None,
+    split: str | None,
+    number: int | None,
+    classifier: str | None,
+    decode: str | None,
+    smoke: bool,
+) -> dict[str, Any]:
+    """Train a tokenizer from a recipe SOURCE, or use that of a model directory SOURCE, and report on it.
+
+    OVERRIDES are key=value settings of the recipe. With --decode codes become jets again.
+    """
+    from pathlib import Path
+
+    from hepfm.models.codes_file import decode_codes
+    from hepfm.models.token_report import report_lines
+    from hepfm.train.tokenize import TOKENS, tokenize
+
+    if decode is not None:
+        path = decode_codes(source, decode, output=output)
+        return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+    report = tokenize(
+        source,
+        output=output,
+        store=store,
+        split=split,
+        number=number,
+        classifier=classifier,
+        overrides=overrides,
+        smoke=smoke,
+    )
+    trained = (Path(output) / "model").exists()
+    model = f"{output}/model" if trained else source
+    folder = str(Path(output) / TOKENS) if trained else output
+    return {
+        "output": folder,
+        "report": report,
+        "lines": [*report_lines(report), f"report: {folder}"],
+        "next": f"hepfm pretrain omnijet_alpha data.store=STORE tokenizer.model={model}",
+    }

@@ -1,0 +1,143 @@
+"""What is lost when jets become codes and come back: code use, resolution, a classifier's accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.ragged import Array
+from hepfm.data.store import Rows, Store
+from hepfm.metrics.accuracy import accuracy_statistic
+from hepfm.metrics.paired import paired_bootstrap
+from hepfm.metrics.predictions import Predictions
+from hepfm.metrics.resolution import resolution
+from hepfm.models.directory import Model
+from hepfm.physics.kinematics import mass_of
+from hepfm.physics.substructure import n_subjettiness
+
+_RADIUS = 0.8
+"""R0 of tau_N, which cancels in the ratios."""
+
+
+@dataclass
+class Tokenized:
+    """What was found of all constituents, jet after jet, and of all jets.
+
+    Attributes
+    ----------
+    original_TF, decoded_TF
+        Physical features before and after.
+    codes_T
+        Codes.
+    lengths_R, rows_R
+        Constituents of each jet, and its row in the store.
+    clipped, outside
+        Constituents with a feature beyond the network's clip, and beyond the tokenizer's fitted range.
+    momenta
+        Four-momenta of the constituents before and after, (T, 4), as massless ones; None where the features
+        do not tell.
+    """
+
+    original_TF: npt.NDArray[np.float64]
+    decoded_TF: npt.NDArray[np.float64]
+    codes_T: npt.NDArray[np.int64]
+    lengths_R: npt.NDArray[np.int64]
+    rows_R: npt.NDArray[np.int64]
+    clipped: int
+    outside: int
+    momenta: tuple[Array, Array] | None
+
+
+def describe(model: Model, found: Tokenized) -> dict[str, Any]:
+    """Return code use, perplexity and resolutions; see `hepfm.models.tokenize.tokenize_store`."""
+    tokenizer = model.network.tokenizer
+    assert tokenizer is not None
+    count_C = np.bincount(found.codes_T, minlength=tokenizer.num_codes)
+    share_U = count_C[count_C > 0] / count_C.sum()
+    difference_TF = found.decoded_TF - found.original_TF
+    return {
+        "num_codes": tokenizer.num_codes,
+        "code_use": float((count_C > 0).mean()),
+        "perplexity": float(np.exp(-(share_U * np.log(share_U)).sum())),
+        "jets_read": len(found.rows_R),
+        "constituents": len(found.codes_T),
+        "clipped": found.clipped,
+        "outside": found.outside,
+        "features": {
+            name: resolution(difference_TF[:, number])
+            for number, name in enumerate(model.network.feature_names)
+        },
+        "jets": _jets(found),
+    }
+
+
+def _jets(found: Tokenized) -> dict[str, Any]:
+    """Return the resolution of jets of massless constituents; tau ratios of jets that have them."""
+    if found.momenta is None:
+        return {}
+    filled = found.lengths_R > 0
+    lengths = found.lengths_R[filled]
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
+    sums = [np.add.reduceat(p4, starts, axis=0) for p4 in found.momenta]
+    pt = [np.hypot(total[:, 1], total[:, 2]) for total in sums]
+    mass = [mass_of(total) for total in sums]
+    tau = [n_subjettiness(p4, lengths, radius=_RADIUS, number=3) for p4 in found.momenta]
+    quantities = {"pt": pt[1] / pt[0] - 1, "mass": mass[1] - mass[0]}
+    for low, high in ((1, 2), (2, 3)):
+        enough = lengths >= high
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = [one[enough, high - 1] / one[enough, low - 1] for one in tau]
+        quantities[f"tau{high}{low}"] = ratio[1] - ratio[0]
+    return {name: resolution(values[np.isfinite(values)]) for name, values in quantities.items()}
+
+
+def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, found: Tokenized) -> dict[str, Any]:
+    """Return a classifier's accuracy on original and on decoded jets, and the difference with an interval."""
+    judge, label = Model.load(classifier), store.schema.label
+    if label is None or judge.classes.get(label) != store.schema.label_classes:
+        raise IncompatibleError(
+            f"{classifier} does not predict the classes of {store.path}; give a model fine-tuned on them"
+        )
+    if not decoded.exists():
+        raise IncompatibleError("jets cannot be made of the tokenizer's features; leave out --classifier")
+    rows: Rows = np.sort(found.rows_R)
+    truth = np.asarray(store.read([label], rows)[label]).astype(np.int64)
+    classes = store.schema.label_classes
+    both = [
+        Predictions(truth, judge.predict(one, rows=wanted)[label], classes)
+        for one, wanted in ((store, rows), (Store.open(decoded), None))
+    ]
+    statistics = [accuracy_statistic(predictions) for predictions in both]
+    weights = both[0].row_weights
+    lost = paired_bootstrap([statistics[0]], [statistics[1]], weights)
+    names = ("original", "reconstructed")
+    values = {name: float(one(weights)) for name, one in zip(names, statistics, strict=True)}
+    return {**values, "lost": lost.to_dict(), "label": label}
+
+
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return a report as lines of text."""
+    lines = [
+        f"codes       {report['num_codes']}, {100 * report['code_use']:.1f} % used",
+        f"perplexity  {report['perplexity']:.0f}",
+        f"sample      {report['jets_read']} jets, {report['constituents']} constituents",
+        f"clipped     {report['clipped']} constituents, {report['outside']} outside the fitted range",
+        "decoded minus original: median, interquartile range",
+    ]
+    for kind in ("features", "jets"):
+        for name, values in report[kind].items():
+            lines.append(f"  {name:<10} {values['median']:+.4g}  {values['iqr']:.4g}")
+    if "classifier" in report:
+        lost = report["classifier"]["lost"]
+        lines.append(
+            f"classifier  accuracy {report['classifier']['original']:.4f} on original jets, "
+            f"{report['classifier']['reconstructed']:.4f} on decoded: "
+            f"lost {lost['value']:+.4f} [{lost['low']:+.4f}, {lost['high']:+.4f}]"
+        )
+    return lines

@@ -1,0 +1,80 @@
+"""``hepfm tokenize``: train a tokenizer from a recipe, or take a trained one, and report what it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hepfm.core.errors import ConfigError
+from hepfm.models.directory import CONFIG
+from hepfm.models.tokenize import tokenize_store
+from hepfm.train import prepare
+from hepfm.train.pretrain import check_pretrain
+
+TOKENS = "tokens"
+"""Folder of the report in a run directory."""
+
+
+def tokenize(
+    source: prepare.Recipe,
+    *,
+    output: str | Path,
+    store: str | Path | None = None,
+    split: str | None = None,
+    number: int | None = None,
+    classifier: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+) -> dict[str, Any]:
+    """Train a tokenizer from a recipe and report on it, or report on one that is trained.
+
+    Parameters
+    ----------
+    source
+        A recipe of pre-training whose objective is ``tokenize`` (name, file or values), or a model directory
+        with a tokenizer.
+    output
+        For a recipe the run directory to make, which gets the model and the report in its folder ``tokens``;
+        for a model the report's folder. See `hepfm.models.tokenize.tokenize_store`.
+    store
+        The jets to report on; for a recipe its own store by default.
+    split
+        Which of them; for a recipe its validation split by default, for a model ``test``.
+    number
+        Most jets.
+    classifier
+        Model directory whose accuracy on decoded jets is compared with that on the original ones.
+    overrides, smoke
+        As in `hepfm.train.pretrain.pretrain`; for a recipe only.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of the recipe, or when a model is given without a store.
+    """
+    model = _model(source)
+    if model is None:
+        work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
+        if not work.plan.objective.cls.trains_tokenizer:
+            raise ConfigError(
+                f"{prepare.recipe_name(source)}: its objective {work.plan.objective.name!r} trains no "
+                "tokenizer; use `hepfm pretrain`, or objective=tokenize"
+            )
+        run = prepare.start_run(Path(output), recipe=values, config=work.config())
+        model = work.run(run).model_path
+        store, output = store or work.plan.recipe.data.store, run.path / TOKENS
+        split = split or work.plan.recipe.data.validation or "test"
+    elif overrides or smoke:
+        raise ConfigError(f"{model} is a trained model; settings and --smoke are for a recipe")
+    if store is None:
+        raise ConfigError("say which jets to tokenize with --on STORE")
+    return tokenize_store(
+        model, store, output=output, split=split or "test", number=number, classifier=classifier
+    )
+
+
+def _model(source: prepare.Recipe) -> Path | None:
+    if not isinstance(source, str | Path):
+        return None
+    return Path(source) if (Path(source) / CONFIG).exists() else None
