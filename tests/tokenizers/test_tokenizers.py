@@ -234,10 +234,14 @@ def test_codes_unused_for_long_come_back_on_vectors_of_the_batch() -> None:
         quantizer.scale_K.fill_(0.1)
     z = 0.1 * torch.randn(32, 2)
     for _ in range(3):
-        quantizer(z)
+        for part in z.split(16):  # one step may see its batch in parts
+            quantizer(part)
         quantizer.after_step()
+    assert quantizer.codebook().abs().max() > 40
+    quantizer(z)
+    quantizer.after_step()
     assert quantizer.codebook().abs().max() < 1
-    assert torch.equal(quantizer.unused_C, torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(quantizer.unused_C, torch.ones(4, dtype=torch.int64))
     quantizer.eval()
     quantizer(z)
     assert quantizer.last_TK is None

@@ -86,7 +86,7 @@ class Quantizer(nn.Module):
     """
 
     unused_C: Tensor
-    """Steps since a code was used last."""
+    """Steps since a code was used last: 1 for one that was used in the last step."""
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -149,19 +149,19 @@ class Quantizer(nn.Module):
         """Put codes that were not used for long on random vectors of the last batch."""
         if self.last_TK is None or not self.config.replace_after or not len(self.last_TK):
             return
+        self.unused_C += 1
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(self.unused_C, torch.distributed.ReduceOp.MIN)
-        dead_D = (self.unused_C >= self.config.replace_after).nonzero()[:, 0]
+        dead_D = (self.unused_C > self.config.replace_after).nonzero()[:, 0]
         chosen_DK = self.last_TK[torch.randint(len(self.last_TK), (len(dead_D),), device=dead_D.device)]
         noise_DK = torch.randn_like(chosen_DK) * chosen_DK.norm(dim=-1, keepdim=True)
         self.codes_CK[dead_D] = self._unscaled(chosen_DK + _JITTER * noise_DK)
-        self.unused_C[dead_D] = 0
+        self.unused_C[dead_D] = 1
         self.last_TK = None
         if torch.distributed.is_initialized():
             torch.distributed.broadcast(self.codes_CK.data, 0)
 
     def _note(self, z_TK: Tensor, ids_T: Tensor) -> None:
-        self.unused_C += 1
         self.unused_C[ids_T] = 0
         self.last_TK = z_TK
 
