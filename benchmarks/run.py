@@ -30,6 +30,7 @@ def commands(peer: str) -> dict[str, list[str]]:
         ],
         "pet": ["bench_pet.py", "--peer-python", peer, "-o", str(RESULTS / "pet.json")],
         "generate": ["bench_generate.py", "-o", str(RESULTS / "generate.json")],
+        "tokens": ["bench_tokens.py", "-o", str(RESULTS / "tokens.json")],
         "loader": ["bench_loader.py", "--weaver", peer, "-o", str(RESULTS / "loader.json")],
         "simulate": ["bench_simulate.py", "-o", str(RESULTS / "simulate.json")],
     }

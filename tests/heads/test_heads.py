@@ -117,7 +117,7 @@ def test_heads_of_constituents_see_no_padding_and_no_order(name: str) -> None:
     changed[:, 2] = 99.0
     torch.testing.assert_close(head(Features(changed), MASK), found)
     torch.testing.assert_close(head(Features(TOKENS[:, [1, 0, 2]]), MASK), found)
-    changed[0, 1] += 1.0
+    changed[0, 1] = torch.tensor([3.0, -1.0, 0.5, -2.0])
     assert not torch.allclose(head(Features(changed), MASK)[0], found[0])
 
 

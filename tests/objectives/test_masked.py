@@ -190,16 +190,6 @@ def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
     assert target.assign(torch.tensor([[90.0, 0.9, 0, 0], [90.0, 0.1, 0, 0]])).tolist() == [1, 0]
 
 
-def test_assignment_in_blocks_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = build(target={"name": "kmeans", "codes": 64}).target
-    assert isinstance(target, KMeans)
-    points = torch.randn(500, 4, generator=generator())
-    target.fit([points])
-    whole = target.assign(points)
-    monkeypatch.setattr("hepfm.objectives.masked_targets.kmeans._BLOCK", 64 * 7)
-    assert torch.equal(target.assign(points), whole)
-
-
 def test_more_codes_than_constituents_are_refused() -> None:
     objective = build(target="kmeans")
     with pytest.raises(DataError, match=r"codebook larger than the data: .*codes=8192.* 30 different"):

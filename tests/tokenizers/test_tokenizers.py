@@ -200,6 +200,13 @@ def test_the_tree_and_all_distances_find_the_same_codes() -> None:
     assert torch.equal(nearest(points, few), torch.cdist(points.double(), few.double()).argmin(-1))
 
 
+def test_a_search_in_blocks_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, points = torch.randn(64, 4), torch.randn(500, 4)
+    whole = nearest(points, codes)
+    monkeypatch.setattr("hepfm.tokenizers.codebook._BLOCK", 64 * 7)
+    assert torch.equal(nearest(points, codes), whole)
+
+
 def test_gradients_flow_straight_through_and_to_the_codes() -> None:
     config = QuantizerConfig(codes=5, dim=2, affine_lr=0.0, synchronised=1.0, kmeans_start=False)
     quantizer = Quantizer(config)

@@ -35,8 +35,8 @@ class AutoregressiveConfig(Config):
     top_p
         Draw among the likeliest ids whose probabilities sum to at least this only (1904.09751).
     batch_size
-        Rows that grow at once; None means 256 on a processor and 1024 elsewhere. It changes speed and memory
-        only.
+        Rows that grow at once; None means up to 256 on a processor and 1024 elsewhere. It changes speed and
+        memory only.
     """
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
@@ -99,7 +99,7 @@ class Autoregressive(Generator):
             label_B = torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
         device, most = label_B.device, self.max_constituents
         uniform_BT = torch.rand(len(label_B), most, generator=generator, device=device)
-        size = self.config.batch_size or (256 if device.type == "cpu" else 1024)
+        size = self.config.batch_size or _batch_size(len(label_B), device)
         made: dict[int, tuple[Tensor, Tensor]] = {}
 
         def grow(row_R: Tensor) -> None:
@@ -159,8 +159,17 @@ class Autoregressive(Generator):
         reached_BC = shares_BC.cumsum(-1)
         wanted_B1 = uniform_B[:, None].to(reached_BC.dtype) * reached_BC[:, -1:]
         drawn_B = torch.searchsorted(reached_BC, wanted_B1, right=True)[:, 0]
-        last_B = shares_BC.shape[1] - 1 - (shares_BC > 0).to(torch.uint8).flip(-1).argmax(-1)
+        # Rounding may let the largest uniform numbers pass the last id that can be drawn: the first one that
+        # reaches the whole sum.
+        last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
         return torch.minimum(drawn_B, last_B)
+
+
+def _batch_size(rows: int, device: torch.device) -> int:
+    """Return so many rows that the threads of a processor share them, whose caches hold no more than 256."""
+    if device.type != "cpu":
+        return 1024
+    return min(256, max(-(-rows // torch.get_num_threads()), 1))
 
 
 def _lengthen(values: Tensor, length: int) -> Tensor:

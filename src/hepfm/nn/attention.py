@@ -185,7 +185,9 @@ class MultiHeadAttention(nn.Module):
         """
         q, k, v = self.in_proj(x_BMD).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         keys, values = seen.add(torch.stack((k, v)))
-        gathered_BHMK = F.scaled_dot_product_attention(q, keys, values)
+        # Torch's kernels for the CPU take several times as long for single queries.
+        logits_BHMT = (q * q.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+        gathered_BHMK = logits_BHMT.softmax(-1) @ values
         return self.project(gathered_BHMK.transpose(1, 2).flatten(2))
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
