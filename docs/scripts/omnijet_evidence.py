@@ -36,14 +36,15 @@ TRAIN = {
     "log_every": 50,
     "validation_rows": 500,
 }
-VQVAE = {"name": "vqvae", "width": 64, "depth": 2, "num_heads": 4, "dropout": 0.0, "replace_after": 50}
+SHAPE = {"width": 64, "depth": 2, "num_heads": 4, "dropout": 0.0}
+VQVAE = {"name": "vqvae", **SHAPE, "replace_after": 50}
 TOKENIZERS: dict[str, dict[str, Any]] = {
     "conditional, 512": {**VQVAE, "codes": 512},
     "conditional, 2048": {**VQVAE, "codes": 2048},
     "conditional, 8192": {**VQVAE, "codes": 8192},
     "causal decoder, 2048": {**VQVAE, "codes": 2048, "block": "transformer", "causal_decoder": True},
     "unconditional, 8192": {**VQVAE, "codes": 8192, "block": "mlp", "depth": 3, "width": 128},
-    "FSQ, 7680": {**VQVAE, "name": "fsq", "levels": [8, 8, 8, 5, 3]},
+    "FSQ, 7680": {"name": "fsq", **SHAPE, "levels": [8, 8, 8, 5, 3]},
     "k-means, 8192": {"name": "kmeans", "codes": 8192},
     "binned, 9261": {"name": "binned", "bins": [21, 21, 21]},
 }
