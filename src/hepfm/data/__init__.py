@@ -40,6 +40,10 @@ READERS = Registry(
             "hepfm.data.readers.omnilearned:OmniLearnedReader",
             "OmniLearned's layout, HDF5; what its columns and classes are must be said",
         ),
+        "aspen": (
+            "hepfm.data.readers.aspen:AspenReader",
+            "Aspen Open Jets: unlabelled jets of CMS open data, HDF5",
+        ),
         "jetnet": ("hepfm.data.readers.jetnet:JetNetReader", "JetNet30, JetNet150: HDF5, a file per class"),
     },
 )

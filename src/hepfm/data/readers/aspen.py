@@ -1,0 +1,148 @@
+"""Aspen Open Jets (10.25592/uhhfdm.16505): unlabelled jets of CMS open data, HDF5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepfm.core import config
+from hepfm.core.errors import DataError
+from hepfm.core.jets import PID_CLASSES, jet_schema
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.readers.base import momentum_fields, sort_by_pt
+from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+
+_TYPES = {211: "charged_hadron", 130: "neutral_hadron", 22: "photon", 11: "electron", 13: "muon"}
+_MM_PER_CM = 10.0
+
+EVENT_FIELDS = (
+    Field("event_run", Level.OBJECT, dtype="int64", description="run of the event"),
+    Field("event_lumi", Level.OBJECT, dtype="int64", description="luminosity block of the event"),
+    Field("event_number", Level.OBJECT, dtype="int64", description="number of the event"),
+)
+CMS_FIELDS = (
+    Field(
+        "cms_jet_pt", Level.OBJECT, unit="GeV", description="transverse momentum of the jet as CMS gives it"
+    ),
+    Field("cms_jet_eta", Level.OBJECT, description="pseudorapidity of the jet as CMS gives it"),
+    Field("cms_jet_phi", Level.OBJECT, Kind.ANGLE, "rad", description="azimuth of the jet as CMS gives it"),
+    Field("cms_softdrop_mass", Level.OBJECT, unit="GeV", description="soft-drop mass as CMS gives it"),
+)
+
+
+class AspenReader:
+    """Reads ``RunG_batchN.h5`` and ``RunH_batchN.h5``: AK8 jets of 2016, up to 150 candidates each.
+
+    The jet is the sum of its constituents; CMS's own jet, of candidates with PUPPI weights, stands in the
+    fields ``cms_*``. Impact parameters are CMS's, turned from cm to mm; those of neutral candidates (-1 in
+    the files) and those that are not finite become 0. Candidates whose type is none of the five known, e.g.
+    those of the forward calorimeter, are ``other``. The files were cut to 150 candidates before they were
+    sorted, so that of the few larger jets hard candidates may be missing.
+    """
+
+    class Config(config.Config):
+        """Options.
+
+        Attributes
+        ----------
+        puppi
+            Multiply the candidates' four-momenta by their PUPPI weights (1407.6013), and drop those of weight
+            0. Without it all candidates stay as they were measured.
+        """
+
+        puppi: bool = False
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def source(self, path: Path) -> dict[str, str]:
+        """Return the origin of the published files."""
+        return {
+            "title": "Aspen Open Jets",
+            "doi": "10.25592/uhhfdm.16505",
+            "licence": "see the record",
+        }
+
+    def schema(self, path: Path) -> Schema:
+        """Return the schema: all constituent fields, no label."""
+        self.num_rows(path)
+        return jet_schema(substructure=False, extra=(*CMS_FIELDS, *EVENT_FIELDS))
+
+    def num_rows(self, path: Path) -> int:
+        """Return the number of jets of a file."""
+        with open_hdf5(path) as file:
+            return same_rows(
+                path,
+                PFCands=array_of(file, "PFCands", path, shape="N M 11"),
+                jet_kinematics=array_of(file, "jet_kinematics", path, shape="N 4"),
+                event_info=array_of(file, "event_info", path, shape="N 3"),
+            )
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield the jets of a file."""
+        with open_hdf5(path) as file:
+            for start in range(0, len(file["PFCands"]), CHUNK_ROWS):
+                rows = slice(start, start + CHUNK_ROWS)
+                parts = [file[name][rows] for name in ("PFCands", "jet_kinematics", "event_info")]
+                yield self._jets(*parts, where=f"{path}, rows from {start}")
+
+    def _jets(self, candidates: Array, kinematics: Array, event: Array, *, where: str) -> dict[str, Any]:
+        candidates = candidates.astype(np.float64)
+        momenta, weight = candidates[..., :4], candidates[..., 10]
+        real = momenta[..., 3] > 0
+        if not np.isfinite(momenta).all():
+            raise DataError(f"{where}: a candidate's momentum is not finite")
+        if self.config.puppi:
+            if not ((weight >= 0) & (weight <= 1)).all():
+                raise DataError(f"{where}: PUPPI weights must lie in [0, 1]")
+            momenta, real = momenta * weight[..., None], real & (weight > 0)
+        px, py, pz, energy = np.moveaxis(momenta, 2, 0)
+        lengths = real.sum(axis=1)
+        pt, eta, phi = momentum_fields(px[real], py[real], pz[real])
+        total = np.where(real[..., None], momenta, 0.0).sum(axis=1)
+        jet_pt, jet_eta, jet_phi = momentum_fields(*total.T[:3])
+        charge = np.rint(candidates[..., 8][real])
+        lists = {
+            "part_pt": pt,
+            "part_eta": eta,
+            "part_phi": phi,
+            "part_energy": energy[real].astype(np.float32),
+            "part_charge": charge.astype(np.float32),
+            "part_pid": _types(candidates[..., 9][real]),
+            **_tracks(candidates[..., 4:8][real], charged=charge != 0),
+        }
+        names = [field.name for field in CMS_FIELDS]
+        return sort_by_pt(
+            {
+                "jet_pt": jet_pt,
+                "jet_eta": jet_eta,
+                "jet_phi": jet_phi,
+                "jet_energy": total[:, 3].astype(np.float32),
+                **dict(zip(names, kinematics.astype(np.float32).T, strict=True)),
+                **dict(zip((field.name for field in EVENT_FIELDS), event.astype(np.int64).T, strict=True)),
+                **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
+            }
+        )
+
+
+def _types(pdg: Array) -> Array:
+    number = np.abs(np.rint(pdg)).astype(np.int64)
+    types = np.full(len(number), PID_CLASSES.index("other"), np.int8)
+    for code, name in _TYPES.items():
+        types[number == code] = PID_CLASSES.index(name)
+    return types
+
+
+def _tracks(values_T4: Array, *, charged: Array) -> dict[str, Array]:
+    """Return d0, its error, dz, its error in mm; 0 for neutrals and where one of a pair is not finite."""
+    found = {}
+    for name, first in (("part_d0", 0), ("part_dz", 2)):
+        pair = values_T4[:, first : first + 2]
+        good = charged & np.isfinite(pair).all(axis=1) & (pair[:, 1] >= 0)
+        kept = np.where(good[:, None], pair, 0.0) * _MM_PER_CM
+        found[name], found[f"{name}_error"] = kept.astype(np.float32).T
+    return found
