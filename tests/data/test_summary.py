@@ -46,5 +46,5 @@ def test_events_with_two_levels(tmp_path: Path) -> None:
 def test_empty(tmp_path: Path) -> None:
     store = Store.open(write_store(tmp_path / "s", jet_schema(identity=False), [], provenance={}))
     summary = summarize(store)
-    assert (summary.splits, summary.lengths, summary.feature_sets) == ({}, {}, ["kin", "pet"])
+    assert (summary.splits, summary.lengths, summary.feature_sets) == ({}, {}, ["kin", "pet", "massless"])
     assert "0 rows" in describe(store)[0]

@@ -18,8 +18,8 @@ FEATURE_SETS = Registry(
         "full": ("hepfm.data.feature_sets:FULL", "17: kinematics, charge, type and impact parameters"),
         "pet": ("hepfm.data.feature_sets:PET", "4 independent kinematic inputs: angles, log pt, log energy"),
         "petpid": ("hepfm.data.feature_sets:PETPID", "10: those of pet, charge and particle type"),
-        "massless": ("hepfm.data.feature_sets:MASSLESS", "3: angles and log pt, as OmniJet-alpha reads them"),
         "petfull": ("hepfm.data.feature_sets:PETFULL", "14: those of petpid and impact parameters"),
+        "massless": ("hepfm.data.feature_sets:MASSLESS", "3: angles and log pt, as OmniJet-alpha reads them"),
     },
 )
 
