@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.rng import numpy_generator
-from hepfm.physics.clustering import anti_kt, events_of_momenta, import_fastjet
+from hepfm.physics.clustering import cluster_jets, events_of_momenta, import_fastjet
 from hepfm.physics.kinematics import energy_of, four_momentum, mass_of
 from hepfm.physics.substructure import substructure
 
@@ -28,7 +28,7 @@ def jets(number: int, *, seed: int, axes: int = 1) -> tuple[np.ndarray, np.ndarr
 def test_members_add_up_to_their_jet_and_belong_to_its_event() -> None:
     p4, lengths = jets(40, seed=1)
     lengths = np.array([lengths[:20].sum(), 0, lengths[20:].sum()])
-    found = anti_kt(p4, lengths, radius=0.05, min_pt=5.0)
+    found = cluster_jets(p4, lengths, radius=0.05, min_pt=5.0)
     assert len(found) > 2
     assert set(found.event.tolist()) == {0, 2}
     for jet in range(len(found)):

@@ -44,6 +44,10 @@ READERS = Registry(
             "hepfm.data.readers.aspen:AspenReader",
             "Aspen Open Jets: unlabelled jets of CMS open data, HDF5",
         ),
+        "fu_tau": (
+            "hepfm.data.readers.fu_tau:FuTauReader",
+            "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",
+        ),
         "jetnet": ("hepfm.data.readers.jetnet:JetNetReader", "JetNet30, JetNet150: HDF5, a file per class"),
     },
 )

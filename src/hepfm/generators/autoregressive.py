@@ -19,6 +19,9 @@ from hepfm.generators.vocabulary import Vocabulary
 from hepfm.nn.linear import Linear
 from hepfm.tokenizers.base import PADDING
 
+_GROUP = 64
+"""Ids whose probabilities are summed first when one is drawn."""
+
 _COMPACT = 0.8
 """Rows that are finished leave the batch once fewer than this share of it goes on."""
 
@@ -156,13 +159,29 @@ class Autoregressive(Generator):
                 1, order_BC, (before_BC < self.config.top_p).float()
             )
             shares_BC = shares_BC * kept_BC
-        reached_BC = shares_BC.cumsum(-1)
-        wanted_B1 = uniform_B[:, None].to(reached_BC.dtype) * reached_BC[:, -1:]
-        drawn_B = torch.searchsorted(reached_BC, wanted_B1, right=True)[:, 0]
-        # Rounding may let the largest uniform numbers pass the last id that can be drawn: the first one that
-        # reaches the whole sum.
-        last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
-        return torch.minimum(drawn_B, last_B)
+        return _inverse(shares_BC, uniform_B)
+
+
+def _inverse(shares_BC: Tensor, uniform_B: Tensor) -> Tensor:
+    """Return where the running sum of each row passes a share of the whole, (B,).
+
+    In two steps, of groups and within one: running sums of thousands of numbers take long on a processor.
+    """
+    rows = torch.arange(len(shares_BC), device=shares_BC.device)
+    group_BGK = F.pad(shares_BC, (0, -shares_BC.shape[1] % _GROUP)).view(len(shares_BC), -1, _GROUP)
+    sum_BG = group_BGK.sum(-1)
+    reached_BG = sum_BG.cumsum(-1)
+    wanted_B = uniform_B * reached_BG[:, -1]
+    group_B = _passed(reached_BG, wanted_B)
+    reached_BK = group_BGK[rows, group_B].cumsum(-1)
+    return group_B * _GROUP + _passed(reached_BK, wanted_B - (reached_BG - sum_BG)[rows, group_B])
+
+
+def _passed(reached_BC: Tensor, wanted_B: Tensor) -> Tensor:
+    """Return the first place above what is wanted; where rounding leaves none, the first at the whole sum."""
+    place_B = torch.searchsorted(reached_BC, wanted_B[:, None], right=True)[:, 0]
+    last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
+    return torch.minimum(place_B, last_B)
 
 
 def _batch_size(rows: int, device: torch.device) -> int:

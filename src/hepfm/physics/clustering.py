@@ -1,9 +1,9 @@
-"""Jets from FastJet: anti-kT over many events in one call."""
+"""Jets from FastJet: anti-kT, or generalised kT of e+e-, over many events in one call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from hepfm.core.errors import missing_extra
 from hepfm.core.ragged import Ragged
 
 Floats = npt.NDArray[np.floating]
+Algorithm = Literal["anti_kt", "ee_genkt"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,15 @@ class Jets:
         return Jets(self.p4[rows], self.event[rows], self.members.take(rows))
 
 
-def anti_kt(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float, min_pt: float) -> Jets:
-    """Cluster the particles of each event with anti-kT (0802.1189), E scheme.
+def cluster_jets(
+    p4: Floats,
+    lengths: npt.NDArray[np.int64],
+    *,
+    radius: float,
+    min_pt: float,
+    algorithm: Algorithm = "anti_kt",
+) -> Jets:
+    """Cluster the particles of each event, E scheme.
 
     Parameters
     ----------
@@ -53,11 +61,17 @@ def anti_kt(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float, min_pt
         Jet radius R.
     min_pt
         Lowest jet pT in GeV.
+    algorithm
+        ``anti_kt`` (0802.1189), or ``ee_genkt``, the generalised kT algorithm of e+e- with p = -1, whose
+        radius is an angle (FastJet's manual, 1111.6097).
     """
     fastjet, awkward = import_fastjet()
-    sequence = fastjet.ClusterSequence(
-        events_of_momenta(p4, lengths), fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
+    definition = (
+        fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
+        if algorithm == "anti_kt"
+        else fastjet.JetDefinition(fastjet.ee_genkt_algorithm, radius, -1.0)
     )
+    sequence = fastjet.ClusterSequence(events_of_momenta(p4, lengths), definition)
     jet_p4, counts = momenta_of_events(sequence.inclusive_jets(min_pt))
     event = np.repeat(np.arange(len(lengths)), counts)
     lists = awkward.flatten(sequence.constituent_index(min_pt))

@@ -11,7 +11,7 @@ import numpy as np
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Columns, Ragged, concatenate
 from hepfm.core.rng import integer_seed, numpy_generator
-from hepfm.physics.clustering import Jets, anti_kt
+from hepfm.physics.clustering import Jets, cluster_jets
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.detector import Detector
@@ -19,6 +19,7 @@ from hepfm.simulate.labels import match_decay, match_parton, match_resonance
 from hepfm.simulate.particles import Bools, Candidates
 from hepfm.simulate.pythia import SEED_BITS, Generator, Record
 from hepfm.simulate.recipe import JetSelection, Match, Recipe
+from hepfm.simulate.taus import holds_tau, tau_columns
 
 MAX_PZ = 10_000.0
 """GeV; constituents beyond are dropped, as in JetClass."""
@@ -87,7 +88,9 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         members = stored_constituents(jets, candidates, most=recipe.max_constituents)
         good = np.flatnonzero(members.lengths > 0)
         wanted = good[: key.jets - kept]
-        parts.append(jet_columns(jets.take(wanted), members.take(wanted), candidates, recipe, label=label))
+        taken = jets.take(wanted)
+        truth = tau_columns(record, taken, radius=recipe.selection.radius) if recipe.taus else {}
+        parts.append(jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=truth))
         events += record.num_events
         found += len(good)
         kept += len(wanted)
@@ -102,7 +105,13 @@ def cluster(candidates: Candidates, num_events: int, selection: JetSelection) ->
     """Cluster the candidates of every event."""
     order = np.argsort(candidates.event, kind="stable")
     lengths = np.bincount(candidates.event, minlength=num_events)
-    jets = anti_kt(candidates.p4[order], lengths, radius=selection.radius, min_pt=selection.pt_min)
+    jets = cluster_jets(
+        candidates.p4[order],
+        lengths,
+        radius=selection.radius,
+        min_pt=selection.pt_min,
+        algorithm=selection.algorithm,
+    )
     return replace(jets, members=jets.members.with_values(order[jets.members.values]))
 
 
@@ -120,6 +129,8 @@ def select(jets: Jets, selection: JetSelection) -> Jets:
 
 def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools:
     """Tell which jets belong to the class."""
+    if match.hadronic_tau:
+        return holds_tau(record, jets, radius=radius)
     _, px, py, pz = jets.p4.T
     axes = (jets.event, pseudorapidity(px, py, pz), np.arctan2(py, px))
     if match.resonance is not None and match.decay is not None:
@@ -132,7 +143,13 @@ def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools
 
 
 def jet_columns(
-    jets: Jets, constituents: Ragged, candidates: Candidates, recipe: Recipe, *, label: int
+    jets: Jets,
+    constituents: Ragged,
+    candidates: Candidates,
+    recipe: Recipe,
+    *,
+    label: int,
+    truth: Mapping[str, Array] | None = None,
 ) -> dict[str, Array | Ragged]:
     """Return the fields of the store for these jets and their stored constituents."""
     energy, px, py, pz = jets.p4.T
@@ -142,6 +159,7 @@ def jet_columns(
         "jet_phi": np.arctan2(py, px),
         "jet_energy": energy,
         "jet_label": np.full(len(jets), label),
+        **(truth or {}),
     }
     if recipe.substructure:
         inner = substructure(

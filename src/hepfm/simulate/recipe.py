@@ -12,6 +12,8 @@ from hepfm.core.config import Component, Config, fingerprint, load_recipe, resol
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
+from hepfm.core.taus import TAU_FIELDS
+from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.labels import parse_pattern
 
@@ -29,18 +31,21 @@ class Match(Config):
         What it decays to, e.g. ``"q q l nu"``; neutrinos are not tested.
     parton
         Kind of an outgoing parton of the hard collision that must lie inside, e.g. ``"g"``.
+    hadronic_tau
+        Whether the visible products of a tau that decays into hadrons must point into it.
     """
 
     resonance: int | None = pydantic.Field(default=None, gt=0)
     decay: str | None = None
     parton: str | None = None
+    hadronic_tau: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Match:
         if self.decay is not None and self.resonance is None:
             raise ValueError("give the 'resonance' of this 'decay'")
-        if self.resonance is not None and self.parton is not None:
-            raise ValueError("give either 'resonance', with or without 'decay', or 'parton'")
+        if (self.resonance is not None) + (self.parton is not None) + self.hadronic_tau > 1:
+            raise ValueError("give one of 'resonance', with or without 'decay', 'parton' and 'hadronic_tau'")
         for pattern in (self.decay, self.parton):
             if pattern is not None:
                 _as_value_error(pattern)
@@ -83,8 +88,15 @@ class Sizes(Config):
 
 
 class JetSelection(Config):
-    """Clustering radius and the jets that are kept: pT in GeV strictly between the bounds."""
+    """Clustering and the jets that are kept: pT in GeV strictly between the bounds.
 
+    Attributes
+    ----------
+    algorithm
+        ``anti_kt``, or ``ee_genkt``: generalised kt for e+e- with p = -1, in angles instead of eta and phi.
+    """
+
+    algorithm: Algorithm = "anti_kt"
     radius: float = pydantic.Field(default=0.8, gt=0)
     pt_min: float = pydantic.Field(default=500.0, gt=0)
     pt_max: float = 1000.0
@@ -122,6 +134,8 @@ class Recipe(Config):
         Name of a detector, or a mapping with its options.
     selection
         Clustering and cuts.
+    taus
+        Whether the store holds decay mode and visible momentum of the tau in each jet.
     identity, tracks, substructure
         Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
     max_constituents
@@ -142,6 +156,7 @@ class Recipe(Config):
     mpi: bool = True
     detector: str | dict[str, Any] = "jetclass"
     selection: JetSelection = JetSelection()
+    taus: bool = False
     identity: bool = True
     tracks: bool = True
     substructure: bool = True
@@ -172,7 +187,11 @@ class Recipe(Config):
     def store_schema(self) -> Schema:
         """Return the schema of the store."""
         return jet_schema(
-            self.class_names, identity=self.identity, tracks=self.tracks, substructure=self.substructure
+            self.class_names,
+            identity=self.identity,
+            tracks=self.tracks,
+            substructure=self.substructure,
+            extra=TAU_FIELDS if self.taus else (),
         )
 
     def lines(self, class_name: str, chunk: int) -> tuple[str, ...]:
@@ -185,8 +204,16 @@ class Recipe(Config):
     def fingerprint(self) -> str:
         """Return a hash of everything that changes the jets."""
         values = self.model_dump(mode="json", exclude={"description"})
+        # Recipes from before there were these options keep their hash.
         if self.max_constituents is None:
-            del values["max_constituents"]  # recipes from before there was this option keep their hash
+            del values["max_constituents"]
+        if not self.taus:
+            del values["taus"]
+        if self.selection.algorithm == "anti_kt":
+            del values["selection"]["algorithm"]
+        for one in values["classes"].values():
+            if not one["match"]["hadronic_tau"]:
+                del one["match"]["hadronic_tau"]
         return fingerprint({**values, "detector": self.detector_component().spec()})
 
 

@@ -1,0 +1,159 @@
+"""Fu-tau-re (10.5281/zenodo.13881061): jets of taus and quarks in e+e- at 380 GeV, Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hepfm.core import config
+from hepfm.core.errors import DataError
+from hepfm.core.jets import PID_CLASSES, jet_schema
+from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.schema import Schema
+from hepfm.core.taus import TAU_FIELDS, decay_mode_class
+from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.physics.kinematics import mass_of
+
+CLASSES = ("quark", "tau")
+CHUNK_ROWS = 20_000
+LEPTONIC = 16
+"""Mode of a tau that decays into leptons; such jets are left out, as by the authors."""
+
+_LISTS = {
+    "part_charge": "reco_cand_charge",
+    "part_d0": "reco_cand_dxy",
+    "part_d0_error": "reco_cand_dxy_err",
+    "part_dz": "reco_cand_dz",
+    "part_dz_error": "reco_cand_dz_err",
+}
+_NEEDED = (
+    *("reco_cand_p4s", "reco_cand_pdg", "reco_jet_p4s", "gen_jet_tau_decaymode", "gen_jet_tau_p4s"),
+    *_LISTS.values(),
+)
+_TYPES = {211: "charged_hadron", 130: "neutral_hadron", 22: "photon", 11: "electron", 13: "muon"}
+
+
+class FuTauReader:
+    """Reads files such as ``z_train.parquet`` and ``qq_test.parquet``.
+
+    A jet with a generated tau is a ``tau``, one without is a ``quark``. Impact parameters are taken for mm;
+    those of neutral candidates, a fill value in the files, become 0. Four-momenta may hold energy (``t``) or
+    mass (``tau``), as the files of both versions do.
+    """
+
+    class Config(config.Config):
+        """No options."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def source(self, path: Path) -> dict[str, str]:
+        """Return the origin of the published files."""
+        return {"title": "Fu-tau-re", "doi": "10.5281/zenodo.13881061", "paper": "2503.19165"}
+
+    def schema(self, path: Path) -> Schema:
+        """Return the schema: all constituent fields, tau labels."""
+        _open(path)
+        return jet_schema(CLASSES, substructure=False, extra=TAU_FIELDS)
+
+    def num_rows(self, path: Path) -> int:
+        """Return the number of jets of a file, those of leptonic decays left out."""
+        modes = pq.read_table(path, columns=["gen_jet_tau_decaymode"]) if _open(path) else None
+        assert modes is not None
+        return int((np.asarray(modes["gen_jet_tau_decaymode"]) != LEPTONIC).sum())
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield the jets of a file."""
+        for batch in _open(path).iter_batches(CHUNK_ROWS, columns=list(_NEEDED)):
+            kept = np.flatnonzero(np.asarray(batch.column("gen_jet_tau_decaymode")) != LEPTONIC)
+            if len(kept):
+                yield _jets(batch.take(pa.array(kept)), path)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read {path} as Parquet: {error}") from None
+    require(file.schema_arrow.names, _NEEDED, path, what="columns of Fu-tau-re")
+    return file
+
+
+def _jets(batch: pa.RecordBatch, path: Path) -> dict[str, Array | Ragged]:
+    p4s = batch.column("reco_cand_p4s")
+    lengths = np.asarray(p4s.value_lengths()).astype(np.int64)
+    pdg = _values(batch, "reco_cand_pdg", lengths, path)
+    px, py, pz, energy = _momenta(p4s.flatten(), path, "reco_cand_p4s")
+    pt, eta, phi = momentum_fields(px, py, pz)
+    lists = {"part_pt": pt, "part_eta": eta, "part_phi": phi, "part_energy": energy.astype(np.float32)}
+    lists |= {
+        name: _values(batch, column, lengths, path).astype(np.float32) for name, column in _LISTS.items()
+    }
+    charged = lists["part_charge"] != 0
+    for name in list(_LISTS)[1:]:
+        lists[name] = np.where(charged & np.isfinite(lists[name]), lists[name], 0).astype(np.float32)
+    types = np.full(len(pdg), PID_CLASSES.index("other"), np.int8)
+    for code, name in _TYPES.items():
+        types[np.abs(pdg) == code] = PID_CLASSES.index(name)
+    jet = _momenta(batch.column("reco_jet_p4s"), path, "reco_jet_p4s")
+    jet_pt, jet_eta, jet_phi = momentum_fields(*jet[:3])
+    mode = np.asarray(batch.column("gen_jet_tau_decaymode")).astype(np.int64)
+    return sort_by_pt(
+        {
+            "jet_pt": jet_pt,
+            "jet_eta": jet_eta,
+            "jet_phi": jet_phi,
+            "jet_energy": jet[3].astype(np.float32),
+            "jet_label": (mode >= 0).astype(np.int16),
+            **_truth(batch, mode, jet_pt, path),
+            **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
+            "part_pid": Ragged.from_lengths(types, lengths),
+        }
+    )
+
+
+def _truth(batch: pa.RecordBatch, mode: Array, jet_pt: Array, path: Path) -> dict[str, Array]:
+    px, py, pz, energy = _momenta(batch.column("gen_jet_tau_p4s"), path, "gen_jet_tau_p4s")
+    has = mode >= 0
+    pt, eta, phi = momentum_fields(px, py, pz)
+    ratio = np.divide(pt, jet_pt, out=np.ones(len(pt), np.float64), where=has & (pt > 0))
+    values = {
+        "tau_log_pt_ratio": np.log(ratio),
+        "tau_visible_pt": pt,
+        "tau_visible_eta": eta,
+        "tau_visible_phi": phi,
+        "tau_visible_mass": mass_of(np.stack([energy, px, py, pz], axis=-1)),
+    }
+    kept = {name: np.where(has, value, 0).astype(np.float32) for name, value in values.items()}
+    return {"tau_decay_mode": decay_mode_class(mode), **kept}
+
+
+def _momenta(array: pa.Array, path: Path, name: str) -> tuple[Array, Array, Array, Array]:
+    """Return px, py, pz and energy of a column of structures, in double precision."""
+    fields = {field.name: number for number, field in enumerate(array.type)} if _is_struct(array) else {}
+    last = next((key for key in ("t", "tau") if key in fields), None)
+    if not {"x", "y", "z"} <= fields.keys() or last is None:
+        raise DataError(f"{path}: column {name!r} must hold structures of x, y, z and t or tau")
+    px, py, pz, fourth = (
+        np.asarray(array.field(fields[key]).to_numpy(zero_copy_only=False), np.float64)
+        for key in ("x", "y", "z", last)
+    )
+    energy = fourth if last == "t" else np.sqrt(px**2 + py**2 + pz**2 + fourth**2)
+    return px, py, pz, energy
+
+
+def _is_struct(array: pa.Array) -> bool:
+    return bool(pa.types.is_struct(array.type))
+
+
+def _values(batch: pa.RecordBatch, name: str, lengths: Array, path: Path) -> Array:
+    column = batch.column(name)
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        raise DataError(f"{path}: column {name!r} must hold a list per jet")
+    if not np.array_equal(np.asarray(column.value_lengths()), lengths):
+        raise DataError(f"{path}: column {name!r} and reco_cand_p4s have different numbers of candidates")
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False))
