@@ -8,6 +8,8 @@ TASKS = Registry(
         "jetclass": ("hepfm.tasks.jetclass:JetClass", "ten-class jet tagging with JetClass's metrics"),
         "top_tagging": ("hepfm.tasks.top_tagging:TopTagging", "top quark against light jets, 550-650 GeV"),
         "quark_gluon": ("hepfm.tasks.quark_gluon:QuarkGluon", "quark against gluon jets, 500-550 GeV"),
+        "tau_identification": ("hepfm.tasks.taus:TauIdentification", "hadronic taus against quark jets"),
+        "tau_decay_mode": ("hepfm.tasks.taus:TauDecayMode", "decay mode of hadronic taus"),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "jetnet30": (
             "hepfm.tasks.jet_generation:JetNet30",

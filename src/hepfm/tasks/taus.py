@@ -1,0 +1,52 @@
+"""Tau leptons: identification against quark jets, and the decay mode (2503.19165)."""
+
+from __future__ import annotations
+
+from hepfm.core.taus import DECAY_MODES
+from hepfm.tasks.base import Task, TaskMetric
+from hepfm.tasks.tagging import ACCURACY, binary_auc_metric, rejection_metric
+
+
+class TauIdentification(Task):
+    """Jets of hadronic taus against quark jets; compared by the misidentification at 80 % efficiency."""
+
+    name = "tau_identification"
+    version = 1
+    title = "Hadronic taus against quark jets, e+e- at 380 GeV"
+    classes = ("quark", "tau")
+    background = "quark"
+    features = ("kin", "kinpid", "full")
+    budgets = (2_000, 10_000, 100_000, 1_000_000)
+    primary = "rejection_80"
+
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """Return accuracy, AUC, and one over the misidentification at 80 % and 60 %."""
+        rejections = (
+            rejection_metric(
+                f"rejection_{percent}",
+                signal="tau",
+                background=self.background,
+                efficiency=percent / 100,
+                title=f"1/misidentification at ε_τ = {percent / 100:g}",
+            )
+            for percent in (80, 60)
+        )
+        return (ACCURACY, binary_auc_metric(signal="tau", background=self.background), *rejections)
+
+
+class TauDecayMode(Task):
+    """Group of decay modes of a tau jet; a store of taus alone, or with the class ``none`` for quark jets."""
+
+    name = "tau_decay_mode"
+    version = 1
+    title = "Decay mode of hadronic taus, e+e- at 380 GeV"
+    classes = DECAY_MODES
+    background = "none"
+    label = "tau_decay_mode"
+    features = ("kin", "kinpid", "full")
+    budgets = (2_000, 10_000, 100_000, 1_000_000)
+    primary = "accuracy"
+
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """Return the accuracy; the confusion matrix is made of the scores."""
+        return (ACCURACY,)
