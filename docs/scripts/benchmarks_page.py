@@ -79,9 +79,10 @@ def generate() -> list[str]:
     ]
     about = (
         f"{result['what']}, {result['jets']:,} jets with JetClass's multiplicity, {result['threads']} threads; "
-        f"load {result['load_average_at_end']:.1f} at the end. {versions(result)}. `midpoint` calls the network "
-        "twice in a step."
+        f"load {result['load_average_at_end']:.1f} at the end. {versions(result)}."
     )
+    if "midpoint" in result["solvers"]:
+        about += " `midpoint` calls the network twice in a step."
     return ["## Generation", "", about, "", *table(["solver", "whole command", "jets a second"], rows)]
 
 

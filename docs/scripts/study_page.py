@@ -239,6 +239,8 @@ def page() -> str:
         trials=f"{len(counted)} of {expected}",
         few=f"{few:,}",
         many=f"{many:,}",
+        tagging_weights=_weights(results, "top_tagging"),
+        generator_weights=_weights(results, "jet_generation"),
         few_jets=f"{few_jets:,}",
         many_jets=f"{many_jets:,}",
         v1=best_verdict(q1),
@@ -254,10 +256,16 @@ def page() -> str:
     )
 
 
+def _weights(results: list[Row], task: str) -> str:
+    """Return the number of weights of the networks of a task; it is the same for all arms."""
+    (number,) = {int(row["parameters"]) for row in results if row["task"] == task}
+    return f"{number:,}"
+
+
 TEXT = """# Pre-training objectives, the study in small
 
 Classification (C), flow matching (G) and masked modelling (M), alone and summed, against training from scratch: the
-arms of 2606.14870 on simulated jets, with the `micro` Point Edge Transformer (0.13 M weights), the 30 hardest
+arms of 2606.14870 on simulated jets, with the `micro` Point Edge Transformer ({tagging_weights} weights, {generator_weights} with the generator), the 30 hardest
 constituents, 20,000 pre-training jets of the ten JetClass classes and 250 steps of 128 jets. Fine-tuned on
 {few} and {many} top-tagging labels, and on the generation of {few_jets} and {many_jets} jets near 1 TeV.
 
@@ -272,7 +280,7 @@ its tables (`docs/reports/pretraining_objectives_cpu/csv`), every number with it
 ([`results.csv`](reports/pretraining_objectives_cpu/results.csv)) and the comparisons below
 ([`comparisons.csv`](reports/pretraining_objectives_cpu/comparisons.csv)) are kept with this page.
 
-This is four orders of magnitude below the paper in jets and shorter in training: it tests the machinery and asks
+These are 20,000 jets against the paper's 100 million, and a shorter training: it tests the machinery and asks
 whether the conclusions hold in this corner. It cannot say that they fail at theirs.
 
 ## The paper's four conclusions
@@ -284,7 +292,7 @@ whether the conclusions hold in this corner. It cannot say that they fail at the
 | Flow matching is of no use to classification | {v3} |
 | Flow matching is needed for generation | {v4} |
 
-Rules, fixed before the results were read: a difference counts as *better* or *worse* only if the 95 % interval over
+Rules, written before the results of single arms were read (medians pooled over arms had been seen): a difference counts as *better* or *worse* only if the 95 % interval over
 seeds (Student's t over five pairs) and, for tagging, the 95 % interval over test jets (paired bootstrap) both
 exclude no difference. "Best" is *reproduced* if every other arm is worse, *contradicted* if any is better. "No use" is
 *contradicted* if any arm gains by G, *reproduced* if none does and some lose. "Needed" is *reproduced* if all four arms
@@ -337,12 +345,13 @@ Generation, 1,000 jets with 8 midpoint steps, smaller is better:
   real-against-real line: models this small, trained for minutes, are compared with each other here, not recommended.
 - A pre-trained network keeps the standardisation of its pre-training (wider jets of 500 to 1000 GeV), training from scratch measures
   its own on the narrow jets near 1 TeV. What a short flow training gets wrong is wrong in those units, so the poor jets of the
-  arms without G against scratch are in part that, not the objective. Arms that differ by G alone share the
+  arms without G against scratch may in part be that, not the objective; it was not measured, and arms with G have the
+  same standardisation. Arms that differ by G alone share the
   standardisation, except G against scratch, where it counts against G.
 - Five seeds and few labels make wide intervals: at {few} labels scratch and several arms have a seed or two far below the rest. *Not resolved*
   means that, not *equal*.
-- Simulated jets without multi-parton interactions for pre-training and generation; jet energies from the package's parametrised
-  detectors.
+- All jets are simulated without multi-parton interactions; those of pre-training and tagging with the package's parametrised
+  detectors, those of generation at particle level.
 """
 
 
