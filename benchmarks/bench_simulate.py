@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hepfm.simulate.assemble import versions
-from hepfm.simulate.chunk import ChunkKey, make_chunk
+from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.jet_plan import versions
+from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.recipe import Recipe, read_recipe
 from hepfm.simulate.run import simulate
 

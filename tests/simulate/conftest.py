@@ -10,7 +10,8 @@ import pytest
 
 from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Ragged, concatenate
-from hepfm.simulate.chunk import ChunkKey, make_chunk
+from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.particles import Particles
 from hepfm.simulate.recipe import read_recipe
 

@@ -12,8 +12,8 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.jets import PID_CLASSES
 from hepfm.core.rng import numpy_generator
 from hepfm.simulate import DETECTORS
-from hepfm.simulate.chunk import cluster
 from hepfm.simulate.detector import particle_type
+from hepfm.simulate.jets import cluster
 from hepfm.simulate.particles import Candidates, Particles
 from hepfm.simulate.recipe import JetSelection
 

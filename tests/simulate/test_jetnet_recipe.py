@@ -7,7 +7,8 @@ import pytest
 
 from hepfm.core.ragged import Array, Ragged
 from hepfm.physics.kinematics import four_momentum, mass_of
-from hepfm.simulate.chunk import Chunk, ChunkKey, make_chunk
+from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.recipe import read_recipe
 
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")

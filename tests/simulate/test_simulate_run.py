@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from hepfm.cli.simulate import command
 from hepfm.core.errors import ConfigError, DataError, HepfmError
 from hepfm.data.store import Store
-from hepfm.simulate import run, workers
+from hepfm.simulate import jets, run, workers
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.recipe import Recipe
 
@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ChunkKey] = []
-    make = workers.make_chunk
+    make = jets.make_chunk
 
     def stop_after_three(recipe: Recipe, key: ChunkKey) -> Any:
         if len(made) == 3:
@@ -105,7 +105,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
         made.append(key)
         return make(recipe, key)
 
-    monkeypatch.setattr(workers, "make_chunk", stop_after_three)
+    monkeypatch.setattr(jets, "make_chunk", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert not (tmp_path / "store").exists()
@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
     before = {file.name: file.stat().st_mtime_ns for file in work.glob("*.npz")}
     assert sorted(before) == sorted(key.file for key in made)
 
-    monkeypatch.setattr(workers, "make_chunk", lambda recipe, key: (made.append(key), make(recipe, key))[1])
+    monkeypatch.setattr(jets, "make_chunk", lambda recipe, key: (made.append(key), make(recipe, key))[1])
     run.simulate(TINY, output=tmp_path / "store", processes=1)
     assert len(made) == len(set(made)) == 8  # nothing was made twice
     assert Store.open(tmp_path / "store").fingerprint == store.fingerprint
@@ -164,7 +164,7 @@ def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pyt
     def stop(recipe: Recipe, key: ChunkKey) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "make_chunk", stop)
+    monkeypatch.setattr(jets, "make_chunk", stop)
     with pytest.raises(KeyboardInterrupt):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
     with pytest.raises(DataError, match="unfinished work of another recipe"):
@@ -199,7 +199,7 @@ def test_full_disk_is_told_and_leaves_complete_chunks(
 
 def test_complete_store_is_found_again_and_others_are_refused(store: Store) -> None:
     again = run.simulate(TINY, output=store.path, processes=1)
-    assert again.jets == {"train": 48, "val": 12, "test": 12}
+    assert again.rows == {"train": 48, "val": 12, "test": 12}
     assert again.pythia_share is None
     with pytest.raises(DataError, match="another recipe or seed"):
         run.simulate(TINY, output=store.path, processes=1, seed=5)
@@ -218,7 +218,7 @@ def test_process_that_cannot_start(tmp_path: Path) -> None:
 
 
 def test_class_without_a_jet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hepfm.simulate.chunk.HOPELESS_EVENTS", 80)
+    monkeypatch.setattr("hepfm.simulate.jets.HOPELESS_EVENTS", 80)
     dijets = {"pythia": ["HardQCD:all = on"], "match": {"resonance": 25, "decay": "b b"}}
     with pytest.raises(ConfigError, match="class QCD: no jet passed in 80 events"):
         run.simulate({**TINY, "classes": {"QCD": dijets}}, output=tmp_path / "store", processes=1)

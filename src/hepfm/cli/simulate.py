@@ -1,4 +1,4 @@
-"""``hepfm simulate``: collisions from Pythia 8, a detector, jets, one store."""
+"""``hepfm simulate``: collisions from Pythia 8, a detector, jets; or parametrised showers; one store."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ from hepfm.cli.common import verb
 def command(
     recipe: str, overrides: tuple[str, ...], output: Path, seed: int | None, processes: int | None
 ) -> dict[str, Any]:
-    """Generate jets after RECIPE, a YAML file or a built-in name, and write a store.
+    """Generate jets or showers after RECIPE, a YAML file or a built-in name, and write a store.
 
     A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class),
-    mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms.
+    mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms; of showers:
+    showers.train=1000, energy.most=100.
     """
     from hepfm.simulate.run import simulate
 
     result = simulate(recipe, output=output, overrides=overrides, processes=processes, seed=seed)
-    jets = ", ".join(f"{count} {split}" for split, count in result.jets.items())
+    rows = ", ".join(f"{count} {split}" for split, count in result.rows.items())
+    of = f" from {result.events} events" if result.kind == "jets" else ""
     return {
         "path": str(result.path),
-        "jets": result.jets,
+        "kind": result.kind,
+        "rows": result.rows,
         "events": result.events,
         "pythia_share": result.pythia_share,
-        "lines": [f"{result.path}: {jets} jets from {result.events} events"],
+        "lines": [f"{result.path}: {rows} {result.kind}{of}"],
         "next": f"hepfm data info {result.path}",
     }

@@ -80,7 +80,7 @@ class ClassRecipe(Config):
 
 
 class Sizes(Config):
-    """Jets per class of each split."""
+    """Rows of each split; of jets, in each class."""
 
     train: int = pydantic.Field(default=0, ge=0)
     val: int = pydantic.Field(default=0, ge=0)
@@ -217,6 +217,17 @@ class Recipe(Config):
         return fingerprint({**values, "detector": self.detector_component().spec()})
 
 
+def read_values(
+    recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Sequence[str]
+) -> tuple[Mapping[str, Any] | Recipe, str]:
+    """Return what a recipe says, and how messages call it; overrides are laid over one named or written."""
+    if isinstance(recipe, (str, Path)):
+        return load_recipe(recipe, "simulate", overrides), str(recipe)
+    if overrides:
+        raise ConfigError("key=value overrides go with a recipe given by name or file")
+    return recipe, "recipe"
+
+
 def read_recipe(
     recipe: str | Path | Mapping[str, Any] | Recipe, *, overrides: Sequence[str] = (), seed: int | None = None
 ) -> Recipe:
@@ -231,13 +242,7 @@ def read_recipe(
     seed
         Replaces the recipe's seed.
     """
-    if isinstance(recipe, (str, Path)):
-        values: Any = load_recipe(recipe, "simulate", overrides)
-        where = str(recipe)
-    elif overrides:
-        raise ConfigError("key=value overrides go with a recipe given by name or file")
-    else:
-        values, where = recipe, "recipe"
+    values, where = read_values(recipe, overrides)
     checked = validate(Recipe, values, where=where)
     if seed is not None:
         checked = validate(Recipe, {**checked.model_dump(), "seed": seed}, where=where)

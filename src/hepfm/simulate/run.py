@@ -15,10 +15,10 @@ from hepfm.core.files import read_json, write_json
 from hepfm.core.rng import numpy_generator
 from hepfm.data.manifest import read_manifest
 from hepfm.data.writer import StoreWriter
-from hepfm.simulate.assemble import count, provenance, shuffled, versions
+from hepfm.simulate.assemble import count, shuffled
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.pythia import configured
-from hepfm.simulate.recipe import SPLITS, Recipe, read_recipe
+from hepfm.simulate.plan import Plan, read_plan
+from hepfm.simulate.recipe import SPLITS, Recipe
 from hepfm.simulate.workers import processors, run_chunks
 
 
@@ -30,8 +30,10 @@ class Simulation:
     ----------
     path
         The store.
-    jets
-        Jets by split.
+    kind
+        What the rows are: ``"jets"`` or ``"showers"``.
+    rows
+        Rows by split.
     events
         Events generated.
     pythia_share
@@ -39,7 +41,8 @@ class Simulation:
     """
 
     path: Path
-    jets: dict[str, int]
+    kind: str
+    rows: dict[str, int]
     events: int
     pythia_share: float | None
 
@@ -52,9 +55,9 @@ def simulate(
     processes: int | None = None,
     seed: int | None = None,
 ) -> Simulation:
-    """Generate jets after a recipe and write a store with the splits train, val and test.
+    """Generate jets or showers after a recipe and write a store with the splits train, val and test.
 
-    The same recipe and seed give the same jets for any number of processes. Work in progress is kept beside
+    The same recipe and seed give the same rows for any number of processes. Work in progress is kept beside
     the output: after a stop the same call goes on, having lost at most the chunks that were being made.
 
     Parameters
@@ -77,63 +80,39 @@ def simulate(
     DataError
         When something else stands at `output`, or the work beside it belongs to another recipe.
     """
-    checked = read_recipe(recipe, overrides=overrides, seed=seed)
+    plan = read_plan(recipe, overrides=overrides, seed=seed)
     path = Path(output)
-    keys = plan(checked)
     if path.exists():
-        return _already_there(path, checked)
+        return _already_there(path, plan)
     if processes is not None and processes < 1:
         raise ConfigError(f"processes must be at least 1, got {processes}")
-    check_lines(checked)
-    with _work_folder(path, checked) as work:
-        _make_missing(checked, keys, work, processes or processors())
-        return _finish(checked, keys, work, path)
+    plan.check()
+    keys = plan.chunks()
+    with _work_folder(path, plan) as work:
+        _make_missing(plan, keys, work, processes or processors())
+        return _finish(plan, keys, work, path)
 
 
-def plan(recipe: Recipe) -> list[ChunkKey]:
-    """Return the chunks of a recipe; no chunk serves two splits, so no event does."""
-    return [
-        ChunkKey(name, split, index, size)
-        for split in SPLITS
-        for name in recipe.class_names
-        for index, size in enumerate(_chunk_sizes(recipe, name, getattr(recipe.jets, split)))
-    ]
-
-
-def _chunk_sizes(recipe: Recipe, name: str, jets: int) -> list[int]:
-    """Cut a number of jets into chunks; the variants of a class get equally many."""
-    variants = max(1, len(recipe.classes[name].variants))
-    chunks = variants * -(-jets // (variants * recipe.chunk_jets))
-    return [size for size in (jets // chunks + (i < jets % chunks) for i in range(chunks)) if size]
-
-
-def check_lines(recipe: Recipe) -> None:
-    """Let Pythia read the lines of every class, without starting it; raise `ConfigError` for a bad one."""
-    for name in recipe.class_names:
-        for variant in range(max(1, len(recipe.classes[name].variants))):
-            configured(recipe.lines(name, variant), where=f"class {name}")
-
-
-def _already_there(path: Path, recipe: Recipe) -> Simulation:
+def _already_there(path: Path, plan: Plan) -> Simulation:
     try:
         manifest = read_manifest(path)
     except DataError:
         raise DataError(f"{path} exists and is not a store; choose another output") from None
-    if manifest.provenance.get("recipe_fingerprint") != recipe.fingerprint():
+    if manifest.provenance.get("recipe_fingerprint") != plan.fingerprint():
         raise DataError(f"{path} holds a store of another recipe or seed; remove it or choose another output")
     log.logger.info("%s is complete already; nothing to do", path)
     splits = {name: len(rows) for name, rows in manifest.splits().items()}
     return Simulation(
-        path, splits, sum(row["events"] for row in manifest.provenance["classes"].values()), None
+        path, plan.rows, splits, sum(row["events"] for row in manifest.provenance["classes"].values()), None
     )
 
 
 @contextmanager
-def _work_folder(path: Path, recipe: Recipe) -> Iterator[Path]:
+def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
     """Yield the folder of the chunks, made or found again; it is removed when the block ends well."""
     work = path.with_name(f".{path.name}.chunks")
     note = work / "recipe.json"
-    mark = {"recipe_fingerprint": recipe.fingerprint(), "versions": versions()}
+    mark = {"recipe_fingerprint": plan.fingerprint(), "versions": plan.versions()}
     if note.exists():
         found = read_json(note, DataError)
         if found != mark:
@@ -147,27 +126,31 @@ def _work_folder(path: Path, recipe: Recipe) -> Iterator[Path]:
     shutil.rmtree(work)
 
 
-def _make_missing(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
+def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
     missing = [key for key in keys if not (work / key.file).exists()]
-    total = sum(key.jets for key in keys)
+    total = sum(key.rows for key in keys)
     with log.progress("simulate", total) as advance:
-        done = total - sum(key.jets for key in missing)
+        done = total - sum(key.rows for key in missing)
         if done:
             advance(done, "found from an earlier call")
-        for key in run_chunks(recipe, missing, work, min(processes, len(missing))):
-            advance(key.jets, key.class_name)
+        for key in run_chunks(plan, missing, work, min(processes, len(missing))):
+            advance(key.rows, key.class_name)
 
 
-def _finish(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
-    counts, seconds = count(recipe, keys, work)
-    with StoreWriter(path, recipe.store_schema(), provenance=provenance(recipe, counts)) as writer:
+def _finish(plan: Plan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
+    counts, seconds = count(keys, work, rows=plan.rows)
+    with StoreWriter(path, plan.schema(), provenance=plan.provenance(counts)) as writer:
         for number, split in enumerate(SPLITS):
             mine = [key for key in keys if key.split == split]
-            rng = numpy_generator(recipe.seed, "simulate shuffle", number)
+            rng = numpy_generator(plan.seed, "simulate shuffle", number)
             for columns in shuffled(mine, work, rng):
                 writer.write(columns, split=split)
-    jets = {split: sum(key.jets for key in keys if key.split == split) for split in SPLITS}
+    rows = {split: sum(key.rows for key in keys if key.split == split) for split in SPLITS}
     share = float(seconds[0] / seconds[1])
     return Simulation(
-        path, {name: n for name, n in jets.items() if n}, sum(row["events"] for row in counts.values()), share
+        path,
+        plan.rows,
+        {name: n for name, n in rows.items() if n},
+        sum(row["events"] for row in counts.values()),
+        share,
     )

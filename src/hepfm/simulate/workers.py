@@ -20,20 +20,20 @@ import numpy as np
 from hepfm.core import log
 from hepfm.core.errors import DataError, HepfmError
 from hepfm.core.files import atomic_path
-from hepfm.simulate.chunk import Chunk, ChunkKey, make_chunk, pack, unpack
-from hepfm.simulate.recipe import Recipe
+from hepfm.simulate.chunk import Chunk, ChunkKey, pack, unpack
+from hepfm.simulate.plan import Plan
 
 
-def run_chunks(recipe: Recipe, keys: Sequence[ChunkKey], work: Path, processes: int) -> Iterator[ChunkKey]:
+def run_chunks(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> Iterator[ChunkKey]:
     """Make chunks and yield the key of each when its file is there."""
     if processes <= 1:
         for key in keys:
-            yield write_chunk(recipe, key, work)
+            yield write_chunk(plan, key, work)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_set_up_worker) as pool:
         with _hidden_main():
-            futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, recipe, key, work) for key in keys]
+            futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, plan, key, work) for key in keys]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -83,9 +83,9 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def write_chunk(recipe: Recipe, key: ChunkKey, work: Path) -> ChunkKey:
+def write_chunk(plan: Plan, key: ChunkKey, work: Path) -> ChunkKey:
     """Make one chunk and write its file, whole or not at all."""
-    arrays = pack(make_chunk(recipe, key))
+    arrays = pack(plan.make(key))
     with atomic_path(work / key.file) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     return key

@@ -102,7 +102,7 @@ def _simulate(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.simulate.run import simulate
 
     made = simulate(run.values["recipe"], output=folder.run(run.name).store, processes=processes)
-    return {"jets": made.jets}
+    return {"jets": made.rows}
 
 
 def _pretrain(folder: StudyFolder, run: Run, processes: int) -> Values:
