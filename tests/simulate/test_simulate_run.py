@@ -237,7 +237,7 @@ def test_command_line_ends_with_the_next_command(tmp_path: Path) -> None:
     path = tmp_path / "store"
     result = CliRunner().invoke(command, ["jetclass_fast", "-o", str(path), *options, "--json"])
     assert result.exit_code == 0
-    assert json.loads(result.output)["jets"] == {"train": 5}
+    assert json.loads(result.output)["rows"] == {"train": 5}
     again = CliRunner().invoke(command, ["jetclass_fast", "-o", str(path), *options])
     assert again.output.splitlines()[-1] == f"next: hepfm data info {path}"
 

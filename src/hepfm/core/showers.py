@@ -18,6 +18,12 @@ HIT_FIELDS = (
 )
 
 
-def shower_schema(*, extra: tuple[Field, ...] = ()) -> Schema:
-    """Return the schema of a store of showers, without a label; hits stand in falling order of energy."""
-    return Schema((*SHOWER_FIELDS, *HIT_FIELDS, *extra), Level.OBJECT)
+def shower_schema(*, incident: bool = True) -> Schema:
+    """Return the schema of a store of showers, without a label; hits stand in falling order of energy.
+
+    Parameters
+    ----------
+    incident
+        Whether the incident energies are known.
+    """
+    return Schema((*SHOWER_FIELDS[0 if incident else 1 :], *HIT_FIELDS), Level.OBJECT)

@@ -20,12 +20,16 @@ FEATURE_SETS = Registry(
         "petpid": ("hepfm.data.feature_sets:PETPID", "10: those of pet, charge and particle type"),
         "petfull": ("hepfm.data.feature_sets:PETFULL", "14: those of petpid and impact parameters"),
         "massless": ("hepfm.data.feature_sets:MASSLESS", "3: angles and log pt, as OmniJet-alpha reads them"),
+        "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )
 
 CONTEXT_SETS = Registry(
     "context_set",
-    {"jet": ("hepfm.data.context:JET", "log pt, eta, log mass and number of constituents of the jet")},
+    {
+        "jet": ("hepfm.data.context:JET", "log pt, eta, log mass and number of constituents of the jet"),
+        "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
+    },
 )
 
 READERS = Registry(
@@ -47,6 +51,18 @@ READERS = Registry(
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",
+        ),
+        "calochallenge": (
+            "hepfm.data.readers.calochallenge:CaloChallengeReader",
+            "CaloChallenge: showers as energies of all cells, HDF5",
+        ),
+        "caloclouds": (
+            "hepfm.data.readers.shower_points:CaloCloudsReader",
+            "CaloClouds: photon showers in ILD as points, HDF5",
+        ),
+        "getting_high": (
+            "hepfm.data.readers.shower_points:GettingHighReader",
+            "Getting High: photon showers in ILD's regular grid as points, HDF5",
         ),
         "jetnet": ("hepfm.data.readers.jetnet:JetNetReader", "JetNet30, JetNet150: HDF5, a file per class"),
     },

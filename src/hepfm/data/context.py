@@ -30,7 +30,7 @@ class ContextSet:
     name
         Its name in the registry.
     names
-        Feature names, C of them; the last is always ``num_constituents``.
+        Feature names, C of them; ``num_constituents`` may be the last of them only.
     columns
         Fields of the rows that `compute` needs.
     compute
@@ -43,8 +43,13 @@ class ContextSet:
     compute: Compute
 
     def __post_init__(self) -> None:
-        if self.names[-1:] != ("num_constituents",):
-            raise ValueError(f"the last feature of context set {self.name!r} must be num_constituents")
+        if "num_constituents" in self.names[:-1]:
+            raise ValueError(f"num_constituents must be the last feature of context set {self.name!r}")
+
+    @property
+    def counted(self) -> bool:
+        """Whether the number of constituents is told; where it is not, a generator draws it."""
+        return self.names[-1] == "num_constituents"
 
     def __len__(self) -> int:
         return len(self.names)

@@ -23,6 +23,10 @@ EXPORTERS = Registry(
             "hepfm.data.jetclass_format:JetClassFormat",
             "JetClass's branches in its order and types: a ROOT or Parquet file",
         ),
+        "calochallenge": (
+            "hepfm.data.calochallenge_format:CaloChallengeFormat",
+            "CaloChallenge's layout: an HDF5 file with the energies of all cells",
+        ),
         "jetnet": (
             "hepfm.data.jetnet_format:JetNetFormat",
             "JetNet's layout: a folder with an HDF5 file per class",
@@ -34,8 +38,6 @@ EXPORTERS = Registry(
     },
 )
 
-CHUNK_ROWS = 20_000
-
 
 class Exporter(Protocol):
     """Turns columns of a store into arrays of a published format. Built by ``cls(config, schema)``."""
@@ -45,6 +47,9 @@ class Exporter(Protocol):
 
     endings: ClassVar[tuple[str, ...]]
     """How the name of the file must end; empty for formats that are a folder."""
+
+    chunk_rows: ClassVar[int]
+    """Rows converted at once."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -117,5 +122,5 @@ def _check_name(path: Path, format_name: str, endings: tuple[str, ...]) -> None:
 
 
 def _chunks(store: Store, exporter: Exporter, rows: range) -> Iterator[dict[str, Any]]:
-    for start in range(rows.start, rows.stop, CHUNK_ROWS):
-        yield store.read(exporter.columns, range(start, min(start + CHUNK_ROWS, rows.stop)))
+    for start in range(rows.start, rows.stop, exporter.chunk_rows):
+        yield store.read(exporter.columns, range(start, min(start + exporter.chunk_rows, rows.stop)))

@@ -64,7 +64,7 @@ def ingest(
         for split, path in inputs:
             for columns in reader.chunks(path):
                 writer.write(columns, split=split)
-                advance(len(columns["jet_pt"]), path.name)
+                advance(len(next(iter(columns.values()))), path.name)
     return writer.path
 
 

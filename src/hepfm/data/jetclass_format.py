@@ -49,6 +49,7 @@ class JetClassFormat:
     """
 
     endings: ClassVar = (".root", ".parquet")
+    chunk_rows: ClassVar = 20_000
 
     class Config(config.Config):
         """No options."""

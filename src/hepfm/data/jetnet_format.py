@@ -35,6 +35,7 @@ class JetNetFormat:
     """
 
     endings: ClassVar = ()
+    chunk_rows: ClassVar = 20_000
 
     class Config(config.Config):
         """Options.

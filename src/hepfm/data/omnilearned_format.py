@@ -50,6 +50,7 @@ class OmniLearnedFormat:
     """
 
     endings: ClassVar = (".h5", ".hdf5")
+    chunk_rows: ClassVar = 20_000
 
     class Config(config.Config):
         """Options.

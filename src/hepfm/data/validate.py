@@ -8,8 +8,8 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Kind, Schema
 
-SORTED_FALLING = "part_pt"
-"""Constituents come in falling order of this field, so that a cut on their number keeps the hardest."""
+SORTED_FALLING = ("part_pt", "hit_energy")
+"""Constituents come in falling order of these fields, so that a cut on their number keeps the hardest."""
 
 _PI = float(np.nextafter(np.float32(np.pi), np.float32(4)))
 
@@ -42,8 +42,9 @@ def check(schema: Schema, columns: Columns, *, where: str) -> None:
     _check_lengths(schema, columns, where)
     for field in schema:
         _check_values(field, columns[field.name], where)
-    if SORTED_FALLING in schema:
-        _check_order(columns[SORTED_FALLING], where)
+    for name in SORTED_FALLING:
+        if name in schema:
+            _check_order(name, columns[name], where)
 
 
 def _check_names(schema: Schema, columns: Columns, where: str) -> None:
@@ -115,7 +116,7 @@ def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, rule: 
     )
 
 
-def _check_order(column: Array | Ragged, where: str) -> None:
+def _check_order(name: str, column: Array | Ragged, where: str) -> None:
     if not isinstance(column, Ragged) or len(column.values) < 2:
         return
     rises = np.diff(column.values) > 0
@@ -124,4 +125,4 @@ def _check_order(column: Array | Ragged, where: str) -> None:
     rises[inner - 1] = False
     if rises.any():
         row = int(np.searchsorted(column.offsets, int(np.argmax(rises)), side="right")) - 1
-        raise DataError(f"{where}: constituents of row {row} are not in falling order of {SORTED_FALLING}")
+        raise DataError(f"{where}: constituents of row {row} are not in falling order of {name}")

@@ -31,6 +31,8 @@ class Sizes:
         Codes of the network's tokenizer; 0 for a network without one.
     max_constituents
         Most constituents of a row.
+    counted
+        Whether the last context feature is the row's number of constituents.
     """
 
     width: int
@@ -39,6 +41,7 @@ class Sizes:
     num_classes: int
     num_codes: int
     max_constituents: int
+    counted: bool = True
 
 
 class Growing(Protocol):
@@ -112,8 +115,8 @@ class Generator(nn.Module):
         label_B
             Class numbers; None for data without labels.
         context_BC
-            Context features in physical units, the number of constituents among them; None draws them from
-            what was learned.
+            Context features in physical units; None draws them from what was learned. The number of
+            constituents is drawn too, unless it is among them.
         generator
             Source of every random draw.
         """

@@ -107,6 +107,7 @@ class Flow(Generator):
         self.sampler = JetSampler(
             num_classes=num_classes,
             num_context=sizes.num_context,
+            counted=sizes.counted,
             max_constituents=sizes.max_constituents,
             width=config.sampler_width,
         )
@@ -137,7 +138,7 @@ class Flow(Generator):
     def generate(
         self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
     ) -> Made:
-        """Make rows; the context's last column is the number of constituents. Label K means no class.
+        """Make rows; label K means no class. Numbers of constituents are drawn unless the context tells them.
 
         Everything random is drawn first, for all rows in their order; then rows of similar length are solved
         together, so that ``config.batch_size`` does not change what is made.
@@ -145,6 +146,8 @@ class Flow(Generator):
         label_B = self._labels(label_B, context_BC)
         if context_BC is None:
             count_B, context_BC = self.sampler.sample(label_B, generator)
+        elif not self.sampler.counted:
+            count_B = self.sampler.count(label_B, context_BC, generator)
         else:
             count_B = context_BC[:, -1].round().long().clamp(1, self.max_constituents)
         mask_BN = torch.arange(int(count_B.max()), device=label_B.device) < count_B[:, None]

@@ -43,7 +43,9 @@ class JetSampler(nn.Module):
     num_classes
         K. Label K stands for a class that is not told.
     num_context
-        C, number of context features of a row, the last of them its number of constituents; 0 for none.
+        C, number of context features of a row; 0 for none.
+    counted
+        Whether the last of them is its number of constituents.
     max_constituents
         Largest number of constituents.
     width
@@ -55,11 +57,18 @@ class JetSampler(nn.Module):
     """Whether `fit` has been called: before that nothing has been learned of any data."""
 
     def __init__(
-        self, *, num_classes: int, num_context: int, max_constituents: int, width: int = 128
+        self,
+        *,
+        num_classes: int,
+        num_context: int,
+        counted: bool = True,
+        max_constituents: int,
+        width: int = 128,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.num_jet = max(num_context - 1, 0)
+        self.counted = counted
+        self.num_jet = max(num_context - counted, 0)
         self.max_constituents = max_constituents
         self.standardize = Standardize([0.0] * self.num_jet, [1.0] * self.num_jet, limit=math.inf)
         self.register_buffer("most", torch.tensor(max_constituents))
@@ -81,7 +90,9 @@ class JetSampler(nn.Module):
         self.fitted.fill_(True)
         self.most.fill_(int(torch.cat(counts).max().clamp(1, self.max_constituents)))
         if self.num_jet:
-            jet_RJ = torch.cat([context[:, :-1] for context in contexts if context is not None]).double()
+            jet_RJ = torch.cat(
+                [context[:, : self.num_jet] for context in contexts if context is not None]
+            ).double()
             self.standardize.centre_F.copy_(jet_RJ.mean(0))
             self.standardize.scale_F.copy_(1 / jet_RJ.std(0, correction=0).clamp(min=_SMALLEST))
 
@@ -113,13 +124,23 @@ class JetSampler(nn.Module):
                 noise_BJ,
                 STEPS,
             )
-        shares_BN = self._logits(label_B, jet_BJ).softmax(-1)
-        count_B = 1 + torch.multinomial(shares_BN, 1, generator=generator)[:, 0]
+        count_B = self._draw(label_B, jet_BJ, generator)
         if jet_BJ is None:
             return count_B, None
         real_B = torch.ones_like(label_B, dtype=torch.bool)
         physical_BJ = self.standardize.inverse(jet_BJ, real_B)
+        if not self.counted:
+            return count_B, physical_BJ
         return count_B, torch.cat([physical_BJ, count_B[:, None].to(physical_BJ.dtype)], dim=-1)
+
+    @torch.no_grad()
+    def count(self, label_B: Tensor, context_BC: Tensor, generator: torch.Generator) -> Tensor:
+        """Return numbers of constituents of rows with this context, (B,)."""
+        return self._draw(label_B, self._standardized(context_BC), generator)
+
+    def _draw(self, label_B: Tensor, jet_BJ: Tensor | None, generator: torch.Generator) -> Tensor:
+        shares_BN = self._logits(label_B, jet_BJ).softmax(-1)
+        return 1 + torch.multinomial(shares_BN, 1, generator=generator)[:, 0]
 
     def _logits(self, label_B: Tensor, jet_BJ: Tensor | None) -> Tensor:
         parts_BW = self.multiplicity(self._known(label_B, jet_BJ)).float()
@@ -147,7 +168,7 @@ class JetSampler(nn.Module):
         if context_BC is None:
             raise ValueError("this generator makes the row's kinematics and the batch has no context")
         jet_BJ: Tensor = self.standardize(
-            context_BC[:, :-1], torch.ones_like(context_BC[:, 0], dtype=torch.bool)
+            context_BC[:, : self.num_jet], torch.ones_like(context_BC[:, 0], dtype=torch.bool)
         )
         return jet_BJ
 

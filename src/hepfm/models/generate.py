@@ -19,12 +19,12 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
-from hepfm.data.physical import generated_schema, physical_columns, with_energy
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
 from hepfm.generators.flow import Flow
 from hepfm.models.directory import CONFIG, Model
+from hepfm.models.makers import Maker, maker_of
 from hepfm.models.wanted import Classes, Wanted, from_classes, from_store
 from hepfm.objectives.network import Source
 
@@ -38,8 +38,8 @@ class Settings:
 
     Attributes
     ----------
-    feature_names
-        The features of which constituents are made, without groups that the model's data did not have.
+    maker
+        How rows are made of features.
     config
         Options of the generator.
     seed
@@ -48,7 +48,7 @@ class Settings:
         Where the network runs; other kinds of device draw other numbers.
     """
 
-    feature_names: tuple[str, ...]
+    maker: Maker
     config: Config
     seed: int
     device: str
@@ -70,11 +70,11 @@ def generate(
     batch_size: int | None = None,
     device: str = "cpu",
 ) -> Path:
-    """Make jets and write them to a store, in its split ``test``.
+    """Make jets or showers and write them to a store, in its split ``test``.
 
-    The same seed gives the same jets, whatever the batch size (to rounding, on the same kind of device).
-    Constituents are massless: their energy follows from pt and eta. The jet axis lies at the eta of the
-    context and at a uniform phi.
+    The same seed gives the same rows, whatever the batch size (to rounding, on the same kind of device).
+    Constituents of jets are massless: their energy follows from pt and eta. The jet axis lies at the eta of
+    the context and at a uniform phi.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def generate(
     classes
         Classes to make evenly, or their shares by name; all evenly by default.
     like
-        A store whose test jets give class, kinematics and number of constituents, one for each.
+        A store whose test rows give class and context, one for each: of jets kinematics and number of
+        constituents, of showers the incident energy alone.
     steps, solver
         Options of the solver of a flow; the model's own when None.
     temperature, top_k, top_p
@@ -132,7 +133,7 @@ def generate(
             "batch_size": batch_size,
         },
     )
-    settings = Settings(_feature_names(source), options, seed, device)
+    settings = Settings(maker_of(source), options, seed, device)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
         "source": "generated",
@@ -142,7 +143,7 @@ def generate(
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
         "like": Store.open(like).fingerprint if like else None,
     }
-    schema = generated_schema(settings.feature_names, label)
+    schema = settings.maker.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
         source.network.to(device).eval()
         for start in range(0, rows, BLOCK):
@@ -156,7 +157,7 @@ def _wanted(
     model: Model, source: Source, *, n: int | None, classes: Classes, like: str | Path | None, seed: int
 ) -> tuple[Wanted, int]:
     if n is not None and n < 1:
-        raise ConfigError(f"the number of jets must be at least 1, got {n}")
+        raise ConfigError(f"the number of rows must be at least 1, got {n}")
     if like is not None:
         if classes is not None:
             raise ConfigError("--like brings the classes of its jets; leave out --classes")
@@ -164,13 +165,18 @@ def _wanted(
         assert found.context_RC is not None
         return found, len(found.context_RC)
     if n is None:
-        raise ConfigError("say how many jets to make, or give a store with --like")
+        raise ConfigError("say how many rows to make, or give a store with --like")
     _check_sampler(model)
     return from_classes(source.label, classes, n=n, seed=seed), n
 
 
 def _check_sampler(model: Model) -> None:
     generator = model.network.generator
+    if model.context is not None and not isinstance(generator, Flow):
+        raise ConfigError(
+            f"this model is told {', '.join(model.context.names)} of each row and cannot draw it; take it "
+            "from the test rows of a store with --like STORE"
+        )
     if not isinstance(generator, Flow) or generator.sampler.fitted:
         return
     fix = "train it with objective=flow_matching"
@@ -188,11 +194,6 @@ def _options(source: Source, options: Mapping[str, Any]) -> Config:
     return validate(type(config), values, where="generate")
 
 
-def _feature_names(model: Model) -> tuple[str, ...]:
-    absent = {number for group in model.absent for number in model.features.groups[group]}
-    return with_energy(name for number, name in enumerate(model.features.names) if number not in absent)
-
-
 def _fingerprint(folder: Path) -> str:
     return str(read_json(folder / CONFIG, ModelError)["fingerprint"])
 
@@ -208,18 +209,7 @@ def _block(
     columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
     lengths = made.mask_BN.sum(1).cpu().numpy()
     rng = numpy_generator(settings.seed, "generate.phi", number)
-    jet_phi = rng.uniform(-np.pi, np.pi, len(index))
-    jet_eta = _axis(model, made, columns, lengths, rng)
-    eta = np.repeat(jet_eta, lengths) + columns["deta"]
-    columns["log_energy"] = columns["log_pt"] + np.log(np.cosh(eta))
-    columns = {name: columns[name] for name in settings.feature_names}
-    made_columns = physical_columns(
-        np.stack(list(columns.values()), axis=-1),
-        lengths=lengths,
-        feature_names=settings.feature_names,
-        jet_eta=jet_eta,
-        jet_phi=jet_phi,
-    )
+    made_columns = settings.maker.columns(made, columns, lengths, rng)
     if wanted.label_R is not None:
         made_columns["jet_label"] = wanted.label_R[index].astype(np.int16)
     return made_columns
@@ -244,21 +234,3 @@ def _within(made: Made, model: Model) -> Tensor:
     """Keep standardised features within what the network has been trained on."""
     limit = model.network.standardize.limit
     return made.x_BNF.clamp(-limit, limit)
-
-
-def _axis(
-    model: Model,
-    made: Made,
-    columns: Mapping[str, npt.NDArray[np.float64]],
-    lengths: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-) -> npt.NDArray[np.float64]:
-    """Return the eta of the jets: the context's, or what fits energies and pt with a random sign, else 0."""
-    if made.context_BC is not None and model.context is not None and "jet_eta" in model.context.names:
-        eta_B = made.context_BC[:, model.context.names.index("jet_eta")]
-        return eta_B.double().cpu().numpy()
-    if "log_energy" not in columns:
-        return np.zeros(len(lengths))
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    energy, pt = (np.bincount(row, np.exp(columns[name])) for name in ("log_energy", "log_pt"))
-    return np.arccosh(np.maximum(energy / pt, 1.0)) * rng.choice([-1.0, 1.0], len(lengths))

@@ -101,6 +101,8 @@ class Network(nn.Module):
         Names of the physical features.
     num_context
         C, number of context features of a row that the backbone is told; 0 for none.
+    counted
+        Whether the last of them is the row's number of constituents.
     """
 
     def __init__(
@@ -110,12 +112,14 @@ class Network(nn.Module):
         *,
         feature_names: tuple[str, ...],
         num_context: int = 0,
+        counted: bool = True,
     ) -> None:
         super().__init__()
         self.standardize = standardize
         self.backbone = backbone
         self.feature_names = feature_names
         self.num_context = num_context
+        self.counted = counted
         self.conditioning = Conditioning(backbone.width, num_context=num_context) if num_context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
@@ -155,6 +159,7 @@ class Network(nn.Module):
             width=self.backbone.width,
             num_features=len(self.feature_names),
             num_context=self.num_context,
+            counted=self.counted,
             num_classes=len(source.label.classes) if source.label else 0,
             num_codes=self.tokenizer.num_codes if self.tokenizer else 0,
             max_constituents=source.max_constituents,

@@ -18,6 +18,7 @@ from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Schema
 from hepfm.core.showers import shower_schema
+from hepfm.data.shower_grid import hits_of
 from hepfm.physics.shower import MATERIALS, Calorimeter, draw_spots, longitudinal
 from hepfm.physics.voxels import Voxels, load_voxels
 from hepfm.simulate.chunk import Chunk, ChunkKey
@@ -197,27 +198,3 @@ def shower_columns(
         spots.shower[inside] * number + cell[inside], spots.energy[inside], minlength=len(energy) * number
     ).reshape(-1, number)
     return hits_of(grid_RV, energy, voxels, threshold=recipe.threshold_kev * 1e-6)
-
-
-def hits_of(
-    grid_RV: Array, incident_energy: Array, voxels: Voxels, *, threshold: float
-) -> dict[str, Array | Ragged]:
-    """Return the columns of showers given as energies (GeV) of all cells, (R, V); cells below are empty."""
-    row, cell = np.nonzero((grid_RV > 0) & (grid_RV >= threshold))
-    order = np.lexsort((-grid_RV[row, cell], row))
-    row, cell = row[order], cell[order]
-    layer_V, x_V, y_V = voxels.centres()
-    lengths = np.bincount(row, minlength=len(grid_RV))
-    hit_energy = grid_RV[row, cell].astype(np.float32)
-
-    def lists(values: Array, dtype: str = "float32") -> Ragged:
-        return Ragged.from_lengths(values.astype(dtype), lengths)
-
-    return {
-        "incident_energy": np.asarray(incident_energy, np.float32),
-        "shower_energy": np.bincount(row, hit_energy, minlength=len(grid_RV)).astype(np.float32),
-        "hit_energy": lists(hit_energy),
-        "hit_x": lists(x_V[cell]),
-        "hit_y": lists(y_V[cell]),
-        "hit_layer": lists(layer_V[cell], "int16"),
-    }

@@ -11,6 +11,10 @@ TASKS = Registry(
         "tau_identification": ("hepfm.tasks.taus:TauIdentification", "hadronic taus against quark jets"),
         "tau_decay_mode": ("hepfm.tasks.taus:TauDecayMode", "decay mode of hadronic taus"),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
+        "shower_generation": (
+            "hepfm.tasks.shower_generation:ShowerGeneration",
+            "generated against real showers, CaloChallenge's data set 2 cells",
+        ),
         "jetnet30": (
             "hepfm.tasks.jet_generation:JetNet30",
             "generated JetNet jets, 30 constituents, with FPND",

@@ -15,9 +15,7 @@ from hepfm.core.log import progress
 from hepfm.core.provenance import code_commit
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
-from hepfm.metrics.generation.observables import Observed
 from hepfm.tasks.generation import GenerationTask
-from hepfm.tasks.measure_generation import measure_generation
 from hepfm.tasks.result import (
     CodeInfo,
     DataInfo,
@@ -100,7 +98,7 @@ def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin
 def _measure(task: GenerationTask, samples: Samples) -> tuple[tuple[MetricInfo, ...], tuple[MetricInfo, ...]]:
     """Return metrics and floors: all classes together first, then each where there are several."""
     classes = [name for name in samples.sizes if name]
-    groups = ["", *classes] if len(classes) != 1 else ["", *(classes if task.fpnd else [])]
+    groups = ["", *classes] if len(classes) != 1 else ["", *(classes if task.each_class else [])]
     metrics: list[MetricInfo] = []
     floors: list[MetricInfo] = []
     with progress(f"metrics of {task.name}", 2 * len(groups)) as advance:
@@ -110,12 +108,12 @@ def _measure(task: GenerationTask, samples: Samples) -> tuple[tuple[MetricInfo, 
                 for sample in (samples.reference, samples.second, samples.generated)
             )
             for other, found in ((generated, metrics), (second, floors)):
-                found += measure_generation(task, reference, other, group=group)
+                found += task.measure(reference, other, group=group)
                 advance(1, group or "all classes")
     return tuple(metrics), tuple(floors)
 
 
-def _of_group(sample: Observed, samples: Samples, group: str) -> Observed:
+def _of_group(sample: Any, samples: Samples, group: str) -> Any:
     return sample.take(samples.rows(group)) if group else sample
 
 
@@ -146,14 +144,14 @@ def _generate(folder: Path, task: GenerationTask, real: Store, *, output: Path, 
     from hepfm.train.distributed import pick_device
 
     rows = rows_by_class(task, real)
-    each = max(min((len(found) + 1) // 2, task.jets_per_class) for found in rows.values())
+    each = max(min((len(found) + 1) // 2, task.rows_per_class) for found in rows.values())
     classes = tuple(name for name in rows if name) or None
     if _was_generated(output):
         shutil.rmtree(output)  # the result beside it is replaced too
-    number = each * len(rows)
-    return Store.open(
-        generate(folder, n=number, output=output, classes=classes, device=str(pick_device(device)))
-    )
+    options: dict[str, Any] = {"output": output, "device": str(pick_device(device))}
+    if task.told:
+        return Store.open(generate(folder, n=each, like=real.path, **options))
+    return Store.open(generate(folder, n=each * len(rows), classes=classes, **options))
 
 
 def _was_generated(path: Path) -> bool:

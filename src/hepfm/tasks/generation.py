@@ -1,11 +1,25 @@
-"""The contract of a task that measures generated jets against real ones."""
+"""The contract of a task that measures generated rows against real ones."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol, Self
 
-from hepfm.metrics.generation.emd import EmdBatches
+from hepfm.core.ragged import Columns
+from hepfm.metrics.predictions import IntArray
 from hepfm.tasks.base import Task, TaskMetric
+from hepfm.tasks.result import MetricInfo
+
+
+class Sample(Protocol):
+    """What the metrics of a task see of some rows."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def take(self, rows: IntArray) -> Self:
+        """Return some of the rows."""
 
 
 class GenerationTask(Task):
@@ -13,25 +27,41 @@ class GenerationTask(Task):
 
     The test rows of the real store are cut into two halves at random, class by class, by a seed of the task.
     The first half is the reference of all metrics; the second plays the perfect generator and gives the
-    floors. Reference, second half and generated jets have equally many jets of each class: the smallest of
-    the three numbers, at most `jets_per_class`.
+    floors. Reference, second half and generated rows have equally many rows of each class: the smallest of
+    the three numbers, at most `rows_per_class`.
     """
 
     background = ""
     classes = ()
     features = ()
     primary = "fpd"
-    max_constituents: ClassVar[int]
-    """Constituents that count, the hardest ones, of real and of generated jets."""
-    radius: ClassVar[float] = 0.8
-    """Jet radius, R0 of N-subjettiness."""
-    jets_per_class: ClassVar[int] = 10_000
-    """Most jets of a class in each of the three samples."""
-    emd: ClassVar[EmdBatches] = EmdBatches()
-    """How many jets coverage and MMD compare."""
-    fpnd: ClassVar[bool] = False
-    """Whether FPND is measured, for the classes g, q and t."""
+    rows_per_class: ClassVar[int] = 10_000
+    """Most rows of a class in each of the three samples."""
+    least_rows: ClassVar[int] = 50
+    """Fewest rows of a class in each of them."""
+    told: ClassVar[bool] = False
+    """Whether a model is told the context of the real rows, e.g. their incident energy."""
+    each_class: ClassVar[bool] = False
+    """Whether a class is measured by itself too where it is the only one."""
+    fields: ClassVar[tuple[str, ...]]
+    """Fields of the store that `observe` needs."""
 
     def metrics(self) -> tuple[TaskMetric, ...]:
-        """Return no metric: `hepfm.tasks.measure_generation` has those of generated jets."""
+        """Return no metric: those of generated rows come from `measure`."""
         return ()
+
+    @abstractmethod
+    def observe(self, columns: Columns) -> Any:
+        """Return the `Sample` of some rows, given their `fields`."""
+
+    @abstractmethod
+    def measure(self, reference: Any, other: Any, *, group: str = "") -> Iterator[MetricInfo]:
+        """Measure everything that the task asks of a sample, one after the other.
+
+        Parameters
+        ----------
+        reference, other
+            What `observe` gave of real rows, and of generated or other real ones.
+        group
+            Class of the rows; empty for all together.
+        """

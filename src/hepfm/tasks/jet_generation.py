@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
+from hepfm.core.ragged import Columns
 from hepfm.metrics.generation.emd import EmdBatches
+from hepfm.metrics.generation.jets import FIELDS, jet_sample
+from hepfm.metrics.generation.observables import Observed, observe
 from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.measure_jets import JetProtocol, measure_jets
+from hepfm.tasks.result import MetricInfo
 
 
-class JetGeneration(GenerationTask):
+class JetGenerationTask(GenerationTask):
+    """Jets, with the metrics of `hepfm.tasks.measure_jets`."""
+
+    fields = FIELDS
+    protocol: ClassVar[JetProtocol] = JetProtocol()
+
+    def observe(self, columns: Columns) -> Observed:
+        """Return what the metrics see of some jets."""
+        jets = jet_sample(columns, max_constituents=self.protocol.max_constituents)
+        return observe(jets, radius=self.protocol.radius)
+
+    def measure(self, reference: Observed, other: Observed, *, group: str = "") -> Iterator[MetricInfo]:
+        """Measure everything that the protocol asks of a sample."""
+        return measure_jets(self.protocol, reference, other, group=group)
+
+
+class JetGeneration(JetGenerationTask):
     """Jets of any store, up to 150 constituents; coverage and MMD from fewer jets than in JetNet."""
 
     name = "jet_generation"
     version = 1
     title = "Generation of jets, up to 150 constituents"
     budgets = (10_000, 100_000, 550_000)
-    max_constituents = 150
-    emd = EmdBatches(jets=50, batches=4)
+    protocol = JetProtocol(emd=EmdBatches(jets=50, batches=4))
 
 
-class JetNet150(GenerationTask):
+class JetNet150(JetGenerationTask):
     """Jets of JetNet150; coverage and MMD from 10 batches of 100 jets."""
 
     name = "jetnet150"
     version = 1
     title = "JetNet150: generation of jets near 1 TeV, up to 150 constituents"
     budgets = (10_000, 100_000, 550_000)
-    max_constituents = 150
+    least_rows = 100
 
 
-class JetNet30(GenerationTask):
+class JetNet30(JetGenerationTask):
     """Jets of JetNet30, with FPND of gluon, quark and top jets."""
 
     name = "jetnet30"
     version = 1
     title = "JetNet30: generation of jets near 1 TeV, 30 hardest constituents"
     budgets = (10_000, 100_000, 550_000)
-    max_constituents = 30
-    fpnd = True
+    each_class = True
+    least_rows = 300
+    protocol = JetProtocol(max_constituents=30, fpnd=True)

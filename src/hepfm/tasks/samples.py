@@ -1,18 +1,15 @@
-"""The three samples of a generation task: reference, other real jets and generated jets, of equal sizes."""
+"""The three samples of a generation task: reference, other real rows and generated rows, of equal sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
-from hepfm.metrics.generation.classifier import LEAST_JETS
-from hepfm.metrics.generation.fpnd import LEAST_JETS as FPND_LEAST
-from hepfm.metrics.generation.jets import FIELDS, jet_sample
-from hepfm.metrics.generation.observables import Observed, observe
 from hepfm.metrics.predictions import IntArray
 from hepfm.tasks.generation import GenerationTask
 
@@ -32,9 +29,9 @@ class Samples:
         Jets of each class in each sample; the only key is empty for data without classes.
     """
 
-    reference: Observed
-    second: Observed
-    generated: Observed
+    reference: Any
+    second: Any
+    generated: Any
     sizes: dict[str, int]
 
     def rows(self, name: str) -> IntArray:
@@ -52,8 +49,8 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
     DataError
         When a store lacks the test split, fields, or classes of the other, or has too few jets of one.
     """
-    _check_fields(real)
-    _check_fields(generated)
+    _check_fields(task, real)
+    _check_fields(task, generated)
     real_rows = rows_by_class(task, real)
     made_rows = _of_one_class(rows_by_class(task, generated), real_rows)
     if set(real_rows) != set(made_rows):
@@ -87,13 +84,13 @@ def rows_by_class(task: GenerationTask, store: Store) -> dict[str, IntArray]:
 
 def _of_one_class(made: dict[str, IntArray], real: dict[str, IntArray]) -> dict[str, IntArray]:
     """Take jets without classes for those of the only class that the real ones have."""
-    return {name: made[""] for name in real} if set(made) == {""} and len(real) == 1 else made
+    return dict.fromkeys(real, made[""]) if set(made) == {""} and len(real) == 1 else made
 
 
-def _check_fields(store: Store) -> None:
-    missing = [name for name in FIELDS if name not in store.schema]
+def _check_fields(task: GenerationTask, store: Store) -> None:
+    missing = [name for name in task.fields if name not in store.schema]
     if missing:
-        raise DataError(f"{store.path} has no {', '.join(missing)}; metrics of generation need them")
+        raise DataError(f"{store.path} has no {', '.join(missing)}; the task {task.name!r} needs them")
 
 
 def _named(names: set[str]) -> str:
@@ -111,20 +108,16 @@ def _shuffled(purpose: str, name: str, rows: IntArray) -> IntArray:
 
 
 def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], made: IntArray) -> int:
-    least = max(task.emd.jets, LEAST_JETS, FPND_LEAST if task.fpnd else 0)
-    size = min(len(halves[0]), len(halves[1]), len(made), task.jets_per_class)
-    if size < least:
+    size = min(len(halves[0]), len(halves[1]), len(made), task.rows_per_class)
+    if size < task.least_rows:
         of = f" of class {name}" if name else ""
         raise DataError(
             f"{len(made)} generated jets and twice {len(halves[0])} real ones{of}; the task {task.name!r} "
-            f"needs at least {least} in each sample: generate more jets, or take more real ones"
+            f"needs at least {task.least_rows} in each sample: generate more jets, or take more real ones"
         )
     return size
 
 
-def _observe(
-    task: GenerationTask, store: Store, rows: dict[str, IntArray], sizes: dict[str, int]
-) -> Observed:
+def _observe(task: GenerationTask, store: Store, rows: dict[str, IntArray], sizes: dict[str, int]) -> Any:
     index = np.concatenate([rows[name][:size] for name, size in sizes.items()])
-    jets = jet_sample(store.read(FIELDS, index), max_constituents=task.max_constituents)
-    return observe(jets, radius=task.radius)
+    return task.observe(store.read(task.fields, index))

@@ -35,15 +35,20 @@ class Reader(Protocol):
 
 def sort_by_pt(columns: Columns) -> dict[str, Array | Ragged]:
     """Drop constituents without transverse momentum; sort those of each row by falling ``part_pt``."""
-    pt = columns["part_pt"]
-    assert isinstance(pt, Ragged)
-    order = np.lexsort((-pt.values, pt.row_index()))
-    keep = pt.values[order] > 0
+    return sort_falling(columns, "part_pt")
+
+
+def sort_falling(columns: Columns, name: str) -> dict[str, Array | Ragged]:
+    """Drop constituents whose field `name` is not above 0; sort those of each row by falling values of it."""
+    by = columns[name]
+    assert isinstance(by, Ragged)
+    order = np.lexsort((-by.values, by.row_index()))
+    keep = by.values[order] > 0
 
     def arrange(column: Array | Ragged) -> Array | Ragged:
         return column.with_values(column.values[order]).keep(keep) if isinstance(column, Ragged) else column
 
-    return {name: arrange(column) for name, column in columns.items()}
+    return {key: arrange(column) for key, column in columns.items()}
 
 
 def momentum_fields(px: Array, py: Array, pz: Array) -> tuple[Array, Array, Array]:

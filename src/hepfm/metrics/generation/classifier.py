@@ -34,16 +34,22 @@ def classifier_auc(reference: Observed, other: Observed, *, seed: int = 0) -> Me
     DataError
         When a sample has fewer than 50 jets.
     """
+    return classifier_of(
+        classifier_features(reference), classifier_features(other), seed=seed, definition=DEFINITION
+    )
+
+
+def classifier_of(reference: FloatArray, other: FloatArray, *, definition: str, seed: int = 0) -> Measurement:
+    """Measure the same with given features, shapes (n, F) and (m, F); NaN where a row lacks one."""
     least = min(len(reference), len(other))
     if least < LEAST_JETS:
         raise DataError(
-            f"the classifier test needs {LEAST_JETS} jets of each sample, one has {least}; add jets"
+            f"the classifier test needs {LEAST_JETS} rows of each sample, one has {least}; add some"
         )
-    features = [classifier_features(sample) for sample in (reference, other)]
-    areas = np.array([_area(features[0], features[1], seed, repeat) for repeat in range(SEEDS)])
+    areas = np.array([_area(reference, other, seed, repeat) for repeat in range(SEEDS)])
     mean, std = float(areas.mean()), float(areas.std(ddof=1))
     interval = f"standard deviation over {SEEDS} splits and trainings"
-    return Measurement(mean, mean - std, mean + std, least, DEFINITION, interval)
+    return Measurement(mean, mean - std, mean + std, least, definition, interval)
 
 
 def classifier_features(sample: Observed) -> FloatArray:

@@ -1,0 +1,1 @@
+"""Metrics of calorimeter showers: two samples of showers to a value with its uncertainty."""

@@ -1,0 +1,72 @@
+"""Generation of calorimeter showers in the cells of CaloChallenge's data set 2 (2410.21611)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from hepfm.core.ragged import Columns
+from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
+from hepfm.metrics.generation.classifier import classifier_of
+from hepfm.metrics.generation.frechet import fpd
+from hepfm.metrics.generation.kernel import kpd
+from hepfm.metrics.generation.two_sample import Pair
+from hepfm.metrics.generation.wasserstein import w1
+from hepfm.metrics.showers.profiles import TITLES, profiles
+from hepfm.metrics.showers.sample import OBSERVABLES, OF_LAYERS, Showers, showers
+from hepfm.metrics.showers.separation import separation
+from hepfm.physics.voxels import load_voxels
+from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.measured import Measured
+from hepfm.tasks.result import MetricInfo
+
+_UNITS = {"cog_x": " [mm]", "cog_y": " [mm]", "cog_layer": " [layers]"}
+
+
+class ShowerGeneration(GenerationTask):
+    """Showers at the incident energies of the real ones, in the cells of data set 2, above 15.15 keV.
+
+    Hits of generated showers are put into the cells they lie in and added up there; what lies in no cell is
+    lost.
+    """
+
+    name = "shower_generation"
+    version = 1
+    title = "Generation of showers in the cells of CaloChallenge's data set 2"
+    budgets = (1000, 10_000, 100_000)
+    fields = ("incident_energy", *GRID_COLUMNS)
+    told = True
+    voxels: ClassVar[str] = "dataset_2"
+    threshold: ClassVar[float] = 15.15e-6
+    """In GeV."""
+
+    def observe(self, columns: Columns) -> Showers:
+        """Return what the metrics see of some showers."""
+        cells = load_voxels(self.voxels)
+        grid, _ = grid_of(columns, cells)
+        return showers(
+            grid, np.asarray(columns["incident_energy"], np.float64), cells, threshold=self.threshold
+        )
+
+    def measure(self, reference: Showers, other: Showers, *, group: str = "") -> Iterator[MetricInfo]:
+        """Measure separation powers, W1, FPD, KPD and the classifier test."""
+        for measured in _measured(reference, other):
+            yield measured.info(group)
+
+
+def _measured(reference: Showers, other: Showers) -> Iterator[Measured]:
+    titles = {**OBSERVABLES, **OF_LAYERS, "cell_energy": "spectrum of cells"}
+    for name, found in separation(reference, other).items():
+        yield Measured(f"sep_{name}", f"separation power of {titles[name]}", found, "ratio")
+    both = {name: Pair(values, other.values[name]) for name, values in reference.values.items()}
+    for name, found in w1(both).items():
+        yield Measured(f"w1_{name}", f"W1 of {OBSERVABLES[name]}{_UNITS.get(name, '')}", found, "ratio")
+    for name, found in profiles(reference, other).items():
+        yield Measured(f"w1_{name}", f"W1 of {TITLES[name]}", found, "ratio")
+    features = reference.features(), other.features()
+    yield Measured("fpd", "FPD of high-level features", fpd(*features, definition="fpd.showers.v1"))
+    yield Measured("kpd", "KPD of high-level features", kpd(*features, definition="kpd.showers.v1"))
+    area = classifier_of(*features, definition="classifier_auc.hgb.showers.v1")
+    yield Measured("classifier_auc", "AUC of a classifier", area)
