@@ -14,6 +14,7 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.simulate.run import simulate
 
 settings.register_profile("hepfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hepfm")
@@ -114,3 +115,15 @@ def jet_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         path, jet_schema(JETCLASS_CLASSES), parts, provenance={"source": "test jets", "seeds": [1, 2, 3]}
     )
     return Store.open(path)
+
+
+@pytest.fixture(scope="session")
+def shower_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of 200 train, 32 val and 120 test showers of 1 to 2 GeV; do not write into it."""
+    recipe = {
+        "showers": {"train": 200, "val": 32, "test": 120},
+        "energy": {"least": 1, "most": 2},
+        "chunk_showers": 50,
+    }
+    path = tmp_path_factory.mktemp("stores") / "showers"
+    return Store.open(simulate(recipe, output=path, processes=1).path)

@@ -97,5 +97,5 @@ def test_fields_that_the_store_lacks(tmp_path: Path, jet_columns: Any) -> None:
 def test_unknown_or_misordered_set() -> None:
     with pytest.raises(ConfigError, match=r"unknown context_set 'jets'.*did you mean 'jet'"):
         context_set("jets")
-    with pytest.raises(ValueError, match="last feature of context set 'odd' must be num_constituents"):
+    with pytest.raises(ValueError, match="num_constituents must be the last feature of context set 'odd'"):
         ContextSet("odd", ("num_constituents", "jet_pt"), ("jet_pt",), JET.compute)

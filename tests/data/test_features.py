@@ -118,7 +118,16 @@ def test_missing_fields_are_named() -> None:
 def test_unknown_set() -> None:
     with pytest.raises(ConfigError, match="did you mean 'kinpid'"):
         feature_set("kinpidd")
-    assert list(FEATURE_SETS) == ["kin", "kinpid", "full", "pet", "petpid", "petfull", "massless"]
+    assert list(FEATURE_SETS) == [
+        "kin",
+        "kinpid",
+        "full",
+        "pet",
+        "petpid",
+        "petfull",
+        "massless",
+        "calo",
+    ]
 
 
 PETFULL = (

@@ -101,8 +101,8 @@ def test_values_follow_the_definitions(jet_store: Store, exported: Path) -> None
 def test_round_trip(jet_store: Store, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if suffix == "root":
         pytest.importorskip("uproot", reason="uproot is not installed")
-    for module in ("export", "readers.table"):
-        monkeypatch.setattr(f"hepfm.data.{module}.CHUNK_ROWS", 70)
+    monkeypatch.setattr("hepfm.data.jetclass_format.JetClassFormat.chunk_rows", 70)
+    monkeypatch.setattr("hepfm.data.readers.table.CHUNK_ROWS", 70)
     files = [
         f"{split}={export_store(jet_store, tmp_path / f'{split}.{suffix}', split=split)}"
         for split in jet_store.splits

@@ -139,7 +139,7 @@ def test_features_that_tell_too_little() -> None:
         with pytest.raises(IncompatibleError, match="use the feature set pet, petpid or petfull"):
             generated_schema(feature_set(name).names)
         with pytest.raises(
-            IncompatibleError, match=r"cannot be made of the features (log_pt|deta, dphi, log_pt;)"
+            IncompatibleError, match=r"cannot be made of the features (log_pt|deta, dphi, log_pt;|hit_x)"
         ):
             inverse(name, np.zeros((0, len(feature_set(name)))), np.zeros(2, int), np.zeros(2), np.zeros(2))
 

@@ -151,3 +151,19 @@ def test_missing_context_is_named() -> None:
             torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long), None, generator()
         )
     assert math.isinf(build(num_context=3).standardize.limit)
+
+
+def test_numbers_follow_a_context_that_does_not_tell_them() -> None:
+    label, count, context = jets(4000, 1)
+    with seeded_init(0, "test"):
+        sampler = JetSampler(num_classes=2, num_context=2, counted=False, max_constituents=30, width=32)
+    sampler.fit([(count, context[:, :2])])
+    train(sampler, label, count, context[:, :2], 300)
+    told, real, _ = jets(4000, 2)
+    given = jets(4000, 2)[2][:, :2]
+    drawn = sampler.count(told, given, generator())
+    assert abs(float((drawn - real).float().mean())) < 0.7
+    assert torch.corrcoef(torch.stack([drawn.float(), real.float()]))[0, 1] > 0.7
+    _, made = sampler.sample(told, generator())
+    assert made is not None
+    assert made.shape == (4000, 2), "the number is no part of such a context"

@@ -14,6 +14,7 @@ from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import context_set, feature_set
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.metrics.generation.classifier import LEAST_JETS
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
@@ -24,7 +25,8 @@ from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import evaluate, summary_lines
 from hepfm.tasks.evaluate_generation import _generate
 from hepfm.tasks.generation import GenerationTask
-from hepfm.tasks.jet_generation import JetGeneration
+from hepfm.tasks.jet_generation import JetGeneration, JetGenerationTask
+from hepfm.tasks.measure_jets import JetProtocol
 from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
 
@@ -37,7 +39,7 @@ CLASSES = ("QCD", "Tbqq")
 class Small(JetGeneration):
     """The protocol with fewer transports."""
 
-    emd = EmdBatches(jets=10, batches=2)
+    protocol = JetProtocol(emd=EmdBatches(jets=10, batches=2))
 
 
 @pytest.fixture(scope="module")
@@ -233,5 +235,7 @@ def test_generation_tasks_keep_their_promises(name):
     task = load_task(name)
     assert task.name == name
     assert task.metrics() == ()
-    assert task.max_constituents >= 30
-    assert task.jets_per_class >= task.emd.jets
+    assert task.rows_per_class >= task.least_rows >= LEAST_JETS
+    if isinstance(task, JetGenerationTask):
+        assert task.protocol.max_constituents >= 30
+        assert task.least_rows >= task.protocol.emd.jets

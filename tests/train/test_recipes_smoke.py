@@ -20,8 +20,9 @@ def few_codes(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
-def test_pretraining(name: str, jet_store: Store, tmp_path: Path) -> None:
-    overrides = [f"data.store={jet_store.path}", "train.device=cpu", *few_codes(name)]
+def test_pretraining(name: str, jet_store: Store, shower_store: Store, tmp_path: Path) -> None:
+    store = shower_store if name.startswith("omnijet_alpha_c") else jet_store
+    overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name)]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(
             f"{name}_tokenizer",

@@ -6,7 +6,7 @@ import numpy as np
 
 from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.core.schema import Field, Kind, Schema
+from hepfm.core.schema import Field, Kind, Level, Schema
 
 SORTED_FALLING = ("part_pt", "hit_energy")
 """Constituents come in falling order of these fields, so that a cut on their number keeps the hardest."""
@@ -43,7 +43,7 @@ def check(schema: Schema, columns: Columns, *, where: str) -> None:
     for field in schema:
         _check_values(field, columns[field.name], where)
     for name in SORTED_FALLING:
-        if name in schema:
+        if name in schema and schema[name].level is Level.CONSTITUENT:
             _check_order(name, columns[name], where)
 
 

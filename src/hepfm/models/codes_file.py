@@ -1,7 +1,8 @@
-"""Codes of jets in a file, under the fingerprint of the tokenizer that made them, and back to jets."""
+"""Codes of rows in a file, under the fingerprint of the tokenizer that made them, and back to rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import torch
 
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.ragged import Array, Ragged
+from hepfm.core.schema import Schema
+from hepfm.core.showers import shower_schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
+from hepfm.data.shower_features import CALO, shower_columns
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.directory import Model
@@ -21,9 +25,12 @@ from hepfm.models.tokenizer import tokenizer_fingerprint
 _BATCH = 256
 _FINGERPRINT = b"tokenizer_fingerprint"
 
+GIVEN = ("jet_eta", "jet_phi", "incident_energy")
+"""Fields of rows that no code holds and that decoded rows keep."""
+
 
 def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) -> Path:
-    """Make jets of codes that `tokenize_store` wrote, or that were made elsewhere in its format.
+    """Make jets or showers of codes that `tokenize_store` wrote, or that were made elsewhere in its format.
 
     Raises
     ------
@@ -51,21 +58,23 @@ def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) ->
     if len(values) and (values.min() < 0 or values.max() >= most):
         raise DataError(f"{path} has codes outside 0 to {most - 1}")
     decoded_TF = _decode(source, values, lengths)
-    eta, phi = (table[name].to_numpy() for name in ("jet_eta", "jet_phi"))
-    columns = decoded_columns(source, decoded_TF, lengths, eta, phi)
+    given = {name: table[name].to_numpy() for name in GIVEN if name in table.column_names}
+    try:
+        schema, columns = decoded_rows(source, decoded_TF, lengths, given)
+    except KeyError as error:
+        raise DataError(f"{path} is not a file of codes of such rows: it lacks {error}") from None
     facts = {"source": "decoded", "tokenizer_fingerprint": own}
-    schema = generated_schema(with_energy(source.network.feature_names))
     write_store(output, schema, [("test", columns)], provenance=facts)
     return Path(output)
 
 
 def write_codes(path: Path, fingerprint: str, found: Tokenized, store: Store) -> None:
-    """Write the codes of jets, with their rows and their axes in the store."""
-    axes = store.read(["jet_eta", "jet_phi"], found.rows_R) if "jet_eta" in store.schema else {}
+    """Write the codes of rows, with their numbers in the store and what is needed beside to decode them."""
+    given = store.read([name for name in GIVEN if name in store.schema], found.rows_R)
     offsets = pa.array(np.concatenate(([0], np.cumsum(found.lengths_R))).astype(np.int32))
     columns = {
         "row": pa.array(found.rows_R),
-        **{name: pa.array(np.asarray(values)) for name, values in axes.items()},
+        **{name: pa.array(np.asarray(values)) for name, values in given.items()},
         "codes": pa.ListArray.from_arrays(offsets, pa.array(found.codes_T.astype(np.int32))),
     }
     table = pa.table(columns).replace_schema_metadata({_FINGERPRINT: fingerprint.encode()})
@@ -79,14 +88,15 @@ def _read_codes(path: Path) -> pa.Table:
             table = pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path} is not a file of codes: {error}") from None
-    lacking = [name for name in ("jet_eta", "jet_phi", "codes") if name not in table.column_names]
-    if lacking:
-        raise DataError(f"{path} is not a file of codes of jets: it lacks {', '.join(lacking)}")
+    if "codes" not in table.column_names:
+        raise DataError(f"{path} is not a file of codes: it has no column codes")
     return table
 
 
 def makes_constituents(model: Model) -> bool:
     """Tell whether constituents can be made of a model's features."""
+    if model.network.feature_names == CALO.names:
+        return True
     try:
         generated_schema(with_energy(model.network.feature_names))
     except IncompatibleError:
@@ -94,17 +104,42 @@ def makes_constituents(model: Model) -> bool:
     return True
 
 
-def decoded_columns(
-    model: Model, decoded_TF: Array, lengths: Array, eta: Array, phi: Array
-) -> dict[str, Array | Ragged]:
-    """Return the columns of decoded jets; constituents whose energy has no code are massless."""
+def decoded_rows(
+    model: Model,
+    decoded_TF: Array,
+    lengths: Array,
+    given: Mapping[str, Array],
+    *,
+    classes: tuple[str, ...] = (),
+) -> tuple[Schema, dict[str, Array | Ragged]]:
+    """Return schema and columns of decoded rows, all but the label.
+
+    Parameters
+    ----------
+    decoded_TF
+        Physical features of all constituents, row after row.
+    lengths
+        Constituents of each row.
+    given
+        The columns of `GIVEN` that are known: of jets both angles are needed. Constituents whose energy has no
+        code are massless.
+    classes
+        Classes of the label, for the schema.
+    """
     values = dict(zip(model.network.feature_names, decoded_TF.T, strict=True))
+    if model.network.feature_names == CALO.names:
+        columns = shower_columns(values, lengths=lengths)
+        if "incident_energy" in given:
+            columns["incident_energy"] = given["incident_energy"]
+        return shower_schema(incident="incident_energy" in given), columns
+    eta, phi = given["jet_eta"], given["jet_phi"]
     if "log_energy" not in values:
         part_eta = np.repeat(np.asarray(eta, np.float64), lengths) + values["deta"]
         values["log_energy"] = values["log_pt"] + np.log(np.cosh(part_eta))
     names = with_energy(model.network.feature_names)
     stacked = np.stack([values[name] for name in names], axis=-1)
-    return physical_columns(stacked, lengths=lengths, feature_names=names, jet_eta=eta, jet_phi=phi)
+    columns = physical_columns(stacked, lengths=lengths, feature_names=names, jet_eta=eta, jet_phi=phi)
+    return generated_schema(names, classes), columns
 
 
 def _decode(model: Model, values: Array, lengths: Array) -> npt.NDArray[np.float64]:

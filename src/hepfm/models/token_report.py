@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
+from hepfm.data.shower_features import CALO
 from hepfm.data.store import Rows, Store
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.paired import paired_bootstrap
@@ -73,7 +74,11 @@ def describe(model: Model, found: Tokenized) -> dict[str, Any]:
             name: resolution(difference_TF[:, number])
             for number, name in enumerate(model.network.feature_names)
         },
-        "jets": _jets(found),
+        **(
+            {"showers": _showers(found)}
+            if model.network.feature_names == CALO.names
+            else {"jets": _jets(found)}
+        ),
     }
 
 
@@ -95,6 +100,22 @@ def _jets(found: Tokenized) -> dict[str, Any]:
             ratio = [one[enough, high - 1] / one[enough, low - 1] for one in tau]
         quantities[f"tau{high}{low}"] = ratio[1] - ratio[0]
     return {name: resolution(values[np.isfinite(values)]) for name, values in quantities.items()}
+
+
+def _showers(found: Tokenized) -> dict[str, Any]:
+    """Return the resolution of energy sum (relative) and centres of gravity of showers with hits."""
+    filled = found.lengths_R > 0
+    starts = np.concatenate(([0], np.cumsum(found.lengths_R[filled])[:-1])).astype(np.int64)
+    sums = []
+    for values_TF in (found.original_TF, found.decoded_TF):
+        columns = dict(zip(CALO.names, values_TF.T, strict=True))
+        energy = np.exp(columns.pop("log_hit_energy"))
+        total = np.add.reduceat(energy, starts)
+        centres = {name: np.add.reduceat(energy * one, starts) / total for name, one in columns.items()}
+        sums.append((total, centres))
+    (before, places), (after, moved) = sums
+    found_centres = {f"cog_{name.removeprefix('hit_')}": moved[name] - places[name] for name in places}
+    return {name: resolution(one) for name, one in {"energy": after / before - 1, **found_centres}.items()}
 
 
 def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, found: Tokenized) -> dict[str, Any]:
@@ -130,8 +151,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         f"clipped     {report['clipped']} constituents, {report['outside']} outside the fitted range",
         "decoded minus original: median, interquartile range",
     ]
-    for kind in ("features", "jets"):
-        for name, values in report[kind].items():
+    for kind in ("features", "jets", "showers"):
+        for name, values in report.get(kind, {}).items():
             lines.append(f"  {name:<10} {values['median']:+.4g}  {values['iqr']:.4g}")
     if "classifier" in report:
         lost = report["classifier"]["lost"]

@@ -1,4 +1,4 @@
-"""What a tokenizer makes of jets: their codes, the jets that come back, and how much is lost on the way."""
+"""What a tokenizer makes of rows: their codes, the rows that come back, and how much is lost on the way."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from hepfm.core.files import atomic_path, write_json
 from hepfm.core.log import progress
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.loader import EvalLoader
-from hepfm.data.physical import generated_schema, with_energy
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.models.codes_file import decoded_columns, makes_constituents, write_codes
+from hepfm.models.codes_file import GIVEN, decoded_rows, makes_constituents, write_codes
 from hepfm.models.directory import Model
 from hepfm.models.token_report import Tokenized, accuracy_lost, describe
 from hepfm.models.tokenizer import tokenizer_fingerprint
@@ -38,7 +37,7 @@ def tokenize_store(
     number: int | None = None,
     classifier: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Tokenize jets, decode them, and report what was lost.
+    """Tokenize jets or showers, decode them, and report what was lost.
 
     Writes a folder with ``tokens.json`` (the report), ``codes.arrow`` (row, axis and codes of each jet, under
     the tokenizer's fingerprint) and, where constituents can be made of the features, ``reconstructed``, a
@@ -63,10 +62,10 @@ def tokenize_store(
     Returns
     -------
     dict
-        The report: ``code_use`` (share of the codes that occur), ``perplexity``, ``features`` and ``jets``
-        (median and interquartile range of decoded minus original, by name; ``pt`` is relative), ``clipped``
-        (constituents with a feature beyond the network's clip) and ``outside`` (beyond the tokenizer's fitted
-        range).
+        The report: ``code_use`` (share of the codes that occur), ``perplexity``, ``features`` and ``jets`` or
+        ``showers`` (median and interquartile range of decoded minus original, by name; ``pt`` and ``energy``
+        are relative), ``clipped`` (constituents with a feature beyond the network's clip) and ``outside``
+        (beyond the tokenizer's fitted range).
 
     Raises
     ------
@@ -94,7 +93,7 @@ def tokenize_store(
         folder.mkdir()
         write_codes(folder / CODES, report["tokenizer_fingerprint"], found, data)
         if makes_constituents(source):
-            _write_jets(folder / RECONSTRUCTED, source, found, data, report)
+            _write_rows(folder / RECONSTRUCTED, source, found, data, report)
         if classifier is not None:
             report["classifier"] = accuracy_lost(classifier, data, folder / RECONSTRUCTED, found)
         write_json(folder / REPORT, report)
@@ -159,19 +158,17 @@ def _beyond(model: Model, batch: Batch) -> torch.Tensor:
     return beyond_BNF.any(-1)
 
 
-def _write_jets(path: Path, model: Model, found: Tokenized, store: Store, report: Mapping[str, Any]) -> None:
+def _write_rows(path: Path, model: Model, found: Tokenized, store: Store, report: Mapping[str, Any]) -> None:
     order = np.argsort(found.rows_R, kind="stable")
-    label = store.schema.label
-    wanted = ["jet_eta", "jet_phi", *([label] if label else [])]
-    read = {name: np.asarray(values) for name, values in store.read(wanted, found.rows_R).items()}
-    columns = decoded_columns(model, found.decoded_TF, found.lengths_R, read["jet_eta"], read["jet_phi"])
-    classes = store.schema.label_classes
-    if label and classes:
-        columns["jet_label"] = read[label].astype(np.int16)
+    label, classes = store.schema.label, store.schema.label_classes
+    given = store.read([name for name in GIVEN if name in store.schema], found.rows_R)
+    known = {name: np.asarray(values) for name, values in given.items()}
+    schema, columns = decoded_rows(model, found.decoded_TF, found.lengths_R, known, classes=classes)
+    if label and schema.label:
+        columns[schema.label] = np.asarray(store.read([label], found.rows_R)[label]).astype(np.int16)
     taken = {
         name: values.take(order) if isinstance(values, Ragged) else values[order]
         for name, values in columns.items()
     }
     facts = {"source": "decoded", "tokenizer_fingerprint": report["tokenizer_fingerprint"]}
-    schema = generated_schema(with_energy(model.network.feature_names), classes if label else ())
     write_store(path, schema, [("test", taken)], provenance={**facts, "store": store.fingerprint})

@@ -75,7 +75,8 @@ class Voxels:
     def centres(self) -> tuple[Ints, Floats, Floats]:
         """Return the layer's number and x and y in mm of the centre of every cell, each of shape (V,).
 
-        The centre lies at the mean radius and angle; in a ring of a single sector, at the axis.
+        The centre lies at the mean radius and angle. In a ring of a single sector that is some place of the
+        ring, whose x and y tell no direction.
         """
         parts = [_centres(layer) for layer in self.layers]
         number = np.concatenate([np.full(layer.num_cells, layer.number, np.int64) for layer in self.layers])
@@ -102,8 +103,6 @@ class Voxels:
 def _centres(layer: Layer) -> tuple[Floats, Floats]:
     edges = np.asarray(layer.edges)
     radius = (edges[1:] + edges[:-1]) / 2
-    if layer.num_sectors == 1:
-        radius = np.zeros_like(radius)
     angle = (np.arange(layer.num_sectors) + 0.5) * 2 * np.pi / layer.num_sectors
     return (np.outer(np.cos(angle), radius).ravel(), np.outer(np.sin(angle), radius).ravel())
 

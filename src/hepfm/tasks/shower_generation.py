@@ -10,10 +10,9 @@ import numpy as np
 from hepfm.core.ragged import Columns
 from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
 from hepfm.metrics.generation.classifier import classifier_of
-from hepfm.metrics.generation.frechet import fpd
-from hepfm.metrics.generation.kernel import kpd
 from hepfm.metrics.generation.two_sample import Pair
 from hepfm.metrics.generation.wasserstein import w1
+from hepfm.metrics.showers.distances import fpd, kpd
 from hepfm.metrics.showers.profiles import TITLES, profiles
 from hepfm.metrics.showers.sample import OBSERVABLES, OF_LAYERS, Showers, showers
 from hepfm.metrics.showers.separation import separation
@@ -65,8 +64,8 @@ def _measured(reference: Showers, other: Showers) -> Iterator[Measured]:
         yield Measured(f"w1_{name}", f"W1 of {OBSERVABLES[name]}{_UNITS.get(name, '')}", found, "ratio")
     for name, found in profiles(reference, other).items():
         yield Measured(f"w1_{name}", f"W1 of {TITLES[name]}", found, "ratio")
+    yield Measured("fpd", "FPD of high-level features", fpd(reference, other))
+    yield Measured("kpd", "KPD of high-level features", kpd(reference, other))
     features = reference.features(), other.features()
-    yield Measured("fpd", "FPD of high-level features", fpd(*features, definition="fpd.showers.v1"))
-    yield Measured("kpd", "KPD of high-level features", kpd(*features, definition="kpd.showers.v1"))
     area = classifier_of(*features, definition="classifier_auc.hgb.showers.v1")
     yield Measured("classifier_auc", "AUC of a classifier", area)

@@ -56,14 +56,12 @@ def normalised(reference: FloatArray, other: FloatArray) -> tuple[FloatArray, Fl
     return reference / scale, other / scale
 
 
-def fpd(
-    reference: FloatArray, other: FloatArray, *, seed: int = 0, definition: str = DEFINITION
-) -> Measurement:
+def fpd(reference: FloatArray, other: FloatArray, *, seed: int = 0) -> Measurement:
     """Measure the Frechet physics distance between features of shapes (n, F) and (m, F)."""
     rng = numpy_generator(seed, "metrics.fpd")
     value, error = fpd_of(*normalised(reference, other), rng=rng)
     n = min(len(reference), len(other))
-    return with_error(value, error, n=n, definition=definition, interval=INTERVAL)
+    return with_error(value, error, n=n, definition=DEFINITION, interval=INTERVAL)
 
 
 def fpd_of(reference: FloatArray, other: FloatArray, *, rng: np.random.Generator) -> tuple[float, float]:

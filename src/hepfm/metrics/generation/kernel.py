@@ -22,14 +22,12 @@ _ROWS = 500
 """Rows of the kernel matrix made at a time."""
 
 
-def kpd(
-    reference: FloatArray, other: FloatArray, *, seed: int = 0, definition: str = DEFINITION
-) -> Measurement:
+def kpd(reference: FloatArray, other: FloatArray, *, seed: int = 0) -> Measurement:
     """Measure the kernel physics distance between features of shapes (n, F) and (m, F)."""
     rng = numpy_generator(seed, "metrics.kpd")
     value, error = kpd_of(*normalised(reference, other), rng=rng)
     n = min(len(reference), len(other))
-    return Measurement(value, value - error, value + error, n, definition, INTERVAL)
+    return Measurement(value, value - error, value + error, n, DEFINITION, INTERVAL)
 
 
 def kpd_of(reference: FloatArray, other: FloatArray, *, rng: np.random.Generator) -> tuple[float, float]:

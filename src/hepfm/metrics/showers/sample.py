@@ -37,6 +37,9 @@ OF_LAYERS = {
 }
 """One number a shower and layer; NaN in layers without energy, but for energy and sparsity."""
 
+_ROUNDING = 1e-9
+"""Variances below, in mm^2, are rounding: those of layers with a single hit."""
+
 CELL_EDGES = np.geomspace(1e-5, 1e3, 81)
 """Edges of the spectrum of cells in GeV, ten bins a decade."""
 
@@ -87,14 +90,14 @@ class Showers:
     def features(self) -> FloatArray:
         """Return the high-level features that a classifier and the Frechet distance see, (R, F), finite.
 
-        ln of the incident energy, energy ratio and ln of the layers' energies; centres and widths over 100 mm,
-        0 in layers without energy; sparsities.
+        ln of the incident energy (GeV) over 10, energy ratio, ln of the layers' energies over 20, centres and
+        widths over 100 mm (0 in layers without energy), sparsities. The constants are fixed, so that no feature
+        is scaled by the little energy that a few showers leave in the last layers.
         """
-        logs = [np.log(self.incident)[:, None], self.values["energy_ratio"][:, None]]
-        logs.append(np.log(self.layers["layer_energy"] + 1e-8))
-        lengths = [self.layers[name] / 100.0 for name in OF_LAYERS if name.startswith(("centre", "width"))]
-        parts = [*logs, *lengths, self.layers["sparsity"]]
-        return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
+        logs = [np.log(self.incident)[:, None] / 10, self.values["energy_ratio"][:, None]]
+        logs.append(np.log(self.layers["layer_energy"] + 1e-8) / 20)
+        lengths = [self.layers[name] / 100 for name in OF_LAYERS if name.startswith(("centre", "width"))]
+        return np.nan_to_num(np.concatenate([*logs, *lengths, self.layers["sparsity"]], axis=1), nan=0.0)
 
 
 def showers(grid_RV: FloatArray, incident: FloatArray, voxels: Voxels, *, threshold: float) -> Showers:
@@ -140,7 +143,8 @@ def _of_layers(grid_RLC: FloatArray, x_LC: FloatArray, y_LC: FloatArray) -> dict
         mean_RL = np.einsum("rlc,lc->rl", grid_RLC, place_LC) / safe_RL
         square_RL = np.einsum("rlc,lc->rl", grid_RLC, place_LC**2) / safe_RL
         found[f"centre_{name}"] = mean_RL
-        found[f"width_{name}"] = np.sqrt(np.maximum(square_RL - mean_RL**2, 0))
+        variance_RL = square_RL - mean_RL**2
+        found[f"width_{name}"] = np.sqrt(np.where(variance_RL > _ROUNDING, variance_RL, 0.0 * variance_RL))
     return found
 
 

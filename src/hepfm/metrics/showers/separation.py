@@ -1,8 +1,8 @@
 """Separation power of two samples of showers, 1/2 sum (p - q)^2 / (p + q) over the bins of a histogram.
 
 0 for equal histograms, 1 for disjoint ones. CaloChallenge (2410.21611) measures it on histograms of
-high-level observables and, where there is one histogram a layer, quotes the mean over layers; so do we. The binning is
-ours where the paper's script takes the plot's.
+high-level observables and, where there is one histogram a layer, quotes the mean over layers; so do
+we. The binning is ours where the paper's script takes the plot's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,138 @@
+"""Showers end to end: trained, generated at given incident energies, measured; by flow and by codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hepfm import api
+from hepfm.core.errors import ConfigError, DataError, IncompatibleError
+from hepfm.data.store import Store
+from hepfm.models.codes_file import decode_codes
+
+TRAIN = {
+    "steps": 4,
+    "batch_size": 16,
+    "accumulate": 1,
+    "log_every": 2,
+    "validate_every": 2,
+    "checkpoint_every": 2,
+    "validation_rows": 32,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def store(shower_store: Store) -> Path:
+    return shower_store.path
+
+
+def data(store: Path, **changes: Any) -> dict[str, Any]:
+    return {"store": str(store), "features": "calo", "context": "incident", "max_constituents": 96, **changes}
+
+
+@pytest.fixture(scope="module")
+def flow(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = {
+        "data": data(store),
+        "backbone": {"name": "transformer", "size": "xs"},
+        "objective": {
+            "name": "flow_matching",
+            "max_constituents": 96,
+            "generator": {"name": "flow", "steps": 2},
+        },
+        "train": TRAIN,
+    }
+    return api.pretrain(recipe, output=tmp_path_factory.mktemp("flow") / "run").path / "model"
+
+
+@pytest.fixture(scope="module")
+def codes(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("codes")
+    tokenizer = {
+        "data": {key: value for key, value in data(store).items() if key != "context"},
+        "backbone": "none",
+        "objective": {"name": "tokenize", "tokenizer": {"name": "kmeans", "codes": 64}},
+        "train": TRAIN,
+    }
+    api.tokenize(tokenizer, output=folder / "tokenizer")
+    recipe = {
+        "data": data(store),
+        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "reads": "codes"},
+        "backbone": {"name": "transformer", "size": "xs"},
+        "objective": {"name": "next_token", "max_constituents": 96},
+        "train": TRAIN,
+    }
+    return api.pretrain(recipe, output=folder / "run").path / "model"
+
+
+@pytest.mark.parametrize("kind", ["flow", "codes"])
+def test_generated_at_the_incident_energies_of_a_store(
+    kind: str, store: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(kind)
+    made = Store.open(api.generate(model, like=store, output=tmp_path / "made", seed=1))
+    list(made.verify())
+    real = Store.open(store)
+    rows = real.split("test")
+    wanted = real.read(["incident_energy"], rows)["incident_energy"]
+    found = made.read(made.schema.names())
+    assert found["incident_energy"] == pytest.approx(wanted, rel=1e-5)
+    lengths = real.read(["hit_energy"], rows)["hit_energy"].lengths
+    assert not np.array_equal(found["hit_energy"].lengths, lengths), "numbers of hits are the model's own"
+    assert found["hit_layer"].values.min() >= 0
+    result = api.evaluate(made.path, "shower_generation", store, output=tmp_path / "result").result
+    assert result.data.rows == 60
+    values = {metric.name: metric.value for metric in result.metrics}
+    floors = {metric.name: metric.value for metric in result.floors}
+    assert set(values) == set(floors)
+    for name in ("w1_energy_ratio", "w1_radial", "classifier_auc"):
+        assert values[name] > floors[name], "four steps teach nothing"
+
+
+def test_a_flow_draws_incident_energies_of_its_own(flow: Path, tmp_path: Path) -> None:
+    made = Store.open(api.generate(flow, n=40, output=tmp_path / "made"))
+    energy = made.read(["incident_energy"])["incident_energy"]
+    assert len(np.unique(energy)) == 40
+
+
+def test_codes_need_incident_energies(codes: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="log_incident_energy"):
+        api.generate(codes, n=4, output=tmp_path / "made")
+
+
+def test_a_model_is_measured_by_what_it_makes(flow: Path, store: Path, tmp_path: Path) -> None:
+    result = api.evaluate(flow, "shower_generation", store, output=tmp_path / "result").result
+    assert result.data.rows == 60
+    assert (tmp_path / "result-jets").exists()
+
+
+def test_jets_and_few_showers_are_refused(store: Path, tmp_path: Path, jet_store: Store, flow: Path) -> None:
+    with pytest.raises(DataError, match="hit_energy"):
+        api.evaluate(jet_store.path, "shower_generation", store, output=tmp_path / "result")
+    with pytest.raises(DataError, match="need"):
+        api.evaluate(store, "jet_generation", store, output=tmp_path / "result")
+    with pytest.raises(IncompatibleError, match="incident_energy"):
+        api.generate(flow, like=jet_store.path, output=tmp_path / "made")
+    few = Store.open(api.generate(flow, n=20, output=tmp_path / "few"))
+    with pytest.raises(DataError, match="at least 50"):
+        api.evaluate(few.path, "shower_generation", store, output=tmp_path / "result")
+
+
+def test_codes_of_showers_come_back(codes: Path, store: Path, tmp_path: Path) -> None:
+    report = api.tokenize(codes, store=store, output=tmp_path / "tokens", split="test")
+    assert set(report["showers"]) == {"energy", "cog_x", "cog_y", "cog_layer"}
+    assert abs(report["showers"]["energy"]["median"]) < 0.5
+    tokens = tmp_path / "tokens"
+    back = Store.open(decode_codes(codes, tokens / "codes.arrow", output=tmp_path / "back"))
+    made = Store.open(tokens / "reconstructed")
+    names = ["incident_energy", "shower_energy"]
+    both = [one.read(names) for one in (back, made)]
+    pairs = [np.stack([np.sort(one[name]) for name in names]) for one in both]
+    assert np.array_equal(*pairs)
+    rows = Store.open(store).split("test")
+    wanted = Store.open(store).read(["incident_energy"], rows)["incident_energy"]
+    assert both[1]["incident_energy"] == pytest.approx(wanted)
