@@ -86,3 +86,13 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "junk.parquet").write_bytes(b"junk")
     with pytest.raises(DataError, match="cannot read"):
         ingest("fu_tau", [f"train={tmp_path / 'junk.parquet'}"], output=tmp_path / "no")
+
+
+def test_missing_decay_mode_and_negative_errors(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "a.parquet", gen_jet_tau_decaymode=[0, None, 10, -1, 1, 5])
+    with pytest.raises(DataError, match="decay mode is missing"):
+        ingest("fu_tau", [path], output=tmp_path / "store")
+    errors = [[-1.0] * length for length in LENGTHS]
+    path = make_file(tmp_path / "b.parquet", reco_cand_dxy_err=errors)
+    store = Store.open(ingest("fu_tau", [path], output=tmp_path / "other"))
+    assert (store.read(["part_d0_error"])["part_d0_error"].values == 0).all()

@@ -15,6 +15,7 @@ from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.regression import RegressionTask
 from hepfm.tasks.result import Training, read_result, read_scores
 from hepfm.tasks.scorer import training_facts
 
@@ -56,7 +57,7 @@ def top_store(tmp_path_factory, jet_columns):
     return Store.open(path)
 
 
-SCORED = [name for name in TASKS if not isinstance(load_task(name), GenerationTask)]
+SCORED = [name for name in TASKS if not isinstance(load_task(name), GenerationTask | RegressionTask)]
 
 
 @pytest.mark.parametrize("name", SCORED)

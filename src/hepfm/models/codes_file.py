@@ -121,8 +121,8 @@ def decoded_rows(
     lengths
         Constituents of each row.
     given
-        The columns of `GIVEN` that are known: of jets both angles are needed. Constituents whose energy has no
-        code are massless.
+        The columns of `GIVEN` that are known: of jets both angles are needed. Constituents whose energy
+        has no code are massless.
     classes
         Classes of the label, for the schema.
     """

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
@@ -32,12 +33,20 @@ class SupervisedConfig(BaseConfig):
         Share of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
     huber_delta
         Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
+    only
+        A field and one of its classes: rows of other classes do not count. For labels that have a meaning for
+        some rows only, as the decay mode of a tau in a store with quarks: ``[jet_label, tau]``.
+    focal_gamma
+        Power of (1 - p) that the cross-entropy is multiplied by, p the probability of the true class: above 0
+        rows that are hard to tell count more (focal loss, 1708.02002).
     """
 
     label: str | None = None
     head: str | dict[str, Any] | None = None
     label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     huber_delta: float = pydantic.Field(1.0, gt=0.0)
+    only: tuple[str, str] | None = None
+    focal_gamma: float = pydantic.Field(0.0, ge=0.0)
 
 
 class Supervised(Objective):
@@ -54,14 +63,16 @@ class Supervised(Objective):
         super().__init__(config, network, schema)
         self.config: SupervisedConfig = config
         self.field = _target(config, schema)
+        self.only = _only(config, schema)
         if self.field.name not in network.heads:
             network.add_head(Output(_head(config, self.field), self.field))
 
     @classmethod
     def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the one field that is learned."""
+        """Return the field that is learned, and the one that says which rows count."""
         assert isinstance(config, SupervisedConfig)
-        return (_target(config, schema).name,)
+        only = _only(config, schema)
+        return tuple(dict.fromkeys((_target(config, schema).name, *(only[:1] if only else ()))))
 
     def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
         """Return the mean loss over the rows, weighted by their weights."""
@@ -69,13 +80,25 @@ class Supervised(Objective):
         output = self.network.heads[self.field.name](seen[CLEAN].features, batch.mask_BN).float()
         target = batch.labels[self.field.name]
         if self.field.kind is Kind.CATEGORICAL:
-            return self._classification(output, target, batch.weights_B)
-        return self._regression(output, target[:, None], batch.weights_B)
+            return self._classification(output, target, self._weights(batch))
+        return self._regression(output, target[:, None], self._weights(batch))
+
+    def _weights(self, batch: Batch) -> Tensor | None:
+        """Return the weights of the rows, 0 for those that do not count."""
+        weights_B = batch.weights_B
+        if self.only is None:
+            return weights_B
+        name, number = self.only
+        counts_B = (batch.labels[name] == number).float()
+        return counts_B if weights_B is None else weights_B * counts_B
 
     def _classification(self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor | None) -> Loss:
         loss_B = F.cross_entropy(
             logits_BK, label_B, reduction="none", label_smoothing=self.config.label_smoothing
         )
+        if self.config.focal_gamma:
+            p_B = logits_BK.softmax(-1).gather(1, label_B[:, None])[:, 0]
+            loss_B = loss_B * (1 - p_B) ** self.config.focal_gamma
         correct_B = (logits_BK.detach().argmax(-1) == label_B).float()
         return Loss(_mean(loss_B, weights_B), {"accuracy": _mean(correct_B, weights_B)})
 
@@ -112,3 +135,17 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
 def _head(config: SupervisedConfig, field: Field) -> Component:
     default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
     return resolve_component(HEADS, config.head or default, where="objective.head")
+
+
+def _only(config: SupervisedConfig, schema: Schema) -> tuple[str, int] | None:
+    """Return field and class number of `SupervisedConfig.only`."""
+    if config.only is None:
+        return None
+    name, value = config.only
+    field = schema[name]
+    if field.kind is not Kind.CATEGORICAL or value not in field.classes:
+        raise IncompatibleError(
+            f"objective 'supervised': only=[{name}, {value}] names no class; {name!r} has the classes "
+            f"{', '.join(field.classes) or 'none'}"
+        )
+    return name, field.classes.index(value)

@@ -46,14 +46,19 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         record = generator.batch(recipe.batch_events)
         candidates = detector(generator.stable(record), rng)
         jets = select(cluster(candidates, record.num_events, recipe.selection), recipe.selection)
-        match = recipe.classes[key.class_name].match
-        jets = jets.take(matched(match, record, jets, radius=recipe.selection.radius))
+        match, radius = recipe.classes[key.class_name].match, recipe.selection.radius
+        good_jets = matched(match, record, jets, radius=radius)
+        if match.without_tau:
+            good_jets &= ~holds_tau(record, jets, radius=radius)
+        # Of all jets of the event, so that a tau belongs to its nearest one even if that was not kept.
+        truth = tau_columns(record, jets, radius=radius) if recipe.taus else {}
+        jets, truth = jets.take(good_jets), {name: one[good_jets] for name, one in truth.items()}
         members = stored_constituents(jets, candidates, most=recipe.max_constituents)
         good = np.flatnonzero(members.lengths > 0)
         wanted = good[: key.rows - kept]
         taken = jets.take(wanted)
-        truth = tau_columns(record, taken, radius=recipe.selection.radius) if recipe.taus else {}
-        parts.append(jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=truth))
+        told = {name: one[wanted] for name, one in truth.items()}
+        parts.append(jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=told))
         events += record.num_events
         found += len(good)
         kept += len(wanted)

@@ -33,17 +33,22 @@ class Match(Config):
         Kind of an outgoing parton of the hard collision that must lie inside, e.g. ``"g"``.
     hadronic_tau
         Whether the visible products of a tau that decays into hadrons must point into it.
+    without_tau
+        Whether they must not, as those of a heavy quark's decay may.
     """
 
     resonance: int | None = pydantic.Field(default=None, gt=0)
     decay: str | None = None
     parton: str | None = None
     hadronic_tau: bool = False
+    without_tau: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Match:
         if self.decay is not None and self.resonance is None:
             raise ValueError("give the 'resonance' of this 'decay'")
+        if self.hadronic_tau and self.without_tau:
+            raise ValueError("give one of 'hadronic_tau' and 'without_tau'")
         if (self.resonance is not None) + (self.parton is not None) + self.hadronic_tau > 1:
             raise ValueError("give one of 'resonance', with or without 'decay', 'parton' and 'hadronic_tau'")
         for pattern in (self.decay, self.parton):
@@ -214,6 +219,8 @@ class Recipe(Config):
         for one in values["classes"].values():
             if not one["match"]["hadronic_tau"]:
                 del one["match"]["hadronic_tau"]
+            if not one["match"]["without_tau"]:
+                del one["match"]["without_tau"]
         return fingerprint({**values, "detector": self.detector_component().spec()})
 
 

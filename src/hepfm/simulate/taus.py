@@ -60,7 +60,10 @@ def hadronic_taus(record: Record) -> Taus:
 
 
 def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int64]:
-    """Return the nearest visible tau within `radius` of each jet of its event, -1 for none, shape (J,)."""
+    """Return the visible tau within `radius` of each jet of its event, -1 for none, shape (J,).
+
+    Nearest pairs first, and each tau belongs to one jet only: soft jets beside a tau's jet are none of it.
+    """
     _, px, py, pz = jets.p4.T
     eta, phi = pseudorapidity(px, py, pz), np.arctan2(py, px)
     tau_eta = pseudorapidity(*taus.p4.T[1:])
@@ -68,9 +71,10 @@ def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int6
     jet, tau = np.nonzero(jets.event[:, None] == taus.event)
     distance = delta_r(eta[jet], phi[jet], tau_eta[tau], tau_phi[tau])
     found = np.full(len(jets), -1, np.int64)
-    for pair in np.argsort(-distance, kind="stable"):  # the nearest is written last
-        if distance[pair] < radius:
-            found[jet[pair]] = tau[pair]
+    free = np.ones(len(taus.event), bool)
+    for pair in np.argsort(distance, kind="stable"):
+        if distance[pair] < radius and free[tau[pair]] and found[jet[pair]] < 0:
+            found[jet[pair]], free[tau[pair]] = tau[pair], False
     return found
 
 

@@ -131,7 +131,8 @@ def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
         )
     if generation:
         return
-    if task.label in info.schema and sorted(info.schema[task.label].classes) != sorted(task.classes):
+    known = {*info.schema[task.label].classes} - {*task.ignored} if task.label in info.schema else None
+    if known is not None and sorted(known) != sorted(task.classes):
         found = ", ".join(info.schema[task.label].classes) or "none"
         raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
 

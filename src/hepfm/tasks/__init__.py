@@ -10,6 +10,7 @@ TASKS = Registry(
         "quark_gluon": ("hepfm.tasks.quark_gluon:QuarkGluon", "quark against gluon jets, 500-550 GeV"),
         "tau_identification": ("hepfm.tasks.taus:TauIdentification", "hadronic taus against quark jets"),
         "tau_decay_mode": ("hepfm.tasks.taus:TauDecayMode", "decay mode of hadronic taus"),
+        "tau_momentum": ("hepfm.tasks.regression:TauMomentum", "visible momentum of hadronic taus"),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",

@@ -58,6 +58,8 @@ class Task(ABC):
     """The class that rejections are quoted for."""
     label: ClassVar[str] = "jet_label"
     """Field of the store that holds the true class."""
+    ignored: ClassVar[tuple[str, ...]] = ()
+    """Classes of the label that are not the task's: their rows are left out; models may know them."""
     split: ClassVar[str] = "test"
     """The only split that `evaluate` reads."""
     features: ClassVar[tuple[str, ...]]

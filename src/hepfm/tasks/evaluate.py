@@ -93,11 +93,18 @@ def evaluate(
         When the model has other classes than the task.
     """
     from hepfm.tasks.evaluate_generation import evaluate_generation
+    from hepfm.tasks.evaluate_regression import evaluate_regression
     from hepfm.tasks.generation import GenerationTask
+    from hepfm.tasks.regression import RegressionTask
     from hepfm.tasks.scorer import ModelScorer
 
     chosen = load_task(task) if isinstance(task, str) else task
     opened = store if isinstance(store, Store) else Store.open(store)
+    if isinstance(chosen, RegressionTask):
+        found = evaluate_regression(
+            Path(model_path), chosen, opened, output=Path(output), arm=arm, device=device
+        )
+        return Evaluation(Path(output), found)
     if isinstance(chosen, GenerationTask):
         folder = Path(output)
         result = evaluate_generation(model_path, chosen, opened, output=folder, arm=arm, device=device)
@@ -113,7 +120,7 @@ def measure(
     """Score the test rows of `store`, measure every metric of `task` and write the result directory."""
     check_store(task, store)
     _check_same(scorer.classes, task.classes, ModelError, f"the model at {model_path}", task)
-    rows = np.asarray(store.split(task.split), np.int64)
+    rows = _rows(task, store)
     names = [name for name in task.observers if name in store.schema]
     columns = {name: np.asarray(values) for name, values in store.read([task.label, *names], rows).items()}
     labels = _reorder(store.schema[task.label].classes, task.classes)[
@@ -146,6 +153,17 @@ def check_store(task: Task, store: Store) -> None:
     _check_same(store.schema[task.label].classes, task.classes, DataError, f"the store {store.path}", task)
 
 
+def _rows(task: Task, store: Store) -> IntArray:
+    """Return the rows of the test split whose class is one of the task's."""
+    rows = np.asarray(store.split(task.split), np.int64)
+    labels = np.asarray(store.read([task.label], rows)[task.label]).astype(np.int64)
+    classes = store.schema[task.label].classes
+    found: IntArray = rows[np.array([name not in task.ignored for name in classes])[labels]]
+    if task.ignored and not len(found):
+        raise DataError(f"no row of {store.path} has a class of the task {task.name!r}")
+    return found
+
+
 def _check_same(
     found: tuple[str, ...],
     expected: tuple[str, ...],
@@ -153,7 +171,7 @@ def _check_same(
     what: str,
     task: Task,
 ) -> None:
-    if sorted(found) == sorted(expected):
+    if sorted(set(found) - set(task.ignored)) == sorted(expected):
         return
     fix = "fine-tune it to the task first" if error is ModelError else "choose another task or store"
     raise error(
@@ -163,17 +181,18 @@ def _check_same(
 
 
 def _reorder(found: tuple[str, ...], expected: tuple[str, ...]) -> IntArray:
-    """Return, for each index of `found`, the index of the same name in `expected`."""
-    return np.array([expected.index(name) for name in found], np.int64)
+    """Return, for each index of `found`, the index of the same name in `expected`; -1 where there is none."""
+    return np.array([expected.index(name) if name in expected else -1 for name in found], np.int64)
 
 
 def _score(scorer: Scorer, task: Task, store: Store, rows: IntArray) -> FloatArray:
     scores = np.asarray(scorer.score(store, rows), np.float64)
-    if scores.shape != (len(rows), len(task.classes)):
+    if scores.shape != (len(rows), len(scorer.classes)):
         raise ModelError(
-            f"the model gave scores of shape {scores.shape}, expected ({len(rows)}, {len(task.classes)})"
+            f"the model gave scores of shape {scores.shape}, expected ({len(rows)}, {len(scorer.classes)})"
         )
-    return scores[:, [scorer.classes.index(name) for name in task.classes]]
+    kept = scores[:, [scorer.classes.index(name) for name in task.classes]]
+    return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300) if task.ignored else kept
 
 
 def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:

@@ -69,6 +69,8 @@ class FuTauReader:
     def chunks(self, path: Path) -> Iterator[Columns]:
         """Yield the jets of a file."""
         for batch in _open(path).iter_batches(CHUNK_ROWS, columns=list(_NEEDED)):
+            if batch.column("gen_jet_tau_decaymode").null_count:
+                raise DataError(f"{path}: a decay mode is missing; jets without tau have -1")
             kept = np.flatnonzero(np.asarray(batch.column("gen_jet_tau_decaymode")) != LEPTONIC)
             if len(kept):
                 yield _jets(batch.take(pa.array(kept)), path)
@@ -95,7 +97,8 @@ def _jets(batch: pa.RecordBatch, path: Path) -> dict[str, Array | Ragged]:
     }
     charged = lists["part_charge"] != 0
     for name in list(_LISTS)[1:]:
-        lists[name] = np.where(charged & np.isfinite(lists[name]), lists[name], 0).astype(np.float32)
+        known = charged & np.isfinite(lists[name]) & ~(name.endswith("_error") & (lists[name] < 0))
+        lists[name] = np.where(known, lists[name], 0).astype(np.float32)
     types = np.full(len(pdg), PID_CLASSES.index("other"), np.int8)
     for code, name in _TYPES.items():
         types[np.abs(pdg) == code] = PID_CLASSES.index(name)

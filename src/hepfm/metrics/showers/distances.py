@@ -1,8 +1,8 @@
 """FPD and KPD of the high-level features of showers, on their own scale.
 
-``fpd.showers.v1`` and ``kpd.showers.v1``: the extrapolation of `hepfm.metrics.generation.frechet` and the batches of
-`hepfm.metrics.generation.kernel`, without their division by the largest value of the reference, which for the
-last layers is that of a few showers.
+``fpd.showers.v1`` and ``kpd.showers.v1``: the extrapolation of `hepfm.metrics.generation.frechet` and the
+batches of `hepfm.metrics.generation.kernel`, without their division by the largest value of the reference,
+which for the last layers is that of a few showers.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ class Showers:
         """Return the high-level features that a classifier and the Frechet distance see, (R, F), finite.
 
         ln of the incident energy (GeV) over 10, energy ratio, ln of the layers' energies over 20, centres and
-        widths over 100 mm (0 in layers without energy), sparsities. The constants are fixed, so that no feature
-        is scaled by the little energy that a few showers leave in the last layers.
+        widths over 100 mm (0 in layers without energy), sparsities. The constants are fixed, so that no
+        feature is scaled by the little energy that a few showers leave in the last layers.
         """
         logs = [np.log(self.incident)[:, None] / 10, self.values["energy_ratio"][:, None]]
         logs.append(np.log(self.layers["layer_energy"] + 1e-8) / 20)
