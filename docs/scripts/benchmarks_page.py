@@ -86,6 +86,36 @@ def generate() -> list[str]:
     return ["## Generation", "", about, "", *table(["solver", "whole command", "jets a second"], rows)]
 
 
+def tokens() -> list[str]:
+    """Return the section on codes."""
+    result = read("tokens")
+    made = result["generation"]
+    cached, plain = (sorted(made[f"{name}_seconds"]) for name in ("cached", "uncached"))
+    about = (
+        f"{result['what']}. {result['threads']} threads, load {result['load_average_at_end']:.1f} at the end. "
+        f"{versions(result)}. Generation: {made['weights'] / 1e6:.2f} M weights, {made['rows_of_128']} jets of 128 "
+        f"codes, both loops in turn, {len(cached)} times; without the cache the whole row goes through the "
+        "network for each code."
+    )
+    rows = [
+        [name, f"{found['jets_per_second']:,.0f}"] for name, found in result["tokenizing"].items()
+    ]
+    times = [
+        ["with the cache", f"{cached[len(cached) // 2]:.1f} s ({cached[0]:.1f}-{cached[-1]:.1f})"],
+        ["without", f"{plain[len(plain) // 2]:.1f} s ({plain[0]:.1f}-{plain[-1]:.1f})"],
+        ["ratio of medians", f"{made['ratio']:.1f}"],
+        ["`hepfm generate`, 1,000 jets of 128", f"{made['thousand_jets_of_128_seconds']:.1f} s"],
+    ]
+    return [
+        "## Codes",
+        "",
+        about,
+        "",
+        *table(["tokenizer of 8192 codes", "jets a second, store read"], rows),
+        *table(["generation", ""], times),
+    ]
+
+
 def loader() -> list[str]:
     """Return the section on the loader."""
     result = read("loader")

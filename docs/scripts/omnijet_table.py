@@ -1,41 +1,153 @@
-"""Write the table of tokenizers in docs/tokens.md from docs/data/omnijet_tokenizers.csv.
+"""Write the tables of docs/tokens.md, docs/showers.md and docs/taus.md from the files in docs/data.
 
-The file is made by docs/scripts/omnijet_evidence.py.
+The files are made by omnijet_evidence.py, shower_evidence.py and tau_evidence.py. A difference is that of two arms
+with the same seed, and so the same labels: mean over seeds and 95 % interval of Student's t. It holds the spread over
+labels, order and initial weights of the fine-tuning; each pre-training was run once.
 """
 
 from __future__ import annotations
 
 import csv
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import t as student
+
 DOCS = Path(__file__).parents[1]
-START, END = "<!-- tokenizers: made by docs/scripts/omnijet_table.py -->\n", "<!-- end -->\n"
-COLUMNS = ("pt", "mass", "tau21", "tau32")
+END = "<!-- end -->\n"
+RESOLUTIONS = ("pt", "mass", "tau21", "tau32")
+Row = dict[str, str]
 
 
-def table() -> str:
-    """Return the table as Markdown."""
-    with (DOCS / "data" / "omnijet_tokenizers.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    lines = [
-        "| tokenizer, codes | codes used | perplexity | pT | mass (GeV) | tau21 | tau32 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = [f"{float(row[f'{name}_median']):+.3g}, {float(row[f'{name}_iqr']):.3g}" for name in COLUMNS]
+def read(name: str) -> list[Row]:
+    """Return the rows of a table."""
+    with (DOCS / "data" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def tokenizers() -> str:
+    """Return the resolution of each tokenizer."""
+    rows = []
+    for row in read("omnijet_tokenizers"):
+        cells = [
+            f"{float(row[f'{name}_median']):+.3g}, {float(row[f'{name}_iqr']):.3g}" for name in RESOLUTIONS
+        ]
         use = f"{100 * float(row['code_use']):.0f} %"
-        lines.append(
-            " | ".join([f"| {row['tokenizer']}", use, f"{float(row['perplexity']):.0f}", *cells]) + " |"
-        )
-    return "\n".join(lines) + "\n"
+        rows.append([row["tokenizer"], use, f"{float(row['perplexity']):.0f}", *cells])
+    return markdown(
+        ["tokenizer, codes", "codes used", "perplexity", "pT", "mass (GeV)", "tau21", "tau32"], rows
+    )
+
+
+def difference(rows: Sequence[Row], metric: str, arm: str, base: str = "scratch") -> str:
+    """Return the paired difference of two arms over the seeds, with its interval."""
+    by_seed = {(row["arm"], row["seed"]): float(row[metric]) for row in rows if row["arm"] in (arm, base)}
+    seeds = sorted({seed for name, seed in by_seed if name == arm and (base, seed) in by_seed})
+    found = np.array([by_seed[arm, seed] - by_seed[base, seed] for seed in seeds])
+    half = float(student.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+    mark = "" if abs(found.mean()) > half else " (not resolved)"
+    return f"{found.mean():+.3g} [{found.mean() - half:+.3g}, {found.mean() + half:+.3g}]{mark}"
+
+
+def middle(rows: Sequence[Row], metric: str, arm: str) -> str:
+    """Return the median of an arm, and its range over the seeds."""
+    values = [float(row[metric]) for row in rows if row["arm"] == arm]
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def labels(name: str, title: str) -> str:
+    """Return a metric of the three arms at each budget, and the differences from scratch."""
+    metric, _, words = title.partition(" ")
+    found, rows = read(name), []
+    presets = sorted({row.get("preset", "") for row in found})
+    for preset in presets:
+        for budget in sorted({int(row["budget"]) for row in found}):
+            here = [row for row in found if row.get("preset", "") == preset and int(row["budget"]) == budget]
+            cells = [middle(here, metric, arm) for arm in ("pretrained", "frozen", "scratch")]
+            gains = [difference(here, metric, arm) for arm in ("pretrained", "frozen")]
+            rows.append([*([preset] if preset else []), str(budget), *cells, *gains])
+    head = [*(["preset"] if presets != [""] else []), "labels", "pre-trained", "frozen", "scratch"]
+    return f"{words}\n\n" + markdown([*head, "pre-trained - scratch", "frozen - scratch"], rows)
+
+
+def pairs(name: str, metrics: dict[str, str]) -> str:
+    """Return metrics of generated rows, pre-trained and from scratch; lower is better."""
+    found, rows = read(name), []
+    keys = sorted(
+        {(row["preset"], int(row["budget"])) for row in found if row["arm"] in ("pretrained", "scratch")}
+    )
+    for preset, budget in keys:
+        here = [row for row in found if row["preset"] == preset and int(row["budget"]) == budget]
+        for metric, title in metrics.items():
+            cells = [middle(here, metric, arm) for arm in ("pretrained", "scratch")]
+            gain = difference(here, metric, "pretrained")
+            rows.append([*([] if preset == "transfer" else [preset]), str(budget), title, *cells, gain])
+    head = [*([] if name == "omnijet_transfer" else ["preset"]), "rows to learn from", "metric"]
+    return markdown([*head, "pre-trained", "scratch", "difference"], rows)
+
+
+def ends(name: str, metrics: dict[str, str]) -> str:
+    """Return what the pre-trained model reaches at home, and real showers against real ones."""
+    found = read(name)
+    rows = [
+        [row["preset"], {"home": "generated in tungsten", "real": "real against real, lead"}[row["arm"]]]
+        + [f"{float(row[metric]):.3g}" for metric in metrics]
+        for row in found
+        if row["arm"] in ("home", "real")
+    ]
+    return markdown(["preset", "", *metrics.values()], rows)
+
+
+TRANSFER = {
+    "fpd": "FPD",
+    "w1_mass": "W1 of the mass (GeV)",
+    "w1_tau21": "W1 of tau21",
+    "w1_tau32": "W1 of tau32",
+}
+SHOWERS = {
+    "w1_energy_ratio": "W1 of E / incident E",
+    "w1_num_hits": "W1 of hits",
+    "w1_longitudinal": "W1 of the depth profile (layers)",
+    "w1_radial": "W1 of the radial profile (mm)",
+    "sep_cell_energy": "separation of the cells' spectrum",
+    "fpd": "FPD",
+    "classifier_auc": "AUC of a classifier",
+}
+TABLES = {
+    "tokens.md": {
+        "tokenizers": tokenizers,
+        "labels": lambda: labels("omnijet_labels", "auc AUC of top tagging:"),
+        "transfer": lambda: pairs("omnijet_transfer", TRANSFER),
+    },
+    "showers.md": {
+        "showers": lambda: pairs("showers", SHOWERS),
+        "ends": lambda: ends("showers", SHOWERS),
+    },
+    "taus.md": {"labels": lambda: labels("tau_labels", "auc AUC of tau identification:")},
+}
 
 
 def main() -> None:
-    """Replace the table between its marks."""
-    page = DOCS / "tokens.md"
-    before, rest = page.read_text(encoding="utf-8").split(START)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
+    """Replace the tables between their marks; a table whose file is not there stays as it is."""
+    for page, tables in TABLES.items():
+        path = DOCS / page
+        text = path.read_text(encoding="utf-8")
+        for name, make in tables.items():
+            start = f"<!-- {name}: made by docs/scripts/omnijet_table.py -->\n"
+            if start not in text:
+                continue
+            before, rest = text.split(start)
+            _, after = rest.split(END, 1)
+            text = f"{before}{start}\n{make()}\n{END}{after}"
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

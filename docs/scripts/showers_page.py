@@ -1,13 +1,7 @@
-"""Write the pictures and the table of docs/showers.md.
-
-python docs/scripts/showers_page.py picture STORE    pictures of a store of showers
-python docs/scripts/showers_page.py table            the table, of docs/data/showers.csv
-"""
+"""Draw the picture of docs/showers.md: python docs/scripts/showers_page.py STORE."""
 
 from __future__ import annotations
 
-import csv
-import statistics
 import sys
 from pathlib import Path
 
@@ -21,15 +15,6 @@ from hepfm.physics.shower import SILICON, TUNGSTEN, Calorimeter, longitudinal
 from hepfm.physics.voxels import load_voxels
 
 DOCS = Path(__file__).parents[1]
-START, END = "<!-- showers: made by docs/scripts/showers_page.py -->\n", "<!-- end -->\n"
-COLUMNS = {
-    "sep_energy_ratio": "separation, E / E incident",
-    "sep_num_hits": "separation, hits",
-    "w1_longitudinal": "W1 depth [layers]",
-    "w1_radial": "W1 radius [mm]",
-    "w1_cell_energy": "W1 cells [decades]",
-    "fpd": "FPD",
-}
 ENERGIES = ((1, 3), (10, 30), (100, 300))
 PLATES = Calorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
 
@@ -87,38 +72,5 @@ def picture(path: str) -> None:
     figure.savefig(DOCS / "images" / "showers.png", dpi=90)
 
 
-def table() -> str:
-    """Return medians and ranges over the seeds as Markdown."""
-    with (DOCS / "data" / "showers.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    lines = [
-        "| preset | arm | showers | " + " | ".join(COLUMNS.values()) + " |",
-        "|" + "---|" * (3 + len(COLUMNS)),
-    ]
-    groups: dict[tuple[str, int, str], list[dict[str, str]]] = {}
-    for row in rows:
-        groups.setdefault((row["preset"], int(row["budget"]), row["arm"]), []).append(row)
-    for (preset, budget, arm), found in sorted(groups.items()):
-        cells = []
-        for name in COLUMNS:
-            values = [float(row[name]) for row in found]
-            ends = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
-            cells.append(f"{statistics.median(values):.3g}{ends}")
-        number = "" if arm in ("home", "real") else str(budget)
-        lines.append(" | ".join([f"| {preset}", arm, number, *cells]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Draw the picture, or replace the table between its marks."""
-    if sys.argv[1] == "picture":
-        picture(sys.argv[2])
-        return
-    page = DOCS / "showers.md"
-    before, rest = page.read_text(encoding="utf-8").split(START)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{START}\n{table()}\n{END}{after}", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    picture(sys.argv[1])
