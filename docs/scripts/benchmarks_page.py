@@ -97,9 +97,7 @@ def tokens() -> list[str]:
         f"codes, both loops in turn, {len(cached)} times; without the cache the whole row goes through the "
         "network for each code."
     )
-    rows = [
-        [name, f"{found['jets_per_second']:,.0f}"] for name, found in result["tokenizing"].items()
-    ]
+    rows = [[name, f"{found['jets_per_second']:,.0f}"] for name, found in result["tokenizing"].items()]
     times = [
         ["with the cache", f"{cached[len(cached) // 2]:.1f} s ({cached[0]:.1f}-{cached[-1]:.1f})"],
         ["without", f"{plain[len(plain) // 2]:.1f} s ({plain[0]:.1f}-{plain[-1]:.1f})"],

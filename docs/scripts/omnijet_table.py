@@ -52,6 +52,8 @@ def difference(rows: Sequence[Row], metric: str, arm: str, base: str = "scratch"
     by_seed = {(row["arm"], row["seed"]): float(row[metric]) for row in rows if row["arm"] in (arm, base)}
     seeds = sorted({seed for name, seed in by_seed if name == arm and (base, seed) in by_seed})
     found = np.array([by_seed[arm, seed] - by_seed[base, seed] for seed in seeds])
+    if len(found) < 2:
+        return f"{found.mean():+.3g} (one seed)"
     half = float(student.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
     mark = "" if abs(found.mean()) > half else " (not resolved)"
     return f"{found.mean():+.3g} [{found.mean() - half:+.3g}, {found.mean() + half:+.3g}]{mark}"
@@ -89,8 +91,10 @@ def pairs(name: str, metrics: dict[str, str]) -> str:
         for metric, title in metrics.items():
             cells = [middle(here, metric, arm) for arm in ("pretrained", "scratch")]
             gain = difference(here, metric, "pretrained")
-            rows.append([*([] if preset == "transfer" else [preset]), str(budget), title, *cells, gain])
-    head = [*([] if name == "omnijet_transfer" else ["preset"]), "rows to learn from", "metric"]
+            seeds = str(len({row["seed"] for row in here if row["arm"] in ("pretrained", "scratch")}))
+            named = [] if preset == "transfer" else [preset]
+            rows.append([*named, str(budget), seeds, title, *cells, gain])
+    head = [*([] if name == "omnijet_transfer" else ["preset"]), "rows to learn from", "seeds", "metric"]
     return markdown([*head, "pre-trained", "scratch", "difference"], rows)
 
 

@@ -320,7 +320,7 @@ def test_too_few_jets_are_refused(observed):
     few = observed[0].take(np.arange(30))
     with pytest.raises(DataError, match="only 30"):
         emd.coverage_and_mmd(few.jets, few.jets, batches=emd.EmdBatches(50, 2))
-    with pytest.raises(DataError, match="needs 50 jets"):
+    with pytest.raises(DataError, match="needs 50 rows"):
         classifier.classifier_auc(few, few)
     with pytest.raises(DataError, match="300"):
         fpnd.fpnd(few.jets, "g")

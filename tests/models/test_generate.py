@@ -146,7 +146,7 @@ def test_api_has_the_verb() -> None:
     ("arguments", "error", "message"),
     [
         ({"n": 0}, ConfigError, "at least 1, got 0"),
-        ({}, ConfigError, "how many jets"),
+        ({}, ConfigError, "how many rows"),
         ({"n": 5, "classes": ["QCDD"]}, ConfigError, "did you mean 'QCD'"),
         ({"n": 5, "classes": {"QCD": -1}}, ConfigError, "must not be below 0"),
         ({"n": 5, "classes": {"QCD": 0}}, ConfigError, "no class has a share above 0"),
