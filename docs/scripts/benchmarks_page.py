@@ -185,7 +185,7 @@ same call, on the same jets. No test asserts a time.
 
 def main() -> None:
     """Write the page."""
-    sections = (particle_transformer, pet, generate, loader, simulate, command_line)
+    sections = (particle_transformer, pet, generate, tokens, loader, simulate, command_line)
     lines = [INTRODUCTION, *(line for section in sections for line in section())]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
 
