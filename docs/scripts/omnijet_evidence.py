@@ -9,19 +9,17 @@ that docs/tokens.md is made of. About two hours on two cores, with two processes
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from evidence import once, write
 
 from hepfm import api
 from hepfm.core.config import merge
 
-DATA = Path(__file__).parents[1] / "data"
 SEEDS = (1, 2, 3, 4, 5)
 LABELS = (100, 1000, 10_000)
 JETS = (100, 1000)
@@ -91,16 +89,6 @@ TUNE = {
 def slug(name: str) -> str:
     """Return a name as a folder's."""
     return name.replace(", ", "-").replace(" ", "_").replace(",", "")
-
-
-def once(path: Path, make: Callable[[Path], object]) -> Path:
-    """Make a folder unless it is there; what was left half-made is removed first."""
-    done = path.with_suffix(".done")
-    if not done.exists():
-        shutil.rmtree(path, ignore_errors=True)
-        make(path)
-        done.write_text("")
-    return path
 
 
 def stores(root: Path) -> dict[str, Path]:
@@ -231,10 +219,10 @@ def collect(root: Path) -> None:
             features = {f"{key}_iqr": value["iqr"] for key, value in report["features"].items()}
             kept = {key: report[key] for key in ("num_codes", "code_use", "perplexity", "jets_read")}
             rows.append({"tokenizer": name, **kept, **features, **jets, **bias})
-    write(DATA / "omnijet_tokenizers.csv", rows)
-    write(DATA / "omnijet_labels.csv", list(results(root / "labels", ("auc", "rejection_50", "accuracy"))))
+    write("omnijet_tokenizers.csv", rows)
+    write("omnijet_labels.csv", list(results(root / "labels", ("auc", "rejection_50", "accuracy"))))
     write(
-        DATA / "omnijet_transfer.csv",
+        "omnijet_transfer.csv",
         list(results(root / "transfer", ("fpd", "w1_mass", "w1_tau21", "w1_tau32"))),
     )
 
@@ -247,15 +235,6 @@ def results(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
         metrics = {one["name"]: one for one in found["metrics"]}
         yield {**row, **{name: metrics[name]["value"] for name in names if name in metrics}}
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a table as CSV."""
-    if rows:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def main() -> None:

@@ -10,18 +10,15 @@ with one process for each preset.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from evidence import once, write
 
 from hepfm import api
 
-DATA = Path(__file__).parents[1] / "data"
 SEEDS = (1, 2, 3)
 BUDGETS = (100, 1000)
 MOST = 256
@@ -73,17 +70,6 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "flow": {"name": "transformer", **WIDTHS, "layer_scale": 1.0},
 }
 STEPS = {"tokenizer": 800, "omnijet_alpha_c": 1000, "flow": 1000}
-
-
-def once(path: Path, make: Callable[[Path], object]) -> Path:
-    """Make a folder unless it is there; what was left half-made is removed first."""
-    done = path.with_suffix(".done")
-    if not done.exists():
-        shutil.rmtree(path, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
-        done.write_text("")
-    return path
 
 
 def store(root: Path, name: str) -> Path:
@@ -196,10 +182,7 @@ def collect(root: Path) -> None:
                 rows.append({**row, **known})
             elif seed == "1" and budget == "100" and arm == "pretrained":
                 rows.append({**row, "arm": "real", **known})
-    with (DATA / "showers.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write("showers.csv", rows)
 
 
 def main() -> None:

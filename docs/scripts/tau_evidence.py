@@ -10,18 +10,15 @@ labels, five seeds. What FOLDER has already is skipped; the table goes to docs/d
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from evidence import once, write
 
 from hepfm import api
 
-DATA = Path(__file__).parents[1] / "data"
 SEEDS, BUDGETS = (1, 2, 3, 4, 5), (100, 1000)
 TRAIN: dict[str, Any] = {
     "batch_size": 128,
@@ -42,17 +39,6 @@ TUNE: dict[str, Any] = {
     "checkpoint_every": 75,
 }
 METRICS = ("auc", "rejection_80", "rejection_60", "accuracy")
-
-
-def once(path: Path, make: Callable[[Path], object]) -> Path:
-    """Make a folder unless it is there; what was left half-made is removed first."""
-    done = path.with_suffix(".done")
-    if not done.exists():
-        shutil.rmtree(path, ignore_errors=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
-        done.write_text("")
-    return path
 
 
 def store(root: Path, name: str, numbers: list[str], seed: int) -> Path:
@@ -124,10 +110,7 @@ def collect(root: Path) -> None:
         values = {one["name"]: one["value"] for one in json.loads(path.read_text())["metrics"]}
         row = {"arm": arm, "budget": int(budget), "seed": int(seed)}
         rows.append({**row, **{name: values[name] for name in METRICS}})
-    with (DATA / "tau_labels.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write("tau_labels.csv", rows)
 
 
 def main() -> None:
