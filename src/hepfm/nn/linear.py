@@ -9,8 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _MIN_SIZE = 1 << 15
-_MIN_ROWS = 16
+_IMAGES = 16
 """Below these torch does not hand a convolution to oneDNN, and there would be nothing to win."""
+_MIN_PIXELS = 32
+"""Images of fewer pixels take oneDNN longer than BLAS, very small ones several times as long."""
+_MANY_WEIGHTS = 1 << 20
+_MANY_WEIGHTS_PIXELS = 4
+"""From so many weights, as for the logits of thousands of codes, smaller images are already worth it."""
 _FEW_WEIGHTS = 1 << 12
 """Up to here a convolution's gradient to its weights, a sum over all rows, is slower than BLAS."""
 
@@ -31,7 +36,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     bias
         Shape (C_out,).
     """
-    if not _as_convolution(x):
+    if not _as_convolution(x, weight):
         return F.linear(x, weight, bias)
     if bias is None or weight.numel() > _FEW_WEIGHTS or torch.is_autocast_enabled("cpu"):
         return _convolution(x, weight, bias)
@@ -40,10 +45,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    rows = x.shape[0] if x.ndim > 2 else _MIN_ROWS
-    image = x.reshape(rows, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
+    image = x.reshape(_images(x), -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
     out = F.conv2d(image, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _images(x: Tensor) -> int:
+    """Return the number of images that rows are written as: as few as torch hands to oneDNN, if they divide."""
+    rows = x.numel() // x.shape[-1]
+    return _IMAGES if rows % _IMAGES == 0 else x.shape[0]
 
 
 class _FewWeights(torch.autograd.Function):
@@ -62,10 +72,17 @@ class _FewWeights(torch.autograd.Function):
         return grad_x, rows.T @ x.flatten(0, -2), rows.sum(0)
 
 
-def _as_convolution(x: Tensor) -> bool:
-    if is_traced() or x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _MIN_SIZE:
+def _as_convolution(x: Tensor, weight: Tensor) -> bool:
+    if is_traced() or x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
         return False
-    return x.shape[0] >= _MIN_ROWS if x.ndim > 2 else x.shape[0] % _MIN_ROWS == 0
+    many = weight.numel() >= _MANY_WEIGHTS
+    images, rows = _images(x), x.numel() // x.shape[-1]
+    pixels = rows // images
+    return (
+        images >= _IMAGES
+        and (x.numel() >= _MIN_SIZE or many)
+        and pixels >= (_MANY_WEIGHTS_PIXELS if many else _MIN_PIXELS)
+    )
 
 
 def is_traced() -> bool:
