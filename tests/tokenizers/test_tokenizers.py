@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.tokenizers.base import PADDING, Tokenizer
-from hepfm.tokenizers.codebook import nearest
+from hepfm.tokenizers.codebook import CodeSearch
 from hepfm.tokenizers.quantizer import Quantizer, QuantizerConfig
 
 NAMES = ("deta", "dphi", "log_pt")
@@ -195,16 +196,32 @@ def test_the_tree_and_all_distances_find_the_same_codes() -> None:
     codes = torch.randn(600, 4, generator=generator)
     points = torch.randn(5000, 4, generator=generator)
     by_hand = torch.cdist(points.double(), codes.double()).argmin(-1)
-    assert torch.equal(nearest(points, codes), by_hand)
+    assert torch.equal(CodeSearch().nearest(points, codes), by_hand)
     few = codes[:100]
-    assert torch.equal(nearest(points, few), torch.cdist(points.double(), few.double()).argmin(-1))
+    assert torch.equal(
+        CodeSearch().nearest(points, few), torch.cdist(points.double(), few.double()).argmin(-1)
+    )
+
+
+def test_a_search_that_keeps_its_tree_sees_codes_that_move() -> None:
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(600, 4, generator=generator)
+    points = torch.randn(500, 4, generator=generator)
+    search = CodeSearch()
+    before = search.nearest(points, codes)
+    again = copy.deepcopy(search)
+    codes[before[0]] += 100.0
+    after = torch.cdist(points.double(), codes.double()).argmin(-1)
+    assert after[0] != before[0]
+    assert torch.equal(search.nearest(points, codes), after)
+    assert torch.equal(again.nearest(points, codes), after)
 
 
 def test_a_search_in_blocks_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, points = torch.randn(64, 4), torch.randn(500, 4)
-    whole = nearest(points, codes)
+    whole = CodeSearch().nearest(points, codes)
     monkeypatch.setattr("hepfm.tokenizers.codebook._BLOCK", 64 * 7)
-    assert torch.equal(nearest(points, codes), whole)
+    assert torch.equal(CodeSearch().nearest(points, codes), whole)
 
 
 def test_gradients_flow_straight_through_and_to_the_codes() -> None:

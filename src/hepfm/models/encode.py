@@ -15,8 +15,8 @@ from hepfm.data.store import Rows, Store
 from hepfm.generators.parallel import for_each
 from hepfm.models.directory import Model
 
-_BATCH = 128
-_AHEAD = 32
+_BATCH = 256
+_AHEAD = 16
 """Batches that are read before they are worked on, side by side."""
 
 

@@ -51,7 +51,7 @@ def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _images(x: Tensor) -> int:
-    """Return the number of images that rows are written as: as few as torch hands to oneDNN, if they divide."""
+    """Return how many images rows are written as: as few as torch hands to oneDNN, where they divide."""
     rows = x.numel() // x.shape[-1]
     return _IMAGES if rows % _IMAGES == 0 else x.shape[0]
 

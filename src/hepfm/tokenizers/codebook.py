@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 _BLOCK = 4_000_000
 """Distances held at once (16 MB)."""
@@ -22,13 +27,36 @@ _CAREFUL = 8192
 """Up to so many codes the fit starts from spread-out points (k-means++), beyond from random ones."""
 
 
-@torch.no_grad()
-def nearest(points_TK: Tensor, codes_CK: Tensor) -> Tensor:
-    """Return the number of the nearest code (Euclidean) of each vector, int64 (T,)."""
-    points, codes = points_TK.detach().float(), codes_CK.detach().float()
-    low = codes.shape[1] <= _TREE_DIMS and codes.shape[0] >= _TREE_CODES
-    if low and points.device.type == "cpu" and bool(codes.isfinite().all() & points.isfinite().all()):
-        return _by_tree(points, codes)
+class CodeSearch:
+    """Search for the nearest of many codes (Euclidean).
+
+    On a processor codes of few dimensions are put into a tree, which is kept for as long as they stay the
+    same.
+    """
+
+    def __init__(self) -> None:
+        self._tree: tuple[Tensor, cKDTree] | None = None
+
+    @torch.no_grad()
+    def nearest(self, points_TK: Tensor, codes_CK: Tensor) -> Tensor:
+        """Return the number of the nearest code of each vector, int64 (T,)."""
+        points, codes = points_TK.detach().float(), codes_CK.detach().float()
+        low = codes.shape[1] <= _TREE_DIMS and codes.shape[0] >= _TREE_CODES
+        if low and points.device.type == "cpu" and bool(codes.isfinite().all() & points.isfinite().all()):
+            _, index = self._tree_of(codes).query(points.numpy(), workers=torch.get_num_threads())
+            return torch.from_numpy(np.asarray(index, np.int64))
+        return _by_distances(points, codes)
+
+    def _tree_of(self, codes: Tensor) -> cKDTree:
+        from scipy.spatial import cKDTree
+
+        kept = self._tree  # one look: threads may search side by side
+        if kept is None or not torch.equal(kept[0], codes):
+            kept = self._tree = (codes.clone(), cKDTree(codes.numpy()))
+        return kept[1]
+
+
+def _by_distances(points: Tensor, codes: Tensor) -> Tensor:
     half_C = 0.5 * codes.square().sum(-1)
     rows = max(_BLOCK // len(codes), 1)
     with torch.autocast(points.device.type, enabled=False):
@@ -36,13 +64,6 @@ def nearest(points_TK: Tensor, codes_CK: Tensor) -> Tensor:
             torch.addmm(half_C, part, codes.T, alpha=-1).argmin(-1) for part in torch.split(points, rows)
         ]
     return torch.cat(parts)
-
-
-def _by_tree(points: Tensor, codes: Tensor) -> Tensor:
-    from scipy.spatial import cKDTree
-
-    _, index = cKDTree(codes.numpy()).query(points.numpy(), workers=torch.get_num_threads())
-    return torch.from_numpy(np.asarray(index, np.int64))
 
 
 def fit_codes(points: Array, codes: int, *, seed: int, where: str) -> Array:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hepfm.core.config import Config
 from hepfm.tokenizers.base import PADDING, Tokenizer
-from hepfm.tokenizers.codebook import fit_codes, nearest
+from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 
 class KMeansConfig(Config):
@@ -50,6 +50,7 @@ class KMeans(Tokenizer):
         super().__init__()
         self.config = config
         self.num_codes = config.codes
+        self.search = CodeSearch()
         self.register_buffer("codes_CF", torch.zeros(config.codes, len(feature_names)))
         self.register_buffer("fitted", torch.tensor(False))
 
@@ -70,7 +71,7 @@ class KMeans(Tokenizer):
         if not self.fitted:
             raise ValueError("k-means tokenizer: fit the centroids first")
         ids_BN = torch.full(mask_BN.shape, PADDING, device=mask_BN.device)
-        ids_BN[mask_BN] = nearest(x_BNF[mask_BN], self.codes_CF)
+        ids_BN[mask_BN] = self.search.nearest(x_BNF[mask_BN], self.codes_CF)
         return ids_BN
 
     def decode(self, ids_BN: Tensor) -> Tensor:

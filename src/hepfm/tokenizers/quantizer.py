@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.tokenizers.codebook import fit_codes, nearest
+from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 _PER_CODE = 32
 """Vectors per code that the start by k-means is fitted to, at the most."""
@@ -97,6 +97,7 @@ class Quantizer(nn.Module):
         self.offset_K = nn.Parameter(torch.zeros(config.dim)) if affine else None
         self.register_buffer("unused_C", torch.zeros(config.codes, dtype=torch.int64))
         self.last_TK: Tensor | None = None
+        self.search = CodeSearch()
 
     def codebook(self) -> Tensor:
         """Return the codes as they are used: scaled and shifted, on the sphere for cosine; (C, K)."""
@@ -113,7 +114,7 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
         """Return the number of the nearest code of each vector, (T,)."""
-        return nearest(self.project(z_TK), self.codebook())
+        return self.search.nearest(self.project(z_TK), self.codebook())
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Return the codes of numbers (...), shape (..., K)."""

@@ -14,7 +14,7 @@ from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
 from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, code_loss, columns
 from hepfm.objectives.masked_targets.regression import Features
-from hepfm.tokenizers.codebook import fit_codes, nearest
+from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 
 class KMeansConfig(Config):
@@ -56,6 +56,7 @@ class KMeans(MaskedTarget):
         self.config = config
         self.columns = columns(config.features, feature_names)
         self.num_outputs = config.codes
+        self.search = CodeSearch()
         unknown = sorted(set(config.scale) - set(config.features))
         if unknown:
             raise ConfigError(
@@ -85,7 +86,9 @@ class KMeans(MaskedTarget):
         """Return the number of the nearest centroid of each constituent, (B, M)."""
         if not self.fitted:
             raise ValueError("k-means targets: fit the centroids before the first loss")
-        return nearest(self._space(x_BMF).flatten(0, -2), self.centroids_CK).view(x_BMF.shape[:-1])
+        return self.search.nearest(self._space(x_BMF).flatten(0, -2), self.centroids_CK).view(
+            x_BMF.shape[:-1]
+        )
 
     def _space(self, x: Tensor) -> Tensor:
         return x[..., self.columns].float() * self.scale_K
