@@ -136,7 +136,7 @@ def measured(root: Path, preset: str, name: str, model: Path, *, on: str, seed: 
     where = store(root, on)
     made = once(
         place.with_name(f"{name}-showers"),
-        lambda path: api.generate(model, n=2000, like=where, output=path, seed=seed),
+        lambda path: api.generate(model, n=2000, like=where, cells="dataset_2", output=path, seed=seed),
     )
     once(
         place.with_name(f"{name}-result"),

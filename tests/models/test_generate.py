@@ -153,6 +153,7 @@ def test_api_has_the_verb() -> None:
         ({"n": 5, "steps": 0}, ConfigError, "steps"),
         ({"n": 5, "solver": "rk4"}, ConfigError, "solver"),
         ({"n": 5, "batch_size": 0}, ConfigError, "batch_size"),
+        ({"n": 5, "cells": "dataset_2"}, ConfigError, "this model makes jets"),
         ({"n": 5, "like": "STORE", "classes": ["QCD"]}, ConfigError, "leave out --classes"),
         ({"n": 500, "like": "STORE"}, DataError, "500 rows asked for and the test split of .* has 200"),
     ],

@@ -10,8 +10,12 @@ import pytest
 
 from hepfm import api
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
+from hepfm.core.ragged import Columns
+from hepfm.data.features import lists
+from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
 from hepfm.models.codes_file import decode_codes
+from hepfm.physics.voxels import load_voxels
 
 TRAIN = {
     "steps": 4,
@@ -91,6 +95,32 @@ def test_generated_at_the_incident_energies_of_a_store(
     assert set(values) == set(floors)
     for name in ("w1_energy_ratio", "w1_radial", "classifier_auc"):
         assert values[name] > floors[name], "four steps teach nothing"
+
+
+def test_hits_get_cells_of_their_own_if_asked(codes: Path, store: Path, tmp_path: Path) -> None:
+    free = Store.open(api.generate(codes, like=store, output=tmp_path / "free", seed=1))
+    made = Store.open(api.generate(codes, like=store, output=tmp_path / "made", seed=1, cells="dataset_2"))
+    voxels = load_voxels("dataset_2")
+    found, before = (one.read(one.schema.names()) for one in (made, free))
+
+    def shared(columns: Columns) -> int:
+        layer, x, y = (lists(columns, name).values for name in ("hit_layer", "hit_x", "hit_y"))
+        cell, row = voxels.cells(layer, x, y), lists(columns, "hit_energy").row_index()
+        inside = cell >= 0
+        return int(inside.sum()) - len(np.unique(row[inside] * len(voxels) + cell[inside]))
+
+    assert shared(before) > 0
+    assert shared(found) == 0
+    grid, outside = grid_of(found, voxels)
+    assert outside.sum() == 0
+    assert np.array_equal((grid > 0).sum(1), lists(found, "hit_energy").lengths)
+    assert np.allclose(grid.sum(1), found["shower_energy"], rtol=1e-5)
+    assert made.manifest.provenance["cells"] == "dataset_2"
+
+
+def test_cells_that_are_none_are_refused(codes: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="dataset_2, dataset_3"):
+        api.generate(codes, like=store, output=tmp_path / "made", cells="dataset_7")
 
 
 def test_a_flow_draws_incident_energies_of_its_own(flow: Path, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from hepfm.cli.common import verb
 @click.option("--temperature", type=float, help="Of a draw of codes; the model's own by default.")
 @click.option("--top-k", type=int, help="Draw among so many of the likeliest codes.")
 @click.option("--top-p", type=float, help="Draw among the likeliest codes up to this probability.")
+@click.option(
+    "--cells", help="Put each hit of a shower into a cell of its own: dataset_2, dataset_3, a file."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
@@ -35,6 +38,7 @@ def command(
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
+    cells: str | None,
     seed: int,
     batch_size: int | None,
     device: str,
@@ -53,6 +57,7 @@ def command(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        cells=cells,
         seed=seed,
         batch_size=batch_size,
         device=device,

@@ -66,6 +66,7 @@ def generate(
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    cells: str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     device: str = "cpu",
@@ -93,6 +94,10 @@ def generate(
         Options of the solver of a flow; the model's own when None.
     temperature, top_k, top_p
         Options of the draw of an autoregressive generator; the model's own when None.
+    cells
+        Put each hit of a shower into a cell of its own: ``"dataset_2"``, ``"dataset_3"`` or the path of a
+        binning XML file of CaloChallenge. Hits that share a cell go to the nearest layer where it is free
+        (2501.05534), and a hit without a cell is left out. None leaves hits where they are.
     seed
         Of everything that is drawn.
     batch_size
@@ -133,7 +138,7 @@ def generate(
             "batch_size": batch_size,
         },
     )
-    settings = Settings(maker_of(source), options, seed, device)
+    settings = Settings(maker_of(source, cells=cells), options, seed, device)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
         "source": "generated",
@@ -142,6 +147,7 @@ def generate(
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
         "like": Store.open(like).fingerprint if like else None,
+        "cells": cells,
     }
     schema = settings.maker.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:

@@ -8,13 +8,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
 from hepfm.core.showers import shower_schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
 from hepfm.data.shower_features import CALO, INCIDENT, shower_columns
+from hepfm.data.shower_grid import hits_in_cells
 from hepfm.generators.base import Made
 from hepfm.models.directory import Model
+from hepfm.physics.voxels import Voxels, load_voxels
 
 Values = Mapping[str, npt.NDArray[np.float64]]
 
@@ -43,15 +46,28 @@ class Maker(Protocol):
         """
 
 
-def maker_of(model: Model) -> Maker:
+def maker_of(model: Model, *, cells: str | None = None) -> Maker:
     """Return how rows are made of a model's features.
+
+    Parameters
+    ----------
+    model
+        The model.
+    cells
+        The calorimeter whose cells hits of showers are put into; None to leave them where they are.
 
     Raises
     ------
+    ConfigError
+        When there are no such cells, or the model makes no showers.
     IncompatibleError
         When rows cannot be made of them.
     """
-    return ShowerMaker(model) if model.features.names == CALO.names else JetMaker(model)
+    if model.features.names == CALO.names:
+        return ShowerMaker(model, None if cells is None else load_voxels(cells))
+    if cells is not None:
+        raise ConfigError(f"cells={cells} is for showers, and this model makes jets; leave it out")
+    return JetMaker(model)
 
 
 class JetMaker:
@@ -102,10 +118,19 @@ class JetMaker:
 
 
 class ShowerMaker:
-    """Showers; the incident energy is the context's, where the model is told it."""
+    """Showers; the incident energy is the context's, where the model is told it.
 
-    def __init__(self, model: Model) -> None:
+    Parameters
+    ----------
+    model
+        The model.
+    voxels
+        Cells that hits are put into, one hit in each (2501.05534); a hit without a cell is left out.
+    """
+
+    def __init__(self, model: Model, voxels: Voxels | None = None) -> None:
         self.told = model.context is not None and model.context.names == INCIDENT.names
+        self.voxels = voxels
 
     def schema(self, classes: tuple[str, ...]) -> Schema:
         """Return the schema of showers."""
@@ -116,6 +141,8 @@ class ShowerMaker:
     ) -> dict[str, Array | Ragged]:
         """Return the columns of showers."""
         columns = shower_columns(values, lengths=lengths)
+        if self.voxels is not None:
+            columns |= hits_in_cells(columns, self.voxels)
         if self.told and made.context_BC is not None:
             columns["incident_energy"] = made.context_BC[:, 0].double().exp().float().cpu().numpy()
         return columns
