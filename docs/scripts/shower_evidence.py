@@ -19,7 +19,7 @@ from evidence import once, write
 
 from hepfm import api
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5)
 BUDGETS = (100, 1000)
 MOST = 256
 METRICS = (
@@ -69,7 +69,7 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "omnijet_alpha_c": {"name": "post_norm_transformer", **WIDTHS},
     "flow": {"name": "transformer", **WIDTHS, "layer_scale": 1.0},
 }
-STEPS = {"tokenizer": 800, "omnijet_alpha_c": 1000, "flow": 1000}
+STEPS = {"tokenizer": 800, "omnijet_alpha_c": 2000, "flow": 2000}
 
 
 def store(root: Path, name: str) -> Path:
