@@ -24,6 +24,18 @@ SEEDS = (1, 2, 3, 4, 5)
 LABELS = (100, 1000, 10_000)
 JETS = (100, 1000)
 GENERATED = 2000
+GENERATION = (
+    "fpd",
+    "kpd",
+    "w1_mass",
+    "w1_pt",
+    "w1_multiplicity",
+    "w1_tau21",
+    "w1_tau32",
+    "w1m",
+    "coverage",
+    "classifier_auc",
+)
 
 TRAIN = {
     "batch_size": 128,
@@ -74,6 +86,13 @@ BACKBONES: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 """Tokenizer, recipe and head of each preset, in small."""
 
+LARGER: dict[str, Any] = {
+    "data": {"max_constituents": 128},
+    "backbone": {"width": 96},
+    "objective": {"name": "next_token", "max_constituents": 128},
+}
+"""What the transfer of generation changes in the preset: whole jets, a wider network."""
+
 TUNE = {
     **TRAIN,
     "steps": 200,
@@ -91,62 +110,65 @@ def slug(name: str) -> str:
     return name.replace(", ", "-").replace(" ", "_").replace(",", "")
 
 
-def stores(root: Path) -> dict[str, Path]:
-    """Simulate the stores: ten classes, top tagging, and its two classes apart."""
-    plans: dict[str, tuple[str, list[str], int]] = {
-        "pre": ("jetclass_fast", ["jets.train=2000", "jets.val=100", "jets.test=500"], 11),
-        "top": ("top_tagging", ["jets.train=6000", "jets.val=200", "jets.test=5000"], 12),
-        "qcd": ("top_tagging", ["only=[QCD]", "jets.train=12000", "jets.val=500", "jets.test=1"], 13),
-        "tops": ("top_tagging", ["only=[Tbqq]", "jets.train=2000", "jets.val=1", "jets.test=5000"], 14),
-    }
-    return {
-        name: once(
-            root / "stores" / name,
-            lambda path, plan=plan: api.simulate(plan[0], output=path, overrides=plan[1], seed=plan[2]),
-        )
-        for name, plan in plans.items()
-    }
+STORES: dict[str, tuple[str, list[str], int]] = {
+    "pre": ("jetclass_fast", ["jets.train=2000", "jets.val=100", "jets.test=500"], 11),
+    "top": ("top_tagging", ["jets.train=6000", "jets.val=200", "jets.test=5000"], 12),
+    "dijets": ("top_tagging", ["only=[QCD]", "jets.train=40000", "jets.val=500", "jets.test=5000"], 13),
+    "tops": ("top_tagging", ["only=[Tbqq]", "jets.train=2000", "jets.val=1", "jets.test=5000"], 14),
+}
+"""Recipe, changes and seed of each store: ten classes, top tagging, and its two classes apart."""
 
 
-def tokenizer(root: Path, name: str, store: Path) -> Path:
+def store(root: Path, name: str) -> Path:
+    """Simulate a store."""
+    recipe, changes, seed = STORES[name]
+    return once(
+        root / "stores" / name,
+        lambda path: api.simulate(recipe, output=path, overrides=changes, seed=seed),
+    )
+
+
+def tokenizer(root: Path, name: str, jets: Path, *, steps: int = 600) -> Path:
     """Train a tokenizer and report on 5,000 test jets."""
     recipe = {
-        "data": {"store": str(store), "features": "massless", "max_constituents": 128},
+        "data": {"store": str(jets), "features": "massless", "max_constituents": 128},
         "backbone": "none",
         "objective": {"name": "tokenize", "tokenizer": TOKENIZERS[name]},
-        "train": {**TRAIN, "steps": 600, "validate_every": 300, "checkpoint_every": 300},
+        "train": {**TRAIN, "steps": steps, "validate_every": 300, "checkpoint_every": 300},
         "seed": 1,
     }
     return once(
-        root / "tokenizers" / store.name / slug(name),
-        lambda path: api.tokenize(
-            recipe, output=path, split="test" if store.name == "pre" else None, number=5000
-        ),
+        root / "tokenizers" / jets.name / slug(name),
+        lambda path: api.tokenize(recipe, output=path, split="test", number=5000),
     )
 
 
-def backbone(root: Path, preset: str, store: Path, *, seed: int = 1) -> Path:
-    """Pre-train a backbone on codes; no label is read."""
+def backbone(
+    root: Path, preset: str, jets: Path, *, steps: tuple[int, int] = (600, 1000), changes: Any = None
+) -> Path:
+    """Pre-train a backbone on codes, after its tokenizer; no label is read."""
     name, recipe, _ = BACKBONES[preset]
+    made = tokenizer(root, name, jets, steps=steps[0])
     values = merge(
         {
-            "data": {"store": str(store), "features": "massless", "max_constituents": 64},
-            "tokenizer": {"model": str(tokenizer(root, name, store) / "model")},
-            "train": {**TRAIN, "steps": 1000, "validate_every": 250, "checkpoint_every": 250},
-            "seed": seed,
+            "data": {"store": str(jets), "features": "massless", "max_constituents": 64},
+            "tokenizer": {"model": str(made / "model")},
+            "train": {**TRAIN, "steps": steps[1], "validate_every": 250, "checkpoint_every": 250},
+            "seed": 1,
         },
-        recipe,
+        merge(recipe, changes or {}),
     )
-    return once(root / "backbones" / store.name / preset, lambda path: api.pretrain(values, output=path))
+    return once(root / "backbones" / jets.name / preset, lambda path: api.pretrain(values, output=path))
 
 
-def labels(root: Path, where: dict[str, Path], part: int) -> None:
+def labels(root: Path, part: int) -> None:
     """Fine-tune each preset to top tagging: pre-trained, frozen and from scratch."""
+    top = store(root, "top")
     for preset, (_, _, head) in BACKBONES.items():
-        model = backbone(root, preset, where["pre"]) / "model"
+        model = backbone(root, preset, store(root, "pre")) / "model"
         for seed, budget, arm in plan_of_labels(part):
             recipe = {
-                "data": {"store": str(where["top"]), "budget": budget, "validation_fraction": 0.2},
+                "data": {"store": str(top), "budget": budget, "validation_fraction": 0.2},
                 "init": "scratch" if arm == "scratch" else "pretrained",
                 "mode": "frozen" if arm == "frozen" else "full",
                 "objective": {"name": "supervised", "head": head},
@@ -162,7 +184,7 @@ def labels(root: Path, where: dict[str, Path], part: int) -> None:
             once(
                 place.with_name(f"{place.name}-result"),
                 lambda path, run=run, arm=arm: api.evaluate(
-                    run / "model", "top_tagging", where["top"], output=path, arm=arm
+                    run / "model", "top_tagging", top, output=path, arm=arm
                 ),
             )
 
@@ -176,35 +198,44 @@ def plan_of_labels(part: int) -> Iterator[tuple[int, int, str]]:
                 yield seed, budget, arm
 
 
-def transfer(root: Path, where: dict[str, Path], part: int) -> None:
+def generated(root: Path, model: Path, name: str, real: Path, *, seed: int) -> None:
+    """Generate jets and measure them against the test jets of a store."""
+    place = root / "transfer" / name
+    made = once(
+        place.with_name(f"{name}-jets"),
+        lambda path: api.generate(model, n=GENERATED, output=path, seed=seed),
+    )
+    once(
+        place.with_name(f"{name}-result"),
+        lambda path: api.evaluate(made, "jet_generation", real, output=path, arm=name.split("-")[0]),
+    )
+
+
+def transfer(root: Path, part: int) -> None:
     """Pre-train on dijets without labels, fine-tune to generate top jets; against from scratch."""
-    model = backbone(root, "omnijet_alpha", where["qcd"]) / "model"
-    for number, (seed, budget) in enumerate((seed, budget) for budget in JETS for seed in SEEDS):
+    dijets, tops = store(root, "dijets"), store(root, "tops")
+    run = backbone(root, "omnijet_alpha", dijets, steps=(1500, 4000), changes=LARGER)
+    model = run / "model"
+    if part == 0:
+        generated(root, model, "home-0-1", dijets, seed=1)
+    for number, (seed, budget) in enumerate((seed, budget) for seed in SEEDS for budget in JETS):
         if number % 2 != part:
             continue
         for arm in ("pretrained", "scratch"):
             recipe = {
-                "data": {"store": str(where["tops"]), "budget": budget, "validation_fraction": 0.2},
+                "data": {"store": str(tops), "budget": budget, "validation_fraction": 0.2},
                 "init": arm,
-                "objective": {"name": "next_token", "max_constituents": 64},
+                "objective": LARGER["objective"],
                 "early_stopping": {"patience": 5},
-                "train": TUNE,
+                "train": {**TUNE, "steps": 400},
                 "seed": seed,
             }
-            place = root / "transfer" / f"{arm}-{budget}-{seed}"
-            run = once(place, lambda path, recipe=recipe: api.finetune(model, recipe, output=path))
-            made = once(
-                place.with_name(f"{place.name}-jets"),
-                lambda path, run=run, seed=seed: api.generate(
-                    run / "model", n=GENERATED, output=path, seed=seed
-                ),
+            name = f"{arm}-{budget}-{seed}"
+            tuned = once(
+                root / "transfer" / name,
+                lambda path, recipe=recipe: api.finetune(model, recipe, output=path),
             )
-            once(
-                place.with_name(f"{place.name}-result"),
-                lambda path, made=made, arm=arm: api.evaluate(
-                    made, "jet_generation", where["tops"], output=path, arm=arm
-                ),
-            )
+            generated(root, tuned / "model", name, tops, seed=seed)
 
 
 def collect(root: Path) -> None:
@@ -221,20 +252,19 @@ def collect(root: Path) -> None:
             rows.append({"tokenizer": name, **kept, **features, **jets, **bias})
     write("omnijet_tokenizers.csv", rows)
     write("omnijet_labels.csv", list(results(root / "labels", ("auc", "rejection_50", "accuracy"))))
-    write(
-        "omnijet_transfer.csv",
-        list(results(root / "transfer", ("fpd", "w1_mass", "w1_tau21", "w1_tau32"))),
-    )
+    write("omnijet_transfer.csv", list(results(root / "transfer", GENERATION)))
 
 
 def results(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the chosen metrics of every result in a folder."""
+    """Yield the chosen metrics of every result in a folder, and once a store what real rows reach."""
     for path in sorted(folder.rglob("results.json")):
         found = json.loads(path.read_text())
         arm, budget, seed, _ = path.parent.name.split("-")
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
-        metrics = {one["name"]: one for one in found["metrics"]}
-        yield {**row, **{name: metrics[name]["value"] for name in names if name in metrics}}
+        for kind, named in (("metrics", row), ("floors", {**row, "arm": "real"})):
+            values = {one["name"]: one["value"] for one in found.get(kind, ())}
+            if values and (kind == "metrics" or (seed, budget) in (("1", "0"), ("1", "100"))):
+                yield {**named, **{name: values[name] for name in names if name in values}}
 
 
 def main() -> None:
@@ -252,16 +282,18 @@ def main() -> None:
         if stage == "collect":
             collect(root)
             continue
-        where = stores(root)
-        if stage == "tokenizers":
+        if stage == "stores":
+            for name in STORES:
+                store(root, name)
+        elif stage == "tokenizers":
             for name in list(TOKENIZERS)[arguments.part :: 2]:
-                tokenizer(root, name, where["pre"])
+                tokenizer(root, name, store(root, "pre"))
         elif stage == "backbones":
-            backbone(root, list(BACKBONES)[arguments.part], where["pre"])
+            backbone(root, list(BACKBONES)[arguments.part], store(root, "pre"))
         elif stage == "labels":
-            labels(root, where, arguments.part)
+            labels(root, arguments.part)
         elif stage == "transfer":
-            transfer(root, where, arguments.part)
+            transfer(root, arguments.part)
 
 
 if __name__ == "__main__":
