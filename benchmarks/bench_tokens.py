@@ -2,7 +2,15 @@
 
 Networks are untrained, their codes started from the jets' own constituents (speed does not depend on what is
 learned). Jets are synthetic with JetClass's multiplicity (mean 39.4, standard deviation 15.1). Without the
-cache, for each code the whole row goes through the backbone again, no longer than it is by then.
+cache, for each code the whole row goes through the backbone again, no longer than it is by then, and logits
+are made of its last constituent alone.
+
+With ``--omnijet FOLDER``, a checkout of github.com/uhh-pd-ml/omnijet_alpha, that code runs in turn with both:
+its ``BackboneModel`` with the same weights, in the loop of its ``generate_batch``, which makes the logits of
+all constituents at every step. The packages it needs (awkward, vector) are among ours.
+
+Rows with the cache grow 256 at once for each thread, as in ``hepfm generate``; the plain loops, whose speed
+per row does not rise with their number, are given fewer. Ratios are of seconds per row.
 """
 
 from __future__ import annotations
@@ -12,6 +20,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from hepfm import api
 from hepfm.backbones import BACKBONES
@@ -128,20 +139,89 @@ def uncached(network: Network, rows: int, length: int, seed: int) -> float:
     return time.perf_counter() - start
 
 
-def generation(store: Store, rows: int, repeats: int, folder: Path) -> dict[str, Any]:
+def public_model(folder: Path, network: Network) -> nn.Module:
+    """Return OmniJet-alpha's own backbone and head (2403.05618) with the weights of a network."""
+    sys.path.insert(0, str(folder))
+    from gabbro.models.gpt_model import BackboneModel  # type: ignore[import-not-found]
+
+    own = dict(network.backbone.state_dict())
+    generator: Any = network.generator
+    codes, width = own["embedding.weight"].shape
+    body = BackboneModel(
+        embedding_dim=width, attention_dropout=0.0, vocab_size=codes + 2, max_sequence_len=129, n_heads=8,
+        n_GPT_blocks=3, verbosity=False,
+    )  # fmt: skip
+    head = nn.Linear(width, codes + 2)
+    unused = torch.zeros(1, width)
+    named = {"embedding_table.weight": torch.cat((generator.start.weight, own["embedding.weight"], unused))}
+    for number in range(3):
+        one, other = f"GPT_blocks.{number}.", f"blocks.{number}."
+        parts = own[f"{other}attention.in_proj.weight"].chunk(3)
+        for part, weight in zip(("query", "key", "value"), parts, strict=True):
+            named[f"{one}mha_block.{part}.weight"] = weight
+        for ours, theirs in (
+            ("attention.out_proj", "mha_block.proj"),
+            ("attention_norm", "layernorm_1"),
+            ("expand", "ff_block.net.0"),
+            ("contract", "ff_block.net.2"),
+            ("feedforward_norm", "layernorm_2"),
+        ):
+            for kind in ("weight", "bias"):
+                named[f"{one}{theirs}.{kind}"] = own[f"{other}{ours}.{kind}"]
+    missing = body.load_state_dict(named, strict=False)
+    assert all(name.endswith("tril") for name in missing.missing_keys), missing
+    assert not missing.unexpected_keys, missing
+    head.weight.data[1:], head.bias.data[1:] = generator.linear.weight, generator.linear.bias
+    return nn.Sequential(body, head).eval()
+
+
+@torch.no_grad()
+def public(model: nn.Module, rows: int, length: int, seed: int) -> float:
+    """Return the seconds of the public loop for rows of `length` codes."""
+    torch.manual_seed(seed)
+    ids = torch.zeros(rows, 1, dtype=torch.int64)
+    start = time.perf_counter()
+    for _ in range(length):
+        logits = model(ids)[:, -1, :]
+        shares = F.softmax(logits[:, 1:], dim=-1)
+        ids = torch.cat((ids, torch.multinomial(shares, num_samples=1) + 1), dim=1)
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def largest_difference(model: nn.Module, network: Network) -> float:
+    """Return the largest difference of both models' logits of random codes."""
+    generator: Any = network.generator
+    codes = torch.randint(8192, (16, 100), generator=torch.Generator().manual_seed(0))
+    start_BKD = generator.starts(torch.zeros(16, dtype=torch.int64))[:, None]
+    batch = network.physical(
+        torch.zeros(*codes.shape, len(FEATURES)), torch.ones(codes.shape, dtype=torch.bool)
+    )
+    features = network.features(batch, codes_BN=codes, prefix_BKD=start_BKD, causal=True)
+    ours = generator.linear(generator.before(features))
+    theirs = model(torch.cat((torch.zeros(16, 1, dtype=torch.int64), codes + 1), dim=1))[..., 1:]
+    return float((ours - theirs).abs().max())
+
+
+def generation(store: Store, rows: int, repeats: int, folder: Path, omnijet: Path | None) -> dict[str, Any]:
     """Return the times of rows of 128 codes with and without the cache, in turn, and of the whole command."""
     network = build({"name": "vqvae", "size": "omnijet_alpha"}, "post_norm_transformer", store)
     generator: Any = network.generator
+    times: dict[str, list[float]] = {"cached": [], "uncached": []}
     with torch.no_grad():
         generator.linear.bias[generator.vocabulary.stop] = -100.0
-        labels = torch.zeros(rows, dtype=torch.int64)
-        cached, plain = [], []
+        peer = public_model(omnijet, network) if omnijet else None
+        many = 256 * torch.get_num_threads()
+        labels = torch.zeros(many, dtype=torch.int64)
+        network.generate(labels, None, torch.Generator().manual_seed(repeats))
         for repeat in range(repeats):
             start = time.perf_counter()
             made = network.generate(labels, None, torch.Generator().manual_seed(repeat))
-            cached.append(time.perf_counter() - start)
-            assert int(made.mask_BN.sum()) == 128 * rows
-            plain.append(uncached(network, rows, 128, seed=repeat))
+            times["cached"].append((time.perf_counter() - start) / many)
+            assert int(made.mask_BN.sum()) == 128 * many
+            times["uncached"].append(uncached(network, rows, 128, seed=repeat) / rows)
+            if peer is not None:
+                times.setdefault("omnijet_alpha", []).append(public(peer, rows, 128, seed=repeat) / rows)
     model = model_of(network, "post_norm_transformer")
     weights = sum(weight.numel() for weight in network.backbone.parameters())
     weights += sum(weight.numel() for weight in generator.parameters())
@@ -149,12 +229,13 @@ def generation(store: Store, rows: int, repeats: int, folder: Path) -> dict[str,
     start = time.perf_counter()
     api.generate(folder / "model", n=1000, output=folder / "made")
     command = time.perf_counter() - start
+    cached = statistics.median(times["cached"])
     return {
         "weights": weights,
-        "rows_of_128": rows,
-        "cached_seconds": cached,
-        "uncached_seconds": plain,
-        "ratio": statistics.median(plain) / statistics.median(cached),
+        "rows_of_128": {"cached": many, "plain": rows},
+        "seconds_per_row": times,
+        "ratios": {name: statistics.median(found) / cached for name, found in times.items()},
+        "largest_difference_of_logits": None if peer is None else largest_difference(peer, network),
         "thousand_jets_of_128_seconds": command,
     }
 
@@ -167,6 +248,7 @@ def main() -> None:
     parser.add_argument("--jets", type=int, default=40_000)
     parser.add_argument("--rows", type=int, default=128, help="rows of the comparison with the uncached loop")
     parser.add_argument("--repeats", type=int, default=3, help="times that both loops run, in turn")
+    parser.add_argument("--omnijet", type=Path, help="checkout of OmniJet-alpha's public code")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
@@ -176,7 +258,9 @@ def main() -> None:
         found = {
             "what": "codes of 8192: hepfm.models.encode, and hepfm generate code by code",
             "tokenizing": tokenizing(store, arguments.jets),
-            "generation": generation(store, arguments.rows, arguments.repeats, Path(folder)),
+            "generation": generation(
+                store, arguments.rows, arguments.repeats, Path(folder), arguments.omnijet
+            ),
             "threads": arguments.threads,
             "load_average_at_end": os.getloadavg()[0],
             "versions": {"python": platform.python_version(), "torch": torch.__version__},

@@ -147,7 +147,8 @@ class Autoregressive(Generator):
 
     def draw(self, logits_BC: Tensor, uniform_B: Tensor) -> Tensor:
         """Return one id for each row, drawn with given uniform numbers in [0, 1)."""
-        logits_BC = logits_BC / self.config.temperature
+        if self.config.temperature != 1.0:
+            logits_BC = logits_BC / self.config.temperature
         if self.config.top_k is not None and self.config.top_k < logits_BC.shape[1]:
             least_B1 = logits_BC.topk(self.config.top_k, dim=-1).values[:, -1:]
             logits_BC = logits_BC.masked_fill(logits_BC < least_B1, -math.inf)
