@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from hepfm import api
+from hepfm.core.config import validate
 from hepfm.core.errors import DataError, IncompatibleError, ModelError
 from hepfm.core.jets import jet_schema
 from hepfm.core.taus import DECAY_MODES, TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
+from hepfm.objectives.weighted_sum import WeightedSum
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
+from hepfm.train.finetune import Finetuning
+from hepfm.train.recipe import finetune_plan
 
 TRAIN = {
     "steps": 6,
@@ -82,6 +86,55 @@ def test_jets_without_tau_are_left_out_of_the_decay_mode(store: Store, tmp_path:
     assert found.result.data.rows == int(taus.sum()) == 120
     assert "none" not in found.result.task.classes
     assert found.result.metric("accuracy").value == pytest.approx((modes[taus] == 0).mean())
+    assert found.result.metric("efficiency_h").value == 1.0
+    assert found.result.metric("purity_h").value == pytest.approx((modes[taus] == 0).mean())
+    assert found.result.metric("efficiency_h_pi0").value == 0.0
+    assert found.result.metric("purity_h_pi0").value is None, "no jet is called this"
+    assert found.result.metric("efficiency_rare").value is None, "no jet is this"
+
+
+def test_a_budget_of_taus_has_taus_only(store: Store, tmp_path: Path) -> None:
+    model = train(store, tmp_path / "body")
+    recipe = {
+        "data": {"store": str(store.path), "budget": 50, "validation_fraction": 0.2},
+        "objective": {"name": "supervised", "label": "tau_decay_mode", "only": ["jet_label", "tau"]},
+        "train": TRAIN,
+    }
+    run = api.finetune(model, recipe, output=tmp_path / "run").path
+    assert api.Model.load(run / "model").provenance["training"]["labels"] == 50
+    plan = finetune_plan(recipe, where="test")
+    work = Finetuning.check(model, plan)
+    labels = np.asarray(store.read(["jet_label"])["jet_label"])
+    assert (labels[[*work.train_rows, *work.validation_rows]] == 1).all()
+    assert len(work.validation_rows) == 10
+    every = {**recipe, "data": {**recipe["data"], "budget": None}}
+    whole = Finetuning.check(model, finetune_plan(every, where="test"))
+    assert len(whole.train_rows) + len(whole.validation_rows) == 120
+    with pytest.raises(DataError, match="has 120 rows with jet_label = tau"):
+        api.finetune(model, recipe, output=tmp_path / "more", overrides=["data.budget=121"])
+
+
+def test_several_heads_are_measured_each_on_its_task(store: Store, tmp_path: Path) -> None:
+    only = {"only": ["jet_label", "tau"]}
+    terms = [
+        {"name": "supervised", "label": "jet_label"},
+        {"name": "supervised", "label": "tau_decay_mode", **only},
+        {"name": "supervised", "label": "tau_log_pt_ratio", **only},
+    ]
+    recipe = {
+        "data": {"store": str(store.path), "features": "kinpid", "max_constituents": 32},
+        "backbone": {"name": "transformer", "size": "xs"},
+        "objective": {"name": "weighted_sum", "terms": terms},
+        "train": TRAIN,
+    }
+    model = api.pretrain(recipe, output=tmp_path / "run").path / "model"
+    for task, rows in (("tau_identification", 240), ("tau_decay_mode", 120), ("tau_momentum", 120)):
+        result = api.evaluate(model, task, store.path, output=tmp_path / task).result
+        assert result.data.rows == rows
+    schema, cls = store.schema, WeightedSum
+    both = validate(cls.Config, {"terms": terms[1:]}, where="test")
+    assert cls.counting(both, schema) == ("jet_label", 1)
+    assert cls.counting(validate(cls.Config, {"terms": terms}, where="test"), schema) is None
 
 
 def test_momentum_is_learned_of_taus_alone(store: Store, tmp_path: Path) -> None:

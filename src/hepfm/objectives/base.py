@@ -110,6 +110,11 @@ class Objective(nn.Module):
         """Return the label fields that the loss reads; raise `IncompatibleError` when the data lack them."""
         return ()
 
+    @classmethod
+    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
+        """Return the field and the class number of the only rows that teach anything; None for all rows."""
+        return None
+
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit constants to some thousand rows of the training data before the first step. Nothing by default.
 

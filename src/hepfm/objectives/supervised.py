@@ -34,8 +34,9 @@ class SupervisedConfig(BaseConfig):
     huber_delta
         Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
     only
-        A field and one of its classes: rows of other classes do not count. For labels that have a meaning for
-        some rows only, as the decay mode of a tau in a store with quarks: ``[jet_label, tau]``.
+        A field and one of its classes: rows of other classes do not count, and are in no label budget. For
+        labels that have a meaning for some rows only, as the decay mode of a tau in a store with quarks:
+        ``[jet_label, tau]``.
     focal_gamma
         Power of (1 - p) that the cross-entropy is multiplied by, p the probability of the true class: above 0
         rows that are hard to tell count more (focal loss, 1708.02002).
@@ -73,6 +74,12 @@ class Supervised(Objective):
         assert isinstance(config, SupervisedConfig)
         only = _only(config, schema)
         return tuple(dict.fromkeys((_target(config, schema).name, *(only[:1] if only else ()))))
+
+    @classmethod
+    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
+        """Return what `SupervisedConfig.only` names."""
+        assert isinstance(config, SupervisedConfig)
+        return _only(config, schema)
 
     def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
         """Return the mean loss over the rows, weighted by their weights."""

@@ -103,6 +103,17 @@ class WeightedSum(Objective):
         names = [name for term in resolve_terms(config) for name in term.targets(schema)]
         return tuple(dict.fromkeys(names))
 
+    @classmethod
+    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
+        """Return what all terms have in common; None where they differ."""
+        assert isinstance(config, WeightedSumConfig)
+        components = [term.component for term in resolve_terms(config)]
+        found = {
+            None if issubclass(one.cls, Borrower) else one.cls.counting(one.config, schema)
+            for one in components
+        }
+        return found.pop() if len(found) == 1 else None
+
     def term(self, label: str) -> Objective:
         """Return a term by its name in the log."""
         found = self.terms[label]

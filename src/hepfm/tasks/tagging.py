@@ -6,6 +6,7 @@ from functools import partial
 
 from hepfm.metrics.accuracy import accuracy, accuracy_statistic
 from hepfm.metrics.auc import binary_auc, binary_auc_statistic, macro_auc, macro_auc_statistic
+from hepfm.metrics.per_class import efficiency, efficiency_statistic, purity, purity_statistic
 from hepfm.metrics.rejection import rejection, rejection_statistic
 from hepfm.tasks.base import TaskMetric
 
@@ -31,6 +32,20 @@ def rejection_metric(name: str, *, signal: str, background: str, efficiency: flo
         partial(rejection, signal=signal, background=background, efficiency=efficiency),
         partial(rejection_statistic, signal=signal, background=background, efficiency=efficiency),
         "ratio",
+    )
+
+
+def class_metrics(classes: tuple[str, ...]) -> tuple[TaskMetric, ...]:
+    """Return efficiency and purity of each class, called by the most probable one."""
+    return tuple(
+        TaskMetric(
+            f"{kind}_{name}", f"{kind} of {name}", partial(measure, name=name), partial(statistic, name=name)
+        )
+        for name in classes
+        for kind, measure, statistic in (
+            ("efficiency", efficiency, efficiency_statistic),
+            ("purity", purity, purity_statistic),
+        )
     )
 
 

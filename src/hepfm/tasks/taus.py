@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hepfm.core.taus import DECAY_MODES
 from hepfm.tasks.base import Task, TaskMetric
-from hepfm.tasks.tagging import ACCURACY, binary_auc_metric, rejection_metric
+from hepfm.tasks.tagging import ACCURACY, binary_auc_metric, class_metrics, rejection_metric
 
 
 class TauIdentification(Task):
@@ -49,5 +49,5 @@ class TauDecayMode(Task):
     primary = "accuracy"
 
     def metrics(self) -> tuple[TaskMetric, ...]:
-        """Return the accuracy; a comparison draws the confusion matrix from the scores."""
-        return (ACCURACY,)
+        """Return accuracy, efficiency and purity of each mode; a comparison draws the confusion matrix."""
+        return (ACCURACY, *class_metrics(self.classes))

@@ -16,17 +16,40 @@ Index = npt.NDArray[np.int64]
 
 
 def budget_rows(
-    store: Store, data: FinetuneDataConfig, *, targets: tuple[str, ...], seed: int
+    store: Store,
+    data: FinetuneDataConfig,
+    *,
+    targets: tuple[str, ...],
+    seed: int,
+    only: tuple[str, int] | None = None,
 ) -> tuple[Index, Index]:
     """Return the rows to train on and the rows to validate on, together the label budget.
 
     Both parts of a budget are contained in those of every larger budget with the same seed. With one
     categorical target both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
+
+    Parameters
+    ----------
+    store
+        The data.
+    data
+        The section ``data`` of the recipe.
+    targets
+        Fields of the labels.
+    seed
+        Of the draw.
+    only
+        Field and class number of the rows that are taken into account; None for all.
     """
     split = np.asarray(store.split(data.train))
+    among = ""
+    if only is not None:
+        name, number = only
+        split = split[np.asarray(store.read([name], split)[name]) == number]
+        among = f" with {name} = {store.schema[name].classes[number]}"
     if data.budget is not None and data.budget > len(split):
         raise DataError(
-            f"data.budget is {data.budget}, split {data.train!r} of {store.path} has {len(split)} rows"
+            f"data.budget is {data.budget}, split {data.train!r} of {store.path} has {len(split)} rows{among}"
         )
     classes = store.schema[targets[0]].classes if len(targets) == 1 else ()
     if data.budget is not None and classes and store.schema[targets[0]].kind is Kind.CATEGORICAL:

@@ -69,7 +69,13 @@ class Finetuning:
         _check_reads(model, plan.recipe.reads)
         if plan.recipe.head == "keep":
             _check_heads(model, store, targets)
-        rows = budget_rows(store, plan.recipe.data, targets=targets, seed=plan.recipe.seed_of("subset"))
+        rows = budget_rows(
+            store,
+            plan.recipe.data,
+            targets=targets,
+            seed=plan.recipe.seed_of("subset"),
+            only=plan.objective.cls.counting(plan.objective.config, store.schema),
+        )
         if plan.recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
