@@ -214,7 +214,7 @@ def generated(root: Path, model: Path, name: str, real: Path, *, seed: int) -> N
 def transfer(root: Path, part: int) -> None:
     """Pre-train on dijets without labels, fine-tune to generate top jets; against from scratch."""
     dijets, tops = store(root, "dijets"), store(root, "tops")
-    run = backbone(root, "omnijet_alpha", dijets, steps=(1500, 4000), changes=LARGER)
+    run = backbone(root, "omnijet_alpha", dijets, steps=(1500, 2500), changes=LARGER)
     model = run / "model"
     if part == 0:
         generated(root, model, "home-0-1", dijets, seed=1)
@@ -227,7 +227,7 @@ def transfer(root: Path, part: int) -> None:
                 "init": arm,
                 "objective": LARGER["objective"],
                 "early_stopping": {"patience": 5},
-                "train": {**TUNE, "steps": 400},
+                "train": TUNE,
                 "seed": seed,
             }
             name = f"{arm}-{budget}-{seed}"
