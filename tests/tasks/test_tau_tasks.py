@@ -107,6 +107,8 @@ def test_a_budget_of_taus_has_taus_only(store: Store, tmp_path: Path) -> None:
     labels = np.asarray(store.read(["jet_label"])["jet_label"])
     assert (labels[[*work.train_rows, *work.validation_rows]] == 1).all()
     assert len(work.validation_rows) == 10
+    kept = api.finetune(run / "model", {**recipe, "head": "keep"}, output=tmp_path / "kept").path
+    assert set(api.Model.load(kept / "model").outputs) == {"tau_decay_mode"}
     every = {**recipe, "data": {**recipe["data"], "budget": None}}
     whole = Finetuning.check(model, finetune_plan(every, where="test"))
     assert len(whole.train_rows) + len(whole.validation_rows) == 120

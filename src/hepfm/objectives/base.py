@@ -111,6 +111,11 @@ class Objective(nn.Module):
         return ()
 
     @classmethod
+    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the label fields that heads predict; those of `targets` by default."""
+        return cls.targets(config, schema)
+
+    @classmethod
     def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
         """Return the field and the class number of the only rows that teach anything; None for all rows."""
         return None

@@ -76,6 +76,12 @@ class Supervised(Objective):
         return tuple(dict.fromkeys((_target(config, schema).name, *(only[:1] if only else ()))))
 
     @classmethod
+    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the field that is learned."""
+        assert isinstance(config, SupervisedConfig)
+        return (_target(config, schema).name,)
+
+    @classmethod
     def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
         """Return what `SupervisedConfig.only` names."""
         assert isinstance(config, SupervisedConfig)

@@ -52,6 +52,22 @@ class Term:
         names: tuple[str, ...] = read(config, schema)
         return names
 
+    def predicts(self, schema: Schema) -> tuple[str, ...]:
+        """Return the label fields that its heads predict."""
+        cls = self.component.cls
+        if issubclass(cls, Borrower):
+            return self.targets(schema)
+        names: tuple[str, ...] = cls.predicts(self.component.config, schema)
+        return names
+
+    def counting(self, schema: Schema) -> tuple[str, int] | None:
+        """Return the only rows that teach it anything; None for all."""
+        cls = self.component.cls
+        if issubclass(cls, Borrower):
+            return None
+        found: tuple[str, int] | None = cls.counting(self.component.config, schema)
+        return found
+
 
 class WeightedSumConfig(BaseConfig):
     """Options of `WeightedSum`.
@@ -104,14 +120,17 @@ class WeightedSum(Objective):
         return tuple(dict.fromkeys(names))
 
     @classmethod
+    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
+        """Return the fields of all terms' heads, each once."""
+        assert isinstance(config, WeightedSumConfig)
+        names = [name for term in resolve_terms(config) for name in term.predicts(schema)]
+        return tuple(dict.fromkeys(names))
+
+    @classmethod
     def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
         """Return what all terms have in common; None where they differ."""
         assert isinstance(config, WeightedSumConfig)
-        components = [term.component for term in resolve_terms(config)]
-        found = {
-            None if issubclass(one.cls, Borrower) else one.cls.counting(one.config, schema)
-            for one in components
-        }
+        found = {term.counting(schema) for term in resolve_terms(config)}
         return found.pop() if len(found) == 1 else None
 
     def term(self, label: str) -> Objective:

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import ConfigError, HepfmError, did_you_mean
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values
-from hepfm.study.plan import Cell, Resolve, finetune_values, pretrain_values, task_name
+from hepfm.study.plan import (
+    TOKENIZER,
+    Cell,
+    Resolve,
+    finetune_values,
+    pretrain_values,
+    task_name,
+    tokenizer_values,
+)
 from hepfm.study.stores import StoreInfo
 
 
@@ -32,6 +40,7 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
     whether the stores have the rows, labels and classes that the grid asks for.
     """
     problems: list[str] = []
+    _note(problems, _tokenizer_problem(config, stores))
     for size in config.pretrain.by_size:
         for arm in config.arms:
             _note(problems, _arm_problem(config, stores, arm, size))
@@ -45,6 +54,42 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
 def _note(problems: list[str], problem: str | None) -> None:
     if problem and problem not in problems:
         problems.append(problem)
+
+
+def _tokenizer_problem(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> str | None:
+    """Return what is wrong with the tokenizer at the first thing that is."""
+    from hepfm.objectives.compatibility import check_compatible
+    from hepfm.train.recipe import pretrain_plan
+
+    if config.tokenizer is None:
+        return None
+    info = stores[config.pretrain.store]
+    try:
+        plan = pretrain_plan(tokenizer_values(config), where=TOKENIZER)
+        check_compatible(plan.objective, plan.backbone, info.schema)
+        _check_split(info, plan.recipe.data.train)
+        if plan.recipe.data.validation:
+            _check_split(info, plan.recipe.data.validation)
+    except HepfmError as error:
+        text = str(error)
+        return text if text.startswith(TOKENIZER) else f"{TOKENIZER}: {text}"
+    if not plan.objective.cls.trains_tokenizer:
+        return f"{TOKENIZER}: the objective {plan.objective.name!r} trains no tokenizer; use tokenize"
+    return _other_features(config, plan.recipe.data.features)
+
+
+def _other_features(config: StudyConfig, features: str) -> str | None:
+    """Return what is wrong when the arms read other features than the tokenizer."""
+    from hepfm.train.recipe import pretrain_plan
+
+    arm, size = next(iter(config.arms)), next(iter(config.pretrain.by_size))
+    try:
+        read = pretrain_plan(pretrain_values(config, arm, size, None, 0), where="").recipe.data.features
+    except HepfmError:
+        return None  # said of the arm itself
+    if read == features:
+        return None
+    return f"{TOKENIZER}: it reads the features {features!r} and the arms {read!r}; set data.features alike"
 
 
 def _arm_problem(config: StudyConfig, stores: Mapping[str, StoreInfo], arm: str, size: str) -> str | None:

@@ -135,6 +135,22 @@ class PretrainGrid(Config):
         return {size: {"backbone": {"size": size}} for size in self.sizes}
 
 
+class StudyTokenizer(Config):
+    """Section ``tokenizer``: one tokenizer for all arms, trained on the store of pre-training.
+
+    Attributes
+    ----------
+    recipe, options
+        Name, file or values of a recipe of ``hepfm tokenize``, and keys laid over it.
+    reads
+        What the arms' backbones are given of a constituent, as in a recipe of pre-training.
+    """
+
+    recipe: str | Values
+    options: Values = pydantic.Field(default_factory=dict)
+    reads: Literal["codes", "decoded", "features"] = "codes"
+
+
 class Generate(Config):
     """How jets are generated for a task that measures them.
 
@@ -204,8 +220,8 @@ class StudyConfig(Config):
         One line.
     stores
         Stores by name: a path, or a simulation.
-    seeds, pretrain, search
-        See their classes.
+    seeds, tokenizer, pretrain, search
+        See their classes; ``tokenizer: null`` for arms without codes.
     arms
         Pre-training objective of each arm; ``scratch: null`` has none.
     downstream
@@ -215,6 +231,7 @@ class StudyConfig(Config):
     description: str = ""
     stores: dict[str, str | SimulatedStore]
     seeds: StudySeeds = pydantic.Field(default_factory=StudySeeds)
+    tokenizer: StudyTokenizer | None = None
     pretrain: PretrainGrid
     arms: dict[str, str | Values | None]
     downstream: dict[str, Downstream]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hepfm.core.errors import TrainingError
+from hepfm.core.errors import DataError, TrainingError
 from hepfm.core.log import progress
 from hepfm.simulate.workers import processors
 from hepfm.study.board import duration
@@ -27,6 +27,11 @@ FORWARD = 1 / 3
 
 TINY = 100
 """Jets of each class and split that are simulated to measure with, where the store is not there yet."""
+
+TINY_WITH_CODES = 1000
+"""The same for a study with a tokenizer, whose codes start from different constituents."""
+
+TRAININGS: tuple[Verb, ...] = ("tokenize", "pretrain", "finetune")
 
 SOLVER_STEPS = 32
 """Steps of the generator that are assumed where the study does not say."""
@@ -211,7 +216,7 @@ class _Meter:
     def _share(self, verb: Verb, kind: str, members: list[str]) -> Share:
         left = [name for name in members if self.folder.status(name) == "waiting"]
         seconds, memory = 0.0, 0
-        if left and verb in ("pretrain", "finetune"):
+        if left and verb in TRAININGS:
             rate = self._try_rate(self.plan.runs[left[0]], kind)
             self.trained[f"{verb} {kind}"], memory = rate, rate.memory
         for name in left:
@@ -221,7 +226,7 @@ class _Meter:
     def _seconds(self, run: Run, kind: str) -> float:
         if run.verb == "simulate":
             return self._simulation(run)
-        if run.verb in ("pretrain", "finetune"):
+        if run.verb in TRAININGS:
             rate = self.trained[f"{run.verb} {kind}"]
             return (
                 self.overhead
@@ -241,7 +246,7 @@ class _Meter:
         recipe = run.values["recipe"]
         train, data = recipe["train"], recipe["data"]
         times = int(train["steps"]) // int(train["validate_every"]) + 1
-        if run.verb == "pretrain":
+        if run.verb != "finetune":
             rows = self._info(run).splits.get(data["validation"] or "", 0)
         else:
             budget = data["budget"] or self._info(run).splits.get(data["train"], 0)
@@ -249,34 +254,41 @@ class _Meter:
         return times * min(rows, int(train["validation_rows"]))
 
     def _try_rate(self, run: Run, kind: str) -> Rate:
-        """Measure a training; one that diverges at once costs nothing, and is told of."""
+        """Measure a training; one that cannot be measured so costs nothing, and is told of."""
         try:
             return self._train_rate(run)
-        except TrainingError as error:
+        except (TrainingError, DataError) as error:
             self.problems.append(f"{run.verb} {kind}: {error}")
             return NOTHING
 
     def _train_rate(self, run: Run) -> Rate:
         """Measure a pre-training, or a fine-tuning of a model of the same size."""
         recipe = self._recipe(run)
-        if run.verb == "pretrain":
+        if run.verb != "finetune":
             return _in_child(_pretrain_rate, recipe)
         (parent,) = run.parents["model"]
-        model = self.folder.run(parent).model
-        if not model.exists():
-            output = self.scratch / parent
-            if not output.exists():
-                self.overhead = _in_child(_blank, self._recipe(self.plan.runs[parent]), output)
-            model = output / "model"
-        return _in_child(_finetune_rate, model, recipe)
+        return _in_child(_finetune_rate, self._model(parent), recipe)
+
+    def _model(self, name: str) -> Path:
+        """Return the model of a run; one of a single step where the run has not been done."""
+        model = self.folder.run(name).model
+        if model.exists():
+            return model
+        output = self.scratch / name
+        if not output.exists():
+            self.overhead = _in_child(_blank, self._recipe(self.plan.runs[name]), output)
+        return output / "model"
 
     def _recipe(self, run: Run) -> Values:
         """Return a run's recipe on the store that there is; a small one bounds the rows."""
         recipe, path = run.values["recipe"], self._store(run)
         data = {**recipe["data"], "store": str(path)}
         if path.is_relative_to(self.scratch):
-            key = "rows" if run.verb == "pretrain" else "budget"
+            key = "budget" if run.verb == "finetune" else "rows"
             data[key] = None
+        if "tokenizer" in run.parents:
+            made = {**recipe["tokenizer"], "model": str(self._model(run.parents["tokenizer"][0]))}
+            recipe = {**recipe, "tokenizer": made}
         return {**recipe, "data": data}
 
     def _store(self, run: Run) -> Path:
@@ -292,7 +304,8 @@ class _Meter:
         """Simulate in small, once; return the seconds of the whole."""
         recipe, output = run.values["recipe"], self.scratch / run.name
         wanted = sum(recipe["jets"].values())
-        few = {split: min(jets, TINY) for split, jets in recipe["jets"].items()}
+        most = TINY if self.plan.config.tokenizer is None else TINY_WITH_CODES
+        few = {split: min(jets, most) for split, jets in recipe["jets"].items()}
         if run.name not in self.paths:
             seconds = _in_child(_simulated, {**recipe, "jets": few}, output)
             self.paths[run.name] = output
@@ -307,9 +320,12 @@ class _Meter:
         )
 
 
+KINDS_BY_NOTE: tuple[Verb, ...] = ("simulate", "tokenize", "pretrain")
+
+
 def kinds(plan: Plan) -> dict[str, str]:
     """Return what kind of run each is: arm and size for pre-training, task and size downstream."""
-    found = {name: run.note for name, run in plan.runs.items() if run.verb in ("simulate", "pretrain")}
+    found = {name: run.note for name, run in plan.runs.items() if run.verb in KINDS_BY_NOTE}
     for trial in plan.trials:
         below = f"{trial.cell.task}, {trial.cell.size}"
         generated = plan.runs[trial.evaluate].parents.get("generated", ())

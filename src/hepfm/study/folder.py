@@ -36,6 +36,11 @@ class RunFolder:
         return self.training / "model"
 
     @property
+    def tokens(self) -> Path:
+        """What a tokenizer loses: its report."""
+        return self.path / "tokens"
+
+    @property
     def store(self) -> Path:
         """Store of a simulation."""
         return self.path / "store"

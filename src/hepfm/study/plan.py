@@ -17,8 +17,11 @@ from hepfm.study.stores import StoreInfo
 ADDRESS_FORMAT = 1
 """Part of every address; raised when the package trains or measures differently for the same recipe."""
 
-Verb = Literal["simulate", "pretrain", "finetune", "generate", "evaluate"]
-VERBS: tuple[Verb, ...] = ("simulate", "pretrain", "finetune", "generate", "evaluate")
+Verb = Literal["simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate"]
+VERBS: tuple[Verb, ...] = ("simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate")
+
+TOKENIZER = "tokenizer"
+"""Note of the run that trains the tokenizer."""
 
 _NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
 """Keys of the section ``train`` that do not change the weights."""
@@ -35,8 +38,8 @@ class Run:
     values
         JSON-ready options that determine the result, together with the parents.
     parents
-        Names of the runs it needs, by their role: ``"store"``, ``"model"`` (the best of several),
-        ``"choice"`` (of which the learning rate is taken), ``"generated"``.
+        Names of the runs it needs, by their role: ``"store"``, ``"tokenizer"``, ``"model"`` (the best of
+        several), ``"choice"`` (of which the learning rate is taken), ``"generated"``.
     paths
         Where stores lie that the study does not make; not part of the address.
     note
@@ -235,12 +238,21 @@ class _Planner:
         made = self.add(Run("simulate", {"recipe": info.recipe}, note=name))
         return {}, {"store": (made,)}, {}
 
+    def tokenizer(self) -> dict[str, tuple[str, ...]]:
+        """Return the run that trains the tokenizer, by its role; nothing for a study without one."""
+        if self.config.tokenizer is None:
+            return {}
+        resolved = self.resolve.pretrain(tokenizer_values(self.config), TOKENIZER)
+        identity, parents, paths = self.store(self.config.pretrain.store)
+        run = Run("tokenize", {"recipe": _bare(resolved), **identity}, parents, paths, TOKENIZER)
+        return {"tokenizer": (self.add(run),)}
+
     def pretrain(self, cell: Cell, seed: int) -> str:
         values = pretrain_values(self.config, cell.arm, cell.size, cell.rows, seed)
         resolved = self.resolve.pretrain(values, f"arm {cell.arm}, size {cell.size}")
         identity, parents, paths = self.store(self.config.pretrain.store)
-        note = f"{cell.arm}, {cell.size}"
-        return self.add(Run("pretrain", {"recipe": _bare(resolved), **identity}, parents, paths, note))
+        roles, note = {**parents, **self.tokenizer()}, f"{cell.arm}, {cell.size}"
+        return self.add(Run("pretrain", {"recipe": _bare(resolved), **identity}, roles, paths, note))
 
     def finetune(
         self,
@@ -277,6 +289,14 @@ def task_name(name: str, downstream: Downstream) -> str:
     return downstream.task or name
 
 
+def tokenizer_values(config: StudyConfig) -> Values:
+    """Return the recipe of the study's tokenizer; its seed is the first of pre-training."""
+    assert config.tokenizer is not None
+    store: Values = {"data": {"store": config.pretrain.store}}
+    values = recipe_values(config.tokenizer.recipe, "pretrain", config.tokenizer.options, store)
+    return {**values, "seed": config.seeds.pretrain[0]}
+
+
 def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, seed: int) -> Values:
     """Return the recipe of an arm's pre-training.
 
@@ -285,6 +305,8 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     """
     grid, spec = config.pretrain, config.arms[arm]
     layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
+    if config.tokenizer is not None:
+        layers.append({"tokenizer": {"model": "", "reads": config.tokenizer.reads}})
     if spec is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}

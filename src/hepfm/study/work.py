@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hepfm
+from hepfm.core.config import merge
 from hepfm.core.errors import HepfmError
 from hepfm.core.files import read_json
 from hepfm.core.log import configure
@@ -105,17 +106,28 @@ def _simulate(folder: StudyFolder, run: Run, processes: int) -> Values:
     return {"jets": made.rows}
 
 
+def _tokenize(folder: StudyFolder, run: Run, processes: int) -> Values:
+    from hepfm.models.tokenize import tokenize_store
+
+    own, recipe = folder.run(run.name), recipe_of(folder, run)
+    found = _pretrain(folder, run, processes)
+    own.clear(own.tokens)
+    data = recipe["data"]
+    report = tokenize_store(own.model, data["store"], output=own.tokens, split=data["validation"] or "test")
+    return {**found, "code_use": report["code_use"], "perplexity": report["perplexity"]}
+
+
 def _pretrain(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.train.pretrain import pretrain
 
-    recipe = _with_store(folder, run)
+    recipe = recipe_of(folder, run)
     return _train(folder.run(run.name), lambda output: pretrain(recipe, output=output))
 
 
 def _finetune(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.train.finetune import finetune
 
-    recipe = _with_store(folder, run)
+    recipe = recipe_of(folder, run)
     if "choice" in run.parents:
         chosen = choose([folder.run(name) for name in run.parents["choice"]])
         recipe = set_rate(recipe, learning_rate(chosen))
@@ -202,13 +214,18 @@ def store_path(folder: StudyFolder, run: Run) -> Path:
     return Path(run.paths["store"])
 
 
-def _with_store(folder: StudyFolder, run: Run) -> Values:
+def recipe_of(folder: StudyFolder, run: Run) -> Values:
+    """Return the recipe of a training with the paths of its store and its tokenizer."""
     recipe: Mapping[str, Any] = run.values["recipe"]
-    return {**recipe, "data": {**recipe["data"], "store": str(store_path(folder, run))}}
+    paths: Values = {"data": {"store": str(store_path(folder, run))}}
+    if "tokenizer" in run.parents:
+        paths["tokenizer"] = {"model": str(folder.run(run.parents["tokenizer"][0]).model)}
+    return merge(recipe, paths)
 
 
 _VERBS: Mapping[str, Callable[[StudyFolder, Run, int], Values]] = {
     "simulate": _simulate,
+    "tokenize": _tokenize,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "generate": _generate,

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from hepfm.core.config import Config
 from hepfm.tokenizers.autoencoder import Autoencoder, AutoencoderConfig
@@ -42,6 +43,10 @@ class FsqConfig(AutoencoderConfig):
 class Fsq(Autoencoder):
     """Finite scalar quantisation (2309.15505, equations 1 to 3).
 
+    A departure: each latent is normalised over the constituents of a batch before it is bounded. Without it
+    a few steps at the learning rates of jets' tokenizers drive latents to where tanh is flat, and most codes
+    stay unused (a perplexity of 31 against 320, after 100 steps of 128 jets with levels 8, 8, 8, 5, 3).
+
     Parameters
     ----------
     config
@@ -61,13 +66,14 @@ class Fsq(Autoencoder):
         super().__init__(config, feature_names=feature_names, dim=len(config.levels))
         self.config = config
         self.num_codes = math.prod(config.levels)
+        self.norm = nn.BatchNorm1d(len(config.levels), affine=False)
         levels_K = torch.tensor(config.levels)
         self.register_buffer("levels_K", levels_K, persistent=False)
         self.register_buffer("places_K", levels_K.cumprod(0) // levels_K, persistent=False)
 
     def quantize(self, z_TK: Tensor) -> Quantized:
         """Round with the gradient of the identity; no loss is needed to bring vectors to codes."""
-        bounded_TK = self._bound(z_TK.float())
+        bounded_TK = self._bound(self.norm(z_TK.float()))
         digits_TK = self._digits(bounded_TK)
         rounded_TK = digits_TK - self._half()
         straight_TK = (bounded_TK + (rounded_TK - bounded_TK).detach()) / self._half()
@@ -76,7 +82,8 @@ class Fsq(Autoencoder):
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
         """Return the codes' numbers of encoded constituents, (T,)."""
-        return self._number(self._digits(self._bound(z_TK.float())))
+        z_TK = F.batch_norm(z_TK.float(), self.norm.running_mean, self.norm.running_var)
+        return self._number(self._digits(self._bound(z_TK)))
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Return the vectors of codes (...), shape (..., K), in [-1, 1]."""

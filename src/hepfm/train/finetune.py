@@ -68,7 +68,7 @@ class Finetuning:
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         _check_reads(model, plan.recipe.reads)
         if plan.recipe.head == "keep":
-            _check_heads(model, store, targets)
+            _check_heads(model, store, plan.objective.cls.predicts(plan.objective.config, store.schema))
         rows = budget_rows(
             store,
             plan.recipe.data,
