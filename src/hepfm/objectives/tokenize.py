@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+import pydantic
 import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.config import resolve_component
+from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
 from hepfm.objectives.base import CLEAN, Loss, Objective, Seen
 from hepfm.objectives.network import Codes, Network
@@ -28,6 +30,14 @@ class TokenizeConfig(BaseConfig):
     """
 
     tokenizer: str | dict[str, Any] = "vqvae"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TokenizeConfig:
+        try:
+            resolve_component(TOKENIZERS, self.tokenizer, where="tokenizer")
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class Tokenize(Objective):

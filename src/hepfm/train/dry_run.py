@@ -6,12 +6,15 @@ import datetime as dt
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hepfm.core.batch import Batch
+from hepfm.core.rng import torch_generator
 from hepfm.train.distributed import World
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.run import RunDirectory
@@ -73,7 +76,7 @@ def estimate_cost(job: Job, world: World) -> Cost:
             trainer.train_mode()
             for _ in range(min(_STEPS, trainer.config.steps)):
                 start = time.perf_counter()
-                losses.append(trainer.train_step(batches)["loss"])
+                losses.append(_step(trainer, batches))
                 seconds.append(time.perf_counter() - start)
     step = min(seconds)
     weights = list(job.objective.parameters())
@@ -82,10 +85,21 @@ def estimate_cost(job: Job, world: World) -> Cost:
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         seconds_per_step=step,
         rows_per_s=trainer.clock.rows / len(seconds) / step,
-        total_seconds=step * trainer.config.steps,
+        total_seconds=step * trainer.steps,
         peak_memory_bytes=_peak_memory(world.device),
         loss=losses[0],
     )
+
+
+def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:
+    """Do one step and return its loss; the loss alone where there is nothing to train by steps."""
+    if trainer.steps:
+        return trainer.train_step(batches)["loss"]
+    batch = next(batches).to(trainer.world.device)
+    trainer.clock.count(len(batch))
+    generator = torch_generator(trainer.job.seed, "objective", device=trainer.world.device.type)
+    with torch.no_grad():
+        return float(trainer.objective(batch, generator).total)
 
 
 def _peak_memory(device: torch.device) -> int:
