@@ -263,7 +263,8 @@ def results(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
         for kind, named in (("metrics", row), ("floors", {**row, "arm": "real"})):
             values = {one["name"]: one["value"] for one in found.get(kind, ())}
-            if values and (kind == "metrics" or (seed, budget) in (("1", "0"), ("1", "100"))):
+            once_a_store = (arm, budget, seed) in (("home", "0", "1"), ("pretrained", "100", "1"))
+            if values and (kind == "metrics" or once_a_store):
                 yield {**named, **{name: values[name] for name in names if name in values}}
 
 

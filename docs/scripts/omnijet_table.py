@@ -69,15 +69,52 @@ def labels(name: str, title: str) -> str:
     """Return a metric of the three arms at each budget, and the differences from scratch."""
     metric, _, words = title.partition(" ")
     found, rows = read(name), []
-    presets = sorted({row.get("preset", "") for row in found})
-    for preset in presets:
+    for preset in sorted({row["preset"] for row in found}):
         for budget in sorted({int(row["budget"]) for row in found}):
-            here = [row for row in found if row.get("preset", "") == preset and int(row["budget"]) == budget]
+            here = [row for row in found if row["preset"] == preset and int(row["budget"]) == budget]
             cells = [middle(here, metric, arm) for arm in ("pretrained", "frozen", "scratch")]
             gains = [difference(here, metric, arm) for arm in ("pretrained", "frozen")]
-            rows.append([*([preset] if preset else []), str(budget), *cells, *gains])
-    head = [*(["preset"] if presets != [""] else []), "labels", "pre-trained", "frozen", "scratch"]
+            rows.append([preset, str(budget), *cells, *gains])
+    head = ["preset", "labels", "pre-trained", "frozen", "scratch"]
     return f"{words}\n\n" + markdown([*head, "pre-trained - scratch", "frozen - scratch"], rows)
+
+
+def taus() -> str:
+    """Return the three tasks on taus: each arm alone, what it gains over scratch, and all tasks together."""
+    found = read("taus")
+    alone, together = [], []
+    for (task, metric), title in TAUS.items():
+        for budget in sorted({int(row["budget"]) for row in found}):
+            here = [row for row in found if row["task"] == task and int(row["budget"]) == budget]
+            own = [row for row in here if row["heads"] == "alone"]
+            cells = [middle(own, metric, arm) for arm in ARMS]
+            gains = [difference(own, metric, arm) for arm in ("frozen", "thawed")]
+            alone.append([title, str(budget), *cells, *gains])
+            both = [
+                {**row, "arm": f"{row['heads']} {row['arm']}"}
+                for row in here
+                if row["arm"] in ("scratch", "thawed")
+            ]
+            gains = [
+                difference(both, metric, f"together {arm}", f"alone {arm}") for arm in ("scratch", "thawed")
+            ]
+            cells = [middle(both, metric, f"together {arm}") for arm in ("scratch", "thawed")]
+            together.append([title, str(budget), *cells, *gains])
+    head = ["", "jets", *ARMS.values(), "frozen - scratch", "frozen first - scratch"]
+    other = [
+        "",
+        "jets",
+        "scratch",
+        "frozen first",
+        "scratch: together - alone",
+        "frozen first: together - alone",
+    ]
+    seeds = len({row["seed"] for row in found})
+    return (
+        f"Each task alone, {seeds} seeds:\n\n{markdown(head, alone)}\n"
+        f"One network with three heads, all trained together, and what that gains over one network for each task:\n\n"
+        f"{markdown(other, together)}"
+    )
 
 
 def pairs(name: str, metrics: dict[str, str]) -> str:
@@ -92,30 +129,48 @@ def pairs(name: str, metrics: dict[str, str]) -> str:
             cells = [middle(here, metric, arm) for arm in ("pretrained", "scratch")]
             gain = difference(here, metric, "pretrained")
             seeds = str(len({row["seed"] for row in here if row["arm"] in ("pretrained", "scratch")}))
-            named = [] if preset == "transfer" else [preset]
-            rows.append([*named, str(budget), seeds, title, *cells, gain])
-    head = [*([] if name == "omnijet_transfer" else ["preset"]), "rows to learn from", "seeds", "metric"]
-    return markdown([*head, "pre-trained", "scratch", "difference"], rows)
+            rows.append([str(budget), seeds, title, *cells, gain])
+    head = ["rows to learn from", "seeds", "metric", "pre-trained", "scratch", "difference"]
+    return markdown(head, rows)
 
 
-def ends(name: str, metrics: dict[str, str]) -> str:
-    """Return what the pre-trained model reaches at home, and real showers against real ones."""
-    found = read(name)
+def ends(name: str, metrics: dict[str, str], titles: dict[tuple[str, str], str]) -> str:
+    """Return what the pre-trained model reaches at home, and real rows against real ones, by arm and budget."""
     rows = [
-        [row["preset"], {"home": "generated in tungsten", "real": "real against real, lead"}[row["arm"]]]
-        + [f"{float(row[metric]):.3g}" for metric in metrics]
-        for row in found
-        if row["arm"] in ("home", "real")
+        [titles[row["arm"], row["budget"]], *(f"{float(row[metric]):.3g}" for metric in metrics)]
+        for row in sorted(read(name), key=lambda row: (int(row["budget"]), row["arm"]))
+        if (row["arm"], row["budget"]) in titles
     ]
-    return markdown(["preset", "", *metrics.values()], rows)
+    return markdown(["", *metrics.values()], rows)
 
 
 TRANSFER = {
-    "fpd": "FPD",
     "w1_mass": "W1 of the mass (GeV)",
+    "w1_pt": "W1 of pT (GeV)",
+    "w1_multiplicity": "W1 of the number of constituents",
     "w1_tau21": "W1 of tau21",
     "w1_tau32": "W1 of tau32",
+    "fpd": "FPD",
+    "classifier_auc": "AUC of a classifier",
 }
+JETS = {
+    ("home", "0"): "dijets, generated by the pre-trained model",
+    ("real", "0"): "dijets, real against real",
+    ("real", "100"): "top jets, real against real",
+}
+ARMS = {
+    "scratch": "scratch",
+    "frozen": "frozen",
+    "thawed": "frozen first, then all weights",
+    "pretrained": "all weights at once",
+}
+TAUS = {
+    ("tau_identification", "auc"): "identification: AUC",
+    ("tau_identification", "rejection_80"): "identification: 1/misidentification at 80 %",
+    ("tau_decay_mode", "accuracy"): "decay mode: accuracy",
+    ("tau_momentum", "response_iqr"): "momentum: IQR/median of the response (lower is better)",
+}
+"""Tasks with what is shown of them."""
 SHOWERS = {
     "w1_energy_ratio": "W1 of E / incident E",
     "w1_num_hits": "W1 of hits",
@@ -125,17 +180,23 @@ SHOWERS = {
     "fpd": "FPD",
     "classifier_auc": "AUC of a classifier",
 }
+CALORIMETERS = {
+    ("home", "0"): "tungsten, generated by the pre-trained model",
+    ("real", "0"): "tungsten, real against real",
+    ("real", "100"): "lead, real against real",
+}
 TABLES = {
     "tokens.md": {
         "tokenizers": tokenizers,
         "labels": lambda: labels("omnijet_labels", "auc AUC of top tagging:"),
+        "generated": lambda: ends("omnijet_transfer", TRANSFER, JETS),
         "transfer": lambda: pairs("omnijet_transfer", TRANSFER),
     },
     "showers.md": {
         "showers": lambda: pairs("showers", SHOWERS),
-        "ends": lambda: ends("showers", SHOWERS),
+        "ends": lambda: ends("showers", SHOWERS, CALORIMETERS),
     },
-    "taus.md": {"labels": lambda: labels("tau_labels", "auc AUC of tau identification:")},
+    "taus.md": {"taus": taus},
 }
 
 
