@@ -18,16 +18,19 @@ from hepfm.cli.common import verb
     default="",
     help="Class names in the order of the outputs, A,B,C; left out: JetClass for weaver, else numbers.",
 )
+@click.option("--tokenizer", type=click.Path(), help="Converted VQ-VAE, for a backbone of omnijet_alpha.")
 @verb
-def command(package: str, checkpoint: str, output: str, classes: str) -> dict[str, Any]:
+def command(
+    package: str, checkpoint: str, output: str, classes: str, tokenizer: str | None
+) -> dict[str, Any]:
     """Read CHECKPOINT of PACKAGE without running code in it, and write a model directory.
 
-    PACKAGE is weaver or omnilearned.
+    PACKAGE is weaver, omnilearned or omnijet_alpha.
     """
     from hepfm.models.convert import convert
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
-    model = convert(package, checkpoint=checkpoint, output=output, classes=names)
+    model = convert(package, checkpoint=checkpoint, output=output, classes=names, tokenizer=tokenizer)
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     line = f"{output}: {model.backbone.name}, {parameters:,} parameters, feature set {model.features.name}"
     note = model.provenance["converted_from"].get("note")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hepfm.core.errors import ConfigError
 from hepfm.core.registry import Registry
 
 CONVERTERS = Registry(
@@ -19,11 +21,22 @@ CONVERTERS = Registry(
             "hepfm.models.convert.omnilearned:convert_omnilearned",
             "Point Edge Transformer checkpoints of omnilearned: body, classifier, generator of kinematics",
         ),
+        "omnijet_alpha": (
+            "hepfm.models.convert.omnijet_alpha:convert_omnijet_alpha",
+            "OmniJet-alpha's VQ-VAE, or its backbone with the next-token head behind a converted VQ-VAE",
+        ),
     },
 )
 
 
-def convert(package: str, *, checkpoint: str | Path, output: str | Path, classes: Sequence[str] = ()) -> Any:
+def convert(
+    package: str,
+    *,
+    checkpoint: str | Path,
+    output: str | Path,
+    classes: Sequence[str] = (),
+    tokenizer: str | Path | None = None,
+) -> Any:
     """Write another package's checkpoint as a model directory, and return the `Model`.
 
     Parameters
@@ -36,6 +49,18 @@ def convert(package: str, *, checkpoint: str | Path, output: str | Path, classes
         The model directory to write.
     classes
         Class names in the order of the checkpoint's outputs; the converter's own when left out.
+    tokenizer
+        Model directory of the tokenizer whose codes the network reads, for ``"omnijet_alpha"``.
+
+    Raises
+    ------
+    ConfigError
+        When an option is given that the converter does not know.
     """
     converter = CONVERTERS.load(package)
-    return converter(checkpoint, output=output, **({"classes": tuple(classes)} if classes else {}))
+    options = {"classes": tuple(classes) or None, "tokenizer": tokenizer}
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = sorted(set(given) - set(inspect.signature(converter).parameters))
+    if unknown:
+        raise ConfigError(f"the converter of {package} takes no {', '.join(unknown)}; leave it out")
+    return converter(checkpoint, output=output, **given)
