@@ -12,7 +12,9 @@ from hepfm.nn.linear import Linear, linear
 from hepfm.nn.pooling import masked_mean, summary
 
 
-@pytest.mark.parametrize("shape", [(4096, 24), (32, 50, 24), (3, 5, 24), (0, 24), (17, 9, 40, 24)])
+@pytest.mark.parametrize(
+    "shape", [(4096, 24), (32, 50, 24), (33, 47, 24), (3, 5, 24), (0, 24), (17, 9, 40, 24)]
+)
 @pytest.mark.parametrize("offset", [True, False])
 def test_linear_is_linear(shape: tuple[int, ...], offset: bool) -> None:
     torch.manual_seed(0)
@@ -25,6 +27,13 @@ def test_linear_is_linear(shape: tuple[int, ...], offset: bool) -> None:
     ours = torch.autograd.grad((found * direction).sum(), wrt)
     theirs = torch.autograd.grad((expected * direction).sum(), wrt)
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 17, 64, 96])
+def test_few_rows_and_many_outputs_are_linear_too(rows: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(rows, 1, 64), torch.randn(20_001, 64), torch.randn(20_001)
+    torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias), atol=1e-4, rtol=1e-4)
 
 
 def test_linear_takes_views_and_saves_like_torch() -> None:
