@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -97,13 +97,6 @@ class Mlp(nn.Module):
             layers += [Linear(before, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers, Linear(config.width, outputs))
 
-    @property
-    def leave(self) -> Linear:
-        """The last layer."""
-        last = self.layers[-1]
-        assert isinstance(last, Linear)
-        return last
-
     def forward(self, x_BNC: Tensor, mask_BN: Tensor, *, causal: bool = False) -> Tensor:
         """Return what becomes of real constituents, (B, N, C'); arbitrary where the mask is false."""
         out_BNC: Tensor = self.layers(x_BNC)
@@ -165,15 +158,6 @@ class Autoencoder(Tokenizer):
     @abstractmethod
     def lookup(self, ids: Tensor) -> Tensor:
         """Return the vectors of codes (...), shape (..., K)."""
-
-    @torch.no_grad()
-    def encode_all(self, rows: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the encoded constituents of some rows, (T, K), without dropout; for fits."""
-        was_training = self.training
-        self.eval()
-        z_TK = torch.cat([self.encoder(x_BNF, mask_BN)[mask_BN].float() for x_BNF, mask_BN in rows])
-        self.train(was_training)
-        return z_TK
 
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""

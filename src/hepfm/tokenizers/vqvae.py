@@ -67,8 +67,12 @@ class VqVae(Autoencoder):
         """Start the codes from encoded constituents, if the config says so."""
         if self.fitted or not self.config.kmeans_start:
             return
-        self.quantizer.start(self.encode_all(rows), where="tokenizer.codes")
+        was_training = self.training
+        self.eval()
+        vectors = [self.encoder(x_BNF, mask_BN)[mask_BN] for x_BNF, mask_BN in rows]
+        self.quantizer.start(torch.cat(vectors), where="tokenizer.codes")
         self.fitted.fill_(True)
+        self.train(was_training)
 
     def quantize(self, z_TK: Tensor) -> Quantized:
         """Put encoded constituents on their codes, with gradients."""
