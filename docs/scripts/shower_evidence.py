@@ -115,7 +115,7 @@ def pretrained(root: Path) -> Path:
         "tokenizer": {"model": str(tokenizer(root) / "model"), "reads": "codes"},
         "backbone": {"name": "post_norm_transformer", "width": 64, "depth": 3, "num_heads": 4},
         "objective": OBJECTIVE,
-        "train": {**TRAIN, "steps": 2000, "validate_every": 250, "checkpoint_every": 250},
+        "train": {**TRAIN, "steps": 1000, "validate_every": 250, "checkpoint_every": 250},
         "seed": 1,
     }
     return once(root / PRESET / "pretrained", lambda path: api.pretrain(recipe, output=path))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import pydantic
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
@@ -51,8 +52,11 @@ class NextToken(Objective):
 
     The backbone is shown the codes (2403.05618), or the features that are decoded from them (the hybrid of
     2512.04149, for which the tokenizer's decoder has to be causal), and sees no position. The loss is the
-    mean over a row's constituents and its stop, then over rows; in the public code of OmniJet-alpha padding
-    is in the mean, so that its values are smaller. A row without constituents has no loss.
+    sum over a row's codes and its stop over the mean number of them in the training data, then the mean over
+    rows: every code weighs the same, whatever the length of its row, as maximum likelihood has it. (With a
+    mean over each row the network would learn rows of n constituents as 1 / (n + 1) times as likely as they
+    are.) In the public code of OmniJet-alpha padding is in the mean, so that its values are smaller. A row
+    without constituents has no loss.
 
     Parts of the loss: ``accuracy`` of the likeliest code.
     """
@@ -60,6 +64,8 @@ class NextToken(Objective):
     Config: ClassVar[type[BaseConfig]] = NextTokenConfig
     needs = frozenset({"causal"})
     makes: ClassVar[frozenset[str]] = frozenset({CAUSAL})
+    length: Tensor
+    """Mean number of codes and stops of a row; 0 before it is measured: then that of the batch is taken."""
 
     def __init__(self, config: NextTokenConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -86,6 +92,7 @@ class NextToken(Objective):
                 "objective 'next_token' trains the generator 'autoregressive' or a kind of it, not "
                 f"{component.name!r}"
             )
+        self.register_buffer("length", torch.tensor(0.0))
         source = Source(component, self.field, config.max_constituents)
         if network.generator is None or network.source != source:
             network.add_generator(source)
@@ -103,6 +110,13 @@ class NextToken(Objective):
         assert isinstance(config, NextTokenConfig)
         field = told_field(config.label, schema, objective="next_token")
         return (field.name,) if field else ()
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Measure the mean number of codes and stops of a row."""
+        lengths = torch.cat([batch.mask_BN.sum(1) for batch in batches])
+        filled = lengths[lengths > 0]
+        if len(filled):
+            self.length.fill_(float(filled.float().mean()) + 1)
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """Return the batch with a start in front of each row, for a causal pass."""
@@ -135,6 +149,6 @@ class NextToken(Objective):
         )
         filled_B = view.batch.mask_BN.any(1).float()
         weights_B = filled_B if view.batch.weights_B is None else filled_B * view.batch.weights_B
-        number_B = counted_BT.sum(1)
-        parts = {"accuracy": row_mean(right_BT.sum(1) / number_B, weights_B)}
-        return Loss(row_mean(loss_BT.sum(1) / number_B, weights_B), parts)
+        length = self.length if self.length > 0 else row_mean(counted_BT.sum(1).float(), weights_B)
+        parts = {"accuracy": row_mean(right_BT.sum(1) / length, weights_B)}
+        return Loss(row_mean(loss_BT.sum(1) / length, weights_B), parts)
