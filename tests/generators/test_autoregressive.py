@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 
 from hepfm.backbones import BACKBONES
+from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
@@ -44,6 +46,16 @@ def objective(*, reads: str = "codes", backbone: str = "post_norm_transformer", 
         network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])  # type: ignore[union-attr]
         built: NextToken = component.cls(component.config, network, SCHEMA)
     return built.eval()
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """Cut a batch into two of equally many rows."""
+    found = []
+    for rows in torch.arange(len(batch)).chunk(2):
+        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        cut = {name: value[rows] for name, value in values.items() if isinstance(value, torch.Tensor)}
+        found.append(dataclasses.replace(batch, **cut))
+    return found
 
 
 def test_sequences_and_back() -> None:
@@ -169,7 +181,7 @@ def test_a_network_without_codes_is_refused() -> None:
         Autoregressive(AutoregressiveConfig(), sizes)
 
 
-def test_the_loss_is_the_mean_cross_entropy_of_codes_and_stop() -> None:
+def test_the_loss_is_the_mean_cross_entropy_of_all_codes_and_stops() -> None:
     built = objective()
     batch = random_batch(FEATURES)
     view = built.views(batch, torch.Generator())[CAUSAL]
@@ -178,11 +190,16 @@ def test_the_loss_is_the_mean_cross_entropy_of_codes_and_stop() -> None:
         codes = built.network.encode(batch)
         features = built.network.features(batch, prefix_BKD=view.prefix_BKD, causal=True)
         log_shares = built.generator.linear(built.generator.before(features)).log_softmax(-1)
-    rows = []
+    found = []
     for row, length in enumerate(batch.mask_BN.sum(1).tolist()):
         targets = [*codes[row, :length].tolist(), 16]
-        rows.append(-sum(log_shares[row, k, target] for k, target in enumerate(targets)) / len(targets))
-    torch.testing.assert_close(loss.total, torch.stack(rows).mean(), atol=1e-5, rtol=1e-5)
+        found += [-log_shares[row, k, target] for k, target in enumerate(targets)]
+    torch.testing.assert_close(loss.total, torch.stack(found).mean(), atol=1e-5, rtol=1e-5)
+    built.fit([batch])
+    assert float(built.length) == pytest.approx(len(found) / len(batch))
+    with torch.no_grad():
+        parts = [built(part, torch.Generator()).total for part in halves(batch)]
+    torch.testing.assert_close(torch.stack(parts).mean(), loss.total, atol=1e-5, rtol=1e-5)
 
 
 def test_no_constituent_sees_what_follows() -> None:
