@@ -73,7 +73,8 @@ class Fsq(Autoencoder):
 
     def quantize(self, z_TK: Tensor) -> Quantized:
         """Round with the gradient of the identity; no loss is needed to bring vectors to codes."""
-        bounded_TK = self._bound(self.norm(z_TK.float()))
+        batch = self.training and len(z_TK) > 1
+        bounded_TK = self._bound(self.norm(z_TK.float()) if batch else self._by_running(z_TK))
         digits_TK = self._digits(bounded_TK)
         rounded_TK = digits_TK - self._half()
         straight_TK = (bounded_TK + (rounded_TK - bounded_TK).detach()) / self._half()
@@ -82,13 +83,16 @@ class Fsq(Autoencoder):
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
         """Return the codes' numbers of encoded constituents, (T,)."""
-        z_TK = F.batch_norm(z_TK.float(), self.norm.running_mean, self.norm.running_var)
-        return self._number(self._digits(self._bound(z_TK)))
+        return self._number(self._digits(self._bound(self._by_running(z_TK))))
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Return the vectors of codes (...), shape (..., K), in [-1, 1]."""
         digits = (ids[..., None] // self.places_K) % self.levels_K
         return (digits - self._half()) / self._half()
+
+    def _by_running(self, z_TK: Tensor) -> Tensor:
+        """Normalise by what was seen in training."""
+        return F.batch_norm(z_TK.float(), self.norm.running_mean, self.norm.running_var)
 
     def _half(self) -> Tensor:
         return (self.levels_K // 2).float()
