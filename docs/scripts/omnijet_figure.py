@@ -3,7 +3,8 @@
 python docs/scripts/omnijet_figure.py JETS SHOWERS    folders of omnijet_evidence.py and shower_evidence.py
 
 Jets above: dijets of the pre-trained model. Jets below: top jets after fine-tuning with 1,000, seed 1. Showers: in
-tungsten, by the pre-trained model. The first seed is drawn, whatever it looks like.
+tungsten, by the pre-trained model. The first seed is drawn, whatever it looks like; what lies outside an axis is in
+its outermost bin.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ROWS = 2000
 JETS = {
     "mass": ("jet mass [GeV]", {"dijets": (0, 250), "tops": (0, 350)}),
     "pt": ("jet pT [GeV]", {"dijets": (450, 750), "tops": (450, 750)}),
-    "multiplicity": ("constituents", {"dijets": (0, 130), "tops": (0, 130)}),
+    "multiplicity": ("constituents", {"dijets": (-0.5, 129.5), "tops": (-0.5, 129.5)}),
     "tau32": ("τ32", {"dijets": (0, 1), "tops": (0, 1)}),
 }
 COLOURS = {"real": "0.75", "generated": "C0", "pre-trained": "C0", "scratch": "C1"}
@@ -56,7 +57,7 @@ def jets_picture(root: Path) -> None:
     for line, (kind, paths) in zip(axes, rows.items(), strict=True):
         found = {name: jets(path) for name, path in paths.items()}
         for axis, (observable, (title, ranges)) in zip(line, JETS.items(), strict=True):
-            edges = np.linspace(*ranges[kind], 41)
+            edges = np.linspace(*ranges[kind], 27 if observable == "multiplicity" else 41)
             for name, values in found.items():
                 inside = np.clip(values[observable], edges[0], edges[-1])
                 style = (
@@ -64,7 +65,11 @@ def jets_picture(root: Path) -> None:
                 )
                 axis.hist(inside, edges, density=True, color=COLOURS[name], label=name, **style)
             axis.set(xlabel=title, ylabel="density")
-        line[0].legend(fontsize=8, title={"dijets": "dijets", "tops": "top jets, 1,000 to learn from"}[kind])
+        line[-1].legend(
+            fontsize=8,
+            loc="upper left",
+            title={"dijets": "dijets", "tops": "top jets, 1,000 to learn from"}[kind],
+        )
     figure.savefig(IMAGES / "omnijet_generated.png", dpi=90)
 
 
