@@ -68,7 +68,8 @@ def jets_picture(root: Path) -> None:
         line[-1].legend(
             fontsize=8,
             loc="upper left",
-            title={"dijets": "dijets", "tops": "top jets, 1,000 to learn from"}[kind],
+            title={"dijets": "dijets", "tops": "top jets"}[kind],
+            title_fontsize=8,
         )
     figure.savefig(IMAGES / "omnijet_generated.png", dpi=90)
 
