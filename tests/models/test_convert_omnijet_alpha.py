@@ -61,6 +61,27 @@ def test_a_vqvae_gives_its_codes_and_decodes_them(
     )
 
 
+def test_the_older_class_differs_in_names_only(
+    arrays: dict[str, Tensor], tokenizer: Path, tmp_path: Path
+) -> None:
+    names = (
+        ("input_projection", "encoder.project_in"),
+        ("encoder_normformer", "encoder"),
+        ("latent_projection_in", "encoder.project_out"),
+        ("latent_projection_out", "decoder.project_in"),
+        ("decoder_normformer", "decoder"),
+        ("output_projection", "decoder.project_out"),
+    )
+    older = {}
+    for key, value in state(arrays, "normformer").items():
+        start, _, rest = key.partition(".")
+        older[f"{dict(names).get(start, start)}.{rest}"] = value
+    convert("omnijet_alpha", checkpoint=saved(tmp_path / "old.pt", older), output=tmp_path / "older")
+    found, wanted = (Model.load(path).network.state_dict() for path in (tmp_path / "older", tokenizer))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+
+
 @pytest.fixture
 def tokenizer(arrays: dict[str, Tensor], tmp_path: Path) -> Path:
     path = saved(tmp_path / "vq.pt", state(arrays, "normformer"))

@@ -149,6 +149,7 @@ class NextToken(Objective):
         )
         filled_B = view.batch.mask_BN.any(1).float()
         weights_B = filled_B if view.batch.weights_B is None else filled_B * view.batch.weights_B
-        length = self.length if self.length > 0 else row_mean(counted_BT.sum(1).float(), weights_B)
+        own = row_mean(counted_BT.sum(1).float(), weights_B)
+        length = torch.where(self.length > 0, self.length, own)
         parts = {"accuracy": row_mean(right_BT.sum(1) / length, weights_B)}
         return Loss(row_mean(loss_BT.sum(1) / length, weights_B), parts)

@@ -320,12 +320,10 @@ class _Meter:
         )
 
 
-KINDS_BY_NOTE: tuple[Verb, ...] = ("simulate", "tokenize", "pretrain")
-
-
 def kinds(plan: Plan) -> dict[str, str]:
     """Return what kind of run each is: arm and size for pre-training, task and size downstream."""
-    found = {name: run.note for name, run in plan.runs.items() if run.verb in KINDS_BY_NOTE}
+    by_note = ("simulate", "tokenize", "pretrain")
+    found = {name: run.note for name, run in plan.runs.items() if run.verb in by_note}
     for trial in plan.trials:
         below = f"{trial.cell.task}, {trial.cell.size}"
         generated = plan.runs[trial.evaluate].parents.get("generated", ())

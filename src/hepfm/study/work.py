@@ -109,7 +109,7 @@ def _simulate(folder: StudyFolder, run: Run, processes: int) -> Values:
 def _tokenize(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.models.tokenize import tokenize_store
 
-    own, recipe = folder.run(run.name), recipe_of(folder, run)
+    own, recipe = folder.run(run.name), _recipe_of(folder, run)
     found = _pretrain(folder, run, processes)
     own.clear(own.tokens)
     data = recipe["data"]
@@ -120,14 +120,14 @@ def _tokenize(folder: StudyFolder, run: Run, processes: int) -> Values:
 def _pretrain(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.train.pretrain import pretrain
 
-    recipe = recipe_of(folder, run)
+    recipe = _recipe_of(folder, run)
     return _train(folder.run(run.name), lambda output: pretrain(recipe, output=output))
 
 
 def _finetune(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.train.finetune import finetune
 
-    recipe = recipe_of(folder, run)
+    recipe = _recipe_of(folder, run)
     if "choice" in run.parents:
         chosen = choose([folder.run(name) for name in run.parents["choice"]])
         recipe = set_rate(recipe, learning_rate(chosen))
@@ -214,7 +214,7 @@ def store_path(folder: StudyFolder, run: Run) -> Path:
     return Path(run.paths["store"])
 
 
-def recipe_of(folder: StudyFolder, run: Run) -> Values:
+def _recipe_of(folder: StudyFolder, run: Run) -> Values:
     """Return the recipe of a training with the paths of its store and its tokenizer."""
     recipe: Mapping[str, Any] = run.values["recipe"]
     paths: Values = {"data": {"store": str(store_path(folder, run))}}
