@@ -20,9 +20,19 @@ from hepfm.train.pretrain import pretrain
 from hepfm.train.run import read_metrics
 
 SCRIPT = """
-import json, sys
+import atexit, json, os, sys
+from pathlib import Path
 import torch
 torch.set_num_threads(1)
+
+@atexit.register
+def no_thread_is_left():
+    # Registered first, so run last: a thread of the process group can abort the process while Python ends.
+    threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    if any("gloo" in name for name in threads):
+        print("left:", threads, file=sys.stderr, flush=True)
+        os._exit(3)
+
 from hepfm.train.pretrain import pretrain
 from hepfm.train.resume import resume
 if len(sys.argv) == 3:

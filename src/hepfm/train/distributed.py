@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,11 +75,24 @@ def join_world(device: str) -> Iterator[World]:
         return
     if where.type == "cuda":
         torch.cuda.set_device(where)
+    # A module of torch whose default arguments are the group of the moment: imported later it keeps the group.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    atexit.register(_end, [dist.group.WORLD])
     try:
         yield World(rank, size, where)
     finally:
         dist.destroy_process_group()
+
+
+def _end(groups: list[dist.ProcessGroup | None]) -> None:
+    """Let go of a group last of all, while Python still runs.
+
+    Its threads end with it and need Python's lock for that: after Python's end they abort the process, and
+    when a wrapped module is the last to hold the group, both wait for each other for ever.
+    """
+    gc.collect()
+    groups.clear()
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
