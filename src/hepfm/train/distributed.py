@@ -75,7 +75,7 @@ def join_world(device: str) -> Iterator[World]:
         return
     if where.type == "cuda":
         torch.cuda.set_device(where)
-    # A module of torch whose default arguments are the group of the moment: imported later it keeps the group.
+    # A module of torch with the group of the moment as default argument: imported later it keeps the group.
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
     atexit.register(_end, [dist.group.WORLD])
