@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hepfm import api
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -51,3 +53,9 @@ def test_links_to_files_exist(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing, f"{page.name} links to {missing}"
+
+
+def test_the_page_of_the_api_has_every_verb():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for place in api._VERBS.values():
+        assert f"::: {place.replace(':', '.')}\n" in page

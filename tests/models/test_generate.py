@@ -153,6 +153,8 @@ def test_api_has_the_verb() -> None:
         ({"n": 5, "steps": 0}, ConfigError, "steps"),
         ({"n": 5, "solver": "rk4"}, ConfigError, "solver"),
         ({"n": 5, "batch_size": 0}, ConfigError, "batch_size"),
+        ({"n": 5, "stepss": 2}, ConfigError, "did you mean 'steps'"),
+        ({"n": 5, "num_blocks": 1}, ConfigError, "num_blocks of generator 'flow' is trained"),
         ({"n": 5, "cells": "dataset_2"}, ConfigError, "this model makes jets"),
         ({"n": 5, "like": "STORE", "classes": ["QCD"]}, ConfigError, "leave out --classes"),
         ({"n": 500, "like": "STORE"}, DataError, "500 rows asked for and the test split of .* has 200"),
@@ -200,6 +202,12 @@ def test_the_command_line(model: Path, tmp_path: Path) -> None:
     assert json.loads(done.output)["store"] == str(tmp_path / "s")
     label = columns(tmp_path / "s", "jet_label")["jet_label"]
     assert np.bincount(label, minlength=10).tolist() == [4, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    twice = runner.invoke(command, [str(model), "-n", "6", "-o", str(tmp_path / "t"), "--set", "steps=2"])
+    assert twice.exit_code == 2
+    assert "has that by name" in twice.output
+    odd = runner.invoke(command, [str(model), "-n", "6", "-o", str(tmp_path / "t"), "--set", "noise=2"])
+    assert odd.exit_code == 2
+    assert "unknown key 'noise'" in odd.output
     bad = runner.invoke(command, [str(model), "-n", "6", "-o", str(tmp_path / "t"), "--classes", "QCD=x"])
     assert bad.exit_code == 2
     assert "write CLASS or CLASS=SHARE" in bad.output

@@ -14,7 +14,9 @@ from hepfm.study.config import read_study
 from hepfm.study.plan import Plan, Resolve, Run, make_plan
 from hepfm.study.stores import StoreInfo
 
-RESOLVE = Resolve(lambda values, where: values, lambda values, where: values, lambda task: 1)
+RESOLVE = Resolve(
+    lambda values, where: values, lambda values, where: values, lambda task: 1, lambda task: False
+)
 INFO = StoreInfo(jet_schema(("QCD", "Tbqq")), {"train": 100}, Path("/x"), "f1")
 SEARCH = {"learning_rates": [1e-3, 1e-2, 1e-1]}
 

@@ -214,7 +214,7 @@ def test_a_model_is_measured_on_jets_that_it_makes(model, stores, tmp_path):
     assert result.model.fingerprint == made.manifest.provenance["model"]
     assert result.metric("classifier_auc").value > 0.9
     assert result.metric("fpd").value > result.floor("fpd").value
-    again = _generate(model, Small(), stores["real"], output=tmp_path / "r-jets", device="cpu")
+    again = _generate(model, Small(), stores["real"], output=tmp_path / "r-jets", device="cpu", options={})
     assert again.fingerprint == made.fingerprint
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hepfm import api
+from hepfm.cli.evaluate import command
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.ragged import Columns
 from hepfm.data.features import lists
@@ -138,6 +140,44 @@ def test_a_model_is_measured_by_what_it_makes(flow: Path, store: Path, tmp_path:
     result = api.evaluate(flow, "shower_generation", store, output=tmp_path / "result").result
     assert result.data.rows == 60
     assert (tmp_path / "result-jets").exists()
+
+
+def test_what_it_makes_can_be_put_into_cells(codes: Path, store: Path, tmp_path: Path) -> None:
+    arguments = [
+        str(codes),
+        "--on",
+        "shower_generation",
+        "--store",
+        str(store),
+        "-o",
+        str(tmp_path / "result"),
+    ]
+    done = CliRunner().invoke(command, [*arguments, "--set", "cells=dataset_2", "--set", "top_p=0.5"])
+    assert done.exit_code == 0, done.output
+    provenance = Store.open(tmp_path / "result-jets").manifest.provenance
+    assert provenance["cells"] == "dataset_2"
+    assert provenance["generator"]["top_p"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("shower_generation", {"n": 5}, "says how many rows are made and of what; leave out n"),
+        ("shower_generation", {"model": "x"}, "leave out model"),
+        ("shower_generation", {"top_q": 0.5}, "did you mean 'top_p'"),
+        ("top_tagging", {"top_p": 0.5}, "generates nothing; leave out top_p"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    task: str, options: dict[str, Any], message: str, codes: Path, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        api.evaluate(codes, task, store, output=tmp_path / "result", options=options)
+
+
+def test_a_store_takes_no_options_of_generation(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rows that are made; leave out cells"):
+        api.evaluate(store, "shower_generation", store, output=tmp_path / "r", options={"cells": "dataset_2"})
 
 
 def test_jets_and_few_showers_are_refused(store: Path, tmp_path: Path, jet_store: Store, flow: Path) -> None:

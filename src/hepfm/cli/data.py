@@ -65,7 +65,7 @@ def check(store: Path) -> dict[str, Any]:
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="File, or folder for jetnet."
 )
 @click.option("--split", help="Rows of one split.  [default: all]")
-@set_option
+@set_option("the format")
 @verb
 def export(
     store: Path, format_name: str, output: Path, split: str | None, options: tuple[str, ...]

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.options import read_options, set_option
 
 
 @click.command()
@@ -20,8 +21,17 @@ from hepfm.cli.common import verb
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
 )
+@set_option("the generation, where MODEL generates: top_p=0.9, cells=dataset_2")
 @verb
-def command(model: str, task: str, store: str, output: str | None, arm: str, device: str) -> dict[str, Any]:
+def command(
+    model: str,
+    task: str,
+    store: str,
+    output: str | None,
+    arm: str,
+    device: str,
+    options: tuple[str, ...],
+) -> dict[str, Any]:
     """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers.
 
     For a task of generation MODEL may be a store of generated jets.
@@ -31,7 +41,9 @@ def command(model: str, task: str, store: str, output: str | None, arm: str, dev
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
     folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
-    evaluation = evaluate(model, task, store, output=folder, arm=arm, device=device)
+    evaluation = evaluate(
+        model, task, store, output=folder, arm=arm, device=device, options=read_options(options)
+    )
     return {
         "output": str(folder),
         "result": evaluation.result.model_dump(mode="json"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.options import read_options, set_option
 
 
 @click.command()
@@ -26,6 +28,7 @@ from hepfm.cli.common import verb
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@set_option("a generator that none of these name")
 @verb
 def command(
     model: str,
@@ -42,27 +45,39 @@ def command(
     seed: int,
     batch_size: int | None,
     device: str,
+    options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Make jets with MODEL and write them to a store."""
     from hepfm.models.generate import generate
 
-    path = generate(
-        model,
-        n=number,
-        output=output,
-        classes=read_classes(classes),
-        like=like,
-        steps=steps,
-        solver=solver,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        cells=cells,
-        seed=seed,
-        batch_size=batch_size,
-        device=device,
-    )
+    named: dict[str, Any] = {
+        "n": number,
+        "output": output,
+        "classes": read_classes(classes),
+        "like": like,
+        "steps": steps,
+        "solver": solver,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "cells": cells,
+        "seed": seed,
+        "batch_size": batch_size,
+        "device": device,
+    }
+    path = generate(model, **named, **read_others(options, named))
     return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+
+
+def read_others(texts: Sequence[str], named: Collection[str]) -> dict[str, Any]:
+    """Read the options of ``--set``; raise `ConfigError` for one that the command line has by name."""
+    from hepfm.core.errors import ConfigError
+
+    others = read_options(texts)
+    for name in others:
+        if name in ("model", *named):
+            raise ConfigError(f"--set {name}: the command line has that by name, see hepfm generate --help")
+    return others
 
 
 def read_classes(text: str | None) -> dict[str, float] | None:

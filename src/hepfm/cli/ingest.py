@@ -19,7 +19,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
 )
-@set_option
+@set_option("the format")
 @verb
 def command(
     format_name: str, files: tuple[str, ...], output: Path, options: tuple[str, ...]

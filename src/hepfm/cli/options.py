@@ -1,15 +1,17 @@
-"""The option ``--set key=value`` of verbs whose formats have options."""
+"""The option ``--set key=value`` of verbs that pass options on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-set_option = click.option(
-    "--set", "options", multiple=True, metavar="KEY=VALUE", help="An option of the format; may be repeated."
-)
+
+def set_option(owner: str) -> Callable[..., Any]:
+    """Return the decorator that adds ``--set``, for options of `owner`."""
+    text = f"An option of {owner}; may be repeated."
+    return click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help=text)
 
 
 def read_options(texts: Sequence[str]) -> dict[str, Any]:

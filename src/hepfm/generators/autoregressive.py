@@ -63,6 +63,7 @@ class Autoregressive(Generator):
     """
 
     Config: ClassVar[type[Config]] = AutoregressiveConfig
+    free = ("temperature", "top_k", "top_p", "batch_size")
 
     def __init__(self, config: AutoregressiveConfig, sizes: Sizes) -> None:
         super().__init__()

@@ -95,6 +95,8 @@ class Generator(nn.Module):
     """Makes rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
 
     Config: ClassVar[type[Config]]
+    free: ClassVar[tuple[str, ...]] = ()
+    """Options that can be changed without new training."""
     timed: ClassVar[bool] = False
     """Whether the backbone has to be told the time of a noised row."""
 

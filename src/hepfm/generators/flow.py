@@ -70,6 +70,7 @@ class Flow(Generator):
     """
 
     Config: ClassVar[type[Config]] = FlowConfig
+    free = ("solver", "steps", "batch_size")
     timed = True
 
     def __init__(self, config: FlowConfig, sizes: Sizes) -> None:

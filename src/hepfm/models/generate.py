@@ -14,7 +14,7 @@ from torch import Tensor
 
 import hepfm
 from hepfm.core import log
-from hepfm.core.config import Config, validate
+from hepfm.core.config import Component, Config, validate
 from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
@@ -61,15 +61,10 @@ def generate(
     output: str | Path,
     classes: Classes = None,
     like: str | Path | None = None,
-    steps: int | None = None,
-    solver: str | None = None,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
     cells: str | None = None,
     seed: int = 0,
-    batch_size: int | None = None,
     device: str = "cpu",
+    **options: Any,
 ) -> Path:
     """Make jets or showers and write them to a store, in its split ``test``.
 
@@ -90,20 +85,18 @@ def generate(
     like
         A store whose test rows give class and context, one for each: of jets kinematics and number of
         constituents, of showers the incident energy alone.
-    steps, solver
-        Options of the solver of a flow; the model's own when None.
-    temperature, top_k, top_p
-        Options of the draw of an autoregressive generator; the model's own when None.
     cells
         Put each hit of a shower into a cell of its own: ``"dataset_2"``, ``"dataset_3"`` or the path of a
         binning XML file of CaloChallenge. Hits that share a cell go to the nearest layer where it is free
         (2501.05534), and a hit without a cell is left out. None leaves hits where they are.
     seed
         Of everything that is drawn.
-    batch_size
-        Jets at once. It changes speed and memory only.
     device
         ``"cpu"`` or ``"cuda"``.
+    **options
+        Options of the model's generator that need no new training; its own where None or not given. Of a
+        flow ``steps`` and ``solver``, of an autoregressive generator ``temperature``, ``top_k`` and
+        ``top_p``, of both ``batch_size``, rows at once, which changes speed and memory only.
 
     Returns
     -------
@@ -127,18 +120,8 @@ def generate(
             "weighted_sum"
         )
     wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
-    options = _options(
-        made_of,
-        {
-            "steps": steps,
-            "solver": solver,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "batch_size": batch_size,
-        },
-    )
-    settings = Settings(maker_of(source, cells=cells), options, seed, device)
+    config = generator_options(made_of.generator, options)
+    settings = Settings(maker_of(source, cells=cells), config, seed, device)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
         "source": "generated",
@@ -194,10 +177,24 @@ def _check_sampler(model: Model) -> None:
     )
 
 
-def _options(source: Source, options: Mapping[str, Any]) -> Config:
-    config: Config = source.generator.config
-    values = {**config.model_dump(), **{key: value for key, value in options.items() if value is not None}}
-    return validate(type(config), values, where="generate")
+def generator_options(generator: Component, options: Mapping[str, Any]) -> Config:
+    """Return a generator's config with options laid over it that need no new training; None changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        When the generator has no such option, or it cannot have such a value.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    fixed = [
+        key for key in given if key in type(generator.config).model_fields and key not in generator.cls.free
+    ]
+    if fixed:
+        raise ConfigError(
+            f"generate: {', '.join(fixed)} of generator {generator.name!r} is trained and cannot be changed; "
+            f"what can: {', '.join(generator.cls.free)}"
+        )
+    return validate(type(generator.config), {**generator.config.model_dump(), **given}, where="generate")
 
 
 def _fingerprint(folder: Path) -> str:

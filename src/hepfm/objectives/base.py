@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.schema import Schema
 from hepfm.objectives.network import Network
@@ -118,6 +119,11 @@ class Objective(nn.Module):
     @classmethod
     def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
         """Return the field and the class number of the only rows that teach anything; None for all rows."""
+        return None
+
+    @classmethod
+    def generator_of(cls, config: BaseConfig) -> Component | None:
+        """Return the generator whose weights are trained; None for an objective that trains none."""
         return None
 
     def fit(self, batches: Iterable[Batch]) -> None:

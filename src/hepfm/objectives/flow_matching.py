@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
-from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.schema import Field, Schema
 from hepfm.generators import GENERATORS
@@ -83,7 +83,7 @@ class FlowMatching(Objective):
         self.config: FlowMatchingConfig = config
         self.field = _label(config, schema)
         _check_features(network.feature_names)
-        source = _source(config, self.field)
+        source = Source(self.generator_of(config), self.field, config.max_constituents)
         if not _can_go_on(network, source):
             network.add_generator(source)
 
@@ -100,6 +100,18 @@ class FlowMatching(Objective):
         assert isinstance(config, FlowMatchingConfig)
         field = _label(config, schema)
         return (field.name,) if field else ()
+
+    @classmethod
+    def generator_of(cls, config: BaseConfig) -> Component:
+        """Return the generator; raise `ConfigError` when it is no flow."""
+        assert isinstance(config, FlowMatchingConfig)
+        component = resolve_component(GENERATORS, config.generator, where="objective.generator")
+        if not issubclass(component.cls, Flow):
+            raise ConfigError(
+                "objective 'flow_matching' trains the generator 'flow' or a kind of it, not "
+                f"{component.name!r}"
+            )
+        return component
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Measure the largest number of constituents and the spread of the row's kinematics."""
@@ -171,15 +183,6 @@ def _check_features(names: tuple[str, ...]) -> None:
             f"objective 'flow_matching' makes every feature by itself, and {', '.join(redundant)} follow "
             f"from others; set data.features to one of independent columns: {', '.join(FITTING_SETS)}"
         )
-
-
-def _source(config: FlowMatchingConfig, label: Field | None) -> Source:
-    component = resolve_component(GENERATORS, config.generator, where="objective.generator")
-    if not issubclass(component.cls, Flow):
-        raise ConfigError(
-            f"objective 'flow_matching' trains the generator 'flow' or a kind of it, not {component.name!r}"
-        )
-    return Source(component, label, config.max_constituents)
 
 
 def _can_go_on(network: Network, wanted: Source) -> bool:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
-from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.generators import GENERATORS
@@ -86,14 +86,8 @@ class NextToken(Objective):
                 "constituent from the codes up to its own; train one with tokenizer.causal_decoder=true"
             )
         self.field = told_field(config.label, schema, objective="next_token")
-        component = resolve_component(GENERATORS, config.generator, where="objective.generator")
-        if not issubclass(component.cls, Autoregressive):
-            raise ConfigError(
-                "objective 'next_token' trains the generator 'autoregressive' or a kind of it, not "
-                f"{component.name!r}"
-            )
         self.register_buffer("length", torch.tensor(0.0))
-        source = Source(component, self.field, config.max_constituents)
+        source = Source(self.generator_of(config), self.field, config.max_constituents)
         if network.generator is None or network.source != source:
             network.add_generator(source)
 
@@ -110,6 +104,18 @@ class NextToken(Objective):
         assert isinstance(config, NextTokenConfig)
         field = told_field(config.label, schema, objective="next_token")
         return (field.name,) if field else ()
+
+    @classmethod
+    def generator_of(cls, config: BaseConfig) -> Component:
+        """Return the generator; raise `ConfigError` when it does not draw codes one by one."""
+        assert isinstance(config, NextTokenConfig)
+        component = resolve_component(GENERATORS, config.generator, where="objective.generator")
+        if not issubclass(component.cls, Autoregressive):
+            raise ConfigError(
+                "objective 'next_token' trains the generator 'autoregressive' or a kind of it, not "
+                f"{component.name!r}"
+            )
+        return component
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Measure the mean number of codes and stops of a row."""

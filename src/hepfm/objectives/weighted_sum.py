@@ -133,6 +133,13 @@ class WeightedSum(Objective):
         found = {term.counting(schema) for term in resolve_terms(config)}
         return found.pop() if len(found) == 1 else None
 
+    @classmethod
+    def generator_of(cls, config: BaseConfig) -> Component | None:
+        """Return the generator of the first term that trains one."""
+        assert isinstance(config, WeightedSumConfig)
+        found = (term.component.cls.generator_of(term.component.config) for term in resolve_terms(config))
+        return next((component for component in found if component is not None), None)
+
     def term(self, label: str) -> Objective:
         """Return a term by its name in the log."""
         found = self.terms[label]

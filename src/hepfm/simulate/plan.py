@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from hepfm.core.config import validate
+from hepfm.core.config import Config, validate
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
 from hepfm.simulate.chunk import Chunk, ChunkKey
@@ -18,6 +18,10 @@ class Plan(Protocol):
 
     rows: ClassVar[str]
     """What the rows are: ``"jets"`` or ``"showers"``."""
+
+    @property
+    def recipe(self) -> Config:
+        """What is simulated; its section named like the rows has their numbers by split."""
 
     @property
     def seed(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import ConfigError, HepfmError, did_you_mean
-from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values
+from hepfm.study.config import SCRATCH, Downstream, Generate, StudyConfig, Values
 from hepfm.study.plan import (
     TOKENIZER,
     Cell,
@@ -22,6 +22,7 @@ from hepfm.study.stores import StoreInfo
 def resolver() -> Resolve:
     """Return the checks of recipes by the floors below; remembers what it has checked."""
     from hepfm.tasks.base import load_task
+    from hepfm.tasks.generation import GenerationTask
     from hepfm.train.recipe import finetune_plan, pretrain_plan
 
     def pretrain(values: Values, where: str) -> Values:
@@ -30,7 +31,11 @@ def resolver() -> Resolve:
     def finetune(values: Values, where: str) -> Values:
         return finetune_plan(values, where=where).to_dict()
 
-    return Resolve(pretrain, finetune, lambda name: load_task(name).version)
+    def told(name: str) -> bool:
+        task = load_task(name)
+        return isinstance(task, GenerationTask) and task.told
+
+    return Resolve(pretrain, finetune, lambda name: load_task(name).version, told)
 
 
 def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
@@ -138,6 +143,8 @@ def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell
         raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
     _check_task(cell.task, downstream, info)
+    if downstream.generate is not None:
+        _check_generate(downstream.generate, plan.objective, info)
     targets = plan.objective.cls.targets(plan.objective.config, info.schema)
     if len(targets) == 1 and info.schema[targets[0]].classes:
         _check_classes(info, data.train, targets[0], cell.budget)
@@ -169,6 +176,8 @@ def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
     task = load_task(task_name(name, downstream))
     _check_split(info, task.split)
     generation = isinstance(task, GenerationTask)
+    if isinstance(task, GenerationTask) and task.told and downstream.generate is not None:
+        _check_rows(info, task.split, downstream.generate.n, "generate.n")
     if generation != (downstream.generate is not None):
         raise ConfigError(
             f"the task measures {'generated jets: give' if generation else 'scores of test jets: remove'} "
@@ -180,6 +189,24 @@ def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
     if known is not None and sorted(known) != sorted(task.classes):
         found = ", ".join(info.schema[task.label].classes) or "none"
         raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
+
+
+def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -> None:
+    from hepfm.models.generate import generator_options
+    from hepfm.physics.voxels import load_voxels
+
+    if generate.cells is not None:
+        load_voxels(generate.cells)
+        if "hit_energy" not in info.schema:
+            raise ConfigError(
+                "generate: cells are for showers, and the rows of the store are jets; remove it"
+            )
+    generator = objective.cls.generator_of(objective.config)
+    if generator is None:
+        raise ConfigError(
+            f"generate: the objective {objective.name!r} trains no generator; use flow_matching or next_token"
+        )
+    generator_options(generator, generate.options)
 
 
 def _check_classes(info: StoreInfo, split: str, field: str, budget: int | None) -> None:

@@ -44,8 +44,8 @@ class SimulatedStore(Config):
     ----------
     simulate
         Name or file of a simulation recipe.
-    jets
-        Jets of each class by split, laid over the recipe.
+    jets, showers
+        Jets of each class, or showers, by split; laid over the recipe.
     seed
         Seed of the simulation.
     options
@@ -54,6 +54,7 @@ class SimulatedStore(Config):
 
     simulate: str
     jets: dict[str, Count] = pydantic.Field(default_factory=dict)
+    showers: dict[str, Count] = pydantic.Field(default_factory=dict)
     seed: int = pydantic.Field(0, ge=0)
     options: Values = pydantic.Field(default_factory=dict)
 
@@ -151,20 +152,24 @@ class StudyTokenizer(Config):
     reads: Literal["codes", "decoded", "features"] = "codes"
 
 
-class Generate(Config):
-    """How jets are generated for a task that measures them.
+class Generate(Config, extra="allow"):
+    """How rows are generated for a task that measures them; further keys are options of the generator.
 
     Attributes
     ----------
     n
-        Jets, all classes together.
-    steps, solver
-        Of the generator; the model's own when null.
+        Rows, all classes together.
+    cells
+        The calorimeter whose cells hits of showers are put into; null leaves them where they are.
     """
 
     n: Count
-    steps: int | None = pydantic.Field(None, ge=1)
-    solver: str | None = None
+    cells: str | None = None
+
+    @property
+    def options(self) -> Values:
+        """Options of the generator."""
+        return dict(self.model_extra or {})
 
 
 class Downstream(Config):

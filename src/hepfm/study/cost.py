@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, TrainingError
 from hepfm.core.log import progress
 from hepfm.simulate.workers import processors
@@ -33,11 +34,8 @@ TINY_WITH_CODES = 1000
 
 TRAININGS: tuple[Verb, ...] = ("tokenize", "pretrain", "finetune")
 
-SOLVER_STEPS = 32
-"""Steps of the generator that are assumed where the study does not say."""
-
 CALLS = {"euler": 1}
-"""Calls of the network in a step of a solver; two in the others."""
+"""Calls of the network in a step of a flow's solver; two in the others."""
 
 METRICS = 20.0
 """Seconds assumed for the metrics of generated jets, not measured: 64 to 80 were seen on a busy machine."""
@@ -235,12 +233,24 @@ class _Meter:
             )
         rate = self.trained.get(f"finetune {kind}") or NOTHING
         if run.verb == "generate":
-            steps = run.values["steps"] or SOLVER_STEPS
-            calls = int(steps) * CALLS.get(run.values["solver"] or "", 2)
-            return rate.row * FORWARD * int(run.values["n"]) * calls
+            return rate.row * FORWARD * int(run.values["n"]) * self._calls(run)
         if "generated" in run.parents:
             return METRICS
         return self.overhead + rate.row * FORWARD * self._info(run).splits.get("test", 0)
+
+    def _calls(self, run: Run) -> int:
+        """Return how often the network is called for a row; code by code with a cache is about once."""
+        from hepfm.models.generate import generator_options
+        from hepfm.objectives import OBJECTIVES
+
+        spec = self.plan.runs[run.parents["model"][0]].values["recipe"]["objective"]
+        objective = resolve_component(OBJECTIVES, spec, where="objective")
+        generator = objective.cls.generator_of(objective.config)
+        if generator is None or not generator.cls.timed:
+            return 1
+        named = {key: value for key, value in run.values.items() if key in generator.cls.free}
+        options = generator_options(generator, named).model_dump()
+        return int(options.get("steps", 1)) * CALLS.get(options.get("solver", ""), 2)
 
     def _validated_rows(self, run: Run) -> int:
         recipe = run.values["recipe"]
@@ -303,11 +313,12 @@ class _Meter:
     def _simulation(self, run: Run) -> float:
         """Simulate in small, once; return the seconds of the whole."""
         recipe, output = run.values["recipe"], self.scratch / run.name
-        wanted = sum(recipe["jets"].values())
+        rows = "showers" if "showers" in recipe else "jets"
+        wanted = sum(recipe[rows].values())
         most = TINY if self.plan.config.tokenizer is None else TINY_WITH_CODES
-        few = {split: min(jets, most) for split, jets in recipe["jets"].items()}
+        few = {split: min(number, most) for split, number in recipe[rows].items()}
         if run.name not in self.paths:
-            seconds = _in_child(_simulated, {**recipe, "jets": few}, output)
+            seconds = _in_child(_simulated, {**recipe, rows: few}, output)
             self.paths[run.name] = output
             self.per_jet[run.name] = seconds / sum(few.values())
         return self.per_jet[run.name] * wanted

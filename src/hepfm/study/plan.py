@@ -144,13 +144,14 @@ class Resolve:
     ----------
     pretrain, finetune
         Check a recipe's values (second argument: what to call it) and spell out every option.
-    version
-        Version of a task.
+    version, told
+        Version of a task, and whether it tells a model the context of real rows.
     """
 
     pretrain: Callable[[Values, str], Values]
     finetune: Callable[[Values, str], Values]
     version: Callable[[str], int]
+    told: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -278,9 +279,17 @@ class _Planner:
         note = f"{cell.arm}, {cell.size}, {cell.task}"
         measured = {"model": models}
         if downstream.generate is not None:
-            options = downstream.generate.model_dump(mode="json")
+            options = downstream.generate.model_dump(mode="json", exclude_none=True)
             options["seed"] = self.config.seeds.replicates[position]
-            measured = {"generated": (self.add(Run("generate", options, measured, note=note)),)}
+            told = self.resolve.told(task)
+            made = Run(
+                "generate",
+                {**options, **(identity if told else {})},
+                {**measured, **(parents if told else {})},
+                paths if told else {},
+                note,
+            )
+            measured = {"generated": (self.add(made),)}
         return self.add(Run("evaluate", values, {**parents, **measured}, paths, note))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,13 @@ def _existing(path: str) -> StoreInfo:
 
 
 def _simulated(given: SimulatedStore) -> StoreInfo:
-    from hepfm.simulate.recipe import SPLITS, read_recipe
+    from hepfm.simulate.plan import read_plan
 
     values = merge(load_recipe(given.simulate, "simulate"), given.options)
-    values = {**values, "jets": {**values.get("jets", {}), **given.jets}}
-    recipe = read_recipe(values, seed=given.seed)
-    classes = len(recipe.class_names)
-    sizes = {split: getattr(recipe.jets, split) * classes for split in SPLITS}
-    full = {**recipe.model_dump(mode="json"), "description": ""}
-    return StoreInfo(recipe.store_schema(), {k: n for k, n in sizes.items() if n}, recipe=full)
+    numbers = {key: rows for key in ("jets", "showers") if (rows := getattr(given, key))}
+    plan = read_plan(merge(values, numbers), seed=given.seed)
+    sizes: Counter[str] = Counter()
+    for chunk in plan.chunks():
+        sizes[chunk.split] += chunk.rows
+    full = {**plan.recipe.model_dump(mode="json"), "description": ""}
+    return StoreInfo(plan.schema(), dict(sizes), recipe=full)

@@ -181,16 +181,10 @@ def _generate(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.models.generate import generate
 
     chosen = choose([folder.run(name) for name in run.parents["model"]])
-    own, options = folder.run(run.name), run.values
+    own, options = folder.run(run.name), {key: value for key, value in run.values.items() if key != "store"}
     own.clear(own.store)
-    generate(
-        chosen.model,
-        n=options["n"],
-        output=own.store,
-        steps=options["steps"],
-        solver=options["solver"],
-        seed=options["seed"],
-    )
+    like = store_path(folder, run) if "store" in run.parents or "store" in run.paths else None
+    generate(chosen.model, output=own.store, like=like, **options)
     return {"model": chosen.path.name}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import hepfm
 from hepfm.core.config import validate
-from hepfm.core.errors import DataError, ModelError
+from hepfm.core.errors import ConfigError, DataError, ModelError
 from hepfm.core.log import progress
 from hepfm.core.provenance import code_commit
 from hepfm.core.ragged import Array
@@ -66,6 +66,7 @@ def evaluate(
     output: str | Path,
     arm: str = "",
     device: str = "auto",
+    options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure a model on a task and write ``results.json`` and, where rows are scored, ``scores.arrow``.
 
@@ -84,9 +85,14 @@ def evaluate(
         What a comparison calls this way of training; made from the model's provenance when empty.
     device
         Where the model runs: ``"cpu"``, ``"cuda"``, or ``"auto"``, which takes CUDA when there is one.
+    options
+        Options of `hepfm.api.generate`, e.g. ``{"cells": "dataset_2", "top_p": 0.9}``, for a model on a task
+        of generation; the model's own settings and seed 0 where not given.
 
     Raises
     ------
+    ConfigError
+        When options are given where nothing is generated, or do not fit the model.
     DataError
         When the store lacks the label, the test split, or has other classes than the task.
     ModelError
@@ -100,6 +106,8 @@ def evaluate(
 
     chosen = load_task(task) if isinstance(task, str) else task
     opened = store if isinstance(store, Store) else Store.open(store)
+    if options and not isinstance(chosen, GenerationTask):
+        raise ConfigError(f"the task {chosen.name!r} generates nothing; leave out {', '.join(options)}")
     if isinstance(chosen, RegressionTask):
         found = evaluate_regression(
             Path(model_path), chosen, opened, output=Path(output), arm=arm, device=device
@@ -107,7 +115,9 @@ def evaluate(
         return Evaluation(Path(output), found)
     if isinstance(chosen, GenerationTask):
         folder = Path(output)
-        result = evaluate_generation(model_path, chosen, opened, output=folder, arm=arm, device=device)
+        result = evaluate_generation(
+            model_path, chosen, opened, output=folder, arm=arm, device=device, options=options
+        )
         return Evaluation(folder, result)
     check_store(chosen, opened)
     scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm, device=device)

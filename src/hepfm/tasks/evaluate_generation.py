@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hepfm
 from hepfm.core.config import validate
-from hepfm.core.errors import DataError
+from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import read_json
 from hepfm.core.log import progress
 from hepfm.core.provenance import code_commit
@@ -39,7 +40,14 @@ class Origin:
 
 
 def evaluate_generation(
-    path: str | Path, task: GenerationTask, real: Store, *, output: Path, arm: str = "", device: str = "cpu"
+    path: str | Path,
+    task: GenerationTask,
+    real: Store,
+    *,
+    output: Path,
+    arm: str = "",
+    device: str = "cpu",
+    options: Mapping[str, Any] | None = None,
 ) -> ResultFile:
     """Measure generated jets, or what a model generates, and write ``results.json``.
 
@@ -47,7 +55,7 @@ def evaluate_generation(
     ----------
     path
         A store of generated jets, or a model directory with a generator: its jets are written beside the
-        result, in a store named like it with ``-jets``, and made with the model's own settings and seed 0.
+        result, in a store named like it with ``-jets``.
     task
         The protocol.
     real
@@ -58,15 +66,26 @@ def evaluate_generation(
         What a comparison calls this way of training.
     device
         Where a model runs.
+    options
+        Of `hepfm.models.generate.generate`; the model's own settings and seed 0 where not given.
+
+    Raises
+    ------
+    ConfigError
+        When options are given with a store, or belong to the protocol.
     """
     folder = Path(path)
+    options = dict(options or {})
+    _check_options(options, task)
     if (folder / MANIFEST).is_file():
+        if options:
+            raise ConfigError(f"{folder} is a store of rows that are made; leave out {', '.join(options)}")
         generated = Store.open(folder)
         origin = _of_store(generated, arm)
     elif (folder / "model.safetensors").is_file():
         origin = _of_model(folder, arm)
         beside = output.with_name(f"{output.name}-jets")
-        generated = _generate(folder, task, real, output=beside, device=device)
+        generated = _generate(folder, task, real, output=beside, device=device, options=options)
     else:
         raise DataError(f"{folder} is neither a store of generated jets nor a model directory")
     result = measure_store(generated, task, real, origin=origin)
@@ -138,7 +157,23 @@ def _of_model(folder: Path, arm: str) -> Origin:
     return Origin(ModelInfo(fingerprint=fingerprint, path=str(folder)), training)
 
 
-def _generate(folder: Path, task: GenerationTask, real: Store, *, output: Path, device: str) -> Store:
+def _check_options(options: Mapping[str, Any], task: GenerationTask) -> None:
+    fixed = [name for name in options if name in ("model", "n", "output", "classes", "like", "device")]
+    if fixed:
+        raise ConfigError(
+            f"the task {task.name!r} says how many rows are made and of what; leave out {', '.join(fixed)}"
+        )
+
+
+def _generate(
+    folder: Path,
+    task: GenerationTask,
+    real: Store,
+    *,
+    output: Path,
+    device: str,
+    options: Mapping[str, Any],
+) -> Store:
     """Generate as many jets of each class of the real test rows as the largest half of them asks for."""
     from hepfm.models.generate import generate
     from hepfm.train.distributed import pick_device
@@ -148,10 +183,10 @@ def _generate(folder: Path, task: GenerationTask, real: Store, *, output: Path, 
     classes = tuple(name for name in rows if name) or None
     if _was_generated(output):
         shutil.rmtree(output)  # the result beside it is replaced too
-    options: dict[str, Any] = {"output": output, "device": str(pick_device(device))}
+    made: dict[str, Any] = {**options, "output": output, "device": str(pick_device(device))}
     if task.told:
-        return Store.open(generate(folder, n=each, like=real.path, **options))
-    return Store.open(generate(folder, n=each * len(rows), classes=classes, **options))
+        return Store.open(generate(folder, n=each, like=real.path, **made))
+    return Store.open(generate(folder, n=each * len(rows), classes=classes, **made))
 
 
 def _was_generated(path: Path) -> bool:
