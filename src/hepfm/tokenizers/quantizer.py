@@ -147,20 +147,30 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Put codes that were not used for long on random vectors of the last batch."""
-        if self.last_TK is None or not self.config.replace_after or not len(self.last_TK):
+        """Put codes that were not used for long on random vectors of the last batch; in training only.
+
+        With several processes all take part, whatever their batches hold, and leave with the codes of the
+        first.
+        """
+        if not self.training:
             return
+        if self.config.replace_after:
+            self._replace()
+        self.last_TK = None
+        if torch.distributed.is_initialized() and (self.config.replace_after or self.config.alternating):
+            torch.distributed.broadcast(self.codes_CK.data, 0)
+
+    def _replace(self) -> None:
         self.unused_C += 1
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(self.unused_C, torch.distributed.ReduceOp.MIN)
         dead_D = (self.unused_C > self.config.replace_after).nonzero()[:, 0]
+        if self.last_TK is None or not len(self.last_TK):
+            return
         chosen_DK = self.last_TK[torch.randint(len(self.last_TK), (len(dead_D),), device=dead_D.device)]
         noise_DK = torch.randn_like(chosen_DK) * chosen_DK.norm(dim=-1, keepdim=True)
         self.codes_CK[dead_D] = self._unscaled(chosen_DK + _JITTER * noise_DK)
         self.unused_C[dead_D] = 1
-        self.last_TK = None
-        if torch.distributed.is_initialized():
-            torch.distributed.broadcast(self.codes_CK.data, 0)
 
     def _note(self, z_TK: Tensor, ids_T: Tensor) -> None:
         self.unused_C[ids_T] = 0

@@ -40,8 +40,8 @@ class World:
         return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """Return the module that averages gradients over processes; `module` itself when there is one."""
-        if self.size == 1:
+        """Return the module that averages gradients over processes; `module` itself where there are none."""
+        if self.size == 1 or not any(parameter.requires_grad for parameter in module.parameters()):
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids)
