@@ -41,6 +41,14 @@ else:
     resume(sys.argv[1])
 """
 
+TOKENIZE = """
+import json, sys
+import torch
+torch.set_num_threads(1)
+from hepfm.train.tokenize import tokenize
+for number, recipe in enumerate(json.loads(sys.argv[1])):
+    tokenize(recipe, output=f"{sys.argv[2]}/run{number}", split="test")
+"""
 CODES = """
 import torch
 import torch.distributed as dist
@@ -117,6 +125,24 @@ def test_two_processes_resume(recipe: dict[str, Any], tmp_path: Path) -> None:
     after = read_metrics(tmp_path / "run" / "metrics.jsonl", "train")
     assert [line["loss"] for line in before] == [line["loss"] for line in after]
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_two_processes_train_one_tokenizer(recipe: dict[str, Any], tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(TOKENIZE)
+    vqvae = {"name": "vqvae", "width": 8, "depth": 1, "num_heads": 2, "codes": 16, "replace_after": 2}
+    values = {
+        **recipe,
+        "data": {**recipe["data"], "features": "massless"},
+        "backbone": "none",
+        "objective": {"name": "tokenize", "tokenizer": vqvae},
+    }
+    fitted = {**values, "objective": {"name": "tokenize", "tokenizer": {"name": "kmeans", "codes": 16}}}
+    torchrun(script, json.dumps([values, fitted]), str(tmp_path))
+    for number in (0, 1):
+        report = json.loads((tmp_path / f"run{number}" / "tokens" / "tokens.json").read_text())
+        assert report["num_codes"] == 16
+        assert not list(tmp_path.glob(f"run{number}/.partial-*"))
 
 
 def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:

@@ -222,6 +222,31 @@ def test_a_report_and_the_way_back(jet_store: Store, tokenizer: Path, tmp_path: 
     assert labels.tolist() == np.asarray(jet_store.read(["jet_label"], rows)["jet_label"]).tolist()
 
 
+def test_blocks_change_nothing_and_bound_what_is_kept(
+    jet_store: Store, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "whole", split="test")
+    monkeypatch.setattr("hepfm.models.tokenize.BLOCK", 30)
+    parts = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "parts", split="test")
+    assert {**parts, "features": 0, "jets": 0} == {**whole, "features": 0, "jets": 0}
+    # The same to rounding, since batches have other shapes; tau ratios are not, where codes coincide.
+    for kind, names in (("features", whole["features"]), ("jets", ("pt", "mass"))):
+        for name in names:
+            assert parts[kind][name] == pytest.approx(whole[kind][name], rel=1e-4, abs=1e-5)
+    direct, blocks = (Store.open(tmp_path / name / "reconstructed") for name in ("whole", "parts"))
+    for name in direct.schema.names():
+        one, other = direct.read([name])[name], blocks.read([name])[name]
+        values = (np.asarray(getattr(column, "values", column)) for column in (one, other))
+        np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4)
+    back = Store.open(decode_codes(tokenizer, tmp_path / "parts" / "codes.arrow", output=tmp_path / "back"))
+    assert len(back) == whole["jets_read"] == whole["jets_resolved"]
+    monkeypatch.setattr("hepfm.models.token_report.KEPT", 1)
+    few = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "few", split="test")
+    assert few["jets_resolved"] == few["jets"]["pt"]["n"] == 30
+    same = ("code_use", "perplexity", "jets_read", "constituents", "clipped", "outside")
+    assert [few[name] for name in same] == [whole[name] for name in same]
+
+
 def test_finer_bins_lose_less(jet_store: Store, tmp_path: Path) -> None:
     widths = []
     for bins in (3, 30):

@@ -54,6 +54,8 @@ def command(
         overrides=overrides,
         smoke=smoke,
     )
+    if not report:
+        return {}  # the first of several processes says it
     trained = (Path(output) / "model").exists()
     model = f"{output}/model" if trained else source
     folder = str(Path(output) / TOKENS) if trained else output

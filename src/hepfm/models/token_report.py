@@ -22,13 +22,16 @@ from hepfm.models.directory import Model
 from hepfm.physics.kinematics import mass_of
 from hepfm.physics.substructure import n_subjettiness
 
+KEPT = 5_000_000
+"""Constituents after which no more differences are kept, a whole block at a time."""
+
 _RADIUS = 0.8
 """R0 of tau_N, which cancels in the ratios."""
 
 
 @dataclass
 class Tokenized:
-    """What was found of all constituents, jet after jet, and of all jets.
+    """What was found of a block of rows, in their order.
 
     Attributes
     ----------
@@ -55,35 +58,59 @@ class Tokenized:
     momenta: tuple[Array, Array] | None
 
 
-def describe(model: Model, found: Tokenized) -> dict[str, Any]:
-    """Return code use, perplexity and resolutions; see `hepfm.models.tokenize.tokenize_store`."""
-    tokenizer = model.network.tokenizer
-    assert tokenizer is not None
-    count_C = np.bincount(found.codes_T, minlength=tokenizer.num_codes)
-    share_U = count_C[count_C > 0] / count_C.sum()
-    difference_TF = found.decoded_TF - found.original_TF
-    return {
-        "num_codes": tokenizer.num_codes,
-        "code_use": float((count_C > 0).mean()),
-        "perplexity": float(np.exp(-(share_U * np.log(share_U)).sum())),
-        "jets_read": len(found.rows_R),
-        "constituents": len(found.codes_T),
-        "clipped": found.clipped,
-        "outside": found.outside,
-        "features": {
-            name: resolution(difference_TF[:, number])
-            for number, name in enumerate(model.network.feature_names)
-        },
-        **(
-            {"showers": _showers(found)}
-            if model.network.feature_names == CALO.names
-            else {"jets": _jets(found)}
-        ),
-    }
+class Tally:
+    """What a tokenizer loses, gathered block by block.
+
+    Codes and what lies outside are counted for all rows. Differences are kept for quantiles up to `KEPT`
+    constituents, so that memory stays bounded; the first blocks count.
+    """
+
+    def __init__(self, model: Model) -> None:
+        assert model.network.tokenizer is not None
+        self.names = model.network.feature_names
+        self.kind = "showers" if self.names == CALO.names else "jets"
+        self.count_C = np.zeros(model.network.tokenizer.num_codes, np.int64)
+        self.rows = self.clipped = self.outside = self.resolved = 0
+        self.parts: dict[str, list[dict[str, Array]]] = {"features": [], self.kind: []}
+
+    @property
+    def constituents(self) -> int:
+        """Constituents so far."""
+        return int(self.count_C.sum())
+
+    def add(self, found: Tokenized) -> None:
+        """Add a block."""
+        if len(found.codes_T) and self.constituents < KEPT:
+            self.resolved += len(found.rows_R)
+            difference_TF = (found.decoded_TF - found.original_TF).astype(np.float32)
+            self.parts["features"].append(dict(zip(self.names, difference_TF.T, strict=True)))
+            self.parts[self.kind].append(_showers(found) if self.kind == "showers" else _jets(found))
+        self.rows += len(found.rows_R)
+        self.count_C += np.bincount(found.codes_T, minlength=len(self.count_C))
+        self.clipped += found.clipped
+        self.outside += found.outside
+
+    def report(self) -> dict[str, Any]:
+        """Return code use, perplexity and resolutions; see `hepfm.models.tokenize.tokenize_store`."""
+        share_U = self.count_C[self.count_C > 0] / self.constituents
+        return {
+            "num_codes": len(self.count_C),
+            "code_use": float((self.count_C > 0).mean()),
+            "perplexity": float(np.exp(-(share_U * np.log(share_U)).sum())),
+            "jets_read": self.rows,
+            "constituents": self.constituents,
+            "clipped": self.clipped,
+            "outside": self.outside,
+            "jets_resolved": self.resolved,
+            **{
+                kind: {name: resolution(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+                for kind, parts in self.parts.items()
+            },
+        }
 
 
-def _jets(found: Tokenized) -> dict[str, Any]:
-    """Return the resolution of jets of massless constituents; tau ratios of jets that have them."""
+def _jets(found: Tokenized) -> dict[str, Array]:
+    """Return differences of jets of massless constituents; of tau ratios for jets that have them."""
     if found.momenta is None:
         return {}
     filled = found.lengths_R > 0
@@ -99,11 +126,11 @@ def _jets(found: Tokenized) -> dict[str, Any]:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = [one[enough, high - 1] / one[enough, low - 1] for one in tau]
         quantities[f"tau{high}{low}"] = ratio[1] - ratio[0]
-    return {name: resolution(values[np.isfinite(values)]) for name, values in quantities.items()}
+    return {name: values[np.isfinite(values)] for name, values in quantities.items()}
 
 
-def _showers(found: Tokenized) -> dict[str, Any]:
-    """Return the resolution of energy sum (relative) and centres of gravity of showers with hits."""
+def _showers(found: Tokenized) -> dict[str, Array]:
+    """Return differences of energy sum (relative) and centres of gravity of showers with hits."""
     filled = found.lengths_R > 0
     starts = np.concatenate(([0], np.cumsum(found.lengths_R[filled])[:-1])).astype(np.int64)
     sums = []
@@ -115,10 +142,10 @@ def _showers(found: Tokenized) -> dict[str, Any]:
         sums.append((total, centres))
     (before, places), (after, moved) = sums
     found_centres = {f"cog_{name.removeprefix('hit_')}": moved[name] - places[name] for name in places}
-    return {name: resolution(one) for name, one in {"energy": after / before - 1, **found_centres}.items()}
+    return {"energy": after / before - 1, **found_centres}
 
 
-def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, found: Tokenized) -> dict[str, Any]:
+def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, rows: Rows) -> dict[str, Any]:
     """Return a classifier's accuracy on original and on decoded jets, and the difference with an interval."""
     judge, label = Model.load(classifier), store.schema.label
     if label is None or judge.classes.get(label) != store.schema.label_classes:
@@ -127,7 +154,6 @@ def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, found: To
         )
     if not decoded.exists():
         raise IncompatibleError("jets cannot be made of the tokenizer's features; leave out --classifier")
-    rows: Rows = np.sort(found.rows_R)
     truth = np.asarray(store.read([label], rows)[label]).astype(np.int64)
     classes = store.schema.label_classes
     both = [

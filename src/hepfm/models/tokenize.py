@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,23 @@ from hepfm.core.log import progress
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
-from hepfm.data.writer import write_store
-from hepfm.models.codes_file import GIVEN, decoded_rows, makes_constituents, write_codes
+from hepfm.data.writer import StoreWriter
+from hepfm.models.codes_file import (
+    GIVEN,
+    CodesWriter,
+    decoded_columns,
+    decoded_schema,
+    makes_constituents,
+)
 from hepfm.models.directory import Model
-from hepfm.models.token_report import Tokenized, accuracy_lost, describe
+from hepfm.models.token_report import Tally, Tokenized, accuracy_lost
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.nn.momenta import relative_momenta
 
 REPORT, CODES, RECONSTRUCTED = "tokens.json", "codes.arrow", "reconstructed"
+BLOCK = 50_000
+"""Rows that are held at once."""
+
 _BATCH = 256
 
 
@@ -65,7 +74,8 @@ def tokenize_store(
         The report: ``code_use`` (share of the codes that occur), ``perplexity``, ``features`` and ``jets`` or
         ``showers`` (median and interquartile range of decoded minus original, by name; ``pt`` and ``energy``
         are relative), ``clipped`` (constituents with a feature beyond the network's clip) and ``outside``
-        (beyond the tokenizer's fitted range).
+        (beyond the tokenizer's fitted range). Quantiles are those of the first ``jets_resolved`` rows: memory
+        is bounded, however large the store.
 
     Raises
     ------
@@ -77,27 +87,44 @@ def tokenize_store(
     source, data = Model.load(model), Store.open(store)
     if source.network.tokenizer is None:
         raise IncompatibleError(f"{model} has no tokenizer; train one with `hepfm tokenize RECIPE`")
-    rows = np.asarray(data.split(split) if split else data.index(None))
-    rows = np.arange(len(data))[rows][:number] if rows.dtype != np.int64 else rows[:number]
-    found = _run(source, data, rows)
-    if not len(found.codes_T):
-        raise DataError(f"{data.path} has no constituents to tokenize in its split {split!r}")
-    report: dict[str, Any] = {
-        "tokenizer": source.network.codes.tokenizer.spec() if source.network.codes else {},
-        "tokenizer_fingerprint": tokenizer_fingerprint(source.network),
-        "store_fingerprint": data.fingerprint,
-        "split": split,
-        **describe(source, found),
-    }
+    fingerprint, rows = tokenizer_fingerprint(source.network), _rows(data, split, number)
+    tally = Tally(source)
     with atomic_path(Path(output)) as folder:
         folder.mkdir()
-        write_codes(folder / CODES, report["tokenizer_fingerprint"], found, data)
-        if makes_constituents(source):
-            _write_rows(folder / RECONSTRUCTED, source, found, data, report)
+        with ExitStack() as stack:
+            codes = stack.enter_context(CodesWriter(folder / CODES, fingerprint, data))
+            decoded = None
+            if makes_constituents(source):
+                decoded = stack.enter_context(
+                    _decoded_writer(folder / RECONSTRUCTED, source, data, fingerprint)
+                )
+            advance = stack.enter_context(progress("tokenizing", len(rows)))
+            for start in range(0, len(rows), BLOCK):
+                found = _run(source, data, rows[start : start + BLOCK])
+                tally.add(found)
+                codes.write(found)
+                if decoded is not None:
+                    decoded.write(_decoded(source, data, found, label=decoded.schema.label), split="test")
+                advance(len(found.rows_R))
+        if not tally.constituents:
+            raise DataError(f"{data.path} has no constituents to tokenize in its split {split!r}")
+        report: dict[str, Any] = {
+            "tokenizer": source.network.codes.tokenizer.spec() if source.network.codes else {},
+            "tokenizer_fingerprint": fingerprint,
+            "store_fingerprint": data.fingerprint,
+            "split": split,
+            **tally.report(),
+        }
         if classifier is not None:
-            report["classifier"] = accuracy_lost(classifier, data, folder / RECONSTRUCTED, found)
+            report["classifier"] = accuracy_lost(classifier, data, folder / RECONSTRUCTED, rows)
         write_json(folder / REPORT, report)
     return report
+
+
+def _rows(store: Store, split: str | None, number: int | None) -> npt.NDArray[np.int64]:
+    """Return the numbers of the rows, in their order."""
+    rows = np.asarray(store.split(split) if split else store.index(None))
+    return (np.arange(len(store))[rows] if rows.dtype != np.int64 else rows)[:number]
 
 
 @torch.no_grad()
@@ -109,43 +136,35 @@ def _run(model: Model, store: Store, rows: npt.NDArray[np.int64]) -> Tokenized:
     )
     parts: list[tuple[Array, ...]] = []
     clipped = outside = 0
-    with progress("tokenizing", len(rows)) as advance:
-        for batch in loader:
-            codes_BN = network.encode(batch)
-            x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
-            decoded_BNF = network.standardize.inverse(network.decode(codes_BN), batch.mask_BN)
-            clipped += int((_beyond(model, batch) & batch.mask_BN).sum())
-            outside += int(network.tokenizer.outside(x_BNF, batch.mask_BN).sum())
-            momenta = [
-                relative_momenta(values, batch.mask_BN, network.feature_names)
-                for values in (batch.features_BNF, decoded_BNF)
-            ]
-            real = batch.mask_BN
-            parts.append(
-                tuple(
-                    tensor.cpu().numpy()
-                    for tensor in (
-                        batch.features_BNF[real],
-                        decoded_BNF[real],
-                        codes_BN[real],
-                        real.sum(1),
-                        batch.rows_B,
-                        *(p4[real] for p4 in momenta if p4 is not None),
-                    )
-                )
-            )
-            advance(len(batch))
-    if not parts:
-        raise DataError(f"{store.path} has no rows to tokenize")
-    original, decoded, codes, lengths, found_rows, *p4 = (
-        np.concatenate(columns) for columns in zip(*parts, strict=True)
-    )
+    for batch in loader:
+        codes_BN = network.encode(batch)
+        x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
+        decoded_BNF = network.standardize.inverse(network.decode(codes_BN), batch.mask_BN)
+        clipped += int((_beyond(model, batch) & batch.mask_BN).sum())
+        outside += int(network.tokenizer.outside(x_BNF, batch.mask_BN).sum())
+        momenta = [
+            relative_momenta(values, batch.mask_BN, network.feature_names)
+            for values in (batch.features_BNF, decoded_BNF)
+        ]
+        of_constituents = (
+            batch.features_BNF,
+            decoded_BNF,
+            codes_BN,
+            *(p4 for p4 in momenta if p4 is not None),
+        )
+        real = batch.mask_BN
+        found = (real.sum(1), batch.rows_B, *(values[real] for values in of_constituents))
+        parts.append(tuple(tensor.cpu().numpy() for tensor in found))
+    lengths, numbers, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    # Batches come in order of length: back to the order of the rows.
+    order = np.argsort(numbers, kind="stable")
+    original, decoded, codes, *p4 = (Ragged.from_lengths(one, lengths).take(order).values for one in columns)
     return Tokenized(
         original.astype(np.float64),
         decoded.astype(np.float64),
         codes,
-        lengths,
-        found_rows,
+        lengths[order],
+        numbers[order],
         clipped,
         outside,
         (p4[0].astype(np.float64), p4[1].astype(np.float64)) if p4 else None,
@@ -158,17 +177,19 @@ def _beyond(model: Model, batch: Batch) -> torch.Tensor:
     return beyond_BNF.any(-1)
 
 
-def _write_rows(path: Path, model: Model, found: Tokenized, store: Store, report: Mapping[str, Any]) -> None:
-    order = np.argsort(found.rows_R, kind="stable")
-    label, classes = store.schema.label, store.schema.label_classes
-    given = store.read([name for name in GIVEN if name in store.schema], found.rows_R)
-    known = {name: np.asarray(values) for name, values in given.items()}
-    schema, columns = decoded_rows(model, found.decoded_TF, found.lengths_R, known, classes=classes)
-    if label and schema.label:
-        columns[schema.label] = np.asarray(store.read([label], found.rows_R)[label]).astype(np.int16)
-    taken = {
-        name: values.take(order) if isinstance(values, Ragged) else values[order]
-        for name, values in columns.items()
-    }
-    facts = {"source": "decoded", "tokenizer_fingerprint": report["tokenizer_fingerprint"]}
-    write_store(path, schema, [("test", taken)], provenance={**facts, "store": store.fingerprint})
+def _decoded_writer(path: Path, model: Model, store: Store, fingerprint: str) -> StoreWriter:
+    given = [name for name in GIVEN if name in store.schema]
+    schema = decoded_schema(model, given, store.schema.label_classes if store.schema.label else ())
+    facts = {"source": "decoded", "tokenizer_fingerprint": fingerprint, "store": store.fingerprint}
+    return StoreWriter(path, schema, provenance=facts)
+
+
+def _decoded(model: Model, store: Store, found: Tokenized, *, label: str | None) -> dict[str, Array | Ragged]:
+    """Return the columns of a block of decoded rows; the store's label under the name `label`."""
+    names = [name for name in GIVEN if name in store.schema]
+    given = {name: np.asarray(values) for name, values in store.read(names, found.rows_R).items()}
+    columns = decoded_columns(model, found.decoded_TF, found.lengths_R, given)
+    if label and store.schema.label:
+        read = store.read([store.schema.label], found.rows_R)
+        columns[label] = np.asarray(read[store.schema.label]).astype(np.int16)
+    return columns

@@ -58,6 +58,11 @@ class World:
             dist.barrier()
 
 
+def first_process() -> bool:
+    """Tell whether this is the first process of those that ``torchrun`` started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
     """Join the processes that ``torchrun`` started, or be the only one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.store import Rows, Store
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
-from hepfm.train.distributed import World
+from hepfm.train.distributed import World, first_process
 from hepfm.train.fitting import ROWS as FITTING_ROWS
 from hepfm.train.fitting import Fitting
 from hepfm.train.recipe import TrainConfig
@@ -57,7 +56,7 @@ def read_recipe(recipe: Recipe, verb: str, overrides: Sequence[str]) -> dict[str
 
 def start_run(path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
     """Make the run directory, in the first of several processes; the others wait for it."""
-    if int(os.environ.get("RANK", "0")) == 0:
+    if first_process():
         return RunDirectory.create(path, recipe=recipe, config=config)
     return RunDirectory(path)
 

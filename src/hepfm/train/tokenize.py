@@ -10,6 +10,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.models.directory import CONFIG
 from hepfm.models.tokenize import tokenize_store
 from hepfm.train import prepare
+from hepfm.train.distributed import first_process
 from hepfm.train.pretrain import check_pretrain
 
 TOKENS = "tokens"
@@ -48,6 +49,11 @@ def tokenize(
     overrides, smoke
         As in `hepfm.train.pretrain.pretrain`; for a recipe only.
 
+    Returns
+    -------
+    dict
+        The report; empty in all but the first of several processes under ``torchrun``, which writes it.
+
     Raises
     ------
     ConfigError
@@ -63,6 +69,8 @@ def tokenize(
             )
         run = prepare.start_run(Path(output), recipe=values, config=work.config())
         model = work.run(run).model_path
+        if not first_process():
+            return {}
         store, output = store or work.plan.recipe.data.store, run.path / TOKENS
         split = split or work.plan.recipe.data.validation or "test"
     elif overrides or smoke:
