@@ -1,11 +1,13 @@
 """``list``, ``show`` and ``doctor`` say what there is."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import hepfm
 from hepfm.cli.listing import registries
 from hepfm.cli.main import group
 from hepfm.core.config import builtin_recipes
@@ -24,7 +26,31 @@ def test_every_row_of_every_registry_is_listed_and_shown() -> None:
         assert listed[kind].keys() == registry.entries().keys()
         for name in registry:
             assert registry.load(name) is not None
-            assert json.loads(run("show", name, "--json"))["values"]
+            assert json.loads(run("show", kind, name, "--json"))["kind"] == kind
+
+
+def test_every_registry_of_the_package_is_listed() -> None:
+    package = Path(hepfm.__file__).parent
+    found = [re.findall(r'= Registry\(\s*"(\w+)"', path.read_text()) for path in package.rglob("*.py")]
+    assert sorted(kind for kinds in found for kind in kinds) == sorted(registries())
+
+
+def test_a_name_of_several_kinds_is_told_apart() -> None:
+    shown = json.loads(run("show", "top_tagging", "--json"))
+    assert shown["kind"] == "simulate recipe"
+    assert shown["also"] == ["hepfm show finetune top_tagging", "hepfm show task top_tagging",
+                             "hepfm show reader top_tagging"]  # fmt: skip
+    for command in shown["also"]:
+        kind = command.split()[2]
+        assert json.loads(run(*command.split()[1:], "--json"))["kind"].split()[0] == kind
+    for arguments, hint in (
+        (["backbon", "transformer"], "did you mean 'backbone'"),
+        (["backbone", "vqvae"], "nothing is called 'backbone vqvae'"),
+        (["a", "b", "c"], "give one NAME"),
+    ):
+        result = CliRunner().invoke(group, ["show", *arguments])
+        assert result.exit_code == 2
+        assert hint in result.output
 
 
 @pytest.mark.parametrize("verb", ["simulate", "pretrain", "finetune"])
@@ -32,7 +58,7 @@ def test_recipes_are_listed_and_shown(verb: str) -> None:
     listed = json.loads(run("list", "recipes", "--json"))["kinds"]["recipes"]
     for name in builtin_recipes(verb):
         assert listed[f"{verb} {name}"], "a recipe says what it is for"
-        assert json.loads(run("show", name, "--json"))["values"]
+        assert json.loads(run("show", verb, name, "--json"))["values"]
 
 
 def test_show_a_store(jet_store: Store) -> None:

@@ -17,14 +17,17 @@ def registries() -> dict[str, Registry]:
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
     from hepfm.data.export import EXPORTERS
+    from hepfm.generators import GENERATORS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
+    from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS
     from hepfm.tasks import TASKS
     from hepfm.tokenizers import TOKENIZERS
     from hepfm.train.optimizers import OPTIMIZERS
     from hepfm.train.schedules import SCHEDULES
+    from hepfm.train.strategies import STRATEGIES
     from hepfm.train.trackers import TRACKERS
 
     found = (
@@ -32,6 +35,8 @@ def registries() -> dict[str, Registry]:
         TOKENIZERS,
         HEADS,
         OBJECTIVES,
+        MASKED_TARGETS,
+        GENERATORS,
         TASKS,
         FEATURE_SETS,
         CONTEXT_SETS,
@@ -41,6 +46,7 @@ def registries() -> dict[str, Registry]:
         DETECTORS,
         OPTIMIZERS,
         SCHEDULES,
+        STRATEGIES,
         TRACKERS,
     )
     return {registry.kind: registry for registry in found}
@@ -74,4 +80,4 @@ def command(kind: str | None) -> dict[str, Any]:
     lines = []
     for one, rows in found.items():
         lines += [f"{one}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
-    return {"kinds": found, "lines": lines[:-1], "next": "hepfm show NAME"}
+    return {"kinds": found, "lines": lines[:-1], "next": "hepfm show [KIND] NAME"}

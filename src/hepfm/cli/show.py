@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -21,22 +22,18 @@ def _yaml(values: Any) -> list[str]:
     return text.getvalue().splitlines()
 
 
-def _recipe(name: str) -> dict[str, Any] | None:
+def _recipes(name: str) -> Iterator[dict[str, Any]]:
     from hepfm.cli.listing import RECIPE_VERBS
     from hepfm.core.config import builtin_recipes, load_recipe
 
     for verb_name in RECIPE_VERBS:
         if name in builtin_recipes(verb_name):
             values = load_recipe(name, verb_name)
-            return {
-                "kind": f"{verb_name} recipe",
-                "values": values,
-                "next": f"hepfm {verb_name} {name} --help",
-            }
-    return None
+            help_command = f"hepfm {verb_name} {name} --help"
+            yield {"kind": f"{verb_name} recipe", "values": values, "next": help_command}
 
 
-def _component(name: str) -> dict[str, Any] | None:
+def _components(name: str) -> Iterator[dict[str, Any]]:
     from hepfm.cli.listing import registries
 
     for kind, registry in registries().items():
@@ -48,8 +45,7 @@ def _component(name: str) -> dict[str, Any] | None:
                 values["options"] = {key: field.get("default", "required") for key, field in fields.items()}
             if getattr(component, "sizes", None):
                 values["sizes"] = {size: dict(options) for size, options in component.sizes.items()}
-            return {"kind": kind, "values": values}
-    return None
+            yield {"kind": kind, "values": values}
 
 
 def _directory(path: Path) -> dict[str, Any]:
@@ -68,18 +64,45 @@ def _directory(path: Path) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="[KIND] NAME")
 @verb
-def command(name: str) -> dict[str, Any]:
-    """Show what NAME is: a built-in recipe, a component, or the directory of a store, model or run."""
-    path = Path(name)
-    found = _directory(path) if path.is_dir() else _recipe(name) or _component(name)
-    if found is None:
-        from hepfm.cli.listing import RECIPE_VERBS, registries
-        from hepfm.core.config import builtin_recipes
-        from hepfm.core.errors import ConfigError, did_you_mean
+def command(names: tuple[str, ...]) -> dict[str, Any]:
+    """Show what NAME is: a built-in recipe, a component, or the directory of a store, model or run.
 
-        known = [one for registry in registries().values() for one in registry]
-        known += [one for verb_name in RECIPE_VERBS for one in builtin_recipes(verb_name)]
-        raise ConfigError(f"nothing is called {name!r}{did_you_mean(name, known)}")
-    return {**found, "lines": [f"# {found['kind']}: {name}", *_yaml(found["values"])]}
+    KIND says which is meant where several have the name: a verb for its recipe, else a kind of `hepfm list`.
+    """
+    from hepfm.core.errors import ConfigError
+
+    *kinds, name = names
+    if len(kinds) > 1:
+        raise ConfigError(f"give one NAME, with or without its kind; got {' '.join(names)!r}")
+    path = Path(name)
+    if path.is_dir() and not kinds:
+        found = [_directory(path)]
+    else:
+        every = [*_recipes(name), *_components(name)]
+        found = [one for one in every if not kinds or _short(one["kind"]) == kinds[0]]
+    if not found:
+        _refuse(names, name)
+    first, *others = found
+    lines = [f"# {first['kind']}: {name}", *_yaml(first["values"])]
+    also = [f"hepfm show {_short(one['kind'])} {name}" for one in others]
+    return {**first, "also": also, "lines": [*lines, *(f"# also: {one}" for one in also)]}
+
+
+def _short(kind: str) -> str:
+    """Return how a kind is written on the command line: of a recipe its verb."""
+    return kind.removesuffix(" recipe")
+
+
+def _refuse(names: tuple[str, ...], name: str) -> NoReturn:
+    from hepfm.cli.listing import RECIPE_VERBS, registries
+    from hepfm.core.config import builtin_recipes
+    from hepfm.core.errors import ConfigError, did_you_mean
+
+    known = {kind: list(registry) for kind, registry in registries().items()}
+    known |= {verb_name: list(builtin_recipes(verb_name)) for verb_name in RECIPE_VERBS}
+    if len(names) > 1 and names[0] not in known:
+        raise ConfigError(f"there is no kind {names[0]!r}{did_you_mean(names[0], known)}")
+    choices = known[names[0]] if len(names) > 1 else [one for rows in known.values() for one in rows]
+    raise ConfigError(f"nothing is called {' '.join(names)!r}{did_you_mean(name, choices)}")
