@@ -66,6 +66,9 @@ def test_showers_are_generated_at_the_energies_of_the_store(tmp_path: Path) -> N
         wanted = real.read(["incident_energy"], real.split("test")[:60])["incident_energy"]
         found = made.read(["incident_energy"])["incident_energy"]
         assert found == pytest.approx(wanted, rel=1e-5)
+    (table,) = (tmp_path / "study" / "report" / "csv").glob("*-results.csv")
+    rows = table.read_text().splitlines()
+    assert sum(",real against real," in row for row in rows) == len({row.split(",")[0] for row in rows[1:]})
 
 
 def test_what_it_costs_counts_the_calls_of_the_solver(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from hepfm.study.summary import Summary, curves, summarise
 from hepfm.study.table import Table, interval, make_table, number, significant
 from hepfm.tasks.result import MetricInfo
 
+REAL = "real against real"
+"""Row of what real rows reach against other real ones."""
+
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -24,6 +27,10 @@ def results_table(section: Section) -> str:
     for metric in metrics:
         firsts.append(len(rows))
         rows += [_result_row(summarise(group, metric.name), metric) for group in section.by_budget]
+        real = section.results[0].file.floor(metric.name)
+        if real is not None:
+            ends = interval(real.low, real.high, metric.scale)
+            rows.append([metric.title, REAL, "", "", number(real.value, metric.scale), "", "", ends])
     return html.scroll_table(
         (
             "metric",
@@ -104,6 +111,10 @@ def results_csv(section: Section) -> Table:
                 metric.n,
             )
             rows.append([metric.name, metric.definition, group.arm, group.budget, spread.count, *numbers])
+        real = section.results[0].file.floor(metric.name)
+        if real is not None:
+            numbers = (real.value, None, None, None, real.low, real.high, real.n)
+            rows.append([metric.name, metric.definition, REAL, None, None, *numbers])
     return make_table(header, rows)
 
 

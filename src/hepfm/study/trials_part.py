@@ -28,8 +28,8 @@ PAIRS = (
 )
 CHOSEN = " The best arm is the one with the best median on these test jets: it is flattered a little."
 NO_SCORES = (
-    " Generated jets have no scores of single test jets, so differences are judged by the seeds alone: the "
-    "error of the finite samples is in the spread over seeds, that of the common reference jets is not."
+    " What is generated has no scores of single test rows, so differences are judged by the seeds alone: the "
+    "error of the finite samples is in the spread over seeds, that of the common reference is not."
 )
 
 
@@ -81,10 +81,10 @@ def _generation_part(section: Section, *, pens: Mapping[str, Pen], anchor: str) 
     tables = {f"{anchor}-results": results_csv(section), **{drawn.name: drawn.table for drawn in figures}}
     body = (
         html.paragraph(
-            f"Protocol {section.task.name} version {section.task.version}. {section.data.rows:,} real jets "
+            f"Protocol {section.task.name} version {section.task.version}. {section.data.rows:,} real rows "
             f"of the data set {section.data.fingerprint}; {len(section.results)} trained models."
         )
-        + html.subsection("Metric against number of jets", html.grid(figures))
+        + html.subsection("Metric against number of rows", html.grid(figures))
         + html.subsection(
             "All numbers",
             results_table(section) + html.csv_link(tables[f"{anchor}-results"], f"{anchor}-results"),
@@ -102,7 +102,8 @@ def _curve_figure(section: Section, metric: MetricInfo, pens: Mapping[str, Pen],
         axes.set_yscale("log")
     for index, curve in enumerate(drawn):
         draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(drawn) - 1) / 2))
-    floor = floor_of(section, metric)
+    real = section.results[0].file.floor(metric.name)
+    floor = None if real is None else real.value
     if floor is not None and (floor > 0 or not positive):
         axes.axhline(floor, color=MUTED, linewidth=1.0, linestyle=(0, (1, 1.5)), label="real against real")
     budget_axis(axes, sorted({budget for curve in drawn for budget in curve.budgets}))
@@ -110,7 +111,7 @@ def _curve_figure(section: Section, metric: MetricInfo, pens: Mapping[str, Pen],
     if positive:
         plain_log_axis(axes)
     legend(axes, loc="best")
-    alt = f"{metric.title} against the number of jets for {', '.join(curve.arm for curve in drawn)}."
+    alt = f"{metric.title} against the number of rows for {', '.join(curve.arm for curve in drawn)}."
     return Figure(name, to_svg(figure, name, title=alt), alt, _caption(metric, floor), curve_table(drawn))
 
 
@@ -119,16 +120,10 @@ def _positive(curve: Curve) -> bool:
     return bool(values) and all(value is not None and value > 0 for value in values)
 
 
-def floor_of(section: Section, metric: MetricInfo) -> float | None:
-    """Return what real jets reach against real jets; None when it was not measured."""
-    floors = section.results[0].file.floors
-    return next((floor.value for floor in floors if floor.name == metric.name), None)
-
-
 def _caption(metric: MetricInfo, floor: float | None) -> str:
-    line = "" if floor is None else f" Dotted line: real jets against other real jets, {floor:.3g}."
+    line = "" if floor is None else f" Dotted line: real against other real ones, {floor:.3g}."
     return (
-        f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of jets for "
+        f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of rows for "
         f"fine-tuning; {'smaller' if lower_is_better(metric) else 'larger'} is better. Line: median over "
         "seeds. Band: spread over seeds. Bars: error of "
         f"one model's sample ({metric.interval}). Dots: every training.{line}"
