@@ -3,12 +3,14 @@
 python docs/scripts/omnijet_evidence.py FOLDER STAGE...    stages: stores tokenizers backbones labels transfer collect
 
 Each stage skips what FOLDER has already, so that a stopped call goes on. ``collect`` writes the small tables
-that docs/tokens.md is made of. About two hours on two cores, with two processes on different stages.
+that docs/tokens.md is made of. Label efficiency has a pre-training of its own for each seed; transfer has one.
+About three hours on two cores, with two processes (``--part 0`` and ``--part 1``) on different seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,9 +146,15 @@ def tokenizer(root: Path, name: str, jets: Path, *, steps: int = 600) -> Path:
 
 
 def backbone(
-    root: Path, preset: str, jets: Path, *, steps: tuple[int, int] = (600, 1000), changes: Any = None
+    root: Path,
+    preset: str,
+    jets: Path,
+    *,
+    steps: tuple[int, int] = (600, 1000),
+    changes: Any = None,
+    seed: int = 1,
 ) -> Path:
-    """Pre-train a backbone on codes, after its tokenizer; no label is read."""
+    """Pre-train a backbone on codes, after its tokenizer, which all seeds share; no label is read."""
     name, recipe, _ = BACKBONES[preset]
     made = tokenizer(root, name, jets, steps=steps[0])
     values = merge(
@@ -154,19 +162,20 @@ def backbone(
             "data": {"store": str(jets), "features": "massless", "max_constituents": 64},
             "tokenizer": {"model": str(made / "model")},
             "train": {**TRAIN, "steps": steps[1], "validate_every": 250, "checkpoint_every": 250},
-            "seed": 1,
+            "seed": seed,
         },
         merge(recipe, changes or {}),
     )
-    return once(root / "backbones" / jets.name / preset, lambda path: api.pretrain(values, output=path))
+    place = root / "backbones" / jets.name / f"{preset}-{seed}"
+    return once(place, lambda path: api.pretrain(values, output=path))
 
 
 def labels(root: Path, part: int) -> None:
-    """Fine-tune each preset to top tagging: pre-trained, frozen and from scratch."""
-    top = store(root, "top")
-    for preset, (_, _, head) in BACKBONES.items():
-        model = backbone(root, preset, store(root, "pre")) / "model"
-        for seed, budget, arm in plan_of_labels(part):
+    """Fine-tune each preset to top tagging: pre-trained, frozen and from scratch, each seed from its own."""
+    top, pre = store(root, "top"), store(root, "pre")
+    for seed, preset in plan_of_labels(part):
+        head, model = BACKBONES[preset][2], backbone(root, preset, pre, seed=seed) / "model"
+        for budget, arm in itertools.product(LABELS, ("pretrained", "frozen", "scratch")):
             recipe = {
                 "data": {"store": str(top), "budget": budget, "validation_fraction": 0.2},
                 "init": "scratch" if arm == "scratch" else "pretrained",
@@ -189,13 +198,9 @@ def labels(root: Path, part: int) -> None:
             )
 
 
-def plan_of_labels(part: int) -> Iterator[tuple[int, int, str]]:
-    """Yield seed, budget and arm; `part` 0 or 1 takes every second seed and budget."""
-    runs = [(seed, budget) for budget in LABELS for seed in SEEDS]
-    for number, (seed, budget) in enumerate(runs):
-        if number % 2 == part:
-            for arm in ("pretrained", "frozen", "scratch"):
-                yield seed, budget, arm
+def plan_of_labels(part: int) -> Iterator[tuple[int, str]]:
+    """Yield seed and preset; `part` 0 or 1 takes every second seed."""
+    return itertools.product(SEEDS[part::2], BACKBONES)
 
 
 def generated(root: Path, model: Path, name: str, real: Path, *, seed: int) -> None:
