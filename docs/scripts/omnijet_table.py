@@ -2,7 +2,8 @@
 
 The files are made by omnijet_evidence.py, shower_evidence.py and tau_evidence.py. A difference is that of two arms
 with the same seed, and so the same labels: mean over seeds and 95 % interval of Student's t. It holds the spread over
-labels, order and initial weights of the fine-tuning; each pre-training was run once.
+labels, order and initial weights of the fine-tuning, and for tagging and taus over pre-trainings, one for each seed;
+tokenizers and the pre-trainings behind generation were trained once.
 """
 
 from __future__ import annotations
