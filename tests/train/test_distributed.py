@@ -56,22 +56,22 @@ torch.set_num_threads(1)
 from hepfm.tokenizers.quantizer import Quantizer, QuantizerConfig
 from hepfm.train.distributed import join_world
 
-with join_world("cpu") as world:
-    for config in ({"replace_after": 1}, {"alternating": 0.5, "replace_after": 0}):
-        torch.manual_seed(0)
-        quantizer = Quantizer(QuantizerConfig(codes=16, dim=2, kmeans_start=False, **config)).train()
-        start_CK = quantizer.codes_CK.detach().clone()
-        torch.manual_seed(1 + world.rank)
-        for step in range(6):
-            # In the last steps one process has nothing but empty rows.
-            quantizer(torch.randn(0 if step > 3 and world.rank else 40, 2))
-            quantizer.after_step()
-        found_RCK = [torch.empty_like(start_CK) for _ in range(world.size)]
-        dist.all_gather(found_RCK, quantizer.codes_CK.detach())
-        assert not torch.equal(found_RCK[0], start_CK)
-        assert torch.equal(found_RCK[0], found_RCK[1]), config
-    frozen = torch.nn.Linear(2, 2).requires_grad_(False)
-    assert world.wrap(frozen) is frozen
+world = join_world("cpu")
+for config in ({"replace_after": 1}, {"alternating": 0.5, "replace_after": 0}):
+    torch.manual_seed(0)
+    quantizer = Quantizer(QuantizerConfig(codes=16, dim=2, kmeans_start=False, **config)).train()
+    start_CK = quantizer.codes_CK.detach().clone()
+    torch.manual_seed(1 + world.rank)
+    for step in range(6):
+        # In the last steps one process has nothing but empty rows.
+        quantizer(torch.randn(0 if step > 3 and world.rank else 40, 2))
+        quantizer.after_step()
+    found_RCK = [torch.empty_like(start_CK) for _ in range(world.size)]
+    dist.all_gather(found_RCK, quantizer.codes_CK.detach())
+    assert not torch.equal(found_RCK[0], start_CK)
+    assert torch.equal(found_RCK[0], found_RCK[1]), config
+frozen = torch.nn.Linear(2, 2).requires_grad_(False)
+assert world.wrap(frozen) is frozen
 """
 
 

@@ -133,11 +133,11 @@ def test_loaded_weights_survive_every_later_initialisation(
     head = {"name": "supervised", "head": "sum"}
     work, _ = check_finetune(model, tuned(jet_store, objective=head))
     before = load_tensors(model / WEIGHTS)
-    with join_world("cpu") as world:
-        objective, table = work.objective()
-        strategy = work.strategy(objective.network)
-        (tmp_path / "run").mkdir()
-        trainer = Trainer(work.job(objective, strategy, world), RunDirectory(tmp_path / "run"), world)
+    world = join_world("cpu")
+    objective, table = work.objective()
+    strategy = work.strategy(objective.network)
+    (tmp_path / "run").mkdir()
+    trainer = Trainer(work.job(objective, strategy, world), RunDirectory(tmp_path / "run"), world)
     after = trainer.objective.network.state_dict()
     loaded = [name for name in before if name.startswith(("backbone.", "tokenizer.", "standardize."))]
     assert len(loaded) > 20

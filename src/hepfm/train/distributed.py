@@ -6,8 +6,6 @@ import atexit
 import gc
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -63,9 +61,11 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-@contextmanager
-def join_world(device: str) -> Iterator[World]:
+def join_world(device: str) -> World:
     """Join the processes that ``torchrun`` started, or be the only one.
+
+    The process group is made once and lives until Python ends: a second one would meet the addresses of the
+    first in ``torchrun``'s store.
 
     Parameters
     ----------
@@ -75,29 +75,28 @@ def join_world(device: str) -> Iterator[World]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     where = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
-    if size == 1:
-        yield World(0, 1, where)
-        return
-    if where.type == "cuda":
-        torch.cuda.set_device(where)
-    # A module of torch with the group of the moment as default argument: imported later it keeps the group.
-    importlib.import_module("torch.distributed.nn.functional")
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
-    atexit.register(_end, [dist.group.WORLD])
-    try:
-        yield World(rank, size, where)
-    finally:
-        dist.destroy_process_group()
+    if size > 1:
+        if where.type == "cuda":
+            torch.cuda.set_device(where)
+        if not dist.is_initialized():
+            # A module of torch with the group of the moment as default argument: imported later it keeps it.
+            importlib.import_module("torch.distributed.nn.functional")
+            dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+            atexit.register(_leave)
+    return World(rank, size, where)
 
 
-def _end(groups: list[dist.ProcessGroup | None]) -> None:
-    """Let go of a group last of all, while Python still runs.
+def _leave() -> None:
+    """Leave the process group while Python still runs, and be the last to hold it.
 
     Its threads end with it and need Python's lock for that: after Python's end they abort the process, and
     when a wrapped module is the last to hold the group, both wait for each other for ever.
     """
     gc.collect()
-    groups.clear()
+    group = dist.group.WORLD
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    del group
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:

@@ -161,18 +161,18 @@ class Finetuning:
 
     def run(self, run: RunDirectory) -> RunResult:
         """Train to the end, from the last checkpoint if the run has one, and write the model."""
-        with join_world(self.plan.recipe.train.device) as world:
-            objective, table = self.objective()
-            strategy = self.strategy(objective.network)
-            if world.first:
-                write_json(run.path / "loading.json", table.to_dict())
-                logger.info("weights:\n%s", "\n".join(table.lines()))
-            trainer = Trainer(self.job(objective, strategy, world), run, world)
-            strategy.train(trainer)
-            strategy.finish(objective.network)
-            if world.first:
-                self._save(objective.network, run, trainer.final_step)
-            world.wait()
+        world = join_world(self.plan.recipe.train.device)
+        objective, table = self.objective()
+        strategy = self.strategy(objective.network)
+        if world.first:
+            write_json(run.path / "loading.json", table.to_dict())
+            logger.info("weights:\n%s", "\n".join(table.lines()))
+        trainer = Trainer(self.job(objective, strategy, world), run, world)
+        strategy.train(trainer)
+        strategy.finish(objective.network)
+        if world.first:
+            self._save(objective.network, run, trainer.final_step)
+        world.wait()
         return RunResult(run.path, run.model)
 
     def _save(self, network: Network, run: RunDirectory, step: int) -> None:
@@ -274,6 +274,6 @@ def dry_run(
 ) -> Cost:
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
-    with join_world(work.plan.recipe.train.device) as world:
-        objective, _ = work.objective()
-        return estimate_cost(work.job(objective, work.strategy(objective.network), world), world)
+    world = join_world(work.plan.recipe.train.device)
+    objective, _ = work.objective()
+    return estimate_cost(work.job(objective, work.strategy(objective.network), world), world)

@@ -116,25 +116,25 @@ class Pretraining:
 
     def run(self, run: RunDirectory) -> RunResult:
         """Train to the end, from the last checkpoint if the run has one, and write the model."""
-        with join_world(self.plan.recipe.train.device) as world:
-            trainer = Trainer(self.job(world), run, world)
-            trainer.fit()
-            if world.first:
-                model = Model(
-                    network=trainer.objective.network,
-                    backbone=self.plan.backbone,
-                    features=self.features,
-                    schema=self.store.schema,
-                    max_constituents=self.plan.recipe.data.max_constituents,
-                    context=self.context,
-                )
-                facts = {
-                    "verb": "pretrain",
-                    "objective": self.plan.objective.name,
-                    "step": trainer.final_step,
-                }
-                prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
-            world.wait()
+        world = join_world(self.plan.recipe.train.device)
+        trainer = Trainer(self.job(world), run, world)
+        trainer.fit()
+        if world.first:
+            model = Model(
+                network=trainer.objective.network,
+                backbone=self.plan.backbone,
+                features=self.features,
+                schema=self.store.schema,
+                max_constituents=self.plan.recipe.data.max_constituents,
+                context=self.context,
+            )
+            facts = {
+                "verb": "pretrain",
+                "objective": self.plan.objective.name,
+                "step": trainer.final_step,
+            }
+            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
+        world.wait()
         return RunResult(run.path, run.model)
 
 
@@ -191,5 +191,5 @@ def pretrain(
 def dry_run(recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False) -> Cost:
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_pretrain(recipe, overrides=overrides, smoke=smoke)
-    with join_world(work.plan.recipe.train.device) as world:
-        return estimate_cost(work.job(world), world)
+    world = join_world(work.plan.recipe.train.device)
+    return estimate_cost(work.job(world), world)
