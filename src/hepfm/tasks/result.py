@@ -23,8 +23,8 @@ from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import IntArray, Predictions
 
 RESULTS, SCORES = "results.json", "scores.arrow"
-FORMAT_VERSION = 2
-"""2 has `floors` and `better`; results of version 1 are read."""
+FORMAT_VERSION = 3
+"""3 has `baselines`, `noise` and the steps of the training."""
 _PREFIX = "score_"
 
 
@@ -47,6 +47,11 @@ class Training(Config):
         Name of the backbone.
     arm
         What the comparison calls it; empty for a name made from `init` and `mode`.
+    steps, best_step
+        Optimizer steps that were done, and after which of them the weights that were kept were found; None
+        where the loop was not used (probes).
+    updates_per_label
+        Times that each training row was seen on average: steps times batch size over training rows.
     """
 
     init: Literal["pretrained", "scratch", "none"] = "none"
@@ -56,6 +61,14 @@ class Training(Config):
     parent: str | None = None
     backbone: str = ""
     arm: str = ""
+    steps: int | None = None
+    best_step: int | None = None
+    updates_per_label: float | None = None
+
+    @property
+    def last_was_best(self) -> bool | None:
+        """Whether training was stopped while it still improved; None where that is not known."""
+        return None if self.steps is None else self.best_step == self.steps
 
     @property
     def arm_name(self) -> str:
@@ -119,11 +132,41 @@ class MetricInfo(Config):
         return Measurement(self.value, self.low, self.high, self.n, self.definition, self.interval)
 
 
+class Baseline(Config):
+    """What a trivial answer scores on the same test rows, by the names of `ResultFile.metrics`.
+
+    Attributes
+    ----------
+    name
+        ``"row"``: a regression on the numbers of the whole row, fitted to the same labels. ``"majority"``:
+        always the commonest class, or the mean.
+    title
+        How tables and figures call it.
+    metrics
+        Its measurements.
+    """
+
+    name: str
+    title: str
+    metrics: tuple[MetricInfo, ...]
+
+    def metric(self, name: str) -> MetricInfo | None:
+        """Return a metric by name; None where it was not measured."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
 class ResultFile(Config):
     """Contents of ``results.json``.
 
-    `floors` holds what a perfect model would score, by the names of `metrics`: for generated jets, real ones
-    against other real ones. Empty where there is no such number.
+    Attributes
+    ----------
+    floors
+        What a perfect model would score, by the names of `metrics`: for generated rows, real ones against
+        other real ones. Empty where there is no such number.
+    noise
+        For generated rows: what noise scores in place of a model.
+    baselines
+        For scored rows: what trivial answers score.
     """
 
     format: Literal["hepfm-result"] = "hepfm-result"
@@ -134,6 +177,8 @@ class ResultFile(Config):
     data: DataInfo
     metrics: tuple[MetricInfo, ...]
     floors: tuple[MetricInfo, ...] = ()
+    noise: tuple[MetricInfo, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     code: CodeInfo
 
     def metric(self, name: str) -> MetricInfo:
