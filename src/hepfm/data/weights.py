@@ -141,8 +141,8 @@ def unweighted(weights: Floats, *, rng: np.random.Generator, where: str) -> npt.
     bad = ~np.isfinite(weights) | (weights < 0)
     if bad.any():
         raise DataError(
-            f"{where}: {int(bad.sum())} of {len(weights)} weights are negative or not finite, and rows cannot "
-            "be drawn by such weights; measure without them (--weights null), or take rows of positive weight"
+            f"{where}: {int(bad.sum())} of {len(weights)} weights are negative or not finite; rows cannot be "
+            "drawn by such weights: measure without them (--weights null), or drop those rows"
         )
     largest = float(weights.max(initial=0.0))
     if len(weights) and largest == 0:
