@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,36 @@ def weight_field(setting: str | None, schema: Schema) -> str | None:
     return setting
 
 
+def weighed(store: Store, setting: str | None) -> Store:
+    """Return the store with the role `weight` given to the field of a setting; see `weight_field`.
+
+    Nothing is written. The fingerprint is another one where the role is: what is measured on it differs.
+    """
+    field = weight_field(setting, store.schema)
+    if field == store.schema.weight:
+        return store
+    return Store(store.path, replace(store.manifest, schema=replace(store.schema, weight=field)))
+
+
+def read_weights(store: Store, rows: Rows) -> Floats | None:
+    """Return the event weights of some rows by the schema's role; None where there is none."""
+    field = store.schema.weight
+    return None if field is None else np.asarray(store.read([field], rows)[field], np.float64)
+
+
+def effective_rows(weights: Floats | None) -> float | None:
+    """Return ``(sum w)^2 / sum w^2``; None without weights.
+
+    >>> effective_rows(np.array([1.0, 1.0, 2.0]))
+    2.6666666666666665
+    """
+    return None if weights is None else _effective(float(weights.sum()), float(weights @ weights))
+
+
+def _effective(total: float, squares: float) -> float:
+    return total**2 / squares if squares > 0 else 0.0
+
+
 @dataclass(frozen=True)
 class WeightSums:
     """What the weights of some rows amount to.
@@ -66,7 +96,7 @@ class WeightSums:
     @property
     def effective_rows(self) -> float:
         """``(sum w)^2 / sum w^2``: as many rows of equal weight have the same relative error of their sum."""
-        return self.total**2 / self.squares if self.squares > 0 else 0.0
+        return _effective(self.total, self.squares)
 
     @property
     def negative_share(self) -> float:

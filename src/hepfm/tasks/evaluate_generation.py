@@ -107,6 +107,7 @@ def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin
             split=task.split,
             rows=sum(samples.sizes.values()),
             rows_per_class={name: size for name, size in samples.sizes.items() if name},
+            weights=real.schema.weight,
         ),
         metrics=metrics,
         floors=floors,

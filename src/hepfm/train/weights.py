@@ -64,5 +64,5 @@ def _check_spread(sums: WeightSums, field: str, where: str) -> None:
     if sums.effective_rows < least:
         raise DataError(
             f"{where}: weights {field!r} leave {sums.effective_rows:.1f} effective rows of {sums.rows}, "
-            f"fewer than {least:g}: a few rows have most of the weight; cap the weights, or set data.weights=null"
+            f"fewer than {least:g}: a few rows have most of the weight; cap it, or set data.weights=null"
         )
