@@ -179,6 +179,11 @@ def _generate(
     from hepfm.models.generate import generate
     from hepfm.train.distributed import pick_device
 
+    if task.told and real.schema.weight:
+        raise DataError(
+            f"the task {task.name!r} gives the model the context of all real rows, not of rows drawn by their "
+            f"weights {real.schema.weight!r}; measure without weights (--weights null)"
+        )
     rows = rows_by_class(task, real)
     each = max(min((len(found) + 1) // 2, task.rows_per_class) for found in rows.values())
     classes = tuple(name for name in rows if name) or None
