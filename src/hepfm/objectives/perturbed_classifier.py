@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.config import resolve_component
+from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
-from hepfm.objectives.base import Loss, Seen
+from hepfm.objectives.base import Seen, View, row_weights
 from hepfm.objectives.borrower import Borrower
+from hepfm.objectives.loss import Loss, logged, mean
 from hepfm.objectives.network import Network, Output
-from hepfm.objectives.reduce import row_mean
 
 
 class PerturbedClassifierConfig(BaseConfig):
@@ -43,11 +44,13 @@ class PerturbedClassifier(Borrower):
     The clarity is (1 - t)^2 of a row noised to time t (OmniLearn 2404.16091, OmniLearned 2510.24066), and the
     visible share of a masked one (2606.14870). The head is that of the clean classifier.
 
-    Parts of the loss: ``accuracy``, of all rows alike.
+    Terms of the loss: ``cross_entropy``; beside it ``accuracy``, of all rows alike.
     """
 
     Config: ClassVar[type[BaseConfig]] = PerturbedClassifierConfig
     needs = frozenset({"labels"})
+    signed_weights = True
+    lets_through = "what the view that it classifies lets through"
     alone = (
         "objective 'perturbed_classifier' classifies what another term has noised or masked and cannot train "
         "alone; use {name: weighted_sum, terms: [...]} with it beside flow_matching (view: noised) or masked "
@@ -74,17 +77,21 @@ class PerturbedClassifier(Borrower):
         assert isinstance(config, PerturbedClassifierConfig)
         return (_label(config, schema).name,)
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of the rows; their clarity is in the loss, not in the count."""
+        return {"cross_entropy": row_weights(views[self.config.view].batch)}
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the mean over rows of clarity times cross-entropy."""
         view, features = seen[self.config.view].view, seen[self.config.view].features
         batch = view.batch
         logits_BK = self.network.heads[self.field.name](features, batch.mask_BN).float()
-        label_B = batch.labels[self.field.name]
+        label_B, weights_B = batch.labels[self.field.name], row_weights(batch)
         loss_B = F.cross_entropy(logits_BK, label_B, reduction="none")
         if view.clarity_B is not None:
             loss_B = loss_B * view.clarity_B
-        correct_B = (logits_BK.detach().argmax(-1) == label_B).float()
-        return Loss(row_mean(loss_B, batch.weights_B), {"accuracy": row_mean(correct_B, batch.weights_B)})
+        correct_B = (logits_BK.argmax(-1) == label_B).float()
+        return Loss({"cross_entropy": mean(loss_B, weights_B), "accuracy": logged(correct_B, weights_B)})
 
 
 def _label(config: PerturbedClassifierConfig, schema: Schema) -> Field:
