@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hepfm.core.errors import ConfigError, DataError, TrainingError
 from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.models.check import check
-from hepfm.objectives.base import Loss
+from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.pretrain import dry_run, pretrain
@@ -158,10 +159,12 @@ def broken_loss(value: float, step: int) -> Any:
     """Return a forward whose loss has another value from some call on."""
     original, calls = Supervised.forward, []
 
-    def forward(self: Supervised, batch: Any, generator: Any = None) -> Loss:
-        loss: Loss = original(self, batch, generator)
+    def forward(self: Supervised, views: Any, draws: Any) -> Loss:
+        loss: Loss = original(self, views, draws)
         calls.append(1)
-        return Loss(loss.total * value, loss.parts) if self.training and len(calls) > step else loss
+        if not self.training or len(calls) <= step:
+            return loss
+        return Loss({name: replace(term, total=term.total * value) for name, term in loss.terms.items()})
 
     return forward
 

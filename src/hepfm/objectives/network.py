@@ -190,11 +190,11 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def restandardize(self, centre_F: Tensor, scale_F: Tensor) -> None:
-        """Set the constants of the features anew; what the backbone reads stays the same, but for clipping."""
+        """Set the constants of the features anew; but for clipping the backbone reads the same as before."""
         layer = self.standardize
         ratio_F = layer.scale_F / scale_F
-        self.input_shift_F += self.input_scale_F * layer.scale_F * (centre_F - layer.centre_F)
-        self.input_scale_F *= ratio_F
+        self.input_shift_F.add_(self.input_scale_F * layer.scale_F * (centre_F - layer.centre_F))
+        self.input_scale_F.mul_(ratio_F)
         layer.centre_F.copy_(centre_F)
         layer.scale_F.copy_(scale_F)
 

@@ -31,11 +31,16 @@ class PerturbedClassifierConfig(BaseConfig):
         The categorical field to learn; None means the label that the store's schema names.
     head
         Component spec of the head, where no other term adds one for the label.
+    context
+        Whether the class may be read off the context of a noised row: generation is conditioned on it, so it
+        stays when everything else is noise, and a jet's pt, mass and number of constituents tell its class.
+        OmniLearned (2510.24066) allows it. False refuses networks that are told the context.
     """
 
     view: Literal["noised", "masked"]
     label: str | None = None
     head: str | dict[str, Any] = "classify"
+    context: bool = False
 
 
 class PerturbedClassifier(Borrower):
@@ -61,6 +66,7 @@ class PerturbedClassifier(Borrower):
         super().__init__(config, network, schema)
         self.config: PerturbedClassifierConfig = config
         self.field = _label(config, schema)
+        _check_context(config, network)
         if self.field.name not in network.heads:
             head = resolve_component(HEADS, config.head, where="objective.head")
             network.add_head(Output(head, self.field))
@@ -92,6 +98,15 @@ class PerturbedClassifier(Borrower):
             loss_B = loss_B * view.clarity_B
         correct_B = (logits_BK.argmax(-1) == label_B).float()
         return Loss({"cross_entropy": mean(loss_B, weights_B), "accuracy": logged(correct_B, weights_B)})
+
+
+def _check_context(config: PerturbedClassifierConfig, network: Network) -> None:
+    if config.view == "noised" and network.context is not None and not config.context:
+        raise IncompatibleError(
+            f"objective 'perturbed_classifier': the network is told {', '.join(network.context.names)} of a "
+            "row, from which its class can be read however much is noise; set data.context=null, or "
+            "context=true of this term to allow it as OmniLearned does"
+        )
 
 
 def _label(config: PerturbedClassifierConfig, schema: Schema) -> Field:

@@ -81,6 +81,7 @@ class Pretraining:
             seed=recipe.seed_of("order"),
             world=world,
             context=self.context,
+            random_parts=objective.random_parts,
         )
         validation = recipe.data.validation
         return Job(
@@ -89,7 +90,7 @@ class Pretraining:
             validation=loaders.validation(self.store.split(validation)) if validation else None,
             plan=self.plan.train,
             seed=recipe.seed_of("order"),
-            fitting=loaders.fitting(self.rows, standardize=self.tokenizer is None),
+            fitting=loaders.fitting(self.rows, constants="measure" if self.tokenizer is None else "keep"),
         )
 
     def _objective(self) -> Objective:
