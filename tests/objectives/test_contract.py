@@ -4,123 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import loss_of
+from objective_pairs import PAIRS, SPECS, batch_for, build
 
-from hepfm.backbones import BACKBONES
-from hepfm.core.batch import Batch
-from hepfm.core.config import Component, resolve_component
-from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
-from hepfm.core.schema import Kind
-from hepfm.data import context_set, feature_set
-from hepfm.data.context import ContextSet
-from hepfm.models.build import build_network, seeded_init
-from hepfm.models.fixture import random_batch
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Objective
-from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes
-from hepfm.tokenizers import TOKENIZERS
-
-SCHEMA = jet_schema(JETCLASS_CLASSES)
-FEATURES = feature_set("petfull")
-
-
-def smallest(name: str) -> Component:
-    sizes = getattr(BACKBONES.load(name), "sizes", {})
-    size = next((size for size in ("xs", "micro") if size in sizes), None)
-    return resolve_component(BACKBONES, {"name": name, **({"size": size} if size else {})}, where="test")
-
-
-def context(backbone: str) -> ContextSet | None:
-    return context_set("jet") if "condition" in BACKBONES.load(backbone).supports else None
-
-
-SPECS: dict[str, Any] = {
-    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
-    "perturbed_classifier": {"name": "perturbed_classifier", "view": "noised"},
-    "masked": {"name": "masked", "target": "regression"},
-    "masked_kmeans": {"name": "masked", "target": {"name": "kmeans", "codes": 16}},
-    "tokenize": {
-        "name": "tokenize",
-        "tokenizer": {"name": "vqvae", "size": "xs", "codes": 16, "dropout": 0.0, "replace_after": 0},
-    },
-    "next_token_decoded": {"name": "next_token"},
-    "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
-    "sum_of_all": {
-        "name": "weighted_sum",
-        "terms": [
-            {"name": "perturbed_classifier", "view": "noised"},
-            {"name": "supervised"},
-            {"name": "flow_matching"},
-            {"name": "masked"},
-            {"name": "perturbed_classifier", "view": "masked"},
-            {"name": "lejepa", "weight": 2},
-        ],
-    },
-}
-"""Every registered objective, and sums of them."""
-
-TOKENIZER = resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test")
-CODES = {"next_token": Codes(TOKENIZER, "codes"), "next_token_decoded": Codes(TOKENIZER, "decoded")}
-"""Codes of the networks whose objective predicts them."""
-
-
-def construct(objective: str, backbone: str, *, seed: int) -> Objective:
-    component = resolve_component(OBJECTIVES, SPECS[objective], where="test")
-    check_compatible(component, smallest(backbone), SCHEMA)
-    with seeded_init(seed, "test"):
-        network = build_network(
-            smallest(backbone), FEATURES, context=context(backbone), codes=CODES.get(objective)
-        )
-        built: Objective = component.cls(component.config, network, SCHEMA)
-    return built
-
-
-def build(objective: str, backbone: str, *, seed: int) -> Objective:
-    built = construct(objective, backbone, seed=seed)
-    batch = random_batch(FEATURES, context=context(backbone))
-    network = built.network
-    if network.tokenizer is not None:
-        network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
-    built.fit([batch])
-    return built
-
-
-def fits(objective: str, backbone: str) -> bool:
-    try:
-        construct(objective, backbone, seed=0)
-    except IncompatibleError:
-        return False
-    return True
-
-
-PAIRS = [(objective, backbone) for objective in SPECS for backbone in BACKBONES if fits(objective, backbone)]
 
 
 @pytest.fixture(params=PAIRS, ids="+".join)
 def objective(request: pytest.FixtureRequest) -> Objective:
     return build(*request.param, seed=0)
-
-
-def batch_for(objective: Objective) -> Batch:
-    told = context_set("jet") if objective.network.num_context else None
-    batch = random_batch(FEATURES, context=told)
-    labels = {}
-    for name in objective.targets(objective.config, SCHEMA):
-        field = SCHEMA[name]
-        number = torch.arange(len(batch))
-        labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
-    return replace(batch, labels=labels)
-
-
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(1)
 
 
 def test_every_registered_objective_is_tried() -> None:
@@ -138,7 +36,7 @@ def test_rows_of_one_or_no_constituent_give_finite_losses_and_gradients(objectiv
         features_BNF=batch.features_BNF * mask_BN[..., None],
         p4_BN4=batch.p4_BN4 * mask_BN[..., None],
     )
-    loss = objective.train()(short, generator())
+    loss = loss_of(objective.train(), short)
     loss.total.backward()
     assert torch.isfinite(loss.total)
     for name, weight in objective.named_parameters():
@@ -147,7 +45,7 @@ def test_rows_of_one_or_no_constituent_give_finite_losses_and_gradients(objectiv
 
 def test_a_row_of_weight_zero_does_not_count(objective: Objective) -> None:
     """What a row holds is changed; SIGReg, a statistic of all rows together, is left out."""
-    if any("sigreg" in name for name in objective(batch_for(objective), generator()).parts):
+    if any("sigreg" in name for name in loss_of(objective, batch_for(objective)).terms):
         pytest.skip("SIGReg judges all rows of a batch together")
     batch = replace(batch_for(objective), weights_B=torch.tensor([1.0] * 15 + [0.0]))
     changed = batch.features_BNF.clone()
@@ -155,25 +53,25 @@ def test_a_row_of_weight_zero_does_not_count(objective: Objective) -> None:
     objective.eval()
     with torch.no_grad():
         losses = [
-            objective(replace(batch, features_BNF=features), generator()).total
+            loss_of(objective, replace(batch, features_BNF=features)).total
             for features in (batch.features_BNF, changed)
         ]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-6, atol=1e-6)
 
 
-def test_the_loss_is_a_finite_scalar_with_detached_parts(objective: Objective) -> None:
-    loss = objective(batch_for(objective), generator())
+def test_the_loss_is_a_finite_scalar_and_what_is_only_logged_has_no_gradient(objective: Objective) -> None:
+    loss = loss_of(objective, batch_for(objective))
     assert loss.total.shape == ()
     assert torch.isfinite(loss.total)
-    for name, part in loss.parts.items():
-        assert part.shape == (), name
-        assert torch.isfinite(part), name
-        assert not part.requires_grad, name
+    for name, term in loss.terms.items():
+        assert term.number().shape == (), name
+        assert torch.isfinite(term.number()), name
+        assert term.number().requires_grad == bool(term.weight), name
 
 
 def test_every_trainable_weight_gets_a_finite_gradient(objective: Objective) -> None:
     objective.train()
-    objective(batch_for(objective), generator()).total.backward()
+    loss_of(objective, batch_for(objective)).total.backward()
     for name, weight in objective.named_parameters():
         if weight.requires_grad:
             assert weight.grad is not None, name
@@ -186,7 +84,7 @@ def test_the_same_seeds_give_the_same_loss(objective: Objective) -> None:
     for _ in range(2):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
-            losses.append(float(objective(batch_for(objective), generator()).total.detach()))
+            losses.append(float(loss_of(objective, batch_for(objective)).total.detach()))
     assert losses[0] == losses[1]
 
 
@@ -201,7 +99,7 @@ def test_padding_does_not_change_the_loss(objective: Objective) -> None:
         p4_BN4=F.pad(batch.p4_BN4, (0, 0, 0, 7)),
     )
     with torch.no_grad():
-        short, long = objective(batch, generator()).total, objective(longer, generator()).total
+        short, long = loss_of(objective, batch).total, loss_of(objective, longer).total
     torch.testing.assert_close(long, short, rtol=1e-4, atol=1e-5)
 
 
@@ -210,18 +108,18 @@ def test_saved_and_loaded_weights_give_the_same_loss(pair: tuple[str, str], tmp_
     first, second = build(*pair, seed=0).eval(), build(*pair, seed=1).eval()
     batch = batch_for(first)
     with torch.no_grad():
-        before = float(first(batch, generator()).total)
-        assert float(second(batch, generator()).total) != before
+        before = float(loss_of(first, batch).total)
+        assert float(loss_of(second, batch).total) != before
         save_tensors(tmp_path / "weights.safetensors", first.state_dict())
         load_strictly(second, load_tensors(tmp_path / "weights.safetensors"), where=tmp_path)
-        assert float(second(batch, generator()).total) == before
+        assert float(loss_of(second, batch).total) == before
 
 
 def test_half_precision_gives_nearly_the_same_loss(objective: Objective) -> None:
     objective.eval()
     batch = batch_for(objective)
     with torch.no_grad():
-        full = objective(batch, generator()).total
+        full = loss_of(objective, batch).total
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = objective(batch, generator()).total
+            half = loss_of(objective, batch).total
     torch.testing.assert_close(half.float(), full, rtol=0.03, atol=0.03)

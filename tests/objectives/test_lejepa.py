@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders import draws, loss_of, number
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -22,7 +23,7 @@ from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.lejepa import CROPS, LeJEPA
-from hepfm.objectives.sigreg import epps_pulley, sigreg
+from hepfm.objectives.sigreg import _waves, epps_pulley, sigreg
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 
@@ -40,6 +41,10 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def sigreg_of(x: Tensor, *, directions: int, seed: int = 0) -> float:
+    return float(sigreg([x], directions=directions, generator=generator(seed)).number())
+
+
 def test_the_statistic_is_the_integral_of_the_characteristic_function() -> None:
     x = np.random.default_rng(0).normal(0.4, 1.3, 50)
 
@@ -48,17 +53,15 @@ def test_the_statistic_is_the_integral_of_the_characteristic_function() -> None:
         return float(abs(np.exp(1j * t * x).mean() - target) ** 2 * target)
 
     expected = len(x) * quad(difference, -3, 3)[0]
-    assert float(epps_pulley(torch.from_numpy(x)[:, None].float())) == pytest.approx(expected, rel=5e-3)
+    found = float(epps_pulley(_waves(torch.from_numpy(x)[:, None]) / len(x), torch.tensor(50.0)))
+    assert found == pytest.approx(expected, rel=5e-3)
 
 
 def test_gaussian_vectors_have_a_small_statistic_whatever_their_number() -> None:
     """E |phi_B - phi|^2 = (1 - phi^2) / B, so the mean is the integral of (1 - exp(-t^2)) exp(-t^2 / 2)."""
     expected = quad(lambda t: (1 - np.exp(-t * t)) * np.exp(-0.5 * t * t), -3, 3)[0]
     for rows in (64, 1024):
-        values = [
-            float(sigreg(torch.randn(rows, 8, generator=generator(k)), directions=32, generator=generator()))
-            for k in range(40)
-        ]
+        values = [sigreg_of(torch.randn(rows, 8, generator=generator(k)), directions=32) for k in range(40)]
         assert np.mean(values) == pytest.approx(expected, rel=0.1)
 
 
@@ -73,7 +76,7 @@ def test_anything_else_is_worse(kind: str) -> None:
         "uniform": (torch.rand(512, 8, generator=generator(2)) - 0.5) * 4,
         "two_points": noise[:, :1].sign().expand(-1, 8),
     }
-    found = [float(sigreg(x, directions=256, generator=generator())) for x in (noise, made[kind])]
+    found = [sigreg_of(x, directions=256) for x in (noise, made[kind])]
     assert found[1] > 1.5 * found[0]
 
 
@@ -86,23 +89,22 @@ def test_a_constant_embedding_has_a_larger_loss_than_a_gaussian_one(monkeypatch:
         noise = 0.1 * torch.randn(256, 256, generator=generator(4))
         given = iter([vector, vector + (noise if name == "gaussian" else 0)])
         monkeypatch.setattr(objective, "_project", lambda seen, given=given: next(given))
-        losses[name] = float(objective(batch, generator()).total)
+        losses[name] = float(loss_of(objective, batch).total)
     assert losses["constant"] > 2 * losses["gaussian"]
 
 
 def test_training_spreads_rows_and_brings_their_views_together() -> None:
     objective = build(projector_width=32, projector_outputs=8)
     batch = random_batch(feature_set("pet"), rows=128)
-    before = objective(batch, generator(9)).parts
+    before = loss_of(objective, batch, seed=9)
     optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
-    draw = generator()
-    for _ in range(40):
+    for step in range(40):
         optimizer.zero_grad()
-        objective(batch, draw).total.backward()
+        loss_of(objective, batch, seed=step).total.backward()
         optimizer.step()
-    after = objective(batch, generator(9)).parts
-    assert float(after["sigreg"]) < 0.3 * float(before["sigreg"])
-    assert float(after["prediction"]) < 1.0
+    after = loss_of(objective, batch, seed=9)
+    assert number(after, "sigreg") < 0.3 * number(before, "sigreg")
+    assert number(after, "prediction") < 1.0
 
 
 @given(lengths=st.lists(st.integers(0, 40), min_size=1, max_size=6), seed=st.integers(0, 99))
@@ -110,9 +112,7 @@ def test_croppings_keep_the_share_and_the_order(lengths: list[int], seed: int) -
     mask = torch.arange(max(*lengths, 1)) < torch.tensor(lengths)[:, None]
     features = torch.zeros(*mask.shape, 4)
     features[..., 0] = torch.arange(1.0, mask.shape[1] + 1)
-    views = build().views(
-        Batch(features * mask[..., None], mask, torch.arange(len(lengths))), generator(seed)
-    )
+    views = build().views(Batch(features * mask[..., None], mask, torch.arange(len(lengths))), draws(seed))
     assert tuple(views) == CROPS
     for view in views.values():
         for row, length in enumerate(lengths):
@@ -122,13 +122,13 @@ def test_croppings_keep_the_share_and_the_order(lengths: list[int], seed: int) -
 
 
 def test_the_two_croppings_differ() -> None:
-    first, second = build().views(random_batch(feature_set("pet")), generator()).values()
+    first, second = build().views(random_batch(feature_set("pet")), draws()).values()
     assert first.batch.mask_BN.sum() != second.batch.mask_BN.sum()
 
 
 def test_the_total_mixes_the_parts_by_the_weight() -> None:
-    loss = build(sigreg_weight=0.2)(random_batch(feature_set("pet")), generator())
-    expected = 0.8 * float(loss.parts["prediction"]) + 0.2 * float(loss.parts["sigreg"])
+    loss = loss_of(build(sigreg_weight=0.2), random_batch(feature_set("pet")))
+    expected = 0.8 * number(loss, "prediction") + 0.2 * number(loss, "sigreg")
     assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-5)
 
 

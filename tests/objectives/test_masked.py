@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders import draws, loss_of
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans as ExactKMeans
@@ -55,7 +56,7 @@ def numbered(lengths: list[int]) -> Batch:
 @given(lengths=st.lists(st.integers(0, 25), min_size=1, max_size=8), seed=st.integers(0, 99))
 def test_visible_and_removed_make_the_row_and_counts_are_rounded(lengths: list[int], seed: int) -> None:
     objective, batch = build(), numbered(lengths)
-    view = objective.views(batch, generator(seed))[MASKED]
+    view = objective.views(batch, draws(seed))[MASKED]
     standardize = objective.network.standardize
     for row, length in enumerate(lengths):
         seen = standardize(view.batch.features_BNF, view.batch.mask_BN)[row][view.batch.mask_BN[row]][:, 0]
@@ -68,7 +69,7 @@ def test_visible_and_removed_make_the_row_and_counts_are_rounded(lengths: list[i
 
 
 def test_momenta_go_with_their_constituents_and_clarity_is_the_visible_share() -> None:
-    view = build(fraction=0.3).views(numbered([10, 20]), generator())[MASKED]
+    view = build(fraction=0.3).views(numbered([10, 20]), draws())[MASKED]
     assert view.batch.p4_BN4 is not None
     torch.testing.assert_close(view.batch.p4_BN4, 2 * view.batch.features_BNF)
     torch.testing.assert_close(view.clarity_B, torch.full((2,), 0.7))
@@ -76,7 +77,7 @@ def test_momenta_go_with_their_constituents_and_clarity_is_the_visible_share() -
 
 def test_which_are_removed_is_random_and_even() -> None:
     objective, batch = build(), numbered([10] * 4000)
-    removed = objective.views(batch, generator())[MASKED].extra["removed"][..., 0]
+    removed = objective.views(batch, draws())[MASKED].extra["removed"][..., 0]
     place = (removed / objective.network.standardize.scale_F[0] / 0.01).round().long().flatten()
     share = np.bincount(place.numpy(), minlength=11)[1:] / 4000
     assert np.abs(share - 0.4).max() < 0.03
@@ -84,7 +85,7 @@ def test_which_are_removed_is_random_and_even() -> None:
 
 def test_the_backbone_sees_nothing_of_what_is_removed() -> None:
     objective, batch = build().eval(), random_batch(feature_set("pet"))
-    view = objective.views(batch, generator())[MASKED]
+    view = objective.views(batch, draws())[MASKED]
     assert int(view.batch.mask_BN.sum()) + int(view.extra["removed_mask"].sum()) == int(batch.mask_BN.sum())
     assert view.batch.features_BNF.shape[1] == int(view.batch.mask_BN.sum(1).max())
 
@@ -92,27 +93,27 @@ def test_the_backbone_sees_nothing_of_what_is_removed() -> None:
 def test_rows_with_nothing_removed_do_not_count() -> None:
     objective = build().eval()
     alone, both = numbered([10]), numbered([10, 1])
-    losses = [float(objective(batch, generator()).total.detach()) for batch in (alone, both)]
+    losses = [float(loss_of(objective, batch).total.detach()) for batch in (alone, both)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert float(objective(numbered([1, 0]), generator()).total.detach()) == 0.0
+    assert float(loss_of(objective, numbered([1, 0])).total.detach()) == 0.0
 
 
 def test_regression_is_the_mean_absolute_error_per_row() -> None:
     objective, batch = build(), numbered([10, 20, 2])
-    view = objective.views(batch, generator())[MASKED]
+    view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
     mask = view.extra["removed_mask"]
     output = objective.decoder(features, view.batch.mask_BN, mask).detach().numpy()
     error = np.abs(output - view.extra["removed"].numpy()).mean(-1)
     expected = np.mean([error[row][mask[row].numpy()].mean() for row in range(3)])
-    assert float(objective.loss({MASKED: Seen(view, features)}, generator()).total.detach()) == pytest.approx(
+    assert float(objective.loss({MASKED: Seen(view, features)}, draws()).total.detach()) == pytest.approx(
         expected, rel=1e-5
     )
 
 
 def test_the_place_in_pt_tells_removed_constituents_apart() -> None:
     objective, batch = build().eval(), numbered([10])
-    view = objective.views(batch, generator())[MASKED]
+    view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
     output = objective.decoder(features, view.batch.mask_BN, view.extra["removed_mask"])
     assert not torch.allclose(output[0, 0], output[0, 1])
@@ -143,13 +144,13 @@ def gain(target: Any, data: Batch) -> float:
     objective.fit([train])
     optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
     draw = generator(3)
-    for _ in range(120):
+    for step in range(120):
         index = torch.randint(0, 896, (64,), generator=draw)
         optimizer.zero_grad()
-        objective(rows_of(train, index), draw).total.backward()
+        loss_of(objective, rows_of(train, index), seed=step).total.backward()
         optimizer.step()
     with torch.no_grad():
-        found = float(objective.eval()(test, generator()).total)
+        found = float(loss_of(objective.eval(), test).total)
     return 1 - found / constant(objective, train, test)
 
 
@@ -198,7 +199,7 @@ def test_more_codes_than_constituents_are_refused() -> None:
 
 def test_a_loss_before_the_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="fit the centroids"):
-        build(target={"name": "kmeans", "codes": 4})(numbered([10]), generator())
+        loss_of(build(target={"name": "kmeans", "codes": 4}), numbered([10]))
 
 
 def test_centroids_are_part_of_the_checkpoint() -> None:
@@ -206,7 +207,7 @@ def test_centroids_are_part_of_the_checkpoint() -> None:
     first.fit([random_batch(feature_set("pet"))])
     second.load_state_dict(first.state_dict())
     batch = numbered([10])
-    assert float(first(batch, generator()).total.detach()) == float(second(batch, generator()).total.detach())
+    assert float(loss_of(first, batch).total.detach()) == float(loss_of(second, batch).total.detach())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -
 def test_weights_count_rows() -> None:
     objective, batch = build().eval(), numbered([10, 12])
     losses = [
-        float(objective(replace(batch, weights_B=torch.tensor(weights)), generator()).total.detach())
+        float(loss_of(objective, replace(batch, weights_B=torch.tensor(weights))).total.detach())
         for weights in ([1.0, 0.0], [0.0, 1.0], [3.0, 1.0])
     ]
     assert losses[2] == pytest.approx((3 * losses[0] + losses[1]) / 4, rel=1e-5)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders import loss_of, number
 from sklearn.metrics import accuracy_score, log_loss
 
 from hepfm.backbones import BACKBONES
@@ -39,27 +40,27 @@ def labelled(rows: int = 16) -> Batch:
 
 def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
     objective, batch = build(SupervisedConfig()), labelled()
-    loss = objective(batch, torch.Generator())
+    loss = loss_of(objective, batch)
     scores = objective.network(batch)["jet_label"].softmax(-1).detach().numpy()
     label = batch.labels["jet_label"].numpy()
     assert float(loss.total.detach()) == pytest.approx(log_loss(label, scores), rel=1e-5)
-    assert float(loss.parts["accuracy"]) == pytest.approx(accuracy_score(label, scores.argmax(1)))
-    assert not loss.parts["accuracy"].requires_grad
+    assert number(loss, "accuracy") == pytest.approx(accuracy_score(label, scores.argmax(1)))
+    assert not loss.terms["accuracy"].total.requires_grad
 
 
 def test_label_smoothing_mixes_in_the_uniform_target() -> None:
     plain, smooth, batch = build(SupervisedConfig()), build(SupervisedConfig(label_smoothing=0.3)), labelled()
     log_scores = plain.network(batch)["jet_label"].log_softmax(-1).detach()
     uniform = -log_scores.mean()
-    expected = 0.7 * float(plain(batch, torch.Generator()).total.detach()) + 0.3 * float(uniform)
-    assert float(smooth(batch, torch.Generator()).total.detach()) == pytest.approx(expected, rel=1e-5)
+    expected = 0.7 * float(loss_of(plain, batch).total.detach()) + 0.3 * float(uniform)
+    assert float(loss_of(smooth, batch).total.detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_weight_of_two_is_the_row_twice_and_zero_is_no_row() -> None:
     objective, batch = build(SupervisedConfig()), labelled(4)
     weighted = replace(batch, weights_B=torch.tensor([2.0, 1.0, 0.0, 0.0]))
-    losses = [float(objective(_rows(batch, [row]), torch.Generator()).total.detach()) for row in range(2)]
-    assert float(objective(weighted, torch.Generator()).total.detach()) == pytest.approx(
+    losses = [float(loss_of(objective, _rows(batch, [row])).total.detach()) for row in range(2)]
+    assert float(loss_of(objective, weighted).total.detach()) == pytest.approx(
         (2 * losses[0] + losses[1]) / 3, rel=1e-5
     )
 
@@ -80,17 +81,17 @@ def test_regression_is_huber_in_units_of_the_scale_and_mae_in_physical_units() -
         label="jet_pt", huber_delta=1.0, head={"name": "regress", "centre": [750.0], "scale": [100.0]}
     )
     objective, batch = build(config), labelled()
-    loss = objective(batch, torch.Generator())
+    loss = loss_of(objective, batch)
     value = objective.network(batch)["jet_pt"][:, 0].detach().numpy()
     error = np.abs(value - batch.labels["jet_pt"].numpy())
     huber = np.where(error < 100, 0.5 * (error / 100) ** 2, error / 100 - 0.5)
     assert float(loss.total.detach()) == pytest.approx(huber.mean(), rel=1e-4)
-    assert float(loss.parts["mae"]) == pytest.approx(error.mean(), rel=1e-4)
+    assert number(loss, "mae") == pytest.approx(error.mean(), rel=1e-4)
 
 
 def test_every_weight_gets_a_gradient() -> None:
     objective = build(SupervisedConfig()).train()
-    objective(labelled(), torch.Generator()).total.backward()
+    loss_of(objective, labelled()).total.backward()
     without = [name for name, weight in objective.named_parameters() if weight.grad is None]
     assert without == []
 

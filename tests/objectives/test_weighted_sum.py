@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import draws, loss_of, number
 from torch import Tensor
 
 from hepfm.backbones import BACKBONES
@@ -54,10 +55,6 @@ def batch() -> Batch:
     return replace(random_batch(feature_set("pet")), labels={"jet_label": torch.arange(16) % 3})
 
 
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
 class Calls:
     """Counts passes of the network."""
 
@@ -89,27 +86,34 @@ def test_each_view_is_seen_once(
     objective = build(*terms)
     calls = Calls(objective, monkeypatch)
     labels = {"jet_label": torch.arange(16) % 3, "jet_pt": torch.linspace(500, 1000, 16)}
-    objective(replace(batch(), labels=labels), generator())
+    loss_of(objective, replace(batch(), labels=labels))
     assert calls.count == passes
 
 
 def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     weights = (1.0, 0.5, 2.0, 3.0, 0.25)
     objective = build(*({**term, "weight": weight} for term, weight in zip(ALL, weights, strict=True)))
-    loss = objective(batch(), generator())
-    labels = ("supervised", "flow_matching", "masked", "perturbed_classifier", "perturbed_classifier_2")
+    loss = loss_of(objective, batch())
+    terms = (
+        ("supervised.cross_entropy",),
+        ("flow_matching.velocity", "flow_matching.multiplicity", "flow_matching.jet"),
+        ("masked.masked",),
+        ("perturbed_classifier.cross_entropy",),
+        ("perturbed_classifier_2.cross_entropy",),
+    )
     expected = sum(
-        weight * float(loss.parts[f"{label}.loss"]) for label, weight in zip(labels, weights, strict=True)
+        weight * sum(number(loss, name) for name in names if name in loss.terms)
+        for names, weight in zip(terms, weights, strict=True)
     )
     assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-5)
-    assert {"supervised.accuracy", "flow_matching.velocity", "flow_matching.multiplicity"} <= set(loss.parts)
+    assert {"supervised.accuracy", "flow_matching.velocity", "flow_matching.multiplicity"} <= set(loss.terms)
 
 
 def test_a_sum_of_one_term_is_that_term() -> None:
     alone = construct(resolve_component(OBJECTIVES, "supervised", where="test"), SCHEMA, TINY).eval()
     summed = build({"name": "supervised"}).eval()
-    assert float(summed(batch(), generator()).total.detach()) == pytest.approx(
-        float(alone(batch(), generator()).total.detach()), rel=1e-6
+    assert float(loss_of(summed, batch()).total.detach()) == pytest.approx(
+        float(loss_of(alone, batch()).total.detach()), rel=1e-6
     )
 
 
@@ -129,7 +133,7 @@ def _common(states: dict[str, Tensor], part: WeightedSum) -> dict[str, Tensor]:
 
 
 def _gradient(objective: WeightedSum) -> Tensor:
-    objective(batch(), generator()).total.backward()
+    loss_of(objective, batch()).total.backward()
     weight = objective.network.backbone.get_parameter("embedding.0.weight")
     assert weight.grad is not None
     return weight.grad
@@ -137,14 +141,14 @@ def _gradient(objective: WeightedSum) -> Tensor:
 
 def test_the_perturbed_term_is_the_cross_entropy_times_clarity() -> None:
     objective = build(ALL[1], ALL[3]).eval()
-    views = objective.views(batch(), generator())
+    views = objective.views(batch(), draws())
     view = views["noised"]
     features = objective.network.features(view.batch, time_B=view.time_B)
     scores = objective.network.heads["jet_label"](features, view.batch.mask_BN).log_softmax(-1).detach()
     assert view.time_B is not None
     expected = ((1 - view.time_B) ** 2 * -scores[torch.arange(16), torch.arange(16) % 3]).mean()
-    found = objective(batch(), generator()).parts["perturbed_classifier.loss"]
-    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+    found = number(loss_of(objective, batch()), "perturbed_classifier.cross_entropy")
+    assert found == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_a_perturbed_term_shares_the_head_of_the_clean_one_wherever_it_stands() -> None:
@@ -176,7 +180,7 @@ def test_a_perturbed_classifier_alone_is_refused_before_anything_is_built() -> N
         check_compatible(component, backbone, SCHEMA)
     built = construct(component, SCHEMA, TINY)
     with pytest.raises(IncompatibleError, match="cannot train alone"):
-        built(batch(), generator())
+        loss_of(built, batch())
 
 
 def test_a_perturbed_classifier_needs_a_class() -> None:

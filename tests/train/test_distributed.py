@@ -94,10 +94,23 @@ class Interleaved(TrainLoader):
             yield next(ranks[number % 2])
 
 
+SUM = {
+    "name": "weighted_sum",
+    "terms": [{"name": "flow_matching"}, {"name": "masked"}, {"name": "lejepa", "directions": 16}],
+}
+"""Noise, masks and a statistic of the whole step."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"data": {"weights": "jet_pt"}}, {"data": {"features": "pet"}, "objective": SUM}],
+    ids=["weights", "sum"],
+)
 def test_two_processes_are_one(
-    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     values = merge(recipe, {"backbone": {"dropout": 0.0}, "train": {"ema": 0.9, "log_every": 2}})
+    values = merge(values, changes)
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     torchrun(script, json.dumps(values), str(tmp_path / "two"))

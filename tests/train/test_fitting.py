@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from hepfm.core.config import merge
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import merge, resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.ragged import Ragged
 from hepfm.data import context_set, feature_set
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.models.fixture import random_batch
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.train.budget import training_rows
 from hepfm.train.finetune import finetune
@@ -75,6 +80,106 @@ def test_constants_are_loaded_with_the_weights_and_measured_anew_from_scratch(
     assert torch.equal(centres[0], centres[1])
     assert not torch.equal(centres[0], centres[2])
     assert max(check(tuned).values()) < 1e-6
+
+
+def narrow(store: Store, path: Path) -> Store:
+    """The same jets, ten times as narrow and with a hundredth of their momentum."""
+    columns = dict(store.read(store.schema.names(), None))
+    for name in ("part_eta", "part_phi"):
+        axis = np.repeat(np.asarray(columns[name.replace("part", "jet")]), columns[name].lengths)  # type: ignore[union-attr]
+        part = columns[name]
+        assert isinstance(part, Ragged)
+        columns[name] = Ragged((axis + 0.1 * (part.values - axis)).astype(np.float32), part.offsets)
+    for name in ("part_pt", "part_energy"):
+        part = columns[name]
+        assert isinstance(part, Ragged)
+        columns[name] = Ragged((0.01 * part.values).astype(np.float32), part.offsets)
+    for name in ("jet_pt", "jet_energy"):
+        columns[name] = (0.01 * np.asarray(columns[name])).astype(np.float32)
+    write_store(path, store.schema, [("train", columns)], provenance={"test": "narrow"})
+    return Store.open(path)
+
+
+FLOW = {"name": "flow_matching", "label_dropout": 0.0}
+
+
+@pytest.fixture
+def generation(finetune_recipe: Values, jet_store: Store, tmp_path: Path) -> Values:
+    """Fine-tuning of a generator to narrower jets."""
+    store = narrow(jet_store, tmp_path / "narrow")
+    return merge(finetune_recipe, {"objective": FLOW, "data": {"store": str(store.path)}})
+
+
+def test_noise_of_a_new_generator_has_the_spread_of_the_rows_it_becomes(
+    fitted_recipe: Values, generation: Values, tmp_path: Path
+) -> None:
+    source = pretrain(fitted_recipe, output=tmp_path / "run").model_path
+    tuned = {
+        name: Model.load(
+            finetune(source, generation, output=tmp_path / name, overrides=overrides).model_path
+        ).network
+        for name, overrides in {"data": [], "model": ["standardize=model"]}.items()
+    }
+    index = feature_set("petfull").names.index("deta")
+    spreads = {name: 1 / float(network.standardize.scale_F[index]) for name, network in tuned.items()}
+    assert spreads["data"] == pytest.approx(0.1 * spreads["model"], rel=0.15)
+    rows = Store.open(generation["data"]["store"])
+    assert tuned["data"].conditioning is not None
+    loader = EvalLoader(rows, feature_set("petfull"), rows=None, batch_size=64, context=context_set("jet"))
+    told = torch.cat([tuned["data"].conditioning.standardized(batch.context_BC) for batch in loader])
+    assert float(told.mean(0).abs().max()) < 0.5
+
+
+def test_a_generator_that_goes_on_keeps_its_constants(
+    fitted_recipe: Values, generation: Values, tmp_path: Path
+) -> None:
+    source = pretrain({**fitted_recipe, "objective": FLOW}, output=tmp_path / "run").model_path
+    before = Model.load(source).network.standardize.scale_F
+    kept = finetune(source, generation, output=tmp_path / "kept").model_path
+    anew = finetune(source, generation, output=tmp_path / "anew", overrides=["standardize=data"]).model_path
+    assert torch.equal(Model.load(kept).network.standardize.scale_F, before)
+    assert not torch.equal(Model.load(anew).network.standardize.scale_F, before)
+
+
+@pytest.mark.parametrize("backbone", ["transformer", "post_norm_transformer", "pet"])
+def test_other_constants_change_nothing_that_the_network_gives(backbone: str) -> None:
+    features, context = feature_set("petfull"), context_set("jet")
+    size = {} if backbone == "transformer" else {"size": "xs"}
+    size = {"size": "micro"} if backbone == "pet" else size
+    spec = {"name": backbone, **size, **({"depth": 1} if backbone != "pet" else {})}
+    with seeded_init(0, "test"):
+        network = build_network(
+            resolve_component(BACKBONES, spec, where="test"), features, context=context
+        ).eval()
+    # Within the clip at five spreads; beyond it new constants clip elsewhere.
+    batch = random_batch(features, context=context)
+    inside = network.standardize(batch.features_BNF, batch.mask_BN).clamp(-2, 2)
+    batch = replace(batch, features_BNF=network.standardize.inverse(inside, batch.mask_BN))
+    with torch.no_grad():
+        before = network.features(batch).tokens_BND
+        network.restandardize(network.standardize.centre_F + 0.1, network.standardize.scale_F * 0.7)
+        assert network.conditioning is not None
+        network.conditioning.restandardize(torch.full((4,), 0.3), torch.tensor([2.0, 0.5, 1.0, 0.1]))
+        after = network.features(batch).tokens_BND
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [("auto", False), ("off", False), ("keep", True)])
+def test_a_tagger_is_not_told_the_jet_unless_that_is_asked_for(
+    fitted_recipe: Values, finetune_recipe: Values, tmp_path: Path, wanted: str, kept: bool
+) -> None:
+    source = pretrain(fitted_recipe, output=tmp_path / "run").model_path
+    values = merge(finetune_recipe, {"data": {"context": wanted}})
+    tuned = Model.load(finetune(source, values, output=tmp_path / "tuned").model_path)
+    assert (tuned.context is not None) == kept
+    assert (tuned.network.conditioning is not None) == kept
+
+
+def test_a_generator_is_told_the_jet_if_the_model_was(
+    fitted_recipe: Values, generation: Values, tmp_path: Path
+) -> None:
+    source = pretrain(fitted_recipe, output=tmp_path / "run").model_path
+    assert Model.load(finetune(source, generation, output=tmp_path / "tuned").model_path).context is not None
 
 
 def test_a_model_trained_with_dropped_groups_works_without_them(

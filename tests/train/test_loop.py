@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,10 +22,12 @@ from hepfm.core.errors import ConfigError, DataError, TrainingError
 from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.models.check import check
-from hepfm.objectives.base import Loss
+from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
-from hepfm.train.pretrain import dry_run, pretrain
+from hepfm.train.distributed import World
+from hepfm.train.pretrain import Pretraining, dry_run, pretrain
+from hepfm.train.recipe import pretrain_plan
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
 
@@ -149,6 +154,18 @@ def test_accumulated_parts_are_the_whole_batch(recipe: Values, tmp_path: Path) -
     assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
 
 
+@pytest.mark.parametrize(("backbone", "random"), [("transformer", False), ("particle_transformer", True)])
+def test_batch_normalisation_sees_random_draws_in_place_of_rows_of_one_length(
+    recipe: Values, backbone: str, random: bool
+) -> None:
+    changes = {"backbone": {"name": backbone, "size": "xs"}, "train": {"accumulate": 4, "batch_size": 256}}
+    values = {**merge(recipe, changes), "backbone": changes["backbone"]}
+    loader = Pretraining.check(pretrain_plan(values)).job(World(0, 1, torch.device("cpu"))).train
+    batches = itertools.islice(loader, 4)
+    spread = np.std([float(batch.mask_BN.sum(1).float().mean()) for batch in batches])
+    assert (spread < 2.0) == random
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(recipe: Values, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="choose a multiple of 3"):
         pretrain(recipe, output=tmp_path / "run", overrides=["train.accumulate=3"])
@@ -158,10 +175,12 @@ def broken_loss(value: float, step: int) -> Any:
     """Return a forward whose loss has another value from some call on."""
     original, calls = Supervised.forward, []
 
-    def forward(self: Supervised, batch: Any, generator: Any = None) -> Loss:
-        loss: Loss = original(self, batch, generator)
+    def forward(self: Supervised, views: Any, draws: Any) -> Loss:
+        loss: Loss = original(self, views, draws)
         calls.append(1)
-        return Loss(loss.total * value, loss.parts) if self.training and len(calls) > step else loss
+        if not self.training or len(calls) <= step:
+            return loss
+        return Loss({name: replace(term, total=term.total * value) for name, term in loss.terms.items()})
 
     return forward
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from hepfm.core.ragged import Array, Columns
 from hepfm.core.schema import Schema
@@ -19,6 +21,9 @@ SMALLEST_MASS = 1.0
 
 Compute = Callable[[Columns, npt.NDArray[np.int64]], Array]
 """Returns the context of rows, float32 (R, C), from their columns and their numbers of constituents."""
+
+Visible = Callable[[Tensor, Tensor], Tensor]
+"""Returns the context of rows, float32 (B, C), from four-momenta (B, N, 4) of constituents and their mask."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,17 @@ class ContextSet:
         Fields of the rows that `compute` needs.
     compute
         The computation; it is given the numbers of constituents that are left after the loader's cut.
+    visible
+        The same of the constituents that a network is shown, where it follows from them: a row of which some
+        are hidden must not be told the sum of all. None for what is known apart from them, as the incident
+        energy of a shower is.
     """
 
     name: str
     names: tuple[str, ...]
     columns: tuple[str, ...]
     compute: Compute
+    visible: Visible | None = None
 
     def __post_init__(self) -> None:
         if "num_constituents" in self.names[:-1]:
@@ -77,9 +87,24 @@ def _jet(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
     return out
 
 
+def _visible_jet(p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
+    energy, px, py, pz = p4_BN4.double().sum(1).unbind(-1)
+    pt = torch.hypot(px, py)
+    momentum = torch.hypot(pt, pz)
+    mass = ((energy - momentum) * (energy + momentum)).clamp(min=0).sqrt()
+    parts = (
+        pt.clamp(min=SMALLEST_PT).log(),
+        torch.asinh(pz / pt.clamp(min=SMALLEST_PT)),
+        mass.clamp(min=SMALLEST_MASS).log(),
+        mask_BN.sum(1).double(),
+    )
+    return torch.stack(parts, dim=-1).float()
+
+
 JET = ContextSet(
     "jet",
     ("log_jet_pt", "jet_eta", "log_jet_mass", "num_constituents"),
     ("jet_pt", "jet_eta", "jet_energy"),
     _jet,
+    _visible_jet,
 )

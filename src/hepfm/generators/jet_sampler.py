@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hepfm.core.draws import RowDraws
 from hepfm.generators.solvers import midpoint
 from hepfm.nn.standardize import Standardize
 
@@ -97,7 +98,7 @@ class JetSampler(nn.Module):
             self.standardize.scale_F.copy_(1 / jet_RJ.std(0, correction=0).clamp(min=_SMALLEST))
 
     def loss(
-        self, label_B: Tensor, count_B: Tensor, context_BC: Tensor | None, generator: torch.Generator
+        self, label_B: Tensor, count_B: Tensor, context_BC: Tensor | None, draws: RowDraws
     ) -> SamplerLoss:
         """Return the losses of rows of these classes; a row without constituents teaches no number."""
         jet_BJ = self._standardized(context_BC)
@@ -106,8 +107,8 @@ class JetSampler(nn.Module):
         multiplicity_B = F.cross_entropy(logits_BN, target_B, reduction="none") * (count_B > 0)
         if self.flow is None or jet_BJ is None:
             return SamplerLoss(multiplicity_B, None)
-        time_B = torch.rand(len(jet_BJ), generator=generator, device=jet_BJ.device)
-        noise_BJ = torch.randn(jet_BJ.shape, generator=generator, device=jet_BJ.device)
+        time_B = draws.uniform("jet.time")
+        noise_BJ = draws.normal("jet.noise", self.num_jet)
         noised_BJ = jet_BJ + time_B[:, None] * (noise_BJ - jet_BJ)
         error_BJ = self._velocity(noised_BJ, time_B, label_B).float() - (noise_BJ - jet_BJ)
         return SamplerLoss(multiplicity_B, error_BJ.square().sum(-1))

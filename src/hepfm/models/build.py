@@ -58,8 +58,7 @@ def build_network(
         Standardize(list(features.centre), list(features.scale)),
         _build_backbone(backbone, features, tokenizer if codes and codes.reads == "codes" else None),
         feature_names=features.names,
-        num_context=len(context) if context else 0,
-        counted=context.counted if context else True,
+        context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
     if codes:

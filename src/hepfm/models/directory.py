@@ -168,8 +168,8 @@ class Model:
             fixture=load_fixture(folder / FIXTURE)[0],
         )
 
-    def content(self, store: Store) -> FeatureSet:
-        """Return the feature set as a store can give it.
+    def content(self, store: Store, *, with_context: bool = True) -> FeatureSet:
+        """Return the feature set as a store can give it, which must have the fields of the context too.
 
         Groups that the store lacks are read as zero if training dropped groups of features, or never had
         these; otherwise `IncompatibleError` is raised.
@@ -185,10 +185,11 @@ class Model:
                 f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
                 "`hepfm pretrain RECIPE data.features=kin`, or with data.feature_dropout above 0"
             )
-        missing = self.context.missing(store.schema) if self.context else []
-        if missing:
+        context = self.context if with_context else None
+        missing = context.missing(store.schema) if context else []
+        if context and missing:
             raise IncompatibleError(
-                f"the model is told {self.context.name!r} of each row and {store.path} lacks "  # type: ignore[union-attr]
+                f"the model is told {context.name!r} of each row and {store.path} lacks "
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features

@@ -93,6 +93,18 @@ class Conditioning(nn.Module):
             tokens.append(self.time(time_B))
         return torch.stack(tokens, dim=1) if tokens else None
 
+    @torch.no_grad()
+    def restandardize(self, centre_C: Tensor, scale_C: Tensor) -> None:
+        """Set the constants of the context anew; the first layer changes so that the tokens do not."""
+        assert self.standardize is not None
+        assert self.context is not None
+        layer, first = self.standardize, self.context[0]
+        assert isinstance(first, nn.Linear)
+        first.bias.add_(first.weight @ (layer.scale_F * (centre_C - layer.centre_F)))
+        first.weight.mul_(layer.scale_F / scale_C)
+        layer.centre_F.copy_(centre_C)
+        layer.scale_F.copy_(scale_C)
+
     def standardized(self, context_BC: Tensor) -> Tensor:
         """Return the context features as the network sees them, (B, C)."""
         assert self.standardize is not None

@@ -9,6 +9,13 @@ from torch import Tensor
 
 _NEEDED = ("log_pt", "deta", "dphi")
 
+_RELATIVE = {"log_pt_rel": ("log_pt", "pt"), "log_energy_rel": ("log_energy", "energy")}
+"""Features that are relative to the whole row, the feature that they are made of, and what of the row."""
+
+
+_SMALLEST = 1e-8
+"""Floor of a row's pt or energy (GeV) in its logarithm; rows without constituents have none."""
+
 
 def relative_momenta(features_BNF: Tensor, mask_BN: Tensor, feature_names: Sequence[str]) -> Tensor | None:
     """Return (E, px, py, pz) in GeV, shape (B, N, 4), of massless constituents.
@@ -31,3 +38,41 @@ def relative_momenta(features_BNF: Tensor, mask_BN: Tensor, feature_names: Seque
     pt = log_pt.exp()
     parts = (pt * deta.cosh(), pt * dphi.cos(), pt * dphi.sin(), pt * deta.sinh())
     return torch.stack(parts, dim=-1) * mask_BN[..., None]
+
+
+def relative_to_visible(
+    features_BNF: Tensor, mask_BN: Tensor, p4_BN4: Tensor | None, feature_names: Sequence[str]
+) -> Tensor:
+    """Return physical features, with those relative to the row made relative to the sum of its constituents.
+
+    Of a row from which constituents were removed the momentum of the whole would tell what they had.
+
+    Parameters
+    ----------
+    features_BNF, mask_BN
+        Physical features, and which are real.
+    p4_BN4
+        Their four-momenta (E, px, py, pz) in GeV.
+    feature_names
+        Names of the features.
+
+    Raises
+    ------
+    ValueError
+        When there are relative features and nothing to make them of.
+    """
+    names = list(feature_names)
+    relative = [name for name in _RELATIVE if name in names]
+    if not relative:
+        return features_BNF
+    sources = {name: _RELATIVE[name][0] for name in relative}
+    if p4_BN4 is None or not set(sources.values()) <= set(names):
+        raise ValueError(f"{', '.join(relative)} need four-momenta and {', '.join(sources.values())}")
+    row_B4 = p4_BN4.double().sum(1)
+    whole = {"energy": row_B4[:, 0], "pt": torch.hypot(row_B4[:, 1], row_B4[:, 2])}
+    features_BNF = features_BNF.clone()
+    for name in relative:
+        log_B = whole[_RELATIVE[name][1]].clamp(min=_SMALLEST).log().float()
+        source_BN = features_BNF[..., names.index(sources[name])]
+        features_BNF[..., names.index(name)] = (source_BN - log_B[:, None]) * mask_BN
+    return features_BNF

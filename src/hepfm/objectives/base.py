@@ -14,19 +14,14 @@ from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.nn.batchnorm import BatchNorm
+from hepfm.objectives.loss import Loss
 from hepfm.objectives.network import Network
 
 CLEAN = "clean"
 """Name of the view that shows a batch as it is."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The scalar to minimise, and its named parts (detached scalars) for the log."""
-
-    total: Tensor
-    parts: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -81,6 +76,13 @@ def look(network: Network, view: View) -> Seen:
     return Seen(view, features)
 
 
+def row_weights(batch: Batch) -> Tensor:
+    """Return the weights of the rows, (B,); 1 without any."""
+    if batch.weights_B is None:
+        return batch.mask_BN.new_ones(len(batch), dtype=torch.float32)
+    return batch.weights_B
+
+
 class Objective(nn.Module):
     """How weights are trained. Subclasses are built by ``cls(config, network, schema)``.
 
@@ -89,12 +91,20 @@ class Objective(nn.Module):
     live in checkpoints only.
 
     A loss is made in two steps, so that a sum of objectives runs the network once for each view that its
-    terms share: `views` says what the network is shown, `loss` what is asked of its features.
+    terms share: `views` says what the network is shown, `loss` what is asked of its features. It is a sum and
+    a count for each of its terms: the loop divides by the count of the whole step, over its parts and over
+    processes, so that how a batch is cut never changes what is learned. Counts are needed before the first
+    backward pass: `weights` gives them from the views alone.
     """
 
     Config: ClassVar[type[BaseConfig]]
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of ``{"labels", "p4"}`` and of what backbones support; checked before anything is built."""
+    signed_weights: ClassVar[bool] = False
+    """Whether rows may have negative weights: only where the loss is a mean over rows, or constituents, which
+    has the expectation that an unweighted sample of the same distribution would have."""
+    lets_through: ClassVar[str]
+    """What its views show of what they hide, for people; checked by the contract tests."""
     trains_tokenizer: ClassVar[bool] = False
     """Whether a network's tokenizer is trained; it is frozen otherwise."""
 
@@ -122,6 +132,11 @@ class Objective(nn.Module):
         return None
 
     @classmethod
+    def allows_signed_weights(cls, config: BaseConfig) -> bool:
+        """Return whether rows may have negative weights; see `signed_weights`."""
+        return cls.signed_weights
+
+    @classmethod
     def generator_of(cls, config: BaseConfig) -> Component | None:
         """Return the generator whose weights are trained; None for an objective that trains none."""
         return None
@@ -132,21 +147,44 @@ class Objective(nn.Module):
         What is fitted must be kept in buffers.
         """
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
-        """Return what the network is to be shown, by name; random draws come only from `generator`.
+    @property
+    def whole_step(self) -> bool:
+        """Whether a term is a statistic of the whole step: then all its parts are held in memory at once."""
+        return False
+
+    @property
+    def random_parts(self) -> bool:
+        """Whether parts of a step must be random draws, not rows of similar length.
+
+        Batch normalisation takes the mean and the variance of a part for those of all rows.
+        """
+        return any(isinstance(module, BatchNorm) for module in self.network.modules())
+
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
+        """Return what the network is to be shown, by name; random draws come only from `draws`.
 
         A name stands for one way of making a view: in a sum, terms that ask for the same name share it.
         """
         return {CLEAN: View(batch)}
 
     @abstractmethod
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of the rows, or constituents, of each term that is minimised, by its name.
+
+        Of any shape; 0 for those that do not count.
+        """
+
+    def counts(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the count of each term that is minimised, as `loss` will have it."""
+        return {name: weights.abs().sum() for name, weights in self.weights(views).items()}
+
+    @abstractmethod
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the loss of the features of all views of this objective."""
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> Loss:
-        """Return the loss of a batch; random draws come only from `generator`."""
-        views = self.views(batch, generator)
-        return self.loss({name: look(self.network, view) for name, view in views.items()}, generator)
+    def forward(self, views: Mapping[str, View], draws: Draws) -> Loss:
+        """Show the network the views and return the loss; random draws come only from `draws`."""
+        return self.loss({name: look(self.network, view) for name, view in views.items()}, draws)
 
     def after_step(self, step: int) -> None:
         """Do what follows an optimiser step, e.g. move an EMA teacher. Nothing by default."""

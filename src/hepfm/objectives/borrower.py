@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-import torch
-
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config
+from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.objectives.base import Objective, View
@@ -35,6 +34,6 @@ class Borrower(Objective):
         """Raise `IncompatibleError`: only an objective that stands alone is asked this."""
         raise IncompatibleError(cls.alone)
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Raise `IncompatibleError`: only an objective that stands alone is asked this."""
         raise IncompatibleError(self.alone)

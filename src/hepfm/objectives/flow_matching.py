@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import pydantic
-import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.schema import Field, Schema
 from hepfm.generators import GENERATORS
-from hepfm.generators.flow import Flow, draw_noise
-from hepfm.generators.jet_sampler import SamplerLoss
-from hepfm.objectives.base import Loss, Objective, Seen, View
+from hepfm.generators.flow import Flow
+from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.network import Network, Source
-from hepfm.objectives.reduce import constituent_mean, row_mean
 from hepfm.objectives.told import told_classes, told_field
+from hepfm.objectives.visible import constituent_mean
 
 NOISED = "noised"
 """Name of the view that is a noised copy."""
@@ -31,6 +31,10 @@ REDUNDANT = ("log_pt_rel", "log_energy_rel", "delta_r")
 
 FITTING_SETS = ("pet", "petpid", "petfull")
 """Feature sets whose columns are independent."""
+
+FOUR = 4.0
+"""Factor of the mean over features. OmniLearned (2510.24066) sums over its four; a sum over those of any set
+would weigh generation by their number beside classification."""
 
 _Weight = Annotated[float, pydantic.Field(ge=0)]
 
@@ -67,16 +71,21 @@ class FlowMatching(Objective):
     """Noise each row to a random time and learn the velocity (2210.02747; for jets 2310.00049, 2510.24066).
 
     With standardised features x, noise eps ~ N(0, 1) and t ~ U(0, 1) per row, the network sees
-    ``z = (1 - t) x + t eps`` and the generator's head is asked for ``eps - x``. The squared error is summed
-    over features, averaged over the constituents of each row, then over rows.
+    ``z = (1 - t) x + t eps`` and the generator's head is asked for ``eps - x``. The squared error is averaged
+    over features (times four, see `FOUR`) and over the constituents of each row, then over rows.
 
-    Parts of the loss: ``velocity``, ``multiplicity`` (cross-entropy of the number of constituents) and, for a
+    Terms of the loss: ``velocity``, ``multiplicity`` (cross-entropy of the number of constituents) and, for a
     network that is told of the row's kinematics, ``jet`` (the same squared error for these).
     """
 
     Config: ClassVar[type[BaseConfig]] = FlowMatchingConfig
     needs = frozenset({"condition"})
     makes: ClassVar[frozenset[str]] = frozenset({NOISED})
+    signed_weights = True
+    lets_through = (
+        "of a noised row its number of constituents, their order in pt before the noise, the time, and the "
+        "context, which generation is conditioned on"
+    )
 
     def __init__(self, config: FlowMatchingConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -117,12 +126,13 @@ class FlowMatching(Objective):
         """Measure the largest number of constituents and the spread of the row's kinematics."""
         self.generator.sampler.fit((_count(batch), batch.context_BC) for batch in batches)
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the noised copy; its `extra` holds the velocity, its clarity is (1 - t)^2."""
         self._check_length(batch)
         x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
-        time_B = torch.rand(len(batch), generator=generator, device=x_BNF.device)
-        noise_BNF = draw_noise(batch.mask_BN, x_BNF.shape[-1], generator)
+        row = draws.rows(batch.rows_B)
+        time_B = row.uniform("flow.time")
+        noise_BNF = row.normal("flow.noise", *x_BNF.shape[1:]) * batch.mask_BN[..., None]
         velocity_BNF = noise_BNF - x_BNF
         noised_BNF = x_BNF + time_B[:, None, None] * velocity_BNF
         noised = replace(
@@ -133,31 +143,32 @@ class FlowMatching(Objective):
         )
         return {NOISED: View(noised, time_B, (1 - time_B).square(), {"velocity": velocity_BNF})}
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of the rows."""
+        weights_B = row_weights(views[NOISED].batch)
+        names = ["velocity", "multiplicity", *(["jet"] if self.generator.sampler.num_jet else [])]
+        return dict.fromkeys(names, weights_B)
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the error of the velocity and the losses of the row's own sampler."""
         view = seen[NOISED].view
         batch = view.batch
-        label_B = self._told(batch, generator)
+        label_B, weights_B = self._told(batch, draws), row_weights(view.batch)
         found_BNF = self.generator.velocity(seen[NOISED].features, batch.mask_BN, label_B)
-        error_BN = (found_BNF - view.extra["velocity"]).square().sum(-1)
-        velocity = row_mean(constituent_mean(error_BN, batch.mask_BN), batch.weights_B)
-        row = self.generator.sampler.loss(label_B, _count(batch), batch.context_BC, generator)
-        return self._sum(velocity, row, batch.weights_B)
-
-    def _sum(self, velocity: Tensor, row: SamplerLoss, weights_B: Tensor | None) -> Loss:
-        multiplicity = row_mean(row.multiplicity_B, weights_B)
-        total = velocity + self.config.multiplicity_weight * multiplicity
-        parts = {"velocity": velocity.detach(), "multiplicity": multiplicity.detach()}
+        error_BN = FOUR * (found_BNF - view.extra["velocity"]).square().mean(-1)
+        row = self.generator.sampler.loss(label_B, _count(batch), batch.context_BC, draws.rows(batch.rows_B))
+        terms = {
+            "velocity": mean(constituent_mean(error_BN, batch.mask_BN), weights_B),
+            "multiplicity": mean(row.multiplicity_B, weights_B, weight=self.config.multiplicity_weight),
+        }
         if row.jet_B is not None:
-            jet = row_mean(row.jet_B, weights_B)
-            total = total + self.config.jet_weight * jet
-            parts["jet"] = jet.detach()
-        return Loss(total, parts)
+            terms["jet"] = mean(row.jet_B, weights_B, weight=self.config.jet_weight)
+        return Loss(terms)
 
-    def _told(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _told(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the class numbers; in training some are replaced by K, which stands for none."""
         rate = self.config.label_dropout if self.training else 0.0
-        return told_classes(batch, self.field, rate=rate, generator=generator)
+        return told_classes(batch, self.field, rate=rate, draws=draws)
 
     def _check_length(self, batch: Batch) -> None:
         most = self.generator.max_constituents

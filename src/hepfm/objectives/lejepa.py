@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import pydantic
-import torch
 from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
 from hepfm.nn.pooling import summary
-from hepfm.objectives.base import Loss, Objective, Seen, View
+from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.network import Network
-from hepfm.objectives.reduce import row_mean
 from hepfm.objectives.sigreg import sigreg
 from hepfm.objectives.visible import random_ranks, show
 
@@ -61,13 +62,18 @@ class LeJEPA(Objective):
 
     Each of two views keeps a random 60 to 95 % of a row's constituents, at least one. A projector turns the
     row's summary into a vector; the loss asks that the two vectors of a row agree and that those of all rows
-    look like draws from a standard Gaussian (`hepfm.objectives.sigreg`).
+    look like draws from a standard Gaussian (`hepfm.objectives.sigreg`). That is asked of all rows of a step
+    together: jets of one length are no draw from all jets. The rows' weights have no part in it.
 
-    Parts of the loss: ``prediction`` and ``sigreg``.
+    Terms of the loss: ``prediction`` and ``sigreg``.
     """
 
     Config: ClassVar[type[BaseConfig]] = LeJEPAConfig
     makes: ClassVar[frozenset[str]] = frozenset(CROPS)
+    lets_through = (
+        "of the constituents that a cropping leaves out the row's axis, the origin of deta and dphi; "
+        "context and momenta relative to the row are those of what is left"
+    )
 
     def __init__(self, config: LeJEPAConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -83,34 +89,45 @@ class LeJEPA(Objective):
             nn.Linear(inner, config.projector_outputs),
         )
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    @property
+    def whole_step(self) -> bool:
+        """Whether a term is a statistic of the whole step: SIGReg is."""
+        return True
+
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the two croppings."""
-        return {name: self._crop(batch, generator) for name in CROPS}
+        return {name: self._crop(batch, draws, name) for name in CROPS}
 
-    def _crop(self, batch: Batch, generator: torch.Generator) -> View:
-        least, most = self.config.keep
-        drawn_B = torch.rand(len(batch), generator=generator, device=batch.mask_BN.device)
-        share_B = least + (most - least) * drawn_B
+    def _crop(self, batch: Batch, draws: Draws, name: str) -> View:
+        low, high = self.config.keep
+        share_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.share")
         count_B = (share_B * batch.mask_BN.sum(1)).round().clamp(min=1)
-        kept_BN = random_ranks(batch.mask_BN, generator) < count_B[:, None]
-        return View(show(batch, batch.mask_BN & kept_BN), clarity_B=share_B)
+        kept_BN = random_ranks(batch, draws, name) < count_B[:, None]
+        return View(show(batch, batch.mask_BN & kept_BN, self.network), clarity_B=share_B)
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of the rows for the prediction, 1 for SIGReg."""
+        weights_B = row_weights(views[CROPS[0]].batch)
+        return {"prediction": weights_B, "sigreg": weights_B.new_ones(len(weights_B))}
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the squared distance from the views' mean, and SIGReg of each view."""
         vectors = [self._project(seen[name]) for name in CROPS]
         mean_BE = (vectors[0] + vectors[1]) / 2
         distance_B = (vectors[0] - mean_BE).square().mean(-1) + (vectors[1] - mean_BE).square().mean(-1)
-        prediction = row_mean(distance_B / 2, seen[CROPS[0]].view.batch.weights_B)
-        shape = torch.stack([self._shape(vector, generator) for vector in vectors]).mean()
-        weight = self.config.sigreg_weight
-        parts = {"prediction": prediction.detach(), "sigreg": shape.detach()}
-        return Loss((1 - weight) * prediction + weight * shape, parts)
+        weights_B = row_weights(seen[CROPS[0]].view.batch)
+        share = self.config.sigreg_weight
+        directions = draws.generator("sigreg.directions", mean_BE.device)
+        shape = sigreg(vectors, directions=self.config.directions, generator=directions)
+        return Loss(
+            {
+                "prediction": mean(distance_B / 2, weights_B, weight=1 - share),
+                "sigreg": replace(shape, weight=share),
+            }
+        )
 
     def _project(self, seen: Seen) -> Tensor:
         features = seen.features
         row_BD = summary(features.tokens_BND, features.pooled_BD, seen.view.batch.mask_BN)
         vector_BE: Tensor = self.projector(row_BD)
         return vector_BE.float()
-
-    def _shape(self, vector_BE: Tensor, generator: torch.Generator) -> Tensor:
-        return sigreg(vector_BE, directions=self.config.directions, generator=generator)

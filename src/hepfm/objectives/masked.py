@@ -13,18 +13,19 @@ from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.config import resolve_component
+from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.pet_blocks import PetBlock
 from hepfm.nn.pooling import row_tokens
-from hepfm.objectives.base import Loss, Objective, Seen, View
+from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.masked_targets import MASKED_TARGETS
 from hepfm.objectives.masked_targets.base import MaskedTarget
 from hepfm.objectives.network import Network
-from hepfm.objectives.reduce import constituent_mean, row_mean
-from hepfm.objectives.visible import Places, random_ranks, show
+from hepfm.objectives.visible import Places, constituent_mean, random_ranks, show
 
 MASKED = "masked"
 """Name of the view from which constituents are removed."""
@@ -107,10 +108,17 @@ class Masked(Objective):
     decoder gets a learned vector for the 1st, 2nd, ... removed constituent in falling order of pt. Of n
     constituents ``round(fraction * n)`` are removed, at least one stays, and a row of one keeps it and has no
     loss. Mean over the removed constituents of each row, then over the rows that have any.
+
+    Term of the loss: ``masked``.
     """
 
     Config: ClassVar[type[BaseConfig]] = MaskedConfig
     makes: ClassVar[frozenset[str]] = frozenset({MASKED})
+    signed_weights = True
+    lets_through = (
+        "of the removed constituents their number, their places in pt, and the row's axis, the origin of "
+        "deta and dphi; context and momenta relative to the row are those of what is left"
+    )
 
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -129,42 +137,31 @@ class Masked(Objective):
             self.network.standardize(batch.features_BNF, batch.mask_BN)[batch.mask_BN] for batch in batches
         )
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the batch without the removed constituents; `extra` holds those, standardised."""
-        ranks_BN = random_ranks(batch.mask_BN, generator)
+        ranks_BN = random_ranks(batch, draws, "masked")
         count_B = batch.mask_BN.sum(1)
         wanted_B = (self.config.fraction * count_B).round().long()
         removed_BN = batch.mask_BN & (ranks_BN < torch.minimum(wanted_B, (count_B - 1).clamp(min=0))[:, None])
         removed = Places.of(removed_BN)
         x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
         extra = {"removed": removed.take(x_BNF), "removed_mask": removed.mask_BM}
-        codes_BN = None
-        if self.target.reads_codes or self.network.reads != "features":
-            codes_BN = self.network.encode(batch)
-            extra["removed_codes"] = removed.take(codes_BN[..., None])[..., 0]
-            codes_BN = _shown_codes(codes_BN, batch.mask_BN & ~removed_BN)
+        if self.target.reads_codes:
+            extra["removed_codes"] = removed.take(self.network.encode(batch)[..., None])[..., 0]
         clarity_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
-        visible = show(batch, batch.mask_BN & ~removed_BN)
-        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra, codes_BN=codes_BN)}
+        visible = show(batch, batch.mask_BN & ~removed_BN, self.network)
+        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra)}
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of the rows, 0 for those of which nothing was removed."""
+        view = views[MASKED]
+        return {MASKED: row_weights(view.batch) * view.extra["removed_mask"].any(1)}
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the target's loss of the removed constituents."""
         view = seen[MASKED].view
         mask_BM = view.extra["removed_mask"]
         output_BMK = self.decoder(seen[MASKED].features, view.batch.mask_BN, mask_BM)
         loss_BM = self.target.loss(output_BMK, view.extra["removed"], view.extra.get("removed_codes"))
         loss_B = constituent_mean(loss_BM, mask_BM)
-        counted_B = mask_BM.any(1).to(loss_B.dtype)
-        weights_B = counted_B if view.batch.weights_B is None else counted_B * view.batch.weights_B
-        return Loss(row_mean(loss_B, weights_B), {})
-
-
-def _shown_codes(codes_BN: Tensor, shown_BN: Tensor) -> Tensor:
-    """Return the codes of the constituents that are left; -1 for padding.
-
-    They are those of the whole row, as in 2512.04149, where rows are tokenized once: of a conditional
-    tokenizer they know a little of what was removed.
-    """
-    places = Places.of(shown_BN)
-    taken_BM = places.take(codes_BN[..., None])[..., 0]
-    return taken_BM.masked_fill(~places.mask_BM, -1)
+        return Loss({MASKED: mean(loss_B, self.weights({MASKED: view})[MASKED])})

@@ -12,6 +12,7 @@ from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component
 from hepfm.core.schema import Field
+from hepfm.data.context import ContextSet
 from hepfm.generators.base import Generator, Made, Sizes
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
@@ -99,11 +100,14 @@ class Network(nn.Module):
         The backbone.
     feature_names
         Names of the physical features.
-    num_context
-        C, number of context features of a row that the backbone is told; 0 for none.
-    counted
-        Whether the last of them is the row's number of constituents.
+    context
+        What the backbone is told of the whole row; None for nothing.
     """
+
+    input_scale_F: Tensor
+    input_shift_F: Tensor
+    """From standardised features to what the backbone reads: 1 and 0 but for a backbone that was trained with
+    other constants than the network has now."""
 
     def __init__(
         self,
@@ -111,16 +115,16 @@ class Network(nn.Module):
         backbone: Backbone,
         *,
         feature_names: tuple[str, ...],
-        num_context: int = 0,
-        counted: bool = True,
+        context: ContextSet | None = None,
     ) -> None:
         super().__init__()
         self.standardize = standardize
         self.backbone = backbone
         self.feature_names = feature_names
-        self.num_context = num_context
-        self.counted = counted
-        self.conditioning = Conditioning(backbone.width, num_context=num_context) if num_context else None
+        self.context = context
+        self.register_buffer("input_scale_F", torch.ones(len(feature_names)))
+        self.register_buffer("input_shift_F", torch.zeros(len(feature_names)))
+        self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
         self.tokenizer: Tokenizer | None = None
@@ -159,12 +163,40 @@ class Network(nn.Module):
             width=self.backbone.width,
             num_features=len(self.feature_names),
             num_context=self.num_context,
-            counted=self.counted,
+            counted=self.context.counted if self.context else True,
             num_classes=len(source.label.classes) if source.label else 0,
             num_codes=self.tokenizer.num_codes if self.tokenizer else 0,
             max_constituents=source.max_constituents,
         )
         self.generator = source.generator.cls(source.generator.config, sizes)
+
+    @property
+    def num_context(self) -> int:
+        """C, number of context features of a row; 0 for none."""
+        return len(self.context) if self.context else 0
+
+    def visible_context(
+        self, context_BC: Tensor | None, mask_BN: Tensor, p4_BN4: Tensor | None
+    ) -> Tensor | None:
+        """Return the context of rows of which only the constituents in the mask are shown.
+
+        It is made of these constituents; a context that does not follow from constituents stays.
+        """
+        if self.context is None or self.context.visible is None or context_BC is None:
+            return context_BC
+        if p4_BN4 is None:
+            raise ValueError(f"context {self.context.name!r} of visible constituents needs four-momenta")
+        return self.context.visible(p4_BN4, mask_BN)
+
+    @torch.no_grad()
+    def restandardize(self, centre_F: Tensor, scale_F: Tensor) -> None:
+        """Set the constants of the features anew; but for clipping the backbone reads the same as before."""
+        layer = self.standardize
+        ratio_F = layer.scale_F / scale_F
+        self.input_shift_F.add_(self.input_scale_F * layer.scale_F * (centre_F - layer.centre_F))
+        self.input_scale_F.mul_(ratio_F)
+        layer.centre_F.copy_(centre_F)
+        layer.scale_F.copy_(scale_F)
 
     @property
     def reads(self) -> Reads:
@@ -212,23 +244,30 @@ class Network(nn.Module):
         causal
             Whether constituents see only what stands before them.
         """
-        physical_BNF = self.feature_dropout(batch.features_BNF)
-        x_BNF = self.standardize(physical_BNF, batch.mask_BN)
-        if self.reads != "features":
-            codes_BN = self.encode(batch) if codes_BN is None else codes_BN
-            x_BNF = codes_BN
+        physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
+        if self.reads == "features":
+            x_BNF = self._inputs(self.standardize(physical_BNF, batch.mask_BN), batch.mask_BN)
+        else:
+            x_BNF = self.encode(batch) if codes_BN is None else codes_BN
             if self.reads == "decoded":
-                x_BNF = self.decode(codes_BN)
-                physical_BNF = self.standardize.inverse(x_BNF, batch.mask_BN)
+                decoded_BNF = self.decode(x_BNF)
+                physical_BNF = self.standardize.inverse(decoded_BNF, batch.mask_BN)
+                # The measured momenta hold what the code does not: pairs are those of decoded constituents.
+                p4_BN4 = relative_momenta(physical_BNF, batch.mask_BN, self.feature_names)
+                x_BNF = self._inputs(decoded_BNF, batch.mask_BN)
         features: Features = self.backbone(
             x_BNF,
             batch.mask_BN,
-            batch.p4_BN4,
+            p4_BN4,
             physical_BNF=physical_BNF,
             condition_BKD=self.condition(batch.context_BC, time_B, prefix_BKD),
             **({"causal": True} if causal else {}),
         )
         return features
+
+    def _inputs(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
+        """Return what the backbone reads of standardised features; see `input_scale_F`."""
+        return (x_BNF * self.input_scale_F + self.input_shift_F) * mask_BN[..., None]
 
     def condition(
         self, context_BC: Tensor | None, time_B: Tensor | None, prefix_BKD: Tensor | None

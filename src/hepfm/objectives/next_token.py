@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import pydantic
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.generators import GENERATORS
 from hepfm.generators.autoregressive import Autoregressive
-from hepfm.objectives.base import Loss, Objective, Seen, View
+from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.loss import Loss, logged, mean
 from hepfm.objectives.network import Network, Source
-from hepfm.objectives.reduce import row_mean
 from hepfm.objectives.told import told_classes, told_field
 
 CAUSAL = "causal"
@@ -52,20 +52,23 @@ class NextToken(Objective):
 
     The backbone is shown the codes (2403.05618), or the features that are decoded from them (the hybrid of
     2512.04149, for which the tokenizer's decoder has to be causal), and sees no position. The loss is the
-    sum over a row's codes and its stop over the mean number of them in the training data, then the mean over
-    rows: every code weighs the same, whatever the length of its row, as maximum likelihood has it. (With a
-    mean over each row the network would learn rows of n constituents as 1 / (n + 1) times as likely as they
-    are.) In the public code of OmniJet-alpha padding is in the mean, so that its values are smaller. A row
-    without constituents has no loss.
+    mean over all codes and stops of a step, each with the weight of its row: every code weighs the same,
+    whatever the length of its row, as maximum likelihood has it. (With a mean over each row the network would
+    learn rows of n constituents as 1 / (n + 1) times as likely as they are.) In the public code of
+    OmniJet-alpha padding is in the mean, so that its values are smaller. A row without constituents has no
+    loss.
 
-    Parts of the loss: ``accuracy`` of the likeliest code.
+    Terms of the loss: ``cross_entropy``; beside it the ``accuracy`` of the likeliest code.
     """
 
     Config: ClassVar[type[BaseConfig]] = NextTokenConfig
     needs = frozenset({"causal"})
     makes: ClassVar[frozenset[str]] = frozenset({CAUSAL})
-    length: Tensor
-    """Mean number of codes and stops of a row; 0 before it is measured: then that of the batch is taken."""
+    signed_weights = True
+    lets_through = (
+        "of what follows a constituent nothing but the context and, with a conditional tokenizer, what the "
+        "codes before it know of the whole row"
+    )
 
     def __init__(self, config: NextTokenConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -86,7 +89,6 @@ class NextToken(Objective):
                 "constituent from the codes up to its own; train one with tokenizer.causal_decoder=true"
             )
         self.field = told_field(config.label, schema, objective="next_token")
-        self.register_buffer("length", torch.tensor(0.0))
         source = Source(self.generator_of(config), self.field, config.max_constituents)
         if network.generator is None or network.source != source:
             network.add_generator(source)
@@ -117,14 +119,7 @@ class NextToken(Objective):
             )
         return component
 
-    def fit(self, batches: Iterable[Batch]) -> None:
-        """Measure the mean number of codes and stops of a row."""
-        lengths = torch.cat([batch.mask_BN.sum(1) for batch in batches])
-        filled = lengths[lengths > 0]
-        if len(filled):
-            self.length.fill_(float(filled.float().mean()) + 1)
-
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the batch with a start in front of each row, for a causal pass."""
         most = self.generator.max_constituents
         if batch.mask_BN.shape[1] > most and int(batch.mask_BN.sum(1).max()) > most:
@@ -133,29 +128,30 @@ class NextToken(Objective):
                 f"{most}; raise objective.max_constituents or lower data.max_constituents"
             )
         rate = self.config.label_dropout if self.training else 0.0
-        label_B = told_classes(batch, self.field, rate=rate, generator=generator)
+        label_B = told_classes(batch, self.field, rate=rate, draws=draws)
         start_BKD = self.generator.starts(label_B)[:, None]
         return {CAUSAL: View(batch, codes_BN=self.network.encode(batch), prefix_BKD=start_BKD, causal=True)}
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weight of each code and stop, that of its row, (B, 1 + N); 0 after the stop."""
+        view = views[CAUSAL]
+        weights_B = row_weights(view.batch) * view.batch.mask_BN.any(1)
+        return {
+            "cross_entropy": (self._targets(view) != self.generator.vocabulary.padding) * weights_B[:, None]
+        }
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
         """Return the cross-entropy of codes and stops."""
         view = seen[CAUSAL].view
+        target_BT = self._targets(view)
+        counted_BT = target_BT != self.generator.vocabulary.padding
+        weights_T = self.weights({CAUSAL: view})["cross_entropy"][counted_BT]
+        logits_TC = self.generator.linear(self.generator.before(seen[CAUSAL].features)[counted_BT]).float()
+        loss_T = F.cross_entropy(logits_TC, target_BT[counted_BT], reduction="none")
+        right_T = (logits_TC.argmax(-1) == target_BT[counted_BT]).float()
+        return Loss({"cross_entropy": mean(loss_T, weights_T), "accuracy": logged(right_T, weights_T)})
+
+    def _targets(self, view: View) -> Tensor:
+        """Return the ids that follow the start of each row, (B, 1 + N)."""
         assert view.codes_BN is not None
-        words = self.generator.vocabulary
-        target_BT = words.sequence(view.codes_BN)[:, 1:]
-        counted_BT = target_BT != words.padding
-        chosen_TD = self.generator.before(seen[CAUSAL].features)[counted_BT]
-        logits_TC = self.generator.linear(chosen_TD).float()
-        target_T = target_BT[counted_BT]
-        loss_BT = torch.zeros(target_BT.shape, device=logits_TC.device).masked_scatter(
-            counted_BT, F.cross_entropy(logits_TC, target_T, reduction="none")
-        )
-        right_BT = torch.zeros_like(loss_BT).masked_scatter(
-            counted_BT, (logits_TC.detach().argmax(-1) == target_T).float()
-        )
-        filled_B = view.batch.mask_BN.any(1).float()
-        weights_B = filled_B if view.batch.weights_B is None else filled_B * view.batch.weights_B
-        own = row_mean(counted_BT.sum(1).float(), weights_B)
-        length = torch.where(self.length > 0, self.length, own)
-        parts = {"accuracy": row_mean(right_BT.sum(1) / length, weights_B)}
-        return Loss(row_mean(loss_BT.sum(1) / length, weights_B), parts)
+        return self.generator.vocabulary.sequence(view.codes_BN)[:, 1:]

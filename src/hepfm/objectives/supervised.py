@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import pydantic
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
-from hepfm.objectives.base import CLEAN, Loss, Objective, Seen
+from hepfm.objectives.base import CLEAN, Objective, Seen, View, row_weights
+from hepfm.objectives.loss import Loss, logged, mean
 from hepfm.objectives.network import Network, Output
 
 
@@ -53,12 +53,14 @@ class SupervisedConfig(BaseConfig):
 class Supervised(Objective):
     """Learn one labelled field of the rows; each row counts with its weight.
 
-    Parts of the loss: ``accuracy`` for a categorical label, ``mae`` (mean absolute error, in the label's
-    unit) for a continuous one.
+    Terms of the loss: ``cross_entropy`` of a categorical label or ``huber`` of a continuous one; beside it
+    ``accuracy`` or ``mae`` (mean absolute error, in the label's unit).
     """
 
     Config = SupervisedConfig
     needs = frozenset({"labels"})
+    signed_weights = True
+    lets_through = "everything of the row, its context if the network has one; the label is not in it"
 
     def __init__(self, config: SupervisedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -87,46 +89,46 @@ class Supervised(Objective):
         assert isinstance(config, SupervisedConfig)
         return _only(config, schema)
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
-        """Return the mean loss over the rows, weighted by their weights."""
-        batch = seen[CLEAN].view.batch
-        output = self.network.heads[self.field.name](seen[CLEAN].features, batch.mask_BN).float()
-        target = batch.labels[self.field.name]
-        if self.field.kind is Kind.CATEGORICAL:
-            return self._classification(output, target, self._weights(batch))
-        return self._regression(output, target[:, None], self._weights(batch))
+    @property
+    def term(self) -> str:
+        """Name of the term that is minimised."""
+        return "cross_entropy" if self.field.kind is Kind.CATEGORICAL else "huber"
 
-    def _weights(self, batch: Batch) -> Tensor | None:
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of the rows, 0 for those that do not count."""
-        weights_B = batch.weights_B
-        if self.only is None:
-            return weights_B
-        name, number = self.only
-        counts_B = (batch.labels[name] == number).float()
-        return counts_B if weights_B is None else weights_B * counts_B
+        batch = views[CLEAN].batch
+        weights_B = row_weights(batch)
+        if self.only is not None:
+            name, number = self.only
+            weights_B = weights_B * (batch.labels[name] == number)
+        return {self.term: weights_B}
 
-    def _classification(self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor | None) -> Loss:
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+        """Return the mean loss over the rows, weighted by their weights."""
+        view, features = seen[CLEAN].view, seen[CLEAN].features
+        output = self.network.heads[self.field.name](features, view.batch.mask_BN).float()
+        target = view.batch.labels[self.field.name]
+        weights_B = self.weights({CLEAN: view})[self.term]
+        if self.field.kind is Kind.CATEGORICAL:
+            return self._classification(output, target, weights_B)
+        return self._regression(output, target[:, None], weights_B)
+
+    def _classification(self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor) -> Loss:
         loss_B = F.cross_entropy(
             logits_BK, label_B, reduction="none", label_smoothing=self.config.label_smoothing
         )
         if self.config.focal_gamma:
             p_B = logits_BK.softmax(-1).gather(1, label_B[:, None])[:, 0]
             loss_B = loss_B * (1 - p_B) ** self.config.focal_gamma
-        correct_B = (logits_BK.detach().argmax(-1) == label_B).float()
-        return Loss(_mean(loss_B, weights_B), {"accuracy": _mean(correct_B, weights_B)})
+        correct_B = (logits_BK.argmax(-1) == label_B).float()
+        return Loss({self.term: mean(loss_B, weights_B), "accuracy": logged(correct_B, weights_B)})
 
-    def _regression(self, value_B1: Tensor, target_B1: Tensor, weights_B: Tensor | None) -> Loss:
+    def _regression(self, value_B1: Tensor, target_B1: Tensor, weights_B: Tensor) -> Loss:
         scale: Tensor = self.network.heads[self.field.name].scale_K  # type: ignore[assignment]
         delta = self.config.huber_delta
         loss_B1 = F.huber_loss(value_B1 / scale, target_B1 / scale, reduction="none", delta=delta)
-        error_B1 = (value_B1.detach() - target_B1).abs()
-        return Loss(_mean(loss_B1[:, 0], weights_B), {"mae": _mean(error_B1[:, 0], weights_B)})
-
-
-def _mean(values_B: Tensor, weights_B: Tensor | None) -> Tensor:
-    if weights_B is None:
-        return values_B.mean()
-    return (values_B * weights_B).sum() / weights_B.sum().clamp(min=torch.finfo(weights_B.dtype).tiny)
+        error_B1 = (value_B1 - target_B1).abs()
+        return Loss({self.term: mean(loss_B1[:, 0], weights_B), "mae": logged(error_B1[:, 0], weights_B)})
 
 
 def _target(config: SupervisedConfig, schema: Schema) -> Field:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
+from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 
@@ -23,9 +24,9 @@ def told_field(name: str | None, schema: Schema, *, objective: str) -> Field | N
     return field
 
 
-def told_classes(batch: Batch, field: Field | None, *, rate: float, generator: torch.Generator) -> Tensor:
+def told_classes(batch: Batch, field: Field | None, *, rate: float, draws: Draws) -> Tensor:
     """Return class numbers, (B,); with probability `rate` each is replaced by K, which stands for none."""
     if field is None:
         return torch.zeros_like(batch.rows_B)
-    drawn_B = torch.rand(len(batch), generator=generator, device=batch.mask_BN.device)
+    drawn_B = draws.rows(batch.rows_B).uniform("label_dropout")
     return batch.labels[field.name].masked_fill(drawn_B < rate, len(field.classes))

@@ -1,4 +1,4 @@
-"""Copies of a batch that show only some constituents of each row."""
+"""Copies of a batch that show only some constituents of each row, and nothing of the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
+from hepfm.core.draws import Draws
+from hepfm.nn.momenta import relative_to_visible
+from hepfm.objectives.network import Network
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,33 @@ class Places:
         return values_BNF.gather(1, index_BMF) * self.mask_BM[..., None]
 
 
-def random_ranks(mask_BN: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a random order, from 0, of each row's real constituents; padding comes last without draws."""
-    score_BN = torch.full(mask_BN.shape, 2.0, device=mask_BN.device)
-    score_BN[mask_BN] = torch.rand(int(mask_BN.sum()), generator=generator, device=mask_BN.device)
+def constituent_mean(values_BN: Tensor, mask_BN: Tensor) -> Tensor:
+    """Return the mean over the constituents of each row that the mask marks, (B,); zero without any."""
+    return (values_BN * mask_BN).sum(-1) / mask_BN.sum(-1).clamp(min=1)
+
+
+def random_ranks(batch: Batch, draws: Draws, name: str) -> Tensor:
+    """Return a random order, from 0, of each row's real constituents; padding comes last."""
+    score_BN = draws.rows(batch.rows_B).uniform(f"{name}.ranks", batch.mask_BN.shape[1])
+    score_BN = score_BN.masked_fill(~batch.mask_BN, 2.0)
     return score_BN.argsort(dim=1, stable=True).argsort(dim=1)
 
 
-def show(batch: Batch, chosen_BN: Tensor) -> Batch:
-    """Return the batch with only the chosen constituents; all that belongs to the row stays."""
+def show(batch: Batch, chosen_BN: Tensor, network: Network) -> Batch:
+    """Return the batch with only the chosen constituents.
+
+    What is known of the row as a whole, its context and momenta relative to it, is that of the chosen ones:
+    the sum over all constituents would tell what the others have.
+    """
     places = Places.of(chosen_BN)
+    p4_BM4 = None if batch.p4_BN4 is None else places.take(batch.p4_BN4)
+    features_BMF = relative_to_visible(
+        places.take(batch.features_BNF), places.mask_BM, p4_BM4, network.feature_names
+    )
     return replace(
         batch,
-        features_BNF=places.take(batch.features_BNF),
+        features_BNF=features_BMF,
         mask_BN=places.mask_BM,
-        p4_BN4=None if batch.p4_BN4 is None else places.take(batch.p4_BN4),
+        p4_BN4=p4_BM4,
+        context_BC=network.visible_context(batch.context_BC, places.mask_BM, p4_BM4),
     )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import pydantic
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
+from hepfm.core.draws import Draws
 from hepfm.core.errors import HepfmError, IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import CLEAN, Loss, Objective, Seen, View
+from hepfm.objectives.base import CLEAN, Objective, Seen, View
 from hepfm.objectives.borrower import Borrower
+from hepfm.objectives.loss import Loss
 from hepfm.objectives.network import Network
 
 _NAME = "weighted_sum"
@@ -95,11 +96,12 @@ class WeightedSum(Objective):
     Each view is made once, by the term that owns it, and the network sees it once: terms on the clean batch
     share a pass, and `PerturbedClassifier` shares that of the term whose view it classifies.
 
-    Parts of the loss: ``TERM.loss`` (before its weight) and ``TERM.PART`` for each term; a name that occurs
-    twice is counted, ``supervised_2``.
+    Terms of the loss: ``OBJECTIVE.TERM``, before their weights; an objective that occurs twice is counted,
+    ``supervised_2.cross_entropy``.
     """
 
     Config: ClassVar[type[BaseConfig]] = WeightedSumConfig
+    lets_through = "what its terms let through, each in its own view"
 
     def __init__(self, config: WeightedSumConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
@@ -134,6 +136,13 @@ class WeightedSum(Objective):
         return found.pop() if len(found) == 1 else None
 
     @classmethod
+    def allows_signed_weights(cls, config: BaseConfig) -> bool:
+        """Return whether all terms allow negative weights."""
+        assert isinstance(config, WeightedSumConfig)
+        components = [term.component for term in resolve_terms(config)]
+        return all(one.cls.allows_signed_weights(one.config) for one in components)
+
+    @classmethod
     def generator_of(cls, config: BaseConfig) -> Component | None:
         """Return the generator of the first term that trains one."""
         assert isinstance(config, WeightedSumConfig)
@@ -151,27 +160,43 @@ class WeightedSum(Objective):
         for term in self.plan:
             self.term(term.label).fit(batches)
 
-    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+    @property
+    def whole_step(self) -> bool:
+        """Whether a term of a term is a statistic of the whole step."""
+        return any(self.term(term.label).whole_step for term in self.plan)
+
+    @property
+    def random_parts(self) -> bool:
+        """Whether a term must see random draws."""
+        return any(self.term(term.label).random_parts for term in self.plan)
+
+    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the views of all terms; only the clean one may be asked for twice."""
         views: dict[str, View] = {}
         for term in self.plan:
             if term.borrows is None:
-                made = self.term(term.label).views(batch, generator)
+                made = self.term(term.label).views(batch, draws)
                 twice = sorted((made.keys() & views.keys()) - {CLEAN})
                 if twice:
                     raise IncompatibleError(_twice(twice[0]))
                 views.update(made)
         return views
 
-    def loss(self, seen: Mapping[str, Seen], generator: torch.Generator) -> Loss:
-        """Return the weighted sum of the terms' losses."""
-        losses = {term: self.term(term.label).loss(seen, generator) for term in self.plan}
-        total = torch.stack([term.weight * loss.total for term, loss in losses.items()]).sum()
-        parts = {}
-        for term, loss in losses.items():
-            parts[f"{term.label}.loss"] = loss.total.detach()
-            parts.update({f"{term.label}.{name}": value for name, value in loss.parts.items()})
-        return Loss(total, parts)
+    def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the weights of all terms' terms."""
+        return {
+            f"{term.label}.{name}": weights
+            for term in self.plan
+            for name, weights in self.term(term.label).weights(views).items()
+        }
+
+    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+        """Return the terms of all terms, each times the weight of its objective."""
+        terms = {}
+        for term in self.plan:
+            for name, one in self.term(term.label).loss(seen, draws).terms.items():
+                terms[f"{term.label}.{name}"] = replace(one, weight=term.weight * one.weight)
+        return Loss(terms)
 
     def after_step(self, step: int) -> None:
         """Let every term do what follows a step."""

@@ -94,6 +94,11 @@ class Tokenizer(nn.Module):
             raise ValueError("a row that is still growing can only be decoded by a causal tokenizer")
         return Decoding(self)
 
+    @property
+    def reads_parts(self) -> bool:
+        """Whether what is learned depends on which constituents are in one part of a step; not by default."""
+        return False
+
     def outside(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return which constituents lie outside the range that was fitted, (B, N); none by default."""
         return torch.zeros_like(mask_BN)

@@ -44,7 +44,7 @@ class QuantizerConfig(Config):
         How far codes move to the mean of their vectors before each step, in [0, 1]: the in-place codebook
         update of 2305.08842; 0 for none.
     replace_after
-        Steps after which an unused code is put on a random vector of the batch; 0 for never.
+        Steps after which an unused code is put on a random vector of the step; 0 for never.
     kmeans_start
         Whether codes start as centroids of encoded constituents.
     seed
@@ -96,7 +96,7 @@ class Quantizer(nn.Module):
         self.scale_K = nn.Parameter(torch.zeros(config.dim)) if affine else None
         self.offset_K = nn.Parameter(torch.zeros(config.dim)) if affine else None
         self.register_buffer("unused_C", torch.zeros(config.codes, dtype=torch.int64))
-        self.last_TK: Tensor | None = None
+        self.last: list[Tensor] = []
         self.search = CodeSearch()
 
     def codebook(self) -> Tensor:
@@ -147,7 +147,7 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Put codes that were not used for long on random vectors of the last batch; in training only.
+        """Put codes that were not used for long on random vectors of the last step; in training only.
 
         With several processes all take part, whatever their batches hold, and leave with the codes of the
         first.
@@ -156,7 +156,7 @@ class Quantizer(nn.Module):
             return
         if self.config.replace_after:
             self._replace()
-        self.last_TK = None
+        self.last = []
         if torch.distributed.is_initialized() and (self.config.replace_after or self.config.alternating):
             torch.distributed.broadcast(self.codes_CK.data, 0)
 
@@ -165,16 +165,17 @@ class Quantizer(nn.Module):
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(self.unused_C, torch.distributed.ReduceOp.MIN)
         dead_D = (self.unused_C > self.config.replace_after).nonzero()[:, 0]
-        if self.last_TK is None or not len(self.last_TK):
+        last_TK = torch.cat(self.last) if self.last else self.codes_CK[:0]
+        if not len(last_TK):
             return
-        chosen_DK = self.last_TK[torch.randint(len(self.last_TK), (len(dead_D),), device=dead_D.device)]
+        chosen_DK = last_TK[torch.randint(len(last_TK), (len(dead_D),), device=dead_D.device)]
         noise_DK = torch.randn_like(chosen_DK) * chosen_DK.norm(dim=-1, keepdim=True)
         self.codes_CK[dead_D] = self._unscaled(chosen_DK + _JITTER * noise_DK)
         self.unused_C[dead_D] = 1
 
     def _note(self, z_TK: Tensor, ids_T: Tensor) -> None:
         self.unused_C[ids_T] = 0
-        self.last_TK = z_TK
+        self.last.append(z_TK)
 
     @torch.no_grad()
     def _move(self, z_TK: Tensor) -> None:

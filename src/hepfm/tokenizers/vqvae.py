@@ -88,6 +88,11 @@ class VqVae(Autoencoder):
         """Return the vectors of codes (...), shape (..., K)."""
         return self.quantizer.lookup(ids)
 
+    @property
+    def reads_parts(self) -> bool:
+        """Whether codes are moved to the mean of a part's vectors before each pass."""
+        return self.config.alternating > 0
+
     def after_step(self) -> None:
         """Replace dead codes."""
         self.quantizer.after_step()

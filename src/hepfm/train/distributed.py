@@ -6,7 +6,7 @@ import atexit
 import gc
 import importlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hepfm.core.errors import ConfigError
+from hepfm.objectives.loss import Loss
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,22 @@ class World:
         if self.size > 1:
             dist.all_reduce(values)
         return values
+
+    def loss(self, loss: Loss) -> Loss:
+        """Return the sum of the detached losses of all processes."""
+        if self.size == 1:
+            return loss
+        parts = [
+            part for term in loss.terms.values() for part in (term.total.reshape(-1), term.count.reshape(-1))
+        ]
+        sums = iter(torch.split(self.sum(torch.cat(parts)), [len(part) for part in parts]))
+        terms = {
+            name: replace(
+                term, total=next(sums).view(term.total.shape), count=next(sums).view(term.count.shape)
+            )
+            for name, term in loss.terms.items()
+        }
+        return Loss(terms)
 
     def wait(self) -> None:
         """Wait until every process is here."""

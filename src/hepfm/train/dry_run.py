@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from hepfm.core.batch import Batch
-from hepfm.core.rng import torch_generator
+from hepfm.core.draws import Draws
 from hepfm.train.distributed import World
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.run import RunDirectory
@@ -97,9 +97,9 @@ def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:
         return trainer.train_step(batches)["loss"]
     batch = next(batches).to(trainer.world.device)
     trainer.clock.count(len(batch))
-    generator = torch_generator(trainer.job.seed, "objective", device=trainer.world.device.type)
+    draws = Draws(trainer.job.seed, "objective")
     with torch.no_grad():
-        return float(trainer.objective(batch, generator).total)
+        return float(trainer.objective(trainer.objective.views(batch, draws), draws).total)
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.files import sha256, write_json
 from hepfm.core.log import logger
+from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.models.build import build_network, seeded_init
@@ -25,10 +26,12 @@ from hepfm.train import prepare
 from hepfm.train.budget import Index, budget_rows
 from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
+from hepfm.train.fitting import Constants
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetunePlan, finetune_plan
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
+from hepfm.train.weights import check_weights
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Finetuning:
         The data.
     features
         The model's feature set, as these data can give it.
+    context
+        What the adapted network is told of whole rows.
     train_rows, validation_rows
         The two parts of the label budget.
     """
@@ -56,6 +61,7 @@ class Finetuning:
     model: Model
     store: Store
     features: FeatureSet
+    context: ContextSet | None
     train_rows: Index
     validation_rows: Index
 
@@ -63,7 +69,8 @@ class Finetuning:
     def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
         """Open model and data and refuse what does not fit."""
         model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
-        features = model.content(store)
+        context = _context(model, plan)
+        features = model.content(store, with_context=context is not None)
         check_compatible(plan.objective, model.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         _check_reads(model, plan.recipe.reads)
@@ -76,13 +83,16 @@ class Finetuning:
             seed=plan.recipe.seed_of("subset"),
             only=plan.objective.cls.counting(plan.objective.config, store.schema),
         )
+        signed = plan.objective.cls.allows_signed_weights(plan.objective.config) and plan.mode.name != "probe"
+        weights, name = plan.recipe.data.weights, plan.objective.name
+        check_weights(store, rows[0], weights, signed=signed, objective=name)
         if plan.recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
                 f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
                 "or set early_stopping=null"
             )
-        return cls(plan, Path(model_path), model, store, features, *rows)
+        return cls(plan, Path(model_path), model, store, features, context, *rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
@@ -103,7 +113,7 @@ class Finetuning:
             network = build_network(
                 self.model.backbone,
                 self.features,
-                context=self.model.context,
+                context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
                 outputs=self.model.outputs.values() if recipe.head == "keep" else (),
                 codes=self._codes(),
@@ -125,6 +135,16 @@ class Finetuning:
         """Tell whether the model's tokenizer and standardisation are taken as they are, from scratch too."""
         return self.model.network.codes is not None and not self.plan.objective.cls.trains_tokenizer
 
+    def _constants(self, network: Network) -> Constants:
+        """Return what is done with the constants of the standardisation; see `FinetuneRecipe.standardize`."""
+        wanted = self.plan.recipe.standardize
+        if self._keeps_tokenizer():
+            return "keep"
+        if self.plan.recipe.init == "scratch":
+            return "measure"
+        new = network.source is not None and network.source != self.model.network.source
+        return "replace" if wanted == "data" or (wanted == "auto" and new) else "keep"
+
     def strategy(self, network: Network) -> Strategy:
         """Prepare the network for the recipe's mode."""
         strategy: Strategy = self.plan.mode.cls(self.plan.mode.config)
@@ -144,7 +164,8 @@ class Finetuning:
             config=recipe.train,
             seed=recipe.seed_of("order"),
             world=world,
-            context=self.model.context,
+            context=self.context,
+            random_parts=objective.random_parts,
         )
         return Job(
             objective=objective,
@@ -154,9 +175,7 @@ class Finetuning:
             seed=recipe.seed_of("order"),
             fixed=strategy.fixed(objective.network),
             early_stopping=recipe.early_stopping,
-            fitting=loaders.fitting(
-                self.train_rows, standardize=recipe.init == "scratch" and not self._keeps_tokenizer()
-            ),
+            fitting=loaders.fitting(self.train_rows, constants=self._constants(objective.network)),
         )
 
     def run(self, run: RunDirectory) -> RunResult:
@@ -182,7 +201,7 @@ class Finetuning:
             features=self.model.features,
             schema=self.store.schema,
             max_constituents=self.model.max_constituents,
-            context=self.model.context,
+            context=self.context,
             absent=tuple(sorted(self.features.absent)),
         )
         recipe = self.plan.recipe
@@ -195,6 +214,13 @@ class Finetuning:
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
         prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
+
+
+def _context(model: Model, plan: FinetunePlan) -> ContextSet | None:
+    """Return what the adapted network is told of whole rows; see `FinetuneDataConfig.context`."""
+    wanted = plan.recipe.data.context
+    generates = plan.objective.cls.generator_of(plan.objective.config) is not None
+    return model.context if wanted == "keep" or (wanted == "auto" and generates) else None
 
 
 def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:

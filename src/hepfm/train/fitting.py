@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader
 from hepfm.nn.standardize import Standardize
 from hepfm.objectives.base import Objective
+
+Constants = Literal["measure", "replace", "keep"]
 
 ROWS = 20_000
 """Most rows that are measured."""
@@ -29,29 +32,45 @@ class Fitting:
         A seeded draw of the training rows.
     features
         The feature set; its fitted columns are measured.
-    standardize
-        Whether the network's standardisation is measured: not where it comes with loaded weights.
+    constants
+        What is done with those of the network's standardisation: ``"measure"`` for new weights, ``"keep"``
+        for loaded ones, ``"replace"`` for loaded weights that are made to give the same with new constants.
     """
 
     sample: EvalLoader
     features: FeatureSet
-    standardize: bool
+    constants: Constants
 
     def fit(self, objective: Objective) -> None:
         """Measure, and set buffers of the network and of the objective."""
         network = objective.network
         fitted = [index for index, fit in enumerate(self.features.fitted) if fit]
-        if self.standardize and fitted:
-            _set(
-                network.standardize,
-                _moments(batch.features_BNF[batch.mask_BN] for batch in self.sample),
-                fitted,
-            )
+        if self.constants != "keep" and fitted:
+            moments = _moments(batch.features_BNF[batch.mask_BN] for batch in self.sample)
+            self._set(network.standardize, moments, fitted, network.restandardize)
         conditioning = network.conditioning
-        if self.standardize and conditioning is not None and conditioning.standardize is not None:
+        if self.constants != "keep" and conditioning is not None and conditioning.standardize is not None:
             rows = (batch.context_BC for batch in self.sample if batch.context_BC is not None)
-            _set(conditioning.standardize, _moments(rows), list(range(network.num_context)))
+            columns = list(range(network.num_context))
+            self._set(conditioning.standardize, _moments(rows), columns, conditioning.restandardize)
         objective.fit(self.sample)
+
+    def _set(
+        self,
+        layer: Standardize,
+        moments: tuple[Tensor, Tensor],
+        columns: list[int],
+        replace: Callable[[Tensor, Tensor], None],
+    ) -> None:
+        centre_F, scale_F = layer.centre_F.clone(), layer.scale_F.clone()
+        mean, spread = moments
+        centre_F[columns] = mean[columns].float()
+        scale_F[columns] = 1 / spread[columns].clamp(min=_SMALLEST).float()
+        if self.constants == "replace":
+            replace(centre_F, scale_F)
+            return
+        layer.centre_F.copy_(centre_F)
+        layer.scale_F.copy_(scale_F)
 
 
 def _moments(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
@@ -62,9 +81,3 @@ def _moments(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         count, total, squares = count + len(values), total + values.sum(0), squares + values.square().sum(0)
     mean = total / max(count, 1)
     return mean, (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt()
-
-
-def _set(layer: Standardize, moments: tuple[Tensor, Tensor], columns: list[int]) -> None:
-    mean, spread = moments
-    layer.centre_F[columns] = mean[columns].float()
-    layer.scale_F[columns] = 1 / spread[columns].clamp(min=_SMALLEST).float()

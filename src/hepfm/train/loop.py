@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hepfm.core import log
 from hepfm.core.batch import Batch
+from hepfm.core.draws import Draws
 from hepfm.core.errors import TrainingError
 from hepfm.core.files import write_json
-from hepfm.core.rng import integer_seed, torch_generator
+from hepfm.core.rng import integer_seed
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.weights import load_strictly
-from hepfm.objectives.base import Loss, Objective
+from hepfm.objectives.base import Objective, View
+from hepfm.objectives.loss import Loss, added
 from hepfm.train.checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -173,40 +175,58 @@ class Trainer:
         factor = self.schedule.factor(self.step, self.config.steps)
         rate = set_factor(self.optimizer.param_groups, factor)
         torch.manual_seed(integer_seed(self.job.seed, "train.step", self.world.rank, self.step))
-        values: dict[str, float] = {}
-        for part in range(self.config.accumulate):
-            batch = next(batches).to(self.world.device, non_blocking=True)
-            self.clock.count(len(batch) * self.world.size)
-            for name, value in self._backward(batch, part).items():
-                values[name] = values.get(name, 0.0) + value / self.config.accumulate
+        batches_of_step = [self._next(batches) for _ in range(self.config.accumulate)]
+        loss = self._backward(batches_of_step)
         norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip or math.inf))
         if not math.isfinite(norm):
-            self._fail(batch, f"the gradient's norm is {norm}")
+            self._fail(batches_of_step, f"the gradient's norm is {norm}")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.objective.after_step(self.step)
         if self.ema:
             self.ema.update()
-        return {**values, "grad_norm": norm, "lr": rate}
+        return {**loss, "grad_norm": norm, "lr": rate}
 
-    def _backward(self, batch: Batch, part: int) -> dict[str, float]:
-        generator = torch_generator(
-            self.job.seed, "objective", self.world.rank, self.step, part, device=self.world.device.type
-        )
-        with self._sync(part):
-            with self.autocast():
-                loss: Loss = self.model(batch, generator)
-            values = torch.stack(
-                [loss.total.detach(), *(value.float() for value in loss.parts.values())]
-            ).tolist()
-            if not math.isfinite(values[0]):
-                self._fail(batch, f"the loss is {values[0]}")
-            torch.autograd.backward(loss.total / self.config.accumulate)
-        return dict(zip(("loss", *loss.parts), values, strict=True))
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        batch = next(batches).to(self.world.device, non_blocking=True)
+        self.clock.count(len(batch) * self.world.size)
+        return batch
 
-    def _sync(self, part: int) -> contextlib.AbstractContextManager[None]:
-        last = part == self.config.accumulate - 1
+    def _backward(self, parts: list[Batch]) -> dict[str, float]:
+        """Add up the gradients of the parts of a step and return the numbers of its loss.
+
+        Sums are divided by the count of the whole step, over parts and processes. Where a term is a statistic
+        of the whole step all parts are kept until the end; else each is done with before the next.
+        """
+        draws = Draws(self.job.seed, "objective", self.step)
+        views = [self.objective.views(part, draws) for part in parts]
+        counts = self._counts(views)
+        losses: list[Loss] = []
+        waiting: list[Loss] = []
+        for number, view in enumerate(views):
+            last = number == len(views) - 1
+            with self._sync(last):
+                with self.autocast():
+                    waiting.append(self.model(view, draws))
+                if last or not self.objective.whole_step:
+                    loss = added(waiting)
+                    waiting = []
+                    torch.autograd.backward(loss.share(counts, processes=self.world.size))
+                    losses.append(loss.detached())
+        values = self.world.loss(added(losses)).numbers()
+        if not math.isfinite(values["loss"]):
+            self._fail(parts, f"the loss is {values['loss']}")
+        return values
+
+    def _counts(self, views: list[dict[str, View]]) -> Mapping[str, Tensor]:
+        """Return what the sum of each term is divided by: its count over all parts and processes."""
+        parts = [self.objective.counts(view) for view in views]
+        names = list(parts[0])
+        total = torch.stack([torch.stack([part[name].float() for name in names]) for part in parts]).sum(0)
+        return dict(zip(names, self.world.sum(total), strict=True))
+
+    def _sync(self, last: bool) -> contextlib.AbstractContextManager[None]:
         if isinstance(self.model, nn.parallel.DistributedDataParallel) and not last:
             return self.model.no_sync()
         return contextlib.nullcontext()
@@ -216,12 +236,12 @@ class Trainer:
         enabled = self.config.precision == "bfloat16"
         return torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=enabled)
 
-    def _fail(self, batch: Batch, what: str) -> None:
-        rows = batch.rows_B.tolist()
+    def _fail(self, parts: list[Batch], what: str) -> None:
+        rows = [row for part in parts for row in part.rows_B.tolist()]
         write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise TrainingError(
-            f"at step {self.step} {what}. Rows of the batch: {shown} "
+            f"at step {self.step} {what}. Rows of the step: {shown} "
             f"(all in {self.run.path / 'failure.json'}). "
             f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, "
             "or look at the rows"

@@ -22,7 +22,7 @@ from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
 from hepfm.train.distributed import World, first_process
 from hepfm.train.fitting import ROWS as FITTING_ROWS
-from hepfm.train.fitting import Fitting
+from hepfm.train.fitting import Constants, Fitting
 from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import RunDirectory, environment, read_metrics
 
@@ -96,6 +96,8 @@ class Loaders:
     seed: int
     world: World
     context: ContextSet | None = None
+    random_parts: bool = False
+    """Whether the parts of a batch are random draws, not rows of similar length."""
 
     @property
     def weight_field(self) -> str | None:
@@ -121,7 +123,7 @@ class Loaders:
             rank=self.world.rank,
             world_size=self.world.size,
             weights=self.weight_field,
-            group=self.config.accumulate,
+            group=1 if self.random_parts else self.config.accumulate,
             context=self.context,
         )
 
@@ -135,13 +137,13 @@ class Loaders:
             weights=self.weight_field,
         )
 
-    def fitting(self, rows: Rows, *, standardize: bool) -> Fitting:
+    def fitting(self, rows: Rows, *, constants: Constants) -> Fitting:
         """Return what is measured on the training rows before the first step, in every process alike.
 
         All rows count alike: centre and scale are units of the network's inputs, not estimates of anything.
         """
         sample = self._each(self._draw(rows, FITTING_ROWS, "fitting.rows"))
-        return Fitting(sample, self.features, standardize)
+        return Fitting(sample, self.features, constants)
 
     def _draw(self, rows: Rows, most: int, purpose: str) -> npt.NDArray[np.int64]:
         drawn = np.asarray(self.store.index(rows))

@@ -27,6 +27,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainPlan, pretrain_plan
 from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.weights import check_weights
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Pretraining:
         if data.validation:
             store.split(data.validation)
         rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))
+        signed = plan.objective.cls.allows_signed_weights(plan.objective.config)
+        check_weights(store, rows, data.weights, signed=signed, objective=plan.objective.name)
         tokenizer = _tokenizer(plan.recipe.tokenizer.model, features) if plan.recipe.tokenizer else None
         return cls(plan, store, features, context, rows, tokenizer)
 
@@ -83,6 +86,7 @@ class Pretraining:
             seed=recipe.seed_of("order"),
             world=world,
             context=self.context,
+            random_parts=objective.random_parts,
         )
         validation = recipe.data.validation
         return Job(
@@ -91,7 +95,7 @@ class Pretraining:
             validation=loaders.validation(self.store.split(validation)) if validation else None,
             plan=self.plan.train,
             seed=recipe.seed_of("order"),
-            fitting=loaders.fitting(self.rows, standardize=self.tokenizer is None),
+            fitting=loaders.fitting(self.rows, constants="measure" if self.tokenizer is None else "keep"),
         )
 
     def _objective(self) -> Objective:

@@ -76,6 +76,10 @@ class FinetuneDataConfig(Config):
     weights
         Field of the rows that weighs them in the loss, of training and of validation; ``auto`` takes the
         store's event weight where it has one, None means equal weights.
+    context
+        Whether a network that was told the context of whole rows still is: ``"auto"`` keeps it where rows are
+        generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of a
+        tagging task by themselves; ``"keep"``, ``"off"``.
     """
 
     store: str
@@ -83,6 +87,7 @@ class FinetuneDataConfig(Config):
     budget: int | None = pydantic.Field(None, ge=2)
     validation_fraction: float = pydantic.Field(0.2, ge=0.0, lt=1.0)
     weights: str | None = AUTO
+    context: Literal["auto", "keep", "off"] = "auto"
 
 
 class TrainConfig(Config):
@@ -217,6 +222,11 @@ class FinetuneRecipe(Seeded):
     head
         ``"new"`` replaces the model's head, ``"keep"`` goes on with it (same field and classes), ``"reuse"``
         takes what fits of it but its last layer.
+    standardize
+        Constants of features and context: those of the ``"model"``, or measured on the training rows of the
+        ``"data"``, with the backbone's weights made equivalent. ``"auto"`` measures them where the generator
+        is new: noise has to have the spread of the rows that it becomes. From scratch they are always
+        measured.
     mode
         Which weights are trained: component spec of ``full``, ``frozen``, ``probe`` or ``lora``.
     early_stopping
@@ -228,6 +238,7 @@ class FinetuneRecipe(Seeded):
     reads: Reads | None = None
     init: Literal["pretrained", "scratch"] = "pretrained"
     head: Literal["new", "keep", "reuse"] = "new"
+    standardize: Literal["auto", "data", "model"] = "auto"
     mode: Spec = "full"
     objective: Spec = "supervised"
     train: TrainConfig

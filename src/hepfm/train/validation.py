@@ -1,12 +1,13 @@
-"""Validation: the mean loss over rows that are not trained on."""
+"""Validation: the loss over rows that are not trained on."""
 
 from __future__ import annotations
 
 import torch
 
-from hepfm.core.rng import torch_generator
+from hepfm.core.draws import Draws
 from hepfm.data.loader import EvalLoader
 from hepfm.objectives.base import Objective
+from hepfm.objectives.loss import Loss
 from hepfm.train.distributed import World
 
 
@@ -14,23 +15,18 @@ from hepfm.train.distributed import World
 def validate(
     objective: Objective, loader: EvalLoader, world: World, autocast: torch.autocast, *, seed: int
 ) -> dict[str, float]:
-    """Return the loss and its parts, averaged over all rows of all processes.
+    """Return the loss and its terms over all rows of all processes, as of one step over all of them.
 
-    What an objective draws (noise, masks) comes from `seed`, so that every validation draws the same.
+    What an objective draws (noise, masks) comes from `seed` and the row, so that every validation draws the
+    same.
     """
     objective.eval()
-    names: tuple[str, ...] = ()
-    sums = torch.zeros(0, dtype=torch.float64)
-    for number, batch in enumerate(loader):
+    draws = Draws(seed, "validation")
+    loss: Loss | None = None
+    for batch in loader:
         batch = batch.to(world.device)
-        draws = torch_generator(seed, "validation.draws", world.rank, number, device=world.device.type)
         with autocast:
-            loss = objective(batch, draws)
-        names = ("loss", *loss.parts)
-        values = (
-            torch.stack([loss.total.float(), *(part.float() for part in loss.parts.values())]).double().cpu()
-        )
-        row = torch.cat([values * len(batch), torch.tensor([float(len(batch))], dtype=torch.float64)])
-        sums = sums + row if len(sums) else row
-    total = world.sum(sums.to(world.device)).cpu()
-    return dict(zip(names, (total[:-1] / total[-1]).tolist(), strict=True))
+            part = objective(objective.views(batch, draws), draws).detached()
+        loss = part if loss is None else loss + part
+    assert loss is not None
+    return world.loss(loss).numbers()
