@@ -25,7 +25,7 @@ def test_every_registered_objective_is_tried() -> None:
     assert {SPECS[name]["name"] for name, _ in PAIRS} == set(OBJECTIVES) - {"perturbed_classifier"}
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_an_objective_says_what_its_views_let_through(name: str) -> None:
     """Constituents, context and label: what is hidden and what is not; test_hidden.py holds it to its word."""
     assert len(OBJECTIVES.load(name).lets_through.split()) >= 5
