@@ -56,10 +56,8 @@ class JetClassFormat:
 
     def __init__(self, config: Config, schema: Schema) -> None:
         self.config = config
-        self.columns = (
-            *dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid"]),
-            *(role for role in (schema.label, schema.weight) if role),
-        )
+        roles = [role for role in (schema.label, schema.weight) if role]
+        self.columns = tuple(dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid", *roles]))
         missing = [name for name in self.columns if name not in schema]
         if missing:
             raise DataError(f"JetClass's schema needs fields that this store lacks: {', '.join(missing)}")

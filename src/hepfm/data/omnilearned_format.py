@@ -79,7 +79,8 @@ class OmniLearnedFormat:
         self._classes, self._label = schema.label_classes, str(schema.label)
         self._identity, self._tracks = "identity" not in lacking, "displacement" not in lacking
         self._weight = schema.weight
-        self.columns = (*self._features.columns, self._label, *([self._weight] if self._weight else []))
+        roles = [self._label, *([self._weight] if self._weight else [])]
+        self.columns = tuple(dict.fromkeys([*self._features.columns, *roles]))
 
     @property
     def names(self) -> tuple[str, ...]:

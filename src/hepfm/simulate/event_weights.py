@@ -85,7 +85,7 @@ class EventWeights:
         """Return what the provenance says about the weights of a class.
 
         A jet of stored weight w stands for the cross section w unit sigma_mb / sum_of_event_weights of its
-        variant.
+        variant, times jets found over jets kept: a chunk stops at the number asked for.
         """
         if not self.stored:
             return {}

@@ -32,12 +32,13 @@ def event_file(lines: Sequence[str], *, where: str) -> Path | None:
     DataError
         When there is no such file.
     """
-    values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-    if values.get(_FRAME) != "4":
+    parts = (line.partition("=") for line in lines)
+    values = {key.strip().lower(): value.strip() for key, _, value in parts}  # Pythia ignores case too
+    if values.get(_FRAME.lower()) != "4":
         return None
-    if _SKIP in values:
+    if _SKIP.lower() in values:
         raise ConfigError(f"{where}: leave out {_SKIP}; which events a chunk skips follows from the recipe")
-    path = Path(values.get(_SOURCE, ""))
+    path = Path(values.get(_SOURCE.lower(), ""))
     if not path.is_file():
         raise DataError(f"{where}: no file {str(path)!r} of events; name it with {_SOURCE} = FILE")
     return path

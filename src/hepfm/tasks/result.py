@@ -105,7 +105,7 @@ class DataInfo(Config):
         Field of the event weights that the rows were measured with, or that rows of a task of generation were
         drawn by; None for equal weights.
     effective_rows
-        ``(sum w)^2 / sum w^2`` of the rows; None for equal weights.
+        ``(sum w)^2 / sum w^2`` of the rows; None for equal weights and for rows that were drawn by weight.
     """
 
     fingerprint: str
@@ -117,11 +117,12 @@ class DataInfo(Config):
 
     @property
     def rows_text(self) -> str:
-        """Number of rows in words, with the effective number where they have weights."""
+        """Number of rows in words, and what their weights did."""
         if self.weights is None:
             return f"{self.rows} test rows"
-        effective = "" if self.effective_rows is None else f", effective number {self.effective_rows:.0f}"
-        return f"{self.rows} test rows weighed by {self.weights}{effective}"
+        if self.effective_rows is None:
+            return f"{self.rows} test rows, drawn by {self.weights}"
+        return f"{self.rows} test rows weighed by {self.weights}, effective number {self.effective_rows:.0f}"
 
 
 class CodeInfo(Config):

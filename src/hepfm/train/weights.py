@@ -43,7 +43,7 @@ def check_weights(store: Store, rows: Rows, weights: str | None, *, signed: bool
     if sums.negative and not signed:
         raise IncompatibleError(
             f"{where}: {sums.negative} of {sums.rows} weights {field!r} are negative, and the objective "
-            f"{objective!r} takes none below 0; set data.weights=null, or choose another objective"
+            f"{objective!r} takes none below 0; set data.weights=null, or choose another objective or mode"
         )
     _check_sums(sums, field, where)
     _check_spread(sums, field, where)

@@ -12,7 +12,7 @@ import pytest
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data.store import Store
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.jets import chunk_keys
+from hepfm.simulate.jets import chunk_keys, make_chunk
 from hepfm.simulate.lhe import count_events, events_of
 from hepfm.simulate.recipe import Recipe, read_recipe
 from hepfm.simulate.run import simulate
@@ -68,7 +68,7 @@ def write_events(path: Path, weights: Any) -> Path:
 
 
 def lhe_recipe(path: Path, **jets: int) -> dict[str, Any]:
-    lines = ["Beams:frameType = 4", f"Beams:LHEF = {path}"]
+    lines = ["Beams:frameType = 4", f"beams:lhef = {path}"]  # Pythia's names have no case
     return {**COMMON, "jets": jets, "chunk_jets": 10, "batch_events": 7, "classes": {"g": {"pythia": lines}}}
 
 
@@ -117,6 +117,17 @@ def test_weights_have_a_mean_of_one_and_provenance_gives_their_scale(biased: Sto
     assert weights.max() * variant["unit"] == pytest.approx(1, rel=0.02)
     assert 0 < variant["sum_of_event_weights"] < variant["events"]
     assert 1e-8 < variant["sigma_mb"] < 1e-6
+
+
+def test_the_jets_stand_for_the_cross_section_that_unbiased_events_give(biased: Store) -> None:
+    row = biased.manifest.provenance["classes"]["QCD"]
+    (variant,) = row["weights"]["variants"]
+    weights = np.asarray(biased.read(["jet_weight"])["jet_weight"], np.float64)
+    each = variant["unit"] * variant["sigma_mb"] / variant["sum_of_event_weights"]
+    found = weights.sum() * each * row["jets_found"] / row["jets_kept"]
+    chunk = make_chunk(read_recipe(qcd([], 600)), ChunkKey("QCD", "test", 0, 600))
+    assert chunk.process is not None
+    assert found == pytest.approx(chunk.process.sigma_mb * chunk.found / chunk.events, rel=0.15)
 
 
 def test_the_same_weights_come_from_two_processes(biased: Store, tmp_path: Path) -> None:

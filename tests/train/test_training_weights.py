@@ -107,7 +107,7 @@ def test_loaders_of_training_and_validation_take_the_stores_weights(
         world=World(0, 1, torch.device("cpu")),
     )
     train, validation = loaders.train(store.split("train")), loaders.validation(store.split("val"))
-    fitted = loaders.fitting(store.split("train"), standardize=True).sample
+    fitted = loaders.fitting(store.split("train"), constants="measure").sample
     assert validation is not None
     for batch in (next(iter(train)), next(iter(validation))):
         if field is None:
@@ -116,6 +116,27 @@ def test_loaders_of_training_and_validation_take_the_stores_weights(
         expected = store.read([field], batch.rows_B.numpy())[field]
         np.testing.assert_array_equal(batch.weights_B, expected)
     assert next(iter(fitted)).weights_B is None  # units of inputs are no estimates
+
+
+@pytest.mark.parametrize(
+    ("weigh", "setting"),
+    [(lambda c: np.zeros(size(c)), AUTO), (lambda c: np.ones(size(c)), "jet_label")],
+)
+def test_a_refused_training_leaves_nothing_behind(
+    weighted: MakeStore,
+    recipe: dict[str, Any],
+    finetune_recipe: dict[str, Any],
+    tiny_run: Path,
+    tmp_path: Path,
+    weigh: Callable[[dict[str, Any]], Any],
+    setting: str,
+) -> None:
+    data = {"data": {"store": str(weighted(weigh).path), "weights": setting}}
+    with pytest.raises(DataError, match=r"all 400 weights|cannot be a weight"):
+        pretrain(merge(recipe, data), output=tmp_path / "run")
+    with pytest.raises(DataError, match=r"all \d+ weights|cannot be a weight"):
+        finetune(tiny_run / "model", merge(finetune_recipe, data), output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_validation_loss_is_the_weighted_one(
@@ -164,5 +185,5 @@ def test_the_probe_uses_the_stores_weights_and_refuses_negative_ones(
     assert called_qcd[0] > called_qcd[1] + 0.2
     signed = weighted(lambda c: np.where(np.arange(size(c)) % 5 == 0, -1.0, 1.0), "signed")
     refused = merge(values, {"data": {"store": str(signed.path)}})
-    with pytest.raises(IncompatibleError, match=r"takes no negative weights.*use mode=frozen"):
+    with pytest.raises(IncompatibleError, match=r"weights 'jet_weight' are negative.*\(mode probe\)"):
         finetune(tiny_run / "model", refused, output=tmp_path / "bad")
