@@ -88,8 +88,8 @@ def _check_heads(source: Model, path: str | Path) -> None:
     why = f"{path} has no head to export"
     if source.network.source is not None:
         raise ModelError(
-            f"{why}, and a generator is not exported: make rows with `hepfm generate {path}`, or fine-tune it "
-            f"first with `hepfm finetune {path} RECIPE`"
+            f"{why}, and a generator is not exported: make rows with `hepfm generate {path}`, or fine-tune "
+            f"it first with `hepfm finetune {path} RECIPE`"
         )
     if "nothing" in source.backbone.cls.supports:
         raise ModelError(
