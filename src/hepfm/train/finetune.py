@@ -148,8 +148,10 @@ class Finetuning:
             strategy.prepare(network)
         return strategy
 
-    def job(self, objective: Objective, strategy: Strategy, world: World) -> Job:
-        """Build the loaders; only rows of the label budget are read."""
+    def job(
+        self, objective: Objective, strategy: Strategy, world: World, *, new: frozenset[str] | None = None
+    ) -> Job:
+        """Build the loaders; only rows of the label budget are read. For `new` see `Job`."""
         recipe = self.plan.recipe
         loaders = prepare.Loaders(
             store=self.store,
@@ -172,6 +174,7 @@ class Finetuning:
             fixed=strategy.fixed(objective.network),
             early_stopping=recipe.early_stopping,
             fitting=loaders.fitting(self.train_rows, constants=self._constants(objective.network)),
+            new=new,
         )
 
     def run(self, run: RunDirectory) -> RunResult:
@@ -182,7 +185,7 @@ class Finetuning:
         if world.first:
             write_json(run.path / "loading.json", table.to_dict())
             logger.info("weights:\n%s", "\n".join(table.lines()))
-        trainer = Trainer(self.job(objective, strategy, world), run, world)
+        trainer = Trainer(self.job(objective, strategy, world, new=table.names), run, world)
         strategy.train(trainer)
         strategy.finish(objective.network)
         if world.first:
@@ -297,5 +300,6 @@ def dry_run(
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
     world = join_world(work.plan.recipe.train.device)
-    objective, _ = work.objective()
-    return estimate_cost(work.job(objective, work.strategy(objective.network), world), world)
+    objective, table = work.objective()
+    job = work.job(objective, work.strategy(objective.network), world, new=table.names)
+    return estimate_cost(job, world)

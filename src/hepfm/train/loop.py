@@ -67,6 +67,8 @@ class Job:
         When to stop; None trains for all steps and keeps the last weights.
     fitting
         What is measured on the training rows before the first step.
+    new
+        Names of the network's weights that did not come from a model; None where none did.
     """
 
     objective: Objective
@@ -77,6 +79,7 @@ class Job:
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
     fitting: Fitting | None = None
+    new: frozenset[str] | None = None
 
 
 class Trainer:
@@ -107,6 +110,7 @@ class Trainer:
             weight_decay=options.weight_decay,  # type: ignore[attr-defined]
             layer_decay=self.config.layer_decay,
             head_factor=self.config.head_factor,
+            new=job.new,
         )
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         # A tokenizer may have constants only, which are fitted by now: then there are no steps to do.

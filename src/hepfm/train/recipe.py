@@ -104,7 +104,9 @@ class TrainConfig(Config):
     layer_decay
         Factor of the learning rate from one backbone layer to the one before it.
     head_factor
-        Factor of the learning rate of heads.
+        Factor of the learning rate of what is new in fine-tuning (heads, generator, a conditioning that the
+        model did not have, modules of the objective); in pre-training and from scratch, where all is new, of
+        heads and generator.
     ema
         Decay of the averaged weights, which validation and the final model use; None means no average.
     clip
