@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from hepfm.core.config import merge, parse_override
-from hepfm.core.errors import DataError, HepfmError, IncompatibleError, TrainingError
+from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError, TrainingError
 from hepfm.core.files import read_json
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
@@ -144,6 +145,63 @@ def test_resuming_with_another_model_is_refused(
     shutil.copytree(result.model_path, tmp_path / "model")
     with pytest.raises(TrainingError, match="the model of"):
         resume(result.path)
+
+
+@pytest.fixture(scope="module")
+def lacking_store(jet_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jets of eight of the ten classes; the schema has all ten."""
+    path = tmp_path_factory.mktemp("stores") / "eight"
+    rows = np.asarray(jet_store.split("train"))
+    labels = np.asarray(jet_store.read(["jet_label"], rows)["jet_label"])
+    columns = jet_store.read(jet_store.schema.names(), rows[(labels != 0) & (labels != 7)])
+    write_store(path, jet_store.schema, [("train", columns)], provenance={})
+    return path
+
+
+@pytest.mark.parametrize("budget", [None, 80])
+def test_a_class_that_the_rows_lack_is_refused_by_name(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, lacking_store: Path, budget: int | None
+) -> None:
+    absent = (JETCLASS_CLASSES[0], JETCLASS_CLASSES[7])
+    values = merge(finetune_recipe, {"data": {"store": str(lacking_store), "budget": budget}})
+    with pytest.raises(
+        DataError, match=rf"has jet_label {absent[0]} or {absent[1]} .*{absent[0]} 0, "
+    ) as told:
+        finetune(tiny_run / "model", values, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    advice = re.search(r"data\.lacking=\S+", str(told.value))
+    assert advice is not None
+    result = finetune(tiny_run / "model", values, output=tmp_path / "run", overrides=[advice[0]])
+    assert Model.load(result.model_path).classes == {"jet_label": JETCLASS_CLASSES}
+    one = [f"data.lacking=[{absent[0]}]"]
+    with pytest.raises(DataError, match=rf"has jet_label {absent[1]} "):
+        finetune(tiny_run / "model", values, output=tmp_path / "other", overrides=one)
+    with pytest.raises(ConfigError, match=f"has a class 'QCDD'; did you mean '{absent[0]}'"):
+        finetune(tiny_run / "model", values, output=tmp_path / "other", overrides=["data.lacking=[QCDD]"])
+
+
+def test_a_budget_without_some_classes_is_balanced_over_the_others(lacking_store: Path) -> None:
+    lacking = (JETCLASS_CLASSES[0], JETCLASS_CLASSES[7])
+    data = FinetuneDataConfig(store="", budget=80, validation_fraction=0.25, lacking=lacking)
+    store = Store.open(lacking_store)
+    labels = np.asarray(store.read(["jet_label"])["jet_label"])
+    train, validation = budget_rows(store, data, targets=("jet_label",), seed=1)
+    for part, each in ((train, 7.5), (validation, 2.5)):
+        counts = np.bincount(labels[part], minlength=10)
+        assert counts[[0, 7]].tolist() == [0, 0]
+        assert np.delete(counts, [0, 7]).tolist() == pytest.approx([each] * 8, abs=0.5)
+
+
+def test_a_budget_in_which_a_class_is_too_rare_names_it(jet_store: Store) -> None:
+    data = FinetuneDataConfig(store="", budget=580)
+    with pytest.raises(DataError, match=r"needs up to 58 rows of each class.*has \d+ of "):
+        budget_rows(jet_store, data, targets=("jet_label",), seed=1)
+
+
+def test_a_budget_with_fewer_rows_than_classes_is_refused(jet_store: Store) -> None:
+    data = FinetuneDataConfig(store="", budget=6, validation_fraction=0.0)
+    with pytest.raises(DataError, match="none of the 6 training rows"):
+        budget_rows(jet_store, data, targets=("jet_label",), seed=1)
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.25, 0.5])

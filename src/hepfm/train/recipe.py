@@ -73,6 +73,9 @@ class FinetuneDataConfig(Config):
         Part of the budget that is set aside for validation and early stopping.
     weights
         Field of the rows that weighs them in the training loss; None means equal weights.
+    lacking
+        Classes of the label that the training rows may lack. One that they lack is refused unless it is here;
+        a label budget is balanced over the others.
     context
         Whether a network that was told the context of whole rows still is: ``"auto"`` keeps it where rows are
         generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of a
@@ -84,6 +87,7 @@ class FinetuneDataConfig(Config):
     budget: int | None = pydantic.Field(None, ge=2)
     validation_fraction: float = pydantic.Field(0.2, ge=0.0, lt=1.0)
     weights: str | None = None
+    lacking: tuple[str, ...] = ()
     context: Literal["auto", "keep", "off"] = "auto"
 
 
