@@ -140,9 +140,10 @@ def _finetune(folder: StudyFolder, run: Run, processes: int) -> Values:
 def _train(own: RunFolder, start: Callable[[Path], object]) -> Values:
     """Train from the last checkpoint of a stopped attempt, or from the start."""
     from hepfm.train.resume import resume
+    from hepfm.train.run import RunDirectory
 
     if not own.model.exists():
-        if (own.training / "config.json").exists():
+        if (own.training / "config.json").exists() and not RunDirectory(own.training).failed_at_start:
             resume(own.training)
         else:
             own.clear(own.training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,16 +177,22 @@ class Finetuning:
             new=new,
         )
 
-    def run(self, run: RunDirectory) -> RunResult:
-        """Train to the end, from the last checkpoint if the run has one, and write the model."""
+    def run(self, start: Callable[[], RunDirectory]) -> RunResult:
+        """Train to the end, from the last checkpoint if the run has one, and write the model.
+
+        `start` makes or opens the run directory; it is called when everything is built and checked.
+        """
         world = join_world(self.plan.recipe.train.device)
         objective, table = self.objective()
         strategy = self.strategy(objective.network)
-        if world.first:
-            write_json(run.path / "loading.json", table.to_dict())
-            logger.info("weights:\n%s", "\n".join(table.lines()))
-        trainer = Trainer(self.job(objective, strategy, world, new=table.names), run, world)
-        strategy.train(trainer)
+        job = self.job(objective, strategy, world, new=table.names)
+        run = start()
+        with run.attempt():
+            if world.first:
+                write_json(run.path / "loading.json", table.to_dict())
+                logger.info("weights:\n%s", "\n".join(table.lines()))
+            trainer = Trainer(job, run, world)
+            strategy.train(trainer)
         strategy.finish(objective.network)
         if world.first:
             self._save(objective.network, run, trainer.final_step)
@@ -291,7 +297,7 @@ def finetune(
         When the loss is not finite, or files cannot be written; the last checkpoint is named.
     """
     work, values = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
-    return work.run(prepare.start_run(Path(output), recipe=values, config=work.config()))
+    return work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
 
 
 def dry_run(

@@ -52,8 +52,8 @@ def check_classes(
         if refused:
             raise DataError(
                 f"none of the {len(rows)} training rows of {store.path} has {field.name} "
-                f"{' or '.join(refused)} (rows of each class: {_words(counts)}); take more rows, or data that "
-                f"have such, or say that they may lack with data.lacking=[{','.join(absent)}]"
+                f"{' or '.join(refused)} (rows of each class: {_words(counts)}); take more rows, or data "
+                f"that have such, or say that they may lack with data.lacking=[{','.join(absent)}]"
             )
         if absent:
             logger.info("training rows without %s (%s)", " or ".join(absent), _words(counts))

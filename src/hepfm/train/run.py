@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,10 @@ from hepfm.core.config import fingerprint
 from hepfm.core.errors import TrainingError
 from hepfm.core.files import atomic_path, disk_errors, read_json, write_json, write_text
 from hepfm.core.provenance import code_commit
+from hepfm.train.checkpoint import checkpoint_steps
+
+FAILED = "failed.json"
+"""Why a run ended before its first checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
-        """Start a run directory; refuse a place where something stands.
+        """Start a run directory; refuse a place where something stands, but for a run that failed at its start.
 
         Parameters
         ----------
@@ -61,10 +66,8 @@ class RunDirectory:
         config
             The resolved config, with every option spelled out.
         """
-        if path.exists() and any(path.iterdir()):
-            raise TrainingError(
-                f"{path} is not empty; go on with `hepfm resume {path}` or choose another output"
-            )
+        if path.exists() and any(path.iterdir()) and not cls(path).failed_at_start:
+            raise TrainingError(_occupied(path))
         with atomic_path(path) as temporary:
             temporary.mkdir()
             write_recipe(temporary / "recipe.yaml", recipe)
@@ -74,10 +77,32 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
-        """Open an existing run directory."""
+        """Open an existing run directory; refuse one that failed at its start, and say of what."""
         if not (path / "config.json").exists():
             raise TrainingError(f"{path} is not a run directory: it has no config.json")
-        return cls(path)
+        run = cls(path)
+        if run.failed_at_start:
+            error = read_json(path / FAILED, TrainingError)["error"]
+            raise TrainingError(
+                f"{path} has no checkpoint to go on from, it failed at its start: {error}\nStart it anew; the "
+                "same output can be used"
+            )
+        return run
+
+    @property
+    def failed_at_start(self) -> bool:
+        """Whether the run ended with an error before its first checkpoint, so that nothing in it is of use."""
+        return (self.path / FAILED).exists() and not checkpoint_steps(self.checkpoints)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Note an error in the block that ends the run before its first checkpoint."""
+        try:
+            yield
+        except Exception as error:
+            if not checkpoint_steps(self.checkpoints):
+                write_json(self.path / FAILED, {"kind": type(error).__name__, "error": str(error)})
+            raise
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config; raise `TrainingError` when its fingerprint does not fit."""
@@ -88,6 +113,15 @@ class RunDirectory:
                 f"{self.path / 'config.json'} was altered; start a new run with the changed recipe"
             )
         return {**values, "fingerprint": stored}
+
+
+def _occupied(path: Path) -> str:
+    """Return why no run can be started at a path where something stands."""
+    if not (path / "config.json").exists():
+        return f"{path} is not empty and no run directory; choose another output"
+    if (path / "model").exists():
+        return f"{path} holds a finished run; choose another output"
+    return f"{path} holds a run that was stopped; go on with `hepfm resume {path}` or choose another output"
 
 
 def _placeless(config: Mapping[str, Any]) -> dict[str, Any]:
