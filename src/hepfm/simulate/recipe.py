@@ -187,7 +187,7 @@ class Recipe(Config):
 
     def detector_component(self) -> Component:
         """Return the detector with its options checked."""
-        return resolve_component(DETECTORS, self.detector, where="detector")
+        return resolve_component(DETECTORS, self.detector, where="detector", default="jetclass")
 
     def store_schema(self) -> Schema:
         """Return the schema of the store."""

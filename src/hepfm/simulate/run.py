@@ -21,7 +21,6 @@ from hepfm.simulate.plan import Plan, read_plan
 from hepfm.simulate.recipe import SPLITS, Recipe
 from hepfm.simulate.workers import processors, run_chunks
 
-
 NOTE = "recipe.json"
 """What the chunks in a folder of unfinished work are made after."""
 

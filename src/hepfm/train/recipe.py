@@ -311,7 +311,9 @@ def finetune_plan(values: Mapping[str, Any], *, where: str = "recipe") -> Finetu
     """Check the values of a fine-tuning recipe; one `ConfigError` lists every mistake."""
     recipe, problems = _check(FinetuneRecipe, values, where)
     spec = values.get("mode", "full")
-    mode = _gather(problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode"))
+    mode = _gather(
+        problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode", default="full")
+    )
     objective = _objective(problems, values, where)
     train = _train(problems, values, where)
     if problems or recipe is None or mode is None or objective is None or train is None:
@@ -345,7 +347,10 @@ def _check(recipe: type[RecipeT], values: Mapping[str, Any], where: str) -> tupl
 
 def _objective(problems: list[str], values: Mapping[str, Any], where: str) -> Component | None:
     spec = values.get("objective", "supervised")
-    return _gather(problems, lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective"))
+    return _gather(
+        problems,
+        lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective", default="supervised"),
+    )
 
 
 def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainPlan | None:
@@ -355,13 +360,13 @@ def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainP
     optimizer = _gather(
         problems,
         lambda: resolve_component(
-            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer"
+            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer", default="adamw"
         ),
     )
     schedule = _gather(
         problems,
         lambda: resolve_component(
-            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule"
+            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule", default="cosine"
         ),
     )
     for name in section.get("trackers", ()):

@@ -55,7 +55,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
-        """Start a run directory; refuse a place where something stands, but for a run that failed at its start.
+        """Start a run directory; refuse a place where something stands, unless that failed at its start.
 
         Parameters
         ----------
@@ -84,14 +84,14 @@ class RunDirectory:
         if run.failed_at_start:
             error = read_json(path / FAILED, TrainingError)["error"]
             raise TrainingError(
-                f"{path} has no checkpoint to go on from, it failed at its start: {error}\nStart it anew; the "
-                "same output can be used"
+                f"{path} has no checkpoint to go on from, it failed at its start: {error}\nStart it anew; "
+                "the same output can be used"
             )
         return run
 
     @property
     def failed_at_start(self) -> bool:
-        """Whether the run ended with an error before its first checkpoint, so that nothing in it is of use."""
+        """Whether the run ended with an error before its first checkpoint: nothing in it is of use."""
         return (self.path / FAILED).exists() and not checkpoint_steps(self.checkpoints)
 
     @contextmanager
