@@ -21,9 +21,12 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.tasks.result import Training
+from hepfm.tasks.scorer import training_facts
 from hepfm.train.budget import budget_rows
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.finetune import dry_run, finetune
+from hepfm.train.pretrain import pretrain
 from hepfm.train.recipe import FinetuneDataConfig
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
@@ -305,3 +308,48 @@ def test_mistakes_write_nothing(finetune_recipe: Values, tiny_run: Path, tmp_pat
         with pytest.raises(HepfmError, match=f"did you mean {words}"):
             finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "r", overrides=[override])
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("mode", ["full", "probe"])
+def test_the_run_and_the_model_say_how_long_training_was(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, mode: str
+) -> None:
+    """Six steps of 16 rows, which the log, written every 4 steps, does not tell; a probe has no steps."""
+    options = [f"mode={mode}", "train.steps=6", "train.log_every=4", "early_stopping=null"]
+    result = finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=options)
+    found = read_json(result.path / "training.json")
+    training = Model.load(result.model_path).provenance["training"]
+    assert {key: training[key] for key in found} == found
+    facts = training_facts(Model.load(result.model_path).provenance)
+    assert found["training_rows"] == 50
+    assert found["labels"] == 60
+    if mode == "probe":
+        assert found["steps"] is found["rows_seen"] is found["best_step"] is None
+        assert "steps" not in facts
+        return
+    lines = read_metrics(result.path / "metrics.jsonl", "validation")
+    best = min(lines, key=lambda line: line["loss"])["step"]
+    assert (found["steps"], found["rows_seen"], found["best_step"]) == (6, 96, best)
+    assert facts["updates_per_label"] == pytest.approx(96 / 50)
+    assert (facts["steps"], facts["best_step"]) == (6, best)
+
+
+def test_an_early_end_is_told(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    options = ["train.steps=60", "train.optimizer.lr=3.0", "train.clip=null", "train.validate_every=1"]
+    result = finetune(
+        tiny_run / "model",
+        finetune_recipe,
+        output=tmp_path / "run",
+        overrides=[*options, "train.schedule=constant", "early_stopping.patience=3"],
+    )
+    found = read_json(result.path / "training.json")
+    assert found["steps"] == found["best_step"] + 3 < 60
+    assert training_facts(Model.load(result.model_path).provenance)["best_step"] == found["best_step"]
+
+
+def test_without_validation_there_is_no_best_step(recipe: Values, tmp_path: Path) -> None:
+    result = pretrain(recipe, output=tmp_path / "run", overrides=["data.validation=null", "train.steps=3"])
+    found = read_json(result.path / "training.json")
+    assert (found["steps"], found["best_step"], found["rows_seen"]) == (3, None, 192)
+    assert (found["training_rows"], found["labels"]) == (600, None)
+    assert Training(**training_facts(Model.load(result.model_path).provenance)).last_was_best is None

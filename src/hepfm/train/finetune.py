@@ -29,7 +29,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.fitting import Constants
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetunePlan, finetune_plan
-from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 
 
@@ -195,11 +195,16 @@ class Finetuning:
             strategy.train(trainer)
         strategy.finish(objective.network)
         if world.first:
-            self._save(objective.network, run, trainer.final_step)
+            length = trainer.length(
+                rows=len(self.train_rows),
+                labels=len(self.train_rows) + len(self.validation_rows),
+                by_steps=strategy.by_steps,
+            )
+            self._save(objective.network, run, trainer.final_step, length)
         world.wait()
         return RunResult(run.path, run.model)
 
-    def _save(self, network: Network, run: RunDirectory, step: int) -> None:
+    def _save(self, network: Network, run: RunDirectory, step: int, length: Length) -> None:
         model = Model(
             network=network,
             backbone=self.model.backbone,
@@ -214,11 +219,12 @@ class Finetuning:
             "verb": "finetune",
             "init": recipe.init,
             "mode": self.plan.mode.name,
-            "labels": len(self.train_rows) + len(self.validation_rows),
             "step": step,
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
-        prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
+        prepare.save_model(
+            model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts, length=length
+        )
 
 
 def _context(model: Model, plan: FinetunePlan) -> ContextSet | None:

@@ -140,7 +140,8 @@ class Pretraining:
                 "objective": self.plan.objective.name,
                 "step": trainer.final_step,
             }
-            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
+            length = trainer.length(rows=len(self.store.index(self.rows)))
+            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts, length=length)
         world.wait()
         return RunResult(run.path, run.model)
 

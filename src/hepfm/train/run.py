@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,40 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How long a training was.
+
+    Attributes
+    ----------
+    steps
+        Optimizer steps that were done; None where nothing is trained by steps (a probe).
+    best_step
+        The step with the lowest validation loss; None without validation.
+    batch_size
+        Rows of a step, over all processes and parts.
+    training_rows
+        Rows that were trained on.
+    labels
+        Label budget, validation part included; None in pre-training.
+    """
+
+    steps: int | None
+    best_step: int | None
+    batch_size: int
+    training_rows: int
+    labels: int | None = None
+
+    @property
+    def rows_seen(self) -> int | None:
+        """Rows that all steps together were shown, the same row again and again included."""
+        return None if self.steps is None else self.steps * self.batch_size
+
+    def to_dict(self) -> dict[str, int | None]:
+        """Return JSON-ready values."""
+        return {**asdict(self), "rows_seen": self.rows_seen}
+
+
+@dataclass(frozen=True)
 class RunDirectory:
     """Paths and small files of a run."""
 
@@ -52,6 +86,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         """Metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def length(self) -> Path:
+        """How long the training was, one JSON object; there when it has ended."""
+        return self.path / "training.json"
 
     @classmethod
     def create(cls, path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
