@@ -109,6 +109,39 @@ def test_empty_and_tiny_rows_are_finite(name: str, counts: list[int], training: 
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param([5], id="one-row"),
+        pytest.param([0, 3], id="an-empty-row"),
+        pytest.param([1, 2, 3, 4, 5, 6, 7, 8] * 5, id="40-short-rows"),
+        pytest.param([33, 40, 20], id="long-rows"),
+    ],
+)
+def test_bfloat16_is_float32_to_its_precision(name: str, dropout: float, counts: list[int]) -> None:
+    """A training step under autocast on a processor, as with ``train.precision=bfloat16``."""
+    backbone = build(name, dropout=dropout).train()
+    inputs = jets(counts, dtype=torch.float32)
+    direction = torch.randn((inputs[1].numel() + len(counts)) * backbone.width)
+
+    def step(autocast: bool) -> tuple[Tensor, Tensor]:
+        backbone.zero_grad()
+        torch.manual_seed(3)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            features = backbone(*inputs)
+        tokens, pooled = features.tokens_BND.float(), features.pooled_BD.float()
+        (direction * torch.cat((tokens.flatten(), pooled.flatten()))).sum().backward()
+        gradients = [weight.grad.flatten() for weight in backbone.parameters() if weight.grad is not None]
+        return tokens.detach(), torch.cat(gradients)
+
+    (expected, slope), (found, half_slope) = step(autocast=False), step(autocast=True)
+    torch.testing.assert_close(found, expected, atol=0.05 * float(expected.abs().max()), rtol=0)
+    # Bfloat16 has eight bits, and some activations change sides at a ReLU.
+    assert float((half_slope - slope).norm() / slope.norm()) < 0.15
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_every_trainable_parameter(name: str) -> None:
     backbone = build(name, dropout=0.0).double().train()
     features = backbone(*jets([9, 5, 7, 3]))

@@ -124,3 +124,26 @@ def test_heads_of_constituents_see_no_padding_and_no_order(name: str) -> None:
 def test_class_token_heads_divide_the_width() -> None:
     with pytest.raises(IncompatibleError, match="set num_heads to a divisor"):
         build("class_token", num_heads=3)
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_bfloat16_is_float32_to_its_precision(name: str, rate: float) -> None:
+    """Forward and backward under autocast on a processor, dropout on where the head has it."""
+    dropout = {"dropout": rate} if "dropout" in HEADS.load(name).Config.model_fields else {}
+    heads = {"num_heads": 2} if "num_heads" in HEADS.load(name).Config.model_fields else {}
+    head = build(name, **dropout, **heads).train()
+    torch.manual_seed(1)
+    tokens, registers, direction = torch.randn(2, 3, 4), torch.randn(2, 4, 4), torch.randn(2, 3)
+
+    def step(autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        head.zero_grad()
+        torch.manual_seed(3)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            found = head(Features(tokens, registers.mean(1), registers), MASK).float()
+        (direction * found).sum().backward()
+        return found.detach(), torch.cat([w.grad.flatten() for w in head.parameters() if w.grad is not None])
+
+    (expected, slope), (found, half_slope) = step(autocast=False), step(autocast=True)
+    torch.testing.assert_close(found, expected, atol=0.05 * float(expected.abs().max()), rtol=0)
+    assert float((half_slope - slope).norm() / slope.norm()) < 0.15

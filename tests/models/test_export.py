@@ -1,91 +1,225 @@
-"""ONNX files compute what torch computes, at other batch shapes than the exported one."""
+"""ONNX files compute what torch computes, for every component of the registries; the rest is refused."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from export_cases import LIMIT, Case, cases, component, contexts, heads_of
+from torch import Tensor
 
 from hepfm.backbones import BACKBONES
-from hepfm.core.config import resolve_component
+from hepfm.backbones.base import Features
+from hepfm.cli.export import command
+from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
-from hepfm.core.jets import jet_schema
-from hepfm.data import feature_set
-from hepfm.heads import HEADS
+from hepfm.data import context_set, feature_set
+from hepfm.generators import GENERATORS
+from hepfm.heads.sum import Sum
 from hepfm.models import export as export_module
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.export import export
 from hepfm.models.fixture import random_batch
-from hepfm.objectives.network import Output
+from hepfm.objectives.network import Source
+from hepfm.tokenizers import TOKENIZERS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-SPECS = {
-    "transformer": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2},
-    "particle_transformer": {"name": "particle_transformer", "size": "xs", "depth": 1},
-}
+CASES = tuple(cases())
+PLAIN = Case("transformer", None, "features", None, ("classify",))
 
 
-def save(folder: Path, backbone_name: str, *, heads: bool = True, seed: int = 0) -> Path:
-    schema = jet_schema(("QCD", "Tbqq"))
-    backbone = resolve_component(BACKBONES, SPECS[backbone_name], where="test")
-    head = Output(resolve_component(HEADS, "classify", where="test"), schema["jet_label"])
-    with seeded_init(seed, "test"):
-        network = build_network(backbone, feature_set("kin"), outputs=[head] if heads else [])
-    Model(network, backbone, feature_set("kin"), schema).save(folder)
+def save(case: Case, folder: Path, **options: Any) -> Path:
+    case.build(**options).save(folder)
     return folder
+
+
+def expected_outputs(model: Model, batch: Batch) -> list[np.ndarray]:
+    with torch.no_grad():
+        raw = model.network(batch)
+    return [
+        (raw[name].softmax(-1) if output.field.classes else raw[name]).numpy()
+        for name, output in model.outputs.items()
+    ]
+
+
+def feed(batch: Batch, session: Any) -> dict[str, np.ndarray]:
+    tensors = {
+        "features": batch.features_BNF,
+        "mask": batch.mask_BN,
+        "p4": batch.p4_BN4,
+        "context": batch.context_BC,
+    }
+    return {entry.name: tensors[entry.name].numpy() for entry in session.get_inputs()}
+
+
+def pad(batch: Batch, extra: int) -> Batch:
+    def longer(x: Tensor | None) -> Tensor | None:
+        return x if x is None else torch.nn.functional.pad(x, (0, 0, 0, extra))
+
+    mask_BN = torch.nn.functional.pad(batch.mask_BN, (0, extra))
+    return replace(
+        batch, features_BNF=longer(batch.features_BNF), mask_BN=mask_BN, p4_BN4=longer(batch.p4_BN4)
+    )
+
+
+def rows(case: Case, lengths: list[int], seed: int) -> Batch:
+    context = context_set(case.context) if case.context else None
+    return random_batch(feature_set("pet"), context=context, lengths=np.array(lengths), seed=seed)
+
+
+def test_the_cases_pair_all_components() -> None:
+    assert {case.backbone for case in CASES} == set(BACKBONES)
+    for backbone in BACKBONES:
+        own = [case for case in CASES if case.backbone == backbone]
+        assert {case.context for case in own} == set(contexts(backbone))
+        assert {head for case in own for head in case.heads} == set(heads_of(backbone))
+    with_codes = {(case.tokenizer, case.reads) for case in CASES if case.tokenizer}
+    assert with_codes == {(name, reads) for name in TOKENIZERS for reads in ("decoded", "codes")}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
+def test_onnx_is_torch(case: Case, tmp_path: Path) -> None:
+    """Rows of 1 to the limit and none at all, padded to any length, in batches of any size."""
+    model = Model.load(save(case, tmp_path / "model"))
+    differences = export(tmp_path / "model", output=tmp_path / "model.onnx")
+    assert differences.keys() == model.outputs.keys()
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for batch in (
+        rows(case, [1], 1),
+        rows(case, list(range(LIMIT + 1)), 2),
+        pad(rows(case, [0, LIMIT, 3], 3), 5),
+        pad(rows(case, [2, 1], 4), 30),
+    ):
+        found = session.run(None, feed(batch, session))
+        for ours, theirs in zip(expected_outputs(model, batch), found, strict=True):
+            np.testing.assert_allclose(theirs, ours, atol=1e-5, rtol=1e-5)
+    inputs = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])["inputs"]
+    assert list(inputs) == [entry.name for entry in session.get_inputs()]
+    assert ("context" in inputs) == (case.context is not None)
 
 
 @dataclass(frozen=True)
 class Exported:
     """A model directory and its ONNX file."""
 
-    backbone: str
     model: Path
     file: Path
-    differences: dict[str, float]
 
 
-@pytest.fixture(scope="module", params=SPECS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A plain model whose data had no impact parameters, exported by the command line."""
     folder = tmp_path_factory.mktemp("onnx")
-    model, file = save(folder / "model", request.param), folder / "model.onnx"
-    return Exported(request.param, model, file, export(model, output=file))
+    save(PLAIN, folder / "model", absent=("displacement",), features="petfull")
+    arguments = ["export", str(folder / "model"), "-o", str(folder / "model.onnx")]
+    done = CliRunner().invoke(command, arguments[1:])
+    assert done.exit_code == 0, done.output
+    return Exported(folder / "model", folder / "model.onnx")
 
 
-def test_onnx_is_torch_at_any_shape(exported: Exported) -> None:
-    assert exported.differences.keys() == {"jet_label"}
+def test_the_metadata_says_what_goes_in_and_out(exported: Exported) -> None:
     session = onnxruntime.InferenceSession(exported.file, providers=["CPUExecutionProvider"])
-    facts = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])
-    assert facts["classes"] == {"jet_label": ["QCD", "Tbqq"]}
-    assert facts["features"] == list(feature_set("kin").names)
-    batch = random_batch(feature_set("kin"), rows=7, seed=9)
-    assert batch.p4_BN4 is not None
-    inputs = {"features": batch.features_BNF, "mask": batch.mask_BN, "p4": batch.p4_BN4}
-    scores = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
-    with torch.no_grad():
-        expected = Model.load(exported.model).network(batch)["jet_label"].softmax(-1).numpy()
-    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    words = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])
+    features = words["inputs"]["features"]
+    assert features["columns"] == list(feature_set("petfull").names)
+    assert features["shape"] == ["batch", "constituents", len(features["columns"])]
+    assert "GeV" in features["units"]
+    assert words["outputs"] == {
+        "label_of_classify": {
+            "shape": ["batch", 3],
+            "values": "probabilities",
+            "columns": ["QCD", "Tbqq", "Hbb"],
+        }
+    }
+    assert words["max_constituents"] == LIMIT
+    assert words["read_as_zero"] == ["tanh_d0", "d0_error", "tanh_dz", "dz_error"]
+    assert [entry.name for entry in session.get_inputs()] == ["features", "mask"]
+
+
+def test_features_that_training_lacked_are_read_as_zero(exported: Exported) -> None:
+    session = onnxruntime.InferenceSession(exported.file, providers=["CPUExecutionProvider"])
+    batch = random_batch(feature_set("petfull"), rows=5, seed=1)
+    other = batch.features_BNF.clone()
+    other[..., -4:] = 7.0
+    (found,) = session.run(None, feed(batch, session))
+    (changed,) = session.run(None, feed(replace(batch, features_BNF=other), session))
+    np.testing.assert_array_equal(changed, found)
 
 
 def test_a_file_that_computes_something_else_is_not_kept(
     tmp_path: Path, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exporter is replaced by one that writes the file of other weights."""
-    model = save(tmp_path / "model", exported.backbone, seed=1)
+    model = save(PLAIN, tmp_path / "model", seed=1, features="petfull")
     other = exported.file.read_bytes()
     monkeypatch.setattr(export_module, "_write", lambda _, __, path: path.write_bytes(other))
+    monkeypatch.setattr(export_module, "_finish", lambda *_: None)
     with pytest.raises(ModelError, match="differs from torch"):
         export(model, output=tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 
 
+def refusal(model: Path, output: Path) -> str:
+    """Return the one line with which the command line refuses to export."""
+    done = CliRunner().invoke(command, [str(model), "-o", str(output)])
+    assert done.exit_code == 2, done.output
+    assert not output.exists()
+    assert "Traceback" not in done.output
+    (line,) = done.output.strip().splitlines()
+    return line
+
+
+def test_what_torch_cannot_export_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Host(Sum):
+        def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
+            host = torch.from_numpy(features.tokens_BND.detach().numpy() * 2.0)
+            return super().forward(Features(host), mask_BN)
+
+    model = save(replace(PLAIN, heads=("sum",)), tmp_path / "model")
+    monkeypatch.setattr("hepfm.heads.sum.Sum.forward", Host.forward)
+    line = refusal(model, tmp_path / "model.onnx")
+    assert "backbone transformer, head sum) cannot be written as ONNX" in line
+    assert f"hepfm predict {model}" in line
+
+
+def test_a_size_that_is_fixed_in_the_graph_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fixed(self: Sum, features: Features, mask_BN: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.each(features.tokens_BND).sum(1))
+        return logits + torch.ones(len(mask_BN))[:, None]
+
+    model = save(replace(PLAIN, heads=("sum",)), tmp_path / "model")
+    monkeypatch.setattr("hepfm.heads.sum.Sum.forward", fixed)
+    assert "cannot be written as ONNX" in refusal(model, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("generator", list(GENERATORS))
+def test_a_generator_alone_is_refused(tmp_path: Path, generator: str) -> None:
+    case = replace(PLAIN, heads=())
+    if GENERATORS.load(generator).__name__ == "Autoregressive":
+        case = Case("post_norm_transformer", None, "codes", "kmeans", ())
+    model = case.build()
+    model.network.add_generator(Source(component(GENERATORS, generator), None, LIMIT))
+    model.save(tmp_path / "model")
+    assert f"hepfm generate {tmp_path / 'model'}" in refusal(tmp_path / "model", tmp_path / "model.onnx")
+
+
+def test_a_tokenizer_alone_is_refused(tmp_path: Path) -> None:
+    model = save(Case("none", None, "features", "kmeans", ()), tmp_path / "model")
+    assert "it is a tokenizer alone" in refusal(model, tmp_path / "model.onnx")
+
+
 def test_a_model_without_heads_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no head"):
-        export(save(tmp_path / "model", "transformer", heads=False), output=tmp_path / "model.onnx")
+    line = refusal(save(replace(PLAIN, heads=()), tmp_path / "model"), tmp_path / "model.onnx")
+    assert f"hepfm finetune {tmp_path / 'model'} RECIPE" in line

@@ -104,3 +104,33 @@ def test_many_rows_go_to_the_kernel_in_parts(monkeypatch: pytest.MonkeyPatch, bi
     qkv, bias = torch.randn(3, 5, 2, 40, 4), torch.randn(bias_rows, 1, 40, 40)
     monkeypatch.setattr("hepfm.nn.attention._MOST_ROWS", 2)
     torch.testing.assert_close(attention(qkv, bias, Dropout(0.0)), written_out(qkv, bias))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("bias_type", [torch.float32, None])
+def test_half_precision_is_single_precision_rounded(
+    dtype: torch.dtype, rate: float, bias_type: torch.dtype | None
+) -> None:
+    """Under autocast and outside of it: query, key and value in half precision, a bias in either."""
+    torch.manual_seed(0)
+    qkv = torch.randn(3, 3, 2, 6, 4).to(dtype)
+    bias = torch.randn(3, 2, 6, 6).to(bias_type or dtype)
+    direction = torch.randn(3, 2, 6, 4)
+    dropout = Dropout(rate).train()
+
+    def run(dtype: torch.dtype, bias_type: torch.dtype, autocast: bool) -> tuple[Tensor, ...]:
+        ours = qkv.to(dtype).requires_grad_(), bias.to(bias_type).requires_grad_()
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=dtype, enabled=autocast):
+            found = attention(*ours, dropout)
+        assert found.dtype == dtype
+        gradients = torch.autograd.grad((found.float() * direction).sum(), ours)
+        assert [one.dtype for one in gradients] == [dtype, bias_type]
+        return tuple(one.float() for one in (found.detach(), *gradients))
+
+    expected = run(torch.float32, torch.float32, autocast=False)
+    for autocast in (False, True):
+        found = run(dtype, bias_type or dtype, autocast)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=0.03 * float(theirs.abs().max()), rtol=0)

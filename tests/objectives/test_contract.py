@@ -27,7 +27,7 @@ def test_every_registered_objective_is_tried() -> None:
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_an_objective_says_what_its_views_let_through(name: str) -> None:
-    """Constituents, context and label: what is hidden and what is not; test_hidden.py holds it to its word."""
+    """What is hidden and what is not; test_hidden.py holds it to its word."""
     assert len(OBJECTIVES.load(name).lets_through.split()) >= 5
 
 

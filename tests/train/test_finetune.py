@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from hepfm.core.config import merge, parse_override
-from hepfm.core.errors import DataError, HepfmError, IncompatibleError, TrainingError
+from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError, TrainingError
 from hepfm.core.files import read_json
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
@@ -20,9 +21,12 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.tasks.result import Training
+from hepfm.tasks.scorer import training_facts
 from hepfm.train.budget import budget_rows
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.finetune import dry_run, finetune
+from hepfm.train.pretrain import pretrain
 from hepfm.train.recipe import FinetuneDataConfig
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
@@ -146,6 +150,63 @@ def test_resuming_with_another_model_is_refused(
         resume(result.path)
 
 
+@pytest.fixture(scope="module")
+def lacking_store(jet_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jets of eight of the ten classes; the schema has all ten."""
+    path = tmp_path_factory.mktemp("stores") / "eight"
+    rows = np.asarray(jet_store.split("train"))
+    labels = np.asarray(jet_store.read(["jet_label"], rows)["jet_label"])
+    columns = jet_store.read(jet_store.schema.names(), rows[(labels != 0) & (labels != 7)])
+    write_store(path, jet_store.schema, [("train", columns)], provenance={})
+    return path
+
+
+@pytest.mark.parametrize("budget", [None, 80])
+def test_a_class_that_the_rows_lack_is_refused_by_name(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, lacking_store: Path, budget: int | None
+) -> None:
+    absent = (JETCLASS_CLASSES[0], JETCLASS_CLASSES[7])
+    values = merge(finetune_recipe, {"data": {"store": str(lacking_store), "budget": budget}})
+    with pytest.raises(
+        DataError, match=rf"has jet_label {absent[0]} or {absent[1]} .*{absent[0]} 0, "
+    ) as told:
+        finetune(tiny_run / "model", values, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    advice = re.search(r"data\.lacking=\S+", str(told.value))
+    assert advice is not None
+    result = finetune(tiny_run / "model", values, output=tmp_path / "run", overrides=[advice[0]])
+    assert Model.load(result.model_path).classes == {"jet_label": JETCLASS_CLASSES}
+    one = [f"data.lacking=[{absent[0]}]"]
+    with pytest.raises(DataError, match=rf"has jet_label {absent[1]} "):
+        finetune(tiny_run / "model", values, output=tmp_path / "other", overrides=one)
+    with pytest.raises(ConfigError, match=f"has a class 'QCDD'; did you mean '{absent[0]}'"):
+        finetune(tiny_run / "model", values, output=tmp_path / "other", overrides=["data.lacking=[QCDD]"])
+
+
+def test_a_budget_without_some_classes_is_balanced_over_the_others(lacking_store: Path) -> None:
+    lacking = (JETCLASS_CLASSES[0], JETCLASS_CLASSES[7])
+    data = FinetuneDataConfig(store="", budget=80, validation_fraction=0.25, lacking=lacking)
+    store = Store.open(lacking_store)
+    labels = np.asarray(store.read(["jet_label"])["jet_label"])
+    train, validation = budget_rows(store, data, targets=("jet_label",), seed=1)
+    for part, each in ((train, 7.5), (validation, 2.5)):
+        counts = np.bincount(labels[part], minlength=10)
+        assert counts[[0, 7]].tolist() == [0, 0]
+        assert np.delete(counts, [0, 7]).tolist() == pytest.approx([each] * 8, abs=0.5)
+
+
+def test_a_budget_in_which_a_class_is_too_rare_names_it(jet_store: Store) -> None:
+    data = FinetuneDataConfig(store="", budget=580)
+    with pytest.raises(DataError, match=r"needs up to 58 rows of each class.*has \d+ of "):
+        budget_rows(jet_store, data, targets=("jet_label",), seed=1)
+
+
+def test_a_budget_with_fewer_rows_than_classes_is_refused(jet_store: Store) -> None:
+    data = FinetuneDataConfig(store="", budget=6, validation_fraction=0.0)
+    with pytest.raises(DataError, match="none of the 6 training rows"):
+        budget_rows(jet_store, data, targets=("jet_label",), seed=1)
+
+
 @pytest.mark.parametrize("fraction", [0.2, 0.25, 0.5])
 def test_budgets_are_nested_balanced_and_disjoint(jet_store: Store, fraction: float) -> None:
     labels = np.asarray(jet_store.read(["jet_label"])["jet_label"])
@@ -248,3 +309,48 @@ def test_mistakes_write_nothing(finetune_recipe: Values, tiny_run: Path, tmp_pat
         with pytest.raises(HepfmError, match=f"did you mean {words}"):
             finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "r", overrides=[override])
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("mode", ["full", "probe"])
+def test_the_run_and_the_model_say_how_long_training_was(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path, mode: str
+) -> None:
+    """Six steps of 16 rows, which the log, written every 4 steps, does not tell; a probe has no steps."""
+    options = [f"mode={mode}", "train.steps=6", "train.log_every=4", "early_stopping=null"]
+    result = finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run", overrides=options)
+    found = read_json(result.path / "training.json")
+    training = Model.load(result.model_path).provenance["training"]
+    assert {key: training[key] for key in found} == found
+    facts = training_facts(Model.load(result.model_path).provenance)
+    assert found["training_rows"] == 50
+    assert found["labels"] == 60
+    if mode == "probe":
+        assert found["steps"] is found["rows_seen"] is found["best_step"] is None
+        assert "steps" not in facts
+        return
+    lines = read_metrics(result.path / "metrics.jsonl", "validation")
+    best = min(lines, key=lambda line: line["loss"])["step"]
+    assert (found["steps"], found["rows_seen"], found["best_step"]) == (6, 96, best)
+    assert facts["updates_per_label"] == pytest.approx(96 / 50)
+    assert (facts["steps"], facts["best_step"]) == (6, best)
+
+
+def test_an_early_end_is_told(finetune_recipe: Values, tiny_run: Path, tmp_path: Path) -> None:
+    options = ["train.steps=60", "train.optimizer.lr=3.0", "train.clip=null", "train.validate_every=1"]
+    result = finetune(
+        tiny_run / "model",
+        finetune_recipe,
+        output=tmp_path / "run",
+        overrides=[*options, "train.schedule=constant", "early_stopping.patience=3"],
+    )
+    found = read_json(result.path / "training.json")
+    assert found["steps"] == found["best_step"] + 3 < 60
+    assert training_facts(Model.load(result.model_path).provenance)["best_step"] == found["best_step"]
+
+
+def test_without_validation_there_is_no_best_step(recipe: Values, tmp_path: Path) -> None:
+    result = pretrain(recipe, output=tmp_path / "run", overrides=["data.validation=null", "train.steps=3"])
+    found = read_json(result.path / "training.json")
+    assert (found["steps"], found["best_step"], found["rows_seen"]) == (3, None, 192)
+    assert (found["training_rows"], found["labels"]) == (600, None)
+    assert Training(**training_facts(Model.load(result.model_path).provenance)).last_was_best is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -10,18 +11,28 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.jets import jet_schema
-from hepfm.data import feature_set
+from hepfm.data import context_set, feature_set
+from hepfm.generators import GENERATORS
+from hepfm.heads import HEADS
 from hepfm.models.build import build_network, seeded_init
+from hepfm.models.partial import load_partially
+from hepfm.objectives import OBJECTIVES
+from hepfm.objectives.base import Objective
+from hepfm.objectives.network import Codes
 from hepfm.objectives.supervised import Supervised, SupervisedConfig
+from hepfm.tokenizers import TOKENIZERS
 from hepfm.train.checkpoint import pack_optimizer, unpack_optimizer
 from hepfm.train.lion import Lion
 from hepfm.train.optimizers import OPTIMIZERS, Groups, parameter_groups, set_factor
 
+TRANSFORMER = resolve_component(
+    BACKBONES, {"name": "transformer", "width": 16, "depth": 2, "num_heads": 2}, where="test"
+)
 
-def make_objective() -> Supervised:
-    spec = {"name": "transformer", "width": 16, "depth": 2, "num_heads": 2}
+
+def make_objective(*, codes: Codes | None = None) -> Supervised:
     with seeded_init(0, "test"):
-        network = build_network(resolve_component(BACKBONES, spec, where="test"), feature_set("kin"))
+        network = build_network(TRANSFORMER, feature_set("pet"), codes=codes)
         return Supervised(SupervisedConfig(), network, jet_schema(("a", "b")))
 
 
@@ -53,7 +64,7 @@ def test_lion_calls_its_closure_and_leaves_weights_without_gradient() -> None:
     assert unused.tolist() == [1.0, 1.0]
 
 
-def groups_of(objective: Supervised) -> Groups:
+def groups_of(objective: Objective) -> Groups:
     return parameter_groups(objective, lr=1.0, weight_decay=0.1, layer_decay=0.5, head_factor=50.0)
 
 
@@ -68,6 +79,61 @@ def test_layers_heads_and_vectors_get_their_rates_and_decay() -> None:
     assert rate[id(backbone.blocks[0].feedforward.expand.weight)] == (0.125, 0.1)
     assert rate[id(backbone.embedding[0].weight)] == (0.0625, 0.1)
     assert len(rate) == len(list(objective.parameters()))
+
+
+FINETUNING: dict[str, dict[str, Any]] = {
+    **{
+        f"head-{name}": {
+            "name": "supervised",
+            "label": "jet_softdrop_mass" if name == "regress" else "jet_label",
+            "head": {"name": name, **({"num_heads": 2} if name.startswith("class_") else {})},
+        }
+        for name in HEADS
+    },
+    "generator-flow": {"name": "flow_matching"},
+    "generator-autoregressive": {"name": "next_token"},
+    "objective-masked": {"name": "masked"},
+}
+"""What is fine-tuned to: every head, every generator, and an objective with modules of its own."""
+
+
+def test_every_generator_is_fine_tuned_to() -> None:
+    tried = {name.removeprefix("generator-") for name in FINETUNING if name.startswith("generator-")}
+    assert tried == set(GENERATORS)
+
+
+@pytest.mark.parametrize("name", list(FINETUNING))
+def test_what_is_new_has_the_rate_of_heads_and_what_was_loaded_has_not(name: str) -> None:
+    spec = resolve_component(OBJECTIVES, FINETUNING[name], where="test")
+    codes = Codes(resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test"), "decoded")
+    schema, source = jet_schema(("a", "b")), make_objective(codes=codes).network
+    with seeded_init(1, "test"):
+        network = build_network(TRANSFORMER, feature_set("pet"), context=context_set("jet"), codes=codes)
+        objective = spec.cls(spec.config, network, schema)
+    table = load_partially(network, source.state_dict(), heads="new")
+    groups = parameter_groups(objective, lr=1.0, weight_decay=0.1, head_factor=50.0, new=table.names)
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    trained = {key: weight for key, weight in objective.named_parameters() if weight.requires_grad}
+    known = {f"network.{key}" for key in source.state_dict() if not key.startswith("heads.")}
+    assert {key for key, weight in trained.items() if rates[id(weight)] == 1.0} == known & trained.keys()
+    new = {key for key in trained if key not in known}
+    assert {key for key, weight in trained.items() if rates[id(weight)] == 50.0} == new
+    # The model was told nothing of the row and of no time: how the new one is told is new.
+    assert any(key.startswith("network.conditioning.context.") for key in new)
+    part = {"head": "network.heads.", "generator": "network.generator.", "objective": ""}[name.split("-")[0]]
+    assert any(key.startswith(part) for key in new)
+
+
+def test_a_generator_has_the_rate_of_heads_from_scratch_too() -> None:
+    spec = resolve_component(OBJECTIVES, {"name": "flow_matching"}, where="test")
+    with seeded_init(1, "test"):
+        objective = spec.cls(
+            spec.config, build_network(TRANSFORMER, feature_set("pet")), jet_schema(("a", "b"))
+        )
+    rates = {id(weight): group["lr"] for group in groups_of(objective) for weight in group["params"]}
+    generator = [weight for weight in objective.network.generator.parameters() if weight.requires_grad]
+    assert {rates[id(weight)] for weight in generator} == {50.0}
+    assert 50.0 not in {rates[id(weight)] for weight in objective.network.backbone.parameters()}
 
 
 def test_frozen_weights_are_in_no_group() -> None:

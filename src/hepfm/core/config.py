@@ -87,13 +87,26 @@ def _explain(model: type[pydantic.BaseModel], problem: Any) -> str:
     return f"{path!r}: {message}, got {problem['input']!r}" if path else message
 
 
-def resolve_component(registry: Registry, spec: Any, *, where: str) -> Component:
+def resolve_component(registry: Registry, spec: Any, *, where: str, default: str | None = None) -> Component:
     """Turn a component spec into its class and checked config.
 
     The class has a nested ``Config``; if it has ``sizes`` (name -> options), the option ``size`` picks the
     defaults that the other options then override.
+
+    Parameters
+    ----------
+    registry
+        The table of components.
+    spec
+        A name, or a mapping of options.
+    where
+        What is being read, for messages.
+    default
+        The component whose options a mapping without ``name`` holds; None when the name must be there.
     """
     options = {"name": spec} if isinstance(spec, str) else spec
+    if default is not None and isinstance(options, Mapping):
+        options = {"name": default, **options}
     if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
         raise ConfigError(
             f"{where}: expected the name of a {registry.kind} or a mapping with 'name', got {spec!r}"

@@ -12,7 +12,7 @@ from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
 from hepfm.heads.base import Head
-from hepfm.nn.attention import masked_logit
+from hepfm.nn.attention import key_bias
 from hepfm.nn.normformer import ClassAttentionBlock
 
 
@@ -72,9 +72,8 @@ class ClassToken(Head):
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return logits, (B, K)."""
         x_BND = features.tokens_BND
-        bias_BN = torch.zeros(mask_BN.shape, dtype=x_BND.dtype, device=x_BND.device)
-        bias_BN = bias_BN.masked_fill(~mask_BN, masked_logit(x_BND.dtype))
-        token_BD = self.token_D.to(x_BND.dtype).expand(len(x_BND), -1)
+        bias_BN = key_bias(mask_BN, x_BND.dtype)[:, 0, 0]
+        token_BD = self.token_D.to(x_BND.dtype).expand(x_BND.shape[0], -1)
         for block in self.blocks:
             token_BD = block(token_BD, x_BND, bias_BN)
         logits_BK: Tensor = self.linear(self.norm(token_BD))

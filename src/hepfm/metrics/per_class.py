@@ -27,7 +27,12 @@ def purity_statistic(predictions: Predictions, *, name: str) -> Statistic:
 
 
 def efficiency(predictions: Predictions, *, name: str) -> Measurement:
-    """Measure the efficiency of a class with its bootstrap test-set error.
+    """Measure the efficiency of a class with its bootstrap error of the test rows.
+
+    Raises
+    ------
+    DataError
+        When no row is of the class, or those that are have weight 0.
 
     Examples
     --------
@@ -36,6 +41,7 @@ def efficiency(predictions: Predictions, *, name: str) -> Measurement:
     >>> efficiency(found, name="3h").value
     0.5
     """
+    predictions.rows_of(name)
     return _measured(efficiency_statistic(predictions, name=name), predictions, "efficiency.argmax.v1")
 
 

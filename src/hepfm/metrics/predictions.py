@@ -88,10 +88,15 @@ class Predictions:
         return self.classes.index(name)
 
     def rows_of(self, name: str) -> IntArray:
-        """Return the row numbers of one true class; raise `DataError` when there is none."""
+        """Return the row numbers of one true class; raise `DataError` when none has a weight."""
         rows = np.flatnonzero(self.labels == self.index(name))
         if len(rows) == 0:
             raise DataError(f"no row of class {name!r}; the metric needs at least one")
+        if self.weights is not None and not self.weights[rows].sum() > 0:
+            raise DataError(
+                f"all {len(rows)} rows of class {name!r} have weight 0; the metric needs some weight of "
+                f"every class it compares"
+            )
         return rows
 
     def log_ratio(self, signal: str, background: str) -> FloatArray:

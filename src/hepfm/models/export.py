@@ -12,55 +12,33 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
-from hepfm.core.errors import ModelError, missing_extra
+from hepfm.core.errors import HepfmError, ModelError, missing_extra
 from hepfm.core.files import atomic_path
-from hepfm.core.schema import Kind
 from hepfm.models.directory import Model
-from hepfm.models.fixture import random_batch
+from hepfm.models.onnx_graph import Graph, describe, inputs_of, probe
 
 TOLERANCE = 1e-4
-"""Largest absolute difference of an output between torch and ONNX Runtime."""
+"""Largest difference of an output between torch and ONNX Runtime, over 1 or its largest value, if above."""
 
-_SHAPES = ((3, 11), (5, 29))
-"""(B, N) of the batches on which the file is compared; the export itself sees another."""
-
-
-class _Exported(nn.Module):
-    """The network with tensors in and out: probabilities or values of each head, in order of their names."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.network = model.network
-        self.categorical = {
-            name: output.field.kind is Kind.CATEGORICAL for name, output in model.outputs.items()
-        }
-
-    def forward(
-        self, features: Tensor, mask: Tensor, p4: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        rows = torch.zeros(features.shape[0], dtype=torch.int64)
-        outputs = self.network(Batch(features, mask, rows, p4_BN4=p4, context_BC=context))
-        return tuple(
-            outputs[name].softmax(-1) if categorical else outputs[name]
-            for name, categorical in self.categorical.items()
-        )
+_MOST = 40
+"""Constituents of the longest random row of the comparison, where the model reads so many."""
 
 
 def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
-    """Write a model as ONNX (opset 18 or later).
+    """Write what the heads of a model say as ONNX (opset 18 or later).
 
-    Inputs, with B rows and N constituents of any number:
+    Inputs, with B rows and N constituents of any number; a file has only those that it needs:
 
     - ``features`` (B, N, F) float32: the feature set in physical units, zero where there is no constituent;
     - ``mask`` (B, N) bool: True = real, real constituents first;
-    - ``p4`` (B, N, 4) float32: (E, px, py, pz) in GeV;
+    - ``p4`` (B, N, 4) float32: (E, px, py, pz) in GeV, for backbones with pair features of four-momenta;
     - ``context`` (B, C) float32, for a model with a context set: its features in physical units.
 
     There is one output per head, called by its field: probabilities (B, K), or a value in its unit (B, 1).
-    Names of features and classes are in the file's metadata under ``hepfm``.
+    A model with a tokenizer has it in its file, and a generator is left out. Names, order and units of all
+    columns, classes, and limits are JSON in the file's metadata, under ``hepfm``.
 
     Parameters
     ----------
@@ -72,48 +50,94 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
     Returns
     -------
     dict
-        Largest absolute difference from torch of each output, over two batches of other shapes.
+        Largest difference from torch of each output, over its largest value where that is above 1: over
+        random rows of 0 to many constituents in batches of several shapes, and the model's fixture.
 
     Raises
     ------
     ModelError
-        When the exported file computes something else than torch; it is not kept.
+        When the model has no head, when torch cannot write a part of it as ONNX, or when the file computes
+        something else than torch. Then no file is kept.
     """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise missing_extra(str(error.name), "onnx") from None
     source = Model.load(model)
-    if not source.outputs:
-        raise ModelError(f"{model} has no head to export; fine-tune it first")
-    network = _Exported(source).eval()
+    _check_heads(source, model)
+    graph = Graph(source).eval().requires_grad_(False)
     with atomic_path(Path(output)) as temporary:
-        _write(network, source, temporary)
-        file = onnx.load(temporary)
-        file.metadata_props.add(key="hepfm", value=json.dumps(_metadata(source)))
-        onnx.save(file, temporary)
-        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-        found = _differences(network, source, session)
-        worst = max(found.values())
-        if not worst <= TOLERANCE:
-            raise ModelError(f"the ONNX file differs from torch by {worst:.2g}, allowed is {TOLERANCE:g}")
+        with _refused(source, model):
+            _write(graph, source, temporary)
+            _finish(source, temporary)
+            session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+            found = _differences(graph, source, session)
+        if not max(found.values()) <= TOLERANCE:
+            raise ModelError(
+                f"{model}: the ONNX file differs from torch by {max(found.values()):.2g}, allowed is "
+                f"{TOLERANCE:g}; score with `hepfm predict {model} STORE -o FILE`"
+            )
     return found
 
 
-def _write(network: _Exported, model: Model, path: Path) -> None:
-    batch, constituents = torch.export.Dim("batch", min=1), torch.export.Dim("constituents", min=1)
-    inputs = _inputs(model, rows=4)
-    shapes = tuple({0: batch} if name == "context" else {0: batch, 1: constituents} for name in inputs)
+def _check_heads(source: Model, path: str | Path) -> None:
+    if source.outputs:
+        return
+    why = f"{path} has no head to export"
+    if source.network.source is not None:
+        raise ModelError(
+            f"{why}, and a generator is not exported: make rows with `hepfm generate {path}`, or fine-tune "
+            f"it first with `hepfm finetune {path} RECIPE`"
+        )
+    if "nothing" in source.backbone.cls.supports:
+        raise ModelError(
+            f"{why}, it is a tokenizer alone: use it with `hepfm tokenize {path} --on STORE`, or pre-train "
+            f"and fine-tune a model with tokenizer.model={path}"
+        )
+    raise ModelError(f"{why}; fine-tune it first with `hepfm finetune {path} RECIPE`")
+
+
+@contextlib.contextmanager
+def _refused(source: Model, path: str | Path) -> Iterator[None]:
+    """Turn whatever torch's exporter or the runtime does not support into one line."""
+    try:
+        yield
+    except HepfmError:
+        raise
+    except Exception as error:  # they raise errors of many kinds, and any component may be a plug-in's
+        parts = [f"backbone {source.backbone.name}"]
+        parts += [f"head {name}" for name in dict.fromkeys(one.head.name for one in source.outputs.values())]
+        if source.network.codes is not None:
+            parts.append(f"tokenizer {source.network.codes.tokenizer.name}")
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        said = f"{type(cause).__name__}: {lines[0] if lines else 'no message'}"
+        raise ModelError(
+            f"{path} ({', '.join(parts)}) cannot be written as ONNX: {said[:300]}; score with "
+            f"`hepfm predict {path} STORE -o FILE`"
+        ) from error
+
+
+def _write(graph: Graph, source: Model, path: Path) -> None:
+    """Write the file, with free numbers of rows and constituents."""
+    rows, constituents = torch.export.Dim("batch", min=1), torch.export.Dim("constituents", min=1)
+    inputs = inputs_of(probe(source, (7, 1, 3, 11), size=11, seed=0))
+    dims = {name: {0: rows} if name == "context" else {0: rows, 1: constituents} for name in inputs}
     with _quiet_exporter():
+        # Captured first: left to itself the exporter answers a fixed size with a file of that size.
+        program = torch.export.export(
+            graph, tuple(inputs.values()), dynamic_shapes=tuple(dims.values()), strict=False
+        )
         torch.onnx.export(
-            network,
-            tuple(inputs.values()),
+            program,
+            (),
             path,
             input_names=list(inputs),
-            output_names=list(network.categorical),
-            dynamic_shapes=shapes,
+            output_names=list(graph.categorical),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -123,44 +147,61 @@ def _write(network: _Exported, model: Model, path: Path) -> None:
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """Leave out what torch's exporter says of its own internals and of absent libraries."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
-def _inputs(model: Model, *, rows: int, seed: int = 0, length: int | None = None) -> dict[str, Tensor]:
-    batch = random_batch(model.features, context=model.context, rows=rows, seed=seed)
-    assert batch.p4_BN4 is not None
-    inputs = {"features": batch.features_BNF, "mask": batch.mask_BN, "p4": batch.p4_BN4}
-    inputs = {name: part[:, :length] for name, part in inputs.items()}
-    return inputs if batch.context_BC is None else {**inputs, "context": batch.context_BC}
+def _finish(source: Model, path: Path) -> None:
+    """Drop the inputs that nothing reads, and say in the metadata what the others are."""
+    import onnx
+
+    file = onnx.load(path)
+    read = set(_read(file.graph))
+    used = [entry for entry in file.graph.input if entry.name in read]
+    del file.graph.input[:]
+    file.graph.input.extend(used)
+    words = describe(source, [entry.name for entry in used])
+    file.metadata_props.add(key="hepfm", value=json.dumps(words))
+    onnx.save(file, path)
 
 
-def _differences(network: _Exported, model: Model, session: Any) -> dict[str, float]:
-    largest = dict.fromkeys(network.categorical, 0.0)
-    for seed, (rows, length) in enumerate(_SHAPES):
-        inputs = _inputs(model, rows=rows, seed=seed, length=length)
+def _read(graph: Any) -> Iterator[str]:
+    """Yield the names that the nodes of an ONNX graph read, those of loops and branches too."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _read(inner)
+
+
+def _batches(source: Model) -> Iterator[Batch]:
+    """Rows of many lengths, one of them empty, in batches of several shapes; then the fixture's, padded."""
+    most = min(source.max_constituents, _MOST)
+    yield probe(source, (1,), size=1, seed=1)
+    yield probe(source, (1, 0, min(2, most)), size=most, seed=2)
+    yield probe(source, tuple(range(most + 1)), size=most + 3, seed=3)
+    if source.fixture is not None and source.fixture.p4_BN4 is not None:
+        yield source.fixture
+
+
+def _differences(graph: Graph, source: Model, session: Any) -> dict[str, float]:
+    largest = dict.fromkeys(graph.categorical, 0.0)
+    used = [entry.name for entry in session.get_inputs()]
+    for batch in _batches(source):
+        inputs = inputs_of(batch)
         with torch.no_grad():
-            expected = network(*inputs.values())
-        found = session.run(None, {name: part.numpy() for name, part in inputs.items()})
+            expected = graph(*inputs.values())
+        found = session.run(None, {name: inputs[name].numpy() for name in used})
         for name, ours, theirs in zip(largest, expected, found, strict=True):
-            largest[name] = max(largest[name], float(np.abs(ours.numpy() - theirs).max()))
+            scale = max(1.0, float(ours.abs().max()))
+            largest[name] = max(largest[name], float(np.abs(ours.numpy() - theirs).max()) / scale)
     return largest
-
-
-def _metadata(model: Model) -> dict[str, Any]:
-    return {
-        "features": list(model.features.names),
-        "feature_set": model.features.name,
-        "context": list(model.context.names) if model.context else [],
-        "max_constituents": model.max_constituents,
-        "classes": {name: list(classes) for name, classes in model.classes.items()},
-        "units": "GeV, mm, rad; p4 is (E, px, py, pz)",
-        "provenance": dict(model.provenance.get("training", {})),
-    }

@@ -47,15 +47,23 @@ def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
 
 
 def random_batch(
-    features: FeatureSet, *, context: ContextSet | None = None, rows: int = ROWS, seed: int = 0
+    features: FeatureSet,
+    *,
+    context: ContextSet | None = None,
+    rows: int = ROWS,
+    seed: int = 0,
+    lengths: Array | None = None,
 ) -> Batch:
     """Return rows of random constituents: features near their centres, four-momenta of light particles.
 
-    For models that have no data at hand, e.g. converted ones. The second row has one constituent.
+    For models that have no data at hand, e.g. converted ones. Where `lengths` does not say how many
+    constituents each row has, there are `rows` of them, and the second has one constituent.
     """
     rng = numpy_generator(seed, "fixture")
-    lengths = rng.integers(2, 40, rows)
-    lengths[1:2] = 1
+    if lengths is None:
+        lengths = rng.integers(2, 40, rows)
+        lengths[1:2] = 1
+    rows = len(lengths)
     mask = np.arange(lengths.max()) < lengths[:, None]
     noise = rng.normal(size=(*mask.shape, len(features)))
     values = np.asarray(features.centre) + noise / np.asarray(features.scale)

@@ -15,11 +15,15 @@ from hepfm.objectives.network import Network
 
 @dataclass(frozen=True)
 class LoadTable:
-    """Numbers of weights by part of the network: loaded, new (left as they were), dropped (not used)."""
+    """Numbers of weights by part of the network: loaded, new (left as they were), dropped (not used).
+
+    `names` are those of the new tensors; None where nothing was loaded, and all are new.
+    """
 
     loaded: Mapping[str, int]
     new: Mapping[str, int]
     dropped: Mapping[str, int]
+    names: frozenset[str] | None = None
 
     def lines(self) -> list[str]:
         """Return the table as lines of text."""
@@ -70,10 +74,12 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: He
     if unfit:
         raise ModelError(f"cannot load these weights, of another architecture: {', '.join(unfit[:8])}")
     network.load_state_dict({**own, **{name: tensors[name] for name in wanted}})
+    new = {name: tensor for name, tensor in own.items() if name not in set(wanted)}
     return LoadTable(
         loaded=_count({name: own[name] for name in wanted}),
-        new=_count({name: tensor for name, tensor in own.items() if name not in set(wanted)}),
+        new=_count(new),
         dropped=_count({name: tensor for name, tensor in tensors.items() if name not in set(wanted)}),
+        names=frozenset(new),
     )
 
 

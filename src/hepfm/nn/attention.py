@@ -50,19 +50,24 @@ def causal_bias(length: int, *, prefix: int, dtype: torch.dtype, device: torch.d
 class _BiasedAttention(torch.autograd.Function):
     """Attention with a gradient to its bias, for the CPU, where torch has no kernel for it.
 
-    The same products as written out with torch's operators, but without their copies and extra passes.
+    The same products as written out with torch's operators, but without their copies and extra passes. In
+    half precision products are in the type of query, key and value, and the softmax, forward and backward, in
+    single precision, as in torch's kernels.
     """
 
     @staticmethod
     def forward(ctx: Any, qkv_3BHNK: Tensor, bias: Tensor, dropped_BHNN: Tensor | None) -> Tensor:
-        q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
-        scale = q.shape[-1] ** -0.5
-        logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], k.shape[1])
-        weights_BHNN = torch.add(bias, logits_BHNN, alpha=scale).softmax(-1)
-        used = weights_BHNN if dropped_BHNN is None else weights_BHNN * dropped_BHNN
-        ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *(() if dropped_BHNN is None else (dropped_BHNN,)))
-        ctx.bias_shape = bias.shape
-        return torch.bmm(used.flatten(0, 1), v).view(qkv_3BHNK.shape[1:])
+        # Autocast would choose types here that the backward pass, which is outside of it, does not know of.
+        with torch.autocast("cpu", enabled=False):
+            q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
+            scale = q.shape[-1] ** -0.5
+            logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], k.shape[1])
+            weights_BHNN = torch.add(bias, _exact(logits_BHNN), alpha=scale).softmax(-1)
+            used = weights_BHNN if dropped_BHNN is None else weights_BHNN * dropped_BHNN
+            saved = () if dropped_BHNN is None else (dropped_BHNN,)
+            ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *saved)
+            ctx.bias_shape, ctx.bias_type = bias.shape, bias.dtype
+            return torch.bmm(used.flatten(0, 1).to(v.dtype), v).view(qkv_3BHNK.shape[1:])
 
     @staticmethod
     def backward(ctx: Any, grad_BHNK: Tensor) -> tuple[Tensor, Tensor | None, None]:
@@ -72,17 +77,24 @@ class _BiasedAttention(torch.autograd.Function):
         grad_qkv = torch.empty_like(qkv_3BHNK, memory_format=torch.contiguous_format)
         grad_q, grad_k, grad_v = (part.flatten(0, 1) for part in grad_qkv)
         used = weights_BHNN * dropped[0] if dropped else weights_BHNN
-        torch.bmm(used.flatten(0, 1).transpose(1, 2), grad, out=grad_v)
-        grad_weights = torch.bmm(grad, v.transpose(1, 2)).view_as(weights_BHNN)
+        torch.bmm(used.flatten(0, 1).to(v.dtype).transpose(1, 2), grad, out=grad_v)
+        grad_weights = torch.bmm(grad, v.transpose(1, 2)).view_as(weights_BHNN).to(weights_BHNN.dtype)
         if dropped:
             grad_weights *= dropped[0]
         grad_logits = torch._softmax_backward_data(grad_weights, weights_BHNN, -1, weights_BHNN.dtype)
-        flat = grad_logits.flatten(0, 1)
+        flat = grad_logits.flatten(0, 1).to(q.dtype)
         torch.bmm(flat, k, out=grad_q)
         torch.bmm(flat.transpose(1, 2), q, out=grad_k)
         grad_qkv[:2] *= q.shape[-1] ** -0.5
-        grad_bias = grad_logits.sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None
+        grad_bias = None
+        if ctx.needs_input_grad[1]:
+            grad_bias = grad_logits.sum_to_size(ctx.bias_shape).to(ctx.bias_type)
         return grad_qkv, grad_bias, None
+
+
+def _exact(x: Tensor) -> Tensor:
+    """Return numbers of half precision in single precision, others as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:

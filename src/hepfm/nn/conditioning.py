@@ -108,5 +108,6 @@ class Conditioning(nn.Module):
     def standardized(self, context_BC: Tensor) -> Tensor:
         """Return the context features as the network sees them, (B, C)."""
         assert self.standardize is not None
-        row_BC: Tensor = self.standardize(context_BC, context_BC.new_ones(len(context_BC), dtype=torch.bool))
+        every_B = context_BC.new_ones(context_BC.shape[0], dtype=torch.bool)
+        row_BC: Tensor = self.standardize(context_BC, every_B)
         return row_BC

@@ -114,7 +114,9 @@ class FlowMatching(Objective):
     def generator_of(cls, config: BaseConfig) -> Component:
         """Return the generator; raise `ConfigError` when it is no flow."""
         assert isinstance(config, FlowMatchingConfig)
-        component = resolve_component(GENERATORS, config.generator, where="objective.generator")
+        component = resolve_component(
+            GENERATORS, config.generator, where="objective.generator", default="flow"
+        )
         if not issubclass(component.cls, Flow):
             raise ConfigError(
                 "objective 'flow_matching' trains the generator 'flow' or a kind of it, not "

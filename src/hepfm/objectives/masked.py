@@ -123,7 +123,9 @@ class Masked(Objective):
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
         self.config: MaskedConfig = config
-        component = resolve_component(MASKED_TARGETS, config.target, where="objective.target")
+        component = resolve_component(
+            MASKED_TARGETS, config.target, where="objective.target", default="regression"
+        )
         self.target: MaskedTarget = component.cls(
             component.config,
             feature_names=network.feature_names,

@@ -111,7 +111,9 @@ class NextToken(Objective):
     def generator_of(cls, config: BaseConfig) -> Component:
         """Return the generator; raise `ConfigError` when it does not draw codes one by one."""
         assert isinstance(config, NextTokenConfig)
-        component = resolve_component(GENERATORS, config.generator, where="objective.generator")
+        component = resolve_component(
+            GENERATORS, config.generator, where="objective.generator", default="autoregressive"
+        )
         if not issubclass(component.cls, Autoregressive):
             raise ConfigError(
                 "objective 'next_token' trains the generator 'autoregressive' or a kind of it, not "

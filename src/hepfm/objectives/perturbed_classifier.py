@@ -68,7 +68,7 @@ class PerturbedClassifier(Borrower):
         self.field = _label(config, schema)
         _check_context(config, network)
         if self.field.name not in network.heads:
-            head = resolve_component(HEADS, config.head, where="objective.head")
+            head = resolve_component(HEADS, config.head, where="objective.head", default="classify")
             network.add_head(Output(head, self.field))
 
     @classmethod

@@ -149,7 +149,7 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
 
 def _head(config: SupervisedConfig, field: Field) -> Component:
     default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
-    return resolve_component(HEADS, config.head or default, where="objective.head")
+    return resolve_component(HEADS, config.head or default, where="objective.head", default=default)
 
 
 def _only(config: SupervisedConfig, schema: Schema) -> tuple[str, int] | None:

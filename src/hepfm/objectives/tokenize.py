@@ -36,7 +36,7 @@ class TokenizeConfig(BaseConfig):
     @pydantic.model_validator(mode="after")
     def _check(self) -> TokenizeConfig:
         try:
-            resolve_component(TOKENIZERS, self.tokenizer, where="tokenizer")
+            resolve_component(TOKENIZERS, self.tokenizer, where="tokenizer", default="vqvae")
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return self
@@ -61,7 +61,8 @@ class Tokenize(Objective):
     def __init__(self, config: TokenizeConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
         self.config: TokenizeConfig = config
-        codes = Codes(resolve_component(TOKENIZERS, config.tokenizer, where="objective.tokenizer"))
+        chosen = resolve_component(TOKENIZERS, config.tokenizer, where="objective.tokenizer", default="vqvae")
+        codes = Codes(chosen)
         if network.codes != codes:
             network.add_tokenizer(codes)
 

@@ -188,7 +188,7 @@ class Recipe(Config):
 
     def detector_component(self) -> Component:
         """Return the detector with its options checked."""
-        return resolve_component(DETECTORS, self.detector, where="detector")
+        return resolve_component(DETECTORS, self.detector, where="detector", default="jetclass")
 
     def store_schema(self, *, weighted: bool = False) -> Schema:
         """Return the schema of the store, with a field for event weights if they are not all 1."""

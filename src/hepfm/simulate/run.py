@@ -23,6 +23,9 @@ from hepfm.simulate.plan import Plan, read_plan
 from hepfm.simulate.recipe import SPLITS, Recipe
 from hepfm.simulate.workers import processors, read_chunk, run_chunks
 
+NOTE = "recipe.json"
+"""What the chunks in a folder of unfinished work are made after."""
+
 
 @dataclass(frozen=True)
 class Simulation:
@@ -113,9 +116,9 @@ def _already_there(path: Path, plan: Plan) -> Simulation:
 def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
     """Yield the folder of the chunks, made or found again; it is removed when the block ends well."""
     work = path.with_name(f".{path.name}.chunks")
-    note = work / "recipe.json"
+    note = work / NOTE
     mark = {"recipe_fingerprint": plan.fingerprint(), "versions": plan.versions()}
-    if note.exists():
+    if note.exists() and _chunks(work):
         found = read_json(note, DataError)
         if found != mark:
             raise DataError(
@@ -124,8 +127,18 @@ def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
             )
     else:
         write_json(note, mark)
-    yield work
+    try:
+        yield work
+    except BaseException:
+        if not _chunks(work):
+            shutil.rmtree(work)  # nothing to go on from: it must not stand in the way of a corrected recipe
+        raise
     shutil.rmtree(work)
+
+
+def _chunks(work: Path) -> list[Path]:
+    """Return the chunks that are done."""
+    return [path for path in work.iterdir() if path.name != NOTE]
 
 
 def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:

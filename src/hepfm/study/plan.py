@@ -344,9 +344,7 @@ def set_rate(values: Values, rate: float) -> Values:
     >>> set_rate({"train": {"optimizer": {"name": "lion", "lr": 1.0}}}, 0.5)
     {'train': {'optimizer': {'name': 'lion', 'lr': 0.5}}}
     """
-    optimizer = values.get("train", {}).get("optimizer", "adamw")
-    name = optimizer if isinstance(optimizer, str) else optimizer["name"]
-    return merge(values, {"train": {"optimizer": {"name": name, "lr": rate}}})
+    return merge(values, {"train": {"optimizer": {"lr": rate}}})
 
 
 def _bare(values: Values) -> Values:

@@ -18,7 +18,7 @@ from hepfm.core.errors import HepfmError
 from hepfm.core.files import read_json
 from hepfm.core.log import configure
 from hepfm.core.provenance import code_commit
-from hepfm.study.choice import choose, learning_rate, metrics
+from hepfm.study.choice import choose, learning_rate
 from hepfm.study.config import Values
 from hepfm.study.folder import LOG, RunFolder, StudyFolder, run_lock
 from hepfm.study.plan import Run, set_rate
@@ -140,9 +140,10 @@ def _finetune(folder: StudyFolder, run: Run, processes: int) -> Values:
 def _train(own: RunFolder, start: Callable[[Path], object]) -> Values:
     """Train from the last checkpoint of a stopped attempt, or from the start."""
     from hepfm.train.resume import resume
+    from hepfm.train.run import RunDirectory
 
     if not own.model.exists():
-        if (own.training / "config.json").exists():
+        if (own.training / "config.json").exists() and not RunDirectory(own.training).failed_at_start:
             resume(own.training)
         else:
             own.clear(own.training)
@@ -152,12 +153,14 @@ def _train(own: RunFolder, start: Callable[[Path], object]) -> Values:
 
 def training_facts(own: RunFolder) -> Values:
     """Return steps, rows seen and weights of a finished training."""
-    config = read_json(own.training / "config.json")
-    lines = metrics(own.training / "metrics.jsonl", "train")
-    steps = int(lines[-1]["step"]) if lines else 0
+    from hepfm.train.run import RunDirectory
+
+    length = read_json(RunDirectory(own.training).length)
     return {
-        "steps": steps,
-        "rows": steps * int(config["train"]["batch_size"]),
+        "steps": length["steps"] or 0,
+        "rows": length["rows_seen"] or 0,
+        "best_step": length["best_step"],
+        "training_rows": length["training_rows"],
         "parameters": _parameters(own.model / "model.safetensors"),
     }
 

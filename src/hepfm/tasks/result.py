@@ -68,7 +68,7 @@ class Training(Config):
     @property
     def last_was_best(self) -> bool | None:
         """Whether training was stopped while it still improved; None where that is not known."""
-        return None if self.steps is None else self.best_step == self.steps
+        return None if self.steps is None or self.best_step is None else self.best_step == self.steps
 
     @property
     def arm_name(self) -> str:

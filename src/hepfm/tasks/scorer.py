@@ -72,9 +72,9 @@ class ModelScorer:
 
 
 def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return init, mode, budget, seed and parent of a model's provenance; only what it says.
+    """Return init, mode, budget, seed, parent and length of training of a provenance; only what it says.
 
-    A model that was not fine-tuned has seed and nothing else.
+    A model that was not fine-tuned has seed and length only, and one that was not trained by steps no length.
     """
     config = provenance.get("config", {})
     facts: dict[str, Any] = {"seed": config.get("seed")}
@@ -83,4 +83,9 @@ def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
         facts["mode"] = config["mode"]["name"]
         facts["budget"] = config["data"]["budget"]
         facts["parent"] = str(config["model_sha256"])[:16]
+    training = provenance.get("training", {})
+    steps, rows = training.get("steps"), training.get("training_rows")
+    if steps is not None and rows:
+        facts["steps"], facts["best_step"] = steps, training["best_step"]
+        facts["updates_per_label"] = steps * training["batch_size"] / rows
     return facts

@@ -15,7 +15,7 @@ from hepfm.core.config import Config
 from hepfm.nn.attention import KeyValues, causal_bias, key_bias
 from hepfm.nn.blocks import Block, PreNormBlock, SandwichBlock
 from hepfm.nn.linear import Linear
-from hepfm.tokenizers.base import PADDING, Decoding, Reconstruction, Tokenizer
+from hepfm.tokenizers.base import PADDING, Decoding, Reconstruction, Tokenizer, of_real
 from hepfm.tokenizers.quantizer import Quantized
 
 
@@ -161,9 +161,7 @@ class Autoencoder(Tokenizer):
 
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
-        ids_BN = torch.full(mask_BN.shape, PADDING, device=mask_BN.device)
-        ids_BN[mask_BN] = self.assign(self.encoder(x_BNF, mask_BN)[mask_BN])
-        return ids_BN
+        return of_real(self.assign, self.encoder(x_BNF, mask_BN), mask_BN)
 
     def decode(self, ids_BN: Tensor) -> Tensor:
         """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -11,9 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
+from hepfm.nn.linear import is_traced
 
 PADDING = -1
 """The id where there is no constituent."""
+
+
+def of_real(assign: Callable[[Tensor], Tensor], x_BNC: Tensor, mask_BN: Tensor) -> Tensor:
+    """Return the ids, int64 (B, N), that `assign` gives to vectors (T, C); `PADDING` where the mask is false.
+
+    An exported network has no lists of its real constituents: it assigns all vectors and masks the ids.
+    """
+    if is_traced():
+        return assign(x_BNC.flatten(0, 1)).view(mask_BN.shape).masked_fill(~mask_BN, PADDING)
+    ids_BN = torch.full(mask_BN.shape, PADDING, device=mask_BN.device)
+    ids_BN[mask_BN] = assign(x_BNC[mask_BN])
+    return ids_BN
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
+from hepfm.nn.linear import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer
 
 _MOST_CODES = 65536
@@ -91,7 +92,7 @@ class Binned(Tokenizer):
 
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return the cell of each constituent, int64 (B, N); `PADDING` where the mask is false."""
-        if not self.fitted:
+        if not is_traced() and not self.fitted:
             raise ValueError("binned tokenizer: fit the ranges first")
         share_BNF = (x_BNF - self.low_F) / (self.high_F - self.low_F)
         bin_BNF = (share_BNF * self.bins_F).floor().long()

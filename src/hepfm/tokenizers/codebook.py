@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
+from hepfm.nn.linear import is_traced
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -41,6 +42,8 @@ class CodeSearch:
     def nearest(self, points_TK: Tensor, codes_CK: Tensor) -> Tensor:
         """Return the number of the nearest code of each vector, int64 (T,)."""
         points, codes = points_TK.detach().float(), codes_CK.detach().float()
+        if is_traced():
+            return _distances(points, codes).argmin(-1)
         low = codes.shape[1] <= _TREE_DIMS and codes.shape[0] >= _TREE_CODES
         if low and points.device.type == "cpu" and bool(codes.isfinite().all() & points.isfinite().all()):
             _, index = self._tree_of(codes).query(points.numpy(), workers=torch.get_num_threads())
@@ -57,13 +60,15 @@ class CodeSearch:
 
 
 def _by_distances(points: Tensor, codes: Tensor) -> Tensor:
-    half_C = 0.5 * codes.square().sum(-1)
     rows = max(_BLOCK // len(codes), 1)
     with torch.autocast(points.device.type, enabled=False):
-        parts = [
-            torch.addmm(half_C, part, codes.T, alpha=-1).argmin(-1) for part in torch.split(points, rows)
-        ]
+        parts = [_distances(part, codes).argmin(-1) for part in torch.split(points, rows)]
     return torch.cat(parts)
+
+
+def _distances(points: Tensor, codes: Tensor) -> Tensor:
+    """Return half the squared distances to all codes, (T, C), without the part that all codes share."""
+    return torch.addmm(0.5 * codes.square().sum(-1), points, codes.T, alpha=-1)
 
 
 def fit_codes(points: Array, codes: int, *, seed: int, where: str) -> Array:

@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from hepfm.core.config import Config
-from hepfm.tokenizers.base import PADDING, Tokenizer
+from hepfm.nn.linear import is_traced
+from hepfm.tokenizers.base import PADDING, Tokenizer, of_real
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 
@@ -68,11 +69,9 @@ class KMeans(Tokenizer):
 
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
-        if not self.fitted:
+        if not is_traced() and not self.fitted:
             raise ValueError("k-means tokenizer: fit the centroids first")
-        ids_BN = torch.full(mask_BN.shape, PADDING, device=mask_BN.device)
-        ids_BN[mask_BN] = self.search.nearest(x_BNF[mask_BN], self.codes_CF)
-        return ids_BN
+        return of_real(lambda x_TF: self.search.nearest(x_TF, self.codes_CF), x_BNF, mask_BN)
 
     def decode(self, ids_BN: Tensor) -> Tensor:
         """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""

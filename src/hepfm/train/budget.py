@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
-from hepfm.core.schema import Kind
+from hepfm.core.schema import Field, Kind
 from hepfm.data.store import Rows, Store
 from hepfm.data.subsets import label_budget
+from hepfm.train.label_classes import check_classes, class_counts
 from hepfm.train.recipe import FinetuneDataConfig
 
 Index = npt.NDArray[np.int64]
@@ -40,6 +41,12 @@ def budget_rows(
         Of the draw.
     only
         Field and class number of the rows that are taken into account; None for all.
+
+    Raises
+    ------
+    DataError
+        When the split has too few rows, or the rows to train on lack a class that ``data.lacking`` does not
+        name.
     """
     split = np.asarray(store.split(data.train))
     among = ""
@@ -51,13 +58,38 @@ def budget_rows(
         raise DataError(
             f"data.budget is {data.budget}, split {data.train!r} of {store.path} has {len(split)} rows{among}"
         )
-    classes = store.schema[targets[0]].classes if len(targets) == 1 else ()
-    if data.budget is not None and classes and store.schema[targets[0]].kind is Kind.CATEGORICAL:
-        labels = np.asarray(store.read(targets, range(split[0], split[-1] + 1))[targets[0]])
-        chosen = split[label_budget(labels, data.budget, seed=seed, num_classes=len(classes))]
-        return _split(chosen, data.validation_fraction, width=len(classes))
-    chosen = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
-    return _split(chosen, data.validation_fraction, width=1)
+    field = store.schema[targets[0]] if len(targets) == 1 else None
+    if data.budget is not None and field is not None and field.kind is Kind.CATEGORICAL:
+        parts = _balanced(store, split, data, field=field, seed=seed)
+    else:
+        drawn = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
+        parts = _split(drawn, data.validation_fraction, width=1)
+    learned = [name for name in targets if only is None or name != only[0]]
+    check_classes(store, parts[0], labels=learned, lacking=data.lacking)
+    return parts
+
+
+def _balanced(
+    store: Store, split: Index, data: FinetuneDataConfig, *, field: Field, seed: int
+) -> tuple[Index, Index]:
+    """Draw as many rows of each class as of any other, among the classes that are not said to lack."""
+    assert data.budget is not None
+    check_classes(store, split, labels=(field.name,), lacking=data.lacking)
+    counts = class_counts(store, split, field)
+    present = [number for number, name in enumerate(field.classes) if counts[name]]
+    most = -(-data.budget // len(present))
+    few = [name for name, count in counts.items() if 0 < count < most]
+    if few:
+        raise DataError(
+            f"a balanced budget of {data.budget} needs up to {most} rows of each class, and split "
+            f"{data.train!r} of {store.path} has {', '.join(f'{counts[name]} of {name}' for name in few)}; "
+            "choose a smaller data.budget or simulate more"
+        )
+    labels = np.asarray(store.read([field.name], split)[field.name])
+    order = np.full(len(field.classes), -1)
+    order[present] = np.arange(len(present))
+    chosen = split[label_budget(order[labels], data.budget, seed=seed, num_classes=len(present))]
+    return _split(chosen, data.validation_fraction, width=len(present))
 
 
 def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> Rows:

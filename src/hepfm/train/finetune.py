@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.fitting import Constants
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetunePlan, finetune_plan
-from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 from hepfm.train.weights import check_weights
 
@@ -153,8 +153,10 @@ class Finetuning:
             strategy.prepare(network)
         return strategy
 
-    def job(self, objective: Objective, strategy: Strategy, world: World) -> Job:
-        """Build the loaders; only rows of the label budget are read."""
+    def job(
+        self, objective: Objective, strategy: Strategy, world: World, *, new: frozenset[str] | None = None
+    ) -> Job:
+        """Build the loaders; only rows of the label budget are read. For `new` see `Job`."""
         recipe = self.plan.recipe
         loaders = prepare.Loaders(
             store=self.store,
@@ -177,25 +179,37 @@ class Finetuning:
             fixed=strategy.fixed(objective.network),
             early_stopping=recipe.early_stopping,
             fitting=loaders.fitting(self.train_rows, constants=self._constants(objective.network)),
+            new=new,
         )
 
-    def run(self, run: RunDirectory) -> RunResult:
-        """Train to the end, from the last checkpoint if the run has one, and write the model."""
+    def run(self, start: Callable[[], RunDirectory]) -> RunResult:
+        """Train to the end, from the last checkpoint if the run has one, and write the model.
+
+        `start` makes or opens the run directory; it is called when everything is built and checked.
+        """
         world = join_world(self.plan.recipe.train.device)
         objective, table = self.objective()
         strategy = self.strategy(objective.network)
-        if world.first:
-            write_json(run.path / "loading.json", table.to_dict())
-            logger.info("weights:\n%s", "\n".join(table.lines()))
-        trainer = Trainer(self.job(objective, strategy, world), run, world)
-        strategy.train(trainer)
+        job = self.job(objective, strategy, world, new=table.names)
+        run = start()
+        with run.attempt():
+            if world.first:
+                write_json(run.path / "loading.json", table.to_dict())
+                logger.info("weights:\n%s", "\n".join(table.lines()))
+            trainer = Trainer(job, run, world)
+            strategy.train(trainer)
         strategy.finish(objective.network)
         if world.first:
-            self._save(objective.network, run, trainer.final_step)
+            length = trainer.length(
+                rows=len(self.train_rows),
+                labels=len(self.train_rows) + len(self.validation_rows),
+                by_steps=strategy.by_steps,
+            )
+            self._save(objective.network, run, trainer.final_step, length)
         world.wait()
         return RunResult(run.path, run.model)
 
-    def _save(self, network: Network, run: RunDirectory, step: int) -> None:
+    def _save(self, network: Network, run: RunDirectory, step: int, length: Length) -> None:
         model = Model(
             network=network,
             backbone=self.model.backbone,
@@ -210,11 +224,12 @@ class Finetuning:
             "verb": "finetune",
             "init": recipe.init,
             "mode": self.plan.mode.name,
-            "labels": len(self.train_rows) + len(self.validation_rows),
             "step": step,
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
-        prepare.save_model(model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts)
+        prepare.save_model(
+            model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts, length=length
+        )
 
 
 def _context(model: Model, plan: FinetunePlan) -> ContextSet | None:
@@ -293,7 +308,7 @@ def finetune(
         When the loss is not finite, or files cannot be written; the last checkpoint is named.
     """
     work, values = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
-    return work.run(prepare.start_run(Path(output), recipe=values, config=work.config()))
+    return work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
 
 
 def dry_run(
@@ -302,5 +317,6 @@ def dry_run(
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
     world = join_world(work.plan.recipe.train.device)
-    objective, _ = work.objective()
-    return estimate_cost(work.job(objective, work.strategy(objective.network), world), world)
+    objective, table = work.objective()
+    job = work.job(objective, work.strategy(objective.network), world, new=table.names)
+    return estimate_cost(job, world)

@@ -38,7 +38,7 @@ from hepfm.train.fitting import Fitting
 from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
 from hepfm.train.recipe import TrainPlan
-from hepfm.train.run import RunDirectory
+from hepfm.train.run import Length, RunDirectory
 from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
 
@@ -67,6 +67,8 @@ class Job:
         When to stop; None trains for all steps and keeps the last weights.
     fitting
         What is measured on the training rows before the first step.
+    new
+        Names of the network's weights that did not come from a model; None where none did.
     """
 
     objective: Objective
@@ -77,6 +79,7 @@ class Job:
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
     fitting: Fitting | None = None
+    new: frozenset[str] | None = None
 
 
 class Trainer:
@@ -107,6 +110,7 @@ class Trainer:
             weight_decay=options.weight_decay,  # type: ignore[attr-defined]
             layer_decay=self.config.layer_decay,
             head_factor=self.config.head_factor,
+            new=job.new,
         )
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         # A tokenizer may have constants only, which are fitted by now: then there are no steps to do.
@@ -304,6 +308,16 @@ class Trainer:
         """Step of the weights that are kept: the best validated with early stopping, else the last."""
         stopping = self.job.early_stopping is not None and self.best.step >= 0
         return self.best.step if stopping else self.step
+
+    def length(self, *, rows: int, labels: int | None = None, by_steps: bool = True) -> Length:
+        """Return how long the training was, on so many rows; see `Length`."""
+        return Length(
+            steps=self.step if by_steps else None,
+            best_step=self.best.step if by_steps and self.best.step >= 0 else None,
+            batch_size=self.config.batch_size,
+            training_rows=rows,
+            labels=labels,
+        )
 
     def _choose_weights(self) -> None:
         if self.final_step != self.step:

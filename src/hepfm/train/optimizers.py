@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pydantic
@@ -23,6 +23,9 @@ OPTIMIZERS = Registry(
 )
 
 Groups = list[dict[str, Any]]
+
+_LAST_PARTS = ("heads.", "generator.")
+"""Parts of a network that stand behind its backbone."""
 
 
 class AdamWConfig(Config):
@@ -71,15 +74,27 @@ def parameter_groups(
     weight_decay: float,
     layer_decay: float = 1.0,
     head_factor: float = 1.0,
+    new: Collection[str] | None = None,
 ) -> Groups:
     """Return the trainable parameters in groups of one learning rate and weight decay.
 
-    The learning rate of backbone layer l of L is ``lr * layer_decay ** (L - l)``, that of the heads
+    The learning rate of backbone layer l of L is ``lr * layer_decay ** (L - l)``, that of what is new
     ``lr * head_factor``, that of everything else ``lr``. Vectors (biases, norms) have no weight decay. Each
     group keeps its peak rate as ``peak_lr``, on which schedules act.
+
+    Parameters
+    ----------
+    objective
+        The objective with its network.
+    lr, weight_decay, layer_decay, head_factor
+        As in the section ``train`` of a recipe.
+    new
+        Names of the network's weights that were not loaded from a model: whatever part they belong to, they
+        are new, and so are those of the objective's own modules. None where nothing was loaded: then heads
+        and generator count as new beside the rest.
     """
     layers = objective.network.backbone.layers()
-    head_ids = {id(parameter) for parameter in objective.network.heads.parameters()}
+    new_ids = _new_ids(objective, new)
     factor = {
         id(parameter): layer_decay ** (len(layers) - index)
         for index, layer in enumerate(layers)
@@ -88,13 +103,23 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
-            scale = head_factor if id(parameter) in head_ids else factor.get(id(parameter), 1.0)
+            scale = head_factor if id(parameter) in new_ids else factor.get(id(parameter), 1.0)
             decay = weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((lr * scale, decay), []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "peak_lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
     ]
+
+
+def _new_ids(objective: Objective, new: Collection[str] | None) -> set[int]:
+    network = objective.network
+    named = dict(network.named_parameters())
+    if new is None:
+        return {id(parameter) for name, parameter in named.items() if name.startswith(_LAST_PARTS)}
+    own = {id(parameter) for parameter in named.values()}
+    of_objective = {id(parameter) for parameter in objective.parameters()} - own
+    return of_objective | {id(parameter) for name, parameter in named.items() if name in new}
 
 
 def set_factor(groups: Sequence[dict[str, Any]], factor: float) -> float:

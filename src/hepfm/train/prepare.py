@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
+from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
@@ -24,7 +25,7 @@ from hepfm.train.distributed import World, first_process
 from hepfm.train.fitting import ROWS as FITTING_ROWS
 from hepfm.train.fitting import Constants, Fitting
 from hepfm.train.recipe import TrainConfig
-from hepfm.train.run import RunDirectory, environment, read_metrics
+from hepfm.train.run import Length, RunDirectory, environment, read_metrics
 
 Recipe = str | Path | Mapping[str, Any]
 """A recipe's name, its file, or its values."""
@@ -176,7 +177,7 @@ def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any
 
 
 def save_model(
-    model: Model, *, store: Store, rows: Rows, run: RunDirectory, facts: Mapping[str, Any]
+    model: Model, *, store: Store, rows: Rows, run: RunDirectory, facts: Mapping[str, Any], length: Length
 ) -> None:
     """Write the model directory of a finished run, with a fixture from the training rows.
 
@@ -190,8 +191,11 @@ def save_model(
         Its run directory.
     facts
         Facts of the training for the card, among them ``"step"``, the step of the weights.
+    length
+        How long it was.
     """
     config = run.config()
+    write_json(run.length, length.to_dict())
     index = np.asarray(store.index(rows))
     limit = model.max_constituents
     fixture = EvalLoader(
@@ -206,7 +210,12 @@ def save_model(
     model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {
         "data": data_facts(store, len(index), weights=config["data"]["weights"]),
-        "training": {**facts, "seed": config["seed"], "fingerprint": config["fingerprint"]},
+        "training": {
+            **facts,
+            **length.to_dict(),
+            "seed": config["seed"],
+            "fingerprint": config["fingerprint"],
+        },
         "config": {**config, "data": {key: value for key, value in config["data"].items() if key != "store"}},
         "environment": environment(),
     }

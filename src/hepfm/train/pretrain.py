@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,17 @@ class Pretraining:
         assert self.tokenizer.network.codes is not None
         return Codes(self.tokenizer.network.codes.tokenizer, self.plan.recipe.tokenizer.reads)
 
-    def run(self, run: RunDirectory) -> RunResult:
-        """Train to the end, from the last checkpoint if the run has one, and write the model."""
+    def run(self, start: Callable[[], RunDirectory]) -> RunResult:
+        """Train to the end, from the last checkpoint if the run has one, and write the model.
+
+        `start` makes or opens the run directory; it is called when everything is built and checked.
+        """
         world = join_world(self.plan.recipe.train.device)
-        trainer = Trainer(self.job(world), run, world)
-        trainer.fit()
+        job = self.job(world)
+        run = start()
+        with run.attempt():
+            trainer = Trainer(job, run, world)
+            trainer.fit()
         if world.first:
             model = Model(
                 network=trainer.objective.network,
@@ -139,7 +145,8 @@ class Pretraining:
                 "objective": self.plan.objective.name,
                 "step": trainer.final_step,
             }
-            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
+            length = trainer.length(rows=len(self.store.index(self.rows)))
+            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts, length=length)
         world.wait()
         return RunResult(run.path, run.model)
 
@@ -190,8 +197,7 @@ def pretrain(
         When the loss is not finite, or files cannot be written; the last checkpoint is named.
     """
     work, values = check_pretrain(recipe, overrides=overrides, smoke=smoke)
-    run = prepare.start_run(Path(output), recipe=values, config=work.config())
-    return work.run(run)
+    return work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
 
 
 def dry_run(recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False) -> Cost:

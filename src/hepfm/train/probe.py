@@ -60,6 +60,8 @@ class Probe(Frozen):
 
     Config = ProbeConfig
 
+    by_steps = False
+
     def __init__(self, config: ProbeConfig) -> None:
         super().__init__(config)
         self.config: ProbeConfig = config

@@ -76,6 +76,9 @@ class FinetuneDataConfig(Config):
     weights
         Field of the rows that weighs them in the loss, of training and of validation; ``auto`` takes the
         store's event weight where it has one, None means equal weights.
+    lacking
+        Classes of the label that the training rows may lack. One that they lack is refused unless it is here;
+        a label budget is balanced over the others.
     context
         Whether a network that was told the context of whole rows still is: ``"auto"`` keeps it where rows are
         generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of a
@@ -87,6 +90,7 @@ class FinetuneDataConfig(Config):
     budget: int | None = pydantic.Field(None, ge=2)
     validation_fraction: float = pydantic.Field(0.2, ge=0.0, lt=1.0)
     weights: str | None = AUTO
+    lacking: tuple[str, ...] = ()
     context: Literal["auto", "keep", "off"] = "auto"
 
 
@@ -107,7 +111,9 @@ class TrainConfig(Config):
     layer_decay
         Factor of the learning rate from one backbone layer to the one before it.
     head_factor
-        Factor of the learning rate of heads.
+        Factor of the learning rate of what is new in fine-tuning (heads, generator, a conditioning that the
+        model did not have, modules of the objective); in pre-training and from scratch, where all is new, of
+        heads and generator.
     ema
         Decay of the averaged weights, which validation and the final model use; None means no average.
     clip
@@ -308,7 +314,9 @@ def finetune_plan(values: Mapping[str, Any], *, where: str = "recipe") -> Finetu
     """Check the values of a fine-tuning recipe; one `ConfigError` lists every mistake."""
     recipe, problems = _check(FinetuneRecipe, values, where)
     spec = values.get("mode", "full")
-    mode = _gather(problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode"))
+    mode = _gather(
+        problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode", default="full")
+    )
     objective = _objective(problems, values, where)
     train = _train(problems, values, where)
     if problems or recipe is None or mode is None or objective is None or train is None:
@@ -342,7 +350,10 @@ def _check(recipe: type[RecipeT], values: Mapping[str, Any], where: str) -> tupl
 
 def _objective(problems: list[str], values: Mapping[str, Any], where: str) -> Component | None:
     spec = values.get("objective", "supervised")
-    return _gather(problems, lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective"))
+    return _gather(
+        problems,
+        lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective", default="supervised"),
+    )
 
 
 def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainPlan | None:
@@ -352,13 +363,13 @@ def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainP
     optimizer = _gather(
         problems,
         lambda: resolve_component(
-            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer"
+            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer", default="adamw"
         ),
     )
     schedule = _gather(
         problems,
         lambda: resolve_component(
-            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule"
+            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule", default="cosine"
         ),
     )
     for name in section.get("trackers", ()):

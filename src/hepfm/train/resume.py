@@ -26,7 +26,8 @@ def resume(run: str | Path) -> RunResult:
     Raises
     ------
     TrainingError
-        When `run` is not a run directory, was altered, or its data or model are others now.
+        When `run` is not a run directory, was altered, failed before its first checkpoint, or its data or
+        model are others now.
     """
     directory = RunDirectory.open(Path(run))
     config = directory.config()
@@ -42,4 +43,4 @@ def resume(run: str | Path) -> RunResult:
             raise TrainingError(
                 f"{what} of {directory.path} is not the one it was trained on; start a new run"
             )
-    return work.run(directory)
+    return work.run(lambda: directory)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from hepfm.core.config import fingerprint
 from hepfm.core.errors import TrainingError
 from hepfm.core.files import atomic_path, disk_errors, read_json, write_json, write_text
 from hepfm.core.provenance import code_commit
+from hepfm.train.checkpoint import checkpoint_steps
+
+FAILED = "failed.json"
+"""Why a run ended before its first checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,40 @@ class RunResult:
 
     path: Path
     model_path: Path
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a training was.
+
+    Attributes
+    ----------
+    steps
+        Optimizer steps that were done; None where nothing is trained by steps (a probe).
+    best_step
+        The step with the lowest validation loss; None without validation.
+    batch_size
+        Rows of a step, over all processes and parts.
+    training_rows
+        Rows that were trained on.
+    labels
+        Label budget, validation part included; None in pre-training.
+    """
+
+    steps: int | None
+    best_step: int | None
+    batch_size: int
+    training_rows: int
+    labels: int | None = None
+
+    @property
+    def rows_seen(self) -> int | None:
+        """Rows that all steps together were shown, the same row again and again included."""
+        return None if self.steps is None else self.steps * self.batch_size
+
+    def to_dict(self) -> dict[str, int | None]:
+        """Return JSON-ready values."""
+        return {**asdict(self), "rows_seen": self.rows_seen}
 
 
 @dataclass(frozen=True)
@@ -48,9 +87,14 @@ class RunDirectory:
         """Metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def length(self) -> Path:
+        """How long the training was, one JSON object; there when it has ended."""
+        return self.path / "training.json"
+
     @classmethod
     def create(cls, path: Path, *, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> RunDirectory:
-        """Start a run directory; refuse a place where something stands.
+        """Start a run directory; refuse a place where something stands, unless that failed at its start.
 
         Parameters
         ----------
@@ -61,10 +105,8 @@ class RunDirectory:
         config
             The resolved config, with every option spelled out.
         """
-        if path.exists() and any(path.iterdir()):
-            raise TrainingError(
-                f"{path} is not empty; go on with `hepfm resume {path}` or choose another output"
-            )
+        if path.exists() and any(path.iterdir()) and not cls(path).failed_at_start:
+            raise TrainingError(_occupied(path))
         with atomic_path(path) as temporary:
             temporary.mkdir()
             write_recipe(temporary / "recipe.yaml", recipe)
@@ -74,10 +116,32 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
-        """Open an existing run directory."""
+        """Open an existing run directory; refuse one that failed at its start, and say of what."""
         if not (path / "config.json").exists():
             raise TrainingError(f"{path} is not a run directory: it has no config.json")
-        return cls(path)
+        run = cls(path)
+        if run.failed_at_start:
+            error = read_json(path / FAILED, TrainingError)["error"]
+            raise TrainingError(
+                f"{path} has no checkpoint to go on from, it failed at its start: {error}\nStart it anew; "
+                "the same output can be used"
+            )
+        return run
+
+    @property
+    def failed_at_start(self) -> bool:
+        """Whether the run ended with an error before its first checkpoint: nothing in it is of use."""
+        return (self.path / FAILED).exists() and not checkpoint_steps(self.checkpoints)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Note an error in the block that ends the run before its first checkpoint."""
+        try:
+            yield
+        except Exception as error:
+            if not checkpoint_steps(self.checkpoints):
+                write_json(self.path / FAILED, {"kind": type(error).__name__, "error": str(error)})
+            raise
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config; raise `TrainingError` when its fingerprint does not fit."""
@@ -88,6 +152,15 @@ class RunDirectory:
                 f"{self.path / 'config.json'} was altered; start a new run with the changed recipe"
             )
         return {**values, "fingerprint": stored}
+
+
+def _occupied(path: Path) -> str:
+    """Return why no run can be started at a path where something stands."""
+    if not (path / "config.json").exists():
+        return f"{path} is not empty and no run directory; choose another output"
+    if (path / "model").exists():
+        return f"{path} holds a finished run; choose another output"
+    return f"{path} holds a run that was stopped; go on with `hepfm resume {path}` or choose another output"
 
 
 def _placeless(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Strategy:
     """The contract. Subclasses are built by ``cls(config)``."""
 
     Config: ClassVar[type[BaseConfig]] = NoOptions
+    by_steps: ClassVar[bool] = True
+    """Whether it trains by steps of the loop."""
 
     def __init__(self, config: BaseConfig) -> None:
         self.config = config

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import ConfigError
-from hepfm.models.directory import CONFIG
+from hepfm.data.store import Store
+from hepfm.models.directory import CONFIG, Model
 from hepfm.models.tokenize import tokenize_store
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
@@ -67,12 +68,13 @@ def tokenize(
                 f"{prepare.recipe_name(source)}: its objective {work.plan.objective.name!r} trains no "
                 "tokenizer; use `hepfm pretrain`, or objective=tokenize"
             )
-        run = prepare.start_run(Path(output), recipe=values, config=work.config())
-        model = work.run(run).model_path
+        store = store or work.plan.recipe.data.store
+        split = split or work.plan.recipe.data.validation or "test"
+        _check_report(store, split, classifier)
+        result = work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
         if not first_process():
             return {}
-        store, output = store or work.plan.recipe.data.store, run.path / TOKENS
-        split = split or work.plan.recipe.data.validation or "test"
+        model, output = result.model_path, result.path / TOKENS
     elif overrides or smoke:
         raise ConfigError(f"{model} is a trained model; settings and --smoke are for a recipe")
     if store is None:
@@ -80,6 +82,13 @@ def tokenize(
     return tokenize_store(
         model, store, output=output, split=split or "test", number=number, classifier=classifier
     )
+
+
+def _check_report(store: str | Path, split: str, classifier: str | Path | None) -> None:
+    """Refuse what the report cannot be made of, before a tokenizer is trained."""
+    Store.open(store).split(split)
+    if classifier is not None:
+        Model.load(classifier)
 
 
 def _model(source: prepare.Recipe) -> Path | None:
