@@ -11,7 +11,7 @@ from hepfm.metrics.auc import binary_auc, binary_auc_statistic, macro_auc_statis
 from hepfm.metrics.confusion import confusion
 from hepfm.metrics.per_class import efficiency_statistic, purity_statistic
 from hepfm.metrics.predictions import Predictions
-from hepfm.metrics.rejection import rejection_statistic
+from hepfm.metrics.rejection import rejection, rejection_statistic
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.metrics.roc import roc_curve
 
@@ -90,6 +90,19 @@ def test_a_curve_of_signed_weights_takes_the_first_threshold_that_reaches_the_ta
     assert (np.diff(signal) < 0).any()  # not steadily rising
     expected = [background[np.argmax(signal >= target)] for target in grid]
     np.testing.assert_allclose(curve.background_efficiency, expected)
+
+
+@pytest.mark.parametrize(("passing", "value"), [([1.0, -1.0], None), ([-2.0, 1.0], None), ([1.0] * 40, 0.75)])
+def test_a_rejection_has_an_interval_where_a_share_lies_outside_its_range(passing, value):
+    """The background weights sum to 30: of those that pass to 0, -1 and 40."""
+    label = np.repeat([1, 0], [20, len(passing) + 100])
+    score = np.repeat([3.0, -3.0, 4.0, -5.0], [10, 10, len(passing), 100])
+    weights = np.concatenate([np.ones(20), passing, np.full(100, (30 - sum(passing)) / 100)])
+    found = rejection(make(label, score, weights), signal="signal", background="background", efficiency=0.5)
+    assert found.value == (None if value is None else pytest.approx(value))
+    assert found.low is not None
+    assert found.low > 0
+    assert (found.high is None) == (value is None)
 
 
 def test_a_rejection_is_undefined_where_a_class_has_no_weight():

@@ -267,7 +267,8 @@ def test_confusion_rows_are_shares_of_the_true_class():
         ([0, 1], np.full((2, 2), 0.5), np.ones(3), "weights have shape"),
         ([0, 1], np.full((2, 2), 0.5), np.array([1.0, np.nan]), "weights of 1 rows are NaN"),
         ([0, 1], np.full((2, 2), 0.5), np.array([1.0, -1.0]), "class 'signal' sum to -1 over 1 rows"),
-        ([0, 1], np.full((2, 2), 0.5), np.array([1.0, 0.0]), "class 'signal' sum to 0 over 1 rows"),
+        ([1, 0, 1], np.full((3, 2), 0.5), np.array([1.0, 1, -1]), "class 'signal' sum to 0 over 2 rows"),
+        ([0, 1], np.full((2, 2), 0.5), np.zeros(2), "all 2 weights are zero"),
     ],
 )
 def test_bad_predictions_are_refused(labels, p, weights, message):

@@ -35,8 +35,9 @@ class Predictions:
     Raises
     ------
     DataError
-        When shapes disagree, a value is not finite, a label is outside the classes, there is no row, or the
-        weights of a class that has rows do not sum to more than 0: its shares would not be defined.
+        When shapes disagree, a value is not finite, a label is outside the classes, there is no row, all
+        weights are zero, or those of a class that are not zero do not sum to more than 0: its shares would
+        not be defined.
     """
 
     labels: IntArray
@@ -71,11 +72,15 @@ class Predictions:
         if weights.shape != self.labels.shape:
             raise DataError(f"weights have shape {weights.shape}, expected {self.labels.shape}")
         _check_finite(weights, "weights")
-        rows = np.bincount(self.labels, minlength=len(self.classes))
-        totals = np.bincount(self.labels, weights, minlength=len(self.classes))
-        bad = np.flatnonzero((rows > 0) & (totals <= 0))
+        if not weights.any():
+            raise DataError(f"all {len(weights)} weights are zero; measure without weights (--weights null)")
+        rows, totals, sizes = (
+            np.bincount(self.labels, values, minlength=len(self.classes))
+            for values in (weights != 0, weights, np.abs(weights))
+        )
+        bad = np.flatnonzero((sizes > 0) & (totals <= 0))
         if len(bad):
-            name, total, number = self.classes[bad[0]], totals[bad[0]], rows[bad[0]]
+            name, total, number = self.classes[bad[0]], totals[bad[0]], int(rows[bad[0]])
             raise DataError(
                 f"weights of class {name!r} sum to {total:.4g} over {number} rows: "
                 "its shares are not defined; take more rows, or measure without weights (--weights null)"
@@ -92,7 +97,7 @@ class Predictions:
         rows = np.flatnonzero(self.labels == self.index(name))
         if len(rows) == 0:
             raise DataError(f"no row of class {name!r}; the metric needs at least one")
-        if self.weights is not None and not self.weights[rows].sum() > 0:
+        if self.weights is not None and not self.weights[rows].any():
             raise DataError(
                 f"all {len(rows)} rows of class {name!r} have weight 0; the metric needs some weight of "
                 f"every class it compares"

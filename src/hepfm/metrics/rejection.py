@@ -117,8 +117,8 @@ def rejection(
     A bootstrap of a few background rows that pass is too narrow. The interval therefore reaches at least as
     far as the Clopper-Pearson interval of eps_B at the threshold of the sample, which matters below about ten
     rows. Where no background row passes, the value and the upper end are None and the lower end is the
-    one-sided 95 % limit (about a third of the number of background rows). `n` is the number of background
-    rows.
+    one-sided 95 % limit (about a third of the number of background rows); so too where the weights of those
+    that pass cancel, or are negative in sum. `n` is the number of background rows.
 
     Raises
     ------
@@ -132,14 +132,14 @@ def rejection(
     )
     total = point.effective_total
     counts = f"{point.passed} of {point.total} background rows pass"
-    if point.passed == 0:
+    if point.background_efficiency <= 0:
         low = 1 / upper_limit(0, total)
         interval = f"clopper-pearson 95% lower limit ({counts})"
         return Measurement(None, low, None, point.total, DEFINITION, interval)
     statistic = rejection_statistic(predictions, signal=signal, background=background, efficiency=efficiency)
     draws = bootstrap_values([statistic], predictions.row_weights, resamples=resamples, seed=seed)[:, 0]
     low, high = percentile_interval(draws)
-    fixed = clopper_pearson(point.background_efficiency * total, total)
+    fixed = clopper_pearson(min(point.background_efficiency, 1.0) * total, total)
     ends = min(low, 1 / fixed[1]), max(high, 1 / fixed[0])
     interval = f"bootstrap 68% ({resamples}), moving threshold ({counts})"
     return Measurement(
