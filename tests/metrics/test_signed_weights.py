@@ -11,7 +11,9 @@ from hepfm.metrics.auc import binary_auc, binary_auc_statistic, macro_auc_statis
 from hepfm.metrics.confusion import confusion
 from hepfm.metrics.per_class import efficiency_statistic, purity_statistic
 from hepfm.metrics.predictions import Predictions
+from hepfm.metrics.rejection import rejection_statistic
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
+from hepfm.metrics.roc import roc_curve
 
 CLASSES = ("background", "signal")
 
@@ -72,6 +74,30 @@ def test_the_confusion_matrix_counts_by_weight():
     assert ((found.high - found.low) > 1.1 * (expected.high - expected.low)).all()
     equal = confusion(Predictions(plain.labels, plain.probabilities, CLASSES, np.full(2000, 0.2)))
     np.testing.assert_allclose([equal.low, equal.high], [expected.low, expected.high], atol=1e-9)
+
+
+def test_a_curve_of_signed_weights_takes_the_first_threshold_that_reaches_the_target():
+    rng = np.random.default_rng(4)
+    label, score = rng.integers(0, 2, 300), np.round(rng.normal(0, 1, 300), 1)  # with ties
+    weights = np.where(rng.random(300) < 0.35, -1.0, 1.0)
+    grid = np.array([0.1, 0.3, 0.5, 0.8])
+    curve = roc_curve(make(label, score, weights), grid, signal="signal", background="background")
+    thresholds = np.unique(score)[::-1]
+    signal, background = (
+        np.array([weights[(label == k) & (score >= t)].sum() for t in thresholds]) / weights[label == k].sum()
+        for k in (1, 0)
+    )
+    assert (np.diff(signal) < 0).any()  # not steadily rising
+    expected = [background[np.argmax(signal >= target)] for target in grid]
+    np.testing.assert_allclose(curve.background_efficiency, expected)
+
+
+def test_a_rejection_is_undefined_where_a_class_has_no_weight():
+    plain, _ = cancelling(n=100)
+    names = {"signal": "signal", "background": "background"}
+    statistic = rejection_statistic(plain, efficiency=0.5, **names)
+    for weights in (np.where(plain.labels == 1, -1.0, 1.0), np.where(plain.labels == 1, 1.0, 0.0)):
+        assert np.isnan(statistic(weights))
 
 
 def test_a_share_outside_its_range_has_an_interval():

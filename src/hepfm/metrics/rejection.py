@@ -68,7 +68,9 @@ class PairScores:
     def working_point(self, efficiency: float, weights: FloatArray) -> WorkingPoint:
         """Return what passes the first threshold whose signal efficiency is at least `efficiency`."""
         signal = np.cumsum(weights[self.signal_rows])
-        first = int(np.searchsorted(signal, efficiency * signal[-1] * (1 - _ROUNDING)))
+        # Efficiencies do not rise steadily with negative weights: the first one from the top counts.
+        reached = signal[self._signal_passed - 1] >= efficiency * signal[-1] * (1 - _ROUNDING)
+        first = int(np.argmax(reached))
         background = weights[self.background_rows]
         passed = int(self._background_passed[first])
         total = float(background.sum())
@@ -88,7 +90,7 @@ def rejection_statistic(
     scores = PairScores(predictions, signal=signal, background=background)
 
     def statistic(weights: FloatArray) -> float:
-        if weights[scores.signal_rows].sum() == 0 or weights[scores.background_rows].sum() == 0:
+        if weights[scores.signal_rows].sum() <= 0 or weights[scores.background_rows].sum() <= 0:
             return float("nan")
         background_efficiency = scores.working_point(efficiency, weights).background_efficiency
         return 1 / background_efficiency if background_efficiency > 0 else float("inf")
