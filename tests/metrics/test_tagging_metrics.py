@@ -216,8 +216,9 @@ def test_confusion_rows_are_shares_of_the_true_class():
         ([0, 1], np.array([[0.5, -0.5], [0.5, 0.5]]), None, "not logits"),
         ([0, 2], np.full((2, 2), 0.5), None, "labels reach from 0 to 2"),
         ([0, 1], np.full((2, 2), 0.5), np.ones(3), "weights have shape"),
-        ([0, 1], np.full((2, 2), 0.5), np.array([1.0, -1.0]), "negative row weights"),
-        ([0, 1], np.full((2, 2), 0.5), np.zeros(2), "all row weights are zero"),
+        ([0, 1], np.full((2, 2), 0.5), np.array([1.0, np.nan]), "weights of 1 rows are NaN"),
+        ([0, 1], np.full((2, 2), 0.5), np.array([1.0, -1.0]), "class 'signal' sum to -1 over 1 rows"),
+        ([0, 1], np.full((2, 2), 0.5), np.array([1.0, 0.0]), "class 'signal' sum to 0 over 1 rows"),
     ],
 )
 def test_bad_predictions_are_refused(labels, p, weights, message):

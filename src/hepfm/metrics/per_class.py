@@ -1,7 +1,8 @@
 """Efficiency and purity of one class when each row is called by its most probable class.
 
 ``efficiency.argmax.v1``: rows of the class that are called it, over rows of the class. ``purity.argmax.v1``:
-the same rows over all that are called it. Known elsewhere as recall and precision.
+the same rows over all that are called it. Known elsewhere as recall and precision. Rows count by weight,
+which may be negative; a share is undefined where its denominator is not above 0.
 """
 
 from __future__ import annotations

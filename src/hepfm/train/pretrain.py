@@ -13,6 +13,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.pool import Content
 from hepfm.data.store import Rows, Store
+from hepfm.data.weights import weight_field
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
@@ -49,7 +50,8 @@ class Pretraining:
         check_compatible(plan.objective, plan.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         context = context_set(data.context) if data.context else None
-        Content(features, targets, data.weights, data.max_constituents, context).check(store.schema)
+        weights = weight_field(data.weights, store.schema)
+        Content(features, targets, weights, data.max_constituents, context).check(store.schema)
         if data.validation:
             store.split(data.validation)
         rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))

@@ -46,7 +46,14 @@ def _cell(axes: object, x: int, y: int, share: float) -> None:
 
     assert isinstance(axes, Axes)
     axes.add_patch(
-        Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=SERIES[0], alpha=0.62 * share**0.7, linewidth=0)
+        Rectangle(
+            (x - 0.5, y - 0.5),
+            1,
+            1,
+            facecolor=SERIES[0],
+            alpha=0.62 * min(max(share, 0), 1) ** 0.7,
+            linewidth=0,
+        )
     )
     percent = 100 * share
     if percent >= 0.5:
