@@ -181,8 +181,8 @@ def _generate(
 
     if task.told and real.schema.weight:
         raise DataError(
-            f"the task {task.name!r} gives the model the context of all real rows, not of rows drawn by their "
-            f"weights {real.schema.weight!r}; measure without weights (--weights null)"
+            f"the task {task.name!r} gives the model the context of all real rows, not of rows drawn by "
+            f"their weights {real.schema.weight!r}; measure without weights (--weights null)"
         )
     rows = rows_by_class(task, real)
     each = max(min((len(found) + 1) // 2, task.rows_per_class) for found in rows.values())

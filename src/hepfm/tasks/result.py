@@ -19,6 +19,7 @@ from hepfm.core.config import Config, validate
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import atomic_path, read_json, write_json
 from hepfm.core.ragged import Array
+from hepfm.metrics.intervals import kind_of_interval
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import IntArray, Predictions
 
@@ -144,6 +145,11 @@ class MetricInfo(Config):
     definition: str
     interval: str
     better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def error(self) -> str:
+        """What the interval is: a statistical uncertainty, a fit uncertainty, a spread of batches."""
+        return kind_of_interval(self.interval)
 
     @property
     def measurement(self) -> Measurement:
