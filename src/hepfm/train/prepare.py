@@ -176,7 +176,13 @@ def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any
 
 
 def save_model(
-    model: Model, *, store: Store, rows: Rows, run: RunDirectory, facts: Mapping[str, Any]
+    model: Model,
+    *,
+    store: Store,
+    rows: Rows,
+    run: RunDirectory,
+    facts: Mapping[str, Any],
+    baselines: Mapping[str, Any],
 ) -> None:
     """Write the model directory of a finished run, with a fixture from the training rows.
 
@@ -190,6 +196,8 @@ def save_model(
         Its run directory.
     facts
         Facts of the training for the card, among them ``"step"``, the step of the weights.
+    baselines
+        What `hepfm.train.row_baseline.fit_baselines` gives, for the provenance.
     """
     config = run.config()
     index = np.asarray(store.index(rows))
@@ -209,6 +217,7 @@ def save_model(
         "training": {**facts, "seed": config["seed"], "fingerprint": config["fingerprint"]},
         "config": {**config, "data": {key: value for key, value in config["data"].items() if key != "store"}},
         "environment": environment(),
+        "baselines": dict(baselines),
     }
     model.save(run.model)
 

@@ -26,6 +26,7 @@ from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainPlan, pretrain_plan
+from hepfm.train.row_baseline import Labelled, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
 
 
@@ -136,9 +137,28 @@ class Pretraining:
                 "objective": self.plan.objective.name,
                 "step": trainer.final_step,
             }
-            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts)
+            prepare.save_model(
+                model,
+                store=self.store,
+                rows=self.rows,
+                run=run,
+                facts=facts,
+                baselines=self._baselines(model),
+            )
         world.wait()
         return RunResult(run.path, run.model)
+
+    def _baselines(self, model: Model) -> dict[str, Any]:
+        recipe = self.plan.recipe
+        labelled = Labelled(
+            self.store,
+            self.rows,
+            self.rows,
+            model.max_constituents,
+            weight_field(recipe.data.weights, self.store.schema),
+            recipe.seed_of("subset"),
+        )
+        return fit_baselines(labelled, self.plan.objective, tuple(model.outputs))
 
 
 def _tokenizer(path: str, features: FeatureSet) -> Model:
