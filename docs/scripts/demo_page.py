@@ -34,14 +34,16 @@ What is complete is kept: the same command goes on after a stop. Settings follow
 
 ## What pre-training buys
 
-[The whole report of a run](reports/demo/report.html). Medians over five seeds, the 16-84 % quantiles over seeds
-in brackets, then the 68 % test-set error of the median training:
+[The whole report of a run](reports/demo/report.html). Means over five trainings, geometric for rejections,
+the 68 % intervals of the means in brackets, then the 68 % statistical uncertainty of the test jets. All fine-tunings
+start from one pre-training: the intervals do not hold how another would have come out.
 
 """
 
 AFTER = """
-Differences from scratch, asked twice (paired bootstrap over test jets; Student's t over the five pairs of seeds),
-are called *better* only if both exclude "no difference" at 95 %:
+Differences from scratch, asked twice (paired bootstrap over test jets; the mean over five pairs of trainings with
+its interval), are called *better* only if the p-value over trainings, corrected after Holm for all lines of a table,
+is below 5 % and the 95 % interval over test jets excludes "no difference":
 
 """
 
@@ -68,7 +70,7 @@ def number(text: str) -> str:
 
 
 def results() -> list[str]:
-    """Return the table of medians with both errors."""
+    """Return the table of means with both errors."""
     lines = ["| labels | start | " + " | ".join(METRICS.values()) + " |", "|---|---|---|---|---|"]
     found = {(row["labels"], row["arm"], row["metric"]): row for row in rows("results")}
     for labels, arm in sorted({key[:2] for key in found}, key=lambda key: (int(key[0]), key[1])):
@@ -78,20 +80,29 @@ def results() -> list[str]:
 
 
 def _cell(row: dict[str, str]) -> str:
-    seeds = f"[{number(row['seeds_low'])}, {number(row['seeds_high'])}]"
-    return f"{number(row['median'])} {seeds}; {number(row['test_low'])} to {number(row['test_high'])}"
+    over = f"[{number(row['mean_low'])}, {number(row['mean_high'])}]"
+    return f"{number(row['mean'])} {over}; {number(row['test_low'])} to {number(row['test_high'])}"
 
 
 def differences() -> list[str]:
     """Return the table of differences from scratch."""
-    header = ["labels", "metric", "difference", "95 % test jets", "95 % seeds", "verdict"]
+    header = [
+        "labels",
+        "metric",
+        "difference",
+        "95 % over test jets",
+        "95 % over trainings",
+        "p (Holm)",
+        "verdict",
+    ]
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
-    for row in rows("differences"):
+    for row in rows("against-scratch"):
         if row["metric"] in METRICS:
-            value = ("x" if row["scale"] == "ratio" else "") + number(row["value"])
+            value = ("x" if row["scale"] == "ratio" else "") + number(row["mean"])
             test = f"{number(row['test_low'])} to {number(row['test_high'])}"
-            seeds = f"{number(row['seeds_low'])} to {number(row['seeds_high'])}"
-            cells = [row["labels"], METRICS[row["metric"]], value, test, seeds, row["verdict"]]
+            over = f"{number(row['trainings_low'])} to {number(row['trainings_high'])}"
+            p = number(row["p_holm"])
+            cells = [row["labels"], METRICS[row["metric"]], value, test, over, p, row["verdict"]]
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -10,11 +10,9 @@ import csv
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
-import numpy as np
+from hepfm.metrics.trainings import mean_over_trainings
 
 DOCS = Path(__file__).parents[1]
 DATA = DOCS / "reports" / "pretraining_objectives_cpu"
@@ -61,17 +59,24 @@ def take_over(directory: Path) -> None:
 
 
 def _pairs(panel) -> list[Row]:  # type: ignore[no-untyped-def]
-    from hepfm.study.pairs import compare_pairs, pairs_csv
+    """Return the comparisons that the page asks for; each metric is a family of its own."""
+    from hepfm.metrics.contrast import Contrast
+    from hepfm.study.comparer import Comparer
+    from hepfm.study.difference import corrected
+    from hepfm.study.difference_table import differences_csv
+    from hepfm.study.preference import whole_metrics
 
     few, many = min(panel.section.budgets), max(panel.section.budgets)
     wanted = {(arm, base, budget) for arm, base in WITH_G for budget in (few, many)}
     wanted |= {(arm, "C", many) for arm in ARMS if arm != "C"}
     wanted |= {(arm, "C+M", few) for arm in ARMS if arm != "C+M"}
-    found: list[Row] = []
-    for arm, base, budget in sorted(wanted):
-        groups = tuple(one for one in panel.section.groups if one.budget == budget and one.arm in (arm, base))
-        section = replace(panel.section, arms=(arm, base), groups=groups)
-        table = pairs_csv(compare_pairs(section, {budget: base}))
+    comparer, found = Comparer(panel.section), []
+    for metric in whole_metrics(panel.section.results[0].file):
+        family = [
+            comparer.difference(Contrast(f"{arm} - {base}", (arm,), (base,)), budget, metric)
+            for arm, base, budget in sorted(wanted)
+        ]
+        table = differences_csv(corrected([one for one in family if one is not None]))
         found += [{"task": panel.task, **row} for row in csv.DictReader(table.to_csv().splitlines())]
     return found
 
@@ -97,8 +102,8 @@ def budgets(results: Iterable[Row], task: str) -> list[int]:
     return sorted({int(row["budget"]) for row in results if row["task"] == task})
 
 
-def medians(results: Sequence[Row], task: str, metrics: dict[str, str]) -> str:
-    """Return the table of medians and 16-84 % quantiles over replicates."""
+def means(results: Sequence[Row], task: str, metrics: dict[str, str]) -> str:
+    """Return the table of means over replicates with their 68 % intervals."""
     names = {row["metric"] for row in results if row["task"] == task}
     shown = {name: title for name, title in metrics.items() if name in names}
     floors = {row["metric"]: float(row["value"]) for row in read("floors.csv") if row["value"] != "None"}
@@ -123,8 +128,10 @@ def _cell(results: Sequence[Row], task: str, budget: int, arm: str, metric: str)
     if not values:
         return "missing"
     digits = ".4f" if metric == "auc" else ".3g"
-    low, high = np.quantile(values, [0.16, 0.84])
-    return f"{median(values):{digits}} [{low:{digits}}, {high:{digits}}]"
+    mean = mean_over_trainings(values, scale="ratio" if metric.startswith("rejection") else "difference")
+    if mean.low is None or mean.high is None:
+        return f"{mean.value:{digits}}"
+    return f"{mean.value:{digits}} [{mean.low:{digits}}, {mean.high:{digits}}]"
 
 
 class Pairs:
@@ -132,7 +139,7 @@ class Pairs:
 
     def __init__(self) -> None:
         self.rows = {
-            (row["task"], row["metric"], row["arm"], row["against"], int(row["labels"])): row
+            (row["task"], row["metric"], row["plus"], row["minus"], int(row["labels"])): row
             for row in read("comparisons.csv")
         }
 
@@ -144,12 +151,12 @@ class Pairs:
 def pair_table(rows: Sequence[Row]) -> str:
     """Return comparisons as a table."""
     lines = [
-        "| metric | labels | arm | against | median | 95 % by seeds | 95 % by test jets | verdict on the arm |",
-        "|---|---|---|---|---|---|---|---|",
+        "| metric | labels | arm | against | mean | 95 % over trainings | 95 % over test jets | p (Holm) | verdict on the arm |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['metric']} | {int(row['labels']):,} | {row['arm']} | {row['against']} | {_number(row, 'median')} | "
-        f"{_ends(row, 'seeds')} | {_ends(row, 'test')} | {row['verdict']} |"
+        f"| {row['metric']} | {int(row['labels']):,} | {row['plus']} | {row['minus']} | {_number(row, 'mean')} | "
+        f"{_ends(row, 'trainings')} | {_ends(row, 'test')} | {float(row['p_holm'] or 1):.2g} | {row['verdict']} |"
         for row in rows
     ]
     return "\n".join(lines)
@@ -172,12 +179,12 @@ def _ends(row: Row, kind: str) -> str:
 def best_verdict(rows: Sequence[Row]) -> str:
     """Say whether the base of all comparisons is the best arm."""
     verdicts = [row["verdict"] for row in rows]
-    winners = [row["arm"] for row in rows if row["verdict"] == "better"]
+    winners = [row["plus"] for row in rows if row["verdict"] == "better"]
     if winners:
         return f"**contradicted** ({', '.join(winners)} better)"
     if all(verdict == "worse" for verdict in verdicts):
         return "**reproduced**"
-    beaten = [row["arm"] for row in rows if row["verdict"] == "worse"]
+    beaten = [row["plus"] for row in rows if row["verdict"] == "worse"]
     return f"**not resolved** (nothing is better; resolved as worse: {', '.join(beaten) or 'none'})"
 
 
@@ -185,13 +192,13 @@ def useless_verdict(rows: Sequence[Row]) -> str:
     """Say whether the arms with flow matching are no better than those without."""
     if any(row["verdict"] == "better" for row in rows):
         found = [
-            f"{row['arm']} over {row['against']} at {row['labels']}"
+            f"{row['plus']} over {row['minus']} at {row['labels']}"
             for row in rows
             if row["verdict"] == "better"
         ]
         return f"**contradicted** (better: {', '.join(found)})"
     worse = [
-        f"{row['arm']} under {row['against']} at {row['labels']}" for row in rows if row["verdict"] == "worse"
+        f"{row['plus']} under {row['minus']} at {row['labels']}" for row in rows if row["verdict"] == "worse"
     ]
     if worse:
         return f"**reproduced** (no addition of G is better, some are worse: {', '.join(worse)})"
@@ -251,8 +258,8 @@ def page() -> str:
         t2=pair_table(q2),
         t3=pair_table(q3),
         t4=pair_table([*q4[few_jets], *q4[many_jets], *others]),
-        tagging=medians(results, top, TAGGING),
-        generation=medians(results, jets, GENERATION),
+        tagging=means(results, top, TAGGING),
+        generation=means(results, jets, GENERATION),
     )
 
 
@@ -292,12 +299,11 @@ whether the conclusions hold in this corner. It cannot say that they fail at the
 | Flow matching is of no use to classification | {v3} |
 | Flow matching is needed for generation | {v4} |
 
-Rules, written before the results of single arms were read (medians pooled over arms had been seen): a difference counts as *better* or *worse* only if the 95 % interval over
-seeds (Student's t over five pairs) and, for tagging, the 95 % interval over test jets (paired bootstrap) both
-exclude no difference. "Best" is *reproduced* if every other arm is worse, *contradicted* if any is better. "No use" is
+Rules, written before the results of single arms were read (medians pooled over arms had been seen): a difference counts as *better* or *worse* only if its p-value over
+pairs of trainings, corrected after Holm for all comparisons by the same metric, is below 5 % and, for tagging, the 95 %
+interval over test jets (paired bootstrap) excludes no difference. "Best" is *reproduced* if every other arm is worse, *contradicted* if any is better. "No use" is
 *contradicted* if any arm gains by G, *reproduced* if none does and some lose. "Needed" is *reproduced* if all four arms
-generate better (by FPD) with G than without, *contradicted* if any generates worse. Primary metrics: AUC, FPD. About
-thirty differences are looked at and no correction is made for that: one or two of them may be "resolved" by chance.
+generate better (by FPD) with G than without, *contradicted* if any generates worse. Primary metrics: AUC, FPD.
 
 ### Classification alone, {many} labels
 
@@ -315,17 +321,18 @@ Differences of the arm from C+M (AUC).
 
 {t3}
 
-One difference in eight that is resolved at 95 % can be chance; the intervals of the others bound what G may add or cost.
+The intervals bound what G may add or cost.
 
 ### What flow matching adds to generation
 
-Smaller is better; no single test jet has a score here, so seeds alone decide.
+Smaller is better; no single test jet has a score here, so trainings alone decide.
 
 {t4}
 
 ## All arms
 
-Medians over the replicates, 16-84 % quantiles over them in brackets. Error of the test set and the differences from
+Means over the replicates, geometric for rejections, with the 68 % intervals of the means in brackets. The
+statistical uncertainty of the test jets and the differences from
 scratch are in the report.
 
 Top tagging, 10,000 test jets:

@@ -161,21 +161,37 @@ def test_the_same_seed_gives_the_same_error():
     assert w1({"x": pair}, seed=1) != w1({"x": pair}, seed=2)
 
 
-def test_kl_is_the_published_function():
+def test_kl_is_that_of_shares_with_bins_for_what_lies_outside():
     rng = np.random.default_rng(5)
     reference, other = rng.normal(size=2000), rng.normal(0.3, 1.2, 1500)
     edges = np.quantile(reference, np.linspace(0.001, 0.999, 30))
-    p, q = (np.histogram(x, edges, density=True)[0] + 1e-8 for x in (reference, other))
+    edges = np.concatenate([[-np.inf], edges, [np.inf]])
+    p, q = (np.histogram(x, edges)[0] / len(x) + 1e-8 for x in (reference, other))
     measured = divergence.kl({"x": Pair(reference, other)})["x"]
     assert measured.value == pytest.approx(entropy(p, q), rel=1e-9)
     assert measured.low < measured.value < measured.high
+    assert measured.definition == "kl.quantile_bins.v2.x"
     assert divergence.kl({"x": Pair(reference, reference)})["x"].value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_kl_never_falls_while_a_sample_leaves_the_range_of_the_reference(sign):
+    rng = np.random.default_rng(0)
+    reference, other = rng.normal(size=(2, 2000))
+    ones = np.ones(4000)
+    values = [divergence.kl_statistic(reference, other + sign * shift)(ones) for shift in range(12)]
+    assert (np.diff(values) >= 0).all()
+    assert values[-1] == pytest.approx(values[-2])
+    assert values[-1] > 14
+    far = np.where(np.arange(2000) < 1600, 50.0, other)
+    assert divergence.kl_statistic(reference, far)(ones) > 1
 
 
 def test_kl_of_whole_numbers_and_of_a_constant():
     counts = np.random.default_rng(6).poisson(4, 1000).astype(float)
     assert divergence.kl({"n": Pair(counts, counts + 1)})["n"].value > 0.1
-    assert divergence.kl({"n": Pair(np.ones(50), counts)})["n"].value is None
+    assert divergence.kl({"n": Pair(np.ones(50), counts)})["n"].value > 2
+    assert divergence.kl({"n": Pair(np.ones(50), np.ones(70))})["n"].value == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -349,3 +365,36 @@ def test_particlenet_does_not_see_the_order_of_constituents():
     turned = x[:, torch.randperm(20, generator=torch.Generator().manual_seed(0))]
     with torch.no_grad():
         torch.testing.assert_close(network(turned), network(x), rtol=1e-4, atol=1e-5)
+
+
+# -- intervals say what they are, and lie where the number can lie
+
+
+def test_the_area_of_a_classifier_that_is_never_wrong_has_an_interval_within_one():
+    rng = np.random.default_rng(7)
+    real, made = rng.normal(size=(200, 2)), rng.normal(8, 1, (200, 2))
+    measured = classifier.classifier_of(real, made, definition="x")
+    assert measured.value == pytest.approx(1)
+    assert 0.97 < measured.low < 0.995
+    assert measured.high == 1
+
+
+def test_the_interval_of_a_classifier_has_the_size_of_the_scatter_over_held_out_rows():
+    rng = np.random.default_rng(8)
+    areas = [
+        classifier.classifier_of(rng.normal(size=(400, 2)), rng.normal(0.5, 1, (400, 2)), definition="x")
+        for _ in range(12)
+    ]
+    half = np.mean([(area.high - area.low) / 2 for area in areas])
+    assert 0.4 < half / np.std([area.value for area in areas], ddof=1) < 2.0
+    assert all(area.low < area.value < area.high for area in areas)
+
+
+def test_coverage_does_not_exceed_one():
+    from hepfm.metrics.generation.two_sample import with_error
+
+    assert with_error(0.98, 0.05, n=5, definition="x", interval="spread of", most=1.0).high == 1.0
+    assert with_error(0.01, 0.05, n=5, definition="x", interval="spread of").low == 0.0
+    sample = jets(40)
+    coverage, _ = emd.coverage_and_mmd(sample, sample, batches=emd.EmdBatches(jets=5, batches=6))
+    assert coverage.high <= 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
 from hepfm.data.shower_grid import grid_of
+from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.showers.profiles import profiles
 from hepfm.metrics.showers.sample import Showers, showers
 from hepfm.metrics.showers.separation import EDGES, edges_of, of_histograms, separation
@@ -65,18 +68,37 @@ def test_separation_is_that_of_histograms(samples: tuple[Showers, Showers, Showe
     found = separation(first, second)
     for name in ("energy_ratio", "num_hits", "cog_x"):
         edges = edges_of(name, first.values[name])
-        p, q = (np.histogram(one.values[name], edges)[0].astype(float) for one in (first, second))
+        p, q = (_counts(one.values[name], edges) for one in (first, second))
         assert found[name].value == pytest.approx(of_histograms(p, q))
     edges, parts = EDGES["width_x"], []
     for layer in range(45):
-        p, q = (
-            np.histogram(one.layers["width_x"][:, layer], edges)[0].astype(float) for one in (first, second)
-        )
-        if p.sum() and q.sum():
-            parts.append(of_histograms(p, q))
+        p, q = (_counts(one.layers["width_x"][:, layer], edges) for one in (first, second))
+        parts.append(of_histograms(p, q))
     assert found["width_x"].value == pytest.approx(np.mean(parts))
     assert of_histograms(np.array([1.0, 0]), np.array([0, 2.0])) == pytest.approx(1)
     assert of_histograms(np.array([1.0, 3]), np.array([2.0, 6])) == 0
+
+
+def _counts(values: FloatArray, edges: FloatArray) -> FloatArray:
+    """Count in the bins, below, above, and without a value."""
+    known = values[np.isfinite(values)]
+    inside = np.histogram(known, edges)[0]
+    outside = [(known < edges[0]).sum(), (known > edges[-1]).sum(), len(values) - len(known)]
+    return np.array([*inside, *outside], np.float64)
+
+
+def test_showers_outside_the_histogram_count(samples: tuple[Showers, Showers, Showers]) -> None:
+    """The separation power rises to one while a sample leaves the edges; it never falls back."""
+    first, second, _ = samples
+    found = []
+    for shift in (0.0, 0.2, 0.5, 1.0, 5.0):
+        values = {**second.values, "energy_ratio": second.values["energy_ratio"] + shift}
+        found.append(separation(first, replace(second, values=values))["energy_ratio"].value)
+    assert (np.diff(found) >= 0).all()
+    assert found[-1] == pytest.approx(1)
+    partly = np.where(np.arange(len(second)) % 5 < 4, 9.0, second.values["energy_ratio"])
+    values = {**second.values, "energy_ratio": partly}
+    assert separation(first, replace(second, values=values))["energy_ratio"].value > 0.5
 
 
 def test_profiles_are_wasserstein_distances(samples: tuple[Showers, Showers, Showers]) -> None:

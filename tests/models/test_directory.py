@@ -17,9 +17,10 @@ from hepfm.core.config import fingerprint, resolve_component
 from hepfm.core.errors import HepfmError, IncompatibleError, ModelError
 from hepfm.core.files import read_json, write_json
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
-from hepfm.data import feature_set
+from hepfm.data import context_set, feature_set
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
@@ -27,7 +28,7 @@ from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
 from hepfm.models.weights import save_tensors
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Output
+from hepfm.objectives.network import Output, Source
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.json")
@@ -86,6 +87,31 @@ def test_there_is_no_pickle(saved: Path) -> None:
     assert {path.name for path in saved.iterdir()} == {*FILES, "card.md"}
     for path in saved.iterdir():
         assert path.read_bytes()[:2] not in (b"\x80\x02", b"\x80\x04", b"PK")
+
+
+def test_card_and_config_say_the_constants_of_the_standardisation(tmp_path: Path) -> None:
+    """Of features as network and backbone read them, of the context, and of what a generator draws."""
+    backbone = resolve_component(BACKBONES, TINY, where="test")
+    network = build_network(backbone, feature_set("pet"), context=context_set("jet"))
+    flow = resolve_component(GENERATORS, "flow", where="test")
+    network.add_generator(Source(flow, None, 8))
+    network.restandardize(torch.tensor([0.25, 0.0, 1.5, 2.5]), torch.tensor([4.0, 1.0, 0.5, 0.125]))
+    assert network.conditioning is not None
+    assert network.conditioning.standardize is not None
+    network.conditioning.standardize.centre_F.copy_(torch.tensor([6.5, 0.0, 4.5, 37.0]))
+    network.generator.sampler.standardize.scale_F.fill_(7.25)
+    Model(network, backbone, feature_set("pet"), jet_schema(()), context=context_set("jet")).save(
+        tmp_path / "model"
+    )
+    found = read_json(tmp_path / "model" / "config.json")["standardisation"]
+    assert found["features"]["log_pt"] == {"centre": 1.5, "scale": 0.5}
+    assert found["backbone"]["log_pt"] == {"centre": 0.0, "scale": 1.0}
+    assert found["context"]["num_constituents"] == {"centre": 37.0, "scale": 1.0}
+    assert found["generator"]["log_jet_pt"]["scale"] == 7.25
+    assert list(found["generator"]) == ["log_jet_pt", "jet_eta", "log_jet_mass"]
+    card = (tmp_path / "model" / "card.md").read_text()
+    assert "| log_energy | constituent | 2.5 | 0.125 |" in card
+    assert "| num_constituents | whole row | 37 | 1 |" in card
 
 
 def test_the_card_says_what_one_must_know(saved: Path) -> None:

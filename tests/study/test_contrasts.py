@@ -149,7 +149,7 @@ def test_contrasts_named_after_the_first_run_say_so(tmp_path: Path) -> None:
     found = register(config(), folder)
     assert found is not None
     assert not found.beforehand
-    assert "when 1 runs had finished already: NOT before the first run" in registration_text(found)
+    assert "when 1 run had finished already: NOT before the first run" in registration_text(found)
 
 
 # -- answers

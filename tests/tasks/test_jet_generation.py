@@ -12,10 +12,14 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
 from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.noise import noise_jets
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.generation.classifier import LEAST_JETS
+from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.emd import EmdBatches
+from hepfm.metrics.generation.frechet import fpd
+from hepfm.metrics.generation.jets import jet_sample
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
@@ -29,6 +33,7 @@ from hepfm.tasks.jet_generation import JetGeneration, JetGenerationTask
 from hepfm.tasks.measure_jets import JetProtocol
 from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
+from hepfm.tasks.spectra import SAMPLES, read_spectra
 
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 pytest.importorskip("ot", reason="the extra 'eval' is not installed")
@@ -92,6 +97,87 @@ def test_every_metric_has_its_floor_and_an_error(results):
 
 def test_the_floor_does_not_depend_on_what_was_generated(results):
     assert results["made"].result.floors == results["wrong"].result.floors
+
+
+def test_every_metric_has_a_noise_line_that_is_far_from_real_and_fixed(results):
+    made, wrong = (results[name].result for name in ("made", "wrong"))
+    assert [metric.name for metric in made.noise] == [metric.name for metric in made.metrics]
+    assert made.noise == wrong.noise
+    for name in ("w1m", "w1_mass", "fpd", "classifier_auc"):
+        assert made.noise_line(name).value > 2 * made.floor(name).value or name == "classifier_auc", name
+    assert made.noise_line("classifier_auc").value > 0.8
+    assert made.noise_line("w1_multiplicity").value == made.floor("w1_multiplicity").value
+
+
+def test_every_interval_says_what_it_is_and_lies_where_the_number_can_lie(results):
+    for metric in (*results["wrong"].result.metrics, *results["wrong"].result.noise):
+        assert metric.error in ("statistical uncertainty", "fit uncertainty", "spread of batches"), (
+            metric.name
+        )
+        if not metric.name.startswith("kpd"):
+            assert metric.low >= 0, metric.name
+        if metric.name.startswith(("coverage", "classifier_auc")):
+            assert metric.high <= 1, metric.name
+    kinds = {metric.name: metric.error for metric in results["made"].result.metrics}
+    assert kinds["fpd"] == "fit uncertainty"
+    assert kinds["w1m"] == kinds["kpd"] == kinds["coverage"] == "spread of batches"
+    assert kinds["w1_mass"] == kinds["kl_mass"] == kinds["classifier_auc"] == "statistical uncertainty"
+
+
+def test_noise_has_the_units_of_the_jets_that_are_compared_with(jet_columns):
+    """Noise in the constants of wider jets is farther from the reference by orders of magnitude."""
+
+    def jets(seed, wider=1.0):
+        rng = np.random.default_rng(seed)
+        columns = jet_columns(300, seed=seed, lengths=rng.integers(15, 40, 300))
+        for name in ("eta", "phi"):
+            axis = np.repeat(columns[f"jet_{name}"], columns[f"part_{name}"].lengths)
+            away = columns[f"part_{name}"].values - axis
+            away = np.angle(np.exp(1j * away)) if name == "phi" else away
+            columns[f"part_{name}"] = columns[f"part_{name}"].with_values(axis + wider * away)
+        return columns
+
+    def features(columns):
+        return efps(connected_efps(jet_sample(columns, max_constituents=150)))
+
+    real, second, wide = jets(1), jets(2), jets(3, wider=4.0)
+    own, foreign = (
+        noise_jets(columns, second, max_constituents=150, rng=np.random.default_rng(0))
+        for columns in (real, wide)
+    )
+    reference = features(real)
+    floor, line, far = (fpd(reference, features(columns)).value for columns in (second, own, foreign))
+    assert 3 * floor < line < 3
+    assert far > 100 * line
+    np.testing.assert_array_equal(own["part_pt"].lengths, second["part_pt"].lengths)
+
+
+def test_noise_counts_only_the_hardest_constituents(jet_columns):
+    columns = jet_columns(60, seed=4, lengths=np.full(60, 30))
+    made = noise_jets(columns, columns, max_constituents=10, rng=np.random.default_rng(0))
+    assert (made["part_pt"].lengths == 10).all()
+    hard = np.concatenate([np.log(columns["part_pt"].row(row)[:10]) for row in range(60)])
+    logs = np.log(made["part_pt"].values)
+    assert logs.mean() == pytest.approx(hard.mean(), abs=4 * hard.std() / np.sqrt(600))
+    assert logs.std() == pytest.approx(hard.std(), rel=0.15)
+
+
+def test_the_result_carries_the_spectra_that_figures_need(results, stores):
+    drawn = {(one.group, one.axis.name): one for one in read_spectra(results["made"].path)}
+    assert {group for group, _ in drawn} == {"", *CLASSES}
+    mass = drawn["Tbqq", "mass"]
+    assert set(mass.samples) == set(SAMPLES)
+    samples = draw_samples(Small(), stores["real"], stores["made"])
+    values = samples.generated.take(samples.rows("Tbqq")).values["mass"]
+    edges = mass.axis.edges
+    counts = np.histogram(np.clip(values, edges[0], np.nextafter(edges[-1], 0)), edges)[0]
+    np.testing.assert_allclose(mass.samples["generated"].value, counts / len(values))
+    share = counts / len(values)
+    expected = np.sqrt(share * (1 - share) / len(values))
+    np.testing.assert_allclose(mass.samples["generated"].error, expected, atol=1e-12)
+    number = drawn["", "constituent_pt"].samples["reference"].value.sum()
+    assert number == pytest.approx(samples.reference.jets.lengths.mean())
+    assert read_spectra(results["made"].path / "nothing") == ()
 
 
 def test_wrong_jets_are_told_from_the_floor(results):

@@ -50,3 +50,22 @@ def _check(passed: float, total: float, level: float) -> None:
         raise ConfigError(f"an efficiency needs 0 <= passed <= total and total > 0, got {passed} of {total}")
     if not 0 < level < 1:
         raise ConfigError(f"the level of an interval lies between 0 and 1, got {level}")
+
+
+KINDS = {
+    "bootstrap": "statistical uncertainty",
+    "clopper-pearson": "statistical uncertainty",
+    "fit uncertainty": "fit uncertainty",
+    "spread of": "spread of batches",
+}
+"""How the text of `Measurement.interval` begins, and what such an interval is. Only a statistical uncertainty
+says how the number would move with other rows."""
+
+
+def kind_of_interval(interval: str) -> str:
+    """Return what an interval is, from the text that says how it was made; the text itself if unknown.
+
+    >>> kind_of_interval("spread of 5 batches of 50000, drawn with replacement")
+    'spread of batches'
+    """
+    return next((kind for start, kind in KINDS.items() if interval.startswith(start)), interval)

@@ -15,13 +15,14 @@ class Measurement:
     value
         The number; None when it is undefined (e.g. a rejection without surviving background).
     low, high
-        Ends of the interval of the test-set error; None where an end does not exist.
+        Ends of the interval; None where an end does not exist.
     n
         Number of rows that the number rests on.
     definition
         Identifier of the exact definition, e.g. ``"auc.macro_ovo.v1"``.
     interval
-        How the interval was made, e.g. ``"bootstrap 68% (200)"`` or ``"clopper-pearson 68%"``.
+        How the interval was made, e.g. ``"bootstrap 68% (200)"`` or ``"clopper-pearson 68%"``; its first word
+        says what it is, see `hepfm.metrics.intervals.kind_of_interval`.
     """
 
     value: float | None

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hepfm.models.constants import constants_of
+
 if TYPE_CHECKING:
     from hepfm.models.directory import Model
 
@@ -26,6 +28,8 @@ def render_card(model: Model, *, checksum: str) -> str:
         _intended(model),
         "## Inputs",
         _inputs(model),
+        "## Standardisation",
+        _standardisation(model),
         "## Outputs",
         _outputs(model),
         "## Training data",
@@ -67,6 +71,29 @@ def _inputs(model: Model) -> str:
     return "\n".join(
         [*lines, *(f"| {field.name} | {field.unit} | {field.description} |" for field in fields)]
     )
+
+
+_READERS = {
+    "features": "constituent",
+    "backbone": "constituent, as the backbone reads it: with the constants of its own training",
+    "context": "whole row",
+    "generator": "whole row, as the generator draws it",
+}
+
+
+def _standardisation(model: Model) -> str:
+    lines = [
+        "The network reads `(x - centre) * scale` of each column.",
+        "",
+        "| column | of | centre | scale |",
+        "|---|---|---|---|",
+    ]
+    for part, columns in constants_of(model.network).items():
+        lines += [
+            f"| {name} | {_READERS[part]} | {values['centre']:.5g} | {values['scale']:.5g} |"
+            for name, values in columns.items()
+        ]
+    return "\n".join(lines)
 
 
 def _outputs(model: Model) -> str:

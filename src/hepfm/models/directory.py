@@ -28,6 +28,7 @@ from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
 from hepfm.models.build import build_network
 from hepfm.models.card import render_card
+from hepfm.models.constants import constants_of
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
@@ -111,6 +112,7 @@ class Model:
             "backbone": self.backbone.spec(),
             "features": self.features.name,
             "feature_names": list(self.features.names),
+            "standardisation": constants_of(self.network),
             "max_constituents": self.max_constituents,
             "context": self.context.name if self.context else None,
             "absent_features": list(self.absent),

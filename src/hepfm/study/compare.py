@@ -13,6 +13,7 @@ from hepfm.data.store import Store
 from hepfm.study.comparer import Comparer, task_of
 from hepfm.study.figures.style import pens
 from hepfm.study.gallery import gallery_part
+from hepfm.study.generated_part import section_spectra, store_spectra
 from hepfm.study.report import render
 from hepfm.study.results import BASELINE, Section, load_sections
 from hepfm.study.section import Part, section_part
@@ -46,7 +47,8 @@ def compare(
     output
         Directory of the report; one that is there is replaced when the new one is complete.
     stores
-        Stores to show as well: mass spectra, multiplicities and drawings of jets.
+        Stores to show as well: mass spectra, multiplicities and drawings of jets. One real store and stores
+        of generated rows are also drawn over each other, without any result too.
 
     Raises
     ------
@@ -56,10 +58,11 @@ def compare(
     folder = Path(output)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / REPORT).exists():
         raise DataError(f"{folder} holds other files and no {REPORT}; choose another output")
-    sections = load_sections(results)
+    opened = [Store.open(store) for store in stores]
+    sections = load_sections(results) if results or not opened else ()
     for section in sections:
         task_of(section)
-    parts = _parts(sections, [Store.open(store) for store in stores])
+    parts = _parts(sections, opened)
     tables = {name: table for part in parts for name, table in part.tables.items()}
     with atomic_path(folder) as temporary:
         (temporary / CSV).mkdir(parents=True)
@@ -79,9 +82,14 @@ def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
                     Comparer(section), pens=drawn_with, anchor=f"task{index + 1}-{section.task.name}"
                 )
             )
+            spectra = section_spectra(section, pens=drawn_with, anchor=f"task{index + 1}-spectra")
+            parts += [spectra] if spectra else []
             advance(1, section.task.name)
+        spectra = store_spectra(stores, anchor="stores-spectra")
+        parts += [spectra] if spectra else []
         for index, store in enumerate(stores):
-            parts.append(gallery_part(store, anchor=f"store{index + 1}"))
+            if store.schema.label_classes or spectra is None:
+                parts.append(gallery_part(store, anchor=f"store{index + 1}"))
             advance(1, store.path.name)
     return parts
 

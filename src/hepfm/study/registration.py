@@ -140,19 +140,23 @@ def registration_text(registration: Registration) -> str:
         f"SHA-256 {registration.sha256}"
     )
     if registration.finished_runs:
-        first += f", when {registration.finished_runs} runs had finished already: NOT before the first run"
+        first += f", when {_runs(registration.finished_runs)} had finished already: NOT before the first run"
     else:
         first += ", before the first run"
     lines = [first + "."]
     before: Registered = registration
     for change in registration.changes:
         lines.append(
-            f"CHANGED AFTER THE FIRST RUN, on {change.date}, when {change.finished_runs} runs had finished: "
-            f"SHA-256 {change.sha256} in place of {before.sha256}. Changed: "
+            f"CHANGED AFTER THE FIRST RUN, on {change.date}, when {_runs(change.finished_runs)} had "
+            f"finished: SHA-256 {change.sha256} in place of {before.sha256}. Changed: "
             f"{_changes(before.content, change.content)}."
         )
         before = change
     return " ".join(lines)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _changes(old: Values, new: Values) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,8 +19,10 @@ from hepfm.data.store import Store
 from hepfm.data.weights import AUTO, effective_rows, read_weights, weighed
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import Task, load_task
+from hepfm.tasks.baselines import TrivialAnswer, trivial_answers
 from hepfm.tasks.result import (
     RESULTS,
+    Baseline,
     CodeInfo,
     DataInfo,
     MetricInfo,
@@ -126,13 +128,23 @@ def evaluate(
         return Evaluation(folder, result)
     check_store(chosen, opened)
     scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm, device=device)
-    return measure(scorer, chosen, opened, output=output, model_path=str(model_path))
+    trivial = trivial_answers(scorer.model.provenance, chosen.label)
+    return measure(scorer, chosen, opened, output=output, model_path=str(model_path), trivial=trivial)
 
 
 def measure(
-    scorer: Scorer, task: Task, store: Store, *, output: str | Path, model_path: str = ""
+    scorer: Scorer,
+    task: Task,
+    store: Store,
+    *,
+    output: str | Path,
+    model_path: str = "",
+    trivial: Sequence[TrivialAnswer] = (),
 ) -> Evaluation:
-    """Score the test rows of `store`, measure every metric of `task` and write the result directory."""
+    """Score the test rows of `store`, measure every metric of `task` and write the result directory.
+
+    The baselines `trivial` are measured on the same rows.
+    """
     check_store(task, store)
     _check_same(scorer.classes, task.classes, ModelError, f"the model at {model_path}", task)
     rows = _rows(task, store)
@@ -156,10 +168,18 @@ def measure(
             effective_rows=effective_rows(weights),
         ),
         metrics=_measure(task, predictions),
+        baselines=tuple(_baseline(answer, task, store, rows, predictions) for answer in trivial),
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
     write_result(Path(output), result, predictions, rows=rows, observers=columns)
     return Evaluation(Path(output), result)
+
+
+def _baseline(
+    answer: TrivialAnswer, task: Task, store: Store, rows: IntArray, model: Predictions
+) -> Baseline:
+    predictions = Predictions(model.labels, _score(answer, task, store, rows), task.classes, model.weights)
+    return Baseline(name=answer.name, title=answer.title, metrics=_measure(task, predictions))
 
 
 def check_store(task: Task, store: Store) -> None:
@@ -203,7 +223,7 @@ def _reorder(found: tuple[str, ...], expected: tuple[str, ...]) -> IntArray:
     return np.array([expected.index(name) if name in expected else -1 for name in found], np.int64)
 
 
-def _score(scorer: Scorer, task: Task, store: Store, rows: IntArray) -> FloatArray:
+def _score(scorer: Scorer | TrivialAnswer, task: Task, store: Store, rows: IntArray) -> FloatArray:
     scores = np.asarray(scorer.score(store, rows), np.float64)
     if scores.shape != (len(rows), len(scorer.classes)):
         raise ModelError(
@@ -237,11 +257,17 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
     result = evaluation.result
     lines = [f"{result.task.title}: {result.data.rows_text}, arm {result.training.arm_name!r}"]
     for metric in result.metrics:
-        floor = result.floor(metric.name)
-        beside = "" if floor is None else f"  real against real: {_number(floor.value)}"
         ends = f"[{_number(metric.low, 'open')}, {_number(metric.high, 'open')}]"
-        lines.append(f"  {metric.title:28} {_number(metric.value):>10}  {ends}{beside}  {metric.interval}")
+        number = f"  {metric.title:28} {_number(metric.value):>10}  {ends}"
+        lines.append(f"{number}  {_beside(result, metric.name)}{metric.interval}")
     return [*lines, f"written to {evaluation.path / RESULTS}"]
+
+
+def _beside(result: ResultFile, name: str) -> str:
+    """Return what must stand beside a number: real against real and noise, or what trivial answers score."""
+    compared = [("real against real", result.floor(name)), ("noise", result.noise_line(name))]
+    compared += [(baseline.title, baseline.metric(name)) for baseline in result.baselines]
+    return "".join(f"{title}: {_number(one.value)}  " for title, one in compared if one is not None)
 
 
 def _number(value: float | None, missing: str = "none") -> str:

@@ -25,10 +25,11 @@ from hepfm.tasks.result import (
     ResultFile,
     TaskInfo,
     Training,
-    write_generation_result,
+    result_folder,
 )
 from hepfm.tasks.samples import Samples, draw_samples, rows_by_class
 from hepfm.tasks.scorer import training_facts
+from hepfm.tasks.spectra import overlays, write_spectra
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,16 @@ def evaluate_generation(
         generated = _generate(folder, task, real, output=beside, device=device, options=options)
     else:
         raise DataError(f"{folder} is neither a store of generated jets nor a model directory")
-    result = measure_store(generated, task, real, origin=origin)
-    write_generation_result(output, result)
+    samples = draw_samples(task, real, generated)
+    result = measure_samples(samples, task, real, origin=origin)
+    with result_folder(output, result) as folder:
+        write_spectra(folder, overlays(task, samples))
     return result
 
 
-def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin: Origin) -> ResultFile:
-    """Measure a store of generated jets against a store of real ones."""
-    samples = draw_samples(task, real, generated)
-    metrics, floors = _measure(task, samples)
+def measure_samples(samples: Samples, task: GenerationTask, real: Store, *, origin: Origin) -> ResultFile:
+    """Measure generated rows against real ones, `samples` of the store `real`."""
+    metrics, floors, noise = _measure(task, samples)
     classes = tuple(name for name in samples.sizes if name)
     return ResultFile(
         task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=classes),
@@ -111,26 +113,26 @@ def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin
         ),
         metrics=metrics,
         floors=floors,
+        noise=noise,
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
 
 
-def _measure(task: GenerationTask, samples: Samples) -> tuple[tuple[MetricInfo, ...], tuple[MetricInfo, ...]]:
-    """Return metrics and floors: all classes together first, then each where there are several."""
+def _measure(task: GenerationTask, samples: Samples) -> tuple[tuple[MetricInfo, ...], ...]:
+    """Return metrics, floors and noise: all classes together first, then each where there are several."""
     classes = [name for name in samples.sizes if name]
     groups = ["", *classes] if len(classes) != 1 else ["", *(classes if task.each_class else [])]
     metrics: list[MetricInfo] = []
     floors: list[MetricInfo] = []
-    with progress(f"metrics of {task.name}", 2 * len(groups)) as advance:
+    noise: list[MetricInfo] = []
+    others = ((samples.generated, metrics), (samples.second, floors), (samples.noise, noise))
+    with progress(f"metrics of {task.name}", len(others) * len(groups)) as advance:
         for group in groups:
-            reference, second, generated = (
-                _of_group(sample, samples, group)
-                for sample in (samples.reference, samples.second, samples.generated)
-            )
-            for other, found in ((generated, metrics), (second, floors)):
-                found += task.measure(reference, other, group=group)
+            reference = _of_group(samples.reference, samples, group)
+            for other, found in others:
+                found += task.measure(reference, _of_group(other, samples, group), group=group)
                 advance(1, group or "all classes")
-    return tuple(metrics), tuple(floors)
+    return tuple(metrics), tuple(floors), tuple(noise)
 
 
 def _of_group(sample: Any, samples: Samples, group: str) -> Any:

@@ -17,9 +17,11 @@ from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.models.directory import CONFIG, Model
+from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.regression import RegressionTask
 from hepfm.tasks.result import (
+    Baseline,
     CodeInfo,
     DataInfo,
     MetricInfo,
@@ -27,7 +29,7 @@ from hepfm.tasks.result import (
     ResultFile,
     TaskInfo,
     Training,
-    write_generation_result,
+    result_folder,
 )
 from hepfm.tasks.scorer import training_facts
 from hepfm.train.distributed import pick_device
@@ -70,9 +72,13 @@ def evaluate_regression(
     predicted = model.predict(store, rows=rows, device=str(pick_device(device)))[task.label]
     truth = np.asarray(store.read([task.label], rows)[task.label], np.float64)
     weights = read_weights(store, rows)
-    response = np.exp(np.asarray(predicted, np.float64) - truth)
+    answers = trivial_answers(model.provenance, task.label)
     names = np.array(store.schema[task.groups].classes)[groups.astype(np.int64)]
     found = {one: int((names == one).sum()) for one in task.group_names}
+
+    def measured(values: FloatArray) -> tuple[MetricInfo, ...]:
+        return tuple(_measured(np.exp(values - truth), weights, names, task))
+
     facts = {**training_facts(model.provenance), "backbone": model.backbone.name, "arm": arm}
     result = ResultFile(
         task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=()),
@@ -86,10 +92,15 @@ def evaluate_regression(
             weights=store.schema.weight,
             effective_rows=effective_rows(weights),
         ),
-        metrics=tuple(_measured(response, weights, names, task)),
+        metrics=measured(np.asarray(predicted, np.float64)),
+        baselines=tuple(
+            Baseline(name=one.name, title=one.title, metrics=measured(one.predict(store, rows)))
+            for one in answers
+        ),
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
-    write_generation_result(output, result)
+    with result_folder(output, result):
+        pass
     return result
 
 

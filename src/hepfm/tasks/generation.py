@@ -6,7 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
+
 from hepfm.core.ragged import Columns
+from hepfm.metrics.generation.spectra import Spectrum
 from hepfm.metrics.predictions import IntArray
 from hepfm.tasks.base import Task, TaskMetric
 from hepfm.tasks.result import MetricInfo
@@ -27,8 +30,9 @@ class GenerationTask(Task):
 
     The test rows of the real store are cut into two halves at random, class by class, by a seed of the task.
     The first half is the reference of all metrics; the second plays the perfect generator and gives the
-    floors. Reference, second half and generated rows have equally many rows of each class: the smallest of
-    the three numbers, at most `rows_per_class`.
+    floors. Noise in the units of the first half, with the multiplicities of the second, plays a generator
+    that has learned nothing and gives the noise line. The samples have equally many rows of each class: the
+    smallest of the numbers, at most `rows_per_class`.
     """
 
     background = ""
@@ -53,6 +57,24 @@ class GenerationTask(Task):
     @abstractmethod
     def observe(self, columns: Columns) -> Any:
         """Return the `Sample` of some rows, given their `fields`."""
+
+    @abstractmethod
+    def noise(self, real: Columns, like: Columns, rng: np.random.Generator) -> Columns:
+        """Return the `fields` of rows of pure noise, without a network: the noise line.
+
+        Parameters
+        ----------
+        real
+            Rows whose constituents give the units of the noise.
+        like
+            Rows that give multiplicities and what a model is told, one for each row of noise.
+        rng
+            Of the draws.
+        """
+
+    def spectra(self, reference: Any) -> tuple[Spectrum, ...]:
+        """Return what figures of generated over real rows show, binned by the reference."""
+        return ()
 
     @abstractmethod
     def measure(self, reference: Any, other: Any, *, group: str = "") -> Iterator[MetricInfo]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
+
 from hepfm.core.ragged import Columns
+from hepfm.data.noise import noise_jets
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.metrics.generation.jets import FIELDS, jet_sample
 from hepfm.metrics.generation.observables import Observed, observe
+from hepfm.metrics.generation.spectra import Spectrum, jet_spectra
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.measure_jets import JetProtocol, measure_jets
 from hepfm.tasks.result import MetricInfo
@@ -24,6 +28,14 @@ class JetGenerationTask(GenerationTask):
         """Return what the metrics see of some jets."""
         jets = jet_sample(columns, max_constituents=self.protocol.max_constituents)
         return observe(jets, radius=self.protocol.radius)
+
+    def noise(self, real: Columns, like: Columns, rng: np.random.Generator) -> Columns:
+        """Return jets of noise with the multiplicities and axes of `like`."""
+        return noise_jets(real, like, max_constituents=self.protocol.max_constituents, rng=rng)
+
+    def spectra(self, reference: Observed) -> tuple[Spectrum, ...]:
+        """Return mass, pT, multiplicity, substructure and pT of constituents."""
+        return jet_spectra(reference)
 
     def measure(self, reference: Observed, other: Observed, *, group: str = "") -> Iterator[MetricInfo]:
         """Measure everything that the protocol asks of a sample."""

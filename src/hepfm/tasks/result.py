@@ -3,12 +3,13 @@
 ``results.json`` holds the metrics with their uncertainties and everything that names the model, the data and
 the training. ``scores.arrow`` holds, for each test row: its number in the store, the true class, the class
 probabilities, its event weight if it has one, and some observers; any Arrow reader opens it. Results on
-generated jets have no scores.
+generated rows have no scores but binned spectra, see `hepfm.tasks.spectra`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from hepfm.core.config import Config, validate
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import atomic_path, read_json, write_json
 from hepfm.core.ragged import Array
+from hepfm.metrics.intervals import kind_of_interval
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import IntArray, Predictions
 
@@ -147,6 +149,11 @@ class MetricInfo(Config):
     better: Literal["higher", "lower"] = "higher"
 
     @property
+    def error(self) -> str:
+        """What the interval is: a statistical uncertainty, a fit uncertainty, a spread of batches."""
+        return kind_of_interval(self.interval)
+
+    @property
     def measurement(self) -> Measurement:
         """The plain measurement."""
         return Measurement(self.value, self.low, self.high, self.n, self.definition, self.interval)
@@ -212,6 +219,10 @@ class ResultFile(Config):
         """Return what a perfect model would score, None where that was not measured."""
         return next((floor for floor in self.floors if floor.name == name), None)
 
+    def noise_line(self, name: str) -> MetricInfo | None:
+        """Return what noise scores, None where that was not measured."""
+        return next((metric for metric in self.noise if metric.name == name), None)
+
 
 def write_result(
     folder: Path,
@@ -233,18 +244,21 @@ def write_result(
         **observers,
     }
     table = pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        with pa.OSFile(str(temporary / SCORES), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-        write_json(temporary / RESULTS, result.model_dump(mode="json"))
+    with (
+        result_folder(folder, result) as temporary,
+        pa.OSFile(str(temporary / SCORES), "wb") as file,
+        pa.ipc.new_file(file, table.schema) as writer,
+    ):
+        writer.write_table(table)
 
 
-def write_generation_result(folder: Path, result: ResultFile) -> None:
-    """Write a result directory without scores; nothing appears at `folder` before it is complete."""
+@contextmanager
+def result_folder(folder: Path, result: ResultFile) -> Iterator[Path]:
+    """Yield a new result directory with ``results.json``, for further files; it appears when all is done."""
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         write_json(temporary / RESULTS, result.model_dump(mode="json"))
+        yield temporary
 
 
 def read_result(folder: Path) -> ResultFile:

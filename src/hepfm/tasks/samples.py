@@ -1,4 +1,4 @@
-"""The three samples of a generation task: reference, other real rows and generated rows, of equal sizes."""
+"""The samples of a generation task: reference, other real rows, generated rows and noise, of equal sizes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
+from hepfm.core.ragged import Columns
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
 from hepfm.data.weights import read_weights, unweighted
@@ -20,12 +21,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Samples:
-    """Three samples with the same number of jets of each class, class after class.
+    """Samples with the same number of jets of each class, class after class.
 
     Attributes
     ----------
     reference, second, generated
         Two disjoint halves of the real test jets, and the generated ones.
+    noise
+        Noise in the units of the reference, with multiplicities of the second half.
     sizes
         Jets of each class in each sample; the only key is empty for data without classes.
     """
@@ -33,10 +36,11 @@ class Samples:
     reference: Any
     second: Any
     generated: Any
+    noise: Any
     sizes: dict[str, int]
 
     def rows(self, name: str) -> IntArray:
-        """Return the rows of a class in each of the three samples."""
+        """Return the rows of a class in each of the samples."""
         names = list(self.sizes)
         start = sum(self.sizes[other] for other in names[: names.index(name)])
         return np.arange(start, start + self.sizes[name])
@@ -61,14 +65,13 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
         )
     halves = {name: _halves(task, name, rows) for name, rows in real_rows.items()}
     sizes = {name: _size(task, name, halves[name], made_rows[name]) for name in halves}
-    made = {name: _shuffled("generated", name, rows) for name, rows in made_rows.items()}
-    chosen = (
-        (real, {name: half[0] for name, half in halves.items()}),
-        (real, {name: half[1] for name, half in halves.items()}),
-        (generated, made),
+    first, second = (
+        _read(task, real, {name: half[k] for name, half in halves.items()}, sizes) for k in (0, 1)
     )
-    reference, second, other = (_observe(task, store, rows, sizes) for store, rows in chosen)
-    return Samples(reference, second, other, sizes)
+    made = {name: _shuffled("generated", name, rows) for name, rows in made_rows.items()}
+    noise = task.noise(first, second, numpy_generator(SEED, "task.generation.noise"))
+    other = _read(task, generated, made, sizes)
+    return Samples(task.observe(first), task.observe(second), task.observe(other), task.observe(noise), sizes)
 
 
 def rows_by_class(task: GenerationTask, store: Store) -> dict[str, IntArray]:
@@ -137,6 +140,6 @@ def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], ma
     return size
 
 
-def _observe(task: GenerationTask, store: Store, rows: dict[str, IntArray], sizes: dict[str, int]) -> Any:
+def _read(task: GenerationTask, store: Store, rows: dict[str, IntArray], sizes: dict[str, int]) -> Columns:
     index = np.concatenate([rows[name][:size] for name, size in sizes.items()])
-    return task.observe(store.read(task.fields, index))
+    return store.read(task.fields, index)

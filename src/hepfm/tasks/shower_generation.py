@@ -8,8 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from hepfm.core.ragged import Columns
+from hepfm.data.noise import noise_showers
 from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
 from hepfm.metrics.generation.classifier import classifier_of
+from hepfm.metrics.generation.spectra import Spectrum, shower_spectra
 from hepfm.metrics.generation.two_sample import Pair
 from hepfm.metrics.generation.wasserstein import w1
 from hepfm.metrics.showers.distances import fpd, kpd
@@ -48,6 +50,14 @@ class ShowerGeneration(GenerationTask):
         return showers(
             grid, np.asarray(columns["incident_energy"], np.float64), cells, threshold=self.threshold
         )
+
+    def noise(self, real: Columns, like: Columns, rng: np.random.Generator) -> Columns:
+        """Return showers of noise with the numbers of hits and the incident energies of `like`."""
+        return noise_showers(real, like, rng=rng)
+
+    def spectra(self, reference: Showers) -> tuple[Spectrum, ...]:
+        """Return response, number of hits, and profiles."""
+        return shower_spectra(reference)
 
     def measure(self, reference: Showers, other: Showers, *, group: str = "") -> Iterator[MetricInfo]:
         """Measure separation powers, W1, FPD, KPD and the classifier test."""

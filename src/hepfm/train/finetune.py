@@ -15,6 +15,7 @@ from hepfm.core.log import logger
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
+from hepfm.data.weights import weight_field
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import WEIGHTS, Model
 from hepfm.models.partial import LoadTable, load_partially
@@ -29,6 +30,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.fitting import Constants
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetunePlan, finetune_plan
+from hepfm.train.row_baseline import Labelled, fit_baselines
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 from hepfm.train.weights import check_weights
@@ -228,8 +230,26 @@ class Finetuning:
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
         prepare.save_model(
-            model, store=self.store, rows=np.sort(self.train_rows), run=run, facts=facts, length=length
+            model,
+            store=self.store,
+            rows=np.sort(self.train_rows),
+            run=run,
+            facts=facts,
+            length=length,
+            baselines=self._baselines(network),
         )
+
+    def _baselines(self, network: Network) -> dict[str, Any]:
+        data = self.plan.recipe.data
+        labelled = Labelled(
+            self.store,
+            np.sort(np.concatenate([self.train_rows, self.validation_rows])),
+            self.store.split(data.train),
+            self.model.max_constituents,
+            weight_field(data.weights, self.store.schema),
+            self.plan.recipe.seed_of("subset"),
+        )
+        return fit_baselines(labelled, self.plan.objective, tuple(network.outputs))
 
 
 def _context(model: Model, plan: FinetunePlan) -> ContextSet | None:

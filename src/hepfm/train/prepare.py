@@ -177,7 +177,14 @@ def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any
 
 
 def save_model(
-    model: Model, *, store: Store, rows: Rows, run: RunDirectory, facts: Mapping[str, Any], length: Length
+    model: Model,
+    *,
+    store: Store,
+    rows: Rows,
+    run: RunDirectory,
+    facts: Mapping[str, Any],
+    length: Length,
+    baselines: Mapping[str, Any],
 ) -> None:
     """Write the model directory of a finished run, with a fixture from the training rows.
 
@@ -193,6 +200,8 @@ def save_model(
         Facts of the training for the card, among them ``"step"``, the step of the weights.
     length
         How long it was.
+    baselines
+        What `hepfm.train.row_baseline.fit_baselines` gives, for the provenance.
     """
     config = run.config()
     write_json(run.length, length.to_dict())
@@ -218,6 +227,7 @@ def save_model(
         },
         "config": {**config, "data": {key: value for key, value in config["data"].items() if key != "store"}},
         "environment": environment(),
+        "baselines": dict(baselines),
     }
     model.save(run.model)
 

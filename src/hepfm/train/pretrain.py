@@ -26,6 +26,7 @@ from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainPlan, pretrain_plan
+from hepfm.train.row_baseline import Labelled, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.weights import check_weights
 
@@ -146,9 +147,29 @@ class Pretraining:
                 "step": trainer.final_step,
             }
             length = trainer.length(rows=len(self.store.index(self.rows)))
-            prepare.save_model(model, store=self.store, rows=self.rows, run=run, facts=facts, length=length)
+            prepare.save_model(
+                model,
+                store=self.store,
+                rows=self.rows,
+                run=run,
+                facts=facts,
+                length=length,
+                baselines=self._baselines(model),
+            )
         world.wait()
         return RunResult(run.path, run.model)
+
+    def _baselines(self, model: Model) -> dict[str, Any]:
+        recipe = self.plan.recipe
+        labelled = Labelled(
+            self.store,
+            self.rows,
+            self.rows,
+            model.max_constituents,
+            weight_field(recipe.data.weights, self.store.schema),
+            recipe.seed_of("subset"),
+        )
+        return fit_baselines(labelled, self.plan.objective, tuple(model.outputs))
 
 
 def _tokenizer(path: str, features: FeatureSet) -> Model:

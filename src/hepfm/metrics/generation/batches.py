@@ -23,7 +23,7 @@ from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.physics.kinematics import four_momentum, mass_of
 
 BATCHES, BATCH_SIZE = 5, 50_000
-INTERVAL = f"standard deviation over {BATCHES} batches of {BATCH_SIZE}, not of test jets"
+INTERVAL = f"spread of {BATCHES} batches of {BATCH_SIZE} drawn with replacement (standard deviation)"
 
 
 def relative_mass(jets: JetSample) -> FloatArray:

@@ -1,8 +1,13 @@
-"""Kullback-Leibler divergence of histograms, as OmniJet-alpha measures generated jets (2403.05618).
+"""Kullback-Leibler divergence of histograms, of generated rows from real ones.
 
-``kl.quantile_bins.v1``: the edges are 30 quantiles of the reference between 0.001 and 0.999; both samples
-are histogrammed as densities, 1e-8 is added, the densities are scaled to sum 1 and sum p ln(p/q) is taken
-with p the reference. Edges that coincide, as those of a multiplicity do, count once.
+``kl.quantile_bins.v2``: the edges are 30 quantiles of the reference between 0.001 and 0.999, and what lies
+below the first or above the last edge has a bin of its own. With p and q the shares of the reference and of
+the other sample in the bins, each plus 1e-8 and scaled to sum 1, the value is sum p ln(p/q). Edges that
+coincide, as those of a multiplicity do, count once. A sample that leaves the range of the reference thus gets
+worse until it has left it altogether, where the value stays at some 15.
+
+The published function (OmniJet-alpha, 2403.05618) drops what lies outside the range, so that a few jets left
+inside it can look perfect, and takes densities for p and q, which gives narrow bins more weight.
 """
 
 from __future__ import annotations
@@ -15,27 +20,27 @@ from scipy.stats import entropy
 from hepfm.metrics.bootstrap import RESAMPLES, Statistic
 from hepfm.metrics.generation.two_sample import Pair, bootstrap_pairs
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.predictions import FloatArray, IntArray
+from hepfm.metrics.predictions import FloatArray
 
-DEFINITION = "kl.quantile_bins.v1"
+DEFINITION = "kl.quantile_bins.v2"
 EDGES = 30
 FLOOR = 1e-8
 
 
 def kl_statistic(reference: FloatArray, other: FloatArray) -> Statistic:
     """Return the divergence as a function of row weights; the edges stay those of the reference."""
-    edges = np.unique(np.quantile(reference, np.linspace(0.001, 0.999, EDGES)))
-    if len(edges) < 2:
-        return lambda weights: float("nan")
-    n, widths = len(reference), np.diff(edges)
-    bins = _bin(np.concatenate([reference, other]), edges)
+    edges = quantile_edges(reference)
+    n = len(reference)
+    bins = np.searchsorted(edges, np.concatenate([reference, other]), side="right")
 
-    def density(bins: IntArray, weights: FloatArray) -> FloatArray:
-        counts = np.bincount(bins, weights, minlength=len(widths) + 1)[: len(widths)]
-        return counts / widths / max(counts.sum(), 1.0) + FLOOR
+    def shares(part: slice, weights: FloatArray) -> FloatArray:
+        counts = np.bincount(bins[part], weights[part], minlength=len(edges) + 1)
+        return counts / counts.sum() + FLOOR
 
     def statistic(weights: FloatArray) -> float:
-        return float(entropy(density(bins[:n], weights[:n]), density(bins[n:], weights[n:])))
+        if weights[:n].sum() == 0 or weights[n:].sum() == 0:
+            return float("nan")
+        return float(entropy(shares(slice(n), weights), shares(slice(n, None), weights)))
 
     return statistic
 
@@ -45,9 +50,8 @@ def kl(pairs: Mapping[str, Pair], *, resamples: int = RESAMPLES, seed: int = 0) 
     return bootstrap_pairs(pairs, kl_statistic, definition=DEFINITION, resamples=resamples, seed=seed)
 
 
-def _bin(values: FloatArray, edges: FloatArray) -> IntArray:
-    """Return the bin of each value, the last bin closed; the number of bins for values outside."""
-    index = np.searchsorted(edges, values, side="right") - 1
-    index[values == edges[-1]] = len(edges) - 2
-    outside = (values < edges[0]) | (values > edges[-1])
-    return np.where(outside, len(edges) - 1, index).astype(np.int64)
+def quantile_edges(reference: FloatArray) -> FloatArray:
+    """Return edges that rise; the last one lies just above its quantile, which belongs to the bin below."""
+    edges = np.unique(np.quantile(reference, np.linspace(0.001, 0.999, EDGES)))
+    closed = np.nextafter(edges[-1], np.inf)
+    return np.append(edges if len(edges) == 1 else edges[:-1], closed)

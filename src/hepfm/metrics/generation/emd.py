@@ -64,7 +64,7 @@ def coverage_and_mmd(
         values.append(of_distances(emd_matrix(drawn[1], drawn[0])))
     means, errors = np.mean(values, axis=0), np.std(values, axis=0)
     size = f"{batches.jets}x{batches.batches}"
-    interval = f"standard deviation over {batches.batches} batches of {batches.jets}"
+    interval = f"spread of {batches.batches} batches of {batches.jets} (standard deviation)"
     coverage, mmd = (
         with_error(
             float(mean),
@@ -72,8 +72,9 @@ def coverage_and_mmd(
             n=batches.jets,
             definition=f"{name}.emd_r1.{size}.v1",
             interval=interval,
+            most=most,
         )
-        for name, mean, error in zip(("coverage", "mmd"), means, errors, strict=True)
+        for name, mean, error, most in zip(("coverage", "mmd"), means, errors, (1.0, np.inf), strict=True)
     )
     return coverage, mmd
 

@@ -57,7 +57,7 @@ def fpnd(jets: JetSample, name: str, *, seed: int = 0) -> Measurement:
         for _ in range(RESAMPLES)
     ]
     value = frechet_distance(mean, covariance, *moments(found))
-    interval = f"bootstrap standard deviation ({RESAMPLES})"
+    interval = f"bootstrap of generated jets, standard deviation ({RESAMPLES})"
     return with_error(
         value, float(np.std(draws, ddof=1)), n=len(found), definition=DEFINITION, interval=interval
     )

@@ -21,7 +21,7 @@ from hepfm.metrics.predictions import FloatArray, IntArray
 
 DEFINITION = "fpd.efp36.v1"
 SMALLEST, LARGEST, POINTS, DRAWS = 20_000, 50_000, 10, 20
-INTERVAL = f"error of the fit a + b/N ({POINTS} sizes, {DRAWS} draws each), not of test jets"
+INTERVAL = f"fit uncertainty of a + b/N ({POINTS} sizes, {DRAWS} draws each)"
 
 
 def frechet_distance(

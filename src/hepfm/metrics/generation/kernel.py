@@ -17,7 +17,7 @@ from hepfm.metrics.predictions import FloatArray
 
 DEFINITION = "kpd.efp36.v1"
 BATCHES, BATCH_SIZE, DEGREE = 10, 5_000, 4
-INTERVAL = f"half the 16-84% range of {BATCHES} batches of {BATCH_SIZE}"
+INTERVAL = f"spread of {BATCHES} batches of {BATCH_SIZE} drawn with replacement (half the 16-84% range)"
 _ROWS = 500
 """Rows of the kernel matrix made at a time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -90,10 +91,14 @@ def bootstrap_pairs(
     }
 
 
-def with_error(value: float, error: float, *, n: int, definition: str, interval: str) -> Measurement:
-    """Return value plus and minus an error, the lower end not below 0."""
-    low = finite(max(value - error, 0.0)) if np.isfinite(value - error) else None
-    return Measurement(finite(value), low, finite(value + error), n, definition, interval)
+def with_error(
+    value: float, error: float, *, n: int, definition: str, interval: str, most: float = math.inf
+) -> Measurement:
+    """Return value plus and minus an error, the ends not below 0 and not above `most`."""
+    if not np.isfinite(value - error):
+        return Measurement(finite(value), None, None, n, definition, interval)
+    low, high = max(value - error, 0.0), min(value + error, most)
+    return Measurement(value, low, high, n, definition, interval)
 
 
 def _measurement(value: float, error: float, pair: Pair, definition: str, resamples: int) -> Measurement:
@@ -104,5 +109,5 @@ def _measurement(value: float, error: float, pair: Pair, definition: str, resamp
         error,
         n=min(len(pair.reference) - missing[0], len(pair.other) - missing[1]),
         definition=definition,
-        interval=f"bootstrap standard deviation ({resamples}){note}",
+        interval=f"bootstrap of both samples, standard deviation ({resamples}){note}",
     )

@@ -44,7 +44,7 @@ def profiles(reference: Showers, other: Showers, *, seed: int = 0) -> dict[str, 
             float(error),
             n=min(len(reference), len(other)),
             definition=f"{DEFINITION}.{name}",
-            interval=f"bootstrap standard deviation ({RESAMPLES})",
+            interval=f"bootstrap of both samples, standard deviation ({RESAMPLES})",
         )
         for (name, statistic), error in zip(statistics.items(), draws.std(axis=0, ddof=1), strict=True)
     }

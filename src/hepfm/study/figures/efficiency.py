@@ -9,7 +9,15 @@ import numpy as np
 
 from hepfm.metrics.mean_interval import FEWEST
 from hepfm.study.averages import average_text
-from hepfm.study.figures.style import MUTED, Figure, Pen, canvas, legend, plain_log_axis, to_svg
+from hepfm.study.figures.style import (
+    MUTED,
+    Figure,
+    Pen,
+    canvas_with_legend,
+    legend_below,
+    plain_log_axis,
+    to_svg,
+)
 from hepfm.study.summary import Curve, Reference
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import MetricInfo
@@ -42,7 +50,7 @@ def efficiency_figure(
     Lines join means over trainings, bands are the 68 % intervals of the means, bars the statistical
     uncertainty of the test jets, dots the trainings.
     """
-    figure, axes = canvas()
+    figure, axes = canvas_with_legend(len(curves) + len({one.title for one in references}))
     axes.set_xscale("log")
     if metric.scale == "ratio":
         axes.set_yscale("log")
@@ -54,7 +62,7 @@ def efficiency_figure(
     axes.set_ylabel(metric.title)
     if metric.scale == "ratio":
         plain_log_axis(axes)
-    legend(axes, loc="best")
+    legend_below(axes)
     alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
     caption = _caption(curves, metric) + reference_text(references)
     return Figure(name, to_svg(figure, name, title=alt), alt, caption, curve_table(curves, references))

@@ -12,7 +12,7 @@ from hepfm.study.figures.efficiency import (
     draw_references,
     reference_text,
 )
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
+from hepfm.study.figures.style import Figure, Pen, canvas_with_legend, legend_below, plain_log_axis, to_svg
 from hepfm.study.summary import Curve, Reference
 from hepfm.tasks.result import MetricInfo
 
@@ -26,7 +26,7 @@ def generation_figure(
     references: Sequence[Reference] = (),
 ) -> Figure:
     """Draw the curves of all arms, noise in place of a model, and real rows against other real ones."""
-    figure, axes = canvas()
+    figure, axes = canvas_with_legend(len(curves) + len({one.title for one in references}))
     axes.set_xscale("log")
     positive = all(map(_positive, curves))
     if positive:
@@ -40,7 +40,7 @@ def generation_figure(
     axes.set_ylabel(metric.title)
     if positive:
         plain_log_axis(axes)
-    legend(axes, loc="best")
+    legend_below(axes)
     alt = f"{metric.title} against the number of rows for {', '.join(curve.arm for curve in curves)}."
     caption = _caption(curves, metric) + reference_text(drawn)
     return Figure(name, to_svg(figure, name, title=alt), alt, caption, curve_table(curves, references))

@@ -143,6 +143,29 @@ def legend(axes: Axes, **place: Any) -> None:
         axes.legend(frameon=False, handlelength=2.4, **place)
 
 
+LEGEND_ROW = 0.19
+"""Height of a row of the legend in inches."""
+
+
+def canvas_with_legend(entries: int) -> tuple[Canvas, Axes]:
+    """Return a figure that has room for a legend of two columns below it."""
+    return canvas(height=HEIGHT + LEGEND_ROW * ceil(entries / 2))
+
+
+def legend_below(axes: Axes) -> None:
+    """Draw the legend below the axes, arms before the lines that they are compared with."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(handles)), key=lambda index: not hasattr(handles[index], "has_yerr"))
+    legend(
+        axes,
+        handles=[handles[index] for index in order],
+        labels=[labels[index] for index in order],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.18),
+        ncols=2,
+    )
+
+
 def plain_log_axis(axes: Axes) -> None:
     """Label a logarithmic y axis in plain numbers, with the sparsest ticks that give at least three."""
     from matplotlib.ticker import LogLocator

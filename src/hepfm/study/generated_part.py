@@ -1,0 +1,125 @@
+"""The part of the report that shows generated rows over real ones, from results or from stores alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hepfm.core.errors import DataError
+from hepfm.data.store import Store
+from hepfm.study import html
+from hepfm.study.figures.confusion import typical
+from hepfm.study.figures.generated import Shown, generated_figure
+from hepfm.study.figures.style import Figure, Pen, pens
+from hepfm.study.results import Section, budget_text
+from hepfm.study.section import Part
+from hepfm.tasks.base import load_task
+from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.samples import draw_samples
+from hepfm.tasks.spectra import Overlay, overlays, read_spectra
+
+OPEN_CLASSES = 3
+"""Classes whose figures stand open; those of more are folded away."""
+
+
+def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> Part | None:
+    """Build the part of one task from the spectra in its result directories; None where they have none.
+
+    Of each arm the training with the median primary metric at the largest number of labels is drawn.
+    """
+    drawn: dict[str, Sequence[Overlay]] = {}
+    notes = []
+    for arm in section.arms:
+        group = section.of(arm)[-1]
+        chosen = typical(group, load_task(section.task.name).primary)
+        found = read_spectra(chosen.path)
+        if found:
+            drawn[arm] = found
+            notes.append(f"{arm}: seed {chosen.seed}, {budget_text(group.budget)}")
+    if not drawn:
+        return None
+    note = f" Training with the median primary metric of each arm ({'; '.join(notes)})."
+    title = f"Generated over real: {section.task.title}"
+    return _part(drawn, pens, anchor=anchor, title=title, note=note)
+
+
+def store_spectra(stores: Sequence[Store], *, anchor: str) -> Part | None:
+    """Build the part of one real store and stores of generated rows; None where there are not both.
+
+    Raises
+    ------
+    DataError
+        When there are several real stores beside generated ones, or they do not fit.
+    """
+    made = [store for store in stores if is_generated(store)]
+    real = [store for store in stores if not is_generated(store)]
+    if not made or not real:
+        return None
+    if len(real) > 1:
+        names = ", ".join(str(store.path) for store in real)
+        raise DataError(f"generated rows are drawn over those of one real store, {names} are several")
+    task = _task(real[0])
+    samples = [draw_samples(task, real[0], store) for store in made]
+    names = [store.path.name for store in made]
+    drawn = {
+        name if names.count(name) == 1 else str(store.path): overlays(task, own, binned_by=samples[0])
+        for name, store, own in zip(names, made, samples, strict=True)
+    }
+    title = f"Generated over real: {real[0].path.name}"
+    return _part(drawn, pens(list(drawn), ""), anchor=anchor, title=title, note="")
+
+
+def is_generated(store: Store) -> bool:
+    """Tell whether a store holds what a model made."""
+    return store.manifest.provenance.get("source") == "generated"
+
+
+def _task(real: Store) -> GenerationTask:
+    task = load_task("shower_generation" if "hit_energy" in real.schema else "jet_generation")
+    assert isinstance(task, GenerationTask)
+    return task
+
+
+def _part(
+    drawn: Mapping[str, Sequence[Overlay]], pens: Mapping[str, Pen], *, anchor: str, title: str, note: str
+) -> Part:
+    figures = _figures(drawn, pens, anchor, note)
+    groups = list(figures)
+    body = html.paragraph(
+        "Real and generated rows with the same number of rows of each class. Noise: constituents drawn from "
+        "Gaussians with the mean and the spread of the real ones, as many as real rows have, without a "
+        "network."
+    )
+    body += "".join(html.subsection(group or "All rows", html.grid(figures[group])) for group in groups[:1])
+    rest = groups[1:]
+    each = "".join(html.subsection(group, html.grid(figures[group])) for group in rest)
+    body += html.folded(f"Each of {len(rest)} classes", each) if len(rest) > OPEN_CLASSES else each
+    tables = {one.name: one.table for some in figures.values() for one in some}
+    return Part(anchor, title, html.section(anchor, title, body), tables)
+
+
+def _figures(
+    drawn: Mapping[str, Sequence[Overlay]], pens: Mapping[str, Pen], anchor: str, note: str
+) -> dict[str, list[Figure]]:
+    """Return figures by class."""
+    first = next(iter(drawn.values()))
+    for arm, some in drawn.items():
+        if any(not np.array_equal(a.axis.edges, b.axis.edges) for a, b in zip(first, some, strict=True)):
+            raise DataError(
+                f"the spectra of {arm!r} have other bins; run hepfm evaluate again for all results"
+            )
+    found: dict[str, list[Figure]] = {}
+    for index, overlay in enumerate(first):
+        arms = {arm: some[index].samples["generated"] for arm, some in drawn.items()}
+        shown = Shown(
+            overlay.axis,
+            overlay.group,
+            overlay.samples["reference"],
+            overlay.samples["second"],
+            overlay.samples["noise"],
+            arms,
+        )
+        name = f"{anchor}-{overlay.axis.name}{f'-{overlay.group}' if overlay.group else ''}"
+        found.setdefault(overlay.group, []).append(generated_figure(shown, pens, name=name, note=note))
+    return found

@@ -1,0 +1,77 @@
+"""What trivial answers score on the test rows of a task: the row baseline and the majority baseline.
+
+Both come from the provenance of the model that is measured, which was fitted to the same labels; see
+`hepfm.train.row_baseline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hepfm.core.errors import DataError
+from hepfm.core.ragged import Array
+from hepfm.data.store import Store
+from hepfm.metrics.predictions import FloatArray, IntArray
+from hepfm.train.row_baseline import inputs_of, read_inputs, row_probabilities, row_values
+
+ROW, MAJORITY = "row", "majority"
+
+
+@dataclass(frozen=True)
+class TrivialAnswer:
+    """One baseline as a scorer.
+
+    Attributes
+    ----------
+    name
+        `ROW` or `MAJORITY`.
+    values
+        What `hepfm.train.row_baseline.fit_baselines` keeps of the label.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """How tables call it."""
+        if self.name == ROW:
+            number = len(self.values["inputs"])
+            return f"row baseline ({number} number{'s' if number > 1 else ''})"
+        return "commonest class" if "classes" in self.values else "constant"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the columns of `score`."""
+        return tuple(self.values["classes"])
+
+    def score(self, store: Store, rows: IntArray) -> Array:
+        """Return class probabilities of rows, shape (R, K)."""
+        if self.name == ROW:
+            return row_probabilities(self.values, self._inputs(store, rows))
+        return np.tile(np.array(self.values["shares"]), (len(rows), 1))
+
+    def predict(self, store: Store, rows: IntArray) -> FloatArray:
+        """Return the predicted numbers of rows, shape (R,)."""
+        if self.name == ROW:
+            return row_values(self.values, self._inputs(store, rows))
+        return np.full(len(rows), float(self.values["median"]))
+
+    def _inputs(self, store: Store, rows: IntArray) -> FloatArray:
+        have, wanted = inputs_of(store.schema), tuple(self.values["inputs"])
+        if have != wanted:
+            raise DataError(
+                f"the row baseline of the model was fitted to {', '.join(wanted)}, and {store.path} gives "
+                f"{', '.join(have)}; evaluate on a store with the fields of the training data"
+            )
+        return read_inputs(store, rows, max_constituents=self.values["max_constituents"])
+
+
+def trivial_answers(provenance: Mapping[str, Any], label: str) -> tuple[TrivialAnswer, ...]:
+    """Return the baselines of a label that a model keeps; none for a model of unlabelled training."""
+    values = provenance.get("baselines", {}).get(label)
+    return () if values is None else (TrivialAnswer(ROW, values), TrivialAnswer(MAJORITY, values))

@@ -1,0 +1,195 @@
+"""The row baseline: a regression on the numbers of the whole row, fitted to the labels of a network.
+
+A network that sees the constituents must do better than pt, eta, mass and multiplicity of the jet do by
+themselves. For a categorical label these numbers enter a multinomial logistic regression, for a number a
+ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
+validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
+
+Kept with it is what the majority baseline needs: the shares of the classes in the training split (a label
+budget is drawn with equal shares, and would not tell the commonest class), or the median of the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from hepfm.core.config import Component
+from hepfm.core.rng import numpy_generator
+from hepfm.core.schema import Kind, Level, Schema
+from hepfm.data.context import JET
+from hepfm.data.store import Rows, Store
+from hepfm.objectives.weighted_sum import WeightedSumConfig, resolve_terms
+
+MOST_ROWS = 50_000
+STRENGTH = 1.0
+"""C of the logistic regression, alpha of the ridge regression."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The rows whose labels a network was given.
+
+    Attributes
+    ----------
+    store
+        The data.
+    rows
+        Training and validation rows.
+    split
+        Rows that the shares of the classes are taken from.
+    max_constituents
+        Constituents that the network reads; the multiplicity is counted up to it.
+    weights
+        Field of the event weights; None for equal ones. Rows of negative weight are left out of the fit.
+    seed
+        Of the draws.
+    """
+
+    store: Store
+    rows: Rows
+    split: Rows
+    max_constituents: int
+    weights: str | None
+    seed: int
+
+    def some(self, rows: Rows, only: tuple[str, int] | None) -> Ints:
+        """Return at most `MOST_ROWS` of the rows, those that count, in rising order."""
+        index = np.asarray(self.store.index(rows), np.int64)
+        if len(index) > MOST_ROWS:
+            drawn = numpy_generator(self.seed, "row_baseline").choice(index, MOST_ROWS, replace=False)
+            index = np.sort(drawn)
+        if only is None:
+            return index
+        name, number = only
+        return index[np.asarray(self.store.read([name], index)[name]) == number]
+
+
+def fit_baselines(labelled: Labelled, objective: Component, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return the baselines of some label fields, JSON-ready, by field; none where rows have no constituents.
+
+    Parameters
+    ----------
+    labelled
+        The rows.
+    objective
+        What the network was trained with: it says which rows count.
+    fields
+        Fields that heads predict.
+    """
+    schema = labelled.store.schema
+    if not schema.names(Level.CONSTITUENT):
+        return {}
+    counting = _counting(objective, schema)
+    return {name: _fit(labelled, name, counting[name]) for name in fields if name in counting}
+
+
+def inputs_of(schema: Schema) -> tuple[str, ...]:
+    """Return the names of the numbers of a whole row: those of the jet, or only the multiplicity."""
+    return JET.names[-1:] if JET.missing(schema) else JET.names
+
+
+def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
+    """Return the numbers of rows, shape (R, C)."""
+    lengths = np.minimum(store.lengths(Level.CONSTITUENT, rows), max_constituents).astype(np.int64)
+    if JET.missing(store.schema):
+        return lengths[:, None].astype(np.float64)
+    return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
+
+
+def _counting(objective: Component, schema: Schema) -> dict[str, tuple[str, int] | None]:
+    """Return the only rows that teach each predicted field, None for all."""
+    if isinstance(objective.config, WeightedSumConfig):
+        terms = resolve_terms(objective.config)
+        return {name: term.counting(schema) for term in terms for name in term.predicts(schema)}
+    counting = objective.cls.counting(objective.config, schema)
+    return dict.fromkeys(objective.cls.predicts(objective.config, schema), counting)
+
+
+def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
+    store, field = labelled.store, labelled.store.schema[name]
+    rows = labelled.some(labelled.rows, only)
+    weights = _weights(labelled, rows)
+    rows, weights = rows[weights > 0], weights[weights > 0]
+    x_RC = read_inputs(store, rows, max_constituents=labelled.max_constituents)
+    centre, scale = x_RC.mean(axis=0), np.maximum(x_RC.std(axis=0), 1e-6)
+    facts = {
+        "inputs": list(inputs_of(store.schema)),
+        "max_constituents": labelled.max_constituents,
+        "labels": len(rows),
+        "strength": STRENGTH,
+        "centre": centre.tolist(),
+        "scale": scale.tolist(),
+    }
+    target = np.asarray(store.read([name], rows)[name])
+    z_RC = (x_RC - centre) / scale
+    if field.kind is Kind.CATEGORICAL:
+        shares = _shares(labelled, name, only, len(field.classes))
+        return {**facts, "classes": list(field.classes), "shares": shares, **_logistic(z_RC, target, weights)}
+    ridge = Ridge(alpha=STRENGTH).fit(z_RC, target.astype(np.float64), sample_weight=weights)
+    return {
+        **facts,
+        "coefficients": ridge.coef_.tolist(),
+        "intercept": float(ridge.intercept_),
+        "median": float(np.median(target)),
+    }
+
+
+def _weights(labelled: Labelled, rows: Ints) -> Floats:
+    if labelled.weights is None:
+        return np.ones(len(rows))
+    return np.asarray(labelled.store.read([labelled.weights], rows)[labelled.weights], np.float64)
+
+
+def _shares(labelled: Labelled, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
+    rows = labelled.some(labelled.split, only)
+    labels = np.asarray(labelled.store.read([name], rows)[name]).astype(np.int64)
+    sums = np.bincount(labels, _weights(labelled, rows), minlength=classes)
+    sums = np.maximum(sums, 0.0)
+    shares: list[float] = (sums / sums.sum()).tolist()
+    return shares
+
+
+def _logistic(z_RC: Floats, label_R: Floats, weights_R: Floats) -> dict[str, Any]:
+    """Return coefficients by class that occurs, (K, C), and intercepts (K,); one of two classes has zeros."""
+    found = np.unique(label_R)
+    coefficients, intercept = np.zeros((1, z_RC.shape[1])), np.zeros(1)
+    if len(found) > 1:
+        fitted = LogisticRegression(C=STRENGTH, max_iter=1000).fit(z_RC, label_R, sample_weight=weights_R)
+        coefficients, intercept = fitted.coef_, fitted.intercept_
+    if len(found) == 2:
+        coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
+        intercept = np.concatenate([np.zeros(1), intercept])
+    return {
+        "fitted": found.astype(int).tolist(),
+        "coefficients": coefficients.tolist(),
+        "intercept": intercept.tolist(),
+    }
+
+
+def row_probabilities(values: Mapping[str, Any], x_RC: Floats) -> Floats:
+    """Return the class probabilities of rows by their numbers, shape (R, K); 0 for classes never seen."""
+    logits = _linear(values, x_RC)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    out = np.zeros((len(x_RC), len(values["classes"])))
+    out[:, values["fitted"]] = p / p.sum(axis=1, keepdims=True)
+    return out
+
+
+def row_values(values: Mapping[str, Any], x_RC: Floats) -> Floats:
+    """Return the predicted numbers of rows by their numbers, shape (R,)."""
+    return _linear(values, x_RC)
+
+
+def _linear(values: Mapping[str, Any], x_RC: Floats) -> Floats:
+    z_RC = (x_RC - np.array(values["centre"])) / np.array(values["scale"])
+    found: Floats = z_RC @ np.array(values["coefficients"]).T + np.array(values["intercept"])
+    return found
