@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused() -> None:
             component.cls(component.config, network, SCHEMA)
     short = objective(max_constituents=3)
     with pytest.raises(DataError, match="up to 3"):
-        short(random_batch(FEATURES), torch.Generator())
+        loss_of(short, random_batch(FEATURES))
     particle_transformer = resolve_component(BACKBONES, "particle_transformer", where="test")
     with pytest.raises(IncompatibleError, match="cannot read codes"):
         build_network(particle_transformer, FEATURES, codes=Codes(conditional, "codes"))

@@ -1,19 +1,18 @@
-"""Intervals cover what they claim; test-set error and seed spread are what they say."""
+"""Intervals cover what they claim; errors of the test rows are what they say."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, t
+from scipy.stats import binom
 
 from hepfm.core.errors import ConfigError
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.auc import macro_auc
 from hepfm.metrics.bootstrap import bootstrap_measurement, bootstrap_weights, percentile_interval
 from hepfm.metrics.intervals import clopper_pearson, upper_limit
-from hepfm.metrics.paired import excludes, paired_bootstrap, paired_seeds
+from hepfm.metrics.paired import excludes, paired_bootstrap
 from hepfm.metrics.predictions import Predictions
-from hepfm.metrics.seeds import seed_spread
 
 
 @settings(deadline=None, max_examples=40)
@@ -98,25 +97,6 @@ def test_macro_auc_of_random_scores_is_one_half_within_its_error():
     assert half < 0.002
 
 
-def test_seed_spread_of_three_is_the_range_and_of_five_the_quantiles():
-    three = seed_spread([3.0, 1.0, 2.0])
-    assert (three.median, three.low, three.high, three.std) == (2.0, 1.0, 3.0, pytest.approx(1.0))
-    assert "smallest to largest of 3" in three.kind
-    five = seed_spread([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert (five.low, five.high) == pytest.approx(np.quantile([1, 2, 3, 4, 5], [0.16, 0.84]))
-    assert five.std == pytest.approx(np.std([1, 2, 3, 4, 5], ddof=1))
-    assert "16-84%" in five.kind
-
-
-def test_seed_spread_of_one_and_of_undefined_values():
-    one = seed_spread([0.9])
-    assert (one.std, one.kind) == (None, "one seed: no spread")
-    limits = seed_spread([100.0, None, None])
-    assert (limits.median, limits.low, limits.high, limits.std) == (None, 100.0, None, None)
-    with pytest.raises(ConfigError, match="no seeds"):
-        seed_spread([])
-
-
 def _classifier(labels, error_rate, rng):
     wrong = rng.random(len(labels)) < error_rate
     called = np.where(wrong, 1 - labels, labels)
@@ -145,27 +125,6 @@ def test_equal_models_are_not_resolved():
     assert measured.low < measured.value < measured.high
     assert paired_bootstrap([a], [a], np.ones(2000)).value == 0
     assert not excludes(paired_bootstrap([a], [a], np.ones(2000)), 0.0)
-
-
-def test_paired_seeds_is_students_interval():
-    ours, theirs = [0.92, 0.93, 0.95], [0.90, 0.90, 0.90]
-    measured = paired_seeds(ours, theirs)
-    differences = np.subtract(ours, theirs)
-    half = t.ppf(0.975, 2) * differences.std(ddof=1) / np.sqrt(3)
-    assert (measured.value, measured.low, measured.high) == pytest.approx(
-        (differences.mean(), differences.mean() - half, differences.mean() + half)
-    )
-
-
-def test_ratios_are_geometric_and_one_pair_has_no_interval():
-    ratio = paired_seeds([200.0, 800.0], [100.0, 100.0], scale="ratio")
-    assert ratio.value == pytest.approx(4.0)
-    one = paired_seeds([2.0], [1.0])
-    assert (one.value, one.low, one.high) == (1.0, None, None)
-    undefined = paired_seeds([None, 300.0], [100.0, 100.0], scale="ratio")
-    assert (undefined.value, undefined.low) == (None, None)
-    with pytest.raises(ConfigError, match="equally long"):
-        paired_seeds([1.0], [1.0, 2.0])
 
 
 def test_an_open_end_still_excludes_on_the_other_side():

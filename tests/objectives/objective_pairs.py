@@ -47,6 +47,7 @@ SPECS: dict[str, Any] = {
         "tokenizer": {"name": "vqvae", "size": "xs", "codes": 16, "dropout": 0.0, "replace_after": 0},
     },
     "next_token_decoded": {"name": "next_token"},
+    "supervised_only": {"name": "supervised", "label": "jet_pt", "only": ["jet_label", "Tbqq"]},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",

@@ -25,6 +25,12 @@ def test_every_registered_objective_is_tried() -> None:
     assert {SPECS[name]["name"] for name, _ in PAIRS} == set(OBJECTIVES) - {"perturbed_classifier"}
 
 
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_an_objective_says_what_its_views_let_through(name: str) -> None:
+    """What is hidden and what is not; test_hidden.py holds it to its word."""
+    assert len(OBJECTIVES.load(name).lets_through.split()) >= 5
+
+
 def test_rows_of_one_or_no_constituent_give_finite_losses_and_gradients(objective: Objective) -> None:
     batch = batch_for(objective)
     length = torch.tensor([0, 1, 2, 0] * 4)

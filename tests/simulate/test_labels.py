@@ -45,6 +45,7 @@ def record(*events: list[Entry]) -> Record:
         x=nothing,
         y=nothing,
         z=nothing,
+        weight=np.ones(len(events)),
     )
 
 

@@ -11,11 +11,11 @@ import pytest
 from hepfm.core.errors import ConfigError, DataError, MissingExtraError
 from hepfm.core.jets import jet_schema
 from hepfm.data.writer import write_store
-from hepfm.metrics.seeds import seed_spread
+from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.study.compare import compare, summary_lines
-from hepfm.study.differences import differences
+from hepfm.study.comparer import Comparer, against_scratch
 from hepfm.study.equivalence import equivalences
-from hepfm.study.figures.efficiency import seed_band
+from hepfm.study.figures.efficiency import mean_band
 from hepfm.study.results import Group, load_sections
 from hepfm.study.summary import Curve, Summary, curves, summarise
 from hepfm.study.table import make_table
@@ -64,46 +64,72 @@ def test_the_same_training_twice_is_refused(make_result):
         load_sections([])
 
 
-def test_summary_keeps_seed_spread_and_test_error_apart(study_results):
+def test_summary_keeps_both_errors_apart(study_results):
     group = load_sections(study_results)[0].find("scratch", 100)
     summary = summarise(group, "auc")
     infos = [result.file.metric("auc") for result in group.results]
-    assert summary.spread == seed_spread([info.value for info in infos])
-    width = np.median([info.value - info.low for info in infos])
-    assert summary.spread.median - summary.test_low == pytest.approx(width)
-    assert (summary.test_low, summary.test_high) != (summary.spread.low, summary.spread.high)
+    assert summary.mean == mean_over_trainings([info.value for info in infos])
+    assert summary.mean.low < summary.mean.value < summary.mean.high
+    width = np.mean([info.value - info.low for info in infos])
+    assert summary.mean.value - summary.test_low == pytest.approx(width)
+    assert (summary.test_low, summary.test_high) != (summary.mean.low, summary.mean.high)
+
+
+def verdicts(folders):
+    """Return verdicts against scratch by metric, each in a family of its own."""
+    (section,) = load_sections(folders)
+    comparer, found = Comparer(section), {}
+    for metric in section.results[0].file.metrics:
+        (found[metric.name],) = comparer.against(against_scratch(section), [metric])
+    return {name: one.verdict for name, one in found.items()}
 
 
 def test_a_clear_gain_is_resolved_and_equal_models_are_not(make_result):
     folders = [make_result(2.0 + 0.01 * s, seed=s) for s in range(4)]
     folders += [make_result(0.5 + 0.01 * s, init="scratch", seed=s) for s in range(4)]
-    (section,) = load_sections(folders)
-    assert {d.metric: d.verdict for d in differences(section)}["auc"] == "better"
-    equal = [make_result(1.0, seed=s) for s in range(4)]
-    equal += [make_result(1.0, init="scratch", seed=s + 10) for s in range(4)]
-    assert differences(load_sections(equal)[0]) == ()  # no seed in common: nothing to pair
+    assert verdicts(folders)["auc"] == "better"
+    unpaired = [make_result(1.0, seed=s) for s in range(4)]
+    unpaired += [make_result(1.0, init="scratch", seed=s + 10) for s in range(4)]
+    assert set(verdicts(unpaired).values()) == {"not resolved: no training in common"}
     near = [make_result(1.30, seed=s) for s in range(4)] + [
         make_result(1.31, init="scratch", seed=s) for s in range(4)
     ]
-    verdicts = {d.metric: d.verdict for d in differences(load_sections(near)[0])}
-    assert verdicts["accuracy"].startswith("not resolved")
+    assert verdicts(near)["accuracy"].startswith("not resolved")
 
 
-def test_a_worse_arm_is_called_worse_and_one_seed_resolves_nothing(make_result):
+def test_a_worse_arm_is_called_worse(make_result):
     worse = [make_result(0.4 + 0.01 * s, seed=s) for s in range(4)]
     worse += [make_result(2.0 + 0.01 * s, init="scratch", seed=s) for s in range(4)]
-    assert {d.metric: d.verdict for d in differences(load_sections(worse)[0])}["auc"] == "worse"
-    single = [make_result(2.0, seed=0), make_result(0.5, init="scratch", seed=0)]
-    found = {d.metric: d for d in differences(load_sections(single)[0])}
-    assert found["auc"].verdict == "not resolved: one pair of seeds"
-    assert found["auc"].seeds.low is None
+    assert verdicts(worse)["auc"] == "worse"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_than_three_trainings_resolve_nothing_however_large_the_gain(make_result, count):
+    few = [make_result(2.0 + 0.01 * s, seed=s) for s in range(count)]
+    few += [make_result(0.5 + 0.01 * s, init="scratch", seed=s) for s in range(count)]
+    assert verdicts(few)["auc"] == f"not resolved: fewer than 3 pairs of trainings ({count})"
+
+
+def test_every_model_is_resampled_once(make_result, monkeypatch):
+    from hepfm.study import comparer
+
+    folders = [make_result(1.0 + k, arm=f"arm {k}", seed=s) for k in range(3) for s in range(3)]
+    folders += [make_result(0.5, init="scratch", seed=s) for s in range(3)]
+    (section,) = load_sections(folders)
+    calls = []
+    original = comparer.bootstrap_values
+    monkeypatch.setattr(comparer, "bootstrap_values", lambda *given: calls.append(1) or original(*given))
+    one = Comparer(section)
+    one.against(against_scratch(section), section.results[0].file.metrics)
+    one.against(dict.fromkeys(section.budgets, "arm 2"), section.results[0].file.metrics)
+    assert len(calls) == len(folders)
 
 
 def _curve(arm, points):
     made = []
     for budget, value in points:
         group = Group(arm, budget, ())
-        made.append(Summary(group, "m", (value,), seed_spread([value]), None, None))
+        made.append(Summary(group, "m", (value,), mean_over_trainings([value]), None, None))
     return Curve(arm, tuple(made))
 
 
@@ -123,21 +149,20 @@ def test_label_equivalent_factor_of_a_rejection_uses_its_logarithm_and_needs_two
     assert equivalences(_curve("ours", [(100, 1.0)]), _curve("scratch", [(100, 1.0)]), "ratio") == ()
 
 
-def test_the_drawn_band_is_the_spread_over_seeds(study_results):
+def test_the_drawn_band_is_the_interval_of_the_mean(study_results):
     for metric in ("accuracy", "auc", "rejection_50"):
         for curve in curves(load_sections(study_results)[0], metric):
-            low, high = seed_band(curve, top=0.0)
-            assert low.tolist() == [point.spread.low for point in curve.points]
-            assert high.tolist() == [point.spread.high for point in curve.points]
+            low, high = mean_band(curve)
+            assert low.tolist() == [point.mean.low for point in curve.points]
+            assert high.tolist() == [point.mean.high for point in curve.points]
 
 
-def test_the_band_breaks_at_undefined_medians_and_opens_at_undefined_ends():
+def test_the_band_breaks_where_there_is_no_interval():
     group = Group("ours", 100, ())
-    spreads = [seed_spread([5.0, 6.0, 7.0]), seed_spread([5.0, None, None]), seed_spread([5.0, 6.0, None])]
-    curve = Curve("ours", tuple(Summary(group, "m", (), spread, None, None) for spread in spreads))
-    low, high = seed_band(curve, top=99.0)
-    np.testing.assert_array_equal(low, [5.0, np.nan, 5.0])
-    np.testing.assert_array_equal(high, [7.0, np.nan, 99.0])
+    means = [mean_over_trainings(values) for values in ([5.0, 6.0, 7.0], [5.0, None, None], [5.0, 6.0])]
+    curve = Curve("ours", tuple(Summary(group, "m", (), mean, None, None) for mean in means))
+    low, high = mean_band(curve)
+    assert np.isnan(low).tolist() == np.isnan(high).tolist() == [False, True, True]
 
 
 def test_equal_curves_have_factor_one(study_results):
@@ -165,6 +190,9 @@ def test_the_report_shows_what_was_asked(report):
     assert "Label-equivalent factor" in page
     assert "never added" in page
     assert "paired bootstrap" in page
+    assert "Holm" in page
+    assert "median over" not in page.lower()
+    assert "Each row is a mean over 3 trainings, 3 draws of labels, 3 initialisations." in page
     commits = {result.file.code.commit for section in report.sections for result in section.results}
     assert all((commit or "unknown")[:10] in page for commit in commits)
 
@@ -180,7 +208,7 @@ def test_numbers_lie_beside_every_figure_as_csv(report):
         assert {len(row) for row in rows} == {len(rows[0])}
 
 
-def test_csv_holds_the_medians_of_the_results(report, study_results):
+def test_csv_holds_the_means_of_the_results(report, study_results):
     path = next(path for path in report.tables if path.stem.endswith("top_tagging-results"))
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "auc" and row["labels"] == "100"]
@@ -194,11 +222,11 @@ def test_csv_holds_the_medians_of_the_results(report, study_results):
         if metric["name"] == "auc"
     ]
     scratch = next(row for row in rows if row["arm"] == "scratch")
-    assert float(scratch["median"]) == pytest.approx(np.median(values))
-    assert float(scratch["seeds_std"]) == pytest.approx(np.std(values, ddof=1))
+    assert float(scratch["mean"]) == pytest.approx(np.mean(values))
+    assert float(scratch["std"]) == pytest.approx(np.std(values, ddof=1))
 
 
-def test_roc_curves_go_through_the_medians_of_the_tables(report):
+def test_roc_curves_go_through_the_means_of_the_tables(report):
     def read(name, **wanted):
         path = next(path for path in report.tables if path.stem == f"task1-top_tagging-{name}")
         with path.open() as file:
@@ -208,9 +236,9 @@ def test_roc_curves_go_through_the_medians_of_the_tables(report):
 
     point = read("roc-100-Tbqq", arm="scratch", signal_efficiency="0.5")
     quoted = read("results", arm="scratch", labels="100", metric="rejection_50")
-    assert float(point["rejection_median"]) == pytest.approx(float(quoted["median"]))
-    assert float(point["seeds_low"]) == pytest.approx(float(quoted["seeds_low"]))
-    assert float(point["seeds_high"]) == pytest.approx(float(quoted["seeds_high"]))
+    assert float(point["rejection_mean"]) == pytest.approx(float(quoted["mean"]))
+    assert float(point["mean_low"]) == pytest.approx(float(quoted["mean_low"]))
+    assert float(point["mean_high"]) == pytest.approx(float(quoted["mean_high"]))
 
 
 def test_the_same_results_give_the_same_bytes(report, study_results, top_store, jet_store, tmp_path):

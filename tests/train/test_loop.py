@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,7 +25,9 @@ from hepfm.models.check import check
 from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
-from hepfm.train.pretrain import dry_run, pretrain
+from hepfm.train.distributed import World
+from hepfm.train.pretrain import Pretraining, dry_run, pretrain
+from hepfm.train.recipe import pretrain_plan
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
 
@@ -148,6 +152,18 @@ def test_accumulated_parts_are_the_whole_batch(recipe: Values, tmp_path: Path) -
     one, two = losses(tmp_path / "one")[0], losses(tmp_path / "two")[0]
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
     assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize(("backbone", "random"), [("transformer", False), ("particle_transformer", True)])
+def test_batch_normalisation_sees_random_draws_in_place_of_rows_of_one_length(
+    recipe: Values, backbone: str, random: bool
+) -> None:
+    changes = {"backbone": {"name": backbone, "size": "xs"}, "train": {"accumulate": 4, "batch_size": 256}}
+    values = {**merge(recipe, changes), "backbone": changes["backbone"]}
+    loader = Pretraining.check(pretrain_plan(values)).job(World(0, 1, torch.device("cpu"))).train
+    batches = itertools.islice(loader, 4)
+    spread = np.std([float(batch.mask_BN.sum(1).float().mean()) for batch in batches])
+    assert (spread < 2.0) == random
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(recipe: Values, tmp_path: Path) -> None:

@@ -44,9 +44,10 @@ def info(store: Path) -> dict[str, Any]:
 @_STORE
 @verb
 def check(store: Path) -> dict[str, Any]:
-    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents."""
+    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents, weights."""
     from hepfm.core.log import progress
     from hepfm.data.store import Store
+    from hepfm.data.summary import describe_weights
 
     opened = Store.open(store)
     shards = 0
@@ -55,7 +56,8 @@ def check(store: Path) -> dict[str, Any]:
             shards += 1
             advance(shard.rows, shard.file)
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
-    return {"rows": opened.num_rows, "shards": shards, "lines": [line], "next": "hepfm list recipes"}
+    lines = [line, *describe_weights(opened)]
+    return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}
 
 
 @command.command()

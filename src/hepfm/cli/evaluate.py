@@ -21,6 +21,12 @@ from hepfm.cli.options import read_options, set_option
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
 )
+@click.option(
+    "--weights",
+    default="auto",
+    show_default=True,
+    help="Field of the event weights, or null for equal ones; auto takes the store's.",
+)
 @set_option("the generation, where MODEL generates: top_p=0.9, cells=dataset_2")
 @verb
 def command(
@@ -30,6 +36,7 @@ def command(
     output: str | None,
     arm: str,
     device: str,
+    weights: str,
     options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers.
@@ -42,7 +49,14 @@ def command(
 
     folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
     evaluation = evaluate(
-        model, task, store, output=folder, arm=arm, device=device, options=read_options(options)
+        model,
+        task,
+        store,
+        output=folder,
+        arm=arm,
+        device=device,
+        weights=None if weights == "null" else weights,
+        options=read_options(options),
     )
     return {
         "output": str(folder),

@@ -43,6 +43,8 @@ def _components(name: str) -> Iterator[dict[str, Any]]:
             if hasattr(component, "Config"):
                 fields = component.Config.model_json_schema().get("properties", {})
                 values["options"] = {key: field.get("default", "required") for key, field in fields.items()}
+            if hasattr(component, "lets_through"):
+                values["lets_through"] = component.lets_through
             if getattr(component, "sizes", None):
                 values["sizes"] = {size: dict(options) for size, options in component.sizes.items()}
             yield {"kind": kind, "values": values}

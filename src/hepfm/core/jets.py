@@ -43,6 +43,7 @@ SUBSTRUCTURE_FIELDS = (
         for n in (1, 2, 3, 4)
     ),
 )
+JET_WEIGHT = Field("jet_weight", Level.OBJECT, description="event weight; jets of one event share it")
 
 
 def jet_schema(
@@ -51,6 +52,7 @@ def jet_schema(
     identity: bool = True,
     tracks: bool = True,
     substructure: bool = True,
+    weight: bool = False,
     extra: tuple[Field, ...] = (),
 ) -> Schema:
     """Return the schema of a jet store.
@@ -61,6 +63,8 @@ def jet_schema(
         Class names of the label field ``jet_label``; empty for unlabelled jets.
     identity, tracks, substructure
         Whether the data have charge and type, impact parameters, soft-drop mass and N-subjettiness.
+    weight
+        Whether the rows have event weights, in the field `JET_WEIGHT`.
     extra
         Further fields.
     """
@@ -72,9 +76,11 @@ def jet_schema(
             if classes
             else ()
         ),
+        *((JET_WEIGHT,) if weight else ()),
         *KINEMATIC_CONSTITUENT_FIELDS,
         *(IDENTITY_CONSTITUENT_FIELDS if identity else ()),
         *(TRACK_CONSTITUENT_FIELDS if tracks else ()),
         *extra,
     )
-    return Schema(fields, Level.OBJECT, "jet_label" if classes else None)
+    label = "jet_label" if classes else None
+    return Schema(fields, Level.OBJECT, label, JET_WEIGHT.name if weight else None)

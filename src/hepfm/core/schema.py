@@ -66,11 +66,25 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of a data set, the level of its rows, and which field is the label."""
+    """The fields of a data set, the level of its rows, and the roles that some of them have.
+
+    Attributes
+    ----------
+    fields
+        The columns.
+    row
+        Level of the rows.
+    label
+        Field of the rows that holds the true class or value.
+    weight
+        Field of the rows that holds the event weight. Training, validation and metrics use it unless they are
+        told otherwise.
+    """
 
     fields: tuple[Field, ...]
     row: Level = Level.OBJECT
     label: str | None = None
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -79,6 +93,8 @@ class Schema:
             raise DataError(f"fields named twice in the schema: {', '.join(twice)}")
         if self.label is not None and self[self.label].level is not self.row:
             raise DataError(f"the label {self.label!r} must be a field of the rows ({self.row})")
+        if self.weight is not None:
+            self.check_weight(self.weight)
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -105,9 +121,38 @@ class Schema:
         """Tell whether a field holds lists within a row."""
         return self[name].level is not self.row
 
+    def check_weight(self, name: str) -> None:
+        """Raise `DataError` unless a field can weigh the rows: one continuous number for each of them.
+
+        Units are not looked at: weights may be cross sections, and a mean weighted with the jet pT is a mean.
+        """
+        if self._can_weigh(self[name]):
+            return
+        fit = ", ".join(field.name for field in self.fields if self._can_weigh(field)) or "none"
+        raise DataError(
+            f"{name!r} cannot be a weight: {self._why_not_weight(self[name])}; a weight is one continuous "
+            f"floating-point number for each row. Fields that fit: {fit}; null weighs all rows alike"
+        )
+
+    def _can_weigh(self, field: Field) -> bool:
+        return not self._why_not_weight(field)
+
+    def _why_not_weight(self, field: Field) -> str:
+        if field.level is not self.row:
+            return f"it holds lists (of level {field.level})"
+        if field.kind is not Kind.CONTINUOUS:
+            return f"it is of kind {field.kind}"
+        return "" if field.dtype.startswith("float") else f"it holds whole numbers ({field.dtype})"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-ready values; the inverse of `from_dict`."""
-        return {"row": str(self.row), "label": self.label, "fields": [_plain(field) for field in self.fields]}
+        """Return plain JSON-ready values; the inverse of `from_dict`.
+
+        The weight is named only where there is one: so the fingerprint of data without weights does not
+        depend on this role.
+        """
+        weight = {} if self.weight is None else {"weight": self.weight}
+        fields = [_plain(field) for field in self.fields]
+        return {"row": str(self.row), "label": self.label, **weight, "fields": fields}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
@@ -124,7 +169,7 @@ class Schema:
                 )
                 for field in values["fields"]
             )
-            return cls(fields, Level(values["row"]), values["label"])
+            return cls(fields, Level(values["row"]), values["label"], values.get("weight"))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"not a schema: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from hepfm.core.config import Config, resolve_component
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import atomic_path
-from hepfm.core.log import progress
+from hepfm.core.log import logger, progress
 from hepfm.core.ragged import Columns
 from hepfm.core.registry import Registry
 from hepfm.data.sinks import Sink
@@ -99,6 +99,9 @@ def export_store(
     rows = store.split(split) if split else range(store.num_rows)
     if not len(rows):
         raise DataError(f"{store.path} has no rows to export")
+    weight = store.schema.weight
+    if weight is not None and weight not in exporter.columns:
+        logger.warning("%s has no place for event weights: %s is not written", format_name, weight)
     with (
         atomic_path(path) as temporary,
         exporter.open(temporary, path.suffix) as sink,

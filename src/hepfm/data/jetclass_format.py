@@ -40,7 +40,7 @@ class JetClassFormat:
     """Converts jets into JetClass's branches.
 
     The ``aux_*`` branches (generator record) are left out, as stores do not hold it; so are the labels of an
-    unlabelled store.
+    unlabelled store. Event weights become a branch called like their field, after the published ones.
 
     Raises
     ------
@@ -56,14 +56,12 @@ class JetClassFormat:
 
     def __init__(self, config: Config, schema: Schema) -> None:
         self.config = config
-        self.columns = (
-            *dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid"]),
-            *([schema.label] if schema.label else []),
-        )
+        roles = [role for role in (schema.label, schema.weight) if role]
+        self.columns = tuple(dict.fromkeys([*COPIED, "part_pt", "part_eta", "part_phi", "part_pid", *roles]))
         missing = [name for name in self.columns if name not in schema]
         if missing:
             raise DataError(f"JetClass's schema needs fields that this store lacks: {', '.join(missing)}")
-        self.label = schema.label
+        self.label, self.weight = schema.label, schema.weight
         self.classes = schema.label_classes
         unknown = [name for name in self.classes if name not in JETCLASS_CLASSES]
         if unknown or (self.label and not self.classes):
@@ -82,6 +80,7 @@ class JetClassFormat:
             **dict.fromkeys(FLAGS, "int32"),
             **labels,
             **dict.fromkeys(JET_BRANCHES, "float32"),
+            **({self.weight: "float32"} if self.weight else {}),
         }
 
     def convert(self, columns: Columns) -> dict[str, Array | Ragged]:
@@ -91,6 +90,8 @@ class JetClassFormat:
         pid = _lists(columns, "part_pid")
         found |= {flag: pid.with_values(pid.values == number) for number, flag in enumerate(FLAGS)}
         found["jet_nparticles"] = pid.lengths
+        if self.weight:
+            found[self.weight] = columns[self.weight]
         if self.label:
             names = np.asarray(self.classes)[np.asarray(columns[self.label])]
             found |= {f"label_{name}": names == name for name in JETCLASS_CLASSES}

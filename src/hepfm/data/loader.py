@@ -158,10 +158,11 @@ class EvalLoader:
         batch_size: int,
         labels: Sequence[str] = (),
         max_constituents: int = 128,
+        weights: str | None = None,
         context: ContextSet | None = None,
     ) -> None:
         self.store = store
-        self.content = Content(features, tuple(labels), None, max_constituents, context)
+        self.content = Content(features, tuple(labels), weights, max_constituents, context)
         self.content.check(store.schema)
         self.rows = store.index(rows)
         if batch_size < 1:

@@ -23,6 +23,9 @@ from hepfm.data.padded import open_hdf5_sink, padded
 from hepfm.data.readers.omnilearned import GLOBALS, KINEMATICS, PID
 from hepfm.data.sinks import Sink
 
+WEIGHT = "weight"
+"""Data set of the event weights."""
+
 PDG_CODES = (0, 211, -211, 130, 22, 11, -11, 13, -13)
 """PDG code of each number of the column pid, which has 9 values; 0 is padding and unknown particles."""
 
@@ -41,7 +44,7 @@ _NUMBERS = {
 class OmniLearnedFormat:
     """Converts jets into ``data``, ``pid`` (the number of the class) and ``global`` (`GLOBALS`).
 
-    Particle types and impact parameters are written where the store has them.
+    Particle types, impact parameters and event weights (`WEIGHT`) are written where the store has them.
 
     Raises
     ------
@@ -75,7 +78,9 @@ class OmniLearnedFormat:
             raise DataError(f"OmniLearned's layout needs fields that this store lacks: {', '.join(missing)}")
         self._classes, self._label = schema.label_classes, str(schema.label)
         self._identity, self._tracks = "identity" not in lacking, "displacement" not in lacking
-        self.columns = (*self._features.columns, self._label)
+        self._weight = schema.weight
+        roles = [self._label, *([self._weight] if self._weight else [])]
+        self.columns = tuple(dict.fromkeys([*self._features.columns, *roles]))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +95,7 @@ class OmniLearnedFormat:
             "classes": dict(enumerate(self._classes)),
             "pdg": dict(enumerate(PDG_CODES)) if self._identity else None,
             "global_columns": GLOBALS,
+            **({"weight": WEIGHT} if self._weight else {}),
         }
         return open_hdf5_sink(path, {name: json.dumps(value) for name, value in meanings.items()})
 
@@ -104,7 +110,8 @@ class OmniLearnedFormat:
         )
         pt, eta, _, energy = (np.asarray(columns[name], np.float64) for name in JET_COLUMNS)
         row = np.stack([pt, eta, jet_mass(pt, eta, energy), count / 100], axis=1).astype(np.float32)
-        return {"data": data, PID: np.asarray(columns[self._label], np.int64), "global": row}
+        weight = {WEIGHT: np.asarray(columns[self._weight], np.float32)} if self._weight else {}
+        return {"data": data, PID: np.asarray(columns[self._label], np.int64), "global": row, **weight}
 
 
 def _numbers(columns: Columns) -> Array:

@@ -56,9 +56,11 @@ class Content:
                 f"context set {self.context.name!r} needs fields that this store lacks: "
                 f"{', '.join(missing)}; go without context"
             )
+        if self.weights is not None:
+            schema.check_weight(self.weights)
         for name in self._row_fields():
             if schema.is_ragged(name):
-                raise DataError(f"{name!r} holds lists; a label or weight is one value a row")
+                raise DataError(f"{name!r} holds lists; a label is one value a row")
         if self.max_constituents < 1:
             raise DataError(f"max_constituents must be at least 1, got {self.max_constituents}")
 

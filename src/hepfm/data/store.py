@@ -53,7 +53,7 @@ class Store:
         return cls(folder, manifest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Store.open, (self.path,)
+        return Store, (self.path, self.manifest)
 
     def __len__(self) -> int:
         return self.num_rows

@@ -10,6 +10,7 @@ import numpy as np
 from hepfm.core.schema import Level
 from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.store import Store
+from hepfm.data.weights import check_usable, sum_weights
 
 SAMPLE = 100_000
 """Rows from which mean lengths are taken, so that a look at a large store stays quick."""
@@ -31,6 +32,8 @@ class Summary:
         The feature sets that the store has the fields for.
     size
         Bytes on disk.
+    weight
+        Field of the event weight, or None.
     """
 
     splits: dict[str, int]
@@ -38,6 +41,7 @@ class Summary:
     lengths: dict[str, float]
     feature_sets: list[str]
     size: int
+    weight: str | None = None
 
 
 def summarize(store: Store) -> Summary:
@@ -51,7 +55,26 @@ def summarize(store: Store) -> Summary:
         lengths={str(level): float(store.lengths(level, sample).mean()) for level in levels if len(sample)},
         feature_sets=[name for name in FEATURE_SETS if not feature_set(name).missing(schema)],
         size=sum(shard.bytes for shard in store.manifest.shards),
+        weight=schema.weight,
     )
+
+
+def describe_weights(store: Store) -> list[str]:
+    """Return a line for the event weights of each split; none without the role `weight`.
+
+    Raises
+    ------
+    DataError
+        When weights of a split are not finite or all zero.
+    """
+    field, lines = store.schema.weight, []
+    if field is None:
+        return []
+    for split, rows in store.splits.items():
+        sums = sum_weights(store, field, rows)
+        check_usable(sums, field, where=f"{store.path}, split {split}")
+        lines.append(f"  {split} weights ({field}): {sums.line()}")
+    return lines
 
 
 def _classes(store: Store, rows: range) -> dict[str, int]:
@@ -72,6 +95,7 @@ def describe(store: Store) -> list[str]:
         lines += [f"  {split} by class: {', '.join(f'{name} {count}' for name, count in present.items())}"]
     lines += [f"  {level}s a row: {mean:.1f} on average" for level, mean in summary.lengths.items()]
     lines += [f"  fields: {', '.join(store.schema.names())}"]
+    lines += [f"  event weight: {summary.weight}"] if summary.weight else []
     lines += [f"  feature sets: {', '.join(summary.feature_sets) or 'none'}"]
     return [*lines, f"  fingerprint: {store.fingerprint}", *_provenance(store.manifest.provenance)]
 

@@ -1,4 +1,7 @@
-"""Accuracy: the share of rows whose most probable class is the true one."""
+"""Accuracy: the share of rows, by weight, whose most probable class is the true one.
+
+It is linear in the weights. With negative ones it is estimated without bias, but may lie outside [0, 1].
+"""
 
 from __future__ import annotations
 

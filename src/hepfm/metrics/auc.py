@@ -2,7 +2,9 @@
 
 An area is the probability that a random signal row scores above a random background row, ties counting
 one half. With row weights w that is ``sum_ij w_i w_j [s_i > s_j] / (W_S W_B)``, one cumulative sum after the
-scores have been ranked once, so that a bootstrap costs one pass over the rows a resample.
+scores have been ranked once, so that a bootstrap costs one pass over the rows a resample. The area is linear
+in the weights of either class, so negative ones are allowed; it is undefined (NaN) where those of a class do
+not sum to more than 0, as may happen in a resample.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def binary_auc_statistic(predictions: Predictions, *, signal: str, background: s
 
     def statistic(weights: FloatArray) -> float:
         wins, own = ranked.wins(weights)
-        return _ratio(wins.sum(), own * weights[ranked.others].sum())
+        others = weights[ranked.others].sum()
+        return float(wins.sum() / (own * others)) if own > 0 and others > 0 else float("nan")
 
     return statistic
 
@@ -66,7 +69,7 @@ def macro_auc_statistic(predictions: Predictions) -> Statistic:
 
     def statistic(weights: FloatArray) -> float:
         totals = np.array([weights[rows].sum() for rows in by_class])
-        if (totals == 0).any():
+        if (totals <= 0).any():
             return float("nan")
         areas = 0.0
         for a, column in enumerate(ranked):
@@ -102,7 +105,3 @@ def macro_auc(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int
         resamples=resamples,
         seed=seed,
     )
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return float(numerator / denominator) if denominator > 0 else float("nan")

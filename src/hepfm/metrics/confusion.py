@@ -21,9 +21,11 @@ class Confusion:
     counts
         Rows, shape (K, K): ``counts[i, j]`` of true class i are called j.
     shares
-        ``counts`` over the row's sum, shape (K, K): the probability to call a jet of class i a j.
+        Sum of weights of these rows over that of the class, shape (K, K): the probability to call a jet of
+        class i a j. With negative weights a share may lie outside [0, 1].
     low, high
-        Clopper-Pearson 68 % interval of the shares, shape (K, K).
+        Clopper-Pearson 68 % interval of the shares, shape (K, K), at the effective number of rows
+        ``(sum w)^2 / sum w^2`` of the class; of the nearest possible share where one lies outside [0, 1].
     """
 
     classes: tuple[str, ...]
@@ -34,11 +36,24 @@ class Confusion:
 
 
 def confusion(predictions: Predictions) -> Confusion:
-    """Return the confusion matrix of the most probable class; row weights are not used."""
-    num_classes = len(predictions.classes)
+    """Return the confusion matrix of the most probable class, by weight."""
     called = predictions.probabilities.argmax(axis=1)
-    counts = np.bincount(predictions.labels * num_classes + called, minlength=num_classes**2)
-    counts = counts.reshape(num_classes, num_classes).astype(np.int64)
-    totals = np.array([len(predictions.rows_of(name)) for name in predictions.classes])
-    ends = np.array([[clopper_pearson(k, n) for k in row] for row, n in zip(counts, totals, strict=True)])
-    return Confusion(predictions.classes, counts, counts / totals[:, None], ends[..., 0], ends[..., 1])
+    weights = predictions.row_weights
+    counts, sums, squares = (_sums(predictions, called, weights**power) for power in (0, 1, 2))
+    for name in predictions.classes:
+        predictions.rows_of(name)  # a class without rows has no shares
+    shares = sums / sums.sum(axis=1, keepdims=True)
+    effective = sums.sum(axis=1) ** 2 / squares.sum(axis=1)
+    possible = np.clip(shares, 0, 1)
+    ends = np.array(
+        [[clopper_pearson(p * n, n) for p in row] for row, n in zip(possible, effective, strict=True)]
+    )
+    return Confusion(predictions.classes, counts.astype(np.int64), shares, ends[..., 0], ends[..., 1])
+
+
+def _sums(predictions: Predictions, called: IntArray, weights: FloatArray) -> FloatArray:
+    """Return the sum of weights of each (true class, called class), shape (K, K)."""
+    num_classes = len(predictions.classes)
+    cell = predictions.labels * num_classes + called
+    sums: FloatArray = np.bincount(cell, weights, minlength=num_classes**2).astype(np.float64)
+    return sums.reshape(num_classes, num_classes)

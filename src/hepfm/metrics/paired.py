@@ -1,26 +1,24 @@
-"""Differences of two ways of training, measured on the same test rows and with paired seeds.
+"""Differences of ways of training, measured on the same test rows and with paired trainings.
 
 Two questions are kept apart: would other *test rows* reverse the difference (paired bootstrap), and would
-other *trainings* (Student's t over paired seeds)?
+other *trainings* (the mean over pairs of trainings with its interval)?
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from hepfm.core.errors import ConfigError
-from hepfm.metrics.bootstrap import RESAMPLES, Statistic, bootstrap_values, finite, percentile_interval
+from hepfm.metrics.bootstrap import RESAMPLES, Statistic, bootstrap_values, percentile_interval
+from hepfm.metrics.mean_interval import LEVEL, NAME, mean_interval, one_sided, p_value, why_no_interval
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray
+from hepfm.metrics.trainings import Scale, from_scale, to_scale
 
-Scale = Literal["difference", "ratio"]
-"""Whether two values are compared by a - b, or by a / b (averages are then geometric)."""
-
-LEVEL = 0.95
+Values = Sequence[float | None]
 
 
 def neutral(scale: Scale) -> float:
@@ -37,14 +35,14 @@ def paired_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Measurement:
-    """Measure the mean of `ours` against the mean of `theirs` with the test-set error of the comparison.
+    """Measure the mean of `ours` against the mean of `theirs` with the error of the test rows.
 
     Every resample of the test rows is shared by all models, so that what is common to them cancels.
 
     Parameters
     ----------
     ours, theirs
-        One statistic per trained model (one per seed), functions of the same rows' weights.
+        One statistic per trained model, functions of the same rows' weights.
     weights
         Row weights, shape (n,).
     scale
@@ -52,67 +50,133 @@ def paired_bootstrap(
     """
     statistics = [*ours, *theirs]
     draws = bootstrap_values(statistics, weights, resamples=resamples, seed=seed)
-    low, high = percentile_interval(_compare(draws, len(ours), scale), LEVEL)
     itself = np.array([[statistic(weights) for statistic in statistics]])
-    return Measurement(
-        value=_back(_compare(itself, len(ours), scale)[0], scale),
-        low=_back(low, scale),
-        high=_back(high, scale),
-        n=len(weights),
-        definition=f"paired.{scale}.v1",
-        interval=f"paired bootstrap 95% ({resamples})",
-    )
+    values = np.concatenate([itself, draws])
+    return resampled_difference(values[:, : len(ours)], values[:, len(ours) :], len(weights), scale=scale)
 
 
-def paired_seeds(
-    ours: Sequence[float | None], theirs: Sequence[float | None], *, scale: Scale = "difference"
-) -> Measurement:
-    """Measure a difference with its error over trainings: Student's t on the differences of paired seeds.
+def resampled_difference(ours: FloatArray, theirs: FloatArray, n: int, *, scale: Scale) -> Measurement:
+    """Return the mean of `ours` against that of `theirs` with the 95 % interval over resamples.
 
-    With one pair, or with an undefined value, there is no interval.
+    Parameters
+    ----------
+    ours, theirs
+        Values on the rows themselves, first, and on shared resamples, shape (1 + resamples, models).
+    n
+        Number of rows.
     """
-    if len(ours) != len(theirs) or not ours:
-        raise ConfigError(
-            f"paired seeds need two equally long lists, got {len(ours)} and {len(theirs)} values"
-        )
-    values = np.array(
-        [[np.inf if value is None else value for value in pair] for pair in zip(ours, theirs, strict=True)]
-    )
-    differences = _compare(values, 1, scale)
-    count = len(differences)
-    definition, mean = f"paired.{scale}.v1", float(differences.mean())
-    if count == 1 or not np.isfinite(differences).all():
-        why = "one pair of seeds" if count == 1 else "a value is undefined"
-        return Measurement(_back(mean, scale), None, None, count, definition, f"none: {why}")
-    half = float(student.ppf((1 + LEVEL) / 2, count - 1) * differences.std(ddof=1) / np.sqrt(count))
-    interval = f"student t 95% over {count} pairs of seeds"
+    with np.errstate(invalid="ignore"):
+        values = to_scale(ours, scale).mean(axis=1) - to_scale(theirs, scale).mean(axis=1)
+    low, high = percentile_interval(values[1:], LEVEL)
     return Measurement(
-        _back(mean, scale), _back(mean - half, scale), _back(mean + half, scale), count, definition, interval
+        value=from_scale(float(values[0]), scale),
+        low=from_scale(low, scale),
+        high=from_scale(high, scale),
+        n=n,
+        definition=f"paired.{scale}.v1",
+        interval=f"paired bootstrap 95% ({len(values) - 1})",
     )
+
+
+@dataclass(frozen=True)
+class PairedTrainings:
+    """A contrast of ways of training, one value for each replicate.
+
+    Attributes
+    ----------
+    values
+        Mean of the arms that count positive less that of the others, shape (replicates,); of logarithms for a
+        ratio.
+    scale
+        How the arms are compared.
+    """
+
+    values: FloatArray
+    scale: Scale
+
+    @property
+    def reason(self) -> str:
+        """Why there is no interval and no p-value; empty when there are."""
+        return why_no_interval(self.values).replace("trainings", "pairs of trainings")
+
+    @property
+    def measurement(self) -> Measurement:
+        """The mean over replicates with its 95 % interval."""
+        count, definition = len(self.values), f"paired.{self.scale}.v1"
+        mean = from_scale(float(self.values.mean()), self.scale)
+        if self.reason:
+            return Measurement(mean, None, None, count, definition, f"none: {self.reason}")
+        low, high = (from_scale(end, self.scale) for end in mean_interval(self.values))
+        return Measurement(mean, low, high, count, definition, f"{NAME} 95% over {count} pairs of trainings")
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided p-value of no difference; None without interval."""
+        return None if self.reason else p_value(self.values)
+
+    def equivalence_p(self, margin: float) -> float | None:
+        """Return the p-value of "the difference is as large as `margin`, or larger" (two one-sided tests).
+
+        Parameters
+        ----------
+        margin
+            Above 0 for differences; for ratios above 1, and its inverse is the other end.
+
+        References
+        ----------
+        D. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657.
+        """
+        if margin <= neutral(self.scale):
+            raise ConfigError(f"a margin of equivalence is above {neutral(self.scale):g}, got {margin:g}")
+        if self.reason:
+            return None
+        end = float(to_scale(np.array(margin), self.scale))
+        return max(one_sided(self.values, null=-end)[0], one_sided(self.values, null=end)[1])
+
+
+def paired_trainings(
+    plus: Sequence[Values], minus: Sequence[Values], *, scale: Scale = "difference"
+) -> PairedTrainings:
+    """Contrast arms replicate by replicate: the mean of `plus` less the mean of `minus`.
+
+    Parameters
+    ----------
+    plus, minus
+        For each arm one value per replicate, in the same order; None is an undefined rejection.
+
+    Examples
+    --------
+    >>> found = paired_trainings([[0.93, 0.94, 0.95]], [[0.90, 0.90, 0.90]])
+    >>> round(found.measurement.value, 3), found.measurement.n
+    (0.04, 3)
+    """
+    lengths = {len(values) for values in (*plus, *minus)}
+    if not plus or not minus or len(lengths) != 1 or lengths == {0}:
+        raise ConfigError(
+            "paired trainings need arms on both sides and as many values for each, got "
+            f"{[len(values) for values in plus]} and {[len(values) for values in minus]}"
+        )
+    with np.errstate(invalid="ignore"):
+        return PairedTrainings(_mean(plus, scale) - _mean(minus, scale), scale)
+
+
+def _mean(arms: Sequence[Values], scale: Scale) -> FloatArray:
+    """Return the mean over arms for each replicate; an undefined rejection is larger than any number."""
+    numbers = np.array([[np.inf if value is None else value for value in arm] for arm in arms], float)
+    mean: FloatArray = to_scale(numbers, scale).mean(axis=0)
+    return mean
 
 
 def excludes(measurement: Measurement, value: float) -> bool:
     """Tell whether the interval exists on the side that matters and leaves `value` out.
 
+    An interval of no width, from equal values, resolves nothing.
+
     >>> excludes(Measurement(0.2, 0.1, None, 9, "", ""), 0.0)
     True
     """
+    if measurement.low is not None and measurement.low == measurement.high:
+        return False
     above = measurement.low is not None and measurement.low > value
     below = measurement.high is not None and measurement.high < value
     return above or below
-
-
-def _compare(values: FloatArray, split: int, scale: Scale) -> FloatArray:
-    """Return the difference of row means left and right of `split`; of logarithms for a ratio."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        numbers = np.log(values) if scale == "ratio" else values
-        result: FloatArray = numbers[:, :split].mean(axis=1) - numbers[:, split:].mean(axis=1)
-    return result
-
-
-def _back(value: float, scale: Scale) -> float | None:
-    """Undo the logarithm; an infinite end, of a ratio to or from "no background passes", stays open."""
-    if not np.isfinite(value):
-        return None
-    with np.errstate(over="ignore"):
-        return finite(float(np.exp(value)) if scale == "ratio" else value)

@@ -1,7 +1,8 @@
 """Efficiency and purity of one class when each row is called by its most probable class.
 
 ``efficiency.argmax.v1``: rows of the class that are called it, over rows of the class. ``purity.argmax.v1``:
-the same rows over all that are called it. Known elsewhere as recall and precision.
+the same rows over all that are called it. Known elsewhere as recall and precision. Rows count by weight,
+which may be negative; a share is undefined where its denominator is not above 0.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ def purity_statistic(predictions: Predictions, *, name: str) -> Statistic:
 
 
 def efficiency(predictions: Predictions, *, name: str) -> Measurement:
-    """Measure the efficiency of a class with its bootstrap test-set error.
+    """Measure the efficiency of a class with its bootstrap error of the test rows.
+
+    Raises
+    ------
+    DataError
+        When no row is of the class, or those that are have weight 0.
 
     Examples
     --------
@@ -35,6 +41,7 @@ def efficiency(predictions: Predictions, *, name: str) -> Measurement:
     >>> efficiency(found, name="3h").value
     0.5
     """
+    predictions.rows_of(name)
     return _measured(efficiency_statistic(predictions, name=name), predictions, "efficiency.argmax.v1")
 
 

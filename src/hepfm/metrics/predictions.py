@@ -28,12 +28,15 @@ class Predictions:
     classes
         Names of the K classes.
     weights
-        Weight of each row, shape (n,), not negative; None means 1.
+        Weight of each row, shape (n,); None means 1. Single weights may be negative, as some of generators
+        at next-to-leading order and some sWeights are: shares of a class are then still estimated without
+        bias, but may lie outside [0, 1].
 
     Raises
     ------
     DataError
-        When shapes disagree, a value is not finite, a label is outside the classes, or there is no row.
+        When shapes disagree, a value is not finite, a label is outside the classes, there is no row, or the
+        weights of a class that has rows do not sum to more than 0: its shares would not be defined.
     """
 
     labels: IntArray
@@ -57,12 +60,26 @@ class Predictions:
             found = f"{self.labels.min()} to {self.labels.max()}"
             raise DataError(f"labels reach from {found}, expected 0 to {num_classes - 1}")
         if self.weights is not None:
-            _check_weights(self.weights, n)
+            self._check_weights(self.weights)
 
     @property
     def row_weights(self) -> FloatArray:
         """Weights with the default filled in, shape (n,)."""
         return np.ones(len(self.labels)) if self.weights is None else self.weights
+
+    def _check_weights(self, weights: FloatArray) -> None:
+        if weights.shape != self.labels.shape:
+            raise DataError(f"weights have shape {weights.shape}, expected {self.labels.shape}")
+        _check_finite(weights, "weights")
+        rows = np.bincount(self.labels, minlength=len(self.classes))
+        totals = np.bincount(self.labels, weights, minlength=len(self.classes))
+        bad = np.flatnonzero((rows > 0) & (totals <= 0))
+        if len(bad):
+            name, total, number = self.classes[bad[0]], totals[bad[0]], rows[bad[0]]
+            raise DataError(
+                f"weights of class {name!r} sum to {total:.4g} over {number} rows: "
+                "its shares are not defined; take more rows, or measure without weights (--weights null)"
+            )
 
     def index(self, name: str) -> int:
         """Return the index of a class by name."""
@@ -71,10 +88,15 @@ class Predictions:
         return self.classes.index(name)
 
     def rows_of(self, name: str) -> IntArray:
-        """Return the row numbers of one true class; raise `DataError` when there is none."""
+        """Return the row numbers of one true class; raise `DataError` when none has a weight."""
         rows = np.flatnonzero(self.labels == self.index(name))
         if len(rows) == 0:
             raise DataError(f"no row of class {name!r}; the metric needs at least one")
+        if self.weights is not None and not self.weights[rows].sum() > 0:
+            raise DataError(
+                f"all {len(rows)} rows of class {name!r} have weight 0; the metric needs some weight of "
+                f"every class it compares"
+            )
         return rows
 
     def log_ratio(self, signal: str, background: str) -> FloatArray:
@@ -93,15 +115,3 @@ def _check_finite(values: FloatArray, what: str) -> None:
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(bad):
         raise DataError(f"{what} of {len(bad)} rows are NaN or infinite, the first is row {bad[0]}")
-
-
-def _check_weights(weights: FloatArray, n: int) -> None:
-    if weights.shape != (n,):
-        raise DataError(f"weights have shape {weights.shape}, expected ({n},)")
-    _check_finite(weights, "weights")
-    if weights.min() < 0:
-        raise DataError(
-            "negative row weights: efficiencies are not defined; take the absolute value or drop those rows"
-        )
-    if weights.sum() == 0:
-        raise DataError("all row weights are zero")

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.metrics.bootstrap import Statistic
+from hepfm.metrics.bootstrap import (
+    RESAMPLES,
+    Statistic,
+    bootstrap_values,
+    finite,
+    percentile_interval,
+)
 from hepfm.metrics.intervals import clopper_pearson, upper_limit
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray, Predictions
@@ -62,7 +68,9 @@ class PairScores:
     def working_point(self, efficiency: float, weights: FloatArray) -> WorkingPoint:
         """Return what passes the first threshold whose signal efficiency is at least `efficiency`."""
         signal = np.cumsum(weights[self.signal_rows])
-        first = int(np.searchsorted(signal, efficiency * signal[-1] * (1 - _ROUNDING)))
+        # Efficiencies do not rise steadily with negative weights: the first one from the top counts.
+        reached = signal[self._signal_passed - 1] >= efficiency * signal[-1] * (1 - _ROUNDING)
+        first = int(np.argmax(reached))
         background = weights[self.background_rows]
         passed = int(self._background_passed[first])
         total = float(background.sum())
@@ -82,7 +90,7 @@ def rejection_statistic(
     scores = PairScores(predictions, signal=signal, background=background)
 
     def statistic(weights: FloatArray) -> float:
-        if weights[scores.signal_rows].sum() == 0 or weights[scores.background_rows].sum() == 0:
+        if weights[scores.signal_rows].sum() <= 0 or weights[scores.background_rows].sum() <= 0:
             return float("nan")
         background_efficiency = scores.working_point(efficiency, weights).background_efficiency
         return 1 / background_efficiency if background_efficiency > 0 else float("inf")
@@ -90,25 +98,50 @@ def rejection_statistic(
     return statistic
 
 
-def rejection(predictions: Predictions, *, signal: str, background: str, efficiency: float) -> Measurement:
-    """Measure 1/eps_B at signal efficiency `efficiency`, with the Clopper-Pearson interval of eps_B.
+def rejection(
+    predictions: Predictions,
+    *,
+    signal: str,
+    background: str,
+    efficiency: float,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Measurement:
+    """Measure 1/eps_B at signal efficiency `efficiency`, with a bootstrap over signal and background rows.
 
-    Where no background row passes, the value and the upper end are None and the lower end is the one-sided
-    95 % limit (about a third of the number of background rows). `n` is the number of background rows. The
-    interval holds the threshold fixed: it leaves out the sampling error of the signal rows.
+    Each resample finds its own threshold, so the sampling error of the signal rows is in the interval. The
+    counts are independent Poisson(1) for every row, as for the other metrics: what is shared by models
+    cancels in their comparison, and since both efficiencies are shares of their own class, that the number of
+    rows of a class fluctuates as well changes nothing that a stratified draw would keep.
+
+    A bootstrap of a few background rows that pass is too narrow. The interval therefore reaches at least as
+    far as the Clopper-Pearson interval of eps_B at the threshold of the sample, which matters below about ten
+    rows. Where no background row passes, the value and the upper end are None and the lower end is the
+    one-sided 95 % limit (about a third of the number of background rows). `n` is the number of background
+    rows.
+
+    Raises
+    ------
+    DataError
+        When a class has no rows, or no weight.
     """
     if not 0 < efficiency < 1:
         raise ConfigError(f"a signal efficiency lies between 0 and 1, got {efficiency}")
-    scores = PairScores(predictions, signal=signal, background=background)
-    point = scores.working_point(efficiency, predictions.row_weights)
+    point = PairScores(predictions, signal=signal, background=background).working_point(
+        efficiency, predictions.row_weights
+    )
     total = point.effective_total
     counts = f"{point.passed} of {point.total} background rows pass"
     if point.passed == 0:
-        low, high = 1 / upper_limit(0, total), None
+        low = 1 / upper_limit(0, total)
         interval = f"clopper-pearson 95% lower limit ({counts})"
-        return Measurement(None, low, high, point.total, DEFINITION, interval)
-    ends = clopper_pearson(point.background_efficiency * total, total)
-    interval = f"clopper-pearson 68% ({counts})"
+        return Measurement(None, low, None, point.total, DEFINITION, interval)
+    statistic = rejection_statistic(predictions, signal=signal, background=background, efficiency=efficiency)
+    draws = bootstrap_values([statistic], predictions.row_weights, resamples=resamples, seed=seed)[:, 0]
+    low, high = percentile_interval(draws)
+    fixed = clopper_pearson(point.background_efficiency * total, total)
+    ends = min(low, 1 / fixed[1]), max(high, 1 / fixed[0])
+    interval = f"bootstrap 68% ({resamples}), moving threshold ({counts})"
     return Measurement(
-        1 / point.background_efficiency, 1 / ends[1], 1 / ends[0], point.total, DEFINITION, interval
+        1 / point.background_efficiency, finite(ends[0]), finite(ends[1]), point.total, DEFINITION, interval
     )

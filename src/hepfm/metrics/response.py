@@ -1,7 +1,8 @@
 """Response of a regression: predicted over true, its median's distance from one and its relative width.
 
 ``response_bias.v1``: |median - 1|. ``response_iqr.v1``: (75 % - 25 % quantile) / median, as 2503.19165 quotes
-the resolution of a tau's visible momentum.
+the resolution of a tau's visible momentum. With event weights the quantiles are those of the weighted
+distribution function, without interpolation; they are not defined for negative weights.
 """
 
 from __future__ import annotations
@@ -17,37 +18,69 @@ from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray
 
 
-def bias(response: FloatArray) -> float:
-    """Return |median - 1|."""
-    return float(abs(np.median(response) - 1))
+def bias(response: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return |median - 1|, by weight."""
+    return float(abs(_percentiles(response, [50], weights)[0] - 1))
 
 
-def relative_iqr(response: FloatArray) -> float:
-    """Return the interquartile range over the median.
+def relative_iqr(response: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return the interquartile range over the median, by weight.
 
     >>> relative_iqr(np.array([0.5, 1.0, 1.0, 1.5]))
     0.25
     """
-    low, middle, high = np.percentile(response, [25, 50, 75])
+    low, middle, high = _percentiles(response, [25, 50, 75], weights)
     return float((high - low) / middle)
 
 
+def _percentiles(values: FloatArray, percents: list[float], weights: FloatArray | None) -> FloatArray:
+    if weights is None:
+        return np.percentile(values, percents)
+    return np.percentile(values, percents, weights=weights, method="inverted_cdf")
+
+
 def response_measurement(
-    response: FloatArray, statistic: Callable[[FloatArray], float], *, definition: str, seed: int = 0
+    response: FloatArray,
+    statistic: Callable[[FloatArray, FloatArray | None], float],
+    *,
+    definition: str,
+    weights: FloatArray | None = None,
+    seed: int = 0,
 ) -> Measurement:
     """Measure a statistic of responses with the 68 % interval of a bootstrap over rows.
+
+    Parameters
+    ----------
+    response
+        Predicted over true, shape (n,).
+    statistic
+        A function of responses and weights, e.g. `bias`.
+    definition
+        Its identifier.
+    weights
+        Event weights, shape (n,); None for equal ones.
+    seed
+        Of the bootstrap.
 
     Raises
     ------
     DataError
-        When there is no row.
+        When there is no row, a weight is negative, or all weights are zero.
     """
     n = len(response)
     if n == 0:
         raise DataError("no row to measure the response of")
+    if weights is not None and (weights.min() < 0 or weights.sum() == 0):
+        raise DataError(
+            f"{int((weights < 0).sum())} of {n} weights are negative and their sum is {weights.sum():.4g}: "
+            "quantiles of the response are not defined; measure without weights (--weights null)"
+        )
     rng = numpy_generator(seed, "metrics.response")
-    draws = [statistic(response[rng.integers(0, n, n)]) for _ in range(RESAMPLES)]
+    draws = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, n, n)
+        draws.append(statistic(response[rows], None if weights is None else weights[rows]))
     low, high = np.percentile(draws, [15.865, 84.135])
     return Measurement(
-        statistic(response), float(low), float(high), n, definition, f"bootstrap 68% ({RESAMPLES})"
+        statistic(response, weights), float(low), float(high), n, definition, f"bootstrap 68% ({RESAMPLES})"
     )

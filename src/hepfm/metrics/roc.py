@@ -1,4 +1,8 @@
-"""ROC curves on a grid of signal efficiencies, with the threshold rule of `hepfm.metrics.rejection`."""
+"""ROC curves on a grid of signal efficiencies, with the threshold rule of `hepfm.metrics.rejection`.
+
+With negative weights efficiencies do not rise steadily as the threshold falls. The rule stays the same: the
+first threshold from the top at which the signal efficiency reaches the target.
+"""
 
 from __future__ import annotations
 

@@ -132,6 +132,11 @@ class Objective(nn.Module):
         return None
 
     @classmethod
+    def allows_signed_weights(cls, config: BaseConfig) -> bool:
+        """Return whether rows may have negative weights; see `signed_weights`."""
+        return cls.signed_weights
+
+    @classmethod
     def generator_of(cls, config: BaseConfig) -> Component | None:
         """Return the generator whose weights are trained; None for an objective that trains none."""
         return None

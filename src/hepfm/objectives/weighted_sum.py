@@ -136,6 +136,13 @@ class WeightedSum(Objective):
         return found.pop() if len(found) == 1 else None
 
     @classmethod
+    def allows_signed_weights(cls, config: BaseConfig) -> bool:
+        """Return whether all terms allow negative weights."""
+        assert isinstance(config, WeightedSumConfig)
+        components = [term.component for term in resolve_terms(config)]
+        return all(one.cls.allows_signed_weights(one.config) for one in components)
+
+    @classmethod
     def generator_of(cls, config: BaseConfig) -> Component | None:
         """Return the generator of the first term that trains one."""
         assert isinstance(config, WeightedSumConfig)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hepfm.core.ragged import Array, concatenate, take_rows
+from hepfm.core.ragged import Array, Columns, concatenate, take_rows
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.workers import read_chunk
 
@@ -16,7 +16,11 @@ SHUFFLE_ROWS = 50_000
 """Rows held in memory while the final store is written."""
 
 
-def shuffled(keys: Sequence[ChunkKey], work: Path, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+Read = Callable[[ChunkKey], Columns]
+"""Returns the columns of a chunk as they are stored."""
+
+
+def shuffled(keys: Sequence[ChunkKey], read: Read, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """Yield the rows of these chunks in one random order, a bounded number at a time."""
     first = np.concatenate([[0], np.cumsum([key.rows for key in keys])]).astype(np.int64)
     order = rng.permutation(first[-1])
@@ -26,7 +30,7 @@ def shuffled(keys: Sequence[ChunkKey], work: Path, rng: np.random.Generator) -> 
         for number, key in enumerate(keys):
             here = np.flatnonzero((piece >= first[number]) & (piece < first[number + 1]))
             if len(here):
-                parts.append(take_rows(read_chunk(work, key).columns, piece[here] - first[number]))
+                parts.append(take_rows(read(key), piece[here] - first[number]))
                 places.append(here)
         yield take_rows(concatenate(parts), np.argsort(np.concatenate(places)))
 

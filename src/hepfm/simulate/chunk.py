@@ -26,19 +26,30 @@ class ChunkKey:
 
 
 @dataclass(frozen=True)
+class Process:
+    """What a generator says of the events of a chunk: sum of their weights, and cross section in mb."""
+
+    weight_sum: float
+    sigma_mb: float
+
+
+@dataclass(frozen=True)
 class Chunk:
     """What a chunk yields.
 
     Attributes
     ----------
     columns
-        The rows, in the fields of the plan's schema.
+        The rows, in the fields of the plan's schema; those of events of a generator with the weight of their
+        event in the field `hepfm.core.jets.JET_WEIGHT`, as the generator gives it.
     events
         Events generated; showers are events of their own.
     found
         Rows that passed; at least those in `columns`, which stop at the number asked for.
     pythia_seconds, seconds
         Processor time inside Pythia, and in all.
+    process
+        None where no generator made the events.
     """
 
     columns: Columns
@@ -46,11 +57,14 @@ class Chunk:
     found: int
     pythia_seconds: float
     seconds: float
+    process: Process | None = None
 
 
 def pack(chunk: Chunk) -> dict[str, Array]:
     """Return a chunk as plain arrays for a file; the inverse of `unpack`."""
     arrays: dict[str, Array] = {"#counts": np.array([chunk.events, chunk.found], np.int64)}
+    if chunk.process is not None:
+        arrays["#process"] = np.array([chunk.process.weight_sum, chunk.process.sigma_mb])
     arrays["#seconds"] = np.array([chunk.pythia_seconds, chunk.seconds])
     for name, column in chunk.columns.items():
         if isinstance(column, Ragged):
@@ -71,4 +85,5 @@ def unpack(arrays: Mapping[str, Array]) -> Chunk:
             columns[field] = arrays[name]
     events, found = arrays["#counts"].tolist()
     pythia_seconds, seconds = arrays["#seconds"].tolist()
-    return Chunk(columns, events, found, pythia_seconds, seconds)
+    process = Process(*arrays["#process"].tolist()) if "#process" in arrays else None
+    return Chunk(columns, events, found, pythia_seconds, seconds, process)

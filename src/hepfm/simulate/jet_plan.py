@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import hepfm
 from hepfm.core.schema import Schema
 from hepfm.simulate import jets
 from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.jets import chunk_keys
+from hepfm.simulate.lhe import check_strategy, file_hashes
 from hepfm.simulate.pythia import configured
-from hepfm.simulate.recipe import SPLITS, Recipe
+from hepfm.simulate.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -41,30 +44,39 @@ class JetPlan:
         """Return the versions that the jets depend on."""
         return versions()
 
-    def schema(self) -> Schema:
-        """Return the schema of the store."""
-        return self.recipe.store_schema()
+    def schema(self, *, weighted: bool = False) -> Schema:
+        """Return the schema of the store, with a field for event weights if they are not all 1."""
+        return self.recipe.store_schema(weighted=weighted)
+
+    def variant(self, key: ChunkKey) -> int:
+        """Return which variant of its class a chunk is made of."""
+        return key.index % max(1, len(self.recipe.classes[key.class_name].variants))
 
     def chunks(self) -> list[ChunkKey]:
         """Return the chunks, class after class within each split."""
-        return [
-            ChunkKey(name, split, index, size)
-            for split in SPLITS
-            for name in self.recipe.class_names
-            for index, size in enumerate(_chunk_sizes(self.recipe, name, getattr(self.recipe.jets, split)))
-        ]
+        return chunk_keys(self.recipe)
 
     def check(self) -> None:
-        """Let Pythia read the lines of every class, unstarted; raise `ConfigError` for a bad one."""
+        """Let Pythia read the lines of every class, unstarted, and look at the event files they name.
+
+        Raises
+        ------
+        ConfigError
+            For a bad line.
+        DataError
+            For an event file that cannot be shared by chunks.
+        """
         for name in self.recipe.class_names:
             for variant in range(max(1, len(self.recipe.classes[name].variants))):
                 configured(self.recipe.lines(name, variant), where=f"class {name}")
+        for path in file_hashes(self.recipe):
+            check_strategy(Path(path))
 
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk."""
         return jets.make_chunk(self.recipe, key)
 
-    def provenance(self, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    def provenance(self, counts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the store says about its making."""
         recipe = self.recipe
         return {
@@ -73,6 +85,7 @@ class JetPlan:
             "recipe_fingerprint": recipe.fingerprint(),
             "seed": recipe.seed,
             "detector": recipe.detector_component().spec(),
+            **({"event_files": files} if (files := file_hashes(recipe)) else {}),
             "versions": versions(),
             "classes": {
                 name: {
@@ -83,13 +96,6 @@ class JetPlan:
                 for name in recipe.class_names
             },
         }
-
-
-def _chunk_sizes(recipe: Recipe, name: str, jets: int) -> list[int]:
-    """Cut a number of jets into chunks; the variants of a class get equally many."""
-    variants = max(1, len(recipe.classes[name].variants))
-    chunks = variants * -(-jets // (variants * recipe.chunk_jets))
-    return [size for size in (jets // chunks + (i < jets % chunks) for i in range(chunks)) if size]
 
 
 def versions() -> dict[str, str]:

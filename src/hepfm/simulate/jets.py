@@ -9,17 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from hepfm.core.errors import ConfigError
+from hepfm.core.jets import JET_WEIGHT
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.physics.clustering import Jets, cluster_jets
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
-from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.chunk import Chunk, ChunkKey, Process
 from hepfm.simulate.detector import Detector
 from hepfm.simulate.labels import match_decay, match_parton, match_resonance
+from hepfm.simulate.lhe import events_of
 from hepfm.simulate.particles import Bools, Candidates
 from hepfm.simulate.pythia import SEED_BITS, Generator, Record
-from hepfm.simulate.recipe import JetSelection, Match, Recipe
+from hepfm.simulate.recipe import SPLITS, JetSelection, Match, Recipe
 from hepfm.simulate.taus import holds_tau, tau_columns
 
 MAX_PZ = 10_000.0
@@ -30,6 +32,23 @@ HOPELESS_EVENTS = 20_000
 """A class that gives no jet in so many events is taken for a mistake in its recipe."""
 
 
+def chunk_keys(recipe: Recipe) -> list[ChunkKey]:
+    """Return the chunks of a recipe, class after class within each split."""
+    return [
+        ChunkKey(name, split, index, size)
+        for split in SPLITS
+        for name in recipe.class_names
+        for index, size in enumerate(_chunk_sizes(recipe, name, getattr(recipe.jets, split)))
+    ]
+
+
+def _chunk_sizes(recipe: Recipe, name: str, jets: int) -> list[int]:
+    """Cut a number of jets into chunks; the variants of a class get equally many."""
+    variants = max(1, len(recipe.classes[name].variants))
+    chunks = variants * -(-jets // (variants * recipe.chunk_jets))
+    return [size for size in (jets // chunks + (i < jets % chunks) for i in range(chunks)) if size]
+
+
 def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
     """Generate, measure, cluster and label until the chunk has its jets."""
     started = time.process_time()
@@ -38,7 +57,12 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
     purpose = f"simulate {key.class_name} {key.split}"
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
     seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
-    generator = Generator(recipe.lines(key.class_name, key.index), seed=seed, where=f"class {key.class_name}")
+    generator = Generator(
+        recipe.lines(key.class_name, key.index),
+        seed=seed,
+        where=f"class {key.class_name}",
+        events=events_of(recipe, key, chunk_keys(recipe)),
+    )
     label = recipe.class_names.index(key.class_name)
     parts: list[dict[str, Array | Ragged]] = []
     kept = found = events = 0
@@ -58,7 +82,8 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         wanted = good[: key.rows - kept]
         taken = jets.take(wanted)
         told = {name: one[wanted] for name, one in truth.items()}
-        parts.append(jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=told))
+        columns = jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=told)
+        parts.append({**columns, JET_WEIGHT.name: record.weight[taken.event]})
         events += record.num_events
         found += len(good)
         kept += len(wanted)
@@ -66,7 +91,9 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
             raise ConfigError(
                 f"class {key.class_name}: no jet passed in {events} events; check process, match, selection"
             )
-    return Chunk(concatenate(parts), events, found, generator.seconds, time.process_time() - started)
+    process = Process(generator.weight_sum, generator.sigma_mb)
+    seconds = generator.seconds, time.process_time() - started
+    return Chunk(concatenate(parts), events, found, *seconds, process)
 
 
 def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:

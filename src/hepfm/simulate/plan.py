@@ -33,8 +33,11 @@ class Plan(Protocol):
     def versions(self) -> dict[str, str]:
         """Return the versions that the rows depend on."""
 
-    def schema(self) -> Schema:
-        """Return the schema of the store."""
+    def schema(self, *, weighted: bool = False) -> Schema:
+        """Return the schema of the store, with a field for event weights if they are not all 1."""
+
+    def variant(self, key: ChunkKey) -> int:
+        """Return which of the processes of its class a chunk is made of; 0 where there is only one."""
 
     def chunks(self) -> list[ChunkKey]:
         """Return the chunks; no chunk serves two splits, so no event does."""
@@ -45,8 +48,8 @@ class Plan(Protocol):
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk; the same key gives the same rows."""
 
-    def provenance(self, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-        """Return what the store says about its making; `counts` has events and rows by class."""
+    def provenance(self, counts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what the store says about its making; `counts` has events, rows and weights by class."""
 
 
 def read_plan(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hepfm.core.errors import ConfigError, HepfmError, missing_extra
+from hepfm.core.errors import ConfigError, DataError, HepfmError, missing_extra
+from hepfm.simulate.lhe import skip
 from hepfm.simulate.particles import Floats, Ints, Particles
 
 SEED_BITS = 29
@@ -37,6 +38,8 @@ class Record:
         Production vertex of each entry as an index into `x`, `y`, `z`; -1 for the origin.
     x, y, z
         Vertices, mm, shape (vertices,).
+    weight
+        Nominal weight of each event, shape (events,).
     """
 
     offsets: Ints
@@ -53,6 +56,7 @@ class Record:
     x: Floats
     y: Floats
     z: Floats
+    weight: Floats
 
     @property
     def num_events(self) -> int:
@@ -90,6 +94,8 @@ class Generator:
         From 1 to 9e8. The same lines and seed give the same events, whatever ran before.
     where
         What the lines belong to, for messages.
+    events
+        For lines that read an event file: which of its events are used. None where Pythia makes its own.
 
     Raises
     ------
@@ -97,9 +103,12 @@ class Generator:
         For a line that Pythia does not know, or settings with which it cannot start.
     """
 
-    def __init__(self, lines: Sequence[str], *, seed: int, where: str) -> None:
+    def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
         started = time.process_time()
-        self._pythia = configured(lines, where=where)
+        self._where, self._events, self._left = where, events, len(events or ())
+        self.weight_sum = 0.0
+        """Sum of the weights of all events so far."""
+        self._pythia = configured([*lines, *([skip(events)] if events else [])], where=where)
         for line in ("Random:setSeed = on", f"Random:seed = {seed}"):
             self._pythia.readString(line)
         if not self._pythia.init():
@@ -109,14 +118,47 @@ class Generator:
         self.seconds = time.process_time() - started
         """Processor time spent in Pythia."""
 
+    @property
+    def sigma_mb(self) -> float:
+        """Pythia's estimate of the cross section so far, mb."""
+        return float(self._pythia.infoPython().sigmaGen())
+
     def batch(self, events: int) -> Record:
-        """Generate the next events; those that fail are replaced."""
+        """Generate the next events; those that fail are replaced, but for those of a file.
+
+        Raises
+        ------
+        DataError
+            When the events of the file are used up.
+        """
         started = time.process_time()
-        batch = self._pythia.nextBatch(events, errorMode="skip")
+        if self._events is None:
+            batch = self._pythia.nextBatch(events, errorMode="skip")
+            if len(batch) != events:
+                raise HepfmError(f"Pythia returned {len(batch)} of {events} events")
+        else:
+            batch = self._from_file(events)
         self.seconds += time.process_time() - started
-        if len(batch) != events:
-            raise HepfmError(f"Pythia returned {len(batch)} of {events} events")
-        return _flatten(batch)
+        record = _flatten(batch)
+        self.weight_sum += float(record.weight.sum())
+        return record
+
+    def _from_file(self, events: int) -> Any:
+        import awkward as ak
+
+        assert self._events is not None
+        if self._left == 0:
+            raise DataError(
+                f"{self._where}: the event file has {len(self._events)} events for a chunk, too few for its "
+                "jets; ask for fewer jets or larger chunks, loosen the selection, or give a longer file"
+            )
+        number = min(events, self._left)
+        self._left -= number
+        # An event that fails must not be replaced: the next one in the file may be that of another chunk.
+        batch = ak.to_packed(ak.drop_none(self._pythia.nextBatch(number, errorMode="none")))
+        if len(batch) == 0:
+            raise DataError(f"{self._where}: Pythia can use none of {number} events of the file")
+        return batch
 
     def stable(self, record: Record) -> Particles:
         """Return the final particles of a record, neutrinos included."""
@@ -189,4 +231,11 @@ def _flatten(batch: Any) -> Record:
         x=vertices["px"],
         y=vertices["py"],
         z=vertices["pz"],
+        weight=_nominal(batch),
     )
+
+
+def _nominal(batch: Any) -> Floats:
+    """Return the first of the weights of each event; the others are variations of it."""
+    weights = batch.layout.content("info").content("weights")
+    return np.asarray(weights.content.data, np.float64)[np.asarray(weights.offsets.data[:-1], np.int64)]

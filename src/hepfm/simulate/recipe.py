@@ -16,6 +16,7 @@ from hepfm.core.taus import TAU_FIELDS
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.labels import parse_pattern
+from hepfm.simulate.lhe import file_hashes
 
 SPLITS = ("train", "val", "test")
 
@@ -189,13 +190,14 @@ class Recipe(Config):
         """Return the detector with its options checked."""
         return resolve_component(DETECTORS, self.detector, where="detector", default="jetclass")
 
-    def store_schema(self) -> Schema:
-        """Return the schema of the store."""
+    def store_schema(self, *, weighted: bool = False) -> Schema:
+        """Return the schema of the store, with a field for event weights if they are not all 1."""
         return jet_schema(
             self.class_names,
             identity=self.identity,
             tracks=self.tracks,
             substructure=self.substructure,
+            weight=weighted,
             extra=TAU_FIELDS if self.taus else (),
         )
 
@@ -207,7 +209,7 @@ class Recipe(Config):
         return (mpi, *self.pythia, *recipe.pythia, *variant)
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that changes the jets."""
+        """Return a hash of everything that changes the jets, the contents of event files among them."""
         values = self.model_dump(mode="json", exclude={"description"})
         # Recipes from before there were these options keep their hash.
         if self.max_constituents is None:
@@ -221,6 +223,9 @@ class Recipe(Config):
                 del one["match"]["hadronic_tau"]
             if not one["match"]["without_tau"]:
                 del one["match"]["without_tau"]
+        files = file_hashes(self)
+        if files:
+            values["event_files"] = files
         return fingerprint({**values, "detector": self.detector_component().spec()})
 
 

@@ -12,14 +12,16 @@ from typing import Any
 from hepfm.core import log
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import read_json, write_json
+from hepfm.core.ragged import Columns
 from hepfm.core.rng import numpy_generator
 from hepfm.data.manifest import read_manifest
 from hepfm.data.writer import StoreWriter
 from hepfm.simulate.assemble import count, shuffled
 from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.event_weights import collect_weights
 from hepfm.simulate.plan import Plan, read_plan
 from hepfm.simulate.recipe import SPLITS, Recipe
-from hepfm.simulate.workers import processors, run_chunks
+from hepfm.simulate.workers import processors, read_chunk, run_chunks
 
 NOTE = "recipe.json"
 """What the chunks in a folder of unfinished work are made after."""
@@ -152,11 +154,18 @@ def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: i
 
 def _finish(plan: Plan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
     counts, seconds = count(keys, work, rows=plan.rows)
-    with StoreWriter(path, plan.schema(), provenance=plan.provenance(counts)) as writer:
+    weights = collect_weights(plan, keys, work)
+    described = {name: {**row, **weights.facts(name)} for name, row in counts.items()}
+
+    def read(key: ChunkKey) -> Columns:
+        return weights.apply(key, read_chunk(work, key).columns, plan.variant(key))
+
+    schema = plan.schema(weighted=weights.stored)
+    with StoreWriter(path, schema, provenance=plan.provenance(described)) as writer:
         for number, split in enumerate(SPLITS):
             mine = [key for key in keys if key.split == split]
             rng = numpy_generator(plan.seed, "simulate shuffle", number)
-            for columns in shuffled(mine, work, rng):
+            for columns in shuffled(mine, read, rng):
                 writer.write(columns, split=split)
     rows = {split: sum(key.rows for key in keys if key.split == split) for split in SPLITS}
     share = float(seconds[0] / seconds[1])

@@ -134,9 +134,13 @@ class ShowerPlan:
         libraries = {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
         return {"hepfm": hepfm.__version__, **libraries}
 
-    def schema(self) -> Schema:
-        """Return the schema of the store."""
+    def schema(self, *, weighted: bool = False) -> Schema:
+        """Return the schema of the store; showers have no weights."""
         return shower_schema()
+
+    def variant(self, key: ChunkKey) -> int:
+        """Return 0: all showers are made alike."""
+        return 0
 
     def chunks(self) -> list[ChunkKey]:
         """Return the chunks."""
@@ -167,7 +171,7 @@ class ShowerPlan:
         ]
         return Chunk(concatenate(parts), key.rows, key.rows, 0.0, time.process_time() - started)
 
-    def provenance(self, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    def provenance(self, counts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the store says about its making."""
         return {
             "source": "parametrised electron showers (Grindhammer and Peters, hep-ex/0001020) by hepfm",

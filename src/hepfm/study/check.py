@@ -52,6 +52,7 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
         for name in config.downstream:
             for problem in _downstream_problems(config, stores, name, size):
                 _note(problems, problem)
+    problems += _contrast_problems(config)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -59,6 +60,33 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
 def _note(problems: list[str], problem: str | None) -> None:
     if problem and problem not in problems:
         problems.append(problem)
+
+
+def _contrast_problems(config: StudyConfig) -> list[str]:
+    """Return what is wrong with the metrics and margins of contrasts, for tasks that score rows.
+
+    The metrics of generated rows are known when they are measured.
+    """
+    from hepfm.metrics.paired import neutral
+    from hepfm.tasks.base import load_task
+
+    found = []
+    for name, one in config.contrasts.items():
+        try:
+            task = load_task(task_name(one.task, config.downstream[one.task]))
+        except HepfmError:
+            continue  # said of the task itself
+        metrics = {metric.name: metric for metric in task.metrics()}
+        metric = metrics.get(one.metric or task.primary)
+        if metrics and metric is None:
+            near = did_you_mean(one.metric or "", metrics)
+            found.append(f"contrasts.{name}.metric: the task {task.name!r} has no {one.metric!r}{near}")
+        if metric and one.equivalence is not None and one.equivalence <= neutral(metric.scale):
+            found.append(
+                f"contrasts.{name}.equivalence: {metric.title} is compared by ratio, give a margin above 1 "
+                f"(got {one.equivalence:g})"
+            )
+    return found
 
 
 def _tokenizer_problem(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> str | None:

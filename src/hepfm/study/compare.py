@@ -10,14 +10,14 @@ from hepfm.core.errors import DataError
 from hepfm.core.files import atomic_path
 from hepfm.core.log import progress
 from hepfm.data.store import Store
-from hepfm.study.differences import task_of
+from hepfm.study.comparer import Comparer, task_of
 from hepfm.study.figures.style import pens
 from hepfm.study.gallery import gallery_part
 from hepfm.study.report import render
 from hepfm.study.results import BASELINE, Section, load_sections
 from hepfm.study.section import Part, section_part
 from hepfm.study.summary import summarise
-from hepfm.study.table import number
+from hepfm.study.table import interval, number
 
 REPORT, CSV = "report.html", "csv"
 
@@ -75,7 +75,9 @@ def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
     with progress("report", len(sections) + len(stores)) as advance:
         for index, section in enumerate(sections):
             parts.append(
-                section_part(section, pens=drawn_with, anchor=f"task{index + 1}-{section.task.name}")
+                section_part(
+                    Comparer(section), pens=drawn_with, anchor=f"task{index + 1}-{section.task.name}"
+                )
             )
             advance(1, section.task.name)
         for index, store in enumerate(stores):
@@ -85,14 +87,16 @@ def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
 
 
 def summary_lines(comparison: Comparison) -> list[str]:
-    """Return the medians of each task's primary metric for people, one group a line."""
+    """Return the means of each task's primary metric for people, one group a line."""
     lines = []
     for section in comparison.sections:
         primary = task_of(section).primary
         metric = section.results[0].file.metric(primary)
-        lines.append(f"{section.task.title}: {metric.title}, median over seeds")
+        lines.append(f"{section.task.title}: {metric.title}, mean over trainings")
         for group in section.groups:
-            spread = summarise(group, primary).spread
-            median = number(spread.median, metric.scale)
-            lines.append(f"  {group.label:44} {median:>9}  ({spread.kind})")
+            mean = summarise(group, primary).mean
+            error = interval(mean.low, mean.high, metric.scale)
+            lines.append(
+                f"  {group.label:44} {number(mean.value, metric.scale):>9}  ({error}; {mean.interval})"
+            )
     return [*lines, f"report: {comparison.report}"]

@@ -27,10 +27,10 @@ class Point:
         """Return the mean of an item of cost."""
         return mean(float(getattr(one.spent, name)) for one in self.outcomes)
 
-    def median(self, metric: str) -> float | None:
-        """Return the median of a metric over replicates."""
+    def reached(self, metric: str) -> float | None:
+        """Return the mean of a metric over replicates."""
         group = Group(self.cell.arm, self.cell.budget, tuple(one.result for one in self.outcomes))
-        return summarise(group, metric).spread.median
+        return summarise(group, metric).mean.value
 
 
 def points(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
@@ -119,7 +119,7 @@ def _at_equal(found: Sequence[Point]) -> list[tuple[Point, float | None, Point |
         mine = [point for point in found if (point.cell.task, point.cell.budget) == (task, budget)]
         best: Point | None = None
         for point in sorted(mine, key=lambda one: one.mean("total")):
-            value = point.median(_primary(point))
+            value = point.reached(_primary(point))
             if value is not None and (best is None or _better(point, best)):
                 best = point
             listed.append((point, value, best))
@@ -131,7 +131,7 @@ def _primary(point: Point) -> str:
 
 
 def _better(point: Point, other: Point) -> bool:
-    ours, theirs = point.median(_primary(point)), other.median(_primary(other))
+    ours, theirs = point.reached(_primary(point)), other.reached(_primary(other))
     if ours is None or theirs is None:
         return theirs is None
     low = lower_is_better(primary_metric(point.outcomes[0].result.file))
@@ -151,7 +151,7 @@ def _equal_table(found: Sequence[Point]) -> str:
                 significant(point.mean("total")),
                 f"{steps:,.0f}",
                 f"{info.title} {number(value, info.scale)}",
-                f"{cheap.arm}, {cheap.size} ({number(best.median(info.name), info.scale)})"
+                f"{cheap.arm}, {cheap.size} ({number(best.reached(info.name), info.scale)})"
                 if cheap and best
                 else "none",
             ]
@@ -165,14 +165,14 @@ def _equal_table(found: Sequence[Point]) -> str:
             "labels",
             "core seconds",
             "steps",
-            "median",
+            "mean",
             "best at no more compute",
         ),
         rows,
         caption=(
             "By rising compute (pre-training, search and fine-tuning together) within each task and number "
             "of labels. Read down to a cost to see what the same compute buys with another arm or size; the "
-            "medians are those of the test rows, so the best of many is a little too good."
+            "means are those of the test rows, so the best of many is slightly optimistic."
         ),
         text_columns=3,
     )
@@ -191,7 +191,7 @@ def _equal_csv(found: Sequence[Point]) -> Table:
         "labels",
         "core_seconds",
         "metric",
-        "median",
+        "mean",
         "best_arm",
     )
     return make_table(header, rows)

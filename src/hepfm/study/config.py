@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from hepfm.core.config import Config, load_recipe, merge, parse_override, validate
+from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.metrics.contrast import Contrast, read_contrast
+from hepfm.metrics.factorial import effects, factors_of
 
 SCRATCH = "scratch"
 """The arm without pre-training; all others are compared with it."""
@@ -216,6 +219,35 @@ class Search(Config):
     per: Literal["cell", "run"] = "run"
 
 
+class RegisteredContrast(Config):
+    """A question that is asked before the first run.
+
+    Attributes
+    ----------
+    contrast
+        Arms with signs between them, e.g. ``"C+M - C"``: the mean of those that count positive less the mean
+        of the others.
+    family
+        Contrasts of one family are corrected together.
+    task
+        Name of the downstream entry.
+    metric
+        Name of the metric; the primary one of the task when null.
+    budgets
+        Numbers of labels; all of the task when null.
+    equivalence
+        Margin inside which arms count as equal: above 0 for differences, above 1 for metrics compared by
+        ratio.
+    """
+
+    contrast: str
+    family: str
+    task: str
+    metric: str | None = None
+    budgets: tuple[Count | None, ...] | None = None
+    equivalence: Annotated[float, pydantic.Field(gt=0.0)] | None = None
+
+
 class StudyConfig(Config):
     """A study file.
 
@@ -229,8 +261,13 @@ class StudyConfig(Config):
         See their classes; ``tokenizer: null`` for arms without codes.
     arms
         Pre-training objective of each arm; ``scratch: null`` has none.
+    factors
+        Names of objectives that arms combine: arm ``C+M`` has the factors C and M, scratch has none. All 2^k
+        combinations must be arms; main effects and interactions are reported then.
     downstream
         Tasks by name.
+    contrasts
+        What is asked before the first run, by name.
     """
 
     description: str = ""
@@ -239,12 +276,14 @@ class StudyConfig(Config):
     tokenizer: StudyTokenizer | None = None
     pretrain: PretrainGrid
     arms: dict[str, str | Values | None]
+    factors: tuple[str, ...] = ()
     downstream: dict[str, Downstream]
+    contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
     search: Search | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> StudyConfig:
-        problems = [*self._names(), *self._stores(), *self._empty()]
+        problems = [*self._names(), *self._stores(), *self._empty(), *self._factorial(), *self._contrasts()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -268,6 +307,41 @@ class StudyConfig(Config):
             for user, store in users.items()
             if store not in self.stores
         ]
+
+    @property
+    def effects(self) -> tuple[Contrast, ...]:
+        """Main effects and interactions of the factors; empty without factors."""
+        return effects(factors_of(list(self.arms), self.factors, none=SCRATCH)) if self.factors else ()
+
+    def budgets_of(self, contrast: RegisteredContrast) -> tuple[int | None, ...]:
+        """Return the numbers of labels at which a contrast is measured."""
+        return self.downstream[contrast.task].budgets if contrast.budgets is None else contrast.budgets
+
+    def _factorial(self) -> list[str]:
+        try:
+            return [] if self.effects or not self.factors else ["factors: no arm has any of them"]
+        except ConfigError as error:
+            return [f"factors: {error}"]
+
+    def _contrasts(self) -> list[str]:
+        found = []
+        for name, one in self.contrasts.items():
+            try:
+                arms = read_contrast(one.contrast).arms
+            except ConfigError as error:
+                found.append(f"contrasts.{name}: {error}")
+                continue
+            found += [
+                f"contrasts.{name} names no arm of the study ({arm!r}{did_you_mean(arm, self.arms)})"
+                for arm in arms
+                if arm not in self.arms
+            ]
+            if one.task not in self.downstream:
+                near = did_you_mean(one.task, self.downstream)
+                found.append(f"contrasts.{name}.task names no entry of downstream ({one.task!r}{near})")
+            elif set(self.budgets_of(one)) - set(self.downstream[one.task].budgets):
+                found.append(f"contrasts.{name}.budgets asks for budgets that downstream.{one.task} has not")
+        return found
 
     def _empty(self) -> list[str]:
         lists: dict[str, Sequence[Any] | Mapping[str, Any]] = {

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hepfm.metrics.paired import Scale
+from hepfm.metrics.trainings import Scale
 from hepfm.study.results import Group
 from hepfm.study.summary import Curve, Summary
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Baseline budget over the arm's budget at the same median of a metric.
+    """Baseline budget over the arm's budget at the same mean of a metric.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Equivalence:
     factor
         Baseline labels per label of the arm; None when the baseline's curve does not reach that value.
     low, high
-        The same for the ends of the arm's seed spread; None where the curve does not reach.
+        The same for the ends of the 68 % interval of the arm's mean; None where the curve does not reach.
     bound
         ``""``, or ``">"`` (``"<"``) where the value lies above (below) the whole curve of the baseline.
     limit
@@ -38,15 +38,15 @@ class Equivalence:
 
 
 def equivalences(arm: Curve, baseline: Curve, scale: Scale) -> tuple[Equivalence, ...]:
-    """Return the factor of every point of `arm`, by interpolating the baseline's medians in log N.
+    """Return the factor of every point of `arm`, by interpolating the baseline's means in log N.
 
     Metrics compared as ratios are interpolated by their logarithm. The curve is read at its first crossing.
     """
-    known = [point for point in baseline.points if point.spread.median is not None]
+    known = [point for point in baseline.points if point.mean.value is not None]
     if len(known) < 2:
         return ()
     budgets = np.log([float(point.group.budget or 0) for point in known])
-    heights = _height(np.array([point.spread.median for point in known], np.float64), scale)
+    heights = _height(np.array([point.mean.value for point in known], np.float64), scale)
     return tuple(_one(point, budgets, heights, scale) for point in arm.points)
 
 
@@ -58,10 +58,10 @@ def _one(point: Summary, budgets: np.ndarray, heights: np.ndarray, scale: Scale)
         crossing = None if height is None else first_crossing(budgets, heights, height)
         return None if crossing is None else float(np.exp(crossing - own))
 
-    middle = point.spread.median
+    middle = point.mean.value
     found = factor(middle)
     if found is not None:
-        return Equivalence(point.group, found, factor(point.spread.low), factor(point.spread.high))
+        return Equivalence(point.group, found, factor(point.mean.low), factor(point.mean.high))
     above = middle is None or _height(np.array(middle), scale) > heights.max()
     end = budgets[-1] if above else budgets[0]
     return Equivalence(point.group, None, None, None, ">" if above else "<", float(np.exp(end - own)))

@@ -11,7 +11,7 @@ from hepfm.study.execute import State
 from hepfm.study.folder import RUN, RunFolder, StudyFolder
 from hepfm.study.plan import Plan, Run, Trial
 from hepfm.study.preference import whole_metrics
-from hepfm.study.results import BASELINE, Group, Result, Section
+from hepfm.study.results import BASELINE, Group, Origin, Result, Section
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import read_result
 
@@ -90,20 +90,27 @@ def collect(
     outcomes, missing = [], []
     for trial in plan.trials:
         if states[trial.evaluate] == "done":
-            outcomes.append(_outcome(trial, folder))
+            outcomes.append(_outcome(trial, plan, folder))
         else:
             missing.append(_missing(trial, plan, folder, states))
     return tuple(outcomes), tuple(missing)
 
 
-def _outcome(trial: Trial, folder: StudyFolder) -> Outcome:
+def _outcome(trial: Trial, plan: Plan, folder: StudyFolder) -> Outcome:
     own = folder.run(trial.evaluate)
     facts = own.facts() or {}
     chosen = str(facts["model"])
     tuned = folder.run(chosen).facts() or {}
-    result = Result(own.result, read_result(own.result), trial.cell.arm)
+    result = Result(own.result, read_result(own.result), trial.cell.arm, _origin(trial, plan))
     measured = core_seconds(facts) + core_seconds(_made(own, folder))
     return Outcome(trial, result, float(tuned["rate"]), _spent(trial, chosen, folder, measured))
+
+
+def _origin(trial: Trial, plan: Plan) -> Origin:
+    seeds = plan.config.seeds
+    named = seeds.of(seeds.replicates.index(trial.replicate))["seeds"]
+    labels = None if trial.cell.budget is None else named["subset"]
+    return Origin(trial.pretrain, labels, named["init"])
 
 
 def _made(own: RunFolder, folder: StudyFolder) -> dict[str, Any]:

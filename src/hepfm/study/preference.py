@@ -28,7 +28,7 @@ def whole_metrics(result: ResultFile) -> tuple[MetricInfo, ...]:
 
 
 def best_arms(section: Section) -> dict[int | None, str]:
-    """Return the arm with the best median of the primary metric at each budget; the first of equals."""
+    """Return the arm with the best mean of the primary metric at each budget; the first of equals."""
     info = primary_metric(section.results[0].file)
     found: dict[int | None, str] = {}
     for budget in section.budgets:
@@ -40,7 +40,7 @@ def best_arms(section: Section) -> dict[int | None, str]:
 
 def _rank(group: Group, info: MetricInfo) -> float:
     """Smaller is better; an undefined rejection, from no background that passes, is the best there is."""
-    value = summarise(group, info.name).spread.median
+    value = summarise(group, info.name).mean.value
     if value is None:
         return float("-inf")
     return value if lower_is_better(info) else -value

@@ -9,19 +9,51 @@ from pathlib import Path
 
 from hepfm.core.errors import DataError
 from hepfm.metrics.predictions import Predictions
-from hepfm.tasks.result import DataInfo, ResultFile, TaskInfo, read_result, read_scores
+from hepfm.tasks.result import (
+    DataInfo,
+    MetricInfo,
+    ResultFile,
+    TaskInfo,
+    Training,
+    read_result,
+    read_scores,
+)
 
 BASELINE = "scratch"
 """The arm that others are compared with."""
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a training came from, to say over what an average is taken.
+
+    Attributes
+    ----------
+    pretraining
+        The model it started from; None from scratch.
+    labels, init
+        Seeds of the draw of labels and of new weights; None where nothing is drawn, or nothing is known.
+    """
+
+    pretraining: str | None
+    labels: int | None
+    init: int | None
+
+    @classmethod
+    def of(cls, training: Training) -> Origin:
+        """Return the origin as the result alone tells it: one seed for everything that is drawn."""
+        parent = _origin(training.init, training.parent)
+        return cls(parent, None if training.budget is None else training.seed, training.seed)
+
+
+@dataclass(frozen=True)
 class Result:
-    """One result directory, and the name of its arm in this comparison."""
+    """One result directory, the name of its arm in this comparison, and what its training came from."""
 
     path: Path
     file: ResultFile
     arm: str
+    origin: Origin
 
     @property
     def budget(self) -> int | None:
@@ -32,6 +64,10 @@ class Result:
     def seed(self) -> int | None:
         """Seed of the training."""
         return self.file.training.seed
+
+    def noise(self, metric: str) -> MetricInfo | None:
+        """Return what noise in place of a model scores; None where that was not measured."""
+        return next((one for one in self.file.noise if one.name == metric), None)
 
     def predictions(self) -> Predictions:
         """Read the scores from disk; they are not kept, so that many large results fit."""
@@ -124,7 +160,8 @@ def load_sections(folders: Sequence[str | Path]) -> tuple[Section, ...]:
 
 def _section(members: list[tuple[Path, ResultFile]]) -> Section:
     results = [
-        Result(path, file, arm) for (path, file), arm in zip(members, _arm_names(members), strict=True)
+        Result(path, file, arm, Origin.of(file.training))
+        for (path, file), arm in zip(members, _arm_names(members), strict=True)
     ]
     arms = sorted({result.arm for result in results}, key=lambda arm: (arm == BASELINE, arm))
     groups = [

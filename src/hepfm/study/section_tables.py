@@ -1,225 +1,170 @@
-"""The tables of a section: all numbers, comparisons with the baseline, label-equivalent factors."""
+"""The tables of a section: all numbers, how the arms were trained, label-equivalent factors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from statistics import mean
 
-from hepfm.metrics.paired import Scale
+from hepfm.metrics.trainings import Scale, TrainingMean
 from hepfm.study import html
-from hepfm.study.differences import Difference
+from hepfm.study.averages import average_text
 from hepfm.study.equivalence import Equivalence, equivalences
-from hepfm.study.results import BASELINE, Section
-from hepfm.study.summary import Summary, curves, summarise
-from hepfm.study.table import Table, interval, make_table, number, significant
+from hepfm.study.guards import still_improving
+from hepfm.study.results import BASELINE, Group, Section
+from hepfm.study.summary import Reference, Summary, baselines, curves, lines, summarise
+from hepfm.study.table import Cell, Table, interval, labels_text, make_table, number, significant
 from hepfm.tasks.result import MetricInfo
 
-REAL = "real against real"
-"""Row of what real rows reach against other real ones."""
+NUMBERS = (
+    " Rejections are averaged by their logarithm. 68% of the mean: interval of that mean over trainings "
+    "(Student's t widened for skewness), from 3 trainings on; std: of single trainings, relative for "
+    "rejections. Statistical uncertainty of the test jets: what other test jets would change for the same "
+    "trainings, 68%. The two are never added. '>' gives a lower limit where a training lets no background "
+    "jet pass. Below the arms of each number of labels stand trivial answers, fitted to the same labels."
+)
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 
-
-def results_table(section: Section) -> str:
-    """Return the table of medians with both errors apart."""
-    metrics = section.results[0].file.metrics
+def results_table(section: Section, metrics: Sequence[MetricInfo]) -> str:
+    """Return the table of means with both errors apart, trivial answers below the arms."""
     rows: list[list[str]] = []
     firsts: list[int] = []
     for metric in metrics:
         firsts.append(len(rows))
-        rows += [_result_row(summarise(group, metric.name), metric) for group in section.by_budget]
-        real = section.results[0].file.floor(metric.name)
-        if real is not None:
-            ends = interval(real.low, real.high, metric.scale)
-            rows.append([metric.title, REAL, "", "", number(real.value, metric.scale), "", "", ends])
+        beside = baselines(section, metric.name)
+        for budget in section.budgets:
+            groups = [group for group in section.groups if group.budget == budget]
+            rows += [_result_row(summarise(group, metric.name), metric) for group in groups]
+            rows += [_reference_row(one, metric) for one in beside if one.budget == budget]
+        rows += [_reference_row(one, metric, labels="") for one in lines(section, metric.name)]
     return html.scroll_table(
         (
             "metric",
             "arm",
             "labels",
-            "seeds",
-            "median",
-            "spread over seeds",
-            "std over seeds",
-            "test-set error 68%",
+            "trainings",
+            "mean",
+            "68% of the mean",
+            "std",
+            "statistical uncertainty of the test jets",
         ),
         rows,
-        caption=(
-            "Medians over seeds with both errors apart. Spread over seeds: 16-84% quantiles from 5 seeds "
-            "on, else smallest to largest. Test-set error: what other test jets would change for one "
-            "training (bootstrap; Clopper-Pearson for 1/ε_B). The two are never added. '>' and "
-            "'above' give the 95% lower limit where the median training lets no background jet pass."
-        ),
+        caption=average_text(section.groups) + NUMBERS,
         text_columns=2,
         first_rows=firsts,
     )
 
 
 def _result_row(summary: Summary, metric: MetricInfo) -> list[str]:
-    spread, scale = summary.spread, metric.scale
-    labels = "all" if summary.group.budget is None else f"{summary.group.budget:,}"
-    seeds = interval(spread.low, spread.high, scale) if spread.count > 1 else "one seed"
+    mean, scale = summary.mean, metric.scale
+    value = number(mean.value, scale)
+    if mean.value is None and summary.test_low is not None:
+        value = f"> {number(summary.test_low, scale)}"
     return [
         metric.title,
         summary.group.arm,
-        labels,
-        str(spread.count),
-        _median(summary, scale),
-        seeds,
-        "none" if spread.std is None else _std(spread.std, scale),
+        labels_text(summary.group.budget),
+        str(mean.count),
+        value,
+        *_errors(mean, scale),
         interval(summary.test_low, summary.test_high, scale),
     ]
 
 
-def _median(summary: Summary, scale: Scale) -> str:
-    if summary.spread.median is None and summary.test_low is not None:
-        return f"> {number(summary.test_low, scale)}"
-    return number(summary.spread.median, scale)
+def _reference_row(one: Reference, metric: MetricInfo, *, labels: str | None = None) -> list[str]:
+    scale = metric.scale
+    return [
+        metric.title,
+        one.title,
+        labels_text(one.budget) if labels is None else labels,
+        "",
+        number(one.mean.value, scale),
+        *(_errors(one.mean, scale) if one.mean.count > 1 else ("", "")),
+        interval(one.test_low, one.test_high, scale),
+    ]
+
+
+def _errors(mean: TrainingMean, scale: Scale) -> tuple[str, str]:
+    return interval(mean.low, mean.high, scale), "none" if mean.std is None else _std(mean.std, scale)
 
 
 def _std(value: float, scale: Scale) -> str:
-    return f"{value:.4f}" if scale == "difference" else significant(value, 2)
+    return f"{value:.4f}" if scale == "difference" else f"{100 * value:.0f}%"
 
 
-def results_csv(section: Section) -> Table:
-    """Return every group's summary by every metric."""
+def results_csv(section: Section, metrics: Sequence[MetricInfo]) -> Table:
+    """Return every group's summary by every metric, and the trivial answers."""
     header = [
         "metric",
         "definition",
         "arm",
         "labels",
-        "seeds",
-        "median",
-        "seeds_low",
-        "seeds_high",
-        "seeds_std",
+        "trainings",
+        "mean",
+        "mean_low",
+        "mean_high",
+        "std",
         "test_low",
         "test_high",
         "n",
     ]
-    rows = []
-    for metric in section.results[0].file.metrics:
-        for group in section.by_budget:
-            one = summarise(group, metric.name)
-            spread = one.spread
-            numbers = (
-                spread.median,
-                spread.low,
-                spread.high,
-                spread.std,
-                one.test_low,
-                one.test_high,
-                metric.n,
-            )
-            rows.append([metric.name, metric.definition, group.arm, group.budget, spread.count, *numbers])
-        real = section.results[0].file.floor(metric.name)
-        if real is not None:
-            numbers = (real.value, None, None, None, real.low, real.high, real.n)
-            rows.append([metric.name, metric.definition, REAL, None, None, *numbers])
+    rows: list[list[Cell]] = []
+    for metric in metrics:
+        found = [summarise(group, metric.name) for group in section.by_budget]
+        named: list[tuple[str, int | None, Summary | Reference]] = [
+            (one.group.arm, one.group.budget, one) for one in found
+        ]
+        beside = (*baselines(section, metric.name), *lines(section, metric.name))
+        named += [(one.title, one.budget, one) for one in beside]
+        rows += [
+            [metric.name, metric.definition, arm, budget, *_numbers(one), metric.n]
+            for arm, budget, one in named
+        ]
     return make_table(header, rows)
 
 
-def difference_table(found: Sequence[Difference], metrics: Sequence[MetricInfo]) -> str:
-    """Return the table of comparisons with the baseline; nothing when there is none."""
-    if not found:
+def _numbers(one: Summary | Reference) -> list[Cell]:
+    mean = one.mean
+    return [mean.count, mean.value, mean.low, mean.high, mean.std, one.test_low, one.test_high]
+
+
+def training_table(section: Section) -> str:
+    """Return how long the arms were trained, and how many still improved; may be nothing."""
+    if not any(still_improving(group)[1] for group in section.groups):
         return ""
-    titles = {metric.name: metric.title for metric in metrics}
-    rows: list[list[str]] = []
-    firsts: list[int] = []
-    last = ""
-    for difference in sorted(found, key=lambda one: list(titles).index(one.metric)):
-        if difference.metric != last:
-            firsts.append(len(rows))
-            last = difference.metric
-        rows.append(_difference_row(difference, titles[difference.metric]))
     return html.scroll_table(
         (
-            "metric",
             "arm",
-            "verdict",
             "labels",
-            "pairs",
-            "difference or ratio",
-            "95% by test jets",
-            "95% by seeds",
+            "trainings",
+            "pre-trainings",
+            "last step was the best",
+            "steps",
+            "updates per label",
         ),
-        rows,
+        [_training_row(group) for group in section.by_budget],
         caption=(
-            f"Each arm against {BASELINE} at the same labels and on the same test jets. Accuracy and AUC: "
-            "difference of means over seeds; 1/ε_B: ratio of geometric means. By test jets: paired "
-            "bootstrap, all models share the resampled jets. By seeds: Student's t over pairs of equal "
-            "seed. 'better' and 'worse' need both intervals to exclude no difference (0, or ratio 1); "
-            "everything else is not resolved. Many lines are looked at together, and at 95% about one in "
-            "forty equal pairs would be called better by either interval alone."
+            "How long the arms were trained. Where the last step was the best one, training was stopped "
+            "while it still improved; with more than a fifth of such runs an arm gets no verdict. Steps and "
+            "updates per label (how often each training row was seen) are means over trainings."
         ),
-        text_columns=2,
-        first_rows=firsts,
-        verdict_column=2,
     )
 
 
-def _difference_row(difference: Difference, title: str) -> list[str]:
-    group, scale = difference.group, difference.scale
-    test, seeds = difference.test, difference.seeds
-    show = _signed if scale == "difference" else _times
-    value = "none" if test.value is None else show(test.value)
+def _training_row(group: Group) -> list[str]:
+    improving, known = still_improving(group)
+    trainings = [result.file.training for result in group.results]
+    steps = [one.steps for one in trainings if one.steps is not None]
+    updates = [one.updates_per_label for one in trainings if one.updates_per_label is not None]
+    started = {result.origin.pretraining for result in group.results} - {None}
     return [
-        title,
         group.arm,
-        difference.verdict,
-        "all" if group.budget is None else f"{group.budget:,}",
-        str(seeds.n),
-        value,
-        _ends(test.low, test.high, show),
-        _ends(seeds.low, seeds.high, show),
+        labels_text(group.budget),
+        str(len(group.results)),
+        str(len(started)),
+        f"{improving} of {known}" if known else "not known",
+        f"{mean(steps):,.0f}" if steps else "not known",
+        significant(mean(updates)) if updates else "not known",
     ]
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}"
-
-
-def _times(value: float) -> str:
-    return f"{TIMES}{significant(value)}"
-
-
-def _ends(low: float | None, high: float | None, show: Callable[[float], str]) -> str:
-    if low is None and high is None:
-        return "none"
-    return f"{'open' if low is None else show(low)} to {'open' if high is None else show(high)}"
-
-
-def differences_csv(found: Sequence[Difference]) -> Table:
-    """Return every comparison with the baseline."""
-    header = [
-        "metric",
-        "scale",
-        "arm",
-        "labels",
-        "verdict",
-        "value",
-        "test_low",
-        "test_high",
-        "pairs",
-        "seeds_low",
-        "seeds_high",
-    ]
-    rows = [
-        [
-            one.metric,
-            one.scale,
-            one.group.arm,
-            one.group.budget,
-            one.verdict,
-            one.test.value,
-            one.test.low,
-            one.test.high,
-            one.seeds.n,
-            one.seeds.low,
-            one.seeds.high,
-        ]
-        for one in found
-    ]
-    return make_table(header, rows)
 
 
 def equivalence_table(section: Section, metrics: Sequence[MetricInfo]) -> str:
@@ -236,14 +181,14 @@ def equivalence_table(section: Section, metrics: Sequence[MetricInfo]) -> str:
     if not rows:
         return ""
     return html.scroll_table(
-        ("metric", "arm", "labels", "factor", "over seeds"),
+        ("metric", "arm", "labels", "factor", "over trainings"),
         rows,
         caption=(
-            f"How many times more labels {BASELINE} needs for the same median, read off its own curve "
+            f"How many times more labels {BASELINE} needs for the same mean, read off its own curve "
             "(interpolated in the logarithm of the number of labels, at the first crossing). 'more than' "
-            "and 'less than': the value lies outside that curve. Over seeds: the factor at the ends of the "
-            "arm's seed spread, the curve held fixed; it holds neither the spread of the curve nor the "
-            "test-set error."
+            "and 'less than': the value lies outside that curve. Over trainings: the factor at the ends of "
+            "the 68% interval of the arm's mean, the curve held fixed; it holds neither the error of the "
+            "curve nor the statistical uncertainty of the test jets."
         ),
         text_columns=2,
     )

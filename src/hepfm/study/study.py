@@ -16,6 +16,7 @@ from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.execute import LocalPool, Pool, State, work_through
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, make_plan
+from hepfm.study.registration import register
 from hepfm.study.stores import open_stores
 
 Cluster = Literal["local", "slurm", "htcondor"]
@@ -84,6 +85,7 @@ def study(
     folder = StudyFolder(Path(output))
     with folder.locked():
         _say_what_is_new(plan, folder)
+        register(plan.config, folder)
         folder.write_study(plan.config.model_dump(mode="json"))
         slots = processes or processors()
         with board(plan, folder, slots) as shown:

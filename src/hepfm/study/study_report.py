@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hepfm.core.files import atomic_path, write_text
 from hepfm.study.compare import CSV, REPORT
+from hepfm.study.comparer import Comparer
 from hepfm.study.compute_part import compute_part
+from hepfm.study.contrasts_part import contrasts_part
 from hepfm.study.execute import State
 from hepfm.study.figures.style import pens
 from hepfm.study.folder import StudyFolder
-from hepfm.study.outcome import Missing, Outcome, collect, panels, results_table
+from hepfm.study.outcome import Missing, Outcome, Panel, collect, panels, results_table
 from hepfm.study.plan import Plan
+from hepfm.study.registration import read_registration
 from hepfm.study.report import render
 from hepfm.study.results import BASELINE
-from hepfm.study.section import Part
-from hepfm.study.trials_part import missing_part, panel_part, rules_part
+from hepfm.study.section import Part, section_part
+from hepfm.study.trials_part import missing_part, panel_name, rules_part
 
 RESULTS = "results.csv"
 
@@ -30,7 +33,7 @@ def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -
     if not outcomes:
         return None
     found = panels(outcomes)
-    parts = _parts(plan, outcomes, missing, _lost(plan, folder, states))
+    parts = [*_parts(plan, folder, found, outcomes), missing_part(missing, _lost(plan, folder, states))]
     title = plan.config.description or "A study"
     page = render([panel.section for panel in found], parts, title=title, lead=_lead(outcomes, missing))
     with atomic_path(folder.report) as temporary:
@@ -44,13 +47,25 @@ def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -
 
 
 def _parts(
-    plan: Plan, outcomes: tuple[Outcome, ...], missing: tuple[Missing, ...], lost: Mapping[str, str]
+    plan: Plan, folder: StudyFolder, found: Sequence[Panel], outcomes: tuple[Outcome, ...]
 ) -> list[Part]:
-    drawn_with = pens([arm for arm in plan.config.arms if arm != BASELINE] + [BASELINE], BASELINE)
-    parts = [rules_part(plan.config)]
-    for index, panel in enumerate(panels(outcomes)):
-        parts.append(panel_part(panel, pens=drawn_with, anchor=f"panel{index + 1}-{panel.task}"))
-    return [*parts, compute_part(outcomes), missing_part(missing, lost)]
+    """Return the answers first, then the panels, cost and rules."""
+    config = plan.config
+    drawn_with = pens([arm for arm in config.arms if arm != BASELINE] + [BASELINE], BASELINE)
+    compared = [(panel, Comparer(panel.section)) for panel in found]
+    registration = read_registration(folder)
+    parts = [contrasts_part(config, compared, registration)] if registration else []
+    for index, (panel, comparer) in enumerate(compared):
+        parts.append(
+            section_part(
+                comparer,
+                pens=drawn_with,
+                anchor=f"panel{index + 1}-{panel.task}",
+                title=f"{panel.section.task.title}: {panel_name(panel)}",
+                effects=config.effects,
+            )
+        )
+    return [*parts, compute_part(outcomes), rules_part(config)]
 
 
 def _lost(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hepfm.metrics.paired import Scale
+from hepfm.metrics.trainings import Scale
 
 Cell = str | int | float | None
 
@@ -75,3 +75,12 @@ def interval(low: float | None, high: float | None, scale: Scale) -> str:
     if low is None:
         return f"below {number(high, scale)}"
     return f"{number(low, scale)} to {number(high, scale)}"
+
+
+def labels_text(budget: int | None) -> str:
+    """Return a number of labels for a column of its own.
+
+    >>> labels_text(1000), labels_text(None)
+    ('1,000', 'all')
+    """
+    return "all" if budget is None else f"{budget:,}"

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.paired import Scale
 from hepfm.metrics.predictions import Predictions
+from hepfm.metrics.trainings import Scale
 from hepfm.tasks import TASKS
 
 

@@ -16,6 +16,7 @@ from hepfm.core.log import progress
 from hepfm.core.provenance import code_commit
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
+from hepfm.data.weights import AUTO, effective_rows, read_weights, weighed
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.result import (
@@ -66,6 +67,7 @@ def evaluate(
     output: str | Path,
     arm: str = "",
     device: str = "auto",
+    weights: str | None = AUTO,
     options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measure a model on a task and write ``results.json`` and, where rows are scored, ``scores.arrow``.
@@ -85,6 +87,9 @@ def evaluate(
         What a comparison calls this way of training; made from the model's provenance when empty.
     device
         Where the model runs: ``"cpu"``, ``"cuda"``, or ``"auto"``, which takes CUDA when there is one.
+    weights
+        Field of the event weights; ``"auto"`` for the one with the role in the store's schema, None for equal
+        weights.
     options
         Options of `hepfm.api.generate`, e.g. ``{"cells": "dataset_2", "top_p": 0.9}``, for a model on a task
         of generation; the model's own settings and seed 0 where not given.
@@ -105,7 +110,7 @@ def evaluate(
     from hepfm.tasks.scorer import ModelScorer
 
     chosen = load_task(task) if isinstance(task, str) else task
-    opened = store if isinstance(store, Store) else Store.open(store)
+    opened = weighed(store if isinstance(store, Store) else Store.open(store), weights)
     if options and not isinstance(chosen, GenerationTask):
         raise ConfigError(f"the task {chosen.name!r} generates nothing; leave out {', '.join(options)}")
     if isinstance(chosen, RegressionTask):
@@ -136,7 +141,8 @@ def measure(
     labels = _reorder(store.schema[task.label].classes, task.classes)[
         columns.pop(task.label).astype(np.int64)
     ]
-    predictions = Predictions(labels, _score(scorer, task, store, rows), task.classes)
+    weights = read_weights(store, rows)
+    predictions = Predictions(labels, _score(scorer, task, store, rows), task.classes, weights)
     result = ResultFile(
         task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=task.classes),
         model=ModelInfo(fingerprint=scorer.fingerprint, path=model_path),
@@ -146,6 +152,8 @@ def measure(
             split=task.split,
             rows=len(rows),
             rows_per_class={name: int((labels == k).sum()) for k, name in enumerate(task.classes)},
+            weights=store.schema.weight,
+            effective_rows=effective_rows(weights),
         ),
         metrics=_measure(task, predictions),
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
@@ -227,7 +235,7 @@ def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:
 def summary_lines(evaluation: Evaluation) -> list[str]:
     """Return the metrics for people, one a line."""
     result = evaluation.result
-    lines = [f"{result.task.title}: {result.data.rows} test rows, arm {result.training.arm_name!r}"]
+    lines = [f"{result.task.title}: {result.data.rows_text}, arm {result.training.arm_name!r}"]
     for metric in result.metrics:
         floor = result.floor(metric.name)
         beside = "" if floor is None else f"  real against real: {_number(floor.value)}"

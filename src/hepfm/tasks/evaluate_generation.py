@@ -107,6 +107,7 @@ def measure_store(generated: Store, task: GenerationTask, real: Store, *, origin
             split=task.split,
             rows=sum(samples.sizes.values()),
             rows_per_class={name: size for name, size in samples.sizes.items() if name},
+            weights=real.schema.weight,
         ),
         metrics=metrics,
         floors=floors,
@@ -178,6 +179,11 @@ def _generate(
     from hepfm.models.generate import generate
     from hepfm.train.distributed import pick_device
 
+    if task.told and real.schema.weight:
+        raise DataError(
+            f"the task {task.name!r} gives the model the context of all real rows, not of rows drawn by "
+            f"their weights {real.schema.weight!r}; measure without weights (--weights null)"
+        )
     rows = rows_by_class(task, real)
     each = max(min((len(found) + 1) // 2, task.rows_per_class) for found in rows.values())
     classes = tuple(name for name in rows if name) or None

@@ -13,6 +13,7 @@ from hepfm.core.errors import DataError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.provenance import code_commit
 from hepfm.data.store import Store
+from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.models.directory import CONFIG, Model
@@ -68,6 +69,7 @@ def evaluate_regression(
         )
     predicted = model.predict(store, rows=rows, device=str(pick_device(device)))[task.label]
     truth = np.asarray(store.read([task.label], rows)[task.label], np.float64)
+    weights = read_weights(store, rows)
     response = np.exp(np.asarray(predicted, np.float64) - truth)
     names = np.array(store.schema[task.groups].classes)[groups.astype(np.int64)]
     found = {one: int((names == one).sum()) for one in task.group_names}
@@ -76,22 +78,32 @@ def evaluate_regression(
         task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=()),
         model=ModelInfo(fingerprint=str(read_json(path / CONFIG, ModelError)["fingerprint"]), path=str(path)),
         training=validate(Training, facts, where=f"provenance of {path}"),
-        data=DataInfo(fingerprint=store.fingerprint, split=task.split, rows=len(rows), rows_per_class=found),
-        metrics=tuple(_measured(response, names, task)),
+        data=DataInfo(
+            fingerprint=store.fingerprint,
+            split=task.split,
+            rows=len(rows),
+            rows_per_class=found,
+            weights=store.schema.weight,
+            effective_rows=effective_rows(weights),
+        ),
+        metrics=tuple(_measured(response, weights, names, task)),
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
     write_generation_result(output, result)
     return result
 
 
-def _measured(response: FloatArray, names: FloatArray, task: RegressionTask) -> Iterator[MetricInfo]:
-    groups = [("", response), *((one, response[names == one]) for one in task.group_names)]
-    for group, values in groups:
-        if group and len(values) < LEAST_ROWS:
+def _measured(
+    response: FloatArray, weights: FloatArray | None, names: FloatArray, task: RegressionTask
+) -> Iterator[MetricInfo]:
+    groups = [("", np.ones(len(names), bool)), *((one, names == one) for one in task.group_names)]
+    for group, chosen in groups:
+        if group and chosen.sum() < LEAST_ROWS:
             continue
+        values, own = response[chosen], None if weights is None else weights[chosen]
         for key, title, statistic in (
             ("response_iqr", "relative width of the response", relative_iqr),
             ("response_bias", "|median of the response - 1|", bias),
         ):
-            found = response_measurement(values, statistic, definition=f"{key}.v1")
+            found = response_measurement(values, statistic, definition=f"{key}.v1", weights=own)
             yield Measured(key, title, found).info(group)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.paired import Scale
+from hepfm.metrics.trainings import Scale
 from hepfm.tasks.result import MetricInfo
 
 

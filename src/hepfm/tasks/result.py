@@ -2,7 +2,7 @@
 
 ``results.json`` holds the metrics with their uncertainties and everything that names the model, the data and
 the training. ``scores.arrow`` holds, for each test row: its number in the store, the true class, the class
-probabilities and some observers; any Arrow reader opens it. Results on
+probabilities, its event weight if it has one, and some observers; any Arrow reader opens it. Results on
 generated jets have no scores.
 """
 
@@ -25,7 +25,7 @@ from hepfm.metrics.predictions import IntArray, Predictions
 RESULTS, SCORES = "results.json", "scores.arrow"
 FORMAT_VERSION = 3
 """3 has `baselines`, `noise` and the steps of the training."""
-_PREFIX = "score_"
+_PREFIX, _WEIGHT = "score_", "weight"
 
 
 class Training(Config):
@@ -97,12 +97,32 @@ class ModelInfo(Config):
 
 
 class DataInfo(Config):
-    """The rows it was measured on."""
+    """The rows it was measured on.
+
+    Attributes
+    ----------
+    weights
+        Field of the event weights that the rows were measured with, or that rows of a task of generation were
+        drawn by; None for equal weights.
+    effective_rows
+        ``(sum w)^2 / sum w^2`` of the rows; None for equal weights and for rows that were drawn by weight.
+    """
 
     fingerprint: str
     split: str
     rows: int
     rows_per_class: dict[str, int]
+    weights: str | None = None
+    effective_rows: float | None = None
+
+    @property
+    def rows_text(self) -> str:
+        """Number of rows in words, and what their weights did."""
+        if self.weights is None:
+            return f"{self.rows} test rows"
+        if self.effective_rows is None:
+            return f"{self.rows} test rows, drawn by {self.weights}"
+        return f"{self.rows} test rows weighed by {self.weights}, effective number {self.effective_rows:.0f}"
 
 
 class CodeInfo(Config):
@@ -205,6 +225,7 @@ def write_result(
     columns = {
         "row": rows,
         "label": predictions.labels.astype(np.int16),
+        **({} if predictions.weights is None else {_WEIGHT: predictions.weights}),
         **{
             f"{_PREFIX}{name}": predictions.probabilities[:, index].astype(np.float32)
             for index, name in enumerate(predictions.classes)
@@ -260,4 +281,6 @@ def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray
             f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
         )
     scores = np.stack(columns, axis=1).astype(np.float64)
-    return Predictions(labels.astype(np.int64), scores, result.task.classes), rows.astype(np.int64)
+    weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
+    predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
+    return predictions, rows.astype(np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
+from hepfm.data.weights import read_weights, unweighted
 from hepfm.metrics.predictions import IntArray
 from hepfm.tasks.generation import GenerationTask
 
@@ -71,15 +72,32 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
 
 
 def rows_by_class(task: GenerationTask, store: Store) -> dict[str, IntArray]:
-    """Return the test rows of each class that has any; without a label all under the empty name."""
+    """Return the test rows of each class that has any; without a label all under the empty name.
+
+    Where rows have event weights, a row is kept with probability w / max(w), the largest of its class: all
+    metrics then see rows that follow the weighted distribution and count alike.
+    """
     rows = np.asarray(store.split(task.split), np.int64)
     if len(rows) == 0:
         raise DataError(f"the split {task.split!r} of {store.path} is empty")
     if task.label not in store.schema:
-        return {"": rows}
+        return {"": _unweighted(store, "", rows)}
     labels = np.asarray(store.read([task.label], rows)[task.label])
     names = store.schema[task.label].classes
-    return {name: rows[labels == index] for index, name in enumerate(names) if (labels == index).any()}
+    return {
+        name: _unweighted(store, name, rows[labels == index])
+        for index, name in enumerate(names)
+        if (labels == index).any()
+    }
+
+
+def _unweighted(store: Store, name: str, rows: IntArray) -> IntArray:
+    weights = read_weights(store, rows)
+    if weights is None:
+        return rows
+    rng = numpy_generator(SEED, f"task.generation.unweighted.{name}")
+    of = f", class {name}" if name else ""
+    return rows[unweighted(weights, rng=rng, where=f"{store.path}{of}")]
 
 
 def _of_one_class(made: dict[str, IntArray], real: dict[str, IntArray]) -> dict[str, IntArray]:
@@ -112,7 +130,8 @@ def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], ma
     if size < task.least_rows:
         of = f" of class {name}" if name else ""
         raise DataError(
-            f"{len(made)} generated jets and twice {len(halves[0])} real ones{of}; the task {task.name!r} "
+            f"{len(made)} generated jets and twice {len(halves[0])} real ones{of}, after rows were drawn by "
+            f"event weights where there are any; the task {task.name!r} "
             f"needs at least {task.least_rows} in each sample: generate more jets, or take more real ones"
         )
     return size

@@ -31,6 +31,7 @@ from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetunePlan, finetune_plan
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
+from hepfm.train.weights import check_weights
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class Finetuning:
             seed=plan.recipe.seed_of("subset"),
             only=plan.objective.cls.counting(plan.objective.config, store.schema),
         )
+        convex = plan.mode.name == "probe"
+        signed = plan.objective.cls.allows_signed_weights(plan.objective.config) and not convex
+        name = f"{plan.objective.name} (mode probe)" if convex else plan.objective.name
+        check_weights(store, rows[0], plan.recipe.data.weights, signed=signed, objective=name)
         if plan.recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "

@@ -18,6 +18,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.store import Rows, Store
+from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
 from hepfm.train.distributed import World, first_process
@@ -73,8 +74,10 @@ class Loaders:
 
     Attributes
     ----------
-    store, features, max_constituents, weights
+    store, features, max_constituents
         What batches hold.
+    weights
+        The setting ``data.weights``.
     targets
         Label fields.
     config
@@ -97,6 +100,11 @@ class Loaders:
     random_parts: bool = False
     """Whether the parts of a batch are random draws, not rows of similar length."""
 
+    @property
+    def weight_field(self) -> str | None:
+        """Field that weighs the rows, None for equal weights."""
+        return weight_field(self.weights, self.store.schema)
+
     def train(self, rows: Rows) -> TrainLoader:
         """Return an endless loader of parts of batches of ``train.batch_size`` rows."""
         parts = self.world.size * self.config.accumulate
@@ -115,7 +123,7 @@ class Loaders:
             max_constituents=self.max_constituents,
             rank=self.world.rank,
             world_size=self.world.size,
-            weights=self.weights,
+            weights=self.weight_field,
             group=1 if self.random_parts else self.config.accumulate,
             context=self.context,
         )
@@ -126,11 +134,15 @@ class Loaders:
         if len(drawn) == 0:
             return None
         return self._each(
-            drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn
+            drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn,
+            weights=self.weight_field,
         )
 
     def fitting(self, rows: Rows, *, constants: Constants) -> Fitting:
-        """Return what is measured on the training rows before the first step, in every process alike."""
+        """Return what is measured on the training rows before the first step, in every process alike.
+
+        All rows count alike: centre and scale are units of the network's inputs, not estimates of anything.
+        """
         sample = self._each(self._draw(rows, FITTING_ROWS, "fitting.rows"))
         return Fitting(sample, self.features, constants)
 
@@ -140,7 +152,7 @@ class Loaders:
             drawn = np.sort(numpy_generator(self.seed, purpose).choice(drawn, most, replace=False))
         return drawn
 
-    def _each(self, rows: npt.NDArray[np.int64]) -> EvalLoader:
+    def _each(self, rows: npt.NDArray[np.int64], *, weights: str | None = None) -> EvalLoader:
         return EvalLoader(
             self.store,
             self.features,
@@ -148,15 +160,17 @@ class Loaders:
             batch_size=_VALIDATION_BATCH,
             labels=self.targets,
             max_constituents=self.max_constituents,
+            weights=weights,
             context=self.context,
         )
 
 
-def data_facts(store: Store, rows: int) -> dict[str, Any]:
-    """Return the provenance of training data."""
+def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any]:
+    """Return the provenance of training data; `weights` is the setting ``data.weights``."""
     facts = {
         "store_fingerprint": store.fingerprint,
         "rows": rows,
+        "weights": weight_field(weights, store.schema) or "none: all rows alike",
         "classes": ", ".join(store.schema.label_classes),
     }
     return {**facts, **{f"data_{name}": value for name, value in store.manifest.provenance.items()}}
@@ -195,7 +209,7 @@ def save_model(
     model.fixture = next(iter(fixture))
     model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {
-        "data": data_facts(store, len(index)),
+        "data": data_facts(store, len(index), weights=config["data"]["weights"]),
         "training": {
             **facts,
             **length.to_dict(),

@@ -13,6 +13,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.pool import Content
 from hepfm.data.store import Rows, Store
+from hepfm.data.weights import weight_field
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
@@ -26,6 +27,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainPlan, pretrain_plan
 from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.weights import check_weights
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,13 @@ class Pretraining:
         check_compatible(plan.objective, plan.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         context = context_set(data.context) if data.context else None
-        Content(features, targets, data.weights, data.max_constituents, context).check(store.schema)
+        weights = weight_field(data.weights, store.schema)
+        Content(features, targets, weights, data.max_constituents, context).check(store.schema)
         if data.validation:
             store.split(data.validation)
         rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))
+        signed = plan.objective.cls.allows_signed_weights(plan.objective.config)
+        check_weights(store, rows, data.weights, signed=signed, objective=plan.objective.name)
         tokenizer = _tokenizer(plan.recipe.tokenizer.model, features) if plan.recipe.tokenizer else None
         return cls(plan, store, features, context, rows, tokenizer)
 

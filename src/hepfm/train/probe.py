@@ -44,16 +44,18 @@ class ProbeConfig(Config):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Features (R, D) and class numbers (R,) of some rows."""
+    """Features (R, D), class numbers (R,) and weights (R,) of some rows; None for equal weights."""
 
     features_RD: Array
     label_R: Array
+    weight_R: Array | None = None
 
 
 class Probe(Frozen):
     """Fit the linear head of a fixed backbone by convex optimisation instead of by the loop.
 
-    The sections ``train`` and ``early_stopping`` have no effect, but for ``train.device``.
+    Rows count by their event weights, which must not be negative: the loss would not be convex. The sections
+    ``train`` and ``early_stopping`` have no effect, but for ``train.device``.
     """
 
     Config = ProbeConfig
@@ -68,10 +70,8 @@ class Probe(Frozen):
         """Try every penalty, log its validation loss, and leave the best head in the network."""
         network, job = trainer.objective.network, trainer.job
         head, name = _linear_head(network)
-        if trainer.world.size > 1 or job.train.content.weights:
-            raise IncompatibleError(
-                "mode 'probe' runs in one process and without row weights; use mode=frozen"
-            )
+        if trainer.world.size > 1:
+            raise IncompatibleError("mode 'probe' runs in one process; use mode=frozen")
         network.eval()
         train = _features(network, _finite(job.train), name, trainer.world.device)
         held_out = _features(network, job.validation, name, trainer.world.device) if job.validation else None
@@ -108,16 +108,30 @@ def _finite(loader: TrainLoader) -> EvalLoader:
         batch_size=_BATCH,
         labels=content.labels,
         max_constituents=content.max_constituents,
+        weights=content.weights,
         context=content.context,
     )
 
 
 def _features(network: Network, loader: EvalLoader, name: str, device: torch.device) -> Labelled:
-    parts = [
-        (forward(network, batch.to(device))[EMBEDDING].cpu().numpy(), batch.labels[name].numpy())
-        for batch in loader
-    ]
-    return Labelled(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+    features, labels, weights = [], [], []
+    for batch in loader:
+        features.append(forward(network, batch.to(device))[EMBEDDING].cpu().numpy())
+        labels.append(batch.labels[name].numpy())
+        weights += [] if batch.weights_B is None else [batch.weights_B.numpy()]
+    weight_R = _relative(np.concatenate(weights), str(loader.content.weights)) if weights else None
+    return Labelled(np.concatenate(features), np.concatenate(labels), weight_R)
+
+
+def _relative(weight_R: Array, field: str) -> Array:
+    """Return weights with a mean of 1, so that a penalty means the same with weights and without."""
+    weight_R = weight_R.astype(np.float64)
+    if (weight_R < 0).any() or weight_R.sum() == 0:
+        raise IncompatibleError(
+            f"mode 'probe' takes no negative weights and not zeros alone: {int((weight_R < 0).sum())} of "
+            f"{len(weight_R)} weights {field!r} are negative; use mode=frozen, or set data.weights=null"
+        )
+    return weight_R / weight_R.mean()
 
 
 def fit_logistic(data: Labelled, num_classes: int, penalty: float) -> Array:
@@ -126,7 +140,7 @@ def fit_logistic(data: Labelled, num_classes: int, penalty: float) -> Array:
     Parameters
     ----------
     data
-        Features and labels; every class must be among them.
+        Features, labels and weights; every class must be among the labels.
     num_classes
         K.
     penalty
@@ -140,7 +154,7 @@ def fit_logistic(data: Labelled, num_classes: int, penalty: float) -> Array:
     centre_D = data.features_RD.mean(0, dtype=np.float64)
     scale_D = data.features_RD.std(0, dtype=np.float64) + 1e-6
     model = LogisticRegression(C=penalty, max_iter=_MAX_ITERATIONS)
-    model.fit((data.features_RD - centre_D) / scale_D, data.label_R)
+    model.fit((data.features_RD - centre_D) / scale_D, data.label_R, sample_weight=data.weight_R)
     weight_KD, bias_K = model.coef_, model.intercept_
     if num_classes == 2:  # one logit for two classes: the other's is zero
         weight_KD, bias_K = np.vstack([0 * weight_KD, weight_KD]), np.append(0.0, bias_K)
@@ -151,5 +165,7 @@ def fit_logistic(data: Labelled, num_classes: int, penalty: float) -> Array:
 def _score(weights_KD1: Array, data: Labelled) -> dict[str, float]:
     logits = torch.from_numpy(data.features_RD @ weights_KD1[:, :-1].T + weights_KD1[:, -1])
     label = torch.from_numpy(data.label_R)
-    loss = nn.functional.cross_entropy(logits, label)
-    return {"loss": float(loss), "accuracy": float((logits.argmax(-1) == label).double().mean())}
+    weight = torch.ones(len(label)) if data.weight_R is None else torch.from_numpy(data.weight_R)
+    weight = weight.double() / weight.double().sum()
+    loss = nn.functional.cross_entropy(logits, label, reduction="none").double()
+    return {"loss": float(loss @ weight), "accuracy": float((logits.argmax(-1) == label).double() @ weight)}

@@ -11,6 +11,7 @@ import pydantic
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, Config, resolve_component, validate
 from hepfm.core.errors import ConfigError
+from hepfm.data.weights import AUTO
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.network import Reads
 from hepfm.train.early_stopping import EarlyStoppingConfig
@@ -37,7 +38,8 @@ class PretrainDataConfig(Config):
     train, validation
         Names of the splits; no validation when None.
     weights
-        Field of the rows that weighs them in the training loss; None means equal weights.
+        Field of the rows that weighs them in the loss, of training and of validation; ``auto`` takes the
+        store's event weight where it has one, None means equal weights.
     rows
         Number of training rows, a seeded draw of the split, nested; None means all.
     context
@@ -52,7 +54,7 @@ class PretrainDataConfig(Config):
     max_constituents: int = pydantic.Field(128, ge=1)
     train: str = "train"
     validation: str | None = "val"
-    weights: str | None = None
+    weights: str | None = AUTO
     rows: int | None = pydantic.Field(None, ge=1)
     context: str | None = None
     feature_dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
@@ -72,7 +74,8 @@ class FinetuneDataConfig(Config):
     validation_fraction
         Part of the budget that is set aside for validation and early stopping.
     weights
-        Field of the rows that weighs them in the training loss; None means equal weights.
+        Field of the rows that weighs them in the loss, of training and of validation; ``auto`` takes the
+        store's event weight where it has one, None means equal weights.
     lacking
         Classes of the label that the training rows may lack. One that they lack is refused unless it is here;
         a label budget is balanced over the others.
@@ -86,7 +89,7 @@ class FinetuneDataConfig(Config):
     train: str = "train"
     budget: int | None = pydantic.Field(None, ge=2)
     validation_fraction: float = pydantic.Field(0.2, ge=0.0, lt=1.0)
-    weights: str | None = None
+    weights: str | None = AUTO
     lacking: tuple[str, ...] = ()
     context: Literal["auto", "keep", "off"] = "auto"
 

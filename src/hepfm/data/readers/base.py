@@ -67,3 +67,14 @@ def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
     missing = [name for name in needed if name not in found]
     if missing:
         raise DataError(f"{path} lacks the {what} {', '.join(missing)}; is it a file of this format?")
+
+
+def row_weights(column: Array | Ragged, name: str, path: Path) -> Array:
+    """Return a column of event weights as float32; raise `DataError` unless it is one number for each row."""
+    if (
+        isinstance(column, Ragged)
+        or np.asarray(column).ndim != 1
+        or np.asarray(column).dtype.kind not in "fiu"
+    ):
+        raise DataError(f"{path}: {name!r} holds no event weights: expected one number for each row")
+    return np.asarray(column).astype(np.float32)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from hepfm.core import config
-from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
-from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
 from hepfm.data.readers.table import ParquetTable, RootTable, open_table
 
 FLAGS = (
@@ -56,7 +56,15 @@ class JetClassReader:
     """Reads files with JetClass's branches; without labels they make an unlabelled store."""
 
     class Config(config.Config):
-        """No options."""
+        """Options.
+
+        Attributes
+        ----------
+        weight
+            Branch of the event weight. The published files have none.
+        """
+
+        weight: str | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -71,25 +79,33 @@ class JetClassReader:
 
     def schema(self, path: Path) -> Schema:
         """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""
-        return jet_schema(_classes(_open(path)))
+        return jet_schema(_classes(self._open(path)), weight=self.config.weight is not None)
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file."""
-        return _open(path).num_rows
+        return self._open(path).num_rows
 
     def chunks(self, path: Path) -> Iterator[Columns]:
         """Yield the jets of a file."""
-        table = _open(path)
+        table = self._open(path)
         classes = _classes(table)
         labels = () if not classes else LABELS if classes == JETCLASS_CLASSES else ("jet_label",)
-        for columns in table.chunks([*_MOMENTA, *COPIED.values(), *FLAGS, *labels]):
-            yield _jets(columns, labels, path)
+        weight = self.config.weight
+        for columns in table.chunks(
+            [*_MOMENTA, *COPIED.values(), *FLAGS, *labels, *([weight] if weight else [])]
+        ):
+            jets = _jets(columns, labels, path)
+            yield {**jets, JET_WEIGHT.name: row_weights(columns[weight], weight, path)} if weight else jets
 
-
-def _open(path: Path) -> ParquetTable | RootTable:
-    table = open_table(path)
-    require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
-    return table
+    def _open(self, path: Path) -> ParquetTable | RootTable:
+        table = open_table(path)
+        require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
+        if self.config.weight is not None and self.config.weight not in table.names:
+            raise DataError(
+                f"{path} has no branch {self.config.weight!r} for the option weight"
+                f"{did_you_mean(self.config.weight, table.names)}"
+            )
+        return table
 
 
 def _classes(table: ParquetTable | RootTable) -> tuple[str, ...]:

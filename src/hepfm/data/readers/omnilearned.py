@@ -15,11 +15,12 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
-from hepfm.core.jets import PID_CLASSES, jet_schema
+from hepfm.core.jets import JET_WEIGHT, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns
 from hepfm.core.schema import Schema
 from hepfm.data.feature_sets import DISPLACEMENT, FLAGS, IDENTITY
 from hepfm.data.physical import physical_columns
+from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.physics.kinematics import energy_of
 
@@ -58,12 +59,15 @@ class OmniLearnedReader:
             PDG code of each number in the column pid, e.g. ``{0: 0, 1: 211, 2: -211}``; 0 is an unknown one.
         global_columns
             What the columns of ``global`` are: jet_pt, jet_eta, jet_mass, or - for others.
+        weight
+            Data set with the event weight of each jet.
         """
 
         columns: tuple[str, ...] | None = None
         classes: dict[int, str] | None = None
         pdg: dict[int, int] | None = None
         global_columns: tuple[str, ...] | None = None
+        weight: str | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -81,6 +85,7 @@ class OmniLearnedReader:
             identity=PID in layout.columns,
             tracks=set(DISPLACEMENT) <= set(layout.columns),
             substructure=False,
+            weight=layout.weight is not None,
         )
 
     def num_rows(self, path: Path) -> int:
@@ -108,6 +113,9 @@ class _Layout:
         self.classes = self._classes(self._of("classes", options.classes))
         self.pdg = self._pdg(self._of("pdg", options.pdg))
         self.globals = tuple(self._of("global_columns", options.global_columns) or ())
+        self.weight: str | None = self._of("weight", options.weight)
+        if self.weight is not None:
+            array_of(file, self.weight, path, shape=str(self.num_rows))
         self._check_columns()
         for name in self.globals:
             if name not in (*GLOBALS, IGNORED):
@@ -186,7 +194,12 @@ class _Layout:
             jet_eta=row.get("jet_eta", np.zeros(len(data))),
             jet_phi=np.zeros(len(data)),
         )
-        return {**columns, **_axis(row), "jet_label": self._label(rows)}
+        return {**columns, **_axis(row), **self._weights(rows), "jet_label": self._label(rows)}
+
+    def _weights(self, rows: slice) -> dict[str, Array]:
+        if self.weight is None:
+            return {}
+        return {JET_WEIGHT.name: row_weights(self.file[self.weight][rows], self.weight, self.path)}
 
     def _displacement(self) -> tuple[str, ...]:
         return DISPLACEMENT if set(DISPLACEMENT) <= set(self.columns) else ()

@@ -11,7 +11,7 @@ from hepfm.study.table import Cell, Table, make_table
 
 
 def typical(group: Group, metric: str) -> Result:
-    """Return the training of a group whose metric is the (lower) median over seeds."""
+    """Return the training of a group whose metric is the (lower) median over trainings."""
     ordered = sorted(group.results, key=lambda result: result.file.metric(metric).value or 0.0)
     return ordered[(len(ordered) - 1) // 2]
 
@@ -46,7 +46,14 @@ def _cell(axes: object, x: int, y: int, share: float) -> None:
 
     assert isinstance(axes, Axes)
     axes.add_patch(
-        Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=SERIES[0], alpha=0.62 * share**0.7, linewidth=0)
+        Rectangle(
+            (x - 0.5, y - 0.5),
+            1,
+            1,
+            facecolor=SERIES[0],
+            alpha=0.62 * min(max(share, 0), 1) ** 0.7,
+            linewidth=0,
+        )
     )
     percent = 100 * share
     if percent >= 0.5:
@@ -58,9 +65,10 @@ def _caption(group: Group, chosen: Result, matrix: Confusion, metric: str) -> st
     widest = float(((matrix.high - matrix.low) / 2).max())
     return (
         "Share in per cent of each true class (rows) that is called each class (most probable one), "
-        f"{group.label}; the training with the median {metric} of {len(group.results)} seeds (seed "
-        f"{chosen.seed}). {int(totals.min()):,} to {int(totals.max()):,} test jets a class; test-set error "
-        f"(Clopper-Pearson 68%) at most {100 * widest:.1f} points. Shares below 0.5% are left blank."
+        f"{group.label}; the training with the median {metric} of {len(group.results)} (seed "
+        f"{chosen.seed}). {int(totals.min()):,} to {int(totals.max()):,} test jets a class; statistical "
+        f"uncertainty of the test jets (Clopper-Pearson 68%) at most {100 * widest:.1f} points. Shares "
+        f"below 0.5% are left blank."
     )
 
 

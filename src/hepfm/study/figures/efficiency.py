@@ -1,4 +1,4 @@
-"""Label-efficiency curve: a metric against the number of labels, every seed shown."""
+"""Label-efficiency curve: a metric against the number of labels, every training shown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
-from hepfm.study.summary import Curve, Summary
+from hepfm.metrics.mean_interval import FEWEST
+from hepfm.study.averages import average_text
+from hepfm.study.figures.style import MUTED, Figure, Pen, canvas, legend, plain_log_axis, to_svg
+from hepfm.study.summary import Curve, Reference
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import MetricInfo
 
@@ -17,67 +19,93 @@ if TYPE_CHECKING:
 
 
 LIMITS = (
-    " Trainings that let no background jet pass have no dot; where the median is one of them, an arrow "
-    "starts at its 95% lower limit. A band that leaves the frame has no upper end."
+    " Trainings that let no background jet pass have no dot; where there is one of them the mean does not "
+    "exist, and an arrow starts at the lower limit."
 )
 
 ARROW = 1.9
 """Length of the arrow at a lower limit, as a factor on the logarithmic axis."""
 
+REFERENCE_DASHES: tuple[Any, ...] = ((0, (1, 1.5)), (0, (4, 2, 1, 2)), (0, (6, 3)))
+
 
 def efficiency_figure(
-    curves: Sequence[Curve], metric: MetricInfo, pens: Mapping[str, Pen], *, name: str
+    curves: Sequence[Curve],
+    metric: MetricInfo,
+    pens: Mapping[str, Pen],
+    *,
+    name: str,
+    references: Sequence[Reference] = (),
 ) -> Figure:
-    """Draw the curves of all arms.
+    """Draw the curves of all arms, and the trivial answers beside them.
 
-    Lines join medians over seeds, bands are the spread over seeds, bars the test-set error, dots the seeds.
+    Lines join means over trainings, bands are the 68 % intervals of the means, bars the statistical
+    uncertainty of the test jets, dots the trainings.
     """
     figure, axes = canvas()
     axes.set_xscale("log")
     if metric.scale == "ratio":
         axes.set_yscale("log")
-        axes.set_ylim(*_span(curves))
+        axes.set_ylim(*_span(curves, references))
     for index, curve in enumerate(curves):
         draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
+    draw_references(axes, references)
     budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
     axes.set_ylabel(metric.title)
     if metric.scale == "ratio":
         plain_log_axis(axes)
     legend(axes, loc="best")
     alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
-    return Figure(name, to_svg(figure, name, title=alt), alt, _caption(curves, metric), curve_table(curves))
+    caption = _caption(curves, metric) + reference_text(references)
+    return Figure(name, to_svg(figure, name, title=alt), alt, caption, curve_table(curves, references))
 
 
-def _span(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis that holds every seed, error bar and arrow."""
+def _span(curves: Sequence[Curve], references: Sequence[Reference]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis that holds every training, error bar, arrow and line."""
     points = [point for curve in curves for point in curve.points]
     ends = [end for point in points for end in (point.test_low, point.test_high, *point.values)]
-    ends += [ARROW * point.test_low for point in points if point.spread.median is None and point.test_low]
+    ends += [ARROW * point.test_low for point in points if point.mean.value is None and point.test_low]
+    ends += [reference.mean.value for reference in references]
     found = [end for end in ends if end is not None]
     return min(found) / 1.4, max(found) * 1.4
 
 
-def seed_band(curve: Curve, top: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the spread over seeds at each budget; an open upper end becomes `top`.
+def draw_references(axes: Axes, references: Sequence[Reference]) -> None:
+    """Draw trivial answers along the budgets, and what holds for all budgets across the figure."""
+    for index, title in enumerate(dict.fromkeys(reference.title for reference in references)):
+        mine = [one for one in references if one.title == title and one.mean.value is not None]
+        style = {"color": MUTED, "linewidth": 1.0, "linestyle": REFERENCE_DASHES[index % 3], "label": title}
+        along = sorted(
+            (one.budget, one.mean.value)
+            for one in mine
+            if one.budget is not None and one.mean.value is not None
+        )
+        if len(along) > 1:
+            axes.plot([float(budget) for budget, _ in along], [value for _, value in along], **style)
+        elif mine and mine[0].mean.value is not None:
+            axes.axhline(mine[0].mean.value, **style)
 
-    NaN where the median does not exist, so that lines and bands are broken there.
-    """
-    spreads = [point.spread for point in curve.points]
-    gone = np.array([spread.median is None for spread in spreads])
-    low = np.array([np.nan if spread.low is None else spread.low for spread in spreads])
-    high = np.array([top if spread.high is None else spread.high for spread in spreads])
-    return np.where(gone, np.nan, low), np.where(gone, np.nan, high)
+
+def reference_text(references: Sequence[Reference]) -> str:
+    """Return what the grey lines are."""
+    titles = list(dict.fromkeys(one.title for one in references if one.mean.value is not None))
+    return f" Grey lines: {', '.join(titles)}." if titles else ""
+
+
+def mean_band(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the interval of the mean at each budget; NaN where there is none."""
+    ends = [(point.mean.low, point.mean.high) for point in curve.points]
+    low, high = np.array([[np.nan if end is None else end for end in pair] for pair in ends], float).T
+    return low, high
 
 
 def draw_curve(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
-    """Draw medians, the band over seeds, bars of the test-set error and a dot for every seed."""
+    """Draw means, their band, bars of the test jets' uncertainty and a dot for every training."""
     x = np.array(curve.budgets, float) * shift
-    middle = np.array(
-        [np.nan if point.spread.median is None else point.spread.median for point in curve.points]
-    )
+    middle = np.array([np.nan if point.mean.value is None else point.mean.value for point in curve.points])
     test_low = _filled([point.test_low for point in curve.points], middle)
     test_high = _filled([point.test_high for point in curve.points], middle)
-    axes.fill_between(x, *seed_band(curve, axes.get_ylim()[1]), color=pen.colour, alpha=0.18, linewidth=0)
+    axes.fill_between(x, *mean_band(curve), color=pen.colour, alpha=0.18, linewidth=0)
     axes.errorbar(
         x,
         middle,
@@ -99,9 +127,9 @@ def draw_curve(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
 
 
 def _draw_limits(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
-    """Draw an arrow at the lower limit where the median over seeds does not exist."""
+    """Draw an arrow at the lower limit where the mean over trainings does not exist."""
     for point in curve.points:
-        if point.spread.median is None and point.test_low is not None:
+        if point.mean.value is None and point.test_low is not None:
             x, low = float(point.group.budget or 0) * shift, point.test_low
             axes.plot([x], [low], marker=pen.marker, markersize=5, color=pen.colour, fillstyle="none")
             axes.annotate(
@@ -139,55 +167,46 @@ def _short(budget: int) -> str:
 
 
 def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:
-    counts = sorted({point.spread.count for curve in curves for point in curve.points})
-    kinds = sorted({_band(point) for curve in curves for point in curve.points})
-    seeds = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
+    groups = [point.group for curve in curves for point in curve.points]
     undefined = any(value is None for curve in curves for point in curve.points for value in point.values)
     note = LIMITS if undefined else ""
+    mean = "geometric mean" if metric.scale == "ratio" else "mean"
+    rows = f"{metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test jets"
     return (
         f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of labelled "
-        f"jets, {seeds} trainings (seeds) a point and {metric.n:,} "
-        f"{'background ' if metric.scale == 'ratio' else ''}test jets. Line: median over seeds. Band: "
-        f"{' or '.join(kinds)}. Bars: 68% test-set error of one training ({_method(metric)}); it is common "
-        f"to all models in part, since they share the test jets. Dots: every training.{note} Markers are "
-        "shifted sideways a little to be told apart."
+        f"jets, {rows}. {average_text(groups, f'Line: {mean}')} Band: 68% "
+        f"interval of the mean over trainings, from {FEWEST} trainings on. Bars: statistical uncertainty of "
+        f"the test jets, 68% ({method(metric)}); it is common to all models in part, since they share the "
+        f"test jets. Dots: every training.{note} Markers are shifted sideways a little to be told apart."
     )
 
 
-def _band(point: Summary) -> str:
-    return "16-84% quantiles over seeds" if "quantiles" in point.spread.kind else "smallest to largest seed"
-
-
-def _method(metric: MetricInfo) -> str:
+def method(metric: MetricInfo) -> str:
+    """Return how the interval of a single measurement was made, without counts."""
     return metric.interval.split(" (")[0].removesuffix(" 68%").removesuffix(" 95% lower limit")
 
 
-def curve_table(curves: Sequence[Curve]) -> Table:
-    """Return the numbers of curves."""
+def curve_table(curves: Sequence[Curve], references: Sequence[Reference] = ()) -> Table:
+    """Return the numbers of curves, and of the lines beside them."""
     header = (
         "arm",
         "labels",
-        "seeds",
-        "median",
-        "seeds_low",
-        "seeds_high",
-        "seeds_std",
+        "trainings",
+        "mean",
+        "mean_low",
+        "mean_high",
+        "std",
         "test_low",
         "test_high",
     )
-    rows: list[list[Any]] = [
-        [
-            curve.arm,
-            point.group.budget,
-            point.spread.count,
-            point.spread.median,
-            point.spread.low,
-            point.spread.high,
-            point.spread.std,
-            point.test_low,
-            point.test_high,
-        ]
+    points = [
+        (curve.arm, point.group.budget, point.mean, point.test_low, point.test_high)
         for curve in curves
         for point in curve.points
+    ]
+    points += [(one.title, one.budget, one.mean, one.test_low, one.test_high) for one in references]
+    rows = [
+        [name, budget, mean.count, mean.value, mean.low, mean.high, mean.std, *ends]
+        for name, budget, mean, *ends in points
     ]
     return make_table(header, rows)

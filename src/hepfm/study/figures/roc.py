@@ -1,4 +1,4 @@
-"""ROC curves: background rejection against signal efficiency, median and spread over seeds."""
+"""ROC curves: background rejection against signal efficiency, mean over trainings with its interval."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hepfm.metrics.mean_interval import FEWEST as FEWEST_TRAININGS
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.roc import RocCurve, roc_curve
-from hepfm.metrics.seeds import QUANTILES_FROM
+from hepfm.metrics.trainings import mean_over_trainings
+from hepfm.study.averages import average_text
 from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
 from hepfm.study.results import Group
 from hepfm.study.table import Table, make_table
@@ -21,7 +23,7 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class _Band:
-    """Median and spread over seeds of one group's rejections on the grid; NaN where too few jets pass."""
+    """Mean of one group's rejections on the grid with its interval; NaN where too few jets pass."""
 
     group: Group
     middle: FloatArray
@@ -63,36 +65,35 @@ def _band(group: Group, signal: str, background: str) -> _Band:
         curves.append(roc_curve(result.predictions(), GRID, signal=signal, background=background))
     with np.errstate(divide="ignore"):
         rejections = np.array([1 / curve.background_efficiency for curve in curves])
-    ends = (0.16, 0.84) if len(curves) >= QUANTILES_FROM else (0.0, 1.0)
-    low, middle, high = _quantiles(rejections, (ends[0], 0.5, ends[1]))
-    few = np.median([curve.passed for curve in curves], axis=0) < FEWEST
+    low, middle, high = _means(rejections)
+    few = np.mean([curve.passed for curve in curves], axis=0) < FEWEST
     return _Band(
         group,
         np.where(few, np.nan, middle),
         np.where(few, np.nan, low),
-        np.where(few | ~np.isfinite(high), np.nan, high),
+        np.where(few, np.nan, high),
         curves[0].total,
     )
 
 
-def _quantiles(values: FloatArray, shares: tuple[float, ...]) -> FloatArray:
-    """Return quantiles over seeds, interpolated where all seeds are finite, as `seed_spread` does."""
-    with np.errstate(invalid="ignore"):
-        between = np.quantile(values, shares, axis=0)
-    steps = np.quantile(values, shares, axis=0, method="inverted_cdf")
-    return np.where(np.isfinite(values).all(axis=0), between, steps)
+def _means(rejections: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return lower end, geometric mean and upper end over trainings at each point; NaN where undefined."""
+    points = [
+        mean_over_trainings([float(value) if np.isfinite(value) else None for value in column], scale="ratio")
+        for column in rejections.T
+    ]
+    ends = [(point.low, point.value, point.high) for point in points]
+    low, middle, high = np.array([[np.nan if end is None else end for end in one] for one in ends], float).T
+    return low, middle, high
 
 
 def _caption(bands: Sequence[_Band], signal: str, background: str) -> str:
-    seeds = "; ".join(f"{band.group.arm}: {len(band.group.results)} seeds" for band in bands)
-    many = all(len(band.group.results) >= QUANTILES_FROM for band in bands)
-    spread = (
-        "16-84% quantiles over seeds" if many else "smallest to largest seed (16-84% quantiles from 5 seeds)"
-    )
+    average = average_text([band.group for band in bands], "Line: geometric mean")
     return (
-        f"{signal} against {background}, score p_S/(p_S + p_B), {bands[0].total:,} background test jets; "
-        f"{seeds}. Line: median over seeds. Band: {spread}; the test-set error is not in it. Curves end "
-        f"where fewer than {FEWEST} background jets pass, where the test-set error is above 30%."
+        f"{signal} against {background}, score p_S/(p_S + p_B), {bands[0].total:,} background test jets. "
+        f"{average} Band: 68% interval of the mean over trainings, from {FEWEST_TRAININGS} trainings on; the "
+        "statistical uncertainty of the test jets is not in it. Curves end where on average fewer than "
+        f"{FEWEST} background jets pass, where that uncertainty is above 30%."
     )
 
 
@@ -102,7 +103,7 @@ def _numbers(bands: Sequence[_Band]) -> Table:
         for band in bands
         for index, x in enumerate(GRID)
     ]
-    header = ("arm", "labels", "signal_efficiency", "rejection_median", "seeds_low", "seeds_high")
+    header = ("arm", "labels", "signal_efficiency", "rejection_mean", "mean_low", "mean_high")
     return make_table(header, rows)
 
 

@@ -1,0 +1,151 @@
+"""Differences between the arms of a section; each model is resampled once, whatever it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from hepfm.core.errors import ConfigError, DataError
+from hepfm.metrics.bootstrap import bootstrap_values
+from hepfm.metrics.contrast import Contrast
+from hepfm.metrics.measurement import Measurement
+from hepfm.metrics.paired import resampled_difference
+from hepfm.metrics.predictions import FloatArray, IntArray
+from hepfm.study.difference import Difference, corrected
+from hepfm.study.guards import guard
+from hepfm.study.results import BASELINE, Group, Result, Section
+from hepfm.tasks.base import Task, load_task
+from hepfm.tasks.result import SCORES, MetricInfo
+
+
+def task_of(section: Section) -> Task:
+    """Return the task that the results followed; raise `ConfigError` when its definitions changed since."""
+    task = load_task(section.task.name)
+    if task.version != section.task.version:
+        raise ConfigError(
+            f"the results follow version {section.task.version} of the task {task.name!r}, this hepfm "
+            f"has version {task.version}; evaluate the models again"
+        )
+    return task
+
+
+def has_scores(section: Section) -> bool:
+    """Tell whether the results hold a score for each test row."""
+    return all((result.path / SCORES).exists() for result in section.results)
+
+
+class Comparer:
+    """Compares the arms of one section."""
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self._draws: dict[str, FloatArray] = {}
+        self._labels: tuple[Result, IntArray] | None = None
+
+    @cached_property
+    def scored(self) -> bool:
+        """Whether test rows have scores, so that differences have an interval over them."""
+        return has_scores(self.section)
+
+    def difference(
+        self, contrast: Contrast, budget: int | None, metric: MetricInfo, *, margin: float | None = None
+    ) -> Difference | None:
+        """Compare the arms of a contrast on the replicates that all of them have.
+
+        None when an arm has no result at this budget.
+        """
+        groups = [self.section.find(arm, budget) for arm in contrast.arms]
+        found = [group for group in groups if group is not None]
+        if len(found) < len(groups):
+            return None
+        shared = _shared(found)
+        if not shared[0].results:
+            return Difference(contrast, budget, metric, None, None, margin=margin)
+        values = {
+            group.arm: [result.file.metric(metric.name).value for result in group.results] for group in shared
+        }
+        return Difference(
+            contrast,
+            budget,
+            metric,
+            contrast.measure(values, scale=metric.scale),
+            self._over_rows(contrast, shared, metric) if self.scored else None,
+            guard=guard(shared, metric),
+            margin=margin,
+        )
+
+    def against(
+        self, references: Mapping[int | None, str], metrics: Sequence[MetricInfo]
+    ) -> tuple[Difference, ...]:
+        """Compare every arm with the reference of its budget, Holm-corrected over all that is returned."""
+        found = [
+            self.difference(
+                Contrast(f"{group.arm} against {base}", (group.arm,), (base,)), group.budget, metric
+            )
+            for metric in metrics
+            for group in self.section.by_budget
+            if (base := references.get(group.budget)) is not None and base != group.arm
+        ]
+        return corrected([one for one in found if one is not None])
+
+    def contrasts(
+        self, contrasts: Sequence[Contrast], metrics: Sequence[MetricInfo]
+    ) -> tuple[Difference, ...]:
+        """Measure contrasts at every budget, Holm-corrected over all that is returned."""
+        found = [
+            self.difference(contrast, budget, metric)
+            for metric in metrics
+            for budget in self.section.budgets
+            for contrast in contrasts
+        ]
+        return corrected([one for one in found if one is not None])
+
+    def _over_rows(self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo) -> Measurement:
+        """Return the difference with the interval over test rows, of the trainings as they are."""
+        column = [one.name for one in task_of(self.section).metrics()].index(metric.name)
+        by_arm = {
+            group.arm: np.stack([self._resampled(result)[:, column] for result in group.results], axis=1)
+            for group in groups
+        }
+        sides = (
+            np.concatenate([by_arm[arm] for arm in arms], axis=1) for arms in (contrast.plus, contrast.minus)
+        )
+        ours, theirs = sides
+        return resampled_difference(ours, theirs, self.section.data.rows, scale=metric.scale)
+
+    def _resampled(self, result: Result) -> FloatArray:
+        """Return all metrics of a model on the test rows and on resamples, shape (1 + resamples, metrics)."""
+        key = str(result.path)
+        if key not in self._draws:
+            predictions = result.predictions()
+            self._check_same_rows(result, predictions.labels)
+            statistics = [metric.statistic(predictions) for metric in task_of(self.section).metrics()]
+            weights = predictions.row_weights
+            itself = np.array([[statistic(weights) for statistic in statistics]])
+            self._draws[key] = np.concatenate([itself, bootstrap_values(statistics, weights)])
+        return self._draws[key]
+
+    def _check_same_rows(self, result: Result, labels: IntArray) -> None:
+        if self._labels is None:
+            self._labels = result, labels
+        first, expected = self._labels
+        if not np.array_equal(expected, labels):
+            raise DataError(
+                f"{result.path} and {first.path} hold other test rows; evaluate one of them again"
+            )
+
+
+def against_scratch(section: Section) -> dict[int | None, str]:
+    """Return scratch as the reference of every budget."""
+    return dict.fromkeys(section.budgets, BASELINE)
+
+
+def _shared(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups with the replicates that all of them have, in the same order."""
+    seeds = set.intersection(*({result.seed for result in group.results} for group in groups))
+    return [
+        Group(group.arm, group.budget, tuple(one for one in group.results if one.seed in seeds))
+        for group in groups
+    ]

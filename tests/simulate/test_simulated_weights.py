@@ -1,0 +1,217 @@
+"""Event weights of simulations: biased phase space and event files, negative weights too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hepfm.core.errors import ConfigError, DataError
+from hepfm.data.store import Store
+from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.jets import chunk_keys, make_chunk
+from hepfm.simulate.lhe import count_events, events_of
+from hepfm.simulate.recipe import Recipe, read_recipe
+from hepfm.simulate.run import simulate
+
+pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
+pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
+
+COMMON: dict[str, Any] = {
+    "seed": 4,
+    "mpi": False,
+    "detector": "none",
+    "identity": False,
+    "tracks": False,
+    "substructure": False,
+    "selection": {"radius": 0.8, "pt_min": 500, "pt_max": 2000},
+    "batch_events": 100,
+}
+QCD = ["HardQCD:gg2gg = on", "Beams:eCM = 13000.", "PhaseSpace:pTHatMin = 500."]
+BIAS = [
+    "PhaseSpace:bias2Selection = on",
+    "PhaseSpace:bias2SelectionPow = 4.",
+    "PhaseSpace:bias2SelectionRef = 500.",
+]
+HEAD = """<LesHouchesEvents version="3.0">
+<init>
+2212 2212 6500. 6500. 0 0 247000 247000 -4 1
+10.0 0.1 10.0 1
+</init>
+"""
+
+
+def event(weight: float, number: int) -> str:
+    """Return gg -> gg at a transverse momentum of 700 to 800 GeV."""
+    rng = np.random.default_rng(number)
+    pt, phi = rng.uniform(700, 800), rng.uniform(-3, 3)
+    px, py, (pz_1, pz_2) = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(rng.uniform(-0.3, 0.3, 2))
+    energies = np.hypot(pt, [pz_1, pz_2])
+    plus, minus = energies.sum() + pz_1 + pz_2, energies.sum() - pz_1 - pz_2
+    rows = [
+        ("21 -1 0 0 501 502", 0, 0, plus / 2, plus / 2),
+        ("21 -1 0 0 503 501", 0, 0, -minus / 2, minus / 2),
+        ("21 1 1 2 504 502", px, py, pz_1, energies[0]),
+        ("21 1 1 2 503 504", -px, -py, pz_2, energies[1]),
+    ]
+    lines = [f"{codes} {' '.join(f'{p:.10e}' for p in momentum)} 0. 0. 9." for codes, *momentum in rows]
+    return "\n".join(["<event>", f"4 1 {weight:.8e} {pt:.6e} 7.5e-3 0.1", *lines, "</event>", ""])
+
+
+def write_events(path: Path, weights: Any) -> Path:
+    events = "".join(event(float(weight), number) for number, weight in enumerate(weights))
+    path.write_text(f"{HEAD}{events}</LesHouchesEvents>\n")
+    return path
+
+
+def lhe_recipe(path: Path, **jets: int) -> dict[str, Any]:
+    lines = ["Beams:frameType = 4", f"beams:lhef = {path}"]  # Pythia's names have no case
+    return {**COMMON, "jets": jets, "chunk_jets": 10, "batch_events": 7, "classes": {"g": {"pythia": lines}}}
+
+
+def qcd(lines: list[str], jets: int) -> dict[str, Any]:
+    return {**COMMON, "jets": {"test": jets}, "classes": {"QCD": {"pythia": [*QCD, *lines]}}}
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    path = tmp_path_factory.mktemp("weights") / "biased"
+    return Store.open(simulate(qcd(BIAS, 1200), output=path, processes=1).path)
+
+
+def spectrum(pt: Any, weights: Any) -> tuple[Any, Any]:
+    """Return the shares of three bins of pt and their errors; jets of one event are taken as one."""
+    bins = np.digitize(pt, [600, 800])
+    shares = np.array([weights[bins == k].sum() for k in range(3)]) / weights.sum()
+    inside = bins == np.arange(3)[:, None]
+    variance = ((inside - shares[:, None]) ** 2 * weights**2).sum(axis=1) / weights.sum() ** 2
+    return shares, np.sqrt(2 * variance)
+
+
+def test_the_weighted_spectrum_of_a_biased_phase_space_is_the_unbiased_one(
+    biased: Store, tmp_path: Path
+) -> None:
+    plain = Store.open(simulate(qcd([], 1200), output=tmp_path / "plain", processes=1).path)
+    assert plain.schema.weight is None
+    assert "jet_weight" not in plain.schema
+    columns = biased.read(["jet_pt", "jet_weight"])
+    pt, weights = np.asarray(columns["jet_pt"]), np.asarray(columns["jet_weight"], np.float64)
+    expected, error = spectrum(np.asarray(plain.read(["jet_pt"])["jet_pt"]), np.ones(1200))
+    shares, own_error = spectrum(pt, weights)
+    assert (np.abs(shares - expected) < 3.5 * np.hypot(error, own_error)).all()
+    flat, flat_error = spectrum(pt, np.ones(1200))
+    assert (np.abs(flat - expected) > 5 * np.hypot(error, flat_error))[[0, 2]].all()
+
+
+def test_weights_have_a_mean_of_one_and_provenance_gives_their_scale(biased: Store) -> None:
+    weights = np.asarray(biased.read(["jet_weight"])["jet_weight"], np.float64)
+    assert biased.schema.weight == "jet_weight"
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    assert weights.max() / weights.min() > 10
+    facts = json.loads(json.dumps(biased.manifest.provenance))["classes"]["QCD"]["weights"]
+    (variant,) = facts["variants"]
+    # Pythia's weight is (500 GeV / pT)^4, at most 1: the largest tells the scale.
+    assert weights.max() * variant["unit"] == pytest.approx(1, rel=0.02)
+    assert 0 < variant["sum_of_event_weights"] < variant["events"]
+    assert 1e-8 < variant["sigma_mb"] < 1e-6
+
+
+def test_the_jets_stand_for_the_cross_section_that_unbiased_events_give(biased: Store) -> None:
+    row = biased.manifest.provenance["classes"]["QCD"]
+    (variant,) = row["weights"]["variants"]
+    weights = np.asarray(biased.read(["jet_weight"])["jet_weight"], np.float64)
+    each = variant["unit"] * variant["sigma_mb"] / variant["sum_of_event_weights"]
+    found = weights.sum() * each * row["jets_found"] / row["jets_kept"]
+    chunk = make_chunk(read_recipe(qcd([], 600)), ChunkKey("QCD", "test", 0, 600))
+    assert chunk.process is not None
+    assert found == pytest.approx(chunk.process.sigma_mb * chunk.found / chunk.events, rel=0.15)
+
+
+def test_the_same_weights_come_from_two_processes(biased: Store, tmp_path: Path) -> None:
+    recipe = {**qcd(BIAS, 40), "chunk_jets": 20}
+    stores = [
+        Store.open(simulate(recipe, output=tmp_path / str(processes), processes=processes).path)
+        for processes in (1, 2)
+    ]
+    assert stores[0].fingerprint == stores[1].fingerprint
+    assert np.asarray(stores[0].read(["jet_weight"])["jet_weight"]).mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_variants_of_a_class_count_alike_whatever_their_scale(tmp_path: Path) -> None:
+    small = write_events(tmp_path / "small.lhe", np.full(20, 1e-3))
+    large = write_events(tmp_path / "large.lhe", np.full(20, 5.0))
+    recipe = lhe_recipe(small, train=20)
+    recipe["classes"]["g"]["pythia"] = ["Beams:frameType = 4"]
+    recipe["classes"]["g"]["variants"] = [[f"Beams:LHEF = {path}"] for path in (small, large)]
+    store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
+    np.testing.assert_allclose(store.read(["jet_weight"])["jet_weight"], 1, rtol=1e-6)
+    variants = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    assert [one["unit"] for one in variants] == pytest.approx([1e-3, 5.0])
+
+
+def test_weights_of_an_event_file_go_to_the_jets_of_their_event_and_no_event_to_two_chunks(
+    tmp_path: Path,
+) -> None:
+    number = np.arange(60)
+    raw = np.where(number % 5 == 0, -1.0, 1.0) * (1 + number)  # tells which event it is
+    file = write_events(tmp_path / "events.lhe", raw)
+    recipe = lhe_recipe(file, train=30, val=10, test=20)
+    store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
+    (variant,) = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    weights = np.asarray(store.read(["jet_weight"])["jet_weight"], np.float64)
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    found = {name: np.rint(weights[list(rows)] * variant["unit"]) for name, rows in store.splits.items()}
+    np.testing.assert_allclose(weights * variant["unit"], np.concatenate(list(found.values())), rtol=1e-4)
+    assert set(np.concatenate(list(found.values()))) <= set(raw)
+    assert (np.concatenate(list(found.values())) < 0).any()
+    events = {name: set(np.abs(values)) for name, values in found.items()}
+    assert not events["train"] & events["test"]
+    assert not events["val"] & (events["train"] | events["test"])
+    assert store.manifest.provenance["event_files"][str(file)]
+
+
+def test_chunks_share_the_events_of_a_file_without_overlap(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", np.ones(53))
+    recipe = Recipe.model_validate(lhe_recipe(file, train=25, test=8))
+    keys = chunk_keys(recipe)
+    shares = [events_of(recipe, key, keys) for key in keys]
+    assert [event for share in shares if share is not None for event in share] == list(range(53))
+    assert count_events(file) == 53
+    assert events_of(Recipe.model_validate(qcd([], 5)), ChunkKey("QCD", "test", 0, 5), []) is None
+
+
+def test_a_file_with_too_few_events_is_named_and_equal_weights_are_not_stored(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", np.ones(12))
+    with pytest.raises(DataError, match="12 events for a chunk, too few for its jets"):
+        simulate({**lhe_recipe(file, train=60), "chunk_jets": 100}, output=tmp_path / "a", processes=1)
+    store = Store.open(simulate(lhe_recipe(file, train=6), output=tmp_path / "b", processes=1).path)
+    assert store.schema.weight is None
+
+
+def test_another_file_is_another_recipe_and_skipping_is_refused(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", np.ones(2))
+    before = read_recipe(lhe_recipe(file, train=2)).fingerprint()
+    write_events(file, [1.0, 2.0])
+    assert read_recipe(lhe_recipe(file, train=2)).fingerprint() != before
+    recipe = lhe_recipe(file, train=2)
+    recipe["classes"]["g"]["pythia"].append("Beams:nSkipLHEFatInit = 1")
+    with pytest.raises(ConfigError, match="leave out Beams:nSkipLHEFatInit"):
+        simulate(recipe, output=tmp_path / "store")
+    with pytest.raises(DataError, match=r"no file '.*missing\.lhe' of events"):
+        simulate(lhe_recipe(tmp_path / "missing.lhe", train=2), output=tmp_path / "store")
+
+
+def test_events_that_pythia_would_drop_at_random_are_refused(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", np.ones(2))
+    file.write_text(file.read_text().replace("-4 1\n", "1 1\n", 1))
+    with pytest.raises(DataError, match="weighting strategy of its events is 1; only 3 and 4"):
+        simulate(lhe_recipe(file, train=2), output=tmp_path / "store")
+
+
+def test_weights_that_cancel_are_refused(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", -np.ones(12))
+    with pytest.raises(DataError, match="class g, variant 0: the weights of 6 jets sum to -6"):
+        simulate(lhe_recipe(file, train=6), output=tmp_path / "store", processes=1)

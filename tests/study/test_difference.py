@@ -1,0 +1,237 @@
+"""Verdicts: what resolves a difference, what corrects it, and what forbids one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hepfm.metrics.contrast import Contrast
+from hepfm.metrics.measurement import Measurement
+from hepfm.metrics.paired import PairedTrainings
+from hepfm.study.averages import average_text
+from hepfm.study.comparer import Comparer, against_scratch
+from hepfm.study.difference import Difference, corrected
+from hepfm.study.guards import at_noise, guard, still_improving
+from hepfm.study.results import Group, Origin, Result, Section
+from hepfm.study.section import section_part
+from hepfm.study.section_tables import results_table, training_table
+from hepfm.study.summary import baselines, lines
+from hepfm.tasks.base import load_task
+from hepfm.tasks.result import (
+    Baseline,
+    CodeInfo,
+    DataInfo,
+    MetricInfo,
+    ModelInfo,
+    ResultFile,
+    TaskInfo,
+    Training,
+)
+
+TASK = load_task("jet_generation")
+CLEAR = np.array([0.020, 0.021, 0.019, 0.022, 0.018])
+
+
+def info(name: str = "fpd", value: float = 1.0, **changes: Any) -> MetricInfo:
+    values = {"low": value - 0.1, "high": value + 0.1, "n": 100, "definition": "d", "interval": "i"}
+    return MetricInfo(
+        **{"name": name, "title": name.upper(), "scale": "difference", "value": value, **values, **changes}
+    )
+
+
+def difference(values: np.ndarray, *, test: tuple[float, float] | None = None, **changes: Any) -> Difference:
+    over = None if test is None else Measurement(None, *test, 100, "", "")
+    contrast = Contrast("ours against scratch", ("ours",), ("scratch",))
+    metric = changes.pop("metric", info("auc", 0.9))
+    return Difference(contrast, 100, metric, PairedTrainings(values, metric.scale), over, **changes)
+
+
+def verdict(one: Difference) -> str:
+    return corrected([one])[0].verdict
+
+
+def test_both_errors_must_resolve_a_difference() -> None:
+    assert verdict(difference(CLEAR, test=(0.01, 0.03))) == "better"
+    assert verdict(difference(-CLEAR, test=(-0.03, -0.01))) == "worse"
+    assert verdict(difference(CLEAR, test=(-0.01, 0.03))) == "not resolved by the test jets"
+    assert verdict(difference(CLEAR - 0.02, test=(0.01, 0.03))) == "not resolved by the trainings"
+    assert verdict(difference(CLEAR - 0.02, test=(-0.01, 0.03))) == "not resolved"
+    assert verdict(difference(CLEAR)) == "better"
+
+
+def test_smaller_distances_are_better() -> None:
+    lower = info("fpd", 1.0, better="lower")
+    assert verdict(difference(-CLEAR, metric=lower)) == "better"
+    assert verdict(difference(CLEAR, metric=lower)) == "worse"
+
+
+def test_nothing_is_called_better_without_correction() -> None:
+    one = difference(CLEAR)
+    assert one.p is not None
+    assert one.p < 0.001
+    assert one.verdict == "not resolved by the trainings"
+
+
+def test_what_one_comparison_resolves_ten_do_not() -> None:
+    faint = np.array([0.02, 0.005, 0.035, 0.02, 0.01])
+    others = [difference(np.array([0.01, -0.02, 0.03, -0.01, 0.005])) for _ in range(9)]
+    alone, many = corrected([difference(faint)])[0], corrected([difference(faint), *others])[0]
+    assert (alone.verdict, many.verdict) == ("better", "not resolved by the trainings")
+    assert many.adjusted_p == pytest.approx(10 * (alone.adjusted_p or 0.0))
+
+
+def test_equal_differences_and_two_pairs_say_why_they_resolve_nothing() -> None:
+    assert verdict(difference(np.full(5, 0.02))) == "not resolved: all values are equal"
+    assert verdict(difference(CLEAR[:2])) == "not resolved: fewer than 3 pairs of trainings (2)"
+
+
+def test_equivalence_is_a_verdict_inside_the_margin_only() -> None:
+    small = (CLEAR - 0.0201) / 10
+    assert verdict(difference(small, test=(-0.001, 0.001), margin=0.005)) == "equivalent within 0.005"
+    assert verdict(difference(small, test=(-0.01, 0.01), margin=0.005)) == "not resolved"
+    assert verdict(difference(small, test=(-0.001, 0.001), margin=0.0001)) == "not resolved"
+    assert verdict(difference(CLEAR, test=(0.01, 0.03), margin=0.005)) == "better"
+    close = {"test": (-0.0001, 0.0001), "margin": 0.0002}
+    others = [difference(np.array([0.01, -0.02, 0.03]), margin=0.001) for _ in range(9)]
+    assert verdict(difference(small, **close)) == "equivalent within 0.0002"
+    assert corrected([difference(small, **close), *others])[0].verdict == "not resolved"
+
+
+def test_a_guard_stands_above_every_interval() -> None:
+    assert verdict(difference(CLEAR, guard="both at the noise line")) == "no verdict: both at the noise line"
+
+
+# -- guards and tables on made-up result files
+
+
+def result(arm: str, seed: int, **changes: Any) -> Result:
+    training = Training(
+        init="scratch" if arm == "scratch" else "pretrained",
+        budget=100,
+        seed=seed,
+        parent="aaaa",
+        steps=changes.pop("steps", 400),
+        best_step=changes.pop("best_step", 300),
+        updates_per_label=20.0,
+    )
+    metrics = changes.pop("metrics", (info("fpd", 1.0 + 0.01 * seed, better="lower"),))
+    file = ResultFile(
+        task=TaskInfo(name=TASK.name, version=TASK.version, title="Generation", classes=("q",)),
+        model=ModelInfo(fingerprint=f"{arm}{seed}", path="m"),
+        training=training,
+        data=DataInfo(fingerprint="f", split="test", rows=100, rows_per_class={"q": 100}),
+        metrics=metrics,
+        code=CodeInfo(hepfm="0", commit=None),
+        **changes,
+    )
+    return Result(Path("none"), file, arm, Origin.of(training))
+
+
+def group(arm: str, count: int = 5, **changes: Any) -> Group:
+    return Group(arm, 100, tuple(result(arm, seed, **changes) for seed in range(count)))
+
+
+def section(*groups: Group) -> Section:
+    file = groups[0].results[0].file
+    return Section(file.task, file.data, tuple(one.arm for one in groups), groups)
+
+
+@pytest.mark.parametrize(("improving", "allowed"), [(0, True), (1, True), (2, False), (5, False)])
+def test_more_than_a_fifth_of_unfinished_trainings_forbid_a_verdict(improving: int, allowed: bool) -> None:
+    found = tuple(result("C", seed, best_step=400 if seed < improving else 300) for seed in range(5))
+    ours = Group("C", 100, found)
+    assert still_improving(ours) == (improving, 5)
+    expected = (
+        "" if allowed else f"not trained to a plateau ({improving} of 5 runs of C were still improving)"
+    )
+    for arms in ((ours, group("scratch")), (group("scratch"), ours)):
+        assert guard(arms, info()) == expected
+    page = training_table(section(ours, group("scratch")))
+    assert f"<td>{improving} of 5</td>" in page
+    assert "<td>400</td><td>20.0</td>" in page
+
+
+def test_trainings_without_a_loop_are_not_guarded() -> None:
+    assert guard((group("probe", steps=None, best_step=None), group("scratch")), info()) == ""
+
+
+def test_arms_that_generate_noise_get_no_verdict() -> None:
+    metric = info(better="lower")
+    noise = (info("fpd", 1.05, better="lower"),)
+    lost = [group(arm, noise=noise) for arm in ("C", "scratch")]
+    assert guard(lost, metric) == "both at the noise line"
+    good = group("M", metrics=(info("fpd", 0.3, better="lower"),), noise=noise)
+    assert not at_noise(good, metric)
+    assert guard([lost[0], good], metric) == ""
+    assert guard([group("C"), group("scratch")], metric) == ""  # noise was not measured
+    higher = info("score", 0.5)
+    assert at_noise(group("C", metrics=(higher,), noise=(higher,)), higher)
+    (one,) = Comparer(section(*lost)).against({100: "scratch"}, [metric])
+    assert one.verdict == "no verdict: both at the noise line"
+
+
+def test_trivial_answers_stand_in_the_table_once_for_each_draw_of_labels() -> None:
+    def row(seed: int) -> tuple[Baseline, ...]:
+        metric = info("auc", 0.80 + 0.01 * seed)
+        return (Baseline(name="row", title="four numbers of the jet", metrics=(metric,)),)
+
+    both = [
+        Group(
+            arm,
+            100,
+            tuple(result(arm, s, metrics=(info("auc", 0.9 + 0.01 * s),), baselines=row(s)) for s in range(5)),
+        )
+        for arm in ("C", "scratch")
+    ]
+    (line,) = baselines(section(*both), "auc")
+    assert (line.title, line.budget, line.mean.count) == ("four numbers of the jet", 100, 5)
+    assert line.mean.value == pytest.approx(0.82)
+    page = results_table(section(*both), [info("auc")])
+    assert page.count("four numbers of the jet") == 1
+    assert "0.8200" in page
+
+
+def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
+    floors = (info("fpd", 0.004, better="lower"),)
+    ours = group("C", noise=(info("fpd", 1.3, better="lower"),), floors=floors)
+    assert [one.title for one in lines(section(ours), "fpd")] == [
+        "noise in place of a model",
+        "real against real",
+    ]
+    page = results_table(section(ours, group("scratch")), [info("fpd", better="lower")])
+    assert page.index("noise in place of a model") < page.index("real against real")
+
+
+def test_a_table_says_over_what_it_averages() -> None:
+    single = [group("C"), group("scratch")]
+    text = average_text(single)
+    assert text.startswith(
+        "Each row is a mean over 5 trainings, 1 pre-training, 5 draws of labels, 5 initialisations."
+    )
+    assert "One pre-training stands behind all fine-tunings of C" in text
+    several = Group(
+        "C",
+        100,
+        tuple(replace(one, origin=Origin(f"model{k}", 7, k)) for k, one in enumerate(single[0].results)),
+    )
+    text = average_text([several])
+    assert (
+        text == "Each row is a mean over 5 trainings, 5 pre-trainings, 1 draw of labels, 5 initialisations."
+    )
+    assert average_text([group("scratch", 3), group("C", 5)]).startswith(
+        "Each row is a mean over 3 to 5 trainings"
+    )
+
+
+def test_loose_generation_results_make_a_part_of_the_page() -> None:
+    from hepfm.study.figures.style import pens
+
+    found = section(group("C", noise=(info("fpd", 9.0, better="lower"),)), group("scratch"))
+    part = section_part(Comparer(found), pens=pens(["C", "scratch"], "scratch"), anchor="a")
+    assert "trainings alone decide" in part.html
+    assert "a-against-scratch" in part.tables
+    assert against_scratch(found) == {100: "scratch"}
