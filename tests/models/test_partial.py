@@ -9,9 +9,9 @@ import torch
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import ModelError
+from hepfm.core.errors import IncompatibleError, ModelError
 from hepfm.core.jets import jet_schema
-from hepfm.data import feature_set
+from hepfm.data import context_set, feature_set
 from hepfm.heads import HEADS
 from hepfm.models.build import build_network, seeded_init
 from hepfm.models.partial import load_partially
@@ -76,3 +76,15 @@ def test_parts_that_the_other_model_lacks_stay_new() -> None:
 def test_another_architecture_is_refused() -> None:
     with pytest.raises(ModelError, match="another architecture"):
         load_partially(network(0, ("a", "b")), network(1, ("a", "b"), width=32).state_dict(), heads="new")
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_a_backbone_that_cannot_be_told_of_the_row_is_refused(name: str) -> None:
+    """In silence the context would be dropped, and the recipe say that it was given."""
+    size = {"size": "xs"} if getattr(BACKBONES.load(name), "sizes", {}) else {}
+    backbone = resolve_component(BACKBONES, {"name": name, **size}, where="test")
+    if "condition" in backbone.cls.supports:
+        build_network(backbone, feature_set("pet"), context=context_set("jet"))
+        return
+    with pytest.raises(IncompatibleError, match=r"data\.context=null, or take one that can: transformer"):
+        build_network(backbone, feature_set("pet"), context=context_set("jet"))

@@ -43,6 +43,7 @@ def losses(run: Path) -> list[dict[str, float]]:
 def test_the_run_directory_has_everything(tiny_run: Path) -> None:
     assert {path.name for path in tiny_run.iterdir()} == {
         "recipe.yaml",
+        "training.json",
         "config.json",
         "environment.json",
         "metrics.jsonl",
@@ -212,7 +213,7 @@ def test_mistakes_are_found_before_anything_is_written(recipe: Values, tmp_path:
 
 
 def test_a_finished_run_is_not_overwritten(recipe: Values, tiny_run: Path) -> None:
-    with pytest.raises(TrainingError, match="hepfm resume"):
+    with pytest.raises(TrainingError, match="holds a finished run"):
         pretrain(recipe, output=tiny_run)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from hepfm.backbones import BACKBONES
 from hepfm.backbones.base import Backbone
 from hepfm.core.config import Component
 from hepfm.core.errors import IncompatibleError
@@ -51,8 +52,13 @@ def build_network(
     Raises
     ------
     IncompatibleError
-        When the backbone is to read codes and cannot.
+        When the backbone is to read codes and cannot, or is to be told of the whole row and cannot.
     """
+    if context is not None and "condition" not in backbone.cls.supports:
+        raise IncompatibleError(
+            f"backbone {backbone.name!r} cannot be told {context.name!r} of each row; set data.context=null, "
+            f"or take one that can: {', '.join(_conditioned())}"
+        )
     tokenizer = codes.build(features.names) if codes else None
     network = Network(
         Standardize(list(features.centre), list(features.scale)),
@@ -68,6 +74,10 @@ def build_network(
     if source:
         network.add_generator(source)
     return network
+
+
+def _conditioned() -> list[str]:
+    return [name for name in BACKBONES if "condition" in BACKBONES.load(name).supports]
 
 
 def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokenizer | None) -> Backbone:
