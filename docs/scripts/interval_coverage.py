@@ -31,8 +31,9 @@ from hepfm.metrics.rejection import PairScores, rejection
 OUTPUT = Path(__file__).parents[1] / "data" / "interval_coverage.csv"
 LEVELS = (0.6827, 0.95)
 COUNTS = (3, 4, 5, 7, 10)
-MANY, FEW, ROWS = 4000, 1000, 300
+MANY, FEW, ROWS = 2500, 500, 240
 """Samples for intervals in closed form, for bootstraps, and for intervals over test rows."""
+RESAMPLES = 100
 
 Ends = tuple[FloatArray, FloatArray]
 Sampler = Callable[[np.random.Generator, tuple[int, int]], FloatArray]
@@ -219,7 +220,7 @@ def over_rows(n: int = 4000) -> Iterator[tuple[str, str, int, float, float, floa
         ours, theirs = gaussian(np.random.default_rng([7, experiment]), n)
         for efficiency in (0.5, 0.3):
             truth = 1 / float(norm.cdf(norm.ppf(efficiency) - SEPARATION))
-            one = rejection(ours, **sides, efficiency=efficiency, seed=experiment)
+            one = rejection(ours, **sides, efficiency=efficiency, resamples=RESAMPLES, seed=experiment)
             name = f"rejection at signal efficiency {efficiency}"
             note(("bootstrap, moving threshold", name, LEVELS[0]), one.low, one.high, truth)
             note(
@@ -227,9 +228,9 @@ def over_rows(n: int = 4000) -> Iterator[tuple[str, str, int, float, float, floa
                 *fixed_threshold(ours, efficiency),
                 truth,
             )
-        one = binary_auc(ours, **sides, seed=experiment)
+        one = binary_auc(ours, **sides, resamples=RESAMPLES, seed=experiment)
         note(("bootstrap", "area under the ROC curve", LEVELS[0]), one.low, one.high, area)
-        one = accuracy(ours, seed=experiment)
+        one = accuracy(ours, resamples=RESAMPLES, seed=experiment)
         note(("bootstrap", "accuracy", LEVELS[0]), one.low, one.high, right)
         statistics = [binary_auc_statistic(each, **sides) for each in (ours, theirs)]
         one = paired_bootstrap(statistics[:1], statistics[1:], np.ones(n), seed=experiment)

@@ -206,6 +206,32 @@ def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
     assert page.index("noise in place of a model") < page.index("real against real")
 
 
+def test_figures_draw_the_lines_that_arms_are_compared_with() -> None:
+    from hepfm.study.figures.efficiency import efficiency_figure
+    from hepfm.study.figures.generation import generation_figure
+    from hepfm.study.figures.style import pens
+    from hepfm.study.summary import curves
+
+    floors, noise = (info("fpd", 0.004, better="lower"),), (info("fpd", 1.3, better="lower"),)
+    groups = []
+    for budget in (100, 1000):
+        ours = group("C", noise=noise, floors=floors)
+        groups.append(Group("C", budget, ours.results))
+    found = Section(groups[0].results[0].file.task, groups[0].results[0].file.data, ("C",), tuple(groups))
+    metric, beside = info("fpd", better="lower"), lines(found, "fpd")
+    for draw in (efficiency_figure, generation_figure):
+        drawn = draw(curves(found, "fpd"), metric, pens(["C"], "scratch"), name="f", references=beside)
+        assert drawn.caption.endswith("Grey lines: noise in place of a model, real against real.")
+        assert "noise in place of a model" in drawn.svg
+        assert [row[0] for row in drawn.table.rows] == [
+            "C",
+            "C",
+            "noise in place of a model",
+            "real against real",
+        ]
+        assert "Line: mean over 5 trainings" in drawn.caption
+
+
 def test_a_table_says_over_what_it_averages() -> None:
     single = [group("C"), group("scratch")]
     text = average_text(single)

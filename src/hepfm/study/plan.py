@@ -14,7 +14,7 @@ from hepfm.core.config import fingerprint, merge
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
 from hepfm.study.stores import StoreInfo
 
-ADDRESS_FORMAT = 1
+ADDRESS_FORMAT = 2
 """Part of every address; raised when the package trains or measures differently for the same recipe."""
 
 Verb = Literal["simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate"]

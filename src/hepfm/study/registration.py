@@ -146,10 +146,10 @@ def registration_text(registration: Registration) -> str:
     lines = [first + "."]
     before: Registered = registration
     for change in registration.changes:
+        when = f"on {change.date}, when {_runs(change.finished_runs)} had finished"
         lines.append(
-            f"CHANGED AFTER THE FIRST RUN, on {change.date}, when {_runs(change.finished_runs)} had "
-            f"finished: SHA-256 {change.sha256} in place of {before.sha256}. Changed: "
-            f"{_changes(before.content, change.content)}."
+            f"CHANGED AFTER THE FIRST RUN, {when}: SHA-256 {change.sha256} in place of {before.sha256}. "
+            f"Changed: {_changes(before.content, change.content)}."
         )
         before = change
     return " ".join(lines)

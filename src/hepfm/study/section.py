@@ -169,9 +169,8 @@ def _count(trainings: int) -> str:
 
 
 def _numbers(page: _Page) -> str:
-    numbers = page.with_csv(
-        results_table(page.section, page.metrics), "results", results_csv(page.section, page.metrics)
-    )
+    everything = results_csv(page.section, page.section.results[0].file.metrics)
+    numbers = page.with_csv(results_table(page.section, page.metrics), "results", everything)
     factors = equivalence_table(page.section, page.metrics) if page.comparer.scored else ""
     folded = html.folded("Label-equivalent factor", factors) if factors else ""
     return numbers + training_table(page.section) + folded
