@@ -11,6 +11,7 @@ from hepfm.study.compute_part import compute_part
 from hepfm.study.execute import State
 from hepfm.study.figures.style import pens
 from hepfm.study.folder import StudyFolder
+from hepfm.study.generated_part import section_spectra
 from hepfm.study.outcome import Missing, Outcome, collect, panels, results_table
 from hepfm.study.plan import Plan
 from hepfm.study.report import render
@@ -50,6 +51,8 @@ def _parts(
     parts = [rules_part(plan.config)]
     for index, panel in enumerate(panels(outcomes)):
         parts.append(panel_part(panel, pens=drawn_with, anchor=f"panel{index + 1}-{panel.task}"))
+        spectra = section_spectra(panel.section, pens=drawn_with, anchor=f"panel{index + 1}-spectra")
+        parts += [spectra] if spectra else []
     return [*parts, compute_part(outcomes), missing_part(missing, lost)]
 
 
