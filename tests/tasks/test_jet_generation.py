@@ -15,6 +15,7 @@ from hepfm.data import context_set, feature_set
 from hepfm.data.noise import noise_jets
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.metrics.definitions import definition_of
 from hepfm.metrics.generation.classifier import LEAST_JETS
 from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.emd import EmdBatches
@@ -118,6 +119,7 @@ def test_every_interval_says_what_it_is_and_lies_where_the_number_can_lie(result
             assert metric.low >= 0, metric.name
         if metric.name.startswith(("coverage", "classifier_auc")):
             assert metric.high <= 1, metric.name
+        assert definition_of(metric.definition) is not None, metric.definition
     kinds = {metric.name: metric.error for metric in results["made"].result.metrics}
     assert kinds["fpd"] == "fit uncertainty"
     assert kinds["w1m"] == kinds["kpd"] == kinds["coverage"] == "spread of batches"

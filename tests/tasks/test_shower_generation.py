@@ -18,6 +18,7 @@ from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
 from hepfm.models.codes_file import decode_codes
 from hepfm.physics.voxels import load_voxels
+from hepfm.tasks.spectra import read_spectra
 
 TRAIN = {
     "steps": 4,
@@ -97,6 +98,11 @@ def test_generated_at_the_incident_energies_of_a_store(
     assert set(values) == set(floors)
     for name in ("w1_energy_ratio", "w1_radial", "classifier_auc"):
         assert values[name] > floors[name], "four steps teach nothing"
+    noise = {metric.name: metric.value for metric in result.noise}
+    assert noise["fpd"] > 10 * floors["fpd"]
+    assert noise["w1_longitudinal"] > 3 * floors["w1_longitudinal"]
+    assert noise["w1_num_hits"] < floors["w1_num_hits"] * 3, "it has as many hits as real showers"
+    assert {one.axis.name for one in read_spectra(tmp_path / "result")} >= {"longitudinal", "radial"}
 
 
 def test_hits_get_cells_of_their_own_if_asked(codes: Path, store: Path, tmp_path: Path) -> None:

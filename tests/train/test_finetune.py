@@ -101,6 +101,21 @@ def test_only_rows_of_the_budget_are_read(
     assert read <= train
 
 
+def test_the_model_keeps_a_row_baseline_fitted_to_the_same_labels(
+    finetune_recipe: Values, tiny_run: Path, tmp_path: Path
+) -> None:
+    finetune(tiny_run / "model", finetune_recipe, output=tmp_path / "run")
+    model = Model.load(tmp_path / "run" / "model")
+    (values,) = model.provenance["baselines"].values()
+    assert values["labels"] == finetune_recipe["data"]["budget"] == 60
+    assert values["inputs"] == ["log_jet_pt", "jet_eta", "log_jet_mass", "num_constituents"]
+    assert values["max_constituents"] == model.max_constituents
+    assert len(values["shares"]) == len(values["classes"]) == 10
+    store = Store.open(finetune_recipe["data"]["store"])
+    labels = np.asarray(store.read(["jet_label"], store.split("train"))["jet_label"])
+    assert values["shares"] == pytest.approx((np.bincount(labels, minlength=10) / len(labels)).tolist())
+
+
 def test_early_stopping_keeps_the_best_validated_weights(
     finetune_recipe: Values, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,11 @@ from hepfm.cli.common import verb
 )
 @verb
 def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> dict[str, Any]:
-    """Compare RESULTS (directories of `hepfm evaluate`) and write report.html and CSV files."""
+    """Compare RESULTS (directories of `hepfm evaluate`) and write report.html and CSV files.
+
+    One real store and stores of generated rows (`--store`, repeated) are drawn over each other, with RESULTS
+    or without.
+    """
     from hepfm.study.compare import compare, summary_lines
 
     comparison = compare(results, output=output, stores=stores)

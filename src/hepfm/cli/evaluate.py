@@ -41,6 +41,9 @@ def command(
 ) -> dict[str, Any]:
     """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers.
 
+    Every line has what trivial answers score on the same rows: a regression on the numbers of the whole
+    row, and always the commonest class; for generated rows, real ones against real ones, and noise.
+
     For a task of generation MODEL may be a store of generated jets.
     """
     from pathlib import Path

@@ -57,8 +57,8 @@ def store_spectra(stores: Sequence[Store], *, anchor: str) -> Part | None:
     if not made or not real:
         return None
     if len(real) > 1:
-        names = ", ".join(str(store.path) for store in real)
-        raise DataError(f"generated rows are drawn over those of one real store, {names} are several")
+        several = ", ".join(str(store.path) for store in real)
+        raise DataError(f"generated rows are drawn over those of one real store, {several} are several")
     task = _task(real[0])
     samples = [draw_samples(task, real[0], store) for store in made]
     names = [store.path.name for store in made]

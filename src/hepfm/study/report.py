@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 import hepfm
+from hepfm.metrics.definitions import definition_of
 from hepfm.study import html
 from hepfm.study.results import Section, budget_text
 from hepfm.study.section import Part
@@ -52,23 +53,6 @@ METHOD = (
             "between generators that both are no better than noise."
         ),
     ),
-    ("accuracy.argmax.v1", "Share of jets whose most probable class is the true one."),
-    ("auc.binary.v1", "Area under the ROC curve of the score p_S/(p_S + p_B); ties count one half."),
-    (
-        "auc.macro_ovo.v1",
-        (
-            "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "
-            "convention, the same as scikit-learn's roc_auc_score with average 'macro' and multi_class 'ovo'."
-        ),
-    ),
-    (
-        "rejection.threshold_first_above.v1",
-        (
-            "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "
-            "score at which at least the share ε_S of signal jets passes (score equal to the threshold "
-            "passes), no interpolation. The rejection is one over the share of background jets that pass."
-        ),
-    ),
 )
 
 
@@ -93,7 +77,7 @@ def render(
     css = (files("hepfm.study") / "report.css").read_text(encoding="utf-8")
     links = [(part.anchor, part.title) for part in parts]
     links += [("method", "Definitions and errors"), ("provenance", "Where the numbers come from")]
-    body = "".join(part.html for part in parts) + _method() + _provenance(sections)
+    body = "".join(part.html for part in parts) + _method(sections) + _provenance(sections)
     return html.page(
         title=title,
         lead=_lead(sections) if lead is None else lead,
@@ -113,8 +97,11 @@ def _lead(sections: Sequence[Section]) -> str:
     return f"{models} models, {len(arms)} ways of training: {'; '.join(arms)}.{apart}"
 
 
-def _method() -> str:
-    return html.section("method", "Definitions and errors", html.definitions(METHOD))
+def _method(sections: Sequence[Section]) -> str:
+    shown = [metric.definition for section in sections for metric in section.results[0].file.metrics]
+    found = [definition_of(identifier) for identifier in shown]
+    terms = dict.fromkeys((one.title, one.text) for one in found if one is not None)
+    return html.section("method", "Definitions and errors", html.definitions([*METHOD, *terms]))
 
 
 def _provenance(sections: Sequence[Section]) -> str:

@@ -13,6 +13,7 @@ from hepfm.study.contrasts_part import contrasts_part
 from hepfm.study.execute import State
 from hepfm.study.figures.style import pens
 from hepfm.study.folder import StudyFolder
+from hepfm.study.generated_part import section_spectra
 from hepfm.study.outcome import Missing, Outcome, Panel, collect, panels, results_table
 from hepfm.study.plan import Plan
 from hepfm.study.registration import read_registration
@@ -65,6 +66,8 @@ def _parts(
                 effects=config.effects,
             )
         )
+        spectra = section_spectra(panel.section, pens=drawn_with, anchor=f"panel{index + 1}-spectra")
+        parts += [spectra] if spectra else []
     return [*parts, compute_part(outcomes), rules_part(config)]
 
 

@@ -34,7 +34,7 @@ class ShowerGeneration(GenerationTask):
     """
 
     name = "shower_generation"
-    version = 1
+    version = 2
     title = "Generation of showers in the cells of CaloChallenge's data set 2"
     budgets = (1000, 10_000, 100_000)
     fields = ("incident_energy", *GRID_COLUMNS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def generated_figure(shown: Shown, pens: Mapping[str, Pen], *, name: str, note: 
         pen = pens[arm]
         main.stairs(made.value, edges, color=pen.colour, linestyle=pen.dash, linewidth=1.4, label=arm)
         x = _places(shown.axis, place, len(shown.generated))
-        look = {"color": pen.colour, "linewidth": 0.9, "fmt": "none"}
+        look: dict[str, Any] = {"color": pen.colour, "linewidth": 0.9, "fmt": "none"}
         main.errorbar(x, made.value, made.error, **look)
         _points(ratio, x, made, real, pen)
     _finish(main, ratio, shown)
@@ -94,7 +95,7 @@ def _points(axes: object, x: Array, made: Binned, real: Binned, pen: Pen) -> Non
     value, error = _over(made.value, real.value), _over(made.error, real.value)
     low, high = RATIO
     inside = np.isfinite(value) & (value <= high) & (made.value > 0)
-    look = {"color": pen.colour, "markersize": 3.0, "elinewidth": 0.9}
+    look: dict[str, Any] = {"color": pen.colour, "markersize": 3.0, "elinewidth": 0.9}
     axes.errorbar(x[inside], value[inside], error[inside], fmt=pen.marker, **look)
     above = (real.value > 0) & (value > high)
     axes.plot(x[above], np.full(above.sum(), high - 0.08), "^", color=pen.colour, markersize=3.0)
@@ -128,7 +129,7 @@ def _finish(main: object, ratio: object, shown: Shown) -> None:
     ratio.set_ylim(*RATIO)
     if shown.group:
         main.set_title(shown.group, fontsize=9.5, loc="left")
-    legend(main, loc="upper right")
+    legend(main, loc="best")
 
 
 def _places(axis: Axis, place: int, arms: int) -> Array:
@@ -152,7 +153,7 @@ def _caption(title: str, shown: Shown) -> str:
         f"{title}, mean over rows; real {shown.real.rows:,} rows, {rows}. Bars: statistical uncertainty of "
         "the generated rows. Below: ratio to the real rows; grey band: statistical uncertainty of real rows "
         f"over other real rows, within which no generator can be told from perfect; thin grey line: "
-        f"noise.{beyond} Triangles: ratios above 2, or bins that stay empty."
+        f"noise, which may leave the frame.{beyond} Triangles: ratios above 2, or bins that stay empty."
     )
 
 

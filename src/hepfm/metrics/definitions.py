@@ -1,0 +1,147 @@
+"""What every metric measures, in a sentence or two, by the identifier of its definition.
+
+Reports print the definitions of the metrics that they show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One definition: title and sentences in plain text; ε_S and the like are indices."""
+
+    title: str
+    text: str
+
+
+_POOLED = "Both samples have the same number of rows of each class."
+
+DEFINITIONS: dict[str, Definition] = {
+    "accuracy.argmax.v1": Definition("accuracy", "Share of rows whose most probable class is the true one."),
+    "efficiency.argmax.v1": Definition(
+        "efficiency of a class",
+        "Share of the rows of a class that are called so, by the most probable class.",
+    ),
+    "purity.argmax.v1": Definition(
+        "purity of a class",
+        "Share of the rows that are called a class, by the most probable one, that are of it.",
+    ),
+    "auc.binary.v1": Definition(
+        "AUC", "Area under the ROC curve of the score p_S/(p_S + p_B); ties count one half."
+    ),
+    "auc.macro_ovo.v1": Definition(
+        "AUC (macro, one vs one)",
+        "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "
+        "convention, the same as scikit-learn's roc_auc_score with average 'macro' and multi_class 'ovo'.",
+    ),
+    "rejection.threshold_first_above.v1": Definition(
+        "background rejection",
+        "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "
+        "score "
+        "at which at least the share ε_S of signal jets passes (score equal to the threshold passes), no "
+        "interpolation. The rejection is one over the share of background jets that pass.",
+    ),
+    "response_iqr.v1": Definition(
+        "relative width of the response",
+        "Response: predicted over true. 75% less 25% quantile, over the median (2503.19165).",
+    ),
+    "response_bias.v1": Definition(
+        "bias of the response", "Distance of the median of predicted over true from one."
+    ),
+    "w1.v1": Definition(
+        "W1 of an observable",
+        "1-Wasserstein distance: area between the cumulative distributions of generated and real rows, in "
+        "the "
+        f"unit of the observable. {_POOLED}",
+    ),
+    "kl.quantile_bins.v2": Definition(
+        "KL of an observable",
+        "Kullback-Leibler divergence, sum of p ln(p/q), of generated rows (q) from real ones (p) in bins "
+        "between "
+        "30 quantiles of the real ones from 0.1% to 99.9%, with an underflow and an overflow bin; 1e-8 is "
+        "added "
+        "to each share.",
+    ),
+    "w1m.jetnet.v1": Definition(
+        "W1M",
+        "1-Wasserstein distance of the mass of massless constituents in relative coordinates; mean over five "
+        "batches of 50,000 jets drawn with replacement (2106.11535).",
+    ),
+    "w1p.jetnet.v1": Definition(
+        "W1P",
+        "The same for eta_rel, phi_rel and pt_rel of constituents, mean of the three (2106.11535).",
+    ),
+    "w1efp.jetnet.v1": Definition(
+        "W1EFP",
+        "The same for the five connected energy flow polynomials of four nodes and four edges, mean of the "
+        "five "
+        "(2106.11535).",
+    ),
+    "fpd.efp36.v1": Definition(
+        "FPD",
+        "Fréchet physics distance: that of Gaussian fits to the 36 energy flow polynomials of up to four "
+        "edges, "
+        "extrapolated to infinite samples by a fit a + b/N (2211.10295).",
+    ),
+    "fpd.showers.v1": Definition(
+        "FPD of showers",
+        "The same distance and extrapolation for high-level features of showers: incident energy, response, "
+        "energies, centres, widths and sparsities of layers.",
+    ),
+    "kpd.efp36.v1": Definition(
+        "KPD",
+        "Kernel physics distance: unbiased squared MMD of the features of FPD with a polynomial kernel of "
+        "degree "
+        "four; median of ten batches of 5,000. It can be negative (2211.10295).",
+    ),
+    "kpd.showers.v1": Definition("KPD of showers", "The same for the high-level features of showers."),
+    "coverage.emd_r1": Definition(
+        "coverage",
+        "Share of real jets that are the nearest one of some generated jet, by the energy mover's distance "
+        "with "
+        "R = 1; in batches of as many jets as the identifier says (2106.11535).",
+    ),
+    "mmd.emd_r1": Definition(
+        "MMD",
+        "Minimum matching distance: mean energy mover's distance of a real jet to the nearest generated "
+        "one, in "
+        "the same batches.",
+    ),
+    "classifier_auc.hgb.v1": Definition(
+        "AUC of a classifier",
+        "Area under the ROC curve of boosted trees that tell generated from real jets by observables, "
+        "energy flow "
+        "polynomials and the five hardest constituents, on held-out jets; 0.5 is ideal, below means chance.",
+    ),
+    "classifier_auc.hgb.showers.v1": Definition(
+        "AUC of a classifier of showers", "The same by the high-level features of showers."
+    ),
+    "fpnd.jetnet30.v1": Definition(
+        "FPND",
+        "Fréchet distance of 256 activations of JetNet's ParticleNet to those of JetNet's real jets "
+        "(2106.11535); of jets of another simulation it measures the simulation.",
+    ),
+    "separation.v2": Definition(
+        "separation power",
+        "1/2 the sum of (p - q)^2/(p + q) over the bins of a histogram, 0 for equal and 1 for disjoint "
+        "ones; what "
+        "lies outside has bins of its own. Of observables of layers: the mean over layers (2410.21611).",
+    ),
+    "w1_profile.v1": Definition(
+        "W1 of a profile",
+        "1-Wasserstein distance between the shares of all energy (or of all cells) by layer, ring or decade.",
+    ),
+}
+"""Longer identifiers begin with these: the name of an observable, or the size of batches, is added."""
+
+
+def definition_of(identifier: str) -> Definition | None:
+    """Return the definition of an identifier; None for one of a plug-in that does not tell it.
+
+    >>> definition_of("w1.v1.mass").title
+    'W1 of an observable'
+    """
+    found = [key for key in DEFINITIONS if identifier == key or identifier.startswith(f"{key}.")]
+    return DEFINITIONS[max(found, key=len)] if found else None
