@@ -10,7 +10,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
 from hepfm.data.store import Rows, Store
 from hepfm.data.subsets import label_budget
-from hepfm.train.label_classes import check_classes, class_counts
+from hepfm.train.label_classes import check_classes, class_counts, tell_undrawn
 from hepfm.train.recipe import FinetuneDataConfig
 
 Index = npt.NDArray[np.int64]
@@ -45,8 +45,8 @@ def budget_rows(
     Raises
     ------
     DataError
-        When the split has too few rows, or the rows to train on lack a class that ``data.lacking`` does not
-        name.
+        When the split has too few rows, or lacks a class that ``data.lacking`` does not name, or a balanced
+        budget is too small for all classes. A class that a draw in natural shares misses is told, not refused.
     """
     split = np.asarray(store.split(data.train))
     among = ""
@@ -58,14 +58,18 @@ def budget_rows(
         raise DataError(
             f"data.budget is {data.budget}, split {data.train!r} of {store.path} has {len(split)} rows{among}"
         )
+    learned = [name for name in targets if only is None or name != only[0]]
+    if only is None:
+        # Among rows of one class another label may be bound to lack some: a tau has a decay mode.
+        check_classes(store, split, labels=learned, lacking=data.lacking)
     field = store.schema[targets[0]] if len(targets) == 1 else None
     if data.budget is not None and field is not None and field.kind is Kind.CATEGORICAL:
         parts = _balanced(store, split, data, field=field, seed=seed)
-    else:
-        drawn = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
-        parts = _split(drawn, data.validation_fraction, width=1)
-    learned = [name for name in targets if only is None or name != only[0]]
-    check_classes(store, parts[0], labels=learned, lacking=data.lacking)
+        check_classes(store, parts[0], labels=learned, lacking=data.lacking)
+        return parts
+    drawn = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
+    parts = _split(drawn, data.validation_fraction, width=1)
+    tell_undrawn(store, split, parts[0], labels=learned)
     return parts
 
 
@@ -74,7 +78,6 @@ def _balanced(
 ) -> tuple[Index, Index]:
     """Draw as many rows of each class as of any other, among the classes that are not said to lack."""
     assert data.budget is not None
-    check_classes(store, split, labels=(field.name,), lacking=data.lacking)
     counts = class_counts(store, split, field)
     present = [number for number, name in enumerate(field.classes) if counts[name]]
     most = -(-data.budget // len(present))

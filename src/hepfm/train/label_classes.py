@@ -59,6 +59,19 @@ def check_classes(
             logger.info("training rows without %s (%s)", " or ".join(absent), _words(counts))
 
 
+def tell_undrawn(
+    store: Store, split: npt.NDArray[np.int64], drawn: npt.NDArray[np.int64], *, labels: Sequence[str]
+) -> None:
+    """Warn of classes that the split has and a draw of training rows misses: a head learns never to say them."""
+    for name in labels:
+        field = store.schema[name]
+        if field.kind is Kind.CATEGORICAL:
+            there, counts = class_counts(store, split, field), class_counts(store, drawn, field)
+            missed = [one for one, count in counts.items() if count == 0 and there[one]]
+            if missed:
+                logger.warning("no training row has %s %s (%s)", name, " or ".join(missed), _words(counts))
+
+
 def class_counts(store: Store, rows: npt.NDArray[np.int64], field: Field) -> dict[str, int]:
     """Return the number of rows of each class of a field."""
     numbers = np.asarray(store.read([field.name], np.sort(rows))[field.name])
