@@ -46,7 +46,8 @@ def budget_rows(
     ------
     DataError
         When the split has too few rows, or lacks a class that ``data.lacking`` does not name, or a balanced
-        budget is too small for all classes. A class that a draw in natural shares misses is told, not refused.
+        budget is too small for all classes. A class that a draw in natural shares misses is told, not
+        refused.
     """
     split = np.asarray(store.split(data.train))
     among = ""

@@ -62,7 +62,7 @@ def check_classes(
 def tell_undrawn(
     store: Store, split: npt.NDArray[np.int64], drawn: npt.NDArray[np.int64], *, labels: Sequence[str]
 ) -> None:
-    """Warn of classes that the split has and a draw of training rows misses: a head learns never to say them."""
+    """Warn of classes that the split has and a draw of training rows misses: they are never predicted."""
     for name in labels:
         field = store.schema[name]
         if field.kind is Kind.CATEGORICAL:
