@@ -24,9 +24,9 @@ It takes minutes on two cores and ends in `demo/report/report.html`:
    hadronic top quarks against dijets at 14 TeV with another detector, another range of pT and kinematics only.
 2. `pretrain demo`: a small Particle Transformer (two blocks of 64 channels) learns the ten classes from
    kinematics of the 50 leading constituents.
-3. `finetune demo`: from 100, 300 and 1,000 labelled jets of the second set, five times each, from the pre-trained
-   weights and from scratch. Each run draws its own labels and order; validation for early stopping is paid for
-   with a fifth of the same labels; settings are the same for both.
+3. `finetune demo`: from 100 and 1,000 labelled jets of the second set, five times each, from the pre-trained
+   weights and from scratch, each until 15 validations bring nothing better (600 steps at the most). Each run draws
+   its own labels and order; validation is paid for with a fifth of the same labels; settings are the same for both.
 4. `evaluate` on 4,000 test jets, `compare` into the report.
 
 What is complete is kept: the same command goes on after a stop. Settings follow as `key=value`, e.g.
@@ -50,8 +50,7 @@ is below 5 % and the 95 % interval over test jets excludes "no difference":
 END = """
 It is a demonstration: few jets, a small network, no multi-parton interactions, minutes of training. With five
 seeds the spread of small label budgets is wide, and the page says where it resolves nothing. The learning rate of
-fine-tuning was chosen among four by validation labels of other seeds, for both starting points; nothing was chosen
-by test jets.
+fine-tuning is one untuned choice for both starting points; nothing was chosen by test jets.
 """
 
 

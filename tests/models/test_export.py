@@ -25,7 +25,7 @@ from hepfm.heads.sum import Sum
 from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import export
-from hepfm.models.fixture import random_batch
+from hepfm.models.fixture import TOLERANCE, random_batch
 from hepfm.objectives.network import Source
 from hepfm.tokenizers import TOKENIZERS
 
@@ -100,7 +100,8 @@ def test_onnx_is_torch(case: Case, tmp_path: Path) -> None:
     ):
         found = session.run(None, feed(batch, session))
         for ours, theirs in zip(expected_outputs(model, batch), found, strict=True):
-            np.testing.assert_allclose(theirs, ours, atol=1e-5, rtol=1e-5)
+            # Sums in another order, through a dozen layers in single precision.
+            np.testing.assert_allclose(theirs, ours, atol=TOLERANCE, rtol=TOLERANCE)
     inputs = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])["inputs"]
     assert list(inputs) == [entry.name for entry in session.get_inputs()]
     assert ("context" in inputs) == (case.context is not None)

@@ -161,14 +161,32 @@ def test_scripts_need_no_guard_and_may_come_from_standard_input(store: Store, tm
 
 
 def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, made = jets.make_chunk, []
+
+    def stop_at_the_second(recipe: Recipe, key: ChunkKey) -> Any:
+        if made:
+            raise KeyboardInterrupt
+        made.append(key)
+        return real(recipe, key)
+
+    monkeypatch.setattr(jets, "make_chunk", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run.simulate(TINY, output=tmp_path / "store", processes=1)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="unfinished work of another recipe"):
+        run.simulate(TINY, output=tmp_path / "store", processes=1, seed=99)
+
+
+def test_a_start_without_any_chunk_does_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(recipe: Recipe, key: ChunkKey) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jets, "make_chunk", stop)
     with pytest.raises(KeyboardInterrupt):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
-    with pytest.raises(DataError, match="unfinished work of another recipe"):
-        run.simulate(TINY, output=tmp_path / "store", processes=1, seed=99)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_damaged_chunk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,12 +27,7 @@ def purity_statistic(predictions: Predictions, *, name: str) -> Statistic:
 
 
 def efficiency(predictions: Predictions, *, name: str) -> Measurement:
-    """Measure the efficiency of a class with its bootstrap error of the test rows.
-
-    Raises
-    ------
-    DataError
-        When no row is of the class, or those that are have weight 0.
+    """Measure the efficiency of a class with its bootstrap error of the test rows; None without such rows.
 
     Examples
     --------
@@ -41,7 +36,6 @@ def efficiency(predictions: Predictions, *, name: str) -> Measurement:
     >>> efficiency(found, name="3h").value
     0.5
     """
-    predictions.rows_of(name)
     return _measured(efficiency_statistic(predictions, name=name), predictions, "efficiency.argmax.v1")
 
 

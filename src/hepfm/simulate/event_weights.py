@@ -1,8 +1,9 @@
 """Event weights of a simulation: what Pythia gives, brought to a mean of 1 in each class.
 
-Weights other than 1 come from a biased phase space (``PhaseSpace:bias2Selection``) or from event files. All
-jets of an event have its weight. Only ratios within a process mean something, so that weights are divided by
-their mean over the jets of a class: a class then counts as much as its number of jets, as it does without
+Weights other than 1 come from a biased phase space (``PhaseSpace:bias2Selection``) or from event files;
+those of the few events above the maximum of a cross section in an unweighted generation are not kept.
+All jets of an event have its weight. Only ratios within a process mean something, so that weights are divided
+by their mean over the jets of a class: a class then counts as much as its number of jets, as it does without
 weights. The variants of a class are processes of their own, and each has a mean of 1.
 """
 
@@ -34,7 +35,8 @@ class _Sums:
     cross_sections: float = 0.0
     jets: int = 0
     jet_weights: float = 0.0
-    plain: bool = True
+    smallest: float = 1.0
+    ones: int = 0
 
     def add(self, chunk: Chunk) -> None:
         if chunk.process is None:
@@ -45,7 +47,17 @@ class _Sums:
         self.cross_sections += chunk.events * chunk.process.sigma_mb
         self.jets += len(weights)
         self.jet_weights += float(weights.sum())
-        self.plain &= bool((weights == 1).all()) and chunk.process.weight_sum == chunk.events
+        self.smallest = min(self.smallest, float(weights.min(initial=1.0)))
+        self.ones += int((weights == 1).sum())
+
+    @property
+    def plain(self) -> bool:
+        """Whether events are meant to have weight 1.
+
+        Of such events a few weigh more: those above the maximum of the cross section that Pythia found in its
+        start. They are its accounting, and stay a per cent of a sample or less.
+        """
+        return self.smallest == 1.0 and 2 * self.ones >= self.jets
 
     @property
     def unit(self) -> float:
