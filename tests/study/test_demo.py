@@ -33,7 +33,7 @@ def test_the_report_compares_both_ways_of_starting(folder: Path) -> None:
     assert "pre-trained" in page
     with (folder / "report" / "csv" / "task1-top_tagging-results.csv").open(encoding="utf-8") as file:
         arms = {row["arm"] for row in csv.DictReader(file)}
-    assert arms == {"scratch", "pre-trained, full"}
+    assert arms == {"scratch", "pre-trained, full", "row baseline (4 numbers)", "commonest class"}
     assert len(list((folder / "results").glob("*/results.json"))) == 4
 
 

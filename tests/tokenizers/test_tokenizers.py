@@ -98,7 +98,7 @@ def test_padding_changes_neither_codes_nor_losses_nor_the_codebook(tokenizer: To
         own.reconstruct(*inputs)
         trained.append(own)
         if hasattr(own, "quantizer"):
-            assert len(own.quantizer.last_TK) == int(mask.sum())
+            assert sum(len(part) for part in own.quantizer.last) == int(mask.sum())
     for name, value in trained[0].state_dict().items():
         torch.testing.assert_close(trained[1].state_dict()[name], value, atol=1e-5, rtol=1e-5)
 
@@ -278,7 +278,7 @@ def test_codes_unused_for_long_come_back_on_vectors_of_the_batch() -> None:
     assert torch.equal(quantizer.unused_C, torch.ones(4, dtype=torch.int64))
     quantizer.eval()
     quantizer(z)
-    assert quantizer.last_TK is None
+    assert quantizer.last == []
 
 
 def test_cosine_codes_do_not_see_lengths() -> None:
@@ -340,8 +340,8 @@ def test_an_unfitted_tokenizer_says_so(name: str) -> None:
 def test_perplexity() -> None:
     from hepfm.objectives.tokenize import perplexity
 
-    assert float(perplexity(torch.tensor([0, 1, 2, 3]), 8)) == pytest.approx(4.0)
-    assert float(perplexity(torch.tensor([2, 2]), 8)) == pytest.approx(1.0)
+    assert float(perplexity(torch.tensor([0, 1, 2, 3]), 8).number()) == pytest.approx(4.0)
+    assert float(perplexity(torch.tensor([2, 2]), 8).number()) == pytest.approx(1.0)
     shares = (0.5, 0.25, 0.25)
     entropy = -sum(share * math.log(share) for share in shares)
-    assert float(perplexity(torch.tensor([0, 0, 1, 2]), 3)) == pytest.approx(math.exp(entropy))
+    assert float(perplexity(torch.tensor([0, 0, 1, 2]), 3).number()) == pytest.approx(math.exp(entropy))

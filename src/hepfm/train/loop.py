@@ -216,12 +216,12 @@ class Trainer:
                 if last or not self.objective.whole_step:
                     loss = added(waiting)
                     waiting = []
-                    torch.autograd.backward(loss.share(counts, processes=self.world.size))
+                    share = loss.share(counts, processes=self.world.size)
+                    if not math.isfinite(found := float(share.detach())):
+                        self._fail(parts, f"the loss is {found}")
+                    torch.autograd.backward(share)
                     losses.append(loss.detached())
-        values = self.world.loss(added(losses)).numbers()
-        if not math.isfinite(values["loss"]):
-            self._fail(parts, f"the loss is {values['loss']}")
-        return values
+        return self.world.loss(added(losses)).numbers()
 
     def _counts(self, views: list[dict[str, View]]) -> Mapping[str, Tensor]:
         """Return what the sum of each term is divided by: its count over all parts and processes."""

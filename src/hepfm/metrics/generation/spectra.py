@@ -132,7 +132,7 @@ def even_edges(values: FloatArray, *, whole: bool = False) -> FloatArray:
     More rows give finer bins. Whole numbers get bins of whole numbers.
 
     >>> even_edges(np.arange(100.0), whole=True)[:3]
-    array([-20.5,  -0.5,  19.5])
+    array([-0.5, 19.5, 39.5])
     """
     known = values[np.isfinite(values)]
     if len(known) == 0:
