@@ -71,7 +71,7 @@ def test_the_report_names_what_is_missing_and_what_is_not_resolved(result: Study
     assert "TrainingError: at step 0 the loss is inf" in page
     assert "4 trials" not in page.split("</h1>")[0]
     assert "2 trials have no result" in page
-    for text in ("Against scratch (exploratory)", "not resolved: fewer than 3 pairs of trainings (2)"):
+    for text in ("Against scratch (exploratory)", "no verdict: not trained to a plateau"):
         assert text in page
     assert "Equal compute beside equal steps" in page
     with (result.report.parent / "csv" / "missing.csv").open(encoding="utf-8") as file:
