@@ -15,7 +15,7 @@ from hepfm.metrics.paired import PairedTrainings
 from hepfm.study.averages import average_text
 from hepfm.study.comparer import Comparer, against_scratch
 from hepfm.study.difference import Difference, corrected
-from hepfm.study.guards import at_noise, guard, still_improving
+from hepfm.study.guards import Ends, at_noise, guard
 from hepfm.study.results import Group, Origin, Result, Section
 from hepfm.study.section import section_part
 from hepfm.study.section_tables import results_table, training_table
@@ -116,6 +116,7 @@ def result(arm: str, seed: int, **changes: Any) -> Result:
         parent="aaaa",
         steps=changes.pop("steps", 400),
         best_step=changes.pop("best_step", 300),
+        first_validation=changes.pop("first_validation", 10),
         updates_per_label=20.0,
     )
     metrics = changes.pop("metrics", (info("fpd", 1.0 + 0.01 * seed, better="lower"),))
@@ -140,19 +141,24 @@ def section(*groups: Group) -> Section:
     return Section(file.task, file.data, tuple(one.arm for one in groups), groups)
 
 
-@pytest.mark.parametrize(("improving", "allowed"), [(0, True), (1, True), (2, False), (5, False)])
-def test_more_than_a_fifth_of_unfinished_trainings_forbid_a_verdict(improving: int, allowed: bool) -> None:
-    found = tuple(result("C", seed, best_step=400 if seed < improving else 300) for seed in range(5))
-    ours = Group("C", 100, found)
-    assert still_improving(ours) == (improving, 5)
-    expected = (
-        "" if allowed else f"not trained to a plateau ({improving} of 5 runs of C were still improving)"
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (0, 2), (0, 5), (5, 0)])
+def test_more_than_a_fifth_of_the_trainings_without_plateau_forbid_a_verdict(first: int, last: int) -> None:
+    best = [10] * first + [400] * last + [300] * (5 - first - last)
+    ours = Group("C", 100, tuple(result("C", seed, best_step=step) for seed, step in enumerate(best)))
+    assert Ends.of(ours) == Ends(5, first, last)
+    told = (
+        f"not trained to a plateau (of 5 runs of C, {first} were best at their first validation and {last} at "
+        "their last step)"
     )
     for arms in ((ours, group("scratch")), (group("scratch"), ours)):
-        assert guard(arms, info()) == expected
+        assert guard(arms, info()) == ("" if first + last < 2 else told)
     page = training_table(section(ours, group("scratch")))
-    assert f"<td>{improving} of 5</td>" in page
+    assert f"<td>{first} of 5</td><td>{last} of 5</td>" in page
     assert "<td>400</td><td>20.0</td>" in page
+
+
+def test_one_validation_counts_once() -> None:
+    assert Ends.of(group("C", steps=10, best_step=10)) == Ends(5, 0, 5)
 
 
 def test_trainings_without_a_loop_are_not_guarded() -> None:

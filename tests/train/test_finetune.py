@@ -346,6 +346,7 @@ def test_the_run_and_the_model_say_how_long_training_was(
     lines = read_metrics(result.path / "metrics.jsonl", "validation")
     best = min(lines, key=lambda line: line["loss"])["step"]
     assert (found["steps"], found["rows_seen"], found["best_step"]) == (6, 96, best)
+    assert found["first_validation"] == lines[0]["step"]
     assert facts["updates_per_label"] == pytest.approx(96 / 50)
     assert (facts["steps"], facts["best_step"]) == (6, best)
 

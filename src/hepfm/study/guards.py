@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.study.preference import lower_is_better
 from hepfm.study.results import Group
 from hepfm.tasks.result import MetricInfo
 
-MOST_IMPROVING = 0.2
-"""Share of the trainings of an arm that may have had their last step as the best one."""
+MOST_AT_AN_END = 0.2
+"""Share of the trainings of an arm that may have had their first or last validation as the best one."""
 
 
 def guard(groups: Sequence[Group], metric: MetricInfo) -> str:
@@ -18,18 +19,41 @@ def guard(groups: Sequence[Group], metric: MetricInfo) -> str:
     return _plateau(groups) or _noise(groups, metric)
 
 
-def still_improving(group: Group) -> tuple[int, int]:
-    """Return how many trainings had their last step as the best, and of how many that is known."""
-    known = [result.file.training.last_was_best for result in group.results]
-    return sum(one is True for one in known), sum(one is not None for one in known)
+@dataclass(frozen=True)
+class Ends:
+    """Where the best validations of an arm's trainings lie.
+
+    Attributes
+    ----------
+    known
+        Trainings of which it is known.
+    first
+        Those that got worse from their first validation on: their rate is too high, and they are hardly trained.
+    last
+        Those that still improved when they were stopped.
+    """
+
+    known: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, group: Group) -> Ends:
+        """Count them."""
+        trainings = [one.file.training for one in group.results if one.file.training.last_was_best is not None]
+        # One validation alone is the last as well as the first: counted once.
+        last = [one.last_was_best for one in trainings]
+        first = [one.first_was_best and not one.last_was_best for one in trainings]
+        return cls(len(trainings), sum(map(bool, first)), sum(map(bool, last)))
 
 
 def _plateau(groups: Sequence[Group]) -> str:
     for group in groups:
-        improving, known = still_improving(group)
-        if improving > MOST_IMPROVING * known:
+        ends = Ends.of(group)
+        if ends.first + ends.last > MOST_AT_AN_END * ends.known:
             return (
-                f"not trained to a plateau ({improving} of {known} runs of {group.arm} were still improving)"
+                f"not trained to a plateau (of {ends.known} runs of {group.arm}, {ends.first} were best at their "
+                f"first validation and {ends.last} at their last step)"
             )
     return ""
 

@@ -9,7 +9,7 @@ from hepfm.metrics.trainings import Scale, TrainingMean
 from hepfm.study import html
 from hepfm.study.averages import average_text
 from hepfm.study.equivalence import Equivalence, equivalences
-from hepfm.study.guards import still_improving
+from hepfm.study.guards import Ends
 from hepfm.study.results import BASELINE, Group, Section
 from hepfm.study.summary import Reference, Summary, baselines, curves, lines, summarise
 from hepfm.study.table import Cell, Table, interval, labels_text, make_table, number, significant
@@ -128,8 +128,8 @@ def _numbers(one: Summary | Reference) -> list[Cell]:
 
 
 def training_table(section: Section) -> str:
-    """Return how long the arms were trained, and how many still improved; may be nothing."""
-    if not any(still_improving(group)[1] for group in section.groups):
+    """Return how long the arms were trained, and how many show no plateau; may be nothing."""
+    if not any(Ends.of(group).known for group in section.groups):
         return ""
     return html.scroll_table(
         (
@@ -137,6 +137,7 @@ def training_table(section: Section) -> str:
             "labels",
             "trainings",
             "pre-trainings",
+            "first validation was the best",
             "last step was the best",
             "steps",
             "updates per label",
@@ -144,14 +145,15 @@ def training_table(section: Section) -> str:
         [_training_row(group) for group in section.by_budget],
         caption=(
             "How long the arms were trained. Where the last step was the best one, training was stopped "
-            "while it still improved; with more than a fifth of such runs an arm gets no verdict. Steps and "
+            "while it still improved; where the first validation was, the rate was too high for so few labels and "
+            "the network is hardly trained. With more than a fifth of such runs an arm gets no verdict. Steps and "
             "updates per label (how often each training row was seen) are means over trainings."
         ),
     )
 
 
 def _training_row(group: Group) -> list[str]:
-    improving, known = still_improving(group)
+    ends = Ends.of(group)
     trainings = [result.file.training for result in group.results]
     steps = [one.steps for one in trainings if one.steps is not None]
     updates = [one.updates_per_label for one in trainings if one.updates_per_label is not None]
@@ -161,7 +163,7 @@ def _training_row(group: Group) -> list[str]:
         labels_text(group.budget),
         str(len(group.results)),
         str(len(started)),
-        f"{improving} of {known}" if known else "not known",
+        *(f"{count} of {ends.known}" if ends.known else "not known" for count in (ends.first, ends.last)),
         f"{mean(steps):,.0f}" if steps else "not known",
         significant(mean(updates)) if updates else "not known",
     ]

@@ -49,9 +49,9 @@ class Training(Config):
         Name of the backbone.
     arm
         What the comparison calls it; empty for a name made from `init` and `mode`.
-    steps, best_step
-        Optimizer steps that were done, and after which of them the weights that were kept were found; None
-        where the loop was not used (probes).
+    steps, best_step, first_validation
+        Optimizer steps that were done, after which of them the weights that were kept were found, and after
+        which was looked for the first time; None where the loop was not used (probes).
     updates_per_label
         Times that each training row was seen on average: steps times batch size over training rows.
     """
@@ -65,12 +65,22 @@ class Training(Config):
     arm: str = ""
     steps: int | None = None
     best_step: int | None = None
+    first_validation: int | None = None
     updates_per_label: float | None = None
 
     @property
     def last_was_best(self) -> bool | None:
         """Whether training was stopped while it still improved; None where that is not known."""
         return None if self.steps is None or self.best_step is None else self.best_step == self.steps
+
+    @property
+    def first_was_best(self) -> bool | None:
+        """Whether nothing after the first validation was better; None where that is not known.
+
+        Such a training shows no plateau either: its rate is too high for its few labels, it grows overconfident from
+        the start, and what is kept is hardly trained.
+        """
+        return None if self.best_step is None else self.best_step == self.first_validation
 
     @property
     def arm_name(self) -> str:

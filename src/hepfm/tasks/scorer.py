@@ -86,6 +86,6 @@ def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
     training = provenance.get("training", {})
     steps, rows = training.get("steps"), training.get("training_rows")
     if steps is not None and rows:
-        facts["steps"], facts["best_step"] = steps, training["best_step"]
+        facts |= {name: training[name] for name in ("steps", "best_step", "first_validation")}
         facts["updates_per_label"] = steps * training["batch_size"] / rows
     return facts

@@ -311,9 +311,11 @@ class Trainer:
 
     def length(self, *, rows: int, labels: int | None = None, by_steps: bool = True) -> Length:
         """Return how long the training was, on so many rows; see `Length`."""
+        validated = by_steps and self.best.step >= 0
         return Length(
             steps=self.step if by_steps else None,
-            best_step=self.best.step if by_steps and self.best.step >= 0 else None,
+            best_step=self.best.step if validated else None,
+            first_validation=min(self.config.validate_every, self.step) if validated else None,
             batch_size=self.config.batch_size,
             training_rows=rows,
             labels=labels,

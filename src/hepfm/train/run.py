@@ -42,6 +42,8 @@ class Length:
         Optimizer steps that were done; None where nothing is trained by steps (a probe).
     best_step
         The step with the lowest validation loss; None without validation.
+    first_validation
+        The step after which was validated for the first time; None without validation.
     batch_size
         Rows of a step, over all processes and parts.
     training_rows
@@ -52,6 +54,7 @@ class Length:
 
     steps: int | None
     best_step: int | None
+    first_validation: int | None
     batch_size: int
     training_rows: int
     labels: int | None = None
