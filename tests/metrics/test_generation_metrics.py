@@ -8,13 +8,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy, wasserstein_distance
 
 from hepfm.core.errors import ConfigError, DataError, MissingExtraError
-from hepfm.core.ragged import Ragged
+from hepfm.core.ragged import Ragged, largest
 from hepfm.metrics.generation import batches, classifier, divergence, emd, fpnd, frechet, kernel, particlenet
 from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.jets import JetSample, jet_sample, jetnet_sample, join
 from hepfm.metrics.generation.observables import OBSERVABLES, observe, pairs
 from hepfm.metrics.generation.two_sample import Pair
 from hepfm.metrics.generation.wasserstein import w1, w1_statistic
+from hepfm.physics.kinematics import pseudorapidity
 
 NUMBERS = st.floats(-100, 100, width=32)
 
@@ -45,11 +46,12 @@ def test_relative_coordinates_of_a_store(jet_columns):
     sample = jet_sample(columns, max_constituents=4)
     np.testing.assert_array_equal(sample.lengths, np.minimum(columns["part_pt"].lengths, 4))
     whole = jet_sample(columns, max_constituents=100)
-    np.testing.assert_allclose(whole.sum(whole.relative[:, 2]), 1, rtol=1e-5)
     assert np.abs(whole.relative[:, 1]).max() <= np.pi
-    first = whole.offsets[:-1]
-    expected = columns["part_eta"].values[first] - columns["jet_eta"]
+    first, jet = whole.offsets[:-1], whole.sum(whole.p4)
+    expected = columns["part_eta"].values[first] - pseudorapidity(*jet[:, 1:].T)
     np.testing.assert_allclose(whole.relative[first, 0], expected, atol=1e-6)
+    along = whole.relative[:, 2] * np.cos(whole.relative[:, 1])
+    np.testing.assert_allclose(whole.sum(along), 1, rtol=1e-5)
 
 
 def test_constituents_come_hardest_first_in_whatever_order_they_are_given(jet_columns):
@@ -99,10 +101,39 @@ def test_a_bad_sample_is_refused(change, message):
         JetSample(*change(sample.relative, sample.p4, sample.offsets))
 
 
+@pytest.mark.parametrize("number", [3, 100])
+def test_jets_refer_to_the_constituents_that_are_kept(jet_columns, number):
+    """Cutting real jets as a generator of so many constituents makes them changes nothing."""
+    columns = jet_columns(50, seed=5, lengths=np.arange(50) % 7 + 1)
+    order, lengths = largest(columns["part_pt"], number)
+    cut = {
+        name: Ragged.from_lengths(column.values[order], lengths) if isinstance(column, Ragged) else column
+        for name, column in columns.items()
+    }
+    p4 = np.add.reduceat(
+        jet_sample(cut, max_constituents=100).p4, Ragged.from_lengths(order, lengths).offsets[:-1]
+    )
+    made = cut | {
+        "jet_pt": np.hypot(p4[:, 1], p4[:, 2]),
+        "jet_eta": pseudorapidity(*p4[:, 1:].T),
+        "jet_phi": np.arctan2(p4[:, 2], p4[:, 1]),
+    }
+    one, other = (jet_sample(each, max_constituents=number) for each in (columns, made))
+    np.testing.assert_allclose(one.relative, other.relative, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.hypot(p4[:, 1], p4[:, 2]) * one.relative[one.offsets[:-1], 2], p4_pt(one), rtol=1e-6
+    )
+
+
+def p4_pt(sample):
+    """Return the pT of the hardest constituent of each jet."""
+    return np.hypot(sample.p4[:, 1], sample.p4[:, 2])[sample.offsets[:-1]]
+
+
 def test_a_jet_without_pt_is_refused(jet_columns):
     columns = jet_columns(5, lengths=np.full(5, 4))
-    columns["jet_pt"] = np.array([500, 0, 500, 500, 500], np.float32)
-    with pytest.raises(DataError, match="jet_pt that is not positive"):
+    columns["part_pt"] = columns["part_pt"].with_values(columns["part_pt"].values * (np.arange(20) >= 4))
+    with pytest.raises(DataError, match="no pT together"):
         jet_sample(columns, max_constituents=10)
 
 

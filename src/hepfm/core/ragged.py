@@ -91,6 +91,18 @@ def gather_index(
     return index, offsets
 
 
+def largest(values: Ragged, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the entries of the `number` largest values of each row, falling, row after row, and the lengths of the rows.
+
+    >>> [array.tolist() for array in largest(Ragged.from_lists([[1, 3, 2], [5]]), 2)]
+    [[1, 2, 3], [2, 1]]
+    """
+    row = values.row_index()
+    order = np.lexsort((-values.values, row))
+    place = np.arange(len(row)) - np.repeat(values.offsets[:-1], values.lengths)
+    return order[place < number], np.minimum(values.lengths, number)
+
+
 def concatenate(parts: Sequence[Columns]) -> dict[str, Array | Ragged]:
     """Join column sets of the same fields row after row."""
     joined: dict[str, Array | Ragged] = {}

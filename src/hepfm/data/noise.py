@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, largest
 from hepfm.data.feature_sets import MASSLESS
 from hepfm.data.features import FeatureSet, lists
 from hepfm.data.physical import physical_columns, with_energy
@@ -36,7 +36,7 @@ def noise_jets(
     rng
         Of the draws.
     """
-    order, lengths = _hardest(lists(real, "part_pt"), max_constituents)
+    order, lengths = largest(lists(real, "part_pt"), max_constituents)
     constituents = {
         name: Ragged.from_lengths(lists(real, name).values[order], lengths)
         for name in MASSLESS.base
@@ -73,11 +73,3 @@ def _draw(
     centre, spread = measured.mean(axis=0), measured.std(axis=0)
     drawn = np.clip(rng.standard_normal((number, len(features))), -_LARGEST_SPREADS, _LARGEST_SPREADS)
     return dict(zip(features.names, (centre + spread * drawn).T, strict=True))
-
-
-def _hardest(pt: Ragged, number: int) -> tuple[Array, Array]:
-    """Return the entries of the hardest constituents of each row, row after row, and their numbers."""
-    row = pt.row_index()
-    order = np.lexsort((-pt.values, row))
-    place = np.arange(len(row)) - np.repeat(pt.offsets[:-1], pt.lengths)
-    return order[place < number], np.minimum(pt.lengths, number)

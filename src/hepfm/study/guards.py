@@ -40,7 +40,9 @@ class Ends:
     @classmethod
     def of(cls, group: Group) -> Ends:
         """Count them."""
-        trainings = [one.file.training for one in group.results if one.file.training.last_was_best is not None]
+        trainings = [
+            one.file.training for one in group.results if one.file.training.last_was_best is not None
+        ]
         # One validation alone is the last as well as the first: counted once.
         last = [one.last_was_best for one in trainings]
         first = [one.first_was_best and not one.last_was_best for one in trainings]

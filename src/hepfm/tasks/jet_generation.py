@@ -46,7 +46,7 @@ class JetGeneration(JetGenerationTask):
     """Jets of any store, up to 150 constituents; coverage and MMD from fewer jets than in JetNet."""
 
     name = "jet_generation"
-    version = 2
+    version = 3
     title = "Generation of jets, up to 150 constituents"
     budgets = (10_000, 100_000, 550_000)
     protocol = JetProtocol(emd=EmdBatches(jets=50, batches=4))
@@ -56,7 +56,7 @@ class JetNet150(JetGenerationTask):
     """Jets of JetNet150; coverage and MMD from 10 batches of 100 jets."""
 
     name = "jetnet150"
-    version = 2
+    version = 3
     title = "JetNet150: generation of jets near 1 TeV, up to 150 constituents"
     budgets = (10_000, 100_000, 550_000)
     least_rows = 100
@@ -66,7 +66,7 @@ class JetNet30(JetGenerationTask):
     """Jets of JetNet30, with FPND of gluon, quark and top jets."""
 
     name = "jetnet30"
-    version = 2
+    version = 3
     title = "JetNet30: generation of jets near 1 TeV, 30 hardest constituents"
     budgets = (10_000, 100_000, 550_000)
     each_class = True
