@@ -1,7 +1,7 @@
 """Write the tables of docs/tokens.md, docs/showers.md and docs/taus.md from the files in docs/data.
 
 The files are made by omnijet_evidence.py, shower_evidence.py and tau_evidence.py. A difference is that of two arms
-with the same seed, and so the same labels: mean over seeds and 95 % interval of Student's t. It holds the spread over
+with the same seed, and so the same labels: mean over seeds and its 95 % interval (hepfm.metrics). It holds the spread over
 labels, order and initial weights of the fine-tuning, and for tagging and taus over pre-trainings, one for each seed;
 tokenizers and the pre-trainings behind generation were trained once.
 """
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
+
+from hepfm.metrics.mean_interval import mean_interval, why_no_interval
 
 DOCS = Path(__file__).parents[1]
 END = "<!-- end -->\n"
@@ -53,11 +54,11 @@ def difference(rows: Sequence[Row], metric: str, arm: str, base: str = "scratch"
     by_seed = {(row["arm"], row["seed"]): float(row[metric]) for row in rows if row["arm"] in (arm, base)}
     seeds = sorted({seed for name, seed in by_seed if name == arm and (base, seed) in by_seed})
     found = np.array([by_seed[arm, seed] - by_seed[base, seed] for seed in seeds])
-    if len(found) < 2:
-        return f"{found.mean():+.3g} (one seed)"
-    half = float(student.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
-    mark = "" if abs(found.mean()) > half else " (not resolved)"
-    return f"{found.mean():+.3g} [{found.mean() - half:+.3g}, {found.mean() + half:+.3g}]{mark}"
+    if why_no_interval(found):
+        return f"{found.mean():+.3g} ({why_no_interval(found)})"
+    low, high = mean_interval(found, level=0.95)
+    mark = " (not resolved)" if low <= 0 <= high else ""
+    return f"{found.mean():+.3g} [{low:+.3g}, {high:+.3g}]{mark}"
 
 
 def middle(rows: Sequence[Row], metric: str, arm: str) -> str:
@@ -81,41 +82,35 @@ def labels(name: str, title: str) -> str:
 
 
 def taus() -> str:
-    """Return the three tasks on taus: each arm alone, what it gains over scratch, and all tasks together."""
-    found = read("taus")
-    alone, together = [], []
+    """Return the three tasks on taus: means of each arm beside the trivial answers, and what it gains over scratch."""
+    found, rows = read("taus"), []
     for (task, metric), title in TAUS.items():
         for budget in sorted({int(row["budget"]) for row in found}):
             here = [row for row in found if row["task"] == task and int(row["budget"]) == budget]
-            own = [row for row in here if row["heads"] == "alone"]
-            cells = [middle(own, metric, arm) for arm in ARMS]
-            gains = [difference(own, metric, arm) for arm in ("frozen", "thawed")]
-            alone.append([title, str(budget), *cells, *gains])
-            both = [
-                {**row, "arm": f"{row['heads']} {row['arm']}"}
-                for row in here
-                if row["arm"] in ("scratch", "thawed")
+            cells = [_mean_with_ends([row for row in here if row["arm"] == arm], metric) for arm in ARMS]
+            trivial = [
+                f"{statistics.mean(float(row[f'{name}_{metric}']) for row in here):.3g}"
+                for name in ("row", "majority")
             ]
-            gains = [
-                difference(both, metric, f"together {arm}", f"alone {arm}") for arm in ("scratch", "thawed")
-            ]
-            cells = [middle(both, metric, f"together {arm}") for arm in ("scratch", "thawed")]
-            together.append([title, str(budget), *cells, *gains])
-    head = ["", "jets", *ARMS.values(), "frozen - scratch", "frozen first - scratch"]
-    other = [
+            gains = [difference(here, metric, arm) for arm in ("pretrained", "frozen")]
+            rows.append([title, str(budget), *cells, *trivial, *gains])
+    head = [
         "",
         "jets",
-        "scratch",
-        "frozen first",
-        "scratch: together - alone",
-        "frozen first: together - alone",
+        *ARMS.values(),
+        "row baseline",
+        "constant",
+        "pre-trained - scratch",
+        "frozen - scratch",
     ]
-    seeds = len({row["seed"] for row in found})
-    return (
-        f"Each task alone, {seeds} seeds:\n\n{markdown(head, alone)}\n"
-        f"One network with three heads, all trained together, and what that gains over one network for each task:\n\n"
-        f"{markdown(other, together)}"
-    )
+    return markdown(head, rows)
+
+
+def _mean_with_ends(rows: Sequence[Row], metric: str) -> str:
+    """Return the mean of an arm; a star where more than a fifth of its runs show no plateau."""
+    at_an_end = sum(row["best_step"] in (row["steps"], row["first_validation"]) for row in rows)
+    mark = " *" if at_an_end > 0.2 * len(rows) else ""
+    return f"{statistics.mean(float(row[metric]) for row in rows):.3g}{mark}"
 
 
 def pairs(name: str, metrics: dict[str, str]) -> str:
@@ -159,15 +154,9 @@ JETS = {
     ("real", "0"): "dijets, real against real",
     ("real", "100"): "top jets, real against real",
 }
-ARMS = {
-    "scratch": "scratch",
-    "frozen": "frozen",
-    "thawed": "frozen first, then all weights",
-    "pretrained": "all weights at once",
-}
+ARMS = {"scratch": "scratch", "pretrained": "pre-trained", "frozen": "frozen"}
 TAUS = {
     ("tau_identification", "auc"): "identification: AUC",
-    ("tau_identification", "rejection_80"): "identification: 1/misidentification at 80 %",
     ("tau_decay_mode", "accuracy"): "decay mode: accuracy",
     ("tau_momentum", "response_iqr"): "momentum: IQR/median of the response (lower is better)",
 }

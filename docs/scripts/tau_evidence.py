@@ -122,7 +122,7 @@ def collect(root: Path) -> None:
         result = json.loads(path.read_text())
         training = result["training"]
         row = {"task": task, "arm": arm, "budget": int(budget), "seed": int(seed)}
-        row |= {"steps": training["steps"], "best_step": training["best_step"]}
+        row |= {name: training[name] for name in ("steps", "best_step", "first_validation")}
         values = {one["name"]: one["value"] for one in result["metrics"]}
         row |= {name: values.get(name, "") for name in METRICS}
         for baseline in result["baselines"]:

@@ -147,8 +147,8 @@ def test_more_than_a_fifth_of_the_trainings_without_plateau_forbid_a_verdict(fir
     ours = Group("C", 100, tuple(result("C", seed, best_step=step) for seed, step in enumerate(best)))
     assert Ends.of(ours) == Ends(5, first, last)
     told = (
-        f"not trained to a plateau (of 5 runs of C, {first} were best at their first validation and {last} at "
-        "their last step)"
+        f"not trained to a plateau (of 5 runs of C, {first} were best at their first validation and {last} "
+        "at their last step)"
     )
     for arms in ((ours, group("scratch")), (group("scratch"), ours)):
         assert guard(arms, info()) == ("" if first + last < 2 else told)

@@ -92,7 +92,7 @@ def gather_index(
 
 
 def largest(values: Ragged, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the entries of the `number` largest values of each row, falling, row after row, and the lengths of the rows.
+    """Return the entries of the `number` largest values of each row, falling in each, and their numbers.
 
     >>> [array.tolist() for array in largest(Ragged.from_lists([[1, 3, 2], [5]]), 2)]
     [[1, 2, 3], [2, 1]]

@@ -28,7 +28,7 @@ class Ends:
     known
         Trainings of which it is known.
     first
-        Those that got worse from their first validation on: their rate is too high, and they are hardly trained.
+        Those that got worse from their first validation on: a rate too high, and hardly any training.
     last
         Those that still improved when they were stopped.
     """
@@ -54,8 +54,8 @@ def _plateau(groups: Sequence[Group]) -> str:
         ends = Ends.of(group)
         if ends.first + ends.last > MOST_AT_AN_END * ends.known:
             return (
-                f"not trained to a plateau (of {ends.known} runs of {group.arm}, {ends.first} were best at their "
-                f"first validation and {ends.last} at their last step)"
+                f"not trained to a plateau (of {ends.known} runs of {group.arm}, {ends.first} were best at "
+                f"their first validation and {ends.last} at their last step)"
             )
     return ""
 

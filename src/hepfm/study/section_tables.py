@@ -145,9 +145,10 @@ def training_table(section: Section) -> str:
         [_training_row(group) for group in section.by_budget],
         caption=(
             "How long the arms were trained. Where the last step was the best one, training was stopped "
-            "while it still improved; where the first validation was, the rate was too high for so few labels and "
-            "the network is hardly trained. With more than a fifth of such runs an arm gets no verdict. Steps and "
-            "updates per label (how often each training row was seen) are means over trainings."
+            "while it still improved; where the first validation was, the rate was too high for so few "
+            "labels and the network is hardly trained. With more than a fifth of such runs an arm gets no "
+            "verdict. Steps and updates per label (how often each training row was seen) are means over "
+            "trainings."
         ),
     )
 

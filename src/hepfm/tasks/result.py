@@ -77,8 +77,8 @@ class Training(Config):
     def first_was_best(self) -> bool | None:
         """Whether nothing after the first validation was better; None where that is not known.
 
-        Such a training shows no plateau either: its rate is too high for its few labels, it grows overconfident from
-        the start, and what is kept is hardly trained.
+        Such a training shows no plateau either: its rate is too high for its few labels, it grows
+        overconfident from the start, and what is kept is hardly trained.
         """
         return None if self.best_step is None else self.best_step == self.first_validation
 

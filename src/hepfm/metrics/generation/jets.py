@@ -128,9 +128,9 @@ def join(samples: list[JetSample]) -> JetSample:
 def jet_sample(columns: Columns, *, max_constituents: int) -> JetSample:
     """Build a sample from a store's columns, keeping the hardest constituents of each jet.
 
-    The jet that coordinates refer to is the sum of the constituents that are kept, whatever the store says of
-    it. A clustered jet has more of them (the 30 hardest carry 0.97 of its pT at 1 TeV), a generated one has no
-    others: with the store's own jets even a perfect generator would be told from real jets, by the sum of
+    The jet that coordinates refer to is the sum of the constituents that are kept, whatever the store says.
+    A clustered jet has more of them (the 30 hardest carry 0.97 of its pT near 1 TeV), a generated one has no
+    others: with the store's own jets even a perfect generator would be told from real ones, by the sum of
     pt_rel alone.
 
     Parameters
