@@ -50,16 +50,19 @@ class Small(JetGeneration):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory, jet_columns):
-    """Real jets, jets of the same kind with the classes in the other order, and jets of wrong pT."""
+    """Real jets, jets of the same kind with the classes in the other order, and jets of wrong pT and width."""
     folder = tmp_path_factory.mktemp("generation")
 
     def write(name, number, *, seed, classes=CLASSES, wrong=1.0, split="test", label=True):
         rng = np.random.default_rng(seed)
         columns = jet_columns(number, seed=seed, lengths=rng.integers(3, 12, number))
         columns["jet_label"] = (np.arange(number) % len(classes)).astype(np.int16)
-        for field in ("part_pt", "part_energy"):
-            column = columns[field]
-            columns[field] = column.with_values((column.values * wrong).astype(np.float32))
+        pt, eta = columns["part_pt"], columns["part_eta"]
+        axis = columns["jet_eta"][pt.row_index()]
+        columns["part_pt"] = pt.with_values((pt.values * wrong).astype(np.float32))
+        columns["part_eta"] = eta.with_values((axis + (eta.values - axis) * wrong**2).astype(np.float32))
+        energy = columns["part_pt"].values * np.cosh(columns["part_eta"].values)
+        columns["part_energy"] = eta.with_values(energy.astype(np.float32))
         if not label:
             del columns["jet_label"]
         schema = jet_schema(classes if label else ())
