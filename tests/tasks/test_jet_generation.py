@@ -201,7 +201,7 @@ def test_wrong_jets_are_told_from_the_floor(results):
     ):
         assert bad.metric(name).value > good.metric(name).value, name
     assert bad.metric("w1_pt").low > bad.floor("w1_pt").high
-    assert bad.metric("classifier_auc").value > 0.9
+    assert bad.metric("classifier_auc").low > 0.75
     assert abs(good.floor("classifier_auc").value - 0.5) < 0.12
 
 
