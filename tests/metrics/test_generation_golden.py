@@ -115,7 +115,7 @@ def test_kpd(golden, polynomials):
     for batch in range(kernel.BATCHES):
         rng = np.random.default_rng(42 + 1000 * batch)
         rows = [rng.choice(len(sample), size=kernel.BATCH_SIZE) for sample in (real, made)]
-        values.append(kernel.mmd(real[rows[0]], made[rows[1]]))
+        values.append(kernel.mmd(real[rows[0]], np.ones(len(rows[0])), made[rows[1]], np.ones(len(rows[1]))))
     assert np.median(values) == pytest.approx(golden["kpd"][0], rel=1e-6)
 
 

@@ -60,7 +60,8 @@ def stores(tmp_path_factory, jet_columns):
         pt, eta = columns["part_pt"], columns["part_eta"]
         axis = columns["jet_eta"][pt.row_index()]
         columns["part_pt"] = pt.with_values((pt.values * wrong).astype(np.float32))
-        columns["part_eta"] = eta.with_values((axis + (eta.values - axis) * wrong**2).astype(np.float32))
+        wider = axis + (eta.values - axis) * wrong**2
+        columns["part_eta"] = eta.with_values(wider.astype(np.float32))
         energy = columns["part_pt"].values * np.cosh(columns["part_eta"].values)
         columns["part_energy"] = eta.with_values(energy.astype(np.float32))
         if not label:

@@ -34,24 +34,24 @@ def kpd_of(reference: FloatArray, other: FloatArray, *, rng: np.random.Generator
     """Return median and half range over batches, of features as they are."""
     values = []
     for _ in range(BATCHES):
-        rows = [rng.choice(len(sample), size=BATCH_SIZE) for sample in (reference, other)]
-        values.append(mmd(reference[rows[0]], other[rows[1]]))
+        drawn = [_drawn(sample, rng) for sample in (reference, other)]
+        values.append(mmd(*drawn[0], *drawn[1]))
     return float(np.median(values)), float(iqr(values, rng=(16.275, 83.725)) / 2)
 
 
-def mmd(x: FloatArray, y: FloatArray) -> float:
-    """Return the unbiased quadratic estimate of MMD^2; repeated rows are evaluated once."""
-    (x, count_x), (y, count_y) = _distinct(x), _distinct(y)
+def _drawn(sample: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draw a batch with replacement: its different rows, and how often each was drawn."""
+    counts = np.bincount(rng.choice(len(sample), size=BATCH_SIZE), minlength=len(sample))
+    return sample[counts > 0], counts[counts > 0].astype(np.float64)
+
+
+def mmd(x: FloatArray, count_x: FloatArray, y: FloatArray, count_y: FloatArray) -> float:
+    """Return the unbiased quadratic estimate of MMD^2 of rows (n, F), (m, F) with their counts."""
     n, m = count_x.sum(), count_y.sum()
     within_x = _kernel_sum(x, x, count_x, count_x) - count_x @ _diagonal(x)
     within_y = _kernel_sum(y, y, count_y, count_y) - count_y @ _diagonal(y)
     across = _kernel_sum(x, y, count_x, count_y)
     return float(within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m))
-
-
-def _distinct(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    values, counts = np.unique(rows, axis=0, return_counts=True)
-    return values, counts.astype(np.float64)
 
 
 def _diagonal(x: FloatArray) -> FloatArray:
