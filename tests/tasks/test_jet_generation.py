@@ -50,7 +50,7 @@ class Small(JetGeneration):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory, jet_columns):
-    """Real jets, jets of the same kind with the classes in the other order, and jets of wrong pT and width."""
+    """Real jets, jets of the same kind with the classes in the other order, and others."""
     folder = tmp_path_factory.mktemp("generation")
 
     def write(name, number, *, seed, classes=CLASSES, wrong=1.0, split="test", label=True):

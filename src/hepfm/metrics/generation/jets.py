@@ -152,8 +152,8 @@ def jet_sample(columns: Columns, *, max_constituents: int) -> JetSample:
         for name in ("pt", "eta", "phi", "energy")
     }
     row = np.repeat(np.arange(len(pt)), lengths)
-    p4 = four_momentum(part["pt"], part["eta"], part["phi"], part["energy"])
-    _, px, py, pz = (np.bincount(row, one, minlength=len(pt)) for one in p4.T)
+    p4 = four_momentum(part["pt"], part["eta"], part["phi"], part["energy"]).astype(np.float64)
+    _, px, py, pz = (np.bincount(row, one, minlength=len(pt)).astype(np.float64) for one in p4.T)
     jet_pt = np.hypot(px, py)
     if not (jet_pt[row] > 0).all():
         raise DataError(
