@@ -3,8 +3,9 @@
 python docs/scripts/context_evidence.py FOLDER [--seeds 1 2 3]
 
 A small transformer is pre-trained by classification of the ten classes of JetClass with these four numbers beside the
-constituents, once for each seed, and fine-tuned to top tagging twice: with them (`data.context: keep`) and without (`off`,
-the default). What FOLDER has already is skipped; the table goes to docs/data/context_tagging.csv.
+constituents, once for each seed, and fine-tuned to top tagging with them (`data.context: keep`) and without (`off`, the
+default); another is pre-trained and fine-tuned without (`never`). What FOLDER has already is skipped; the table goes to
+docs/data/context_tagging.csv.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from evidence import once, write
 
 from hepfm import api
 
-SEEDS, BUDGETS, CONTEXTS = (1, 2, 3), (100, 1000), ("keep", "off")
+SEEDS, BUDGETS, CONTEXTS = (1, 2, 3), (100, 1000), ("keep", "off", "never")
 TRAIN: dict[str, Any] = {
     "steps": 600,
     "batch_size": 128,
@@ -52,17 +53,23 @@ def store(root: Path, name: str, recipe: str, overrides: Sequence[str]) -> Path:
     return once(root / name, lambda path: api.simulate(recipe, output=path, overrides=list(overrides)))
 
 
-def pretrained(root: Path, seed: int) -> Path:
-    """Pre-train by classification, the four numbers given."""
+def pretrained(root: Path, seed: int, context: str) -> Path:
+    """Pre-train by classification, the four numbers given unless they never are."""
     jets = store(root, "jets", "jetclass_fast", ["jets.train=4000", "jets.val=100", "jets.test=1"])
     recipe = {
-        "data": {"store": str(jets), "features": "pet", "max_constituents": 30, "context": "jet"},
+        "data": {
+            "store": str(jets),
+            "features": "pet",
+            "max_constituents": 30,
+            "context": None if context == "never" else "jet",
+        },
         "backbone": {"name": "transformer", "width": 64, "depth": 2, "num_heads": 4},
         "objective": "supervised",
         "train": TRAIN,
         "seed": seed,
     }
-    return once(root / f"pretrained-{seed}", lambda path: api.pretrain(recipe, output=path)) / "model"
+    name = f"never-{seed}" if context == "never" else f"pretrained-{seed}"
+    return once(root / name, lambda path: api.pretrain(recipe, output=path)) / "model"
 
 
 def run(root: Path, seeds: Sequence[int]) -> None:
@@ -70,7 +77,12 @@ def run(root: Path, seeds: Sequence[int]) -> None:
     top = store(root, "top", "top_tagging", ["jets.train=1500", "jets.val=1", "jets.test=5000", "seed=2"])
     for seed, budget, context in ((s, b, c) for s in seeds for b in BUDGETS for c in CONTEXTS):
         recipe = {
-            "data": {"store": str(top), "budget": budget, "validation_fraction": 0.2, "context": context},
+            "data": {
+                "store": str(top),
+                "budget": budget,
+                "validation_fraction": 0.2,
+                "context": "keep" if context == "keep" else "off",
+            },
             "objective": "supervised",
             "head": "new",
             "early_stopping": {"patience": 15},
@@ -80,7 +92,9 @@ def run(root: Path, seeds: Sequence[int]) -> None:
         name = f"{context}-{budget}-{seed}"
         tuned = once(
             root / "runs" / name,
-            lambda path, recipe=recipe, seed=seed: api.finetune(pretrained(root, seed), recipe, output=path),
+            lambda path, recipe=recipe, seed=seed, context=context: api.finetune(
+                pretrained(root, seed, context), recipe, output=path
+            ),
         )
         once(
             root / "results" / name,
