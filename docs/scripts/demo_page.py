@@ -48,14 +48,13 @@ is below 5 % and the 95 % interval over test jets excludes "no difference":
 """
 
 END = """
-**Read with care.** No run had its last step as the best one, but with 100 labels the first validation, after 10 steps, was the best
-one in four of five runs from scratch and three of five pre-trained ones, and scratch lies below the regression on four numbers:
-twenty validation labels at this rate stop a network that has hardly begun. "Better" at 100 labels says little about pre-training
-until lower rates have been searched for both. All fine-tunings start from one pre-training.
+**Read with care.** No run had its last step as the best one; one of the five from scratch with 100 labels was best at its first validation, after 10 steps. Scratch
+with 100 labels lies below the regression on four numbers: a network of this size finds less in 80 jets than these numbers
+hold. All fine-tunings start from one pre-training.
 
 It is a demonstration: few jets, a small network, no multi-parton interactions, minutes of training. With five
 seeds the spread of small label budgets is wide, and the page says where it resolves nothing. The learning rate of
-fine-tuning is one untuned choice for both starting points; nothing was chosen by test jets.
+fine-tuning is one choice for both starting points, made by where the best validation lies; nothing was chosen by test jets.
 """
 
 
