@@ -130,6 +130,16 @@ def p4_pt(sample):
     return np.hypot(sample.p4[:, 1], sample.p4[:, 2])[sample.offsets[:-1]]
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_constituent_that_is_no_number_is_named_as_such(jet_columns, value):
+    columns = jet_columns(5, lengths=np.full(5, 4))
+    values = columns["part_pt"].values.copy()
+    values[9] = value
+    columns["part_pt"] = columns["part_pt"].with_values(values)
+    with pytest.raises(DataError, match="NaN or infinite, the first in jet 2"):
+        jet_sample(columns, max_constituents=10)
+
+
 def test_a_jet_without_pt_is_refused(jet_columns):
     columns = jet_columns(5, lengths=np.full(5, 4))
     columns["part_pt"] = columns["part_pt"].with_values(columns["part_pt"].values * (np.arange(20) >= 4))

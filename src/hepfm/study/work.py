@@ -160,7 +160,6 @@ def training_facts(own: RunFolder) -> Values:
         "steps": length["steps"] or 0,
         "rows": length["rows_seen"] or 0,
         "best_step": length["best_step"],
-        "first_validation": length["first_validation"],
         "training_rows": length["training_rows"],
         "parameters": _parameters(own.model / "model.safetensors"),
     }

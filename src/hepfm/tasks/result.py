@@ -80,7 +80,8 @@ class Training(Config):
         Such a training shows no plateau either: its rate is too high for its few labels, it grows
         overconfident from the start, and what is kept is hardly trained.
         """
-        return None if self.best_step is None else self.best_step == self.first_validation
+        known = self.best_step is not None and self.first_validation is not None
+        return self.best_step == self.first_validation if known else None
 
     @property
     def arm_name(self) -> str:

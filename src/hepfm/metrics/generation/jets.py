@@ -27,8 +27,8 @@ class JetSample:
     Attributes
     ----------
     relative
-        (eta_rel, phi_rel, pt_rel) as JetNet defines them, shape (n, 3): eta - eta_jet, phi - phi_jet in
-        (-pi, pi], pT / pT_jet.
+        (eta_rel, phi_rel, pt_rel), shape (n, 3): eta - eta_jet, phi - phi_jet in (-pi, pi], pT / pT_jet;
+        what the jet is, `jet_sample` and `jetnet_sample` say.
     p4
         (E, px, py, pz) in GeV, shape (n, 4).
     offsets
@@ -147,25 +147,24 @@ def jet_sample(columns: Columns, *, max_constituents: int) -> JetSample:
     """
     pt = _ragged(columns, "part_pt")
     order, lengths = largest(pt, max_constituents)
+    kept = Ragged.from_lengths(order, lengths)
     part = {
         name: _ragged(columns, f"part_{name}").values[order].astype(np.float64)
         for name in ("pt", "eta", "phi", "energy")
     }
-    row = np.repeat(np.arange(len(pt)), lengths)
+    row = kept.row_index()
     p4 = four_momentum(part["pt"], part["eta"], part["phi"], part["energy"]).astype(np.float64)
     _, px, py, pz = (np.bincount(row, one, minlength=len(pt)).astype(np.float64) for one in p4.T)
     jet_pt = np.hypot(px, py)
-    if not (jet_pt[row] > 0).all():
+    if (jet_pt[row] == 0).any():
         raise DataError(
             "jets whose constituents have no pT together: relative coordinates do not exist; drop them"
         )
     deta = part["eta"] - pseudorapidity(px, py, pz)[row]
     dphi = wrap_phi(part["phi"] - np.arctan2(py, px)[row])
-    return JetSample(
-        np.stack([deta, dphi, part["pt"] / jet_pt[row]], axis=1),
-        p4,
-        Ragged.from_lengths(order, lengths).offsets,
-    )
+    with np.errstate(invalid="ignore"):  # infinite momenta: `JetSample` names the jet
+        relative = np.stack([deta, dphi, part["pt"] / jet_pt[row]], axis=1)
+    return JetSample(relative, p4, kept.offsets)
 
 
 def jetnet_sample(particles: Array, jet_pt: Array, *, jet_eta: Array | None = None) -> JetSample:
