@@ -54,3 +54,15 @@ def test_settings_are_laid_over_the_file() -> None:
     config = read_study(small_study("a", "b"), ["seeds.replicates=[4]", "pretrain.store=top"])
     assert config.seeds.replicates == (4,)
     assert config.pretrain.store == "top"
+
+
+def test_a_tasks_rates_need_a_search() -> None:
+    values = small_study("a", "b")
+    values["downstream"]["top_tagging"]["learning_rates"] = [1e-3, 3e-3]
+    with pytest.raises(ConfigError, match=r"downstream\.top_tagging\.learning_rates are for a search"):
+        read_study(values)
+    values["search"] = {"learning_rates": [1e-4, 1e-2]}
+    assert read_study(values).rates_of("top_tagging") == (1e-3, 3e-3)
+    values["downstream"]["top_tagging"]["learning_rates"] = [1e-3]
+    with pytest.raises(ConfigError, match=r"downstream\.top_tagging\.learning_rates"):
+        read_study(values)

@@ -99,6 +99,17 @@ def test_every_replicate_searches_for_itself_or_the_first_for_all() -> None:
     assert second.search == ()
 
 
+def test_a_task_has_its_own_rates() -> None:
+    plan = plan_of({**edited(learning_rates=[3e-3, 3e-2]), "search": SEARCH})
+    assert plan.count("finetune") == 2 * 2 * 2
+    tried = {
+        run.values["recipe"]["train"]["optimizer"]["lr"]
+        for run in plan.runs.values()
+        if run.verb == "finetune"
+    }
+    assert tried == {3e-3, 3e-2}
+
+
 def test_every_arm_has_the_same_search_and_the_same_rows() -> None:
     plan = plan_of(small_study("a", "b", search=SEARCH))
 

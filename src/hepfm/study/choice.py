@@ -15,10 +15,14 @@ from hepfm.study.folder import RunFolder
 def validation_loss(folder: RunFolder) -> float:
     """Return the validation loss of the weights that a finished fine-tuning kept."""
     config = read_json(folder.training / "config.json")
-    losses = [line["loss"] for line in metrics(folder.training / "metrics.jsonl", "validation")]
-    if not losses:
+    lines = metrics(folder.training / "metrics.jsonl", "validation")
+    if not lines:
         raise DataError(f"{folder.training} was not validated; a search needs validation rows")
-    return float(min(losses) if config.get("early_stopping") else losses[-1])
+    if not config.get("early_stopping"):
+        return float(lines[-1]["loss"])
+    # Not the lowest: with min_delta a slightly lower loss does not replace the weights that are kept.
+    kept = read_json(folder.training / "training.json")["best_step"]
+    return float(next(line["loss"] for line in lines if line["step"] == kept))
 
 
 def metrics(path: Path, kind: str) -> list[dict[str, Any]]:

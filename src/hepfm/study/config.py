@@ -155,6 +155,13 @@ class StudyTokenizer(Config):
     reads: Literal["codes", "decoded", "features"] = "codes"
 
 
+Rates = Annotated[
+    tuple[Annotated[float, pydantic.Field(gt=0.0)], ...],
+    pydantic.Field(min_length=2),
+]
+"""Learning rates to choose among."""
+
+
 class Generate(Config, extra="allow"):
     """How rows are generated for a task that measures them; further keys are options of the generator.
 
@@ -192,6 +199,8 @@ class Downstream(Config):
         Objective of fine-tuning; the recipe's when null.
     generate
         How jets are generated, for tasks that measure them; null for tasks that score the test rows.
+    learning_rates
+        Rates that the search tries for this task, in place of those of ``search``.
     """
 
     task: str | None = None
@@ -201,6 +210,7 @@ class Downstream(Config):
     budgets: tuple[Count | None, ...]
     objective: str | Values | None = None
     generate: Generate | None = None
+    learning_rates: Rates | None = None
 
 
 class Search(Config):
@@ -209,13 +219,14 @@ class Search(Config):
     Attributes
     ----------
     learning_rates
-        Rates that are tried in fine-tuning; the one with the lowest validation loss is taken.
+        Rates that are tried in fine-tuning, unless a task names its own; the one with the lowest validation
+        loss is taken.
     per
         ``"run"``: every replicate chooses for itself. ``"cell"``: the first replicate of an (arm, size, rows,
         budget) chooses for all.
     """
 
-    learning_rates: tuple[Annotated[float, pydantic.Field(gt=0.0)], ...] = pydantic.Field(min_length=2)
+    learning_rates: Rates
     per: Literal["cell", "run"] = "run"
 
 
@@ -283,7 +294,14 @@ class StudyConfig(Config):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> StudyConfig:
-        problems = [*self._names(), *self._stores(), *self._empty(), *self._factorial(), *self._contrasts()]
+        problems = [
+            *self._names(),
+            *self._stores(),
+            *self._empty(),
+            *self._factorial(),
+            *self._contrasts(),
+            *self._rates(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -316,6 +334,19 @@ class StudyConfig(Config):
     def budgets_of(self, contrast: RegisteredContrast) -> tuple[int | None, ...]:
         """Return the numbers of labels at which a contrast is measured."""
         return self.downstream[contrast.task].budgets if contrast.budgets is None else contrast.budgets
+
+    def rates_of(self, task: str) -> tuple[float, ...]:
+        """Return the learning rates that are tried for a task; empty without a search."""
+        if self.search is None:
+            return ()
+        return self.downstream[task].learning_rates or self.search.learning_rates
+
+    def _rates(self) -> list[str]:
+        return [
+            f"downstream.{name}.learning_rates are for a search, and the study has none; add `search`"
+            for name, one in self.downstream.items()
+            if one.learning_rates and self.search is None
+        ]
 
     def _factorial(self) -> list[str]:
         try:

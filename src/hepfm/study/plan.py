@@ -216,7 +216,7 @@ class _Planner:
             models = (self.finetune(cell, position, parent, choice=shared),)
         else:
             models = tried = tuple(
-                self.finetune(cell, position, parent, rate=rate) for rate in search.learning_rates
+                self.finetune(cell, position, parent, rate=rate) for rate in self.config.rates_of(cell.task)
             )
         trial = Trial(
             cell=cell,

@@ -86,12 +86,16 @@ def rules_part(config: StudyConfig) -> Part:
 def _search_line(config: StudyConfig) -> str:
     if config.search is None:
         return "No search: every arm, scratch too, is fine-tuned with the recipe's learning rate."
-    rates = ", ".join(f"{rate:g}" for rate in config.search.learning_rates)
+    rates = {task: ", ".join(f"{rate:g}" for rate in config.rates_of(task)) for task in config.downstream}
+    if len(set(rates.values())) == 1:
+        shown = next(iter(rates.values()))
+    else:
+        shown = "; ".join(f"{each} ({task})" for task, each in rates.items())
     who = {
         "run": "Every replicate chooses for itself.",
         "cell": "The first replicate chooses for the others of its arm, size, task and budget.",
     }[config.search.per]
     return (
-        f"Learning rates {rates} are tried for every arm, scratch too; the lowest validation loss decides. "
+        f"Learning rates {shown} are tried for every arm, scratch too; the lowest validation loss decides. "
         f"{who} The cost of the search is listed apart."
     )
