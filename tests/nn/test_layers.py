@@ -12,6 +12,13 @@ from hepfm.nn.linear import Linear, linear
 from hepfm.nn.pooling import masked_mean, summary
 
 
+@pytest.fixture(params=[True, False], ids=["AVX-512", "AVX2"])
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the way that products go on one kind of processor, whichever this is."""
+    monkeypatch.setattr("hepfm.nn.linear._has_wide_vectors", lambda: request.param)
+
+
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize(
     "shape", [(4096, 24), (32, 50, 24), (33, 47, 24), (3, 5, 24), (0, 24), (17, 9, 40, 24)]
 )
@@ -29,6 +36,7 @@ def test_linear_is_linear(shape: tuple[int, ...], offset: bool) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("rows", [1, 17, 64, 96])
 def test_few_rows_and_many_outputs_are_linear_too(rows: int) -> None:
     torch.manual_seed(0)

@@ -32,6 +32,12 @@ TRAIN = {
 }
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a tenth of the draws of the Frechet distance; its values are tested in tests/metrics."""
+    monkeypatch.setattr("hepfm.metrics.generation.frechet.DRAWS", 2)
+
+
 @pytest.fixture(scope="module")
 def store(shower_store: Store) -> Path:
     return shower_store.path

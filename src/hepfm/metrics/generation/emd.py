@@ -101,7 +101,9 @@ def _emd(ot: Any, x: FloatArray, y: FloatArray) -> float:
     cost = np.full((len(x), len(y) + 1), RADIUS)
     difference = x[:, None, :2] - y[None, :, :2]
     cost[:, :-1] = np.sqrt((difference**2).sum(axis=-1)) / RADIUS
-    return float(ot.emd2(x[:, 2].copy(), np.append(y[:, 2], excess), cost, center_dual=False))
+    sums_x, sums_y = x[:, 2].copy(), np.append(y[:, 2], excess)
+    # Both sums are equal by construction; POT's check of it takes a fifth of the time.
+    return float(ot.emd2(sums_x, sums_y, cost, center_dual=False, check_marginals=False))
 
 
 def _import_pot() -> Any:

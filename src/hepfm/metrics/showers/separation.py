@@ -45,12 +45,13 @@ ones for energies.
 """
 
 
-def of_histograms(p: FloatArray, q: FloatArray) -> float:
-    """Return the separation power of two histograms; NaN where one is empty."""
-    if p.sum() <= 0 or q.sum() <= 0:
-        return float("nan")
-    p, q = p / p.sum(), q / q.sum()
-    return float(0.5 * ((p - q) ** 2 / (p + q + 1e-16)).sum())
+def of_histograms(p: FloatArray, q: FloatArray) -> FloatArray:
+    """Return the separation power of histograms (..., bins), shape (...); NaN where one is empty."""
+    total_p, total_q = p.sum(axis=-1, keepdims=True), q.sum(axis=-1, keepdims=True)
+    empty = ((total_p <= 0) | (total_q <= 0))[..., 0]
+    p, q = p / np.where(total_p <= 0, 1.0, total_p), q / np.where(total_q <= 0, 1.0, total_q)
+    power = 0.5 * ((p - q) ** 2 / (p + q + 1e-16)).sum(axis=-1)
+    return np.where(empty, np.nan, power)
 
 
 def edges_of(name: str, reference: FloatArray) -> FloatArray:
@@ -97,7 +98,7 @@ def _statistic(reference: FloatArray, other: FloatArray, edges: FloatArray) -> S
             np.bincount(place[part], weights[part], minlength=bins).astype(np.float64)
             for part in (slice(rows), slice(rows, None))
         )
-        return of_histograms(p, q)
+        return float(of_histograms(p, q))
 
     return statistic
 
@@ -114,18 +115,27 @@ def _place(values: FloatArray, edges: FloatArray) -> IntArray:
 
 
 def _mean_of_layers(name: str, reference: FloatArray, other: FloatArray) -> Statistic:
-    """Return the mean over the layers."""
-    parts = [
-        _statistic(column, other[:, layer], edges_of(name, column))
-        for layer, column in enumerate(reference.T)
-    ]
+    """Return the mean over the layers; the histograms of all layers are filled at once."""
+    edges = [edges_of(name, column) for column in reference.T]
+    bins = max(map(len, edges)) + 2
+    values_RL = np.concatenate([reference, other])
+    place_RL = np.stack(
+        [layer * bins + _place(values_RL[:, layer], own) for layer, own in enumerate(edges)], axis=1
+    )
+    rows, layers = len(reference), len(edges)
+
+    def histograms(part: slice, weights: FloatArray) -> FloatArray:
+        filled = np.repeat(weights[part], layers)
+        counts = np.bincount(place_RL[part].ravel(), filled, minlength=layers * bins)
+        return counts.astype(np.float64).reshape(layers, bins)
 
     def statistic(weights: FloatArray) -> float:
-        return float(np.mean([part(weights) for part in parts]))
+        p_LH, q_LH = (histograms(part, weights) for part in (slice(rows), slice(rows, None)))
+        return float(of_histograms(p_LH, q_LH).mean())
 
     return statistic
 
 
 def _of_counts(reference: FloatArray, other: FloatArray) -> Statistic:
     rows = len(reference)
-    return lambda weights: of_histograms(weights[:rows] @ reference, weights[rows:] @ other)
+    return lambda weights: float(of_histograms(weights[:rows] @ reference, weights[rows:] @ other))
