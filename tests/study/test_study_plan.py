@@ -124,6 +124,19 @@ def test_every_arm_has_the_same_search_and_the_same_rows() -> None:
     assert asked("scratch") == asked("classification")
 
 
+def test_test_rows_have_the_weights_of_the_recipe() -> None:
+    recipe = small_study("a", "b")["downstream"]["top_tagging"]["recipe"]
+
+    def weights(setting: str | None) -> set[Any]:
+        data = {**recipe.get("data", {}), "weights": setting}
+        runs = plan_of(edited(recipe={**recipe, "data": data})).runs.values()
+        return {run.values.get("weights", "auto") for run in runs if run.verb == "evaluate"}
+
+    assert weights(None) == {None}
+    assert weights("event_weight") == {"event_weight"}
+    assert weights("auto") == {"auto"}
+
+
 def test_a_run_survives_json() -> None:
     for run in plan_of(small_study("a", "b", search=SEARCH)).runs.values():
         assert Run.from_dict(run.to_dict()) == run

@@ -98,7 +98,8 @@ def test_the_row_baseline_is_the_regression_on_the_rows_of_the_budget(store, wei
     rows, test = np.arange(100), np.asarray(store.split("test"))
     scaler = StandardScaler().fit(inputs(store, rows))
     labels = np.asarray(store.read(["jet_label"], rows)["jet_label"])
-    sample = None if weights is None else np.asarray(store.read([weights], rows)[weights])
+    sample = None if weights is None else np.asarray(store.read([weights], rows)[weights], np.float64)
+    sample = None if sample is None else sample / sample.mean()  # the penalty counts as without weights
     fit = LogisticRegression(max_iter=1000).fit(scaler.transform(inputs(store, rows)), labels, sample)
     expected = fit.predict_proba(scaler.transform(inputs(store, test)))
     (row, majority) = trivial_answers({"baselines": {"jet_label": values}}, "jet_label")

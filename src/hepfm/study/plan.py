@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hepfm.core.config import fingerprint, merge
+from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
 from hepfm.study.stores import StoreInfo
 
@@ -275,7 +276,10 @@ class _Planner:
         downstream = self.config.downstream[cell.task]
         task = task_name(cell.task, downstream)
         identity, parents, paths = self.store(downstream.store)
-        values = {"task": task, "version": self.resolve.version(task), **identity}
+        values: Values = {"task": task, "version": self.resolve.version(task), **identity}
+        weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
+        if weights != AUTO:
+            values["weights"] = weights
         note = f"{cell.arm}, {cell.size}, {cell.task}"
         measured = {"model": models}
         if downstream.generate is not None:

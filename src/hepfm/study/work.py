@@ -18,6 +18,7 @@ from hepfm.core.errors import HepfmError
 from hepfm.core.files import read_json
 from hepfm.core.log import configure
 from hepfm.core.provenance import code_commit
+from hepfm.data.weights import AUTO
 from hepfm.study.choice import choose, learning_rate
 from hepfm.study.config import Values
 from hepfm.study.folder import LOG, RunFolder, StudyFolder, run_lock
@@ -195,12 +196,13 @@ def _evaluate(folder: StudyFolder, run: Run, processes: int) -> Values:
     from hepfm.tasks.evaluate import evaluate
 
     store, own = store_path(folder, run), folder.run(run.name)
+    weights = run.values.get("weights", AUTO)
     if "generated" in run.parents:
         made = folder.run(run.parents["generated"][0])
-        evaluate(made.store, run.values["task"], store, output=own.result)
+        evaluate(made.store, run.values["task"], store, weights=weights, output=own.result)
         return {"model": (made.facts() or {})["model"]}
     chosen = choose([folder.run(name) for name in run.parents["model"]])
-    evaluate(chosen.model, run.values["task"], store, output=own.result)
+    evaluate(chosen.model, run.values["task"], store, weights=weights, output=own.result)
     return {"model": chosen.path.name}
 
 

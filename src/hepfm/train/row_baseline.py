@@ -119,6 +119,7 @@ def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[st
     rows = labelled.some(labelled.rows, only)
     weights = _weights(labelled, rows)
     rows, weights = rows[weights > 0], weights[weights > 0]
+    weights = weights / weights.mean()  # or their unit would set how much the penalty counts
     x_RC = read_inputs(store, rows, max_constituents=labelled.max_constituents)
     centre, scale = x_RC.mean(axis=0), np.maximum(x_RC.std(axis=0), 1e-6)
     facts = {
