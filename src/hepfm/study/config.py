@@ -155,10 +155,7 @@ class StudyTokenizer(Config):
     reads: Literal["codes", "decoded", "features"] = "codes"
 
 
-Rates = Annotated[
-    tuple[Annotated[float, pydantic.Field(gt=0.0)], ...],
-    pydantic.Field(min_length=2),
-]
+Rates = Annotated[tuple[Annotated[float, pydantic.Field(gt=0.0)], ...], pydantic.Field(min_length=2)]
 """Learning rates to choose among."""
 
 
