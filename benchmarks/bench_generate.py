@@ -22,13 +22,13 @@ import torch
 from hepfm import api
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.writer import write_store
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 
 RESULT = Path(__file__).parent / "results" / "generate.json"

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 
 import hepfm
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data import feature_set
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.loader import TrainLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 

@@ -35,18 +35,18 @@ from torch import nn
 from hepfm import api
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data import feature_set
 from hepfm.data.loader import EvalLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.models.build import build_network, seeded_init
+from hepfm.inference.encode import encode
 from hepfm.models.directory import Model
-from hepfm.models.encode import encode
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes, Network
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.network import Codes, Network
 from hepfm.tokenizers import TOKENIZERS
 
 RESULT = Path(__file__).parent / "results" / "tokens.json"
@@ -257,7 +257,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = save_store(Path(folder) / "store", arguments.jets)
         found = {
-            "what": "codes of 8192: hepfm.models.encode, and hepfm generate code by code",
+            "what": "codes of 8192: hepfm.inference.encode, and hepfm generate code by code",
             "tokenizing": tokenizing(store, arguments.jets),
             "generation": generation(
                 store, arguments.rows, arguments.repeats, Path(folder), arguments.omnijet

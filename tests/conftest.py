@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.simulate.run import simulate

@@ -11,8 +11,8 @@ import numpy as np
 from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
 from hepfm.data.store import Store
 from hepfm.metrics.showers.sample import CELL_EDGES, showers
-from hepfm.physics.shower import SILICON, TUNGSTEN, Calorimeter, longitudinal
 from hepfm.physics.voxels import load_voxels
+from hepfm.simulate.parametrised_shower import SILICON, TUNGSTEN, Calorimeter, longitudinal
 
 DOCS = Path(__file__).parents[1]
 ENERGIES = ((1, 3), (10, 30), (100, 300))

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.taus import DECAY_MODES
 from hepfm.data.ingest import ingest
+from hepfm.data.schemas.taus import DECAY_MODES
 from hepfm.data.store import Store
 
 MODES = (0, 1, 10, -1, 16, 5)

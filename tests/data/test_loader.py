@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Level
 from hepfm.data import feature_set
 from hepfm.data.features import four_momenta
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.order import Order
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 

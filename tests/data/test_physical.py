@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.physical import generated_schema, physical_columns
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.physics.kinematics import four_momentum

@@ -9,7 +9,7 @@ import pytest
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data import context_set, feature_set
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
 from hepfm.data.shower_features import shower_columns
 from hepfm.data.shower_grid import grid_of

@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepfm.core.errors import DataError, HepfmError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Columns, Ragged, take_rows
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter, write_store
 

@@ -15,13 +15,13 @@ from scipy.stats import ks_2samp
 
 from hepfm.cli.data import command
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data import feature_set
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
 from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO, sum_weights, unweighted, weight_field
 from hepfm.data.writer import write_store

@@ -13,16 +13,16 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
 from hepfm.generators.base import Sizes
 from hepfm.generators.vocabulary import Vocabulary
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes, Network
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.loss import added
-from hepfm.objectives.network import Codes, Network
 from hepfm.objectives.next_token import CAUSAL, NextToken
 from hepfm.tokenizers import TOKENIZERS
 

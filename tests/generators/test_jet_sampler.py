@@ -11,7 +11,7 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from hepfm.generators.jet_sampler import JetSampler
-from hepfm.models.build import seeded_init
+from hepfm.networks.build import seeded_init
 
 
 def build(*, num_classes: int = 2, num_context: int = 0, max_constituents: int = 30) -> JetSampler:

@@ -17,15 +17,15 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Field, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
-from hepfm.objectives.network import Codes, Network, Output, Reads
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes, Network, Output, Reads
 from hepfm.tokenizers import TOKENIZERS
 
 FEATURES = "pet"

@@ -16,19 +16,19 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import fingerprint, resolve_component
 from hepfm.core.errors import HepfmError, IncompatibleError, ModelError
 from hepfm.core.files import read_json, write_json
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
 from hepfm.models.weights import save_tensors
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Output, Source
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Output, Source
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.json")

@@ -26,7 +26,7 @@ from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import export
 from hepfm.models.fixture import TOLERANCE, random_batch
-from hepfm.objectives.network import Source
+from hepfm.networks.network import Source
 from hepfm.tokenizers import TOKENIZERS
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -15,14 +15,14 @@ from hepfm.backbones import BACKBONES
 from hepfm.cli.generate import command
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
-from hepfm.models.build import build_network, seeded_init
+from hepfm.inference.generate import generate
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
-from hepfm.models.generate import generate
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_jets_whatever_the_batch_size(model: Path, 
 
 
 def test_many_jets_are_made_in_blocks(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hepfm.models.generate.BLOCK", 16)
+    monkeypatch.setattr("hepfm.inference.generate.BLOCK", 16)
     path = generate(model, n=50, output=tmp_path / "s", steps=1, solver="euler")
     found = columns(path, "jet_phi", "jet_label")
     assert len(np.unique(found["jet_phi"])) == 50

@@ -10,12 +10,12 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import IncompatibleError, ModelError
-from hepfm.core.jets import jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.partial import load_partially
-from hepfm.objectives.network import Network, Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network, Output
 
 
 def network(seed: int, classes: tuple[str, ...], **options: Any) -> Network:

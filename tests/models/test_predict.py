@@ -15,10 +15,10 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.data import feature_set
 from hepfm.data.store import Store
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
+from hepfm.inference.predict import predict
 from hepfm.models.directory import Model
-from hepfm.models.predict import predict
-from hepfm.objectives.network import Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Output
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.schema import Kind
 from hepfm.data import context_set, feature_set
 from hepfm.data.context import ContextSet
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes
 from hepfm.tokenizers import TOKENIZERS
 
 SCHEMA = jet_schema(JETCLASS_CLASSES)

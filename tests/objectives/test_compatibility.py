@@ -9,8 +9,8 @@ import pytest
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Field, Level, Schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.compatibility import check_compatible, data_offers
 from hepfm.objectives.supervised import Supervised, SupervisedConfig

@@ -16,10 +16,10 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Seen, View
 from hepfm.objectives.compatibility import check_compatible

@@ -18,11 +18,11 @@ from hepfm.core.draws import RowDraws
 from hepfm.core.errors import IncompatibleError
 from hepfm.data import context_set, feature_set
 from hepfm.data.features import FeatureSet
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Objective, View, look
-from hepfm.objectives.network import Codes
 
 TRAINED = [name for name in BACKBONES if "nothing" not in BACKBONES.load(name).supports]
 CONDITIONED = [name for name in TRAINED if "condition" in BACKBONES.load(name).supports]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hepfm import api
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Ragged
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 

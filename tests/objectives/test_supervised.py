@@ -14,11 +14,11 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives.supervised import Supervised, SupervisedConfig
 
 CLASSES = ("QCD", "Hbb", "Tbqq")

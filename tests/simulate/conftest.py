@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Ragged, concatenate
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.particles import Particles

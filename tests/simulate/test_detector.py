@@ -9,8 +9,8 @@ import pytest
 
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import PID_CLASSES
 from hepfm.core.rng import numpy_generator
+from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.detector import particle_type
 from hepfm.simulate.jets import cluster

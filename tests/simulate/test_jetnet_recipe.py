@@ -93,7 +93,7 @@ def test_the_thirty_hardest(samples: dict[str, Chunk]) -> None:
 
 
 def test_schema_is_that_of_the_published_files() -> None:
-    from hepfm.core.jets import jet_schema
+    from hepfm.data.schemas.jets import jet_schema
 
     recipe = read_recipe("jetnet150")
     assert recipe.store_schema() == jet_schema(CLASSES, identity=False, tracks=False, substructure=False)

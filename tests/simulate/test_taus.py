@@ -7,7 +7,7 @@ import pytest
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Ragged
-from hepfm.core.taus import DECAY_MODES
+from hepfm.data.schemas.taus import DECAY_MODES
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.recipe import read_recipe

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError, MissingExtraError
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.writer import write_store
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.study.compare import compare, summary_lines

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.showers import shower_schema
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import DEFINITIONS, definition_of

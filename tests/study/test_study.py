@@ -19,7 +19,7 @@ from study_values import TRAIN, small_study
 
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.study.cost import estimate

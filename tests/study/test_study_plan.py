@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_values import small_study
 
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.study.config import read_study
 from hepfm.study.plan import Plan, Resolve, Run, make_plan
 from hepfm.study.stores import StoreInfo

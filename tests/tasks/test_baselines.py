@@ -12,17 +12,17 @@ from sklearn.preprocessing import StandardScaler
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Field, Kind, Level
 from hepfm.data import feature_set
 from hepfm.data.context import JET
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Output
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.network import Output
 from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
 from hepfm.tasks.regression import TauMomentum

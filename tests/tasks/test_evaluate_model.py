@@ -12,9 +12,9 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ModelError
 from hepfm.data import feature_set
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Output
 from hepfm.tasks.evaluate import evaluate
 from hepfm.tasks.result import read_result, read_scores
 

@@ -10,9 +10,9 @@ from hepfm.backbones import BACKBONES
 from hepfm.cli.evaluate import command
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import context_set, feature_set
 from hepfm.data.noise import noise_jets
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
@@ -21,9 +21,9 @@ from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.metrics.generation.frechet import fpd
 from hepfm.metrics.generation.jets import jet_sample
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task

@@ -16,7 +16,7 @@ from hepfm.core.ragged import Columns
 from hepfm.data.features import lists
 from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
-from hepfm.models.codes_file import decode_codes
+from hepfm.inference.codes_file import decode_codes
 from hepfm.physics.voxels import load_voxels
 from hepfm.tasks.spectra import read_spectra
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError, ModelError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.predictions import Predictions

@@ -11,8 +11,8 @@ import pytest
 from hepfm import api
 from hepfm.core.config import validate
 from hepfm.core.errors import DataError, IncompatibleError, ModelError
-from hepfm.core.jets import jet_schema
-from hepfm.core.taus import DECAY_MODES, TAU_FIELDS
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.response import bias, relative_iqr, response_measurement

@@ -14,9 +14,9 @@ import torch
 from hepfm.core.config import merge, parse_override
 from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError, TrainingError
 from hepfm.core.files import read_json
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Level
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.check import check

@@ -13,16 +13,16 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import merge, resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.data import context_set, feature_set
 from hepfm.data.loader import EvalLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.train.budget import training_rows
 from hepfm.train.finetune import finetune

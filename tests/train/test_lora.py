@@ -9,12 +9,12 @@ from torch import nn
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import forward, random_batch
-from hepfm.objectives.network import Network, Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network, Output
 from hepfm.train.lora import Lora, LoraConfig
 
 SPECS = (

@@ -10,15 +10,15 @@ import torch
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.jets import jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.partial import load_partially
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Objective
-from hepfm.objectives.network import Codes
 from hepfm.objectives.supervised import Supervised, SupervisedConfig
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.train.checkpoint import pack_optimizer, unpack_optimizer

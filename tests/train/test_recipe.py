@@ -9,7 +9,7 @@ import pytest
 
 from hepfm.core.config import builtin_recipes, load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.train.pretrain import pretrain

@@ -16,15 +16,15 @@ from click.testing import CliRunner
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError, ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.codes_file import decode_codes
+from hepfm.inference.encode import encode
+from hepfm.inference.generate import generate
+from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.check import check
-from hepfm.models.codes_file import decode_codes
 from hepfm.models.directory import CONFIG, WEIGHTS, Model, fingerprint
-from hepfm.models.encode import encode
-from hepfm.models.generate import generate
-from hepfm.models.tokenize import tokenize_store
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.train.finetune import check_finetune, finetune
@@ -226,7 +226,7 @@ def test_blocks_change_nothing_and_bound_what_is_kept(
     jet_store: Store, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "whole", split="test")
-    monkeypatch.setattr("hepfm.models.tokenize.BLOCK", 30)
+    monkeypatch.setattr("hepfm.inference.tokenize.BLOCK", 30)
     parts = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "parts", split="test")
     assert {**parts, "features": 0, "jets": 0} == {**whole, "features": 0, "jets": 0}
     # The same to rounding, since batches have other shapes; tau ratios are not, where codes coincide.
@@ -240,7 +240,7 @@ def test_blocks_change_nothing_and_bound_what_is_kept(
         np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4)
     back = Store.open(decode_codes(tokenizer, tmp_path / "parts" / "codes.arrow", output=tmp_path / "back"))
     assert len(back) == whole["jets_read"] == whole["jets_resolved"]
-    monkeypatch.setattr("hepfm.models.token_report.KEPT", 1)
+    monkeypatch.setattr("hepfm.inference.token_report.KEPT", 1)
     few = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "few", split="test")
     assert few["jets_resolved"] == few["jets"]["pt"]["n"] == 30
     same = ("code_use", "perplexity", "jets_read", "constituents", "clipped", "outside")

@@ -77,7 +77,7 @@ def export(
     jetclass: a .root or .parquet file. jetnet: a folder with an HDF5 file per class. omnilearned: an .h5
     file.
     """
-    from hepfm.data.export import export_store
+    from hepfm.data.exporters.export import export_store
     from hepfm.data.store import Store
 
     opened = Store.open(store)

@@ -48,7 +48,7 @@ def command(
     options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Make jets with MODEL and write them to a store."""
-    from hepfm.models.generate import generate
+    from hepfm.inference.generate import generate
 
     named: dict[str, Any] = {
         "n": number,

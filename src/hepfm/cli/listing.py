@@ -16,7 +16,7 @@ def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
-    from hepfm.data.export import EXPORTERS
+    from hepfm.data.exporters.export import EXPORTERS
     from hepfm.generators import GENERATORS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS

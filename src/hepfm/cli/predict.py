@@ -21,7 +21,7 @@ def command(
     model: str, store: str, output: str, split: str | None, observers: str, embeddings: bool
 ) -> dict[str, Any]:
     """Write the scores of MODEL on STORE to a file, in row order."""
-    from hepfm.models.predict import predict
+    from hepfm.inference.predict import predict
 
     names = [name.strip() for name in observers.split(",") if name.strip()]
     columns = predict(model, store, output=output, split=split, observers=names, embeddings=embeddings)

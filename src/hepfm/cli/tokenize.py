@@ -37,8 +37,8 @@ def command(
     """
     from pathlib import Path
 
-    from hepfm.models.codes_file import decode_codes
-    from hepfm.models.token_report import report_lines
+    from hepfm.inference.codes_file import decode_codes
+    from hepfm.inference.token_report import report_lines
     from hepfm.train.tokenize import TOKENS, tokenize
 
     if decode is not None:

@@ -28,7 +28,7 @@ KINEMATIC = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r")
 AXES = ("deta", "dphi")
 PLAIN = (*AXES, "log_pt", "log_energy")
 FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
-"""One flag per type, in the order of `hepfm.core.jets.PID_CLASSES`; all are zero for ``other``."""
+"""One flag per type, in the order of `hepfm.data.schemas.jets.PID_CLASSES`; all are zero for ``other``."""
 IDENTITY = ("charge", *FLAGS)
 DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Schema
 from hepfm.data.feature_sets import DISPLACEMENT, FLAGS, IDENTITY, PLAIN
+from hepfm.data.schemas.jets import PID_CLASSES, jet_schema
 from hepfm.physics.kinematics import four_momentum, pseudorapidity, wrap_phi
 
 _CHARGED = np.array([name in ("charged_hadron", "electron", "muon") for name in PID_CLASSES])

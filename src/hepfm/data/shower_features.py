@@ -68,7 +68,7 @@ def shower_columns(
     Returns
     -------
     dict
-        The fields of `hepfm.core.showers.shower_schema` but for the incident energy.
+        The fields of `hepfm.data.schemas.showers.shower_schema` but for the incident energy.
 
     Raises
     ------

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hepfm.networks.network import Network
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Network
 
 Constants = dict[str, dict[str, dict[str, float]]]
 """Centre and scale of each column, by what reads it."""

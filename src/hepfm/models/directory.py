@@ -26,13 +26,13 @@ from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Rows, Store
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network
 from hepfm.models.card import render_card
 from hepfm.models.constants import constants_of
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
-from hepfm.objectives.network import Network, Output, Source
+from hepfm.networks.build import build_network
+from hepfm.networks.network import Network, Output, Source
 
 FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""

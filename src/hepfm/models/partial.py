@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from hepfm.core.errors import ModelError
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 
 
 @dataclass(frozen=True)

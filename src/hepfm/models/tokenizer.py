@@ -10,7 +10,7 @@ import torch
 
 from hepfm.core.config import fingerprint, resolve_component
 from hepfm.core.errors import ModelError
-from hepfm.objectives.network import Codes, Network
+from hepfm.networks.network import Codes, Network
 from hepfm.tokenizers import TOKENIZERS
 
 

@@ -16,9 +16,9 @@ from hepfm.core.config import Component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.batchnorm import BatchNorm
 from hepfm.objectives.loss import Loss
-from hepfm.objectives.network import Network
 
 CLEAN = "clean"
 """Name of the view that shows a batch as it is."""

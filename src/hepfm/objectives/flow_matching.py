@@ -17,9 +17,9 @@ from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.core.schema import Field, Schema
 from hepfm.generators import GENERATORS
 from hepfm.generators.flow import Flow
+from hepfm.networks.network import Network, Source
 from hepfm.objectives.base import Objective, Seen, View, row_weights
 from hepfm.objectives.loss import Loss, mean
-from hepfm.objectives.network import Network, Source
 from hepfm.objectives.told import told_classes, told_field
 from hepfm.objectives.visible import constituent_mean
 

@@ -13,10 +13,10 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
 from hepfm.objectives.base import Objective, Seen, View, row_weights
 from hepfm.objectives.loss import Loss, mean
-from hepfm.objectives.network import Network
 from hepfm.objectives.sigreg import sigreg
 from hepfm.objectives.visible import random_ranks, show
 

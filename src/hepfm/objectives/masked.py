@@ -16,6 +16,7 @@ from hepfm.core.config import resolve_component
 from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.pet_blocks import PetBlock
@@ -24,7 +25,6 @@ from hepfm.objectives.base import Objective, Seen, View, row_weights
 from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.masked_targets import MASKED_TARGETS
 from hepfm.objectives.masked_targets.base import MaskedTarget
-from hepfm.objectives.network import Network
 from hepfm.objectives.visible import Places, constituent_mean, random_ranks, show
 
 MASKED = "masked"

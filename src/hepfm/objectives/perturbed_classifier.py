@@ -14,10 +14,10 @@ from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
+from hepfm.networks.network import Network, Output
 from hepfm.objectives.base import Seen, View, row_weights
 from hepfm.objectives.borrower import Borrower
 from hepfm.objectives.loss import Loss, logged, mean
-from hepfm.objectives.network import Network, Output
 
 
 class PerturbedClassifierConfig(BaseConfig):

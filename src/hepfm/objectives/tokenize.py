@@ -15,9 +15,9 @@ from hepfm.core.config import resolve_component
 from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Codes, Network
 from hepfm.objectives.base import CLEAN, Objective, Seen, View, row_weights
 from hepfm.objectives.loss import Loss, Term, mean
-from hepfm.objectives.network import Codes, Network
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.tokenizers.base import Tokenizer
 

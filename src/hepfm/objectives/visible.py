@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
+from hepfm.networks.network import Network
 from hepfm.nn.momenta import relative_to_visible
-from hepfm.objectives.network import Network
 
 
 @dataclass(frozen=True)

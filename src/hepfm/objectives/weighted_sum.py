@@ -16,11 +16,11 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import HepfmError, IncompatibleError
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import CLEAN, Objective, Seen, View
 from hepfm.objectives.borrower import Borrower
 from hepfm.objectives.loss import Loss
-from hepfm.objectives.network import Network
 
 _NAME = "weighted_sum"
 

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from hepfm.core.config import Config
-from hepfm.core.jets import PID_CLASSES
+from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.physics.kinematics import energy_of, four_momentum, pseudorapidity
 from hepfm.simulate.calorimeter import Neutrals, energy_flow
 from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, NEUTRINOS, Card

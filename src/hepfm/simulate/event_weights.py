@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JET_WEIGHT
 from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.plan import Plan
 from hepfm.simulate.workers import read_chunk

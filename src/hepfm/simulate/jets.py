@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import JET_WEIGHT
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import integer_seed, numpy_generator
+from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.physics.clustering import Jets, cluster_jets
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure

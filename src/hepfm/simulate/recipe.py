@@ -10,9 +10,9 @@ import pydantic
 
 from hepfm.core.config import Component, Config, fingerprint, load_recipe, resolve_component, validate
 from hepfm.core.errors import ConfigError, did_you_mean
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
-from hepfm.core.taus import TAU_FIELDS
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.labels import parse_pattern

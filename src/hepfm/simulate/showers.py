@@ -17,11 +17,11 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Schema
-from hepfm.core.showers import shower_schema
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_grid import hits_of
-from hepfm.physics.shower import MATERIALS, Calorimeter, draw_spots, longitudinal
 from hepfm.physics.voxels import Voxels, load_voxels
 from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.parametrised_shower import MATERIALS, Calorimeter, draw_spots, longitudinal
 from hepfm.simulate.recipe import SPLITS, Sizes
 
 _BATCH = 32

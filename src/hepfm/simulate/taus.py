@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.ragged import Array
-from hepfm.core.taus import decay_mode_class
+from hepfm.data.schemas.taus import decay_mode_class
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
 from hepfm.simulate.labels import NEUTRINOS, last_copy
@@ -84,7 +84,7 @@ def holds_tau(record: Record, jets: Jets, *, radius: float) -> Bools:
 
 
 def tau_columns(record: Record, jets: Jets, *, radius: float) -> dict[str, Array]:
-    """Return the fields of `hepfm.core.taus.TAU_FIELDS` of jets."""
+    """Return the fields of `hepfm.data.schemas.taus.TAU_FIELDS` of jets."""
     taus = hadronic_taus(record)
     found = nearest_tau(taus, jets, radius=radius)
     has = found >= 0

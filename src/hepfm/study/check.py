@@ -220,7 +220,7 @@ def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
 
 
 def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -> None:
-    from hepfm.models.generate import generator_options
+    from hepfm.inference.generate import generator_options
     from hepfm.physics.voxels import load_voxels
 
     if generate.cells is not None:

@@ -240,7 +240,7 @@ class _Meter:
 
     def _calls(self, run: Run) -> int:
         """Return how often the network is called for a row; code by code with a cache is about once."""
-        from hepfm.models.generate import generator_options
+        from hepfm.inference.generate import generator_options
         from hepfm.objectives import OBJECTIVES
 
         spec = self.plan.runs[run.parents["model"][0]].values["recipe"]["objective"]

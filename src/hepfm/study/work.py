@@ -108,7 +108,7 @@ def _simulate(folder: StudyFolder, run: Run, processes: int) -> Values:
 
 
 def _tokenize(folder: StudyFolder, run: Run, processes: int) -> Values:
-    from hepfm.models.tokenize import tokenize_store
+    from hepfm.inference.tokenize import tokenize_store
 
     own, recipe = folder.run(run.name), _recipe_of(folder, run)
     found = _pretrain(folder, run, processes)
@@ -182,7 +182,7 @@ def _product(shape: list[int]) -> int:
 
 
 def _generate(folder: StudyFolder, run: Run, processes: int) -> Values:
-    from hepfm.models.generate import generate
+    from hepfm.inference.generate import generate
 
     chosen = choose([folder.run(name) for name in run.parents["model"]])
     own, options = folder.run(run.name), {key: value for key, value in run.values.items() if key != "store"}

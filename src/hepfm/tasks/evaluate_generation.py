@@ -68,7 +68,7 @@ def evaluate_generation(
     device
         Where a model runs.
     options
-        Of `hepfm.models.generate.generate`; the model's own settings and seed 0 where not given.
+        Of `hepfm.inference.generate.generate`; the model's own settings and seed 0 where not given.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _generate(
     options: Mapping[str, Any],
 ) -> Store:
     """Generate as many jets of each class of the real test rows as the largest half of them asks for."""
-    from hepfm.models.generate import generate
+    from hepfm.inference.generate import generate
     from hepfm.train.distributed import pick_device
 
     if task.told and real.schema.weight:

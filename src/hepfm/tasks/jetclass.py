@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hepfm.core.jets import JETCLASS_CLASSES
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.tasks.base import Task, TaskMetric
 from hepfm.tasks.tagging import ACCURACY, MACRO_AUC, rejection_metric
 

@@ -16,13 +16,13 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import WEIGHTS, Model
 from hepfm.models.partial import LoadTable, load_partially
 from hepfm.models.tokenizer import adopt_tokenizer
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes, Network, Reads
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes, Network, Reads
 from hepfm.train import prepare
 from hepfm.train.budget import Index, budget_rows
 from hepfm.train.distributed import World, join_world

@@ -14,12 +14,12 @@ from hepfm.data.features import FeatureSet
 from hepfm.data.pool import Content
 from hepfm.data.store import Rows, Store
 from hepfm.data.weights import weight_field
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes
 from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes
 from hepfm.train import prepare
 from hepfm.train.budget import training_rows
 from hepfm.train.distributed import World, join_world

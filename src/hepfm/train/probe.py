@@ -16,7 +16,7 @@ from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.fixture import EMBEDDING, forward
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 from hepfm.train.strategies import Frozen
 from hepfm.train.trackers import Recorder
 

@@ -12,8 +12,8 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, Config, resolve_component, validate
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
+from hepfm.networks.network import Reads
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.network import Reads
 from hepfm.train.early_stopping import EarlyStoppingConfig
 from hepfm.train.optimizers import OPTIMIZERS
 from hepfm.train.schedules import SCHEDULES

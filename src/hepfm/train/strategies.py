@@ -8,7 +8,7 @@ from torch import nn
 
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.registry import Registry
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 
 if TYPE_CHECKING:
     from hepfm.train.loop import Trainer

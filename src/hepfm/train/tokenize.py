@@ -8,8 +8,8 @@ from typing import Any
 
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
+from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.directory import CONFIG, Model
-from hepfm.models.tokenize import tokenize_store
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
 from hepfm.train.pretrain import check_pretrain
@@ -38,7 +38,7 @@ def tokenize(
         with a tokenizer.
     output
         For a recipe the run directory to make, which gets the model and the report in its folder ``tokens``;
-        for a model the report's folder. See `hepfm.models.tokenize.tokenize_store`.
+        for a model the report's folder. See `hepfm.inference.tokenize.tokenize_store`.
     store
         The jets to report on; for a recipe its own store by default.
     split

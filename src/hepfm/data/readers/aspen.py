@@ -10,11 +10,11 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.readers.base import momentum_fields, sort_by_pt
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+from hepfm.data.schemas.jets import PID_CLASSES, jet_schema
 
 _TYPES = {211: "charged_hadron", 130: "neutral_hadron", 22: "photon", 11: "electron", 13: "muon"}
 _MM_PER_CM = 10.0

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
-from hepfm.core.taus import TAU_FIELDS, decay_mode_class
 from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.schemas.jets import PID_CLASSES, jet_schema
+from hepfm.data.schemas.taus import TAU_FIELDS, decay_mode_class
 from hepfm.physics.kinematics import mass_of
 
 CLASSES = ("quark", "tau")

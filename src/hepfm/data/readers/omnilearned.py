@@ -15,13 +15,13 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
-from hepfm.core.jets import JET_WEIGHT, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns
 from hepfm.core.schema import Schema
 from hepfm.data.feature_sets import DISPLACEMENT, FLAGS, IDENTITY
 from hepfm.data.physical import physical_columns
 from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+from hepfm.data.schemas.jets import JET_WEIGHT, PID_CLASSES, jet_schema
 from hepfm.physics.kinematics import energy_of
 
 KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")

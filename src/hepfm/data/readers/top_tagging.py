@@ -11,10 +11,10 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError, missing_extra
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.schemas.jets import jet_schema
 
 CLASSES = ("QCD", "Tbqq")
 """``is_signal_new`` 0 and 1, by the names of JetClass."""

@@ -15,14 +15,14 @@ from hepfm.backbones.post_norm_transformer import PostNormTransformer, PostNormT
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer
-from hepfm.objectives.network import Codes, Network, Source
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Codes, Network, Source
 from hepfm.tokenizers.vqvae import VqVae, VqVaeConfig
 
 State = Mapping[str, Tensor]

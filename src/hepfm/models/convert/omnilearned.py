@@ -14,12 +14,11 @@ from hepfm.backbones.pet import Pet
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators.flow import Flow
 from hepfm.heads.class_attention import ClassAttention
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.convert.omnilearned_generator import (
     NOISE_CENTRE,
     NOISE_SPREAD,
@@ -30,7 +29,8 @@ from hepfm.models.convert.omnilearned_generator import (
 from hepfm.models.convert.omnilearned_weights import OmniLearnedWeights, map_omnilearned, scaled_context
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Network, Output, Source
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network, Output, Source
 
 _LABEL = "jet_label"
 _SETS = {4: "pet", 10: "petpid", 14: "petfull"}

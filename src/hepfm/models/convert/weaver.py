@@ -14,13 +14,13 @@ from hepfm.backbones.particle_transformer import ParticleTransformer, ParticleTr
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.heads.classify import Classify, ClassifyConfig
-from hepfm.models.build import build_network
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Output
+from hepfm.networks.build import build_network
+from hepfm.networks.network import Output
 
 _RENAMES = (
     (r"cls_token", r"class_token"),

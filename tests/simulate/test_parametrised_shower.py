@@ -7,7 +7,14 @@ import pytest
 from scipy.integrate import quad
 
 from hepfm.core.errors import ConfigError
-from hepfm.physics.shower import SILICON, TUNGSTEN, Calorimeter, draw_spots, longitudinal, radial
+from hepfm.simulate.parametrised_shower import (
+    SILICON,
+    TUNGSTEN,
+    Calorimeter,
+    draw_spots,
+    longitudinal,
+    radial,
+)
 
 PLATES = Calorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
 LAYERS = {"num_layers": 45, "layer_mm": 3.4}

@@ -14,9 +14,9 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.rng import integer_seed
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.networks.network import Codes, Network, Output, Source
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Codes, Network, Output, Source
 from hepfm.tokenizers.base import Tokenizer
 
 

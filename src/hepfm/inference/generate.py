@@ -23,10 +23,10 @@ from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
 from hepfm.generators.flow import Flow
+from hepfm.inference.request import Classes, Wanted, from_classes, from_store
+from hepfm.inference.row_builders import Maker, maker_of
 from hepfm.models.directory import CONFIG, Model
-from hepfm.models.makers import Maker, maker_of
-from hepfm.models.wanted import Classes, Wanted, from_classes, from_store
-from hepfm.objectives.network import Source
+from hepfm.networks.network import Source
 
 BLOCK = 1024
 """Rows whose random numbers are drawn together; fixed, so that they do not depend on the batch size."""

@@ -12,16 +12,16 @@ import pydantic
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data import feature_set
 from hepfm.data.context import jet_mass
+from hepfm.data.exporters.sinks import Sink
 from hepfm.data.feature_sets import DISPLACEMENT
 from hepfm.data.features import JET_COLUMNS, lists
 from hepfm.data.padded import open_hdf5_sink, padded
 from hepfm.data.readers.omnilearned import GLOBALS, KINEMATICS, PID
-from hepfm.data.sinks import Sink
+from hepfm.data.schemas.jets import PID_CLASSES
 
 WEIGHT = "weight"
 """Data set of the event weights."""

@@ -12,9 +12,9 @@ from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
+from hepfm.data.exporters.sinks import Sink
 from hepfm.data.padded import open_hdf5_sink
 from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
-from hepfm.data.sinks import Sink
 from hepfm.physics.voxels import load_voxels
 
 _MEV_PER_GEV = 1e3

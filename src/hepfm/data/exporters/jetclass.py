@@ -10,11 +10,11 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
+from hepfm.data.exporters.sinks import Sink, open_sink
 from hepfm.data.readers.jetclass import COPIED, FLAGS
-from hepfm.data.sinks import Sink, open_sink
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 
 LABEL_DTYPES = {
     **dict.fromkeys(("QCD",), "float32"),

@@ -15,13 +15,13 @@ import torch
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
-from hepfm.core.showers import shower_schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_features import CALO, shower_columns
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
+from hepfm.inference.token_report import Tokenized
 from hepfm.models.directory import Model
-from hepfm.models.token_report import Tokenized
 from hepfm.models.tokenizer import tokenizer_fingerprint
 
 _BATCH = 256

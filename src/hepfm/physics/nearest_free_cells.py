@@ -9,7 +9,7 @@ import numpy as np
 from hepfm.physics.voxels import Floats, Ints, Voxels
 
 
-def own_cells(voxels: Voxels, row: Ints, layer: Ints, x: Floats, y: Floats, energy: Floats) -> Ints:
+def nearest_free_cells(voxels: Voxels, row: Ints, layer: Ints, x: Floats, y: Floats, energy: Floats) -> Ints:
     """Return the cell of each hit, shape (n,); no two hits of a shower share one.
 
     Of hits that lie in one cell the most energetic keeps it. The others go to the nearest layer whose cell

@@ -91,7 +91,7 @@ class Tally:
         self.outside += found.outside
 
     def report(self) -> dict[str, Any]:
-        """Return code use, perplexity and resolutions; see `hepfm.models.tokenize.tokenize_store`."""
+        """Return code use, perplexity and resolutions; see `hepfm.inference.tokenize.tokenize_store`."""
         share_U = self.count_C[self.count_C > 0] / self.constituents
         return {
             "num_codes": len(self.count_C),

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
-from hepfm.core.showers import shower_schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_features import CALO, INCIDENT, shower_columns
 from hepfm.data.shower_grid import hits_in_cells
 from hepfm.generators.base import Made

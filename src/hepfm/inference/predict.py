@@ -10,8 +10,8 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
+from hepfm.inference.tables import WRITERS, write_table
 from hepfm.models.directory import Model
-from hepfm.models.tables import WRITERS, write_table
 
 
 def predict(

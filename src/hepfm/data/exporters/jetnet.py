@@ -14,9 +14,9 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.context import jet_mass
+from hepfm.data.exporters.sinks import Sink
 from hepfm.data.features import JET_COLUMNS, lists
 from hepfm.data.padded import Hdf5Sink, open_hdf5_sink, padded
-from hepfm.data.sinks import Sink
 
 _LABEL = "class"
 _TWO_PI = 2 * np.pi

@@ -18,15 +18,15 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
-from hepfm.models.codes_file import (
+from hepfm.inference.codes_file import (
     GIVEN,
     CodesWriter,
     decoded_columns,
     decoded_schema,
     makes_constituents,
 )
+from hepfm.inference.token_report import Tally, Tokenized, accuracy_lost
 from hepfm.models.directory import Model
-from hepfm.models.token_report import Tally, Tokenized, accuracy_lost
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.nn.momenta import relative_momenta
 
