@@ -20,7 +20,6 @@ from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
-from hepfm.nn.squash import squash
 
 KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
 IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
@@ -172,7 +171,7 @@ class Pet(Backbone):
         for block in self.blocks:
             assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
-        x_BMD = seen.unpack(squash(x_TD, self.norm.alpha) * self.norm.weight)
+        x_BMD = seen.unpack(self.norm(x_TD))
         registers_BLD = x_BMD[:, :num]
         pooled_BD = registers_BLD[:, : self.config.num_registers].mean(1)
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)

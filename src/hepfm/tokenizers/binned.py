@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer
 
 _MOST_CODES = 65536
