@@ -20,8 +20,10 @@ _SHORT = 32
 
 def biased_attention_is_faster(qkv_3BHNK: Tensor, bias: Tensor, rate: float) -> bool:
     """Tell whether `biased_attention` may be used and beats torch's kernel, given the rate of dropout."""
-    slow = rate or (bias.requires_grad and torch.is_grad_enabled()) or qkv_3BHNK.shape[3] <= _SHORT
-    return bool(slow) and cpu_kernels_allowed(qkv_3BHNK)
+    if not cpu_kernels_allowed(qkv_3BHNK):  # first: where torch traces, sizes must not be asked for
+        return False
+    learned = bias.requires_grad and torch.is_grad_enabled()
+    return rate > 0 or learned or qkv_3BHNK.shape[3] <= _SHORT
 
 
 def biased_attention(qkv_3BHNK: Tensor, bias: Tensor, factors_BHNN: Tensor | None) -> Tensor:
