@@ -150,6 +150,13 @@ def load_per_core() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
+def wait_until_idle(patience: float) -> None:
+    """Wait until the load of what ran before has gone down, for so many seconds at most."""
+    end = time.monotonic() + patience
+    while load_per_core() > BUSY and time.monotonic() < end:
+        time.sleep(5)
+
+
 def processor() -> str:
     """Return the processor's name, as far as the system tells."""
     info = Path("/proc/cpuinfo")

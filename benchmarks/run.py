@@ -11,6 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import frame
+
+PATIENCE = 180.0
+"""Seconds to wait before each benchmark for the load of the one before to go down."""
 HERE = Path(__file__).parent
 NAMES = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
 
@@ -30,6 +34,7 @@ def main() -> None:
         parser.error(f"unknown benchmarks {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     for name in options.names or NAMES:
         print(f"== {name}", flush=True)
+        frame.wait_until_idle(PATIENCE)
         command = [sys.executable, str(HERE / f"bench_{name}.py"), "--peer-python", options.peer_python]
         subprocess.run(command, check=True)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
-WITH_PEER = {"bench_particle_transformer", "bench_pet", "bench_loader", "bench_tokens"}
+NAMES = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
+WITH_PEER = {"particle_transformer", "pet", "loader", "tokens"}
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
+for folder in (FOLDER, FOLDER.parent / "docs" / "scripts"):
+    sys.path.append(str(folder))
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -36,23 +35,35 @@ def numbers(value: Any) -> Iterator[float]:
         yield float(value)
 
 
-def run(name: str, output: Path) -> dict[str, Any]:
-    """Run a benchmark at toy size as its command line does; return the file that it writes."""
-    benchmark = importlib.import_module(name)
-    arguments = ["--toy", "--threads", "1", "--repeats", "2", "-o", str(output)]
-    if hasattr(benchmark, "COMPARISON"):
-        benchmark.COMPARISON.main(benchmark.__doc__, arguments)
-    else:
-        benchmark.main(arguments)
-    result: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Run a benchmark at toy size as its command line does, once; return the file that it writes."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+
+    def run(name: str) -> Path:
+        if name == "simulate":
+            pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
+        output = folder / f"{name}.json"
+        if not output.exists():
+            benchmark = importlib.import_module(f"bench_{name}")
+            arguments = ["--toy", "--threads", "1", "--repeats", "2", "-o", str(output)]
+            if hasattr(benchmark, "COMPARISON"):
+                benchmark.COMPARISON.main(benchmark.__doc__, arguments)
+            else:
+                benchmark.main(arguments)
+        return output
+
+    return run
+
+
+def read(path: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_benchmark_at_toy_size(name: str, tmp_path: Path) -> None:
-    if name == "bench_simulate":
-        pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
-    result = run(name, tmp_path / "result.json")
+def test_benchmark_at_toy_size(name: str, toy: Callable[[str], Path]) -> None:
+    result = read(toy(name))
     assert result["toy"] is True
     assert set(result["environment"]) == {
         "processor",
@@ -135,3 +146,41 @@ def test_a_busy_machine_is_warned_of(
     frame.main("", "x", lambda _: {}, arguments=["--threads", "1", "-o", str(tmp_path / "x.json")])
     assert "the machine is busy (load 0.8 per core)" in capsys.readouterr().out
     assert json.loads((tmp_path / "x.json").read_text())["environment"]["load_per_core_at_start"] == 0.75
+
+
+def test_the_page_is_that_of_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = importlib.import_module("benchmarks_page")
+    committed = (FOLDER.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(page, "ROOT", tmp_path)
+    page.main()
+    assert (tmp_path / "docs" / "benchmarks.md").read_text(encoding="utf-8") == committed
+
+
+def layout(value: Any) -> Any:
+    """Return the keys of a result and of its parts, but for those of titles and of what needs a peer."""
+    if isinstance(value, list):
+        return layout(value[0])
+    if not isinstance(value, dict):
+        return None
+    return {key: layout(inner) for key, inner in value.items() if key not in VARIABLE}
+
+
+VARIABLE = {
+    "peer", "versions", "simulation_versions", "jets", "ratio_of_medians", "tokenizing", "omnijet_alpha",
+    "ratio_to_one_worker", "ratio_per_cpu_s", "two_processes", "two_processes_note", "solvers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_results_have_the_layout_of_new_ones(name: str, toy: Callable[[str], Path]) -> None:
+    fresh, committed = read(toy(name)), read(FOLDER / "results" / f"{name}.json")
+    assert committed["toy"] is False
+    if name == "simulate":  # the toy has one class
+        for result in (fresh, committed):
+            for key in ("with_mpi", "without_mpi"):
+                result[key] = [rates for kind, rates in result[key].items() if kind != "all"]
+    if "sizes" in fresh:
+        for result in (fresh, committed):
+            result["sizes"] = list(result["sizes"].values())
+    assert layout(committed) == layout(fresh)
