@@ -1,4 +1,4 @@
-"""Speed of ``hepfm generate``: jets a second of a Point Edge Transformer of size micro, by solver.
+"""Speed of ``hepfm generate``: jets a second of a Point Edge Transformer of size xs (micro), by solver.
 
 The network is untrained (speed does not depend on its parameters); class, kinematics and number of
 constituents come from a store of synthetic jets, so that padding is that of real use. Each solver runs once,
@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--jets", type=int, default=10_000)
-    parser.add_argument("--size", default="micro")
+    parser.add_argument("--size", default="xs")
     parser.add_argument("--solvers", nargs="+", default=SOLVERS)
 
 

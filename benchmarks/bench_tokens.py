@@ -45,11 +45,10 @@ from hepfm.tokenizers import TOKENIZERS
 
 FEATURES = feature_set("massless")
 TOKENIZER_SPECS = {
-    "conditional, 4 + 4 blocks of 128 (2403.05618)": {"name": "vqvae", "size": "omnijet_alpha"},
-    "unconditional, 3 + 3 layers of 128 (2403.05618)": {"name": "vqvae", "block": "mlp", "depth": 3},
+    "conditional, 4 + 4 blocks of 128 (2403.05618)": {"name": "vqvae"},
+    "unconditional, 3 + 3 layers of 128 (2403.05618)": {"name": "vqvae_mlp"},
     "conditional, 1 + 1 blocks of 32": {
-        "name": "vqvae", "width": 32, "depth": 1, "num_heads": 2, "block": "transformer",
-        "feedforward_ratio": 2,
+        "name": "vqvae_transformer", "width": 32, "depth": 1, "num_heads": 2, "feedforward_ratio": 2,
     },
 }  # fmt: skip
 
@@ -216,7 +215,7 @@ def loops(network: Network, peer: nn.Module | None, sizes: Sizes) -> dict[str, A
 
 def generation(store: Store, sizes: Sizes, repeats: int, omnijet: Path | None) -> dict[str, Any]:
     """Return the times of whole rows with and without the cache, in turn, and of the whole command."""
-    network = build({"name": "vqvae", "size": "omnijet_alpha"}, sizes.backbone, store, codes=sizes.codes)
+    network = build({"name": "vqvae"}, sizes.backbone, store, codes=sizes.codes)
     generator: Any = network.generator
     generator.max_constituents = sizes.length
     with torch.no_grad():

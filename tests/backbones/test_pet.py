@@ -19,7 +19,7 @@ from hepfm.nn.pet_identity import TYPES, ParticleTypes
 ALL = (*KINEMATICS, *IDENTITY, *DISPLACEMENT)
 
 
-def build(names: tuple[str, ...] = KINEMATICS, size: str = "micro", **options: object) -> Pet:
+def build(names: tuple[str, ...] = KINEMATICS, size: str = "xs", **options: object) -> Pet:
     torch.manual_seed(0)
     return Pet(PetConfig(**{**Pet.sizes[size], **options}), feature_names=names)
 
@@ -33,11 +33,11 @@ def jets(counts: list[int], *, seed: int = 0, columns: int = 4) -> tuple[Tensor,
 
 @pytest.mark.parametrize(
     ("size", "heads", "parameters"),
-    [("micro", 4, 130_914), ("small", 8, 2_708_149), ("medium", 16, 51_487_305), ("large", 32, 373_681_299)],
+    [("xs", 4, 130_914), ("s", 8, 2_708_149), ("m", 16, 51_487_305), ("l", 32, 373_681_299)],
 )
 def test_parameters_are_those_of_the_package(size: str, heads: int, parameters: int) -> None:
     """Counts of omnilearned 0.2.0: classifier of two classes, pair bias, four kinematic inputs."""
-    blocks = Pet.sizes[size]["local_depth"]
+    blocks = PetConfig(**Pet.sizes[size]).local_depth
     with torch.device("meta"):
         backbone = build(size=size, local_interaction=False)
         config = ClassAttentionConfig(num_blocks=blocks, num_heads=heads)
