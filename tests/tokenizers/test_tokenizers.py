@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from builders import built, generator
 from torch import Tensor
 
-from hepfm.core.config import load_recipe, resolve_component
+from hepfm.core.config import load_recipe
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.nn.dropout import Dropout
 from hepfm.tokenizers import TOKENIZERS
@@ -39,18 +40,14 @@ SPECS: dict[str, dict[str, Any]] = {
 
 
 def build(spec: dict[str, Any], *, seed: int = 1) -> Tokenizer:
-    component = resolve_component(TOKENIZERS, spec, where="test")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tokenizer: Tokenizer = component.cls(component.config, feature_names=NAMES)
+    tokenizer: Tokenizer = built(TOKENIZERS, spec, seed=seed, feature_names=NAMES)
     return tokenizer
 
 
 def rows(*, seed: int = 0, number: int = 40) -> tuple[Tensor, Tensor]:
     """Rows of 0 to 9 constituents."""
-    generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(9) < (torch.arange(number) % 10)[:, None]
-    return torch.randn(number, 9, 3, generator=generator) * mask[..., None], mask
+    return torch.randn(number, 9, 3, generator=generator(seed)) * mask[..., None], mask
 
 
 @pytest.fixture(params=list(SPECS))
@@ -205,9 +202,8 @@ def test_the_tokenizers_of_omnijet_alpha_have_their_published_numbers_of_weights
 
 
 def test_the_tree_and_all_distances_find_the_same_codes() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(5000, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(5000, 4, generator=draw)
     by_hand = torch.cdist(points.double(), codes.double()).argmin(-1)
     assert torch.equal(CodeSearch().nearest(points, codes), by_hand)
     few = codes[:100]
@@ -217,9 +213,8 @@ def test_the_tree_and_all_distances_find_the_same_codes() -> None:
 
 
 def test_a_search_that_keeps_its_tree_sees_codes_that_move() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(500, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(500, 4, generator=draw)
     search = CodeSearch()
     before = search.nearest(points, codes)
     again = copy.deepcopy(search)

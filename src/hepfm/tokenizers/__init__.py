@@ -9,18 +9,6 @@ TOKENIZERS = Registry(
             "hepfm.tokenizers.vqvae:VqVae",
             "learned codebook between NormFormer blocks: a token depends on the whole row (2403.05618)",
         ),
-        "vqvae_transformer": (
-            "hepfm.tokenizers.vqvae_transformer:VqVaeTransformer",
-            "learned codebook between pre-norm transformer blocks (2512.04149)",
-        ),
-        "vqvae_mlp": (
-            "hepfm.tokenizers.vqvae_mlp:VqVaeMlp",
-            "learned codebook between layers that treat each constituent alone (2403.05618)",
-        ),
-        "vqvae_cosine": (
-            "hepfm.tokenizers.vqvae_cosine:VqVaeCosine",
-            "like vqvae, with codes compared by cosine similarity",
-        ),
         "fsq": (
             "hepfm.tokenizers.fsq:Fsq",
             "finite scalar quantisation: each latent rounded to a few levels, no codebook (2309.15505)",
@@ -32,6 +20,18 @@ TOKENIZERS = Registry(
         "binned": (
             "hepfm.tokenizers.binned:Binned",
             "a regular grid of the features",
+        ),
+        "vqvae_transformer": (
+            "hepfm.tokenizers.vqvae_transformer:VqVaeTransformer",
+            "learned codebook between pre-norm transformer blocks (2512.04149)",
+        ),
+        "vqvae_mlp": (
+            "hepfm.tokenizers.vqvae_mlp:VqVaeMlp",
+            "learned codebook between layers that treat each constituent alone (2403.05618)",
+        ),
+        "vqvae_cosine": (
+            "hepfm.tokenizers.vqvae_cosine:VqVaeCosine",
+            "like vqvae, with codes compared by cosine similarity",
         ),
     },
 )
