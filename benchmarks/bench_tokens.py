@@ -45,7 +45,8 @@ from hepfm.data.writer import write_store
 from hepfm.inference.encode import encode
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Codes, Network
+from hepfm.networks.network import Network
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tokenizers import TOKENIZERS
 
@@ -91,7 +92,9 @@ def build(spec: dict[str, Any], backbone: str, store: Store) -> Network:
     tokenizer = resolve_component(TOKENIZERS, {**spec, "codes": 8192}, where="benchmark")
     with seeded_init(0, "benchmark"):
         network = build_network(
-            component, FEATURES, codes=Codes(tokenizer, "features" if backbone == "none" else "codes")
+            component,
+            FEATURES,
+            tokenizer=TokenizerSpec(tokenizer, "features" if backbone == "none" else "codes"),
         )
         sample = EvalLoader(store, FEATURES, rows=np.arange(2000), batch_size=128)
         assert network.tokenizer is not None

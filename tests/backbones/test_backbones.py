@@ -271,10 +271,10 @@ def test_a_row_that_grows_gets_the_features_of_the_causal_pass(
         x = torch.randint(0, num_codes, (2, 7))
     prefix = torch.randn(2, 2, backbone.width, dtype=torch.float64)
     with torch.no_grad():
-        whole = backbone(x, mask, condition_BKD=prefix, causal=True)
-        seen = backbone.seen(2, 9)
-        first = backbone.extend(None, seen, prefix)
-        steps = [backbone.extend(x[:, k : k + 1], seen) for k in range(7)]
+        whole = backbone(x, mask, prefix_BKD=prefix, causal=True)
+        cache = backbone.start_cache(2, 9)
+        first = backbone.extend(None, cache, prefix)
+        steps = [backbone.extend(x[:, k : k + 1], cache) for k in range(7)]
     torch.testing.assert_close(first, whole.prefix_BKD, atol=1e-10, rtol=1e-10)
     torch.testing.assert_close(torch.cat(steps, 1), whole.tokens_BND, atol=1e-10, rtol=1e-10)
 

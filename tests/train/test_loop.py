@@ -22,12 +22,13 @@ from hepfm.core.errors import ConfigError, DataError, TrainingError
 from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.models.check import check
+from hepfm.networks.network import Network
 from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.distributed import World
 from hepfm.train.pretrain import Pretraining, dry_run, pretrain
-from hepfm.train.recipe import pretrain_plan
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
 
@@ -92,8 +93,9 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(
     pretrain(recipe, output=tmp_path / "whole", overrides=overrides)
     original = Supervised.after_step
 
-    def stop(self: Supervised, step: int) -> None:
-        original(self, step)
+    def stop(self: Supervised, network: Network, step: int, num_steps: int) -> None:
+        original(self, network, step, num_steps)
+        assert num_steps == 12
         if step == 7:
             raise Stopped
 
@@ -161,7 +163,7 @@ def test_batch_normalisation_sees_random_draws_in_place_of_rows_of_one_length(
 ) -> None:
     changes = {"backbone": {"name": backbone, "size": "xs"}, "train": {"accumulate": 4, "batch_size": 256}}
     values = {**merge(recipe, changes), "backbone": changes["backbone"]}
-    loader = Pretraining.check(pretrain_plan(values)).job(World(0, 1, torch.device("cpu"))).train
+    loader = Pretraining.check(read_pretrain_recipe(values)).job(World(0, 1, torch.device("cpu"))).train
     batches = itertools.islice(loader, 4)
     spread = np.std([float(batch.mask_BN.sum(1).float().mean()) for batch in batches])
     assert (spread < 2.0) == random
@@ -173,24 +175,24 @@ def test_a_batch_that_cannot_be_shared_is_refused(recipe: Values, tmp_path: Path
 
 
 def broken_loss(value: float, step: int) -> Any:
-    """Return a forward whose loss has another value from some call on."""
-    original, calls = Supervised.forward, []
+    """Return a loss that has another value from some call on."""
+    original, calls = Supervised.loss, []
 
-    def forward(self: Supervised, views: Any, draws: Any) -> Loss:
-        loss: Loss = original(self, views, draws)
+    def broken(self: Supervised, network: Network, outputs: Any, draws: Any) -> Loss:
+        loss = original(self, network, outputs, draws)
         calls.append(1)
         if not self.training or len(calls) <= step:
             return loss
         return Loss({name: replace(term, total=term.total * value) for name, term in loss.terms.items()})
 
-    return forward
+    return broken
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_with_step_rows_and_checkpoint(
     recipe: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr(Supervised, "forward", broken_loss(value, 6))
+    monkeypatch.setattr(Supervised, "loss", broken_loss(value, 6))
     with pytest.raises(TrainingError) as error:
         pretrain(recipe, output=tmp_path / "run")
     failure = read_json(tmp_path / "run" / "failure.json")

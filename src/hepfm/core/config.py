@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import pydantic
 from pydantic import ConfigDict
+from pydantic_core import core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -35,6 +36,9 @@ class Config(pydantic.BaseModel):
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
+_HERE = "\0"
+"""Stands for the place of a component in messages, which only the config around it knows."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -47,6 +51,37 @@ class Component:
     def spec(self) -> dict[str, Any]:
         """Return the mapping that resolves to this component again, every option spelled out."""
         return {"name": self.name, **self.config.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class ComponentOf:
+    """Makes a field of a config a component: ``head: Annotated[Component, ComponentOf(HEADS)]``.
+
+    The field is read from a component spec, checked where the config is, and written as a spec again.
+
+    Attributes
+    ----------
+    registry
+        The table of components.
+    default
+        The component whose options a mapping without ``name`` holds; None when the name must be there.
+    """
+
+    registry: Registry
+    default: str | None = None
+
+    def read(self, spec: Any) -> Component:
+        """Return the component of a spec."""
+        if isinstance(spec, Component):
+            return spec
+        try:
+            return resolve_component(self.registry, spec, where=_HERE, default=self.default)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(Component.spec)
+        return core_schema.no_info_plain_validator_function(self.read, serialization=written)
 
 
 def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
@@ -68,23 +103,25 @@ def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
     try:
         return model.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors(include_url=False)]
+        lines = [line for problem in error.errors(include_url=False) for line in _explain(model, problem)]
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
-def _explain(model: type[pydantic.BaseModel], problem: Any) -> str:
+def _explain(model: type[pydantic.BaseModel], problem: Any) -> list[str]:
     path = ".".join(str(part) for part in problem["loc"])
+    if _HERE in problem["msg"]:
+        return problem["msg"].removeprefix("Value error, ").replace(_HERE, path).splitlines()
     if problem["type"] == "extra_forbidden":
         owner: Any = model
         for part in problem["loc"][:-1]:
             fields = getattr(owner, "model_fields", {})
             owner = fields[part].annotation if part in fields else None
         choices = list(getattr(owner, "model_fields", {}))
-        return f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"
+        return [f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"]
     if problem["type"] == "missing":
-        return f"{path!r} is missing"
+        return [f"{path!r} is missing"]
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{path!r}: {message}, got {problem['input']!r}" if path else message
+    return [f"{path!r}: {message}, got {problem['input']!r}" if path else message]
 
 
 def resolve_component(registry: Registry, spec: Any, *, where: str, default: str | None = None) -> Component:

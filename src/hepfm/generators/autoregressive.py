@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
-from hepfm.generators.base import Body, Generator, Growing, Made, Sizes
+from hepfm.generators.base import Decoding, Encoder, GeneratedRows, Generator, Sizes
 from hepfm.generators.parallel import for_each
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.nn.linear import Linear
@@ -63,7 +63,7 @@ class Autoregressive(Generator):
     """
 
     Config: ClassVar[type[Config]] = AutoregressiveConfig
-    free = ("temperature", "top_k", "top_p", "batch_size")
+    sampling_options = ("temperature", "top_k", "top_p", "batch_size")
 
     def __init__(self, config: AutoregressiveConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ class Autoregressive(Generator):
 
     @torch.no_grad()
     def generate(
-        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
-    ) -> Made:
+        self, encoder: Encoder, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
+    ) -> GeneratedRows:
         """Make rows. All random numbers are drawn first, so that ``config.batch_size`` changes nothing."""
         if label_B is None:
             if context_BC is None:
@@ -108,18 +108,20 @@ class Autoregressive(Generator):
 
         def grow(row_R: Tensor) -> None:
             context_RC = None if context_BC is None else context_BC[row_R]
-            growing = body.grow(self.starts(label_B[row_R]), context_RC, most)
-            codes_RN = self._grow(growing, uniform_BT[row_R])
+            decoding = encoder.start_decoding(self.starts(label_B[row_R]), context_RC, most)
+            codes_RN = self._grow(decoding, uniform_BT[row_R])
             codes_RN = codes_RN[:, : int((codes_RN != PADDING).sum(1).max())]
-            made[int(row_R[0])] = codes_RN, growing.decoded(codes_RN)
+            made[int(row_R[0])] = codes_RN, decoding.decoded(codes_RN)
 
         for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
         parts = [made[first] for first in sorted(made)]
         longest = max(codes_RN.shape[1] for codes_RN, _ in parts)
         mask_BN = torch.cat([_lengthen(codes_RN != PADDING, longest) for codes_RN, _ in parts])
-        return Made(torch.cat([_lengthen(x_RNF, longest) for _, x_RNF in parts]), mask_BN, context_BC)
+        return GeneratedRows(
+            torch.cat([_lengthen(x_RNF, longest) for _, x_RNF in parts]), mask_BN, context_BC
+        )
 
-    def _grow(self, growing: Growing, uniform_RT: Tensor) -> Tensor:
+    def _grow(self, decoding: Decoding, uniform_RT: Tensor) -> Tensor:
         """Return the codes of one batch of rows, (R, T), negative after their stop."""
         rows, most = uniform_RT.shape
         words = self.vocabulary
@@ -127,7 +129,7 @@ class Autoregressive(Generator):
         ids_RT[:, 0] = words.start
         row_A = torch.arange(rows, device=uniform_RT.device)
         alive_A = torch.ones_like(row_A, dtype=torch.bool)
-        features_AD = growing.first_BD
+        features_AD = decoding.first_BD
         for place in range(most):
             logits_AC = self.linear(features_AD).float()
             if place == 0:
@@ -141,8 +143,8 @@ class Autoregressive(Generator):
             if alive < _COMPACT * len(row_A):
                 index_R = alive_A.nonzero()[:, 0]
                 row_A, drawn_A, alive_A = row_A[index_R], drawn_A[index_R], alive_A[index_R]
-                growing.keep(index_R)
-            features_AD = growing.step(drawn_A.clamp(max=words.num_codes - 1))
+                decoding.keep(index_R)
+            features_AD = decoding.step(drawn_A.clamp(max=words.num_codes - 1))
         ids_RT[row_A[alive_A], -1] = words.stop
         return words.codes(ids_RT)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
-from hepfm.generators.base import Body, Generator, Made, Sizes
+from hepfm.generators.base import Encoder, GeneratedRows, Generator, Sizes
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.parallel import for_each
 from hepfm.generators.solvers import SOLVERS, SolverName
@@ -70,8 +70,8 @@ class Flow(Generator):
     """
 
     Config: ClassVar[type[Config]] = FlowConfig
-    free = ("solver", "steps", "batch_size")
-    timed = True
+    sampling_options = ("solver", "steps", "batch_size")
+    needs_time = True
 
     def __init__(self, config: FlowConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -137,8 +137,8 @@ class Flow(Generator):
 
     @torch.no_grad()
     def generate(
-        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
-    ) -> Made:
+        self, encoder: Encoder, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
+    ) -> GeneratedRows:
         """Make rows; label K means no class. Numbers of constituents are drawn unless the context tells them.
 
         Everything random is drawn first, for all rows in their order; then rows of similar length are solved
@@ -159,12 +159,12 @@ class Flow(Generator):
             length = int(count_B[row_R].max())
             context_RC = None if context_BC is None else context_BC[row_R]
             x_BNF[row_R, :length] = self._solve(
-                body, x_BNF[row_R, :length], mask_BN[row_R, :length], label_B[row_R], context_RC
+                encoder, x_BNF[row_R, :length], mask_BN[row_R, :length], label_B[row_R], context_RC
             )
 
         order_B = torch.argsort(count_B, stable=True)
         for_each(solve, torch.split(order_B, size), device=label_B.device)
-        return Made(x_BNF, mask_BN, context_BC)
+        return GeneratedRows(x_BNF, mask_BN, context_BC)
 
     def _labels(self, label_B: Tensor | None, context_BC: Tensor | None) -> Tensor:
         if label_B is not None:
@@ -174,10 +174,10 @@ class Flow(Generator):
         return torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
 
     def _solve(
-        self, body: Body, x_BNF: Tensor, mask_BN: Tensor, label_B: Tensor, context_BC: Tensor | None
+        self, encoder: Encoder, x_BNF: Tensor, mask_BN: Tensor, label_B: Tensor, context_BC: Tensor | None
     ) -> Tensor:
         def velocity(x_BNF: Tensor, time: float) -> Tensor:
-            features = body.features(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
+            features = encoder.features(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
             return self.velocity(features, mask_BN, label_B)
 
         return SOLVERS[self.config.solver](velocity, x_BNF, self.config.steps)

@@ -21,12 +21,12 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
-from hepfm.generators.base import Made
+from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
 from hepfm.inference.request import Classes, Wanted, from_classes, from_store
 from hepfm.inference.row_builders import Maker, maker_of
 from hepfm.models.directory import CONFIG, Model
-from hepfm.networks.network import Source
+from hepfm.networks.specs import GeneratorSpec
 
 BLOCK = 1024
 """Rows whose random numbers are drawn together; fixed, so that they do not depend on the batch size."""
@@ -113,7 +113,7 @@ def generate(
         When kinematics or numbers of constituents would have to be drawn from networks never trained.
     """
     source = Model.load(model)
-    made_of = source.network.source
+    made_of = source.network.generator_spec
     if made_of is None:
         raise IncompatibleError(
             f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
@@ -143,7 +143,13 @@ def generate(
 
 
 def _wanted(
-    model: Model, source: Source, *, n: int | None, classes: Classes, like: str | Path | None, seed: int
+    model: Model,
+    source: GeneratorSpec,
+    *,
+    n: int | None,
+    classes: Classes,
+    like: str | Path | None,
+    seed: int,
 ) -> tuple[Wanted, int]:
     if n is not None and n < 1:
         raise ConfigError(f"the number of rows must be at least 1, got {n}")
@@ -187,12 +193,14 @@ def generator_options(generator: Component, options: Mapping[str, Any]) -> Confi
     """
     given = {key: value for key, value in options.items() if value is not None}
     fixed = [
-        key for key in given if key in type(generator.config).model_fields and key not in generator.cls.free
+        key
+        for key in given
+        if key in type(generator.config).model_fields and key not in generator.cls.sampling_options
     ]
     if fixed:
         raise ConfigError(
             f"generate: {', '.join(fixed)} of generator {generator.name!r} is trained and cannot be changed; "
-            f"what can: {', '.join(generator.cls.free)}"
+            f"what can: {', '.join(generator.cls.sampling_options)}"
         )
     return validate(type(generator.config), {**generator.config.model_dump(), **given}, where="generate")
 
@@ -220,11 +228,15 @@ def _block(
 
 def _make(
     model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64], number: int
-) -> Made:
+) -> GeneratedRows:
     network, device = model.network, settings.device
     assert network.generator is not None
     network.generator.config = settings.config  # type: ignore[assignment]
-    none = len(network.source.label.classes) if network.source and network.source.label else 0
+    none = (
+        len(network.generator_spec.label.classes)
+        if network.generator_spec and network.generator_spec.label
+        else 0
+    )
     label_R = np.full(len(index), none) if wanted.label_R is None else wanted.label_R[index]
     context_BC = None
     if wanted.context_RC is not None:
@@ -233,7 +245,7 @@ def _make(
     return network.generate(torch.from_numpy(label_R).long().to(device), context_BC, generator)
 
 
-def _within(made: Made, model: Model) -> Tensor:
+def _within(made: GeneratedRows, model: Model) -> Tensor:
     """Keep standardised features within what the network has been trained on."""
     limit = model.network.standardize.limit
     return made.x_BNF.clamp(-limit, limit)

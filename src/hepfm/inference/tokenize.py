@@ -109,7 +109,9 @@ def tokenize_store(
         if not tally.constituents:
             raise DataError(f"{data.path} has no constituents to tokenize in its split {split!r}")
         report: dict[str, Any] = {
-            "tokenizer": source.network.codes.tokenizer.spec() if source.network.codes else {},
+            "tokenizer": source.network.tokenizer_spec.tokenizer.spec()
+            if source.network.tokenizer_spec
+            else {},
             "tokenizer_fingerprint": fingerprint,
             "store_fingerprint": data.fingerprint,
             "split": split,

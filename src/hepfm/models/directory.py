@@ -32,7 +32,8 @@ from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch,
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
 from hepfm.networks.build import build_network
-from hepfm.networks.network import Network, Output, Source
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
 FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
@@ -83,9 +84,9 @@ class Model:
     fixture: Batch | None = None
 
     @property
-    def outputs(self) -> dict[str, Output]:
+    def outputs(self) -> dict[str, HeadSpec]:
         """What the heads predict, by name."""
-        return self.network.outputs
+        return self.network.head_specs
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
@@ -117,7 +118,7 @@ class Model:
             "context": self.context.name if self.context else None,
             "absent_features": list(self.absent),
             "feature_dropout": self.network.feature_dropout.rate,
-            "generator": _source_values(self.network.source),
+            "generator": _source_values(self.network.generator_spec),
             "tokenizer": codes_values(self.network),
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
@@ -141,7 +142,7 @@ class Model:
         schema = Schema.from_dict(config["schema"])
         backbone = resolve_component(BACKBONES, config["backbone"], where=f"{folder / CONFIG}: backbone")
         outputs = [
-            Output(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
+            HeadSpec(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
             for name, spec in config["heads"].items()
         ]
         context = context_set(config["context"]) if config.get("context") else None
@@ -151,9 +152,9 @@ class Model:
                 features,
                 context=context,
                 feature_dropout=config.get("feature_dropout", 0.0),
-                outputs=outputs,
-                source=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
-                codes=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
+                heads=outputs,
+                generator=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
+                tokenizer=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
             )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
         check_tokenizer(network, config.get("tokenizer"), where=str(folder))
@@ -249,20 +250,20 @@ class Model:
         return raw_RK[:, 0].numpy()
 
 
-def _source_values(source: Source | None) -> dict[str, Any] | None:
+def _source_values(source: GeneratorSpec | None) -> dict[str, Any] | None:
     if source is None:
         return None
     label = source.label.name if source.label else None
     return {**source.generator.spec(), "label": label, "max_constituents": source.max_constituents}
 
 
-def _source(values: Mapping[str, Any] | None, schema: Schema, *, where: str) -> Source | None:
+def _source(values: Mapping[str, Any] | None, schema: Schema, *, where: str) -> GeneratorSpec | None:
     if values is None:
         return None
     spec = {key: value for key, value in values.items() if key not in ("label", "max_constituents")}
     component = resolve_component(GENERATORS, spec, where=f"{where}: generator")
     label = schema[values["label"]] if values["label"] else None
-    return Source(component, label, values["max_constituents"])
+    return GeneratorSpec(component, label, values["max_constituents"])
 
 
 def read_config(folder: Path) -> dict[str, Any]:

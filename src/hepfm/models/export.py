@@ -86,12 +86,12 @@ def _check_heads(source: Model, path: str | Path) -> None:
     if source.outputs:
         return
     why = f"{path} has no head to export"
-    if source.network.source is not None:
+    if source.network.generator_spec is not None:
         raise ModelError(
             f"{why}, and a generator is not exported: make rows with `hepfm generate {path}`, or fine-tune "
             f"it first with `hepfm finetune {path} RECIPE`"
         )
-    if "nothing" in source.backbone.cls.supports:
+    if not source.backbone.cls.encodes:
         raise ModelError(
             f"{why}, it is a tokenizer alone: use it with `hepfm tokenize {path} --on STORE`, or pre-train "
             f"and fine-tune a model with tokenizer.model={path}"
@@ -109,8 +109,8 @@ def _refused(source: Model, path: str | Path) -> Iterator[None]:
     except Exception as error:  # they raise errors of many kinds, and any component may be a plug-in's
         parts = [f"backbone {source.backbone.name}"]
         parts += [f"head {name}" for name in dict.fromkeys(one.head.name for one in source.outputs.values())]
-        if source.network.codes is not None:
-            parts.append(f"tokenizer {source.network.codes.tokenizer.name}")
+        if source.network.tokenizer_spec is not None:
+            parts.append(f"tokenizer {source.network.tokenizer_spec.tokenizer.name}")
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import ConfigError, HepfmError, did_you_mean
@@ -18,18 +19,21 @@ from hepfm.study.plan import (
 )
 from hepfm.study.stores import StoreInfo
 
+if TYPE_CHECKING:
+    from hepfm.networks.specs import GeneratorSpec
+
 
 def resolver() -> Resolve:
     """Return the checks of recipes by the floors below; remembers what it has checked."""
     from hepfm.tasks.base import load_task
     from hepfm.tasks.generation import GenerationTask
-    from hepfm.train.recipe import finetune_plan, pretrain_plan
+    from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 
     def pretrain(values: Values, where: str) -> Values:
-        return pretrain_plan(values, where=where).to_dict()
+        return read_pretrain_recipe(values, where=where).model_dump(mode="json")
 
     def finetune(values: Values, where: str) -> Values:
-        return finetune_plan(values, where=where).to_dict()
+        return read_finetune_recipe(values, where=where).model_dump(mode="json")
 
     def told(name: str) -> bool:
         task = load_task(name)
@@ -92,32 +96,32 @@ def _contrast_problems(config: StudyConfig) -> list[str]:
 def _tokenizer_problem(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> str | None:
     """Return what is wrong with the tokenizer at the first thing that is."""
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     if config.tokenizer is None:
         return None
     info = stores[config.pretrain.store]
     try:
-        plan = pretrain_plan(tokenizer_values(config), where=TOKENIZER)
-        check_compatible(plan.objective, plan.backbone, info.schema)
-        _check_split(info, plan.recipe.data.train)
-        if plan.recipe.data.validation:
-            _check_split(info, plan.recipe.data.validation)
+        recipe = read_pretrain_recipe(tokenizer_values(config), where=TOKENIZER)
+        requirements = check_compatible(recipe.objective, recipe.backbone, info.schema)
+        _check_split(info, recipe.data.train)
+        if recipe.data.validation:
+            _check_split(info, recipe.data.validation)
     except HepfmError as error:
         text = str(error)
         return text if text.startswith(TOKENIZER) else f"{TOKENIZER}: {text}"
-    if not plan.objective.cls.trains_tokenizer:
-        return f"{TOKENIZER}: the objective {plan.objective.name!r} trains no tokenizer; use tokenize"
-    return _other_features(config, plan.recipe.data.features)
+    if requirements.tokenizer is None:
+        return f"{TOKENIZER}: the objective {recipe.objective.name!r} trains no tokenizer; use tokenize"
+    return _other_features(config, recipe.data.features)
 
 
 def _other_features(config: StudyConfig, features: str) -> str | None:
     """Return what is wrong when the arms read other features than the tokenizer."""
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     arm, size = next(iter(config.arms)), next(iter(config.pretrain.by_size))
     try:
-        read = pretrain_plan(pretrain_values(config, arm, size, None, 0), where="").recipe.data.features
+        read = read_pretrain_recipe(pretrain_values(config, arm, size, None, 0), where="").data.features
     except HepfmError:
         return None  # said of the arm itself
     if read == features:
@@ -128,16 +132,16 @@ def _other_features(config: StudyConfig, features: str) -> str | None:
 def _arm_problem(config: StudyConfig, stores: Mapping[str, StoreInfo], arm: str, size: str) -> str | None:
     """Return what is wrong with the pre-training of an arm at the first thing that is."""
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     info, where = stores[config.pretrain.store], f"arm {arm!r}, size {size!r}"
     try:
         for rows in config.pretrain.rows:
-            plan = pretrain_plan(pretrain_values(config, arm, size, rows, 0), where=where)
-            check_compatible(plan.objective, plan.backbone, info.schema)
-            _check_rows(info, plan.recipe.data.train, rows, "pretrain.rows")
-            if plan.recipe.data.validation:
-                _check_split(info, plan.recipe.data.validation)
+            recipe = read_pretrain_recipe(pretrain_values(config, arm, size, rows, 0), where=where)
+            check_compatible(recipe.objective, recipe.backbone, info.schema)
+            _check_rows(info, recipe.data.train, rows, "pretrain.rows")
+            if recipe.data.validation:
+                _check_split(info, recipe.data.validation)
     except HepfmError as error:
         text = str(error)
         return text if text.startswith(where) else f"{where}: {text}"
@@ -160,20 +164,20 @@ def _downstream_problems(
 
 def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell: Cell) -> None:
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import finetune_plan
+    from hepfm.train.recipe import read_finetune_recipe
 
     downstream = config.downstream[cell.task]
     info = stores[downstream.store]
-    plan = finetune_plan(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
-    check_compatible(plan.objective, _backbone(config, cell.size), info.schema)
-    data = plan.recipe.data
+    recipe = read_finetune_recipe(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
+    requirements = check_compatible(recipe.objective, _backbone(config, cell.size), info.schema)
+    data = recipe.data
     if config.search and data.validation_fraction == 0.0:
         raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
     _check_task(cell.task, downstream, info)
     if downstream.generate is not None:
-        _check_generate(downstream.generate, plan.objective, info)
-    targets = plan.objective.cls.targets(plan.objective.config, info.schema)
+        _check_generate(downstream.generate, recipe.objective.name, requirements.generator, info)
+    targets = requirements.labels
     if len(targets) == 1 and info.schema[targets[0]].classes:
         _check_classes(info, data.train, targets[0], cell.budget)
 
@@ -219,7 +223,9 @@ def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
         raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
 
 
-def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -> None:
+def _check_generate(
+    generate: Generate, objective: str, generator: GeneratorSpec | None, info: StoreInfo
+) -> None:
     from hepfm.inference.generate import generator_options
     from hepfm.physics.voxels import load_voxels
 
@@ -229,12 +235,11 @@ def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -
             raise ConfigError(
                 "generate: cells are for showers, and the rows of the store are jets; remove it"
             )
-    generator = objective.cls.generator_of(objective.config)
     if generator is None:
         raise ConfigError(
-            f"generate: the objective {objective.name!r} trains no generator; use flow_matching or next_token"
+            f"generate: the objective {objective!r} trains no generator; use flow_matching or next_token"
         )
-    generator_options(generator, generate.options)
+    generator_options(generator.generator, generate.options)
 
 
 def _check_classes(info: StoreInfo, split: str, field: str, budget: int | None) -> None:

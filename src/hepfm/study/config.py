@@ -146,13 +146,13 @@ class StudyTokenizer(Config):
     ----------
     recipe, options
         Name, file or values of a recipe of ``hepfm tokenize``, and keys laid over it.
-    reads
+    inputs
         What the arms' backbones are given of a constituent, as in a recipe of pre-training.
     """
 
     recipe: str | Values
     options: Values = pydantic.Field(default_factory=dict)
-    reads: Literal["codes", "decoded", "features"] = "codes"
+    inputs: Literal["codes", "decoded", "features"] = "codes"
 
 
 Rates = Annotated[tuple[Annotated[float, pydantic.Field(gt=0.0)], ...], pydantic.Field(min_length=2)]

@@ -319,7 +319,7 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     grid, spec = config.pretrain, config.arms[arm]
     layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
     if config.tokenizer is not None:
-        layers.append({"tokenizer": {"model": "", "reads": config.tokenizer.reads}})
+        layers.append({"tokenizer": {"model": "", "inputs": config.tokenizer.inputs}})
     if spec is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}

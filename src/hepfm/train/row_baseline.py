@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from hepfm.core.config import Component
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET
 from hepfm.data.store import Rows, Store
-from hepfm.objectives.weighted_sum import WeightedSumConfig, resolve_terms
 
 MOST_ROWS = 50_000
 STRENGTH = 1.0
@@ -73,23 +71,24 @@ class Labelled:
         return index[np.asarray(self.store.read([name], index)[name]) == number]
 
 
-def fit_baselines(labelled: Labelled, objective: Component, fields: tuple[str, ...]) -> dict[str, Any]:
+def fit_baselines(
+    labelled: Labelled, head_rows: Mapping[str, tuple[str, int] | None], fields: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the baselines of some label fields, JSON-ready, by field; none where rows have no constituents.
 
     Parameters
     ----------
     labelled
         The rows.
-    objective
-        What the network was trained with: it says which rows count.
+    head_rows
+        By predicted field the only rows that teach it, None for all; see `Requirements`.
     fields
         Fields that heads predict.
     """
     schema = labelled.store.schema
     if not schema.names(Level.CONSTITUENT):
         return {}
-    counting = _counting(objective, schema)
-    return {name: _fit(labelled, name, counting[name]) for name in fields if name in counting}
+    return {name: _fit(labelled, name, head_rows[name]) for name in fields if name in head_rows}
 
 
 def inputs_of(schema: Schema) -> tuple[str, ...]:
@@ -103,15 +102,6 @@ def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
     if JET.missing(store.schema):
         return lengths[:, None].astype(np.float64)
     return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
-
-
-def _counting(objective: Component, schema: Schema) -> dict[str, tuple[str, int] | None]:
-    """Return the only rows that teach each predicted field, None for all."""
-    if isinstance(objective.config, WeightedSumConfig):
-        terms = resolve_terms(objective.config)
-        return {name: term.counting(schema) for term in terms for name in term.predicts(schema)}
-    counting = objective.cls.counting(objective.config, schema)
-    return dict.fromkeys(objective.cls.predicts(objective.config, schema), counting)
 
 
 def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[str, Any]:

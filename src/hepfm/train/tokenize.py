@@ -63,13 +63,13 @@ def tokenize(
     model = _model(source)
     if model is None:
         work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
-        if not work.plan.objective.cls.trains_tokenizer:
+        if work.requirements.tokenizer is None:
             raise ConfigError(
-                f"{prepare.recipe_name(source)}: its objective {work.plan.objective.name!r} trains no "
+                f"{prepare.recipe_name(source)}: its objective {work.recipe.objective.name!r} trains no "
                 "tokenizer; use `hepfm pretrain`, or objective=tokenize"
             )
-        store = store or work.plan.recipe.data.store
-        split = split or work.plan.recipe.data.validation or "test"
+        store = store or work.recipe.data.store
+        split = split or work.recipe.data.validation or "test"
         _check_report(store, split, classifier)
         result = work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
         if not first_process():
