@@ -65,14 +65,17 @@ class ComponentOf:
         The table of components.
     default
         The component whose options a mapping without ``name`` holds; None when the name must be there.
+    late
+        Whether a mapping without ``name`` stays what it is: its component depends on the data.
     """
 
     registry: Registry
     default: str | None = None
+    late: bool = False
 
-    def read(self, spec: Any) -> Component:
+    def read(self, spec: Any) -> Any:
         """Return the component of a spec."""
-        if isinstance(spec, Component):
+        if isinstance(spec, Component) or (self.late and isinstance(spec, Mapping) and "name" not in spec):
             return spec
         try:
             return resolve_component(self.registry, spec, where=_HERE, default=self.default)
@@ -80,7 +83,9 @@ class ComponentOf:
             raise ValueError(str(error)) from None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(Component.spec)
+        written = core_schema.plain_serializer_function_ser_schema(
+            lambda value: value.spec() if isinstance(value, Component) else value
+        )
         return core_schema.no_info_plain_validator_function(self.read, serialization=written)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class SupervisedConfig(BaseConfig):
     label
         The field to learn; None means the label that the store's schema names.
     head
-        Component spec of the head; None means ``classify`` for a categorical label, else ``regress``.
+        Component spec of the head; without a name ``classify`` for a categorical label, else ``regress``.
     label_smoothing
         Fraction of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
     huber_delta
@@ -55,7 +55,7 @@ class SupervisedConfig(BaseConfig):
     """
 
     label: str | None = None
-    head: Annotated[Component, ComponentOf(HEADS)] | None = None
+    head: Annotated[Component | dict[str, Any], ComponentOf(HEADS, late=True)] | None = None
     label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     huber_delta: float = pydantic.Field(1.0, gt=0.0)
     only: tuple[str, str] | None = None
@@ -185,7 +185,9 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
 
 def _head(config: SupervisedConfig, field: Field) -> Component:
     default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
-    return config.head or resolve_component(HEADS, default, where="objective.head")
+    if isinstance(config.head, Component):
+        return config.head
+    return resolve_component(HEADS, config.head or default, where="objective.head", default=default)
 
 
 def _only(config: SupervisedConfig, schema: Schema) -> tuple[str, int] | None:

@@ -81,9 +81,9 @@ class FinetuneDataConfig(Config):
         Classes of the label that the training rows may lack. One that they lack is refused unless it is here;
         a label budget is balanced over the others.
     context
-        Whether a network that was conditioned on the context of whole rows still is: ``"auto"`` keeps it
-        where rows are generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good
-        part of a tagging task by themselves; ``"keep"``, ``"off"``.
+        Whether a network that was conditioned on the context of rows still is: ``"auto"`` keeps it where rows
+        are generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of
+        a tagging task by themselves; ``"keep"``, ``"off"``.
     """
 
     store: str
