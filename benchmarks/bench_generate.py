@@ -30,6 +30,7 @@ from hepfm.data.writer import write_store
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
+from hepfm.train.learner import make_learner
 
 RESULT = Path(__file__).parent / "results" / "generate.json"
 STEPS = 32
@@ -44,8 +45,8 @@ def save_model(path: Path, size: str) -> int:
     schema = jet_schema(JETCLASS_CLASSES)
     with seeded_init(0, "benchmark"):
         network = build_network(backbone, features, context=context)
-        objective = component.cls(component.config, network, schema)
-    objective.fit([random_batch(features, context=context)])
+        learner = make_learner(component, network, schema)
+    learner.prepare([random_batch(features, context=context)])
     api.Model(network, backbone, features, schema, context=context, max_constituents=128).save(path)
     return sum(weight.numel() for weight in network.parameters())
 

@@ -49,6 +49,7 @@ from hepfm.networks.network import Network
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tokenizers import TOKENIZERS
+from hepfm.train.learner import make_learner
 
 RESULT = Path(__file__).parent / "results" / "tokens.json"
 SCHEMA = jet_schema(JETCLASS_CLASSES, identity=False, tracks=False, substructure=False)
@@ -103,7 +104,7 @@ def build(spec: dict[str, Any], backbone: str, store: Store) -> Network:
         )
         if backbone != "none":
             objective = resolve_component(OBJECTIVES, "next_token", where="benchmark")
-            objective.cls(objective.config, network, SCHEMA)
+            make_learner(objective, network, SCHEMA)
     return network.eval()
 
 

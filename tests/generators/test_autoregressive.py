@@ -15,7 +15,7 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.data import feature_set
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
-from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
+from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig, draw
 from hepfm.generators.base import Sizes
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.models.fixture import random_batch
@@ -110,7 +110,7 @@ def reference(network: Network, uniform: torch.Tensor, most: int) -> list[list[i
             logits = generator.linear(generator.before(features)[:, -1]).float()
             if not codes:
                 logits[:, generator.vocabulary.stop] = -torch.inf
-            drawn = int(generator.draw(logits, uniform[row : row + 1, len(codes)]))
+            drawn = int(draw(logits, uniform[row : row + 1, len(codes)], generator.config))
             if drawn == generator.vocabulary.stop:
                 break
             codes.append(drawn)
@@ -161,7 +161,9 @@ def generator(**options: Any) -> Autoregressive:
 
 def test_draws_follow_the_probabilities() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(40_000, -1)
-    drawn = generator().draw(logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)))
+    drawn = draw(
+        logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)), AutoregressiveConfig()
+    )
     shares = torch.bincount(drawn, minlength=5) / 40_000
     torch.testing.assert_close(shares, logits[0].exp(), atol=0.01, rtol=0)
 
@@ -169,18 +171,18 @@ def test_draws_follow_the_probabilities() -> None:
 def test_top_k_top_p_and_temperature_narrow_the_draw() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(2000, -1)
     uniform = torch.rand(2000, generator=torch.Generator().manual_seed(0))
-    assert set(generator(top_k=2).draw(logits, uniform).tolist()) == {2, 4}
-    assert set(generator(top_p=0.5).draw(logits, uniform).tolist()) == {2, 4}
-    assert set(generator(top_p=0.6).draw(logits, uniform).tolist()) == {1, 2, 4}
-    assert set(generator(top_k=1).draw(logits, uniform).tolist()) == {2}
-    cold = generator(temperature=0.05).draw(logits, uniform)
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_k=2)).tolist()) == {2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_p=0.5)).tolist()) == {2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_p=0.6)).tolist()) == {1, 2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_k=1)).tolist()) == {2}
+    cold = draw(logits, uniform, AutoregressiveConfig(temperature=0.05))
     assert (cold == 2).float().mean() > 0.95
 
 
 def test_the_largest_uniform_number_draws_an_id_of_probability_above_zero() -> None:
     logits = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf, -torch.inf]])
-    assert generator().draw(logits, torch.tensor([1.0])).tolist() == [1]
-    assert generator().draw(logits, torch.tensor([0.0])).tolist() == [0]
+    assert draw(logits, torch.tensor([1.0]), AutoregressiveConfig()).tolist() == [1]
+    assert draw(logits, torch.tensor([0.0]), AutoregressiveConfig()).tolist() == [0]
 
 
 def test_a_network_without_codes_is_refused() -> None:

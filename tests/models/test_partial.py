@@ -87,5 +87,5 @@ def test_a_backbone_that_cannot_be_told_of_the_row_is_refused(name: str) -> None
     if "prefix" in backbone.cls.supports:
         build_network(backbone, feature_set("pet"), context=context_set("jet"))
         return
-    with pytest.raises(IncompatibleError, match=r"data\.context=null, or take one that can: transformer"):
+    with pytest.raises(IncompatibleError, match=r"data\.context=null, or choose one that can: transformer"):
         build_network(backbone, feature_set("pet"), context=context_set("jet"))

@@ -35,6 +35,7 @@ from hepfm.tasks.measure_jets import JetProtocol
 from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import SAMPLES, read_spectra
+from hepfm.train.learner import make_learner
 
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 pytest.importorskip("ot", reason="the extra 'eval' is not installed")
@@ -289,8 +290,8 @@ def model(tmp_path_factory):
     features, context, schema = feature_set("pet"), context_set("jet"), jet_schema(JETCLASS_CLASSES)
     with seeded_init(0, "test"):
         network = build_network(backbone, features, context=context)
-        built = objective.cls(objective.config, network, schema)
-    built.fit([random_batch(features, context=context)])
+        built = make_learner(objective, network, schema)
+    built.prepare([random_batch(features, context=context)])
     path = tmp_path_factory.mktemp("models") / "flow"
     Model(network, backbone, features, schema, max_constituents=12, context=context).save(path)
     return path

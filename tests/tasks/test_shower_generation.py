@@ -74,7 +74,7 @@ def codes(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.tokenize(tokenizer, output=folder / "tokenizer")
     recipe = {
         "data": data(store),
-        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "reads": "codes"},
+        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "inputs": "codes"},
         "backbone": {"name": "transformer", "size": "xs"},
         "objective": {"name": "next_token", "max_constituents": 96},
         "train": TRAIN,

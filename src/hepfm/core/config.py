@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 from pydantic import ConfigDict
@@ -88,6 +88,9 @@ class ComponentOf:
         )
         return core_schema.no_info_plain_validator_function(self.read, serialization=written)
 
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"description": f"{self.registry.kind}: a name, or a mapping with name and options"}
+
 
 def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
     """Check `values` against a config class; raise one `ConfigError` that lists every mistake.
@@ -120,13 +123,18 @@ def _explain(model: type[pydantic.BaseModel], problem: Any) -> list[str]:
         owner: Any = model
         for part in problem["loc"][:-1]:
             fields = getattr(owner, "model_fields", {})
-            owner = fields[part].annotation if part in fields else None
+            owner = _section(fields[part].annotation) if part in fields else None
         choices = list(getattr(owner, "model_fields", {}))
         return [f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"]
     if problem["type"] == "missing":
         return [f"{path!r} is missing"]
     message = problem["msg"].removeprefix("Value error, ")
     return [f"{path!r}: {message}, got {problem['input']!r}" if path else message]
+
+
+def _section(annotation: Any) -> Any:
+    """Return the config of a section that may be None."""
+    return next((part for part in get_args(annotation) if part is not type(None)), annotation)
 
 
 def resolve_component(registry: Registry, spec: Any, *, where: str, default: str | None = None) -> Component:

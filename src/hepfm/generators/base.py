@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class GeneratedRows:
 class Generator(nn.Module):
     """Makes rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
 
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[BaseConfig]]
     sampling_options: ClassVar[tuple[str, ...]] = ()
     """Options that can be changed without new training."""
     needs_time: ClassVar[bool] = False
@@ -107,6 +107,7 @@ class Generator(nn.Module):
         label_B: Tensor | None,
         context_BC: Tensor | None,
         generator: torch.Generator,
+        options: BaseConfig | None = None,
     ) -> GeneratedRows:
         """Make one row for each entry of `label_B` (or of `context_BC`).
 
@@ -121,4 +122,6 @@ class Generator(nn.Module):
             constituents is drawn too, unless it is among them.
         generator
             Source of every random draw.
+        options
+            The generator's config with other `sampling_options`; its own when None.
         """

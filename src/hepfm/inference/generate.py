@@ -23,7 +23,7 @@ from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
-from hepfm.inference.request import Classes, Wanted, from_classes, from_store
+from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
 from hepfm.inference.row_builders import Maker, maker_of
 from hepfm.models.directory import CONFIG, Model
 from hepfm.networks.specs import GeneratorSpec
@@ -46,12 +46,15 @@ class Settings:
         Of all draws.
     device
         Where the network runs; other kinds of device draw other numbers.
+    label
+        Field of the class in the store that is made.
     """
 
     maker: Maker
     config: Config
     seed: int
     device: str
+    label: str
 
 
 def generate(
@@ -81,7 +84,7 @@ def generate(
     output
         The store to make.
     classes
-        Classes to make evenly, or their shares by name; all evenly by default.
+        Classes to make evenly, or their fractions by name; all evenly by default.
     like
         A store whose test rows give class and context, one for each: of jets kinematics and number of
         constituents, of showers the incident energy alone.
@@ -119,10 +122,11 @@ def generate(
             f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
             "weighted_sum"
         )
-    wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
+    request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
-    settings = Settings(maker_of(source, cells=cells), config, seed, device)
-    label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
+    maker = maker_of(source, cells=cells)
+    schema = maker.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
+    settings = Settings(maker, config, seed, device, schema.label or "")
     facts = {
         "source": "generated",
         "model": _fingerprint(Path(model)),
@@ -132,17 +136,16 @@ def generate(
         "like": Store.open(like).fingerprint if like else None,
         "cells": cells,
     }
-    schema = settings.maker.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
         source.network.to(device).eval()
         for start in range(0, rows, BLOCK):
             index = np.arange(start, min(start + BLOCK, rows))
-            writer.write(_block(source, settings, wanted, index), split="test")
+            writer.write(_block(source, settings, request, index), split="test")
             advance(len(index))
     return writer.path
 
 
-def _wanted(
+def _request(
     model: Model,
     source: GeneratorSpec,
     *,
@@ -150,7 +153,7 @@ def _wanted(
     classes: Classes,
     like: str | Path | None,
     seed: int,
-) -> tuple[Wanted, int]:
+) -> tuple[GenerationRequest, int]:
     if n is not None and n < 1:
         raise ConfigError(f"the number of rows must be at least 1, got {n}")
     if like is not None:
@@ -169,7 +172,7 @@ def _check_sampler(model: Model) -> None:
     generator = model.network.generator
     if model.context is not None and not isinstance(generator, Flow):
         raise ConfigError(
-            f"this model is told {', '.join(model.context.names)} of each row and cannot draw it; take it "
+            f"this model is conditioned on {', '.join(model.context.names)} and cannot draw it; take it "
             "from the test rows of a store with --like STORE"
         )
     if not isinstance(generator, Flow) or generator.sampler.fitted:
@@ -210,39 +213,36 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _block(
-    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64]
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64]
 ) -> dict[str, Array | Ragged]:
     """Make the rows of one block; return their columns."""
     number = int(index[0]) // BLOCK
-    made = _make(model, settings, wanted, index, number)
+    made = _make(model, settings, request, index, number)
     features_BNF = model.network.physical(_within(made, model), made.mask_BN).features_BNF
     values = features_BNF[made.mask_BN].double().cpu().numpy()
     columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
     lengths = made.mask_BN.sum(1).cpu().numpy()
     rng = numpy_generator(settings.seed, "generate.phi", number)
     made_columns = settings.maker.columns(made, columns, lengths, rng)
-    if wanted.label_R is not None:
-        made_columns["jet_label"] = wanted.label_R[index].astype(np.int16)
+    if request.label_R is not None:
+        made_columns[settings.label] = request.label_R[index].astype(np.int16)
     return made_columns
 
 
 def _make(
-    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64], number: int
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64], number: int
 ) -> GeneratedRows:
     network, device = model.network, settings.device
-    assert network.generator is not None
-    network.generator.config = settings.config  # type: ignore[assignment]
-    none = (
-        len(network.generator_spec.label.classes)
-        if network.generator_spec and network.generator_spec.label
-        else 0
-    )
-    label_R = np.full(len(index), none) if wanted.label_R is None else wanted.label_R[index]
+    spec = network.generator_spec
+    assert spec is not None
+    no_class = len(spec.label.classes) if spec.label else 0
+    label_R = np.full(len(index), no_class) if request.label_R is None else request.label_R[index]
     context_BC = None
-    if wanted.context_RC is not None:
-        context_BC = torch.from_numpy(wanted.context_RC[index]).float().to(device)
+    if request.context_RC is not None:
+        context_BC = torch.from_numpy(request.context_RC[index]).float().to(device)
     generator = torch_generator(settings.seed, "generate", number, device=torch.device(device).type)
-    return network.generate(torch.from_numpy(label_R).long().to(device), context_BC, generator)
+    label_B = torch.from_numpy(label_R).long().to(device)
+    return network.generate(label_B, context_BC, generator, options=settings.config)
 
 
 def _within(made: GeneratedRows, model: Model) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
+from hepfm.core.config import Config
 from hepfm.data.context import ContextSet
 from hepfm.generators.base import GeneratedRows, Generator, Sizes
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
@@ -238,12 +239,17 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
+        self,
+        label_B: Tensor | None,
+        context_BC: Tensor | None,
+        generator: torch.Generator,
+        *,
+        options: Config | None = None,
     ) -> GeneratedRows:
         """Make rows; see `hepfm.generators.base.Generator.generate`."""
         if self.generator is None:
             raise ValueError("this network has no generator")
-        return self.generator.generate(_Encoder(self), label_B, context_BC, generator)
+        return self.generator.generate(_Encoder(self), label_B, context_BC, generator, options)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the output of every head by name."""

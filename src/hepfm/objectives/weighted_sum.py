@@ -59,6 +59,13 @@ class Term:
         return needed
 
 
+_Term = Annotated[
+    Term,
+    PlainValidator(Term.read, json_schema_input_type=dict[str, Any]),
+    PlainSerializer(Term.spec),
+]
+
+
 class WeightedSumConfig(BaseConfig):
     """Options of `WeightedSum`.
 
@@ -69,7 +76,14 @@ class WeightedSumConfig(BaseConfig):
     """
 
     terms: Annotated[
-        tuple[Annotated[Term, PlainValidator(Term.read), PlainSerializer(Term.spec)], ...],
+        tuple[
+            Annotated[
+                Term,
+                PlainValidator(Term.read, json_schema_input_type=dict[str, Any]),
+                PlainSerializer(Term.spec),
+            ],
+            ...,
+        ],
         pydantic.Field(min_length=1),
     ]
 
