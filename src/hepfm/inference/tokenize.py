@@ -73,9 +73,9 @@ def tokenize_store(
     dict
         The report: ``code_use`` (fraction of the codes that occur), ``perplexity``, ``features`` and ``jets``
         or ``showers`` (median and interquartile range of decoded minus original, by name; ``pt`` and
-        ``energy`` are relative), ``clipped`` (constituents with a feature beyond the network's clip) and ``outside``
-        (beyond the tokenizer's fitted range). Quantiles are those of the first ``jets_resolved`` rows: memory
-        is bounded, however large the store.
+        ``energy`` are relative), ``clipped`` (constituents with a feature beyond the network's clip) and
+        ``outside`` (beyond the tokenizer's fitted range). Quantiles are those of the first ``jets_resolved``
+        rows: memory is bounded, however large the store.
 
     Raises
     ------

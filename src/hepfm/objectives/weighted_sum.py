@@ -75,17 +75,7 @@ class WeightedSumConfig(BaseConfig):
         Component specs of objectives, each with its ``weight`` (1 if not given).
     """
 
-    terms: Annotated[
-        tuple[
-            Annotated[
-                Term,
-                PlainValidator(Term.read, json_schema_input_type=dict[str, Any]),
-                PlainSerializer(Term.spec),
-            ],
-            ...,
-        ],
-        pydantic.Field(min_length=1),
-    ]
+    terms: Annotated[tuple[_Term, ...], pydantic.Field(min_length=1)]
 
     def labels(self) -> tuple[str, ...]:
         """Return what the terms are called in the log: by name, counted where a name occurs again."""
