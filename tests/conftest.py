@@ -19,6 +19,9 @@ from hepfm.simulate.run import simulate
 settings.register_profile("hepfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hepfm")
 
+# To look for doctests pytest would import these again, all under the name "conftest", and stop at the second.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+
 JetColumns = Callable[..., dict[str, Array | Ragged]]
 
 

@@ -184,7 +184,6 @@ def test_layers_hold_every_parameter_once(name: str) -> None:
         ("transformer", "l", 303.4),
         ("particle_transformer", "xs", 0.14),
         ("particle_transformer", "s", 2.14),
-        ("particle_transformer", "published", 2.14),
         ("particle_transformer", "m", 29.7),
         ("particle_transformer", "l", 311.0),
     ],
@@ -198,9 +197,7 @@ def test_sizes(name: str, size: str, millions: float) -> None:
 
 
 def test_published_network_has_its_published_number_of_parameters() -> None:
-    component = resolve_component(
-        BACKBONES, {"name": "particle_transformer", "size": "published"}, where="test"
-    )
+    component = resolve_component(BACKBONES, {"name": "particle_transformer", "size": "s"}, where="test")
     backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(17)])
     head = 128 * 10 + 10
     assert sum(parameter.numel() for parameter in backbone.parameters()) + head == 2_143_486

@@ -11,17 +11,15 @@ from torch import Tensor
 from hepfm.backbones.pet import DISPLACEMENT, IDENTITY, KINEMATICS, Pet, PetConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.heads.class_attention import ClassAttention, ClassAttentionConfig
-from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import massless_pair_features
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
 from hepfm.nn.pet_identity import TYPES, ParticleTypes
-from hepfm.nn.squash import squash
 
 ALL = (*KINEMATICS, *IDENTITY, *DISPLACEMENT)
 
 
-def build(names: tuple[str, ...] = KINEMATICS, size: str = "micro", **options: object) -> Pet:
+def build(names: tuple[str, ...] = KINEMATICS, size: str = "xs", **options: object) -> Pet:
     torch.manual_seed(0)
     return Pet(PetConfig(**{**Pet.sizes[size], **options}), feature_names=names)
 
@@ -35,11 +33,11 @@ def jets(counts: list[int], *, seed: int = 0, columns: int = 4) -> tuple[Tensor,
 
 @pytest.mark.parametrize(
     ("size", "heads", "parameters"),
-    [("micro", 4, 130_914), ("small", 8, 2_708_149), ("medium", 16, 51_487_305), ("large", 32, 373_681_299)],
+    [("xs", 4, 130_914), ("s", 8, 2_708_149), ("m", 16, 51_487_305), ("l", 32, 373_681_299)],
 )
 def test_parameters_are_those_of_the_package(size: str, heads: int, parameters: int) -> None:
     """Counts of omnilearned 0.2.0: classifier of two classes, pair bias, four kinematic inputs."""
-    blocks = Pet.sizes[size]["local_depth"]
+    blocks = PetConfig(**Pet.sizes[size]).local_depth
     with torch.device("meta"):
         backbone = build(size=size, local_interaction=False)
         config = ClassAttentionConfig(num_blocks=blocks, num_heads=heads)
@@ -122,20 +120,6 @@ def test_pair_features_are_those_of_massless_momenta() -> None:
     kt = torch.minimum(first[2], second[2]).exp() * distance
     expected = torch.stack((mass2.log(), distance.log(), kt.log()), dim=-1)
     torch.testing.assert_close(massless_pair_features(first, second), expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_squash_is_dynamic_tanh(dtype: torch.dtype) -> None:
-    norm = DynamicTanh(5).to(dtype)
-    x = (4 * torch.randn(40, 5, dtype=dtype)).requires_grad_()
-    direction = torch.randn(40, 5, dtype=dtype)
-    expected = norm(x)
-    wanted = torch.autograd.grad((expected * direction).sum(), (x, norm.alpha))
-    found = squash(x, norm.alpha) * norm.weight
-    given_ = torch.autograd.grad((found * direction).sum(), (x, norm.alpha))
-    close = {"atol": 1e-5 if dtype == torch.float32 else 1e-12, "rtol": 1e-5}
-    torch.testing.assert_close(found, expected, **close)
-    torch.testing.assert_close(given_, wanted, **close)
 
 
 def test_types_are_rows_of_a_table() -> None:

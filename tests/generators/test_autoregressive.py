@@ -31,8 +31,7 @@ from hepfm.train.learner import Learner, make_learner
 FEATURES = feature_set("massless")
 SCHEMA = jet_schema(JETCLASS_CLASSES)
 CAUSAL_VQVAE = {
-    "name": "vqvae", "codes": 16, "width": 16, "depth": 1, "num_heads": 2, "block": "transformer",
-    "causal_decoder": True,
+    "name": "vqvae_transformer", "codes": 16, "width": 16, "depth": 1, "num_heads": 2, "causal_decoder": True,
 }  # fmt: skip
 
 

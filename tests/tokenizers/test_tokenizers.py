@@ -10,25 +10,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from hepfm.core.config import resolve_component
+from hepfm.core.config import load_recipe, resolve_component
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.nn.dropout import Dropout
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.tokenizers.base import PADDING, Tokenizer
 from hepfm.tokenizers.codebook import CodeSearch
-from hepfm.tokenizers.quantizer import Quantizer, QuantizerConfig
+from hepfm.tokenizers.quantizer import CosineQuantizer, Quantizer, QuantizerConfig
 
 NAMES = ("deta", "dphi", "log_pt")
 SMALL = {"width": 16, "depth": 2, "num_heads": 2}
 SPECS: dict[str, dict[str, Any]] = {
     "conditional": {"name": "vqvae", "codes": 32, **SMALL},
-    "cosine": {"name": "vqvae", "codes": 32, "metric": "cosine", "affine_lr": 0.0, **SMALL},
-    "alternating": {"name": "vqvae", "codes": 32, "alternating": 0.5, "block": "transformer", **SMALL},
-    "unconditional": {"name": "vqvae", "codes": 32, "block": "mlp", **SMALL},
+    "cosine": {"name": "vqvae_cosine", "codes": 32, "affine_lr": 0.0, **SMALL},
+    "alternating": {"name": "vqvae_transformer", "codes": 32, "alternating": 0.5, **SMALL},
+    "unconditional": {"name": "vqvae_mlp", "codes": 32, "width": 16, "depth": 2},
     "causal": {
-        "name": "vqvae",
+        "name": "vqvae_transformer",
         "codes": 32,
-        "block": "transformer",
         "layer_scale": 1.0,
         "causal_decoder": True,
         **SMALL,
@@ -189,15 +188,19 @@ def test_training_lowers_the_error_of_other_constituents(name: str) -> None:
     assert error() < 0.6, "one number for all constituents would give 1"
 
 
+def published_tokenizer(recipe: str) -> dict[str, Any]:
+    spec: dict[str, Any] = load_recipe(recipe, "pretrain")["objective"]["tokenizer"]
+    return spec
+
+
 def test_the_tokenizers_of_omnijet_alpha_have_their_published_numbers_of_weights() -> None:
     def count(tokenizer: Tokenizer) -> int:
         return sum(parameter.numel() for parameter in tokenizer.parameters())
 
-    published = {"name": "vqvae", "size": "omnijet_alpha"}
-    assert count(build(published)) == 833_551
-    assert count(build({**published, "codes": 512})) == 802_831
-    assert count(build({**published, "size": "omnijet_alpha_tau"})) == 928_783
-    mlp = build({"name": "vqvae", "block": "mlp", "depth": 3, "codes": 512, "affine_lr": 0.0})
+    assert count(build(published_tokenizer("omnijet_alpha_tokenizer"))) == 833_551
+    assert count(build({"name": "vqvae", "codes": 512})) == 802_831
+    assert count(build(published_tokenizer("omnijet_alpha_tau_tokenizer"))) == 928_783
+    mlp = build({"name": "vqvae_mlp", "codes": 512, "affine_lr": 0.0})
     assert count(mlp) == 68_103 + 512 * 4
 
 
@@ -282,7 +285,7 @@ def test_codes_unused_for_long_come_back_on_vectors_of_the_batch() -> None:
 
 
 def test_cosine_codes_do_not_see_lengths() -> None:
-    quantizer = Quantizer(QuantizerConfig(codes=16, dim=3, metric="cosine", kmeans_start=False))
+    quantizer = CosineQuantizer(QuantizerConfig(codes=16, dim=3, kmeans_start=False))
     z = torch.randn(50, 3)
     assert torch.equal(quantizer.assign(z), quantizer.assign(5 * z))
     torch.testing.assert_close(quantizer.codebook().norm(dim=-1), torch.ones(16))

@@ -43,9 +43,8 @@ TRAIN = {
 }
 SMALL = {"width": 16, "depth": 1, "num_heads": 2}
 CAUSAL = {
-    "name": "vqvae",
+    "name": "vqvae_transformer",
     "codes": 64,
-    "block": "transformer",
     "causal_decoder": True,
     "replace_after": 2,
     **SMALL,

@@ -20,16 +20,10 @@ from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
-from hepfm.nn.squash import squash
 
 KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
 IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
 DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
-
-_MICRO: Mapping[str, Any] = {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4}
-_SMALL: Mapping[str, Any] = {"width": 128, "depth": 8, "local_depth": 2, "num_heads": 8}
-_MEDIUM: Mapping[str, Any] = {"width": 512, "depth": 12, "local_depth": 2, "num_heads": 16}
-_LARGE: Mapping[str, Any] = {"width": 1024, "depth": 28, "local_depth": 4, "num_heads": 32}
 
 
 class PetConfig(Config):
@@ -79,7 +73,8 @@ class Pet(Backbone):
     """The Point Edge Transformer of OmniLearned.
 
     It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, if it
-    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read.
+    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read. The
+    sizes are those that are published as micro (of 2606.14870), small, medium and large.
 
     `registers_BKD` are the class tokens, then the condition's tokens, as they leave the trunk; `pooled_BD` is
     the mean of the class tokens.
@@ -95,14 +90,10 @@ class Pet(Backbone):
     Config: ClassVar[type[Config]] = PetConfig
     supports = frozenset({"prefix"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "xs": _MICRO,
-        "micro": _MICRO,
-        "s": _SMALL,
-        "small": _SMALL,
-        "m": _MEDIUM,
-        "medium": _MEDIUM,
-        "l": _LARGE,
-        "large": _LARGE,
+        "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4},
+        "s": {},
+        "m": {"width": 512, "depth": 12, "local_depth": 2, "num_heads": 16},
+        "l": {"width": 1024, "depth": 28, "local_depth": 4, "num_heads": 32},
     }
 
     def __init__(self, config: PetConfig, *, feature_names: Sequence[str]) -> None:
@@ -171,7 +162,7 @@ class Pet(Backbone):
         for block in self.blocks:
             assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
-        x_BMD = seen.unpack(squash(x_TD, self.norm.alpha) * self.norm.weight)
+        x_BMD = seen.unpack(self.norm(x_TD))
         registers_BLD = x_BMD[:, :num]
         pooled_BD = registers_BLD[:, : self.config.num_registers].mean(1)
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.nn.attention import key_bias, masked_logit
-from hepfm.nn.linear import is_traced
 from hepfm.nn.massless_pairs import NUM_PAIR_FEATURES, massless_pair_features
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward
+from hepfm.nn.tracing import is_traced
 
 _TOGETHER = 2
 """Sequences of neighbours that attention handles as one: twice as long they are faster on a CPU."""

@@ -7,7 +7,19 @@ TOKENIZERS = Registry(
     {
         "vqvae": (
             "hepfm.tokenizers.vqvae:VqVae",
-            "learned codebook between an encoder and a decoder: conditional, unconditional or causal",
+            "learned codebook between NormFormer blocks: a token depends on the whole row (2403.05618)",
+        ),
+        "vqvae_transformer": (
+            "hepfm.tokenizers.vqvae_transformer:VqVaeTransformer",
+            "learned codebook between pre-norm transformer blocks (2512.04149)",
+        ),
+        "vqvae_mlp": (
+            "hepfm.tokenizers.vqvae_mlp:VqVaeMlp",
+            "learned codebook between layers that treat each constituent alone (2403.05618)",
+        ),
+        "vqvae_cosine": (
+            "hepfm.tokenizers.vqvae_cosine:VqVaeCosine",
+            "like vqvae, with codes compared by cosine similarity",
         ),
         "fsq": (
             "hepfm.tokenizers.fsq:Fsq",

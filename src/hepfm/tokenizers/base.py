@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 
 PADDING = -1
 """The id where there is no constituent."""

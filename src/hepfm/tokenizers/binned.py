@@ -12,10 +12,10 @@ from torch import Tensor
 
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer
 
-_MOST_CODES = 65536
+_MAX_CODES = 65536
 
 
 class BinnedConfig(Config):
@@ -36,8 +36,8 @@ class BinnedConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> BinnedConfig:
-        if math.prod(self.bins) > _MOST_CODES:
-            raise ValueError(f"bins {self.bins} make {math.prod(self.bins)} codes, above {_MOST_CODES}")
+        if math.prod(self.bins) > _MAX_CODES:
+            raise ValueError(f"bins {self.bins} make {math.prod(self.bins)} codes, above {_MAX_CODES}")
         return self
 
 

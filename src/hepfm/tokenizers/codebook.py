@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hepfm.core.config import Config
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer, of_real
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 

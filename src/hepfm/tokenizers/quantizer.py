@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -31,8 +31,6 @@ class QuantizerConfig(Config):
         Number of codes.
     dim
         K, size of a code.
-    metric
-        Nearest in ``euclidean`` distance, or of ``cosine``: vectors and codes are scaled to length 1.
     codebook_share
         Share of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
     synchronised
@@ -53,7 +51,6 @@ class QuantizerConfig(Config):
 
     codes: Annotated[int, Field(ge=2, le=65536)] = 8192
     dim: Annotated[int, Field(ge=1)] = 4
-    metric: Literal["euclidean", "cosine"] = "euclidean"
     codebook_share: Annotated[float, Field(ge=0, le=1)] = 0.9
     synchronised: Annotated[float, Field(ge=0)] = 1.0
     affine_lr: Annotated[float, Field(ge=0)] = 2.0
@@ -73,7 +70,7 @@ class Quantized:
 
 
 class Quantizer(nn.Module):
-    """A codebook for vectors of real constituents, after Huh et al. (2305.08842).
+    """A codebook: vectors of real constituents take the nearest code, after Huh et al. (2305.08842).
 
     Distances are taken in float32 whatever the precision of the network. Departures from the public package
     of that paper: padding never enters; a replaced code is put where its image under the shared scale and
@@ -100,16 +97,15 @@ class Quantizer(nn.Module):
         self.search = CodeSearch()
 
     def codebook(self) -> Tensor:
-        """Return the codes as they are used: scaled and shifted, on the sphere for cosine; (C, K)."""
+        """Return the codes as they are used: scaled, shifted and projected; (C, K)."""
         codes_CK: Tensor = self.codes_CK
         if self.scale_K is not None and self.offset_K is not None:
             codes_CK = self._factor() * codes_CK + self.config.affine_lr * self.offset_K
-        return F.normalize(codes_CK, dim=-1) if self.config.metric == "cosine" else codes_CK
+        return self.project(codes_CK)
 
     def project(self, z: Tensor) -> Tensor:
         """Return vectors as they are compared with codes, float32."""
-        z = z.float()
-        return F.normalize(z, dim=-1) if self.config.metric == "cosine" else z
+        return z.float()
 
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
@@ -194,3 +190,11 @@ class Quantizer(nn.Module):
         if self.scale_K is None or self.offset_K is None:
             return codes
         return (codes - self.config.affine_lr * self.offset_K) / self._factor()
+
+
+class CosineQuantizer(Quantizer):
+    """A codebook of directions: vectors and codes are scaled to length 1 before they are compared."""
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return vectors of length 1, float32."""
+        return F.normalize(z.float(), dim=-1)

@@ -25,6 +25,7 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.network import Network
 from hepfm.networks.specs import GeneratorSpec, TokenizerSpec
 from hepfm.tokenizers.vqvae import VqVae, VqVaeConfig
+from hepfm.tokenizers.vqvae_mlp import VqVaeMlp, VqVaeMlpConfig
 
 State = Mapping[str, Tensor]
 
@@ -141,12 +142,15 @@ def _tokenizer(state: State) -> Model:
         for name, value in (_tokenizer_name(name, value) for name, value in state.items())
         if not name.startswith("vqlayer.")
     }
-    config = _tokenizer_config(values)
+    tokenizer = _tokenizer_component(values)
+    config = tokenizer.config
+    assert isinstance(config, VqVaeConfig | VqVaeMlpConfig)
     for name in ("encoder.enter.weight", "encoder.layers.0.weight"):
         if name in values:
             _check_features(values[name].shape[1])
             values[name] = values[name][:, _ORDER]
-    last = "decoder.leave" if config.block != "mlp" else f"decoder.layers.{2 * config.depth}"
+    mlp = isinstance(config, VqVaeMlpConfig)
+    last = f"decoder.layers.{2 * config.depth}" if mlp else "decoder.leave"
     for kind in ("weight", "bias"):
         values[f"{last}.{kind}"] = values[f"{last}.{kind}"][list(_ORDER)]
     values |= {
@@ -155,7 +159,7 @@ def _tokenizer(state: State) -> Model:
     }
     features, nothing = feature_set("massless"), Component("none", NoBackbone, NoneConfig())
     with seeded_init(0, "convert.omnijet_alpha"):
-        network = build_network(nothing, features, tokenizer=TokenizerSpec(Component("vqvae", VqVae, config)))
+        network = build_network(nothing, features, tokenizer=TokenizerSpec(tokenizer))
     _load(network, "tokenizer", values)
     return Model(
         network=network,
@@ -177,17 +181,19 @@ def _tokenizer_name(name: str, value: Tensor) -> tuple[str, Tensor]:
     return name, value[0] if shared else value
 
 
-def _tokenizer_config(values: State) -> VqVaeConfig:
+def _tokenizer_component(values: State) -> Component:
     codes, dim = values["quantizer.codes_CK"].shape
     affine = _AFFINE_LR if "quantizer.scale_K" in values else 0.0
     rest: dict[str, Any] = {"codes": codes, "dim": dim, "affine_lr": affine}
     if "encoder.enter.weight" in values:
         depth = _count(values, r"encoder\.blocks\.(\d+)\.")
-        return VqVaeConfig(width=len(values["encoder.enter.weight"]), depth=depth, num_heads=_HEADS, **rest)
+        width = len(values["encoder.enter.weight"])
+        return Component("vqvae", VqVae, VqVaeConfig(width=width, depth=depth, num_heads=_HEADS, **rest))
     depth = _count(values, r"encoder\.layers\.(\d+)\.") - 1
     if depth < 1:
         raise ModelError("this VQ-VAE has no hidden layers, or is not of OmniJet-alpha's public code")
-    return VqVaeConfig(block="mlp", width=len(values["encoder.layers.0.weight"]), depth=depth, **rest)
+    width = len(values["encoder.layers.0.weight"])
+    return Component("vqvae_mlp", VqVaeMlp, VqVaeMlpConfig(width=width, depth=depth, **rest))
 
 
 def _check_features(number: int) -> None:
