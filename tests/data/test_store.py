@@ -324,7 +324,7 @@ with writer.StoreWriter({str(tmp_path / "s")!r}, schema, provenance={{}}) as out
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     left = list(tmp_path.iterdir())
-    assert [path.name.startswith(".partial-s-") for path in left] == [True]
+    assert [path.name.startswith(".partial-s") for path in left] == [True]
     assert [path.name for path in left[0].iterdir()] == ["train-00000.arrow"]
     with pytest.raises(DataError, match="no store at"):
         Store.open(tmp_path / "s")

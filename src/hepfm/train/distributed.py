@@ -51,6 +51,10 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def any(self, flag: bool) -> bool:
+        """Tell whether a flag is set in any process."""
+        return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
+
     def loss(self, loss: Loss) -> Loss:
         """Return the sum of the detached losses of all processes."""
         if self.size == 1:

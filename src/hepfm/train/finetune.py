@@ -194,12 +194,16 @@ class Finetuning:
         strategy = self.strategy(objective.network)
         job = self.job(objective, strategy, world, new=table.names)
         run = start()
-        with run.attempt():
+        with run.attempt(first=world.first):
             if world.first:
                 write_json(run.path / "loading.json", table.to_dict())
                 logger.info("weights:\n%s", "\n".join(table.lines()))
-            trainer = Trainer(job, run, world)
-            strategy.train(trainer)
+            return self._train(job, strategy, run, world)
+
+    def _train(self, job: Job, strategy: Strategy, run: RunDirectory, world: World) -> RunResult:
+        objective = job.objective
+        trainer = Trainer(job, run, world)
+        strategy.train(trainer)
         strategy.finish(objective.network)
         if world.first:
             length = trainer.length(
