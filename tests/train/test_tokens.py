@@ -24,7 +24,8 @@ from hepfm.inference.encode import encode
 from hepfm.inference.generate import generate
 from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.check import check
-from hepfm.models.directory import CONFIG, WEIGHTS, Model, fingerprint
+from hepfm.models.directory import Model, fingerprint
+from hepfm.models.folder import CONFIG, WEIGHTS
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.train.finetune import check_finetune, finetune

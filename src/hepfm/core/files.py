@@ -75,7 +75,7 @@ def refuse_other_folder(path: str | Path, *, mark: str, what: str) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path at which to make a file or a directory that is to stand at `path`; put it there at the end.
+    """Yield a path at which to make the file or directory `path`; put it in its place at the end.
 
     If the block raises, what stood at `path` stays as it was. An existing file or directory is replaced in
     one step when the new one is complete, and only if it is the one that was there at the start. What a
@@ -98,11 +98,7 @@ def _workshop(target: Path) -> Iterator[Path]:
     name = target.name
     if len(os.fsencode(name)) > _LONGEST_STEM:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    for number in itertools.count():
-        folder = target.with_name(f"{_TEMPORARY}{name}{f'-{number}' if number else ''}")
-        lock = _take(folder)
-        if lock is not None:
-            break
+    folder, lock = _take(target.with_name(f"{_TEMPORARY}{name}"))
     try:
         _clear(folder)
         yield folder
@@ -113,17 +109,16 @@ def _workshop(target: Path) -> Iterator[Path]:
             folder.rmdir()
 
 
-def _take(folder: Path) -> Lock | None:
-    try:
-        folder.mkdir()
-        made = True
-    except FileExistsError:
-        made = False
-    lock = try_lock(folder / _LOCK)
-    if lock is not None and not made and not lock.certain:
-        lock.file.close()
-        return None
-    return lock
+def _take(path: Path) -> tuple[Path, Lock]:
+    """Make and lock the folder `path`, or take it over from a process that is gone; else the next number."""
+    for number in itertools.count():
+        folder = path.with_name(f"{path.name}-{number}") if number else path
+        made = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        lock = try_lock(folder / _LOCK)
+        if lock is not None and (made or lock.certain):
+            return folder, lock
+    raise AssertionError("there is always a next number")
 
 
 def _clear(folder: Path) -> None:
@@ -191,7 +186,7 @@ def _refuse(temporary: Path, target: Path) -> None:
         except FileExistsError:
             continue
         raise HepfmError(
-            f"{target} was made by something else meanwhile and is left as it is; what this call made is {kept}"
+            f"{target} was made by something else meanwhile and is left as it is; this call made {kept}"
         )
 
 

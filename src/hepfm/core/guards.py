@@ -72,7 +72,7 @@ def _why_not_written(number: int, path: str | Path, problem: Exception) -> str:
 
 
 def errno_of(problem: BaseException) -> int | None:
-    """Return the system's number of an error or of what caused it; libraries often keep it in the text only."""
+    """Return the system's number of an error or of its cause; libraries often keep it in the text only."""
     link: BaseException | None = problem
     while link is not None:
         if isinstance(link, OSError) and link.errno is not None:
@@ -113,12 +113,13 @@ def regular_file(path: Path, error: type[HepfmError] = DataError) -> Path:
 
 def _sort(mode: int) -> str:
     sorts = {
-        "a folder": stat.S_ISDIR,
-        "a pipe": stat.S_ISFIFO,
-        "a socket": stat.S_ISSOCK,
-        "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
     }
-    return next((name for name, fits in sorts.items() if fits(mode)), "something else")
+    return sorts.get(stat.S_IFMT(mode), "something else")
 
 
 def member(folder: Path, name: object, error: type[HepfmError] = DataError) -> Path:

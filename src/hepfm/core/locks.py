@@ -35,7 +35,7 @@ class Lock:
 
 
 def try_lock(path: Path) -> Lock | None:
-    """Lock a file, which is made if need be; return None when another process has it, or its folder is gone."""
+    """Lock a file, made if need be; return None when another process has it, or its folder is gone."""
     try:
         file = path.open("a+", encoding="utf-8")
     except FileNotFoundError:

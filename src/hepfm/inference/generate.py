@@ -25,7 +25,9 @@ from hepfm.generators.base import Made
 from hepfm.generators.flow import Flow
 from hepfm.inference.request import Classes, Wanted, from_classes, from_store
 from hepfm.inference.row_builders import Maker, maker_of
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.device import pick_device
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
 from hepfm.networks.network import Source
 
 BLOCK = 1024
@@ -63,7 +65,7 @@ def generate(
     like: str | Path | None = None,
     cells: str | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> Path:
     """Make jets or showers and write them to a store, in its split ``test``.
@@ -92,7 +94,7 @@ def generate(
     seed
         Of everything that is drawn.
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
     **options
         Options of the model's generator that need no new training; its own where None or not given. Of a
         flow ``steps`` and ``solver``, of an autoregressive generator ``temperature``, ``top_k`` and
@@ -121,11 +123,12 @@ def generate(
         )
     wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
-    settings = Settings(maker_of(source, cells=cells), config, seed, device)
+    where = str(pick_device(device, option="--device"))
+    settings = Settings(maker_of(source, cells=cells), config, seed, where)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
         "source": "generated",
-        "model": _fingerprint(Path(model)),
+        "model": _fingerprint(model_directory(model)),
         "hepfm_version": hepfm.__version__,
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
@@ -134,7 +137,7 @@ def generate(
     }
     schema = settings.maker.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
-        source.network.to(device).eval()
+        source.network.to(settings.device).eval()
         for start in range(0, rows, BLOCK):
             index = np.arange(start, min(start + BLOCK, rows))
             writer.write(_block(source, settings, wanted, index), split="test")

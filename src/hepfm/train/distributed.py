@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hepfm.core.errors import ConfigError
+from hepfm.models.device import pick_device as pick_device
 from hepfm.objectives.loss import Loss
 
 
@@ -118,14 +118,3 @@ def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
     del group
-
-
-def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device called ``"auto"``, ``"cpu"`` or ``"cuda"``; refuse CUDA where there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "train.device is 'cuda' and torch finds no CUDA device here; use train.device=cpu or auto"
-        )
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", local_rank)

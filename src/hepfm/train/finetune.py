@@ -16,7 +16,8 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
-from hepfm.models.directory import WEIGHTS, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import WEIGHTS, model_directory
 from hepfm.models.partial import LoadTable, load_partially
 from hepfm.models.tokenizer import adopt_tokenizer
 from hepfm.networks.build import build_network, seeded_init
@@ -70,7 +71,8 @@ class Finetuning:
     @classmethod
     def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
         """Open model and data and refuse what does not fit."""
-        model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
+        source = model_directory(model_path)
+        model, store = Model.load(source), Store.open(plan.recipe.data.store)
         context = _context(model, plan)
         features = model.content(store, with_context=context is not None)
         check_compatible(plan.objective, model.backbone, store.schema)
@@ -95,7 +97,7 @@ class Finetuning:
                 f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
                 "or set early_stopping=null"
             )
-        return cls(plan, Path(model_path), model, store, features, context, *rows)
+        return cls(plan, source, model, store, features, context, *rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""

@@ -117,7 +117,9 @@ class RunDirectory:
         """
         target = output_path(path)
         if target.exists() and not target.is_dir():
-            raise TrainingError(f"{path} is a file; a run directory cannot stand there: choose another output")
+            raise TrainingError(
+                f"{path} is a file; a run directory cannot stand there: choose another output"
+            )
         if target.exists() and any(target.iterdir()) and not cls(path).failed_at_start:
             raise TrainingError(_occupied(path))
         with atomic_path(path) as temporary:
