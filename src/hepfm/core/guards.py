@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hepfm.core.errors import DataError, HepfmError
+from hepfm.core.errors import DataError, HepfmError, MissingExtraError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -24,7 +24,7 @@ _LONGEST = 300
 
 @contextlib.contextmanager
 def reading(path: str | Path, error: type[HepfmError] = DataError, *, what: str = "") -> Iterator[None]:
-    """Turn every error in the block into `error`, which names the file.
+    """Turn every error in the block into `error`; that and our own errors name the file.
 
     Parameters
     ----------
@@ -37,8 +37,10 @@ def reading(path: str | Path, error: type[HepfmError] = DataError, *, what: str 
     """
     try:
         yield
-    except HepfmError:
-        raise
+    except HepfmError as problem:
+        if str(path) in str(problem) or isinstance(problem, MissingExtraError):
+            raise
+        raise type(problem)(f"{path}: {problem}") from problem
     except Exception as problem:
         shape = f" as {what}" if what else ""
         raise error(f"cannot read {path}{shape}: {words(problem)}") from problem

@@ -32,7 +32,8 @@ class Hdf5Sink:
 
     def __init__(self, opened: Hdf5File, attributes: Mapping[str, str]) -> None:
         self._opened, self._file = opened, opened.file
-        self._file.attrs.update(attributes)
+        # Of fixed length: HDF5 may look for texts of variable length for ever in a damaged file.
+        self._file.attrs.update({name: np.bytes_(text.encode()) for name, text in attributes.items()})
 
     def write(self, columns: Columns) -> None:
         """Add rows, one array per data set."""
