@@ -1,4 +1,4 @@
-"""Damaged files of every sort, given to the verbs that read them: a message with the name, never a traceback."""
+"""Damaged files of every sort, given to the verbs that read them: a message with the name, no traceback."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-
 from damage import DAMAGES, damaged, make_inputs
+
 from hepfm.data.store import Store
 
 pytest.importorskip("h5py", reason="h5py is not installed")
@@ -86,7 +86,9 @@ def test_files_of_a_store(few_jets: Store, call, tmp_path: Path, name: str, dama
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "fixture.safetensors", "provenance.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "fixture.safetensors", "provenance.json"]
+)
 def test_files_of_a_model(small_run: Path, call, tmp_path: Path, name: str, damage: str) -> None:
     model = tmp_path / "bad_model"
     shutil.copytree(small_run / "model", model)

@@ -298,7 +298,7 @@ def test_codes_that_are_none_are_refused(jet_store: Store, tokenizer: Path, tmp_
     with pytest.raises(DataError, match="outside 0 to 63"):
         decode_codes(tokenizer, tmp_path / "wrong.arrow", output=tmp_path / "back")
     (tmp_path / "junk.arrow").write_bytes(b"junk")
-    with pytest.raises(DataError, match="not a file of codes"):
+    with pytest.raises(DataError, match="as a file of codes"):
         decode_codes(tokenizer, tmp_path / "junk.arrow", output=tmp_path / "back")
 
 

@@ -23,7 +23,9 @@ _LONGEST = 300
 
 
 @contextlib.contextmanager
-def reading(path: str | Path, error: type[HepfmError] = DataError, *, what: str = "") -> Iterator[None]:
+def reading(
+    path: str | Path, error: type[HepfmError] = DataError, *, what: str = "", fix: str = ""
+) -> Iterator[None]:
     """Turn every error in the block into `error`; that and our own errors name the file.
 
     Parameters
@@ -34,6 +36,8 @@ def reading(path: str | Path, error: type[HepfmError] = DataError, *, what: str 
         The kind of error to raise.
     what
         What it is read as, e.g. ``"ROOT"``.
+    fix
+        What helps, e.g. ``"run hepfm evaluate again"``.
     """
     try:
         yield
@@ -43,7 +47,7 @@ def reading(path: str | Path, error: type[HepfmError] = DataError, *, what: str 
         raise type(problem)(f"{path}: {problem}") from problem
     except Exception as problem:
         shape = f" as {what}" if what else ""
-        raise error(f"cannot read {path}{shape}: {words(problem)}") from problem
+        raise error(f"cannot read {path}{shape}: {words(problem)}{'; ' if fix else ''}{fix}") from problem
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import types
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hepfm.core.errors import DataError, HepfmError
+from hepfm.core.errors import HepfmError
 from hepfm.core.files import atomic_path
+from hepfm.core.guards import reading
 from hepfm.simulate.chunk import Chunk, ChunkKey, pack, unpack
 from hepfm.simulate.plan import Plan
 
@@ -111,10 +111,10 @@ def write_chunk(plan: Plan, key: ChunkKey, work: Path) -> ChunkKey:
 
 def read_chunk(work: Path, key: ChunkKey) -> Chunk:
     """Read a chunk's file; raise `DataError` when it is damaged."""
-    try:
-        with (work / key.file).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return unpack(dict(arrays))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{work / key.file} is damaged ({error}); remove it and run the same command again"
-        ) from None
+    path = work / key.file
+    with (
+        reading(path, what="a finished chunk", fix="remove it and run the same command again"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        return unpack(dict(arrays))

@@ -296,7 +296,7 @@ def read_result(folder: Path) -> ResultFile:
 def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray]:
     """Read the scores of a result: predictions in the task's class order, and the store's row numbers."""
     path = folder / SCORES
-    with reading(path, what="the scores of `hepfm evaluate`; run it again"):
+    with reading(path, what="scores", fix="run hepfm evaluate again"):
         with pa.memory_map(str(member(folder, SCORES))) as file:
             table = pa.ipc.open_file(file).read_all()
         table.validate(full=True)
