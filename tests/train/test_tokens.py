@@ -24,7 +24,8 @@ from hepfm.inference.encode import encode
 from hepfm.inference.generate import generate
 from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.check import check
-from hepfm.models.directory import CONFIG, WEIGHTS, Model, fingerprint
+from hepfm.models.directory import Model, fingerprint
+from hepfm.models.folder import CONFIG, WEIGHTS
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.train.finetune import check_finetune, finetune
@@ -298,7 +299,7 @@ def test_codes_that_are_none_are_refused(jet_store: Store, tokenizer: Path, tmp_
     with pytest.raises(DataError, match="outside 0 to 63"):
         decode_codes(tokenizer, tmp_path / "wrong.arrow", output=tmp_path / "back")
     (tmp_path / "junk.arrow").write_bytes(b"junk")
-    with pytest.raises(DataError, match="not a file of codes"):
+    with pytest.raises(DataError, match="as a file of codes"):
         decode_codes(tokenizer, tmp_path / "junk.arrow", output=tmp_path / "back")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ import pydantic
 from pydantic import ConfigDict
 from pydantic_core import core_schema
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.files import read_text
 from hepfm.core.registry import Registry
 
 
@@ -178,14 +179,50 @@ def resolve_component(registry: Registry, spec: Any, *, where: str, default: str
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML 1.2 mapping; duplicate keys and other mistakes raise `ConfigError` with the line."""
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no recipe file {path}") from None
-    except (YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise ConfigError(f"{path} is not a YAML file: {error}") from None
+        text = read_text(path, ConfigError)
+    except ConfigError as error:
+        raise error if path.exists() else ConfigError(f"no recipe file {path}") from None
+    values = _load_yaml(text, where=str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
     return values
+
+
+def _load_yaml(text: str, *, where: str) -> Any:
+    """Read YAML into texts, finite numbers of 64 bits, booleans, lists and mappings with texts as keys."""
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # of many kinds: numbers of thousands of digits, impossible dates, ...
+        raise ConfigError(f"cannot read {where} as YAML: {error}") from None
+    _check_plain(values, where)
+    return values
+
+
+_DEEPEST = 50
+"""Levels of a recipe; YAML's references can make endless ones."""
+
+
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    if depth > _DEEPEST:
+        raise ConfigError(f"{where}: more than {_DEEPEST} levels, or a part that holds itself")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str) and not (isinstance(key, int) and abs(key) <= _LARGEST):
+                raise ConfigError(f"{where}: the key {key!r} is no text; put it into quotes")
+            _check_plain(inner, f"{where}: {key}" if depth == 0 else f"{where}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_plain(inner, where, depth + 1)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ConfigError(f"{where}: the number {str(value)[:20]}... is too large; at most {_LARGEST}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {value} is no finite number")
+    elif not isinstance(value, str | int | float | None):
+        raise ConfigError(f"{where}: YAML reads {value!r} as {type(value).__name__}; put it into quotes")
+
+
+_LARGEST = 2**63 - 1
+"""Whole numbers of recipes have 64 bits, as libraries take them."""
 
 
 def builtin_recipes(verb: str) -> dict[str, Path]:
@@ -240,10 +277,7 @@ def parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(f"cannot read {text!r}; write key=value, e.g. train.steps=100")
-    try:
-        parsed: Any = YAML(typ="safe", pure=True).load(value) if value else None
-    except YAMLError as error:
-        raise ConfigError(f"cannot read the value of {text!r}: {error}") from None
+    parsed: Any = _load_yaml(value, where=f"the value of {text!r}") if value else None
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return dict(parsed)

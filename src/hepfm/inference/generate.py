@@ -25,7 +25,9 @@ from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
 from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
 from hepfm.inference.row_builders import Maker, maker_of
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.device import pick_device
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
 from hepfm.networks.specs import GeneratorSpec
 
 BLOCK = 1024
@@ -66,7 +68,7 @@ def generate(
     like: str | Path | None = None,
     cells: str | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> Path:
     """Make jets or showers and write them to a store, in its split ``test``.
@@ -95,7 +97,7 @@ def generate(
     seed
         Of everything that is drawn.
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
     **options
         Options of the model's generator that need no new training; its own where None or not given. Of a
         flow ``steps`` and ``solver``, of an autoregressive generator ``temperature``, ``top_k`` and
@@ -124,12 +126,13 @@ def generate(
         )
     request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
+    where = str(pick_device(device, option="--device"))
     maker = maker_of(source, cells=cells)
     schema = maker.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
-    settings = Settings(maker, config, seed, device, schema.label or "")
+    settings = Settings(maker, config, seed, where, schema.label or "")
     facts = {
         "source": "generated",
-        "model": _fingerprint(Path(model)),
+        "model": _fingerprint(model_directory(model)),
         "hepfm_version": hepfm.__version__,
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
@@ -137,7 +140,7 @@ def generate(
         "cells": cells,
     }
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
-        source.network.to(device).eval()
+        source.network.to(settings.device).eval()
         for start in range(0, rows, BLOCK):
             index = np.arange(start, min(start + BLOCK, rows))
             writer.write(_block(source, settings, request, index), split="test")

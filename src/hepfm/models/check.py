@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import ModelError
-from hepfm.models.directory import FIXTURE, Model
+from hepfm.models.directory import Model
 from hepfm.models.fixture import TOLERANCE, forward, largest_differences, load_fixture
+from hepfm.models.folder import FIXTURE, model_directory
 
 
 def check(model: str | Path) -> dict[str, float]:
@@ -27,7 +28,7 @@ def check(model: str | Path) -> dict[str, float]:
     ModelError
         When a file is missing or altered, or outputs differ by more than the tolerance.
     """
-    folder = Path(model)
+    folder = model_directory(model)
     loaded = Model.load(folder)
     batch, expected = load_fixture(folder / FIXTURE)
     found = largest_differences(forward(loaded.network, batch), expected)

@@ -16,7 +16,16 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, fingerprint, resolve_component
 from hepfm.core.errors import IncompatibleError, ModelError
-from hepfm.core.files import atomic_path, read_json, sha256, write_json, write_text
+from hepfm.core.files import (
+    atomic_path,
+    read_json,
+    read_json_object,
+    refuse_other_folder,
+    sha256,
+    write_json,
+    write_text,
+)
+from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data import context_set, feature_set
@@ -29,6 +38,15 @@ from hepfm.heads import HEADS
 from hepfm.models.card import render_card
 from hepfm.models.constants import constants_of
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
+from hepfm.models.folder import (
+    CARD,
+    CONFIG,
+    FIXTURE,
+    PROVENANCE,
+    WEIGHTS,
+    check_files,
+    model_directory,
+)
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
 from hepfm.networks.build import build_network
@@ -38,10 +56,8 @@ from hepfm.networks.specs import GeneratorSpec, HeadSpec
 FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _BATCH_ROWS = {"cpu": 128, "cuda": 1024}
 """Rows of a batch of predictions. On a processor larger ones are slower and take gigabytes."""
-FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
 
 
 @dataclass
@@ -95,6 +111,7 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
+        refuse_other_folder(path, mark=WEIGHTS, what="model directory")
         network = self.network.cpu().eval()
         with atomic_path(Path(path)) as folder:
             folder.mkdir()
@@ -104,7 +121,7 @@ class Model:
             write_json(folder / PROVENANCE, dict(self.provenance))
             config = self._config(folder)
             write_json(folder / CONFIG, {**config, "fingerprint": fingerprint(config)})
-            write_text(folder / "card.md", render_card(self, checksum=sha256(folder / WEIGHTS)))
+            write_text(folder / CARD, render_card(self, checksum=sha256(folder / WEIGHTS)))
 
     def _config(self, folder: Path) -> dict[str, Any]:
         return {
@@ -130,10 +147,18 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read a model directory; raise `ModelError` when it is incomplete, altered or newer."""
-        folder = Path(path)
+        """Read a model directory, or that of a run; raise `ModelError` when it is not as it was saved.
+
+        That is when a file is missing, altered, too many, a link to elsewhere, or of a newer format.
+        """
+        folder = model_directory(path)
+        with reading(folder, ModelError, what="a model"):
+            return cls._load(folder)
+
+    @classmethod
+    def _load(cls, folder: Path) -> Model:
         config = read_config(folder)
-        _check_hashes(folder, config)
+        check_files(folder, config)
         features = feature_set(config["features"])
         if list(features.names) != config["feature_names"]:
             raise ModelError(
@@ -270,7 +295,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return the config of a model directory; raise `ModelError` when it is none, or of a newer format."""
     if not (folder / CONFIG).exists():
         raise ModelError(f"{folder} is not a model directory: it has no {CONFIG}")
-    config: dict[str, Any] = read_json(folder / CONFIG, ModelError)
+    config = read_json_object(member(folder, CONFIG, ModelError), ModelError)
     version = config.get("format_version")
     if not isinstance(version, int):
         raise ModelError(f"{folder / CONFIG} has no format_version; it is not the config of a model")
@@ -282,16 +307,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.pop("fingerprint", None) != fingerprint(config):
         raise ModelError(f"{folder / CONFIG} was altered: its fingerprint does not fit; get a fresh copy")
     return config
-
-
-def _check_hashes(folder: Path, config: Mapping[str, Any]) -> None:
-    for name, expected in config["sha256"].items():
-        if not (folder / name).exists():
-            raise ModelError(f"{folder / name} is missing")
-        if sha256(folder / name) != expected:
-            raise ModelError(
-                f"{folder / name} was altered: its SHA-256 is not the one in {CONFIG}; get a fresh copy"
-            )
 
 
 def _positions(found: Array, wanted: Array) -> Tensor:

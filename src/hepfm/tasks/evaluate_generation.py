@@ -147,7 +147,8 @@ def _of_store(store: Store, arm: str) -> Origin:
 
 
 def _of_model(folder: Path, arm: str) -> Origin:
-    from hepfm.models.directory import CONFIG, Model
+    from hepfm.models.directory import Model
+    from hepfm.models.folder import CONFIG
 
     model = Model.load(folder)
     facts: dict[str, Any] = {

@@ -16,7 +16,8 @@ from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG
 from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.regression import RegressionTask

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from hepfm.core.config import Config, validate
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.files import atomic_path, read_json, write_json
+from hepfm.core.files import atomic_path, read_json, refuse_other_folder, write_json
+from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array
 from hepfm.metrics.intervals import kind_of_interval
 from hepfm.metrics.measurement import Measurement
@@ -266,6 +267,7 @@ def write_result(
 @contextmanager
 def result_folder(folder: Path, result: ResultFile) -> Iterator[Path]:
     """Yield a new result directory with ``results.json``, for further files; it appears when all is done."""
+    refuse_other_folder(folder, mark=RESULTS, what="result directory")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         write_json(temporary / RESULTS, result.model_dump(mode="json"))
@@ -277,7 +279,7 @@ def read_result(folder: Path) -> ResultFile:
     if not folder.is_dir():
         raise DataError(f"no result directory {folder}; make one with `hepfm evaluate`")
     path = folder / RESULTS
-    values = read_json(path, DataError)
+    values = read_json(member(folder, RESULTS), DataError)
     if not isinstance(values, dict) or values.get("format") != "hepfm-result":
         raise DataError(f"{path} is not a result of hepfm evaluate")
     version = values.get("format_version")
@@ -294,18 +296,17 @@ def read_result(folder: Path) -> ResultFile:
 def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray]:
     """Read the scores of a result: predictions in the task's class order, and the store's row numbers."""
     path = folder / SCORES
-    try:
-        with pa.memory_map(str(path)) as file:
+    with reading(path, what="scores", fix="run hepfm evaluate again"):
+        with pa.memory_map(str(member(folder, SCORES))) as file:
             table = pa.ipc.open_file(file).read_all()
+        table.validate(full=True)
         columns = [table.column(f"{_PREFIX}{name}").to_numpy() for name in result.task.classes]
         rows, labels = table.column("row").to_numpy(), table.column("label").to_numpy()
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); run hepfm evaluate again") from None
-    if len(rows) != result.data.rows:
-        raise DataError(
-            f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
-        )
-    scores = np.stack(columns, axis=1).astype(np.float64)
-    weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
-    predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
-    return predictions, rows.astype(np.int64)
+        if len(rows) != result.data.rows:
+            raise DataError(
+                f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
+            )
+        scores = np.stack(columns, axis=1).astype(np.float64)
+        weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
+        predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
+        return predictions, rows.astype(np.int64)

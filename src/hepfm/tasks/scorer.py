@@ -12,7 +12,8 @@ from hepfm.core.files import read_json
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import IntArray
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG
 from hepfm.train.distributed import pick_device
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hepfm.core.errors import DataError
+from hepfm.core.guards import member, reading
 from hepfm.metrics.generation.spectra import Axis, Binned, binned
 from hepfm.metrics.predictions import FloatArray
 from hepfm.tasks.generation import GenerationTask
@@ -104,15 +104,13 @@ def read_spectra(folder: Path) -> tuple[Overlay, ...]:
     path = folder / SPECTRA
     if not path.exists():
         return ()
-    try:
-        with pa.memory_map(str(path)) as file:
+    with reading(path, what="spectra", fix="run hepfm evaluate again"):
+        with pa.memory_map(str(member(folder, SPECTRA))) as file:
             rows = pa.ipc.open_file(file).read_all().to_pylist()
         parts: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
         for row in rows:
             parts.setdefault((row["class"], row["name"]), {}).setdefault(row["sample"], []).append(row)
         return tuple(_overlay(group, samples) for (group, _), samples in parts.items())
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error}); run hepfm evaluate again") from None
 
 
 def _overlay(group: str, samples: Mapping[str, list[dict[str, Any]]]) -> Overlay:

@@ -16,7 +16,8 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
-from hepfm.models.directory import WEIGHTS, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import WEIGHTS, model_directory
 from hepfm.models.partial import LoadTable, load_partially
 from hepfm.models.tokenizer import adopt_tokenizer
 from hepfm.networks.build import build_network, seeded_init
@@ -75,7 +76,8 @@ class Finetuning:
     @classmethod
     def check(cls, model_path: str | Path, recipe: FinetuneRecipe) -> Finetuning:
         """Open model and data and refuse what does not fit."""
-        model, store = Model.load(model_path), Store.open(recipe.data.store)
+        source = model_directory(model_path)
+        model, store = Model.load(source), Store.open(recipe.data.store)
         needed = check_compatible(recipe.objective, model.backbone, store.schema)
         context = _context(model, recipe, generates=needed.generator is not None)
         features = model.content(store, with_context=context is not None)
@@ -95,7 +97,7 @@ class Finetuning:
                 f"{recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
                 "or set early_stopping=null"
             )
-        return cls(recipe, needed, Path(model_path), model, store, features, context, *rows)
+        return cls(recipe, needed, source, model, store, features, context, *rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
@@ -194,12 +196,16 @@ class Finetuning:
         strategy = self.strategy(learner.network)
         job = self.job(learner, strategy, world, new=table.names)
         run = start()
-        with run.attempt():
+        with run.attempt(first=world.first):
             if world.first:
                 write_json(run.path / "loading.json", table.to_dict())
                 logger.info("weights:\n%s", "\n".join(table.lines()))
-            trainer = Trainer(job, run, world)
-            strategy.train(trainer)
+            return self._train(job, strategy, run, world)
+
+    def _train(self, job: Job, strategy: Strategy, run: RunDirectory, world: World) -> RunResult:
+        learner = job.learner
+        trainer = Trainer(job, run, world)
+        strategy.train(trainer)
         strategy.finish(learner.network)
         if world.first:
             length = trainer.length(

@@ -15,6 +15,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
 from hepfm.core.errors import TrainingError
 from hepfm.core.files import write_json
+from hepfm.core.interrupts import StopRequest, Terminated, deferred_sigterm
 from hepfm.core.rng import integer_seed
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.weights import load_strictly
@@ -132,13 +133,17 @@ class Trainer:
         recorder = Recorder(self.run, step=self.step, names=self.config.trackers, active=self.world.first)
         cuda = [self.world.device] if self.world.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(cuda), flushed_denormals():
-                self._steps(recorder)
+            with (
+                torch.random.fork_rng(cuda),
+                flushed_denormals(),
+                deferred_sigterm("a checkpoint is written after this step") as stop,
+            ):
+                self._steps(recorder, stop)
         finally:
             recorder.close()
         self._choose_weights()
 
-    def _steps(self, recorder: Recorder) -> None:
+    def _steps(self, recorder: Recorder, stop: StopRequest) -> None:
         batches = iter(self.job.train)
         self.train_mode()
         self.clock = Clock()
@@ -153,9 +158,23 @@ class Trainer:
                 if self.job.validation is not None and self._due(self.config.validate_every):
                     with self.clock.paused():
                         self._validate(self.job.validation, recorder)
-                if self._due(self.config.checkpoint_every) or self.best.step == self.step:
+                stopping = self.world.any(stop.came)
+                if stopping or self._due(self.config.checkpoint_every) or self.best.step == self.step:
                     with self.clock.paused():
                         self.save()
+                if stopping:
+                    self._leave()
+
+    def _leave(self) -> None:
+        """End after a SIGTERM, when the checkpoint is written."""
+        if self.world.first:
+            log.logger.warning(
+                "stopped after step %d, kept: %s; go on with `hepfm resume %s`",
+                self.step,
+                describe_last(self.run.checkpoints),
+                self.run.path,
+            )
+        raise Terminated
 
     def _log(self, recorder: Recorder) -> None:
         means = self.meter.shared(self.world).means()

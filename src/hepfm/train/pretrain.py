@@ -128,9 +128,12 @@ class Pretraining:
         world = join_world(self.recipe.train.device)
         job = self.job(world)
         run = start()
-        with run.attempt():
-            trainer = Trainer(job, run, world)
-            trainer.fit()
+        with run.attempt(first=world.first):
+            return self._train(job, run, world)
+
+    def _train(self, job: Job, run: RunDirectory, world: World) -> RunResult:
+        trainer = Trainer(job, run, world)
+        trainer.fit()
         if world.first:
             model = Model(
                 network=job.learner.network,

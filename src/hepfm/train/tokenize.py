@@ -9,7 +9,8 @@ from typing import Any
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
 from hepfm.inference.tokenize import tokenize_store
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
 from hepfm.train.pretrain import check_pretrain
@@ -94,4 +95,4 @@ def _check_report(store: str | Path, split: str, classifier: str | Path | None) 
 def _model(source: prepare.Recipe) -> Path | None:
     if not isinstance(source, str | Path):
         return None
-    return Path(source) if (Path(source) / CONFIG).exists() else None
+    return model_directory(source) if (Path(source) / CONFIG).exists() else None
