@@ -178,6 +178,7 @@ def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell
         raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
     _check_task(cell.task, downstream, stores)
+    _check_learned(cell.task, downstream, stores, plan.objective)
     if downstream.generate is not None:
         _check_generate(downstream.generate, plan.objective, info)
     targets = plan.objective.cls.targets(plan.objective.config, info.schema)
@@ -212,6 +213,19 @@ def _check_task(name: str, downstream: Downstream, stores: Mapping[str, StoreInf
     if task.needs.generator != (downstream.generate is not None):
         fix = "generated rows: give" if task.needs.generator else "scores of test rows: remove"
         raise ConfigError(f"the task measures {fix} the section 'generate'")
+
+
+def _check_learned(
+    name: str, downstream: Downstream, stores: Mapping[str, StoreInfo], objective: Component
+) -> None:
+    """Raise `ConfigError` when the recipe does not learn the field that the task measures."""
+    task = _bound_task(name, downstream, stores)
+    learned = objective.cls.predicts(objective.config, stores[downstream.store].schema)
+    if task.needs.field is not None and task.needs.field not in learned:
+        raise ConfigError(
+            f"the recipe learns {', '.join(learned) or 'no field'} and the task {task.name!r} measures "
+            f"{task.needs.field}; set downstream.{name}.objective to {task.objective()}"
+        )
 
 
 def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -> None:

@@ -236,6 +236,13 @@ def load_task(spec: str | Mapping[str, Any]) -> Task:
     >>> load_task({"name": "classification", "signal": "Tbqq"}).config.signal
     ('Tbqq',)
     """
+    options = {} if isinstance(spec, str) else {key: value for key, value in spec.items() if key != "name"}
+    name = spec if isinstance(spec, str) else str(spec.get("name"))
+    if options and name in TASKS and TASKS.load(name).Config is NoOptions:
+        raise ConfigError(
+            f"the task {name!r} takes no options; leave out {', '.join(options)}, or take classification or "
+            "regression, which measure any field"
+        )
     component = resolve_component(TASKS, spec, where="task")
     task: Task = component.cls(component.config)
     return task
