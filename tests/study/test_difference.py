@@ -201,6 +201,18 @@ def test_trivial_answers_stand_in_the_table_once_for_each_draw_of_labels() -> No
     assert "0.8200" in page
 
 
+def test_a_lower_distance_of_generated_rows_is_the_better_one() -> None:
+    """Every metric whose task says that lower is better, by difference and by ratio."""
+    for name in ("jet_generation", "shower_generation"):
+        for metric in load_task(name).metrics():
+            measured = info(metric.name, 0.5, scale=metric.scale, better=metric.better)
+            signs = (-CLEAR, CLEAR)  # of ratios the logarithms
+            lower, higher = (verdict(difference(values, metric=measured)) for values in signs)
+            expected = ("better", "worse") if metric.better == "lower" else ("worse", "better")
+            assert (lower, higher) == expected, metric.name
+            assert metric.better == ("higher" if metric.name == "coverage" else "lower")
+
+
 def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
     truths = (info("fpd", 0.004, better="lower"),)
     ours = group("C", noise=(info("fpd", 1.3, better="lower"),), truth_vs_truth=truths)

@@ -115,6 +115,23 @@ def test_measure_reads_the_test_split_only_and_orders_classes_by_name(top_store,
     assert any("AUC" in line for line in summary_lines(evaluation))
 
 
+def test_scores_are_put_into_the_order_of_the_task(top_store, tmp_path):
+    """Whatever order the model has: numbers and files are those of the task's order."""
+    columns = {}
+    for name, classes in (("same", TOP), ("other", TOP[::-1])):
+
+        class Fixed(StubScorer):
+            def score(self, store, rows):
+                straight = StubScorer(TOP).score(store, rows)
+                return straight[:, [TOP.index(one) for one in self.classes]]
+
+        result = measure(Fixed(classes), load_task("top_tagging"), top_store, output=tmp_path / name).result
+        columns[name] = result.metrics, read_scores(tmp_path / name, result)[0].probabilities
+    assert columns["same"][0] == columns["other"][0]
+    np.testing.assert_array_equal(columns["same"][1], columns["other"][1])
+    assert columns["same"][0][0].value > 0.8
+
+
 def test_a_result_directory_reads_back(top_store, tmp_path):
     evaluation = measure(
         StubScorer(TOP[::-1]), load_task("top_tagging"), top_store, output=tmp_path / "result"
