@@ -106,6 +106,17 @@ def test_many_jets_are_made_in_blocks(model: Path, tmp_path: Path, monkeypatch: 
     assert np.bincount(found["jet_label"]).tolist() == [5] * 10
 
 
+def test_every_block_has_draws_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the noise tells the jets of one class apart: equal draws would give equal blocks."""
+    monkeypatch.setattr("hepfm.inference.generate.BLOCK", 8)
+    model = save(tmp_path / "model", context=None)
+    path = generate(model, n=24, output=tmp_path / "s", classes={"QCD": 1}, steps=1, solver="euler")
+    lists = Store.open(path).read(["part_pt"])["part_pt"]
+    assert isinstance(lists, Ragged)
+    hardest = [tuple(lists.row(row)[:3].tolist()) for row in range(24)]
+    assert len(set(hardest)) == 24
+
+
 def test_like_a_store_class_kinematics_and_numbers_are_those_of_its_test_jets(
     model: Path, tmp_path: Path, jet_store: Store
 ) -> None:

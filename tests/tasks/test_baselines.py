@@ -25,8 +25,8 @@ from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
-from hepfm.tasks.regression import TauMomentum
 from hepfm.tasks.result import read_result
+from hepfm.tasks.taus import TauMomentum
 from hepfm.train.row_baseline import Labelled, fit_baselines
 
 KINDS = ("quark", "tau")
@@ -159,7 +159,7 @@ def test_large_budgets_are_cut_by_a_seeded_draw(store, monkeypatch):
 
 
 def test_every_metric_of_a_task_is_measured_for_both_on_the_same_rows(store, tmp_path):
-    from hepfm.tasks.tagging import binary_metrics
+    from hepfm.tasks.tagging_metrics import binary_metrics
     from hepfm.tasks.taus import TauIdentification
 
     class Small(TauIdentification):
@@ -203,7 +203,7 @@ def test_a_regression_has_a_ridge_and_a_constant(store, tmp_path):
     test = np.asarray(store.split("test"))
     (answer, _) = trivial_answers({"baselines": baselines}, "target")
     expected = fit.predict(scaler.transform(inputs(store, test)))
-    np.testing.assert_allclose(answer.predict(store, test), expected, atol=1e-4)
+    np.testing.assert_allclose(answer.score(store, test), expected, atol=1e-4)
 
 
 def test_a_store_with_other_numbers_is_refused(store):

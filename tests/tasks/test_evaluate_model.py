@@ -104,5 +104,5 @@ def test_a_model_that_predicts_something_else_is_refused(jet_store, tmp_path):
     )
     with pytest.raises(ModelError, match="not 'jet_label'"):
         evaluate(path, "jetclass", jet_store, output=tmp_path / "result")
-    with pytest.raises(ModelError, match="not a model directory"):
+    with pytest.raises(ModelError, match="neither a model directory nor a store"):
         evaluate(tmp_path, "jetclass", jet_store, output=tmp_path / "result")

@@ -12,21 +12,23 @@ from hepfm.study.plan import (
     TOKENIZER,
     Cell,
     Resolve,
+    TaskSpec,
     finetune_values,
     pretrain_values,
-    task_name,
+    task_spec,
     tokenizer_values,
 )
 from hepfm.study.stores import StoreInfo
 
 if TYPE_CHECKING:
     from hepfm.networks.specs import GeneratorSpec
+    from hepfm.objectives.requirements import Requirements
+    from hepfm.tasks.base import Task
 
 
 def resolver() -> Resolve:
     """Return the checks of recipes by the floors below; remembers what it has checked."""
     from hepfm.tasks.base import load_task
-    from hepfm.tasks.generation import GenerationTask
     from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 
     def pretrain(values: Values, where: str) -> Values:
@@ -35,11 +37,10 @@ def resolver() -> Resolve:
     def finetune(values: Values, where: str) -> Values:
         return read_finetune_recipe(values, where=where).model_dump(mode="json")
 
-    def told(name: str) -> bool:
-        task = load_task(name)
-        return isinstance(task, GenerationTask) and task.told
+    def conditioned(spec: TaskSpec) -> bool:
+        return load_task(spec).needs.conditioned
 
-    return Resolve(pretrain, finetune, lambda name: load_task(name).version, told)
+    return Resolve(pretrain, finetune, lambda spec: load_task(spec).version, conditioned)
 
 
 def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
@@ -56,7 +57,7 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
         for name in config.downstream:
             for problem in _downstream_problems(config, stores, name, size):
                 _note(problems, problem)
-    problems += _contrast_problems(config)
+    problems += _contrast_problems(config, stores)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -66,31 +67,35 @@ def _note(problems: list[str], problem: str | None) -> None:
         problems.append(problem)
 
 
-def _contrast_problems(config: StudyConfig) -> list[str]:
-    """Return what is wrong with the metrics and margins of contrasts, for tasks that score rows.
-
-    The metrics of generated rows are known when they are measured.
-    """
+def _contrast_problems(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> list[str]:
+    """Return what is wrong with the metrics and margins of contrasts."""
     from hepfm.metrics.paired import neutral
-    from hepfm.tasks.base import load_task
 
-    found = []
-    for name, one in config.contrasts.items():
+    problems = []
+    for name, contrast in config.contrasts.items():
         try:
-            task = load_task(task_name(one.task, config.downstream[one.task]))
+            task = _bound_task(contrast.task, config.downstream[contrast.task], stores)
         except HepfmError:
             continue  # said of the task itself
-        metrics = {metric.name: metric for metric in task.metrics()}
-        metric = metrics.get(one.metric or task.primary)
-        if metrics and metric is None:
-            near = did_you_mean(one.metric or "", metrics)
-            found.append(f"contrasts.{name}.metric: the task {task.name!r} has no {one.metric!r}{near}")
-        if metric and one.equivalence is not None and one.equivalence <= neutral(metric.scale):
-            found.append(
+        try:
+            metric = task.metric(contrast.metric or task.primary)
+        except ConfigError as error:
+            problems.append(f"contrasts.{name}.metric: {error}")
+            continue
+        if contrast.equivalence is not None and contrast.equivalence <= neutral(metric.scale):
+            problems.append(
                 f"contrasts.{name}.equivalence: {metric.title} is compared by ratio, give a margin above 1 "
-                f"(got {one.equivalence:g})"
+                f"(got {contrast.equivalence:g})"
             )
-    return found
+    return problems
+
+
+def _bound_task(name: str, downstream: Downstream, stores: Mapping[str, StoreInfo]) -> Task:
+    """Return the task of a downstream entry, with what its options leave to the data filled in."""
+    from hepfm.tasks.base import load_task
+
+    where = f"the store {downstream.store!r}"
+    return load_task(task_spec(name, downstream)).bind(stores[downstream.store].schema, where=where)
 
 
 def _tokenizer_problem(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> str | None:
@@ -174,7 +179,8 @@ def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell
     if config.search and data.validation_fraction == 0.0:
         raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
-    _check_task(cell.task, downstream, info)
+    _check_task(cell.task, downstream, stores)
+    _check_learned(cell.task, downstream, stores, requirements)
     if downstream.generate is not None:
         _check_generate(downstream.generate, recipe.objective.name, requirements.generator, info)
     targets = requirements.labels
@@ -201,26 +207,27 @@ def _check_rows(info: StoreInfo, split: str, rows: int | None, key: str) -> None
         raise ConfigError(f"{key} asks for {rows:,} rows, split {split!r} of its store has {have:,}")
 
 
-def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
-    from hepfm.tasks.base import load_task
-    from hepfm.tasks.generation import GenerationTask
-
-    task = load_task(task_name(name, downstream))
+def _check_task(name: str, downstream: Downstream, stores: Mapping[str, StoreInfo]) -> None:
+    info, task = stores[downstream.store], _bound_task(name, downstream, stores)
     _check_split(info, task.split)
-    generation = isinstance(task, GenerationTask)
-    if isinstance(task, GenerationTask) and task.told and downstream.generate is not None:
+    if task.needs.conditioned and downstream.generate is not None:
         _check_rows(info, task.split, downstream.generate.n, "generate.n")
-    if generation != (downstream.generate is not None):
+    if task.needs.generator != (downstream.generate is not None):
+        fix = "generated rows: give" if task.needs.generator else "scores of test rows: remove"
+        raise ConfigError(f"the task measures {fix} the section 'generate'")
+
+
+def _check_learned(
+    name: str, downstream: Downstream, stores: Mapping[str, StoreInfo], requirements: Requirements
+) -> None:
+    """Raise `ConfigError` when the recipe does not learn the field that the task measures."""
+    task = _bound_task(name, downstream, stores)
+    learned = tuple(requirements.heads)
+    if task.needs.field is not None and task.needs.field not in learned:
         raise ConfigError(
-            f"the task measures {'generated jets: give' if generation else 'scores of test jets: remove'} "
-            "the section 'generate'"
+            f"the recipe learns {', '.join(learned) or 'no field'} and the task {task.name!r} measures "
+            f"{task.needs.field}; set downstream.{name}.objective to {task.objective()}"
         )
-    if generation:
-        return
-    known = {*info.schema[task.label].classes} - {*task.ignored} if task.label in info.schema else None
-    if known is not None and sorted(known) != sorted(task.classes):
-        found = ", ".join(info.schema[task.label].classes) or "none"
-        raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
 
 
 def _check_generate(
