@@ -114,13 +114,13 @@ def test_the_row_baseline_is_the_regression_on_the_rows_of_the_budget(store, wei
 
 
 def test_labels_outside_the_budget_do_not_change_the_row_baseline(store):
-    """But the shares of the classes are those of the training split: a budget has equal shares."""
+    """But the fractions of the classes are those of the training split: a budget has equal ones."""
     few, more = (
         fit_baselines(labelled(store, range(n)), head_rows(store), ("jet_label",))["jet_label"]
         for n in (60, 90)
     )
     assert few["coefficients"] != more["coefficients"]
-    assert few["shares"] == more["shares"]
+    assert few["fractions"] == more["fractions"]
 
 
 def test_only_rows_that_count_are_fitted_and_a_class_never_seen_gets_nothing(store):

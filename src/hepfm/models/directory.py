@@ -77,7 +77,7 @@ class Model:
     max_constituents
         Rows with more keep the leading ones.
     context
-        What the network is told of the whole row; None for nothing.
+        What the network is conditioned on of the whole row; None for nothing.
     absent
         Groups of features that its data did not have, and that it therefore reads as zero.
     provenance
@@ -217,7 +217,7 @@ class Model:
         missing = context.missing(store.schema) if context else []
         if context and missing:
             raise IncompatibleError(
-                f"the model is told {context.name!r} of each row and {store.path} lacks "
+                f"the model is conditioned on {context.name!r} and {store.path} lacks "
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features

@@ -38,12 +38,12 @@ def load_tensors(path: Path, error: type[HepfmError] = ModelError) -> dict[str, 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
     """Set every parameter and buffer of `module`; raise `ModelError` for a missing, extra or reshaped one."""
-    own = module.state_dict()
-    problems = [f"{name} is missing" for name in own if name not in tensors]
-    problems += [f"{name} is not of this architecture" for name in tensors if name not in own]
+    expected = module.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not of this architecture" for name in tensors if name not in expected]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in own.items()
+        for name, tensor in expected.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if problems:

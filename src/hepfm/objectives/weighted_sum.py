@@ -130,25 +130,26 @@ class WeightedSum(Objective[WeightedSumConfig]):
         each = [term.requirements(schema) for term in config.terms]
         needs = dict(zip(config.labels(), each, strict=True))
         views = _views(needs)
-        rows = {one.rows for one in each}
-        generators = [one.generator for one in each if one.generator is not None]
-        tokenizers = [one.tokenizer for one in each if one.tokenizer is not None]
+        rows = {needed.rows for needed in each}
+        generators = [needed.generator for needed in each if needed.generator is not None]
+        tokenizers = [needed.tokenizer for needed in each if needed.tokenizer is not None]
         heads: dict[str, HeadSpec] = {}
         head_rows: dict[str, tuple[str, int] | None] = {}
-        for one in sorted(each, key=lambda one: one.reads is not None):  # the clean term's head before others
-            heads = {**one.heads, **heads}
-            head_rows = {**one.head_rows, **head_rows}
+        # The head of a term that makes its own view comes before that of one that reads another's.
+        for needed in sorted(each, key=lambda needed: needed.reads is not None):
+            heads = {**needed.heads, **heads}
+            head_rows = {**needed.head_rows, **head_rows}
         return Requirements(
-            labels=tuple(dict.fromkeys(name for one in each for name in one.labels)),
+            labels=tuple(dict.fromkeys(name for needed in each for name in needed.labels)),
             heads=heads,
             generator=generators[0] if generators else None,
             tokenizer=tokenizers[0] if tokenizers else None,
-            inputs=frozenset().union(*(one.inputs for one in each)),
-            backbone=frozenset().union(*(one.backbone for one in each)),
-            trains_backbone=any(one.trains_backbone for one in each),
+            inputs=frozenset().union(*(needed.inputs for needed in each)),
+            backbone=frozenset().union(*(needed.backbone for needed in each)),
+            trains_backbone=any(needed.trains_backbone for needed in each),
             rows=rows.pop() if len(rows) == 1 else None,
             head_rows=head_rows,
-            signed_weights=all(one.signed_weights for one in each),
+            signed_weights=all(needed.signed_weights for needed in each),
             views=views,
         )
 
@@ -203,16 +204,16 @@ class WeightedSum(Objective[WeightedSumConfig]):
 
 def _views(needs: Mapping[str, Requirements]) -> frozenset[str]:
     """Return the views that the terms make, each by one of them; only the clean one is made by many."""
-    made = Counter(name for one in needs.values() for name in one.views)
-    twice = sorted(name for name, count in made.items() if count > 1 and name != CLEAN)
+    makers = Counter(name for term in needs.values() for name in term.views)
+    twice = sorted(name for name, count in makers.items() if count > 1 and name != CLEAN)
     if twice:
         raise IncompatibleError(
             f"two terms make the view {twice[0]!r}, each in its own way; keep one of them"
         )
-    for label, one in needs.items():
-        if one.reads is not None and one.reads not in made:
+    for label, term in needs.items():
+        if term.reads is not None and term.reads not in makers:
             raise IncompatibleError(
-                f"{label} reads the view {one.reads!r} and no term makes it; views of these terms: "
-                f"{', '.join(sorted(made)) or 'none'}"
+                f"{label} reads the view {term.reads!r} and no term makes it; views of these terms: "
+                f"{', '.join(sorted(makers)) or 'none'}"
             )
-    return frozenset(made)
+    return frozenset(makers)

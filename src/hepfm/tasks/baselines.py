@@ -56,7 +56,7 @@ class TrivialAnswer:
     def _probabilities(self, store: Store, rows: IntArray) -> Array:
         if self.name == ROW:
             return row_probabilities(self.values, self._inputs(store, rows))
-        return np.tile(np.array(self.values["shares"]), (len(rows), 1))
+        return np.tile(np.array(self.values["fractions"]), (len(rows), 1))
 
     def _numbers(self, store: Store, rows: IntArray) -> FloatArray:
         if self.name == ROW:

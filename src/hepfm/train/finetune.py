@@ -140,7 +140,7 @@ class Finetuning:
 
     def _constants(self, network: Network) -> Constants:
         """Return what is done with the constants of the standardisation; see `FinetuneRecipe.standardize`."""
-        wanted = self.recipe.standardize
+        asked = self.recipe.standardize
         if self._keeps_tokenizer():
             return "keep"
         if self.recipe.init == "scratch":
@@ -148,7 +148,7 @@ class Finetuning:
         new = (
             network.generator_spec is not None and network.generator_spec != self.model.network.generator_spec
         )
-        return "replace" if wanted == "data" or (wanted == "auto" and new) else "keep"
+        return "replace" if asked == "data" or (asked == "auto" and new) else "keep"
 
     def strategy(self, network: Network) -> Strategy:
         """Prepare the network for the recipe's mode."""
@@ -260,8 +260,8 @@ class Finetuning:
 
 def _context(model: Model, recipe: FinetuneRecipe, *, generates: bool) -> ContextSet | None:
     """Return what the adapted network is conditioned on of whole rows; see `FinetuneDataConfig.context`."""
-    wanted = recipe.data.context
-    return model.context if wanted == "keep" or (wanted == "auto" and generates) else None
+    asked = recipe.data.context
+    return model.context if asked == "keep" or (asked == "auto" and generates) else None
 
 
 def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:

@@ -237,8 +237,8 @@ class Trainer:
                     loss = added(waiting)
                     waiting = []
                     share = loss.share(counts, processes=self.world.size)
-                    if not math.isfinite(found := float(share.detach())):
-                        self._fail(parts, f"the loss is {found}")
+                    if not math.isfinite(value := float(share.detach())):
+                        self._fail(parts, f"the loss is {value}")
                     torch.autograd.backward(share)
                     losses.append(loss.detached())
         return self.world.loss(added(losses)).numbers()

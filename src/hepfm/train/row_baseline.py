@@ -5,8 +5,8 @@ themselves. For a categorical label these numbers enter a multinomial logistic r
 ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
 validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
 
-Kept with it is what the majority baseline needs: the shares of the classes in the training split (a label
-budget is drawn with equal shares, and would not tell the commonest class), or the median of the target.
+Kept with it is what the majority baseline needs: the fractions of the classes in the training split (a label
+budget is drawn with equal fractions, and would not tell the commonest class), or the median of the target.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Labelled:
     rows
         Training and validation rows.
     split
-        Rows that the shares of the classes are taken from.
+        Rows that the fractions of the classes are taken from.
     max_constituents
         Constituents that the network reads; the multiplicity is counted up to it.
     weights
@@ -123,8 +123,13 @@ def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[st
     target = np.asarray(store.read([name], rows)[name])
     z_RC = (x_RC - centre) / scale
     if field.kind is Kind.CATEGORICAL:
-        shares = _shares(labelled, name, only, len(field.classes))
-        return {**facts, "classes": list(field.classes), "shares": shares, **_logistic(z_RC, target, weights)}
+        fractions = _fractions(labelled, name, only, len(field.classes))
+        return {
+            **facts,
+            "classes": list(field.classes),
+            "fractions": fractions,
+            **_logistic(z_RC, target, weights),
+        }
     ridge = Ridge(alpha=STRENGTH).fit(z_RC, target.astype(np.float64), sample_weight=weights)
     return {
         **facts,
@@ -140,27 +145,27 @@ def _weights(labelled: Labelled, rows: Ints) -> Floats:
     return np.asarray(labelled.store.read([labelled.weights], rows)[labelled.weights], np.float64)
 
 
-def _shares(labelled: Labelled, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
+def _fractions(labelled: Labelled, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
     rows = labelled.some(labelled.split, only)
     labels = np.asarray(labelled.store.read([name], rows)[name]).astype(np.int64)
     sums = np.bincount(labels, _weights(labelled, rows), minlength=classes)
     sums = np.maximum(sums, 0.0)
-    shares: list[float] = (sums / sums.sum()).tolist()
-    return shares
+    fractions: list[float] = (sums / sums.sum()).tolist()
+    return fractions
 
 
 def _logistic(z_RC: Floats, label_R: Floats, weights_R: Floats) -> dict[str, Any]:
     """Return coefficients by class that occurs, (K, C), and intercepts (K,); one of two classes has zeros."""
-    found = np.unique(label_R)
+    present = np.unique(label_R)
     coefficients, intercept = np.zeros((1, z_RC.shape[1])), np.zeros(1)
-    if len(found) > 1:
+    if len(present) > 1:
         fitted = LogisticRegression(C=STRENGTH, max_iter=1000).fit(z_RC, label_R, sample_weight=weights_R)
         coefficients, intercept = fitted.coef_, fitted.intercept_
-    if len(found) == 2:
+    if len(present) == 2:
         coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
         intercept = np.concatenate([np.zeros(1), intercept])
     return {
-        "fitted": found.astype(int).tolist(),
+        "fitted": present.astype(int).tolist(),
         "coefficients": coefficients.tolist(),
         "intercept": intercept.tolist(),
     }
@@ -182,5 +187,5 @@ def row_values(values: Mapping[str, Any], x_RC: Floats) -> Floats:
 
 def _linear(values: Mapping[str, Any], x_RC: Floats) -> Floats:
     z_RC = (x_RC - np.array(values["centre"])) / np.array(values["scale"])
-    found: Floats = z_RC @ np.array(values["coefficients"]).T + np.array(values["intercept"])
-    return found
+    present: Floats = z_RC @ np.array(values["coefficients"]).T + np.array(values["intercept"])
+    return present
