@@ -22,6 +22,7 @@ from hepfm.data import context_set, feature_set
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
+from hepfm.train.learner import make_learner
 
 SOLVERS = ("euler", "midpoint")
 
@@ -33,8 +34,8 @@ def save_model(path: Path, size: str) -> int:
     component = resolve_component(OBJECTIVES, "flow_matching", where="benchmark")
     with seeded_init(0, "benchmark"):
         network = build_network(backbone, features, context=context)
-        objective = component.cls(component.config, network, KINEMATICS)
-    objective.fit([random_batch(features, context=context)])
+        learner = make_learner(component, network, KINEMATICS)
+    learner.prepare([random_batch(features, context=context)])
     api.Model(network, backbone, features, KINEMATICS, context=context, max_constituents=128).save(path)
     return sum(parameter.numel() for parameter in network.parameters())
 

@@ -39,9 +39,11 @@ from hepfm.data.store import Store
 from hepfm.inference.encode import encode
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Codes, Network
+from hepfm.networks.network import Network
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tokenizers import TOKENIZERS
+from hepfm.train.learner import make_learner
 
 FEATURES = feature_set("massless")
 TOKENIZER_SPECS = {
@@ -86,7 +88,9 @@ def build(spec: dict[str, Any], backbone: str, store: Store, *, codes: int) -> N
     tokenizer = resolve_component(TOKENIZERS, {**spec, "codes": codes}, where="benchmark")
     with seeded_init(0, "benchmark"):
         network = build_network(
-            component, FEATURES, codes=Codes(tokenizer, "features" if backbone == "none" else "codes")
+            component,
+            FEATURES,
+            tokenizer=TokenizerSpec(tokenizer, "features" if backbone == "none" else "codes"),
         )
         sample = EvalLoader(store, FEATURES, rows=np.arange(min(2000, store.num_rows)), batch_size=128)
         assert network.tokenizer is not None
@@ -95,7 +99,7 @@ def build(spec: dict[str, Any], backbone: str, store: Store, *, codes: int) -> N
         )
         if backbone != "none":
             objective = resolve_component(OBJECTIVES, "next_token", where="benchmark")
-            objective.cls(objective.config, network, KINEMATICS)
+            make_learner(objective, network, KINEMATICS)
     return network.eval()
 
 

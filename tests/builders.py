@@ -12,8 +12,8 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.draws import Draws
 from hepfm.core.registry import Registry
-from hepfm.objectives.base import Objective
 from hepfm.objectives.loss import Loss
+from hepfm.train.learner import Learner
 
 
 def draws(seed: int = 1) -> Draws:
@@ -21,9 +21,9 @@ def draws(seed: int = 1) -> Draws:
     return Draws(seed, "test")
 
 
-def loss_of(objective: Objective, batch: Batch, *, seed: int = 1) -> Loss:
-    """Show the objective's network the views of a batch and return the loss."""
-    loss: Loss = objective(objective.views(batch, draws(seed)), draws(seed))
+def loss_of(learner: Learner, batch: Batch, *, seed: int = 1) -> Loss:
+    """Show the network the views of a batch and return the loss."""
+    loss: Loss = learner(learner.views(batch, draws(seed)), draws(seed))
     return loss
 
 

@@ -230,6 +230,65 @@ def test_particle_transformer_sees_pairs() -> None:
     assert not torch.allclose(backbone(x, mask, p4.flip(0)).pooled_BD, mirrored.pooled_BD)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if BACKBONES.load(name).needs])
+def test_azimuth_and_boost_along_the_beam_do_not_matter(name: str) -> None:
+    """The frame of the four-momenta that a batch promises; see `Batch.p4_BN4`."""
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([8, 5])
+    energy, px, py, pz = p4.unbind(-1)
+    angle, rapidity = torch.tensor(1.1).double(), torch.tensor(0.8).double()
+    moved = torch.stack(
+        (
+            energy * rapidity.cosh() + pz * rapidity.sinh(),
+            px * angle.cos() - py * angle.sin(),
+            px * angle.sin() + py * angle.cos(),
+            pz * rapidity.cosh() + energy * rapidity.sinh(),
+        ),
+        dim=-1,
+    )
+    expected, found = backbone(x, mask, p4), backbone(x, mask, moved)
+    torch.testing.assert_close(found.pooled_BD, expected.pooled_BD, atol=1e-7, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_embeds_then_encodes(name: str) -> None:
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([6, 0, 3])
+    h = backbone.embed(x, mask)
+    assert h.shape == (*mask.shape, backbone.width)
+    parts = backbone.encode(h, mask, p4, physical_BNF=x)
+    whole = backbone(x, mask, p4)
+    assert torch.equal(parts.tokens_BND, whole.tokens_BND)
+    assert torch.equal(parts.pooled_BD, whole.pooled_BD)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "placeholder" in BACKBONES.load(name).supports])
+def test_of_a_replaced_constituent_nothing_is_known(name: str) -> None:
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([6, 4])
+    hidden = mask & (torch.arange(6) == 2)
+    other_x, other_p4 = (values + 0.7 * hidden[..., None] for values in (x, p4))
+    placeholder = torch.randn(backbone.width, dtype=torch.float64)
+    first, second = (
+        backbone.encode(
+            torch.where(hidden[..., None], placeholder, backbone.embed(features, mask)),
+            mask,
+            momenta,
+            physical_BNF=features,
+        )
+        for features, momenta in ((x, p4), (other_x, other_p4))
+    )
+    assert torch.equal(first.tokens_BND, second.tokens_BND)
+    assert torch.equal(first.pooled_BD, second.pooled_BD)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_backbone_needs_and_supports_is_among_what_there_is(name: str) -> None:
+    backbone = BACKBONES.load(name)
+    assert backbone.needs <= {"p4"}
+    assert backbone.supports <= {"prefix", "causal", "codes", "placeholder"}
+
+
 def test_plain_particle_transformer_needs_no_momenta() -> None:
     x, mask, _ = jets([4, 2], dtype=torch.float32)
     assert build("particle_transformer", pair_widths=[])(x, mask).pooled_BD.isfinite().all()
@@ -265,10 +324,10 @@ def test_a_row_that_grows_gets_the_features_of_the_causal_pass(
         x = torch.randint(0, num_codes, (2, 7))
     prefix = torch.randn(2, 2, backbone.width, dtype=torch.float64)
     with torch.no_grad():
-        whole = backbone(x, mask, condition_BKD=prefix, causal=True)
-        seen = backbone.seen(2, 9)
-        first = backbone.extend(None, seen, prefix)
-        steps = [backbone.extend(x[:, k : k + 1], seen) for k in range(7)]
+        whole = backbone(x, mask, prefix_BKD=prefix, causal=True)
+        cache = backbone.start_cache(2, 9)
+        first = backbone.extend(None, cache, prefix)
+        steps = [backbone.extend(x[:, k : k + 1], cache) for k in range(7)]
     torch.testing.assert_close(first, whole.prefix_BKD, atol=1e-10, rtol=1e-10)
     torch.testing.assert_close(torch.cat(steps, 1), whole.tokens_BND, atol=1e-10, rtol=1e-10)
 

@@ -162,7 +162,7 @@ def test_condition_is_seen_and_returned_behind_the_class_tokens() -> None:
     backbone = build().double().eval()
     x, mask = jets([5, 12])
     condition = torch.randn(2, 2, backbone.width, dtype=x.dtype)
-    plain, told = backbone(x, mask), backbone(x, mask, condition_BKD=condition)
+    plain, told = backbone(x, mask), backbone(x, mask, prefix_BKD=condition)
     assert told.tokens_BND.shape == plain.tokens_BND.shape
     assert (told.tokens_BND - plain.tokens_BND).abs().max() > 1e-6
     assert told.registers_BKD is not None

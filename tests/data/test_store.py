@@ -324,10 +324,12 @@ with writer.StoreWriter({str(tmp_path / "s")!r}, schema, provenance={{}}) as out
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     left = list(tmp_path.iterdir())
-    assert [path.name.startswith(".partial-s-") for path in left] == [True]
-    assert [path.name for path in left[0].iterdir()] == ["train-00000.arrow"]
+    assert [path.name.startswith(".partial-s") for path in left] == [True]
+    assert [path.name for path in (left[0] / "s").iterdir()] == ["train-00000.arrow"]
     with pytest.raises(DataError, match="no store at"):
         Store.open(tmp_path / "s")
+    write_store(tmp_path / "s", Schema((Field("x", Level.EVENT),), Level.EVENT), [], provenance={})
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]  # the next call cleans up
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         Store.open(left[0])
 

@@ -25,7 +25,8 @@ from hepfm.heads import HEADS
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Codes, Network, Output, Reads
+from hepfm.networks.network import Network
+from hepfm.networks.specs import HeadSpec, Inputs, TokenizerSpec
 from hepfm.tokenizers import TOKENIZERS
 
 FEATURES = "pet"
@@ -69,12 +70,12 @@ class Case:
 
     backbone: str
     context: str | None
-    reads: Reads
+    inputs: Inputs
     tokenizer: str | None
     heads: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = (self.backbone, self.context, self.reads, self.tokenizer, *self.heads)
+        parts = (self.backbone, self.context, self.inputs, self.tokenizer, *self.heads)
         return "-".join(part for part in parts if part)
 
     def build(self, *, seed: int = 0, absent: tuple[str, ...] = (), features: str = FEATURES) -> Model:
@@ -82,9 +83,9 @@ class Case:
         schema, outputs = _schema(self.heads)
         backbone, chosen = component(BACKBONES, self.backbone), feature_set(features)
         context = context_set(self.context) if self.context else None
-        codes = Codes(component(TOKENIZERS, self.tokenizer), self.reads) if self.tokenizer else None
+        codes = TokenizerSpec(component(TOKENIZERS, self.tokenizer), self.inputs) if self.tokenizer else None
         with seeded_init(seed, "test"):
-            network = build_network(backbone, chosen, context=context, outputs=outputs, codes=codes)
+            network = build_network(backbone, chosen, context=context, heads=outputs, tokenizer=codes)
         _fit(network, features)
         return Model(
             network.eval(), backbone, chosen, schema, max_constituents=LIMIT, context=context, absent=absent
@@ -102,13 +103,13 @@ def _fit(network: Network, features: str) -> None:
         network.conditioning.standardize.scale_F *= 0.3
 
 
-def _schema(heads: tuple[str, ...]) -> tuple[Schema, list[Output]]:
+def _schema(heads: tuple[str, ...]) -> tuple[Schema, list[HeadSpec]]:
     """Return a schema with a field for each head, and the heads."""
     base = jet_schema(("QCD", "Tbqq", "Hbb"))
     fields = {name: _field(base, name) for name in heads}
     extra = tuple(field for field in fields.values() if field.name not in base)
     schema = jet_schema(("QCD", "Tbqq", "Hbb"), extra=extra)
-    return schema, [Output(component(HEADS, name), schema[field.name]) for name, field in fields.items()]
+    return schema, [HeadSpec(component(HEADS, name), schema[field.name]) for name, field in fields.items()]
 
 
 def _field(schema: Schema, head: str) -> Field:
@@ -129,16 +130,16 @@ def fits(backbone: str, head: str) -> bool:
     return True
 
 
-def _ways(backbone: str) -> list[Reads]:
+def _ways(backbone: str) -> list[Inputs]:
     supports = BACKBONES.load(backbone).supports
-    if "nothing" in supports:
+    if not BACKBONES.load(backbone).encodes:
         return ["features"]
     return ["features", "decoded", *(("codes",) if "codes" in supports else ())]  # type: ignore[list-item]
 
 
 def contexts(backbone: str) -> list[str | None]:
-    """Return what a backbone can be told of a row: nothing, and the jet's kinematics if it has conditions."""
-    return [None, "jet"] if "condition" in BACKBONES.load(backbone).supports else [None]
+    """Return what a backbone can be conditioned on: nothing, and the jet's kinematics if it has a prefix."""
+    return [None, "jet"] if "prefix" in BACKBONES.load(backbone).supports else [None]
 
 
 def heads_of(backbone: str) -> list[str]:

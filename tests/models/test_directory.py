@@ -27,7 +27,7 @@ from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
 from hepfm.models.weights import save_tensors
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Output, Source
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 from hepfm.nn.standardize import Standardize
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
@@ -37,15 +37,15 @@ FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.
 def make_model(features: str = "kin", seed: int = 0) -> Model:
     schema = jet_schema(JETCLASS_CLASSES)
     outputs = [
-        Output(resolve_component(HEADS, "classify", where="test"), schema["jet_label"]),
-        Output(
+        HeadSpec(resolve_component(HEADS, "classify", where="test"), schema["jet_label"]),
+        HeadSpec(
             resolve_component(HEADS, {"name": "regress", "centre": [90.0], "scale": [40.0]}, where="test"),
             schema["jet_softdrop_mass"],
         ),
     ]
     backbone = resolve_component(BACKBONES, TINY, where="test")
     with seeded_init(seed, "test"):
-        network = build_network(backbone, feature_set(features), outputs=outputs)
+        network = build_network(backbone, feature_set(features), heads=outputs)
     facts = {"training": {"steps": 3}, "data": {"licence": "CC-BY-4.0"}}
     return Model(network, backbone, feature_set(features), schema, provenance=facts, metrics={"loss": 1.5})
 
@@ -94,7 +94,7 @@ def test_card_and_config_say_the_constants_of_the_standardisation(tmp_path: Path
     backbone = resolve_component(BACKBONES, TINY, where="test")
     network = build_network(backbone, feature_set("pet"), context=context_set("jet"))
     flow = resolve_component(GENERATORS, "flow", where="test")
-    network.add_generator(Source(flow, None, 8))
+    network.add_generator(GeneratorSpec(flow, None, 8))
     network.restandardize(torch.tensor([0.25, 0.0, 1.5, 2.5]), torch.tensor([4.0, 1.0, 0.5, 0.125]))
     assert network.conditioning is not None
     assert network.conditioning.standardize is not None

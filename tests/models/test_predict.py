@@ -18,7 +18,7 @@ from hepfm.heads import HEADS
 from hepfm.inference.predict import predict
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Output
+from hepfm.networks.specs import HeadSpec
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def model(jet_store: Store, tmp_path: Path) -> Path:
     backbone = resolve_component(
         BACKBONES, {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}, where="test"
     )
-    output = Output(resolve_component(HEADS, "classify", where="test"), jet_store.schema["jet_label"])
+    output = HeadSpec(resolve_component(HEADS, "classify", where="test"), jet_store.schema["jet_label"])
     with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set("kin"), outputs=[output])
+        network = build_network(backbone, feature_set("kin"), heads=[output])
     Model(network, backbone, feature_set("kin"), jet_store.schema).save(tmp_path / "model")
     return tmp_path / "model"
 

@@ -58,7 +58,7 @@ def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.tokenize(tokenizer, output=folder / "tokenizer")
     recipe = {
         "data": data,
-        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "reads": "codes"},
+        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "inputs": "codes"},
         "backbone": {"name": "post_norm_transformer", "width": 16, "depth": 1, "num_heads": 2},
         "objective": {"name": "next_token", "max_constituents": 32},
         "train": {**TRAIN, "steps": 250},

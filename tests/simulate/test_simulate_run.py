@@ -195,7 +195,7 @@ def test_damaged_chunk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return key
 
     monkeypatch.setattr(workers, "write_chunk", truncated)
-    with pytest.raises(DataError, match=r"QCD-train-00000.npz is damaged"):
+    with pytest.raises(DataError, match=r"cannot read .*QCD-train-00000.npz .*remove it"):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
 
 

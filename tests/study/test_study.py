@@ -192,7 +192,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         "did you mean 'supervised'",
         "downstream.big.budgets asks for 5,000 rows, split 'train' of its store has 120",
         "no row of split 'train' has the class Tbqq",
-        "the task needs gluon, quark",
+        "has the classes QCD, Tbqq; the task 'quark_gluon' needs gluon, quark",
     ):
         assert text in str(error.value), text
     assert not (tmp_path / "out").exists()

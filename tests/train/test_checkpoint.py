@@ -49,7 +49,7 @@ def test_an_altered_checkpoint_is_refused_with_the_fix(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(bytes(content))
-    with pytest.raises(TrainingError, match=r"altered; delete .*step-00000001"):
+    with pytest.raises(TrainingError, match=r"was altered.*; delete .*step-00000001"):
         load_checkpoint(tmp_path, 1)
 
 

@@ -21,8 +21,8 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.tasks.model_subject import training_facts
 from hepfm.tasks.result import Training
-from hepfm.tasks.scorer import training_facts
 from hepfm.train.budget import budget_rows
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.finetune import dry_run, finetune

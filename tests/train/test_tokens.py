@@ -24,7 +24,8 @@ from hepfm.inference.encode import encode
 from hepfm.inference.generate import generate
 from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.check import check
-from hepfm.models.directory import CONFIG, WEIGHTS, Model, fingerprint
+from hepfm.models.directory import Model, fingerprint
+from hepfm.models.folder import CONFIG, WEIGHTS
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.train.finetune import check_finetune, finetune
@@ -61,11 +62,11 @@ def tokenizer_recipe(store: Store, spec: dict[str, Any] = CAUSAL, **changes: Any
     }
 
 
-def recipe(store: Store, tokenizer: Path, *, reads: str = "codes", **changes: Any) -> dict[str, Any]:
-    name = "post_norm_transformer" if reads == "codes" else "transformer"
+def recipe(store: Store, tokenizer: Path, *, inputs: str = "codes", **changes: Any) -> dict[str, Any]:
+    name = "post_norm_transformer" if inputs == "codes" else "transformer"
     return {
         "data": {"store": str(store.path), "features": "massless"},
-        "tokenizer": {"model": str(tokenizer), "reads": reads},
+        "tokenizer": {"model": str(tokenizer), "inputs": inputs},
         "backbone": {"name": name, **SMALL},
         "objective": {"name": "next_token", "max_constituents": 128},
         "train": TRAIN,
@@ -106,14 +107,16 @@ def same_tokenizer(one: Path, other: Path) -> bool:
     return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.parametrize("reads", ["codes", "decoded", "features"])
+@pytest.mark.parametrize("inputs", ["codes", "decoded", "features"])
 def test_the_tokenizer_stays_bit_for_bit_in_what_follows(
-    reads: str, jet_store: Store, tokenizer: Path, tmp_path: Path
+    inputs: str, jet_store: Store, tokenizer: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {}
-    if reads == "features":  # codes are targets only
+    if inputs == "features":  # codes are targets only
         changes["objective"] = {"name": "masked", "target": "codes"}
-    model = pretrain(recipe(jet_store, tokenizer, reads=reads, **changes), output=tmp_path / "run").model_path
+    model = pretrain(
+        recipe(jet_store, tokenizer, inputs=inputs, **changes), output=tmp_path / "run"
+    ).model_path
     assert same_tokenizer(tokenizer, model)
     assert max(check(model).values()) < 1e-5
     for init in ("pretrained", "scratch"):
@@ -133,11 +136,11 @@ def test_loaded_weights_survive_every_later_initialisation(
     work, _ = check_finetune(model, tuned(jet_store, objective=head))
     before = load_tensors(model / WEIGHTS)
     world = join_world("cpu")
-    objective, table = work.objective()
-    strategy = work.strategy(objective.network)
+    learner, table = work.learner()
+    strategy = work.strategy(learner.network)
     (tmp_path / "run").mkdir()
-    trainer = Trainer(work.job(objective, strategy, world), RunDirectory(tmp_path / "run"), world)
-    after = trainer.objective.network.state_dict()
+    trainer = Trainer(work.job(learner, strategy, world), RunDirectory(tmp_path / "run"), world)
+    after = trainer.learner.network.state_dict()
     loaded = [name for name in before if name.startswith(("backbone.", "tokenizer.", "standardize."))]
     assert len(loaded) > 20
     for name in loaded:
@@ -148,9 +151,9 @@ def test_loaded_weights_survive_every_later_initialisation(
 
 def test_scratch_draws_a_new_backbone_and_keeps_the_tokenizer(jet_store: Store, model: Path) -> None:
     work, _ = check_finetune(model, tuned(jet_store, init="scratch"))
-    objective, _ = work.objective()
+    learner, _ = work.learner()
     old = Model.load(model).network
-    new = objective.network.state_dict()
+    new = learner.network.state_dict()
     weights = [name for name, value in old.backbone.named_parameters() if value.ndim > 1 and value.numel()]
     assert all(
         not torch.equal(old.state_dict()[f"backbone.{name}"], new[f"backbone.{name}"]) for name in weights
@@ -171,11 +174,11 @@ def test_training_on_codes_resumes_bit_for_bit(jet_store: Store, tokenizer: Path
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-@pytest.mark.parametrize("reads", ["codes", "decoded"])
+@pytest.mark.parametrize("inputs", ["codes", "decoded"])
 def test_generated_jets_do_not_depend_on_the_batch_size(
-    reads: str, jet_store: Store, tokenizer: Path, tmp_path: Path
+    inputs: str, jet_store: Store, tokenizer: Path, tmp_path: Path
 ) -> None:
-    model = pretrain(recipe(jet_store, tokenizer, reads=reads), output=tmp_path / "run").model_path
+    model = pretrain(recipe(jet_store, tokenizer, inputs=inputs), output=tmp_path / "run").model_path
     paths = [
         generate(model, n=30, output=tmp_path / f"jets{size}", seed=5, batch_size=size, top_p=0.9)
         for size in (7, 30)
@@ -296,7 +299,7 @@ def test_codes_that_are_none_are_refused(jet_store: Store, tokenizer: Path, tmp_
     with pytest.raises(DataError, match="outside 0 to 63"):
         decode_codes(tokenizer, tmp_path / "wrong.arrow", output=tmp_path / "back")
     (tmp_path / "junk.arrow").write_bytes(b"junk")
-    with pytest.raises(DataError, match="not a file of codes"):
+    with pytest.raises(DataError, match="as a file of codes"):
         decode_codes(tokenizer, tmp_path / "junk.arrow", output=tmp_path / "back")
 
 
@@ -334,9 +337,9 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
         check_pretrain(recipe(jet_store, tiny_run / "model"))
     with pytest.raises(IncompatibleError, match="cannot be given features"):
-        check_finetune(model, tuned(jet_store, reads="features"))
+        check_finetune(model, tuned(jet_store, inputs="features"))
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
-        check_finetune(tiny_run / "model", tuned(jet_store, reads="codes"))
+        check_finetune(tiny_run / "model", tuned(jet_store, inputs="codes"))
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
         tokenize_store(tiny_run / "model", jet_store.path, output=tmp_path / "no")
     with pytest.raises(ConfigError, match="trains no tokenizer"):

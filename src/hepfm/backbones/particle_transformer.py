@@ -72,7 +72,7 @@ class ParticleTransformer(Backbone):
     """
 
     Config: ClassVar[type[Config]] = ParticleTransformerConfig
-    supports = frozenset({"pairwise", "pooled"})
+    needs = frozenset({"p4"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {
             "width": 64,
@@ -108,18 +108,24 @@ class ParticleTransformer(Backbone):
             PairEmbedding(config.pair_widths, num_heads=config.num_heads) if config.pair_widths else None
         )
 
-    def forward(
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return embedded constituents; see `Backbone.embed`."""
+        packing = Packing.of(mask_BN)
+        return packing.unpack(self.embedding(packing.pack(x_BNF), packing.real_T))
+
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return normalised constituents and the class token; see `Backbone.forward`."""
+        """Return normalised constituents and the class token; see `Backbone.encode`."""
         packing = Packing.of(mask_BN)
-        x_TD = self.embedding(packing.pack(x_BNF), packing.real_T)
+        x_TD = packing.pack(h_BND)
         bias = self._bias(x_TD, mask_BN, p4_BN4)
         for block in self.blocks:
             x_TD = block(x_TD, packing, bias)

@@ -88,7 +88,7 @@ class Pet(Backbone):
     """
 
     Config: ClassVar[type[Config]] = PetConfig
-    supports = frozenset({"registers", "condition", "pooled"})
+    supports = frozenset({"prefix"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4},
         "s": {},
@@ -137,29 +137,28 @@ class Pet(Backbone):
             for _ in range(depth)
         ]
 
-    def forward(
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return constituents and class tokens; see `Backbone.forward`. Four-momenta are not used."""
-        physical_BNF = x_BNF if physical_BNF is None else physical_BNF
-        first_BLD = self.registers.expand(x_BNF.shape[0], -1, -1)
-        if condition_BKD is not None:
-            first_BLD = torch.cat((first_BLD, condition_BKD), dim=1)
+        """Return constituents and class tokens; see `Backbone.encode`. Four-momenta are not used."""
+        first_BLD = self.registers.expand(h_BND.shape[0], -1, -1)
+        if prefix_BKD is not None:
+            first_BLD = torch.cat((first_BLD, prefix_BKD), dim=1)
         num = first_BLD.shape[1]
-        kinematics_BN4 = physical_BNF[..., self.kinematics]
         seen = Packing.of(F.pad(mask_BN, (num, 0), value=True))
-        x_TD = seen.pack(torch.cat((first_BLD, self._embed(physical_BNF, kinematics_BN4, mask_BN)), dim=1))
-        bias = (
-            key_bias(seen.mask_BN, x_TD.dtype)
-            if self.pairs is None
-            else self.pairs(kinematics_BN4, mask_BN, num)
-        )
+        x_TD = seen.pack(torch.cat((first_BLD, h_BND), dim=1))
+        if self.pairs is None:
+            bias = key_bias(seen.mask_BN, x_TD.dtype)
+        else:
+            assert physical_BNF is not None
+            bias = self.pairs(physical_BNF[..., self.kinematics], mask_BN, num)
         for block in self.blocks:
             assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
@@ -168,7 +167,10 @@ class Pet(Backbone):
         pooled_BD = registers_BLD[:, : self.config.num_registers].mean(1)
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)
 
-    def _embed(self, physical_BNF: Tensor, kinematics_BN4: Tensor, mask_BN: Tensor) -> Tensor:
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return each constituent with what its neighbours tell of it; see `Backbone.embed`."""
+        physical_BNF = x_BNF if physical_BNF is None else physical_BNF
+        kinematics_BN4 = physical_BNF[..., self.kinematics]
         packing = Packing.of(mask_BN)
         x_TF = packing.pack(physical_BNF)
         x_TD = self.embedding(x_TF[:, self.kinematics], self.input_norm) + self.local(kinematics_BN4, packing)

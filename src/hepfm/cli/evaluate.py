@@ -1,4 +1,4 @@
-"""``hepfm evaluate``: measure a model on a task's test rows, or generated jets against them."""
+"""``hepfm evaluate``: measure a model on a task's test rows, or generated rows against them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import read_options, set_option
+from hepfm.cli.task_options import task_options, task_spec
 
 
 @click.command()
@@ -27,6 +28,7 @@ from hepfm.cli.options import read_options, set_option
     show_default=True,
     help="Field of the event weights, or null for equal ones; auto takes the store's.",
 )
+@task_options
 @set_option("the generation, where MODEL generates: top_p=0.9, cells=dataset_2")
 @verb
 def command(
@@ -44,7 +46,10 @@ def command(
     Every line has what trivial answers score on the same rows: a regression on the numbers of the whole
     row, and always the commonest class; for generated rows, real ones against real ones, and noise.
 
-    For a task of generation MODEL may be a store of generated jets.
+    The tasks classification and regression measure any field of any store, e.g. --on classification --field
+    jet_label --signal Tbqq --background QCD,Hbb, or --on regression --field jet_softdrop_mass.
+
+    For a task of generation MODEL may be a store of generated rows.
     """
     from pathlib import Path
 
@@ -53,7 +58,7 @@ def command(
     folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
     evaluation = evaluate(
         model,
-        task,
+        task_spec(task),
         store,
         output=folder,
         arm=arm,

@@ -24,7 +24,10 @@ class Batch:
     mask_BN
         Boolean, True = real. Real constituents come first.
     p4_BN4
-        Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none.
+        Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none. The z
+        axis is the beam's; the azimuth that counts as zero and the boost along the beam are arbitrary: those
+        of the laboratory where momenta were measured, those of the row's own axis where they are made of
+        features. What reads them must not depend on either.
     context_BC
         Row-level features (e.g. jet pt), not normalised. None when none was asked for.
     labels

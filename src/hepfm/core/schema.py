@@ -29,6 +29,11 @@ class Kind(StrEnum):
     FLAG = "flag"
 
 
+_INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
+DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64")
+"""NumPy names of the types that can be stored."""
+
+
 @dataclass(frozen=True)
 class Field:
     """One column.
@@ -60,6 +65,11 @@ class Field:
     description: str = ""
 
     def __post_init__(self) -> None:
+        texts = (self.name, self.unit, self.dtype, self.description, *self.classes)
+        if not self.name or not all(isinstance(text, str) for text in texts):
+            raise DataError(f"field {self.name!r}: name, unit, type, description and classes are texts")
+        if self.dtype not in DTYPES:
+            raise DataError(f"field {self.name!r}: no type {self.dtype!r}{did_you_mean(self.dtype, DTYPES)}")
         if (self.kind is Kind.CATEGORICAL) != bool(self.classes):
             raise DataError(f"field {self.name!r}: a categorical field, and only such a one, has classes")
 
@@ -164,14 +174,21 @@ class Schema:
                         **field,
                         "level": Level(field["level"]),
                         "kind": Kind(field["kind"]),
-                        "classes": tuple(field.get("classes", ())),
+                        "classes": _classes(field),
                     }
                 )
                 for field in values["fields"]
             )
             return cls(fields, Level(values["row"]), values["label"], values.get("weight"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"not a schema: {error}") from None
+
+
+def _classes(field: Mapping[str, Any]) -> tuple[str, ...]:
+    classes = field.get("classes", ())
+    if not isinstance(classes, list | tuple):
+        raise TypeError(f"classes of {field.get('name')!r}: expected a list of names, got {classes!r}")
+    return tuple(classes)
 
 
 def _plain(field: Field) -> dict[str, Any]:

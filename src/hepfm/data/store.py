@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,20 @@ import numpy.typing as npt
 
 from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.files import sha256
+from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array, Ragged, take_rows
 from hepfm.core.schema import Schema
 from hepfm.data.arrow import view_shard
 from hepfm.data.gather import Shard, take
 from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
+from hepfm.data.mapping import map_file
 from hepfm.data.validate import check
 
 Rows = npt.NDArray[Any] | Sequence[int] | range | slice | None
 """Which rows: numbers in any order, a range, a slice, or None for all."""
 
-_OPEN_SHARDS = 512
-"""Shards kept mapped; each holds a file descriptor, of which a process has 1024 as a rule."""
+_OPEN_SHARDS = 4096
+"""Shards kept mapped; none of them holds a file descriptor."""
 
 
 class Store:
@@ -49,7 +50,7 @@ class Store:
         folder = Path(path)
         manifest = read_manifest(folder)
         for shard in manifest.shards:
-            _check_size(folder / shard.file, shard)
+            _checked_file(folder, shard)
         return cls(folder, manifest)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -172,12 +173,10 @@ class Store:
 
     def _open_shard(self, number: int) -> Shard:
         info = self.manifest.shards[number]
-        path = self.path / info.file
-        _check_size(path, info)
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        views = view_shard(memoryview(mapped), self.schema, info.rows, path=path)
-        return Shard(views, functools.partial(mapped.madvise, mmap.MADV_DONTNEED))
+        path = _checked_file(self.path, info)
+        with reading(path):
+            data, release = map_file(path)
+            return Shard(view_shard(data, self.schema, info.rows, path=path), release)
 
     def _empty(self, names: list[str]) -> dict[str, Array | Ragged]:
         return {
@@ -187,10 +186,12 @@ class Store:
         }
 
 
-def _check_size(path: Path, shard: ShardInfo) -> None:
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise DataError(f"the store lacks its file {path}; restore it or make the store again") from None
+def _checked_file(folder: Path, shard: ShardInfo) -> Path:
+    """Return the path of a shard; refuse names and links that leave the store, and another size."""
+    path = folder / shard.file
+    if not path.exists() and "/" not in shard.file:
+        raise DataError(f"the store lacks its file {path}; restore it or make the store again")
+    size = member(folder, shard.file).stat().st_size
     if size != shard.bytes:
         raise DataError(f"{path} has {size} bytes, its manifest says {shard.bytes}; truncated or altered")
+    return path

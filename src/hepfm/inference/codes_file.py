@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from hepfm.core.errors import DataError, IncompatibleError
+from hepfm.core.guards import reading, regular_file
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
@@ -61,12 +62,9 @@ def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) ->
         schema, facts = decoded_schema(source, given), {"source": "decoded", "tokenizer_fingerprint": own}
         with StoreWriter(output, schema, provenance=facts) as writer:
             for number in range(reader.num_record_batches):
-                block = reader.get_batch(number)
-                values = block["codes"].flatten().to_numpy().astype(np.int64)
-                lengths = np.diff(block["codes"].offsets.to_numpy())
+                values, lengths, known = _block(reader, number, given, path)
                 if len(values) and (values.min() < 0 or values.max() >= tokenizer.num_codes):
                     raise DataError(f"{path} has codes outside 0 to {tokenizer.num_codes - 1}")
-                known = {name: block[name].to_numpy(zero_copy_only=False) for name in given}
                 columns = decoded_columns(source, _decode(source, values, lengths), lengths, known)
                 writer.write(columns, split="test")
     return Path(output)
@@ -120,15 +118,25 @@ class CodesWriter:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
-    try:
-        source = pa.memory_map(str(path))
+    with reading(path, what="a file of codes"):
+        source = pa.memory_map(str(regular_file(path)))
         reader = pa.ipc.open_file(source)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} is not a file of codes: {error}") from None
     if "codes" not in reader.schema.names:
         raise DataError(f"{path} is not a file of codes: it has no column codes")
     with source:
         yield reader
+
+
+def _block(
+    reader: pa.ipc.RecordBatchFileReader, number: int, given: Collection[str], path: Path
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Return codes, their number in each row, and what is known of the rows, of a block of a file."""
+    with reading(path, what="a file of codes"):
+        block = reader.get_batch(number)
+        block.validate(full=True)
+        values = block["codes"].flatten().to_numpy().astype(np.int64)
+        lengths = np.diff(block["codes"].offsets.to_numpy())
+        return values, lengths, {name: block[name].to_numpy(zero_copy_only=False) for name in given}
 
 
 def makes_constituents(model: Model) -> bool:

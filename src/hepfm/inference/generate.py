@@ -21,12 +21,14 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
-from hepfm.generators.base import Made
+from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
-from hepfm.inference.request import Classes, Wanted, from_classes, from_store
+from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
 from hepfm.inference.row_builders import Maker, maker_of
-from hepfm.models.directory import CONFIG, Model
-from hepfm.networks.network import Source
+from hepfm.models.device import pick_device
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
+from hepfm.networks.specs import GeneratorSpec
 
 BLOCK = 1024
 """Rows whose random numbers are drawn together; fixed, so that they do not depend on the batch size."""
@@ -46,12 +48,15 @@ class Settings:
         Of all draws.
     device
         Where the network runs; other kinds of device draw other numbers.
+    label
+        Field of the class in the store that is made.
     """
 
     maker: Maker
     config: Config
     seed: int
     device: str
+    label: str
 
 
 def generate(
@@ -63,7 +68,7 @@ def generate(
     like: str | Path | None = None,
     cells: str | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
     **options: Any,
 ) -> Path:
     """Make jets or showers and write them to a store, in its split ``test``.
@@ -81,7 +86,7 @@ def generate(
     output
         The store to make.
     classes
-        Classes to make evenly, or their shares by name; all evenly by default.
+        Classes to make evenly, or their fractions by name; all evenly by default.
     like
         A store whose test rows give class and context, one for each: of jets kinematics and number of
         constituents, of showers the incident energy alone.
@@ -92,7 +97,7 @@ def generate(
     seed
         Of everything that is drawn.
     device
-        ``"cpu"`` or ``"cuda"``.
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
     **options
         Options of the model's generator that need no new training; its own where None or not given. Of a
         flow ``steps`` and ``solver``, of an autoregressive generator ``temperature``, ``top_k`` and
@@ -113,38 +118,45 @@ def generate(
         When kinematics or numbers of constituents would have to be drawn from networks never trained.
     """
     source = Model.load(model)
-    made_of = source.network.source
+    made_of = source.network.generator_spec
     if made_of is None:
         raise IncompatibleError(
             f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
             "weighted_sum"
         )
-    wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
+    request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
-    settings = Settings(maker_of(source, cells=cells), config, seed, device)
-    label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
+    where = str(pick_device(device, option="--device"))
+    maker = maker_of(source, cells=cells)
+    schema = maker.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
+    settings = Settings(maker, config, seed, where, schema.label or "")
     facts = {
         "source": "generated",
-        "model": _fingerprint(Path(model)),
+        "model": _fingerprint(model_directory(model)),
         "hepfm_version": hepfm.__version__,
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
         "like": Store.open(like).fingerprint if like else None,
         "cells": cells,
     }
-    schema = settings.maker.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
-        source.network.to(device).eval()
+        source.network.to(settings.device).eval()
         for start in range(0, rows, BLOCK):
             index = np.arange(start, min(start + BLOCK, rows))
-            writer.write(_block(source, settings, wanted, index), split="test")
+            writer.write(_block(source, settings, request, index), split="test")
             advance(len(index))
     return writer.path
 
 
-def _wanted(
-    model: Model, source: Source, *, n: int | None, classes: Classes, like: str | Path | None, seed: int
-) -> tuple[Wanted, int]:
+def _request(
+    model: Model,
+    source: GeneratorSpec,
+    *,
+    n: int | None,
+    classes: Classes,
+    like: str | Path | None,
+    seed: int,
+) -> tuple[GenerationRequest, int]:
     if n is not None and n < 1:
         raise ConfigError(f"the number of rows must be at least 1, got {n}")
     if like is not None:
@@ -163,7 +175,7 @@ def _check_sampler(model: Model) -> None:
     generator = model.network.generator
     if model.context is not None and not isinstance(generator, Flow):
         raise ConfigError(
-            f"this model is told {', '.join(model.context.names)} of each row and cannot draw it; take it "
+            f"this model is conditioned on {', '.join(model.context.names)} and cannot draw it; take it "
             "from the test rows of a store with --like STORE"
         )
     if not isinstance(generator, Flow) or generator.sampler.fitted:
@@ -187,12 +199,14 @@ def generator_options(generator: Component, options: Mapping[str, Any]) -> Confi
     """
     given = {key: value for key, value in options.items() if value is not None}
     fixed = [
-        key for key in given if key in type(generator.config).model_fields and key not in generator.cls.free
+        key
+        for key in given
+        if key in type(generator.config).model_fields and key not in generator.cls.sampling_options
     ]
     if fixed:
         raise ConfigError(
             f"generate: {', '.join(fixed)} of generator {generator.name!r} is trained and cannot be changed; "
-            f"what can: {', '.join(generator.cls.free)}"
+            f"what can: {', '.join(generator.cls.sampling_options)}"
         )
     return validate(type(generator.config), {**generator.config.model_dump(), **given}, where="generate")
 
@@ -202,38 +216,39 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _block(
-    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64]
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64]
 ) -> dict[str, Array | Ragged]:
     """Make the rows of one block; return their columns."""
     number = int(index[0]) // BLOCK
-    made = _make(model, settings, wanted, index, number)
+    made = _make(model, settings, request, index, number)
     features_BNF = model.network.physical(_within(made, model), made.mask_BN).features_BNF
     values = features_BNF[made.mask_BN].double().cpu().numpy()
     columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
     lengths = made.mask_BN.sum(1).cpu().numpy()
     rng = numpy_generator(settings.seed, "generate.phi", number)
     made_columns = settings.maker.columns(made, columns, lengths, rng)
-    if wanted.label_R is not None:
-        made_columns["jet_label"] = wanted.label_R[index].astype(np.int16)
+    if request.label_R is not None:
+        made_columns[settings.label] = request.label_R[index].astype(np.int16)
     return made_columns
 
 
 def _make(
-    model: Model, settings: Settings, wanted: Wanted, index: npt.NDArray[np.int64], number: int
-) -> Made:
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64], number: int
+) -> GeneratedRows:
     network, device = model.network, settings.device
-    assert network.generator is not None
-    network.generator.config = settings.config  # type: ignore[assignment]
-    none = len(network.source.label.classes) if network.source and network.source.label else 0
-    label_R = np.full(len(index), none) if wanted.label_R is None else wanted.label_R[index]
+    spec = network.generator_spec
+    assert spec is not None
+    no_class = len(spec.label.classes) if spec.label else 0
+    label_R = np.full(len(index), no_class) if request.label_R is None else request.label_R[index]
     context_BC = None
-    if wanted.context_RC is not None:
-        context_BC = torch.from_numpy(wanted.context_RC[index]).float().to(device)
+    if request.context_RC is not None:
+        context_BC = torch.from_numpy(request.context_RC[index]).float().to(device)
     generator = torch_generator(settings.seed, "generate", number, device=torch.device(device).type)
-    return network.generate(torch.from_numpy(label_R).long().to(device), context_BC, generator)
+    label_B = torch.from_numpy(label_R).long().to(device)
+    return network.generate(label_B, context_BC, generator, options=settings.config)
 
 
-def _within(made: Made, model: Model) -> Tensor:
+def _within(made: GeneratedRows, model: Model) -> Tensor:
     """Keep standardised features within what the network has been trained on."""
     limit = model.network.standardize.limit
     return made.x_BNF.clamp(-limit, limit)

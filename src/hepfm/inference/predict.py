@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
+from hepfm.core.files import refuse_existing
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.inference.tables import WRITERS, write_table
+from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
 
 
@@ -22,6 +24,8 @@ def predict(
     split: str | None = None,
     observers: Sequence[str] = (),
     embeddings: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
 ) -> list[str]:
     """Write what a model says of each row.
 
@@ -31,7 +35,7 @@ def predict(
     Parameters
     ----------
     model, store
-        The model directory and the store.
+        The model directory, or the run directory with one in it, and the store.
     output
         The file to write; its ending, ``.arrow``, ``.parquet``, ``.h5`` or ``.root``, decides the format.
     split
@@ -40,6 +44,10 @@ def predict(
         Row-level fields of the store to copy beside the scores.
     embeddings
         Write the row's summary vector too.
+    device
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
+    overwrite
+        Replace a file that is there already.
 
     Returns
     -------
@@ -50,17 +58,21 @@ def predict(
     ------
     IncompatibleError
         When the store lacks fields that the model reads.
+    HepfmError
+        When the file exists and is not to be replaced.
     """
     path = Path(output)
     if path.suffix not in WRITERS:
         raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
+    refuse_existing(path, overwrite=overwrite)
+    where = str(pick_device(device, option="--device"))
     source, data = Model.load(model), Store.open(store)
     source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))
-    table = {"row": rows, **_observed(observers, data, rows), **_scores(source, data, rows)}
+    table = {"row": rows, **_observed(observers, data, rows), **_scores(source, data, rows, where)}
     if embeddings:
-        table["embedding"] = source.embed(data, rows=rows)
+        table["embedding"] = source.embed(data, rows=rows, device=where)
     write_table(path, table)
     return list(table)
 
@@ -77,9 +89,9 @@ def _observed(observers: Sequence[str], data: Store, rows: Array) -> dict[str, A
     return {name: np.asarray(values) for name, values in found.items()}
 
 
-def _scores(model: Model, data: Store, rows: Array) -> dict[str, Array]:
+def _scores(model: Model, data: Store, rows: Array, device: str) -> dict[str, Array]:
     columns = {}
-    for name, values in model.predict(data, rows=rows).items():
+    for name, values in model.predict(data, rows=rows, device=device).items():
         if values.ndim == 2:
             columns.update({f"{name}_{one}": values[:, k] for k, one in enumerate(model.classes[name])})
         else:

@@ -16,17 +16,17 @@ from hepfm.data.store import Store
 from hepfm.models.directory import Model
 
 Classes = Sequence[str] | Mapping[str, float] | None
-"""Classes to make evenly, or their shares (numbers of rows are shares too); None for all evenly."""
+"""Classes to make evenly, or their fractions (numbers of rows are good too); None for all evenly."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GenerationRequest:
     """The rows to make.
 
     Attributes
     ----------
     label_R
-        Class numbers; None for rows of no told class.
+        Class numbers; None for rows of no given class.
     context_RC
         Context features in physical units; None to draw them from what was learned.
     """
@@ -35,40 +35,40 @@ class Wanted:
     context_RC: Array | None
 
 
-def from_classes(label: Field | None, classes: Classes, *, n: int, seed: int) -> Wanted:
-    """Return `n` rows of the classes, in random order, their shares kept to within one row.
+def from_classes(label: Field | None, classes: Classes, *, n: int, seed: int) -> GenerationRequest:
+    """Return `n` rows of the classes, in random order, their fractions kept to within one row.
 
     Raises
     ------
     ConfigError
-        For a class that the model was not trained on, or shares that are none.
+        For a class that the model was not trained on, or invalid class fractions.
     """
     if label is None:
         if classes is not None:
             raise ConfigError("this model was trained without classes; leave out --classes")
-        return Wanted(None, None)
-    shares = _shares(label.classes, classes)
-    counts = np.diff(np.round(n * np.cumsum([0.0, *shares]) / shares.sum()).astype(np.int64))
-    label_R = np.repeat(np.arange(len(shares)), counts)
-    return Wanted(numpy_generator(seed, "generate.classes").permutation(label_R), None)
+        return GenerationRequest(None, None)
+    fractions = _fractions(label.classes, classes)
+    counts = np.diff(np.round(n * np.cumsum([0.0, *fractions]) / fractions.sum()).astype(np.int64))
+    label_R = np.repeat(np.arange(len(fractions)), counts)
+    return GenerationRequest(numpy_generator(seed, "generate.classes").permutation(label_R), None)
 
 
-def _shares(known: tuple[str, ...], classes: Classes) -> npt.NDArray[np.float64]:
+def _fractions(known: tuple[str, ...], classes: Classes) -> npt.NDArray[np.float64]:
     if classes is None:
         return np.ones(len(known))
     asked = dict(classes) if isinstance(classes, Mapping) else dict.fromkeys(classes, 1.0)
-    for name, share in asked.items():
+    for name, fraction in asked.items():
         if name not in known:
             raise ConfigError(f"the model makes no class {name!r}{did_you_mean(name, known)}")
-        if not share >= 0:
-            raise ConfigError(f"the share of class {name!r} must not be below 0, got {share}")
-    shares = np.array([float(asked.get(name, 0.0)) for name in known])
-    if not shares.sum() > 0:
-        raise ConfigError("no class has a share above 0; name at least one of them")
-    return shares
+        if not fraction >= 0:
+            raise ConfigError(f"the fraction of class {name!r} must not be below 0, got {fraction}")
+    fractions = np.array([float(asked.get(name, 0.0)) for name in known])
+    if not fractions.sum() > 0:
+        raise ConfigError("no class has a fraction above 0; name at least one of them")
+    return fractions
 
 
-def from_store(model: Model, label: Field | None, store: Store, *, n: int | None) -> Wanted:
+def from_store(model: Model, label: Field | None, store: Store, *, n: int | None) -> GenerationRequest:
     """Return classes and context of the first `n` rows (all when None) of a store's test split.
 
     Raises
@@ -82,13 +82,13 @@ def from_store(model: Model, label: Field | None, store: Store, *, n: int | None
     context = model.context
     if context is None:
         raise IncompatibleError(
-            "this model is told nothing of the whole row, so there is nothing to take from a store; leave "
+            "this model is not conditioned on the whole row, so there is nothing to take from a store; leave "
             "out --like, or pre-train with data.context=jet"
         )
     missing = context.missing(store.schema)
     if missing:
         raise IncompatibleError(
-            f"{store.path} lacks {', '.join(missing)}, which this model is told of each row"
+            f"{store.path} lacks {', '.join(missing)}, on which this model is conditioned"
         )
     rows = np.arange(len(store))[store.split("test")]
     if n is not None and n > len(rows):
@@ -96,7 +96,7 @@ def from_store(model: Model, label: Field | None, store: Store, *, n: int | None
     rows = rows[:n]
     lengths = np.clip(store.lengths(Level.CONSTITUENT, rows), 1, model.max_constituents)
     columns = store.read(context.columns, rows)
-    return Wanted(_labels(label, store, rows), context.compute(columns, lengths))
+    return GenerationRequest(_labels(label, store, rows), context.compute(columns, lengths))
 
 
 def _labels(label: Field | None, store: Store, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:

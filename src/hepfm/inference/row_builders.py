@@ -15,7 +15,7 @@ from hepfm.data.physical import generated_schema, physical_columns, with_energy
 from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_features import CALO, INCIDENT, shower_columns
 from hepfm.data.shower_grid import hits_in_cells
-from hepfm.generators.base import Made
+from hepfm.generators.base import GeneratedRows
 from hepfm.models.directory import Model
 from hepfm.physics.voxels import Voxels, load_voxels
 
@@ -29,7 +29,7 @@ class Maker(Protocol):
         """Return the schema of the rows; `classes` are those of their label, if they have one."""
 
     def columns(
-        self, made: Made, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
+        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> dict[str, Array | Ragged]:
         """Return the columns of rows, all but the label.
 
@@ -88,7 +88,7 @@ class JetMaker:
         return generated_schema(self.feature_names, classes)
 
     def columns(
-        self, made: Made, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
+        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> dict[str, Array | Ragged]:
         """Return the columns of jets."""
         jet_phi = rng.uniform(-np.pi, np.pi, len(lengths))
@@ -104,7 +104,7 @@ class JetMaker:
         )
 
     def _axis(
-        self, made: Made, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
+        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
         """Return the eta of jets: the context's, or what fits energies and pt with a random sign, else 0."""
         if made.context_BC is not None and self.context is not None and "jet_eta" in self.context.names:
@@ -137,7 +137,7 @@ class ShowerMaker:
         return shower_schema(incident=self.told)
 
     def columns(
-        self, made: Made, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
+        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> dict[str, Array | Ragged]:
         """Return the columns of showers."""
         columns = shower_columns(values, lengths=lengths)

@@ -12,6 +12,7 @@ import pyarrow.parquet
 from hepfm.core.errors import ConfigError, missing_extra
 from hepfm.core.files import atomic_path
 from hepfm.core.ragged import Array
+from hepfm.data.exporters.hdf5_file import create_hdf5
 
 Table = Mapping[str, Array]
 """Columns by name: arrays of shape (R,) or (R, D)."""
@@ -44,13 +45,10 @@ def _write_parquet(path: Path, table: Table) -> None:
 
 
 def _write_hdf5(path: Path, table: Table) -> None:
-    try:
-        import h5py
-    except ImportError:
-        raise missing_extra("h5py", "io") from None
-    with h5py.File(path, "w") as file:
+    with create_hdf5(path) as opened:
         for name, values in table.items():
-            file.create_dataset(name, data=values)
+            opened.file.create_dataset(name, data=values)
+            opened.check()
 
 
 def _write_root(path: Path, table: Table) -> None:
@@ -58,8 +56,12 @@ def _write_root(path: Path, table: Table) -> None:
         import uproot
     except ImportError:
         raise missing_extra("uproot", "io") from None
+    kinds = {name: (values.dtype, values.shape[1:]) for name, values in table.items()}
     with uproot.recreate(path) as file:
-        file["tree"] = dict(table)
+        # Assigned, columns become an RNTuple from uproot 5.7 on, which ROOT reads from 6.34 on only.
+        tree = file.mktree("tree", kinds)
+        if len(next(iter(table.values()))):
+            tree.extend(dict(table))
 
 
 WRITERS: Mapping[str, Callable[[Path, Table], None]] = {

@@ -71,11 +71,11 @@ def tokenize_store(
     Returns
     -------
     dict
-        The report: ``code_use`` (share of the codes that occur), ``perplexity``, ``features`` and ``jets`` or
-        ``showers`` (median and interquartile range of decoded minus original, by name; ``pt`` and ``energy``
-        are relative), ``clipped`` (constituents with a feature beyond the network's clip) and ``outside``
-        (beyond the tokenizer's fitted range). Quantiles are those of the first ``jets_resolved`` rows: memory
-        is bounded, however large the store.
+        The report: ``code_use`` (fraction of the codes that occur), ``perplexity``, ``features`` and ``jets``
+        or ``showers`` (median and interquartile range of decoded minus original, by name; ``pt`` and
+        ``energy`` are relative), ``clipped`` (constituents with a feature beyond the network's clip) and
+        ``outside`` (beyond the tokenizer's fitted range). Quantiles are those of the first ``jets_resolved``
+        rows: memory is bounded, however large the store.
 
     Raises
     ------
@@ -109,7 +109,9 @@ def tokenize_store(
         if not tally.constituents:
             raise DataError(f"{data.path} has no constituents to tokenize in its split {split!r}")
         report: dict[str, Any] = {
-            "tokenizer": source.network.codes.tokenizer.spec() if source.network.codes else {},
+            "tokenizer": source.network.tokenizer_spec.tokenizer.spec()
+            if source.network.tokenizer_spec
+            else {},
             "tokenizer_fingerprint": fingerprint,
             "store_fingerprint": data.fingerprint,
             "split": split,

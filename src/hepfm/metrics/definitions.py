@@ -36,6 +36,11 @@ DEFINITIONS: dict[str, Definition] = {
         "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "
         "convention, the same as scikit-learn's roc_auc_score with average 'macro' and multi_class 'ovo'.",
     ),
+    "auc.one_vs_rest.v1": Definition(
+        "AUC (one vs rest)",
+        "Area under the ROC curve of one class against all other rows, score: its probability; ties count "
+        "one half.",
+    ),
     "rejection.threshold_first_above.v1": Definition(
         "background rejection",
         "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "
@@ -49,6 +54,12 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "response_bias.v1": Definition(
         "bias of the response", "Distance of the median of predicted over true from one."
+    ),
+    "residual_mae.v1": Definition("mean absolute error", "Mean of |predicted less true|."),
+    "residual_rmse.v1": Definition("RMSE", "Root of the mean square of predicted less true."),
+    "residual_bias.v1": Definition("bias", "Absolute value of the median of predicted less true."),
+    "residual_width.v1": Definition(
+        "resolution", "Half the width of the central 68.27% of predicted less true."
     ),
     "w1.v1": Definition(
         "W1 of an observable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,37 @@ class Predictions:
         if name not in self.classes:
             raise DataError(f"no class {name!r} among the predictions{did_you_mean(name, self.classes)}")
         return self.classes.index(name)
+
+    def merged(self, name: str, parts: Sequence[str]) -> Predictions:
+        """Return the same rows with several classes taken for one, whose probability is their sum.
+
+        The rows, their order and their weights stay as they are: statistics of row weights of merged and of
+        plain predictions can share their resamples.
+
+        Parameters
+        ----------
+        name
+            Name of the new class, the last one; none of the classes that are left.
+        parts
+            The classes that it replaces.
+
+        Examples
+        --------
+        >>> p = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]])
+        >>> both = Predictions(np.array([0, 2]), p, ("b", "c", "light")).merged("heavy", ("b", "c"))
+        >>> both.classes, both.labels.tolist(), both.probabilities[0].tolist()
+        (('light', 'heavy'), [1, 0], [0.25, 0.75])
+        """
+        replaced = {self.index(part) for part in parts}
+        kept = [index for index in range(len(self.classes)) if index not in replaced]
+        classes = (*(self.classes[index] for index in kept), name)
+        if len(set(classes)) < len(classes):
+            raise DataError(f"a merged class cannot be called {name!r}: there is another class of this name")
+        new_index = np.full(len(self.classes), len(kept), np.int64)
+        new_index[kept] = np.arange(len(kept))
+        summed = self.probabilities[:, sorted(replaced)].sum(axis=1, keepdims=True)
+        probabilities = np.concatenate([self.probabilities[:, kept], summed], axis=1)
+        return Predictions(new_index[self.labels], probabilities, classes, self.weights)
 
     def rows_of(self, name: str) -> IntArray:
         """Return the row numbers of one true class; raise `DataError` when none has a weight."""

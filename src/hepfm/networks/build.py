@@ -14,7 +14,8 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.rng import integer_seed
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
-from hepfm.networks.network import Codes, Network, Output, Source
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.standardize import Standardize
 from hepfm.tokenizers.base import Tokenizer
@@ -26,9 +27,9 @@ def build_network(
     *,
     context: ContextSet | None = None,
     feature_dropout: float = 0.0,
-    outputs: Iterable[Output] = (),
-    source: Source | None = None,
-    codes: Codes | None = None,
+    heads: Iterable[HeadSpec] = (),
+    tokenizer: TokenizerSpec | None = None,
+    generator: GeneratorSpec | None = None,
 ) -> Network:
     """Return a new network; its weights come from torch's present random state.
 
@@ -39,45 +40,38 @@ def build_network(
     features
         The feature set that it reads.
     context
-        What the backbone is told of the whole row.
+        What the backbone is conditioned on of the whole row.
     feature_dropout
         Probability with which a group of features is dropped for a row in training.
-    outputs
-        Heads to add.
-    source
-        Generator to add.
-    codes
-        Tokenizer to add.
+    heads, tokenizer, generator
+        What to add to the backbone.
 
     Raises
     ------
     IncompatibleError
-        When the backbone is to read codes and cannot, or is to be told of the whole row and cannot.
+        When the backbone is to read codes and cannot, or is to be conditioned on the whole row and cannot.
     """
-    if context is not None and "condition" not in backbone.cls.supports:
+    if context is not None and "prefix" not in backbone.cls.supports:
         raise IncompatibleError(
-            f"backbone {backbone.name!r} cannot be told {context.name!r} of each row; set data.context=null, "
-            f"or take one that can: {', '.join(_conditioned())}"
+            f"backbone {backbone.name!r} cannot be conditioned on {context.name!r} of each row; set "
+            f"data.context=null, or choose one that can: {', '.join(_supporting('prefix'))}"
         )
-    tokenizer = codes.build(features.names) if codes else None
+    built = tokenizer.build(features.names) if tokenizer else None
     network = Network(
         Standardize(list(features.centre), list(features.scale)),
-        _build_backbone(backbone, features, tokenizer if codes and codes.reads == "codes" else None),
+        _build_backbone(backbone, features, built if tokenizer and tokenizer.inputs == "codes" else None),
         feature_names=features.names,
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
-    if codes:
-        network.add_tokenizer(codes, tokenizer)
-    for output in outputs:
-        network.add_head(output)
-    if source:
-        network.add_generator(source)
+    if tokenizer:
+        network.add_tokenizer(tokenizer, built)
+    network.equip(heads=heads, generator=generator)
     return network
 
 
-def _conditioned() -> list[str]:
-    return [name for name in BACKBONES if "condition" in BACKBONES.load(name).supports]
+def _supporting(what: str) -> list[str]:
+    return [name for name in BACKBONES if what in BACKBONES.load(name).supports]
 
 
 def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokenizer | None) -> Backbone:
@@ -86,8 +80,8 @@ def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokeni
         return plain
     if "codes" not in backbone.cls.supports:
         raise IncompatibleError(
-            f"backbone {backbone.name!r} cannot read codes; set tokenizer.reads=decoded, or take one that "
-            "can: transformer, post_norm_transformer"
+            f"backbone {backbone.name!r} cannot read codes; set tokenizer.inputs=decoded, or choose one that "
+            f"can: {', '.join(_supporting('codes'))}"
         )
     of_codes: Backbone = backbone.cls(
         backbone.config, feature_names=features.names, num_codes=tokenizer.num_codes

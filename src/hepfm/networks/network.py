@@ -2,91 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component
-from hepfm.core.schema import Field
+from hepfm.core.config import Config
 from hepfm.data.context import ContextSet
-from hepfm.generators.base import Generator, Made, Sizes
+from hepfm.generators.base import GeneratedRows, Generator, Sizes
+from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.momenta import relative_momenta
 from hepfm.nn.standardize import Standardize
 from hepfm.tokenizers.base import Tokenizer
-
-Reads = Literal["features", "decoded", "codes"]
-"""What a backbone is given of a constituent: its features, those decoded from its code, or the code."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a head predicts.
-
-    Attributes
-    ----------
-    head
-        The head's component.
-    field
-        The field that is predicted. A categorical field has one output per class, any other one output.
-    """
-
-    head: Component
-    field: Field
-
-    @property
-    def num_outputs(self) -> int:
-        """K, the number of outputs."""
-        return len(self.field.classes) or 1
-
-    def build(self, width: int) -> Any:
-        """Return a new head for features of size `width`."""
-        return self.head.cls(self.head.config, width=width, num_outputs=self.num_outputs)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a generator makes rows of.
-
-    Attributes
-    ----------
-    generator
-        The generator's component.
-    label
-        The field whose classes it is told; None for data without labels.
-    max_constituents
-        Most constituents of a row.
-    """
-
-    generator: Component
-    label: Field | None
-    max_constituents: int
-
-
-@dataclass(frozen=True)
-class Codes:
-    """The codes of a network.
-
-    Attributes
-    ----------
-    tokenizer
-        The tokenizer's component.
-    reads
-        What the backbone is given of a constituent.
-    """
-
-    tokenizer: Component
-    reads: Reads = "features"
-
-    def build(self, feature_names: tuple[str, ...]) -> Tokenizer:
-        """Return a new tokenizer of these features."""
-        tokenizer: Tokenizer = self.tokenizer.cls(self.tokenizer.config, feature_names=feature_names)
-        return tokenizer
 
 
 class Network(nn.Module):
@@ -101,7 +32,7 @@ class Network(nn.Module):
     feature_names
         Names of the physical features.
     context
-        What the backbone is told of the whole row; None for nothing.
+        What the backbone is conditioned on of the whole row; None for nothing.
     """
 
     input_scale_F: Tensor
@@ -129,46 +60,62 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict()
         self.tokenizer: Tokenizer | None = None
         self.generator: Generator | None = None
-        self.codes: Codes | None = None
-        self.outputs: dict[str, Output] = {}
-        self.source: Source | None = None
+        self.head_specs: dict[str, HeadSpec] = {}
+        self.tokenizer_spec: TokenizerSpec | None = None
+        self.generator_spec: GeneratorSpec | None = None
 
-    def add_head(self, output: Output) -> None:
+    def add_head(self, spec: HeadSpec) -> None:
         """Add a new head named after the field it predicts, in place of one of that name."""
-        self.heads[output.field.name] = output.build(self.backbone.width)
-        self.outputs[output.field.name] = output
+        self.heads[spec.field.name] = spec.build(self.backbone.width)
+        self.head_specs[spec.field.name] = spec
 
     def drop_heads(self) -> None:
         """Remove every head."""
         self.heads.clear()
-        self.outputs.clear()
+        self.head_specs.clear()
 
     def add_time(self) -> None:
-        """Let the backbone be told the time of a noised row."""
+        """Let the backbone be conditioned on the time of a noised row."""
         if self.conditioning is None:
             self.conditioning = Conditioning(self.backbone.width)
         self.conditioning.add_time(self.backbone.width)
 
-    def add_tokenizer(self, codes: Codes, tokenizer: Tokenizer | None = None) -> None:
+    def add_tokenizer(self, spec: TokenizerSpec, tokenizer: Tokenizer | None = None) -> None:
         """Add a tokenizer in place of any; a new one if none is given."""
-        self.codes = codes
-        self.tokenizer = tokenizer or codes.build(self.feature_names)
+        self.tokenizer_spec = spec
+        self.tokenizer = tokenizer or spec.build(self.feature_names)
 
-    def add_generator(self, source: Source) -> None:
+    def add_generator(self, spec: GeneratorSpec) -> None:
         """Add a new generator in place of any, and the time that it needs."""
-        if source.generator.cls.timed:
+        if spec.generator.cls.needs_time:
             self.add_time()
-        self.source = source
+        self.generator_spec = spec
         sizes = Sizes(
             width=self.backbone.width,
             num_features=len(self.feature_names),
             num_context=self.num_context,
             counted=self.context.counted if self.context else True,
-            num_classes=len(source.label.classes) if source.label else 0,
+            num_classes=len(spec.label.classes) if spec.label else 0,
             num_codes=self.tokenizer.num_codes if self.tokenizer else 0,
-            max_constituents=source.max_constituents,
+            max_constituents=spec.max_constituents,
         )
-        self.generator = source.generator.cls(source.generator.config, sizes)
+        self.generator = spec.generator.cls(spec.generator.config, sizes)
+
+    def equip(
+        self,
+        *,
+        heads: Iterable[HeadSpec] = (),
+        tokenizer: TokenizerSpec | None = None,
+        generator: GeneratorSpec | None = None,
+    ) -> None:
+        """Add what the network lacks. A head of the same field stays, and an equal tokenizer or generator."""
+        if tokenizer is not None and tokenizer != self.tokenizer_spec:
+            self.add_tokenizer(tokenizer)
+        for head in heads:
+            if head.field.name not in self.heads:
+                self.add_head(head)
+        if generator is not None and (self.generator is None or generator != self.generator_spec):
+            self.add_generator(generator)
 
     @property
     def num_context(self) -> int:
@@ -199,9 +146,9 @@ class Network(nn.Module):
         layer.scale_F.copy_(scale_F)
 
     @property
-    def reads(self) -> Reads:
+    def inputs(self) -> Inputs:
         """What the backbone is given of a constituent."""
-        return self.codes.reads if self.codes else "features"
+        return self.tokenizer_spec.inputs if self.tokenizer_spec else "features"
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> Tensor:
@@ -245,11 +192,11 @@ class Network(nn.Module):
             Whether constituents see only what stands before them.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
-        if self.reads == "features":
+        if self.inputs == "features":
             x_BNF = self._inputs(self.standardize(physical_BNF, batch.mask_BN), batch.mask_BN)
         else:
             x_BNF = self.encode(batch) if codes_BN is None else codes_BN
-            if self.reads == "decoded":
+            if self.inputs == "decoded":
                 decoded_BNF = self.decode(x_BNF)
                 physical_BNF = self.standardize.inverse(decoded_BNF, batch.mask_BN)
                 # The measured momenta hold what the code does not: pairs are those of decoded constituents.
@@ -260,8 +207,8 @@ class Network(nn.Module):
             batch.mask_BN,
             p4_BN4,
             physical_BNF=physical_BNF,
-            condition_BKD=self.condition(batch.context_BC, time_B, prefix_BKD),
-            **({"causal": True} if causal else {}),
+            prefix_BKD=self.prefix(batch.context_BC, time_B, prefix_BKD),
+            causal=causal,
         )
         return features
 
@@ -269,14 +216,14 @@ class Network(nn.Module):
         """Return what the backbone reads of standardised features; see `input_scale_F`."""
         return (x_BNF * self.input_scale_F + self.input_shift_F) * mask_BN[..., None]
 
-    def condition(
+    def prefix(
         self, context_BC: Tensor | None, time_B: Tensor | None, prefix_BKD: Tensor | None
     ) -> Tensor | None:
         """Return the tokens in front of each row, (B, K, D): of context and time, then those given."""
         parts = [] if prefix_BKD is None else [prefix_BKD]
         if self.conditioning is not None:
-            told_BKD = self.conditioning(context_BC, time_B)
-            parts = parts if told_BKD is None else [told_BKD, *parts]
+            condition_BKD = self.conditioning(context_BC, time_B)
+            parts = parts if condition_BKD is None else [condition_BKD, *parts]
         return torch.cat(parts, dim=1) if parts else None
 
     def physical(self, x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None = None) -> Batch:
@@ -291,11 +238,18 @@ class Network(nn.Module):
         )
 
     @torch.no_grad()
-    def generate(self, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator) -> Made:
+    def generate(
+        self,
+        label_B: Tensor | None,
+        context_BC: Tensor | None,
+        generator: torch.Generator,
+        *,
+        options: Config | None = None,
+    ) -> GeneratedRows:
         """Make rows; see `hepfm.generators.base.Generator.generate`."""
         if self.generator is None:
             raise ValueError("this network has no generator")
-        return self.generator.generate(_Body(self), label_B, context_BC, generator)
+        return self.generator.generate(_Encoder(self), label_B, context_BC, generator, options)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the output of every head by name."""
@@ -303,7 +257,7 @@ class Network(nn.Module):
         return {name: head(features, batch.mask_BN) for name, head in self.heads.items()}
 
 
-class _Body:
+class _Encoder:
     """The network as a generator calls it."""
 
     def __init__(self, network: Network) -> None:
@@ -315,33 +269,33 @@ class _Body:
         """Return the features of standardised constituents."""
         return self.network.features(self.network.physical(x_BNF, mask_BN, context_BC), time_B=time_B)
 
-    def grow(self, start_BD: Tensor, context_BC: Tensor | None, most: int) -> _Growing:
-        """Start rows of up to `most` constituents of codes."""
-        prefix_BKD = self.network.condition(context_BC, None, start_BD[:, None])
+    def start_decoding(self, start_BD: Tensor, context_BC: Tensor | None, max_length: int) -> _Decoding:
+        """Start rows of up to `max_length` constituents of codes."""
+        prefix_BKD = self.network.prefix(context_BC, None, start_BD[:, None])
         assert prefix_BKD is not None
-        return _Growing(self.network, prefix_BKD, most)
+        return _Decoding(self.network, prefix_BKD, max_length)
 
 
-class _Growing:
+class _Decoding:
     """Rows that grow: the backbone's memory of each, and the tokenizer's where it reads decoded features."""
 
-    def __init__(self, network: Network, prefix_BKD: Tensor, most: int) -> None:
+    def __init__(self, network: Network, prefix_BKD: Tensor, max_length: int) -> None:
         assert network.tokenizer is not None
         self.backbone, self.tokenizer = network.backbone, network.tokenizer
         rows, first = prefix_BKD.shape[:2]
-        self.seen = self.backbone.seen(rows, first + most)
-        self.first_BD = self.backbone.extend(None, self.seen, prefix_BKD)[:, -1]
-        self.decoding = self.tokenizer.decoding(rows, most) if network.reads == "decoded" else None
+        self.cache = self.backbone.start_cache(rows, first + max_length)
+        self.first_BD = self.backbone.extend(None, self.cache, prefix_BKD)[:, -1]
+        self.decoding = self.tokenizer.decoding(rows, max_length) if network.inputs == "decoded" else None
 
     def step(self, codes_B: Tensor) -> Tensor:
         """Add a constituent to each row; return its features, (B, D)."""
         x = codes_B[:, None] if self.decoding is None else self.decoding.step(codes_B)[:, None]
-        return self.backbone.extend(x, self.seen)[:, -1]
+        return self.backbone.extend(x, self.cache)[:, -1]
 
     def keep(self, index_R: Tensor) -> None:
         """Go on with some of the rows."""
-        for one in (*self.seen, *((self.decoding,) if self.decoding else ())):
-            one.keep(index_R)
+        for memory in (*self.cache, *((self.decoding,) if self.decoding else ())):
+            memory.keep(index_R)
 
     def decoded(self, codes_BN: Tensor) -> Tensor:
         """Return the standardised features of whole rows of codes, (B, N, F)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from hepfm.core.errors import DataError
 from hepfm.core.files import read_json
 from hepfm.study.folder import RunFolder
+from hepfm.train.run import read_metrics
 
 
 def validation_loss(folder: RunFolder) -> float:
@@ -27,8 +27,7 @@ def validation_loss(folder: RunFolder) -> float:
 
 def metrics(path: Path, kind: str) -> list[dict[str, Any]]:
     """Return the lines of one kind of a ``metrics.jsonl``."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["kind"] == kind]
+    return read_metrics(path, kind)
 
 
 def choose(folders: Sequence[RunFolder]) -> RunFolder:

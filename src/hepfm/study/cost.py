@@ -245,10 +245,12 @@ class _Meter:
 
         spec = self.plan.runs[run.parents["model"][0]].values["recipe"]["objective"]
         objective = resolve_component(OBJECTIVES, spec, where="objective")
-        generator = objective.cls.generator_of(objective.config)
-        if generator is None or not generator.cls.timed:
+        schema = self._info(run).schema
+        required = objective.cls.requirements(objective.config, schema).generator
+        generator = required.generator if required else None
+        if generator is None or not generator.cls.needs_time:
             return 1
-        named = {key: value for key, value in run.values.items() if key in generator.cls.free}
+        named = {key: value for key, value in run.values.items() if key in generator.cls.sampling_options}
         options = generator_options(generator, named).model_dump()
         return int(options.get("steps", 1)) * CALLS.get(options.get("solver", ""), 2)
 

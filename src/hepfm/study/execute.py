@@ -28,7 +28,7 @@ PRELOAD = (
     "hepfm.train.finetune",
     "hepfm.train.pretrain",
     "hepfm.tasks.evaluate",
-    "hepfm.tasks.scorer",
+    "hepfm.tasks.model_subject",
     "hepfm.metrics.auc",
     "hepfm.objectives.supervised",
     "hepfm.backbones.transformer",

@@ -18,6 +18,9 @@ from hepfm.study.stores import StoreInfo
 ADDRESS_FORMAT = 2
 """Part of every address; raised when the package trains or measures differently for the same recipe."""
 
+TaskSpec = str | Values
+"""Name of a task, or a mapping with ``name`` and options."""
+
 Verb = Literal["simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate"]
 VERBS: tuple[Verb, ...] = ("simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate")
 
@@ -145,14 +148,14 @@ class Resolve:
     ----------
     pretrain, finetune
         Check a recipe's values (second argument: what to call it) and spell out every option.
-    version, told
-        Version of a task, and whether it tells a model the context of real rows.
+    version, conditioned
+        Version of a task, and whether generation is conditioned on the context of real rows.
     """
 
     pretrain: Callable[[Values, str], Values]
     finetune: Callable[[Values, str], Values]
-    version: Callable[[str], int]
-    told: Callable[[str], bool]
+    version: Callable[[TaskSpec], int]
+    conditioned: Callable[[TaskSpec], bool]
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ class _Planner:
 
     def evaluate(self, cell: Cell, position: int, models: tuple[str, ...]) -> str:
         downstream = self.config.downstream[cell.task]
-        task = task_name(cell.task, downstream)
+        task = task_spec(cell.task, downstream)
         identity, parents, paths = self.store(downstream.store)
         values: Values = {"task": task, "version": self.resolve.version(task), **identity}
         weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
@@ -285,20 +288,20 @@ class _Planner:
         if downstream.generate is not None:
             options = downstream.generate.model_dump(mode="json", exclude_none=True)
             options["seed"] = self.config.seeds.replicates[position]
-            told = self.resolve.told(task)
+            conditioned = self.resolve.conditioned(task)
             made = Run(
                 "generate",
-                {**options, **(identity if told else {})},
-                {**measured, **(parents if told else {})},
-                paths if told else {},
+                {**options, **(identity if conditioned else {})},
+                {**measured, **(parents if conditioned else {})},
+                paths if conditioned else {},
                 note,
             )
             measured = {"generated": (self.add(made),)}
         return self.add(Run("evaluate", values, {**parents, **measured}, paths, note))
 
 
-def task_name(name: str, downstream: Downstream) -> str:
-    """Return the registered name of a downstream entry's task."""
+def task_spec(name: str, downstream: Downstream) -> TaskSpec:
+    """Return a downstream entry's task: its registered name, or name and options."""
     return downstream.task or name
 
 
@@ -319,7 +322,7 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     grid, spec = config.pretrain, config.arms[arm]
     layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
     if config.tokenizer is not None:
-        layers.append({"tokenizer": {"model": "", "reads": config.tokenizer.reads}})
+        layers.append({"tokenizer": {"model": "", "inputs": config.tokenizer.inputs}})
     if spec is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}

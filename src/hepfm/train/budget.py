@@ -81,11 +81,11 @@ def _balanced(
     assert data.budget is not None
     counts = class_counts(store, split, field)
     present = [number for number, name in enumerate(field.classes) if counts[name]]
-    most = -(-data.budget // len(present))
-    few = [name for name, count in counts.items() if 0 < count < most]
+    rows_per_class = -(-data.budget // len(present))
+    few = [name for name, count in counts.items() if 0 < count < rows_per_class]
     if few:
         raise DataError(
-            f"a balanced budget of {data.budget} needs up to {most} rows of each class, and split "
+            f"a balanced budget of {data.budget} needs up to {rows_per_class} rows of each class, and split "
             f"{data.train!r} of {store.path} has {', '.join(f'{counts[name]} of {name}' for name in few)}; "
             "choose a smaller data.budget or simulate more"
         )
@@ -108,7 +108,7 @@ def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> 
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:
-    """Give every so-maniest group of `width` neighbours to validation."""
+    """Put every k-th group of `width` consecutive rows into validation."""
     group = np.arange(len(rows)) // width
     chosen = np.floor((group + 1) * fraction + 1e-9) > np.floor(group * fraction + 1e-9)
     return rows[~chosen], rows[chosen]

@@ -233,7 +233,7 @@ def save_model(
 
 
 def _validation_metrics(run: RunDirectory, step: int) -> dict[str, float]:
-    found = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
+    lines = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
     return {
-        f"validation_{name}": value for line in found for name, value in line.items() if name not in _KEYS
+        f"validation_{name}": value for line in lines for name, value in line.items() if name not in _KEYS
     }

@@ -68,7 +68,7 @@ class Probe(Frozen):
 
     def train(self, trainer: Trainer) -> None:
         """Try every penalty, log its validation loss, and leave the best head in the network."""
-        network, job = trainer.objective.network, trainer.job
+        network, job = trainer.learner.network, trainer.job
         head, name = _linear_head(network)
         if trainer.world.size > 1:
             raise IncompatibleError("mode 'probe' runs in one process; use mode=frozen")
@@ -92,7 +92,7 @@ class Probe(Frozen):
 
 
 def _linear_head(network: Network) -> tuple[nn.Linear, str]:
-    for name, output in network.outputs.items():
+    for name, output in network.head_specs.items():
         linear = getattr(network.heads[name], "linear", None)
         if output.field.kind is Kind.CATEGORICAL and isinstance(linear, nn.Linear):
             return linear, name

@@ -7,7 +7,7 @@ from pathlib import Path
 from hepfm.core.errors import TrainingError
 from hepfm.train.finetune import Finetuning
 from hepfm.train.pretrain import Pretraining
-from hepfm.train.recipe import finetune_plan, pretrain_plan
+from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 from hepfm.train.run import RunDirectory, RunResult
 
 _ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256", "tokenizer_fingerprint")
@@ -35,9 +35,9 @@ def resume(run: str | Path) -> RunResult:
     extra = {key: config.pop(key, None) for key in _ADDED}
     work: Pretraining | Finetuning
     if extra["verb"] == "finetune":
-        work = Finetuning.check(str(extra["model"]), finetune_plan(config, where=where))
+        work = Finetuning.check(str(extra["model"]), read_finetune_recipe(config, where=where))
     else:
-        work = Pretraining.check(pretrain_plan(config, where=where))
+        work = Pretraining.check(read_pretrain_recipe(config, where=where))
     for key, what in _MUST_STAY.items():
         if work.config().get(key) != extra[key]:
             raise TrainingError(

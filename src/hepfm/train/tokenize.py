@@ -9,7 +9,8 @@ from typing import Any
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
 from hepfm.inference.tokenize import tokenize_store
-from hepfm.models.directory import CONFIG, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
 from hepfm.train.pretrain import check_pretrain
@@ -63,13 +64,13 @@ def tokenize(
     model = _model(source)
     if model is None:
         work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
-        if not work.plan.objective.cls.trains_tokenizer:
+        if work.requirements.tokenizer is None:
             raise ConfigError(
-                f"{prepare.recipe_name(source)}: its objective {work.plan.objective.name!r} trains no "
+                f"{prepare.recipe_name(source)}: its objective {work.recipe.objective.name!r} trains no "
                 "tokenizer; use `hepfm pretrain`, or objective=tokenize"
             )
-        store = store or work.plan.recipe.data.store
-        split = split or work.plan.recipe.data.validation or "test"
+        store = store or work.recipe.data.store
+        split = split or work.recipe.data.validation or "test"
         _check_report(store, split, classifier)
         result = work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
         if not first_process():
@@ -94,4 +95,4 @@ def _check_report(store: str | Path, split: str, classifier: str | Path | None) 
 def _model(source: prepare.Recipe) -> Path | None:
     if not isinstance(source, str | Path):
         return None
-    return Path(source) if (Path(source) / CONFIG).exists() else None
+    return model_directory(source) if (Path(source) / CONFIG).exists() else None

@@ -22,7 +22,8 @@ from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Codes, Network, Source
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, TokenizerSpec
 from hepfm.tokenizers.vqvae import VqVae, VqVaeConfig
 from hepfm.tokenizers.vqvae_mlp import VqVaeMlp, VqVaeMlpConfig
 
@@ -158,7 +159,7 @@ def _tokenizer(state: State) -> Model:
     }
     features, nothing = feature_set("massless"), Component("none", NoBackbone, NoneConfig())
     with seeded_init(0, "convert.omnijet_alpha"):
-        network = build_network(nothing, features, codes=Codes(tokenizer))
+        network = build_network(nothing, features, tokenizer=TokenizerSpec(tokenizer))
     _load(network, "tokenizer", values)
     return Model(
         network=network,
@@ -219,7 +220,7 @@ def _backbone(state: State, tokenizer: str | Path | None) -> Model:
     table, head = state["embedding_table.weight"], _head(state)
     codes = len(table) - 2
     have = source.network.tokenizer.num_codes if source.network.tokenizer else 0
-    if source.network.codes is None or have != codes or len(head["weight"]) != len(table):
+    if source.network.tokenizer_spec is None or have != codes or len(head["weight"]) != len(table):
         raise ModelError(
             f"this backbone reads {codes} codes, the tokenizer of {tokenizer} makes {have or 'none'}"
         )
@@ -230,8 +231,8 @@ def _backbone(state: State, tokenizer: str | Path | None) -> Model:
         network = build_network(
             component,
             source.features,
-            codes=Codes(source.network.codes.tokenizer, "codes"),
-            source=Source(generator, None, _MAX_CONSTITUENTS),
+            tokenizer=TokenizerSpec(source.network.tokenizer_spec.tokenizer, "codes"),
+            generator=GeneratorSpec(generator, None, _MAX_CONSTITUENTS),
         )
     adopt_tokenizer(network, source.network)
     names = {"registers": torch.zeros(1, 0, config.width), "embedding.weight": table[1 : codes + 1]}

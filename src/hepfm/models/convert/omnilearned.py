@@ -30,7 +30,8 @@ from hepfm.models.convert.omnilearned_weights import OmniLearnedWeights, map_omn
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Network, Output, Source
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
 _LABEL = "jet_label"
 _SETS = {4: "pet", 10: "petpid", 14: "petfull"}
@@ -145,12 +146,12 @@ def _model(
     outputs = []
     if weights.head_config is not None:
         outputs.append(
-            Output(Component("class_attention", ClassAttention, weights.head_config), schema[_LABEL])
+            HeadSpec(Component("class_attention", ClassAttention, weights.head_config), schema[_LABEL])
         )
     context = context_set(_CONTEXT) if weights.context else None
     source = _source(generator, schema) if generator else None
     with seeded_init(0, "convert.omnilearned"):
-        network = build_network(component, features, context=context, outputs=outputs, source=source)
+        network = build_network(component, features, context=context, heads=outputs, generator=source)
     network.backbone.load_state_dict(backbone.state_dict())
     if head is not None:
         network.heads[_LABEL].load_state_dict(head.state_dict())
@@ -168,9 +169,9 @@ def _model(
     )
 
 
-def _source(generator: OmniLearnedGenerator, schema: Schema) -> Source:
+def _source(generator: OmniLearnedGenerator, schema: Schema) -> GeneratorSpec:
     label = schema[_LABEL] if generator.num_classes else None
-    return Source(Component("flow", Flow, generator.config), label, _MAX_CONSTITUENTS)
+    return GeneratorSpec(Component("flow", Flow, generator.config), label, _MAX_CONSTITUENTS)
 
 
 def _set_generator(network: Network, weights: OmniLearnedWeights, generator: OmniLearnedGenerator) -> None:

@@ -20,7 +20,7 @@ from hepfm.heads.classify import Classify, ClassifyConfig
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network
-from hepfm.networks.network import Output
+from hepfm.networks.specs import HeadSpec
 
 _RENAMES = (
     (r"cls_token", r"class_token"),
@@ -130,8 +130,8 @@ def _model(weights: WeaverWeights, classes: tuple[str, ...]) -> Model:
         substructure=False,
     )
     component = Component("particle_transformer", ParticleTransformer, weights.config)
-    output = Output(Component("classify", Classify, ClassifyConfig()), schema[_LABEL])
-    network = build_network(component, features, outputs=[output])
+    output = HeadSpec(Component("classify", Classify, ClassifyConfig()), schema[_LABEL])
+    network = build_network(component, features, heads=[output])
     backbone, head = weights.build()
     network.backbone.load_state_dict(backbone.state_dict())
     network.heads[_LABEL].load_state_dict(head.state_dict())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import pydantic
-from torch import Tensor
+from torch import Tensor, nn
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, columns
+from hepfm.core.draws import Draws
+from hepfm.networks.network import Network
+from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Removed, columns
 
 Features = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
@@ -30,13 +33,12 @@ class Regression(MaskedTarget):
 
     Config: ClassVar[type[Config]] = RegressionConfig
 
-    def __init__(
-        self, config: RegressionConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
-    ) -> None:
+    def __init__(self, config: RegressionConfig, network: Network, *, width: int) -> None:
         super().__init__()
-        self.columns = columns(config.features, feature_names)
-        self.num_outputs = len(self.columns)
+        self.columns = columns(config.features, network.feature_names)
+        self.linear = nn.Linear(width, len(self.columns))
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
+    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
         """Return the mean absolute error over the features, (B, M)."""
-        return (output_BMK.float() - x_BMF[..., self.columns]).abs().mean(-1)
+        predicted_BMK = self.linear(h_BMW).float()
+        return (predicted_BMK - removed.x_BMF[..., self.columns]).abs().mean(-1)
