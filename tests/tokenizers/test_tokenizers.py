@@ -125,10 +125,10 @@ def test_a_causal_tokenizer_decodes_growing_rows_as_whole_ones(tokenizer: Tokeni
     assert same_so_far == tokenizer.causal
     if not tokenizer.causal:
         with pytest.raises(ValueError, match="causal"):
-            tokenizer.decoding(3, 9)
+            tokenizer.start_decoder(3, 9)
         return
     with torch.no_grad():
-        decoding = tokenizer.decoding(3, 9)
+        decoding = tokenizer.start_decoder(3, 9)
         steps = [decoding.step(ids[:, place]) for place in range(4)]
         decoding.keep(torch.tensor([0, 2]))
         later = [decoding.step(ids[[0, 2], place]) for place in range(4, 9)]
@@ -244,9 +244,9 @@ def test_gradients_flow_straight_through_and_to_the_codes() -> None:
     torch.testing.assert_close(quantizer.codes_CK.grad, used[:, None].expand(5, 2))
 
 
-def test_the_shares_of_the_quantization_loss() -> None:
+def test_the_fractions_of_the_quantization_loss() -> None:
     quantizer = Quantizer(
-        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_share=0.9, synchronised=0.0)
+        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_fraction=0.9, synchronised=0.0)
     )
     z = torch.randn(4, 2, requires_grad=True)
     found = quantizer(z)
@@ -323,7 +323,7 @@ def test_bad_options() -> None:
         ({"name": "vqvae", "width": 10, "num_heads": 4}, "multiple of num_heads"),
         ({"name": "fsq", "levels": (64, 64, 64)}, "above 65536"),
         ({"name": "binned", "bins": (100, 100, 100)}, "above 65536"),
-        ({"name": "binned", "bins": (4, 4)}, "one for each"),
+        ({"name": "binned", "bins": (4, 4)}, "one number for each"),
     ):
         with pytest.raises(ConfigError, match=message):
             build(spec)

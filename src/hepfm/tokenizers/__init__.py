@@ -14,11 +14,11 @@ TOKENIZERS = Registry(
             "finite scalar quantisation: each latent rounded to a few levels, no codebook (2309.15505)",
         ),
         "kmeans": (
-            "hepfm.tokenizers.kmeans:KMeans",
+            "hepfm.tokenizers.kmeans:KMeansTokenizer",
             "the nearest of some thousand centroids of the features, fitted once",
         ),
         "binned": (
-            "hepfm.tokenizers.binned:Binned",
+            "hepfm.tokenizers.binned:BinnedTokenizer",
             "a regular grid of the features",
         ),
         "vqvae_transformer": (

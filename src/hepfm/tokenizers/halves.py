@@ -56,7 +56,7 @@ class AttentionConfig(Config):
         return self
 
 
-class TransformerConfig(AttentionConfig):
+class PreNormConfig(AttentionConfig):
     """Options of pre-norm transformer blocks: those of `AttentionConfig`, and
 
     Attributes
@@ -152,7 +152,7 @@ def normformer_half(config: AttentionConfig, *, inputs: int, outputs: int, causa
     return AttentionHalf(config, block, inputs=inputs, outputs=outputs, causal=causal)
 
 
-def transformer_half(config: TransformerConfig, *, inputs: int, outputs: int, causal: bool) -> AttentionHalf:
+def transformer_half(config: PreNormConfig, *, inputs: int, outputs: int, causal: bool) -> AttentionHalf:
     """Return a half of pre-norm transformer blocks (2512.04149)."""
 
     def block() -> Block:
