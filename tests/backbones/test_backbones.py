@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import built, generator, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -24,24 +25,20 @@ Inputs = tuple[Tensor, Tensor, Tensor]
 
 
 def build(name: str, **options: Any) -> Backbone:
-    torch.manual_seed(1)
     spec = {"name": name, "size": "xs", **SUMMARISING.get(name, {}), **options}
-    component = resolve_component(BACKBONES, spec, where="test")
-    backbone: Backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES)
+    backbone: Backbone = built(BACKBONES, spec, feature_names=NAMES_OF_FEATURES)
     return backbone
 
 
 def jets(counts: list[int], *, seed: int = 0, dtype: torch.dtype = torch.float64) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
-    shape = (len(counts), max(*counts, 1))
+    draw, mask = generator(seed), mask_of(counts)
 
     def normal() -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=dtype)
+        return torch.randn(mask.shape, generator=draw, dtype=dtype)
 
-    mask = torch.arange(shape[1])[None] < torch.tensor(counts)[:, None]
     pt, eta, phi = normal().exp(), 0.5 * normal(), 0.5 * normal()
     p4 = torch.stack((pt * eta.cosh() + 0.1, pt * phi.cos(), pt * phi.sin(), pt * eta.sinh()), dim=-1)
-    x = torch.randn(*shape, NUM_FEATURES, generator=generator, dtype=dtype)
+    x = torch.randn(*mask.shape, NUM_FEATURES, generator=draw, dtype=dtype)
     return x * mask[..., None], mask, p4 * mask[..., None]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from builders import built, generator, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hepfm.backbones import BACKBONES
 from hepfm.backbones.pet import DISPLACEMENT, IDENTITY, KINEMATICS, Pet, PetConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.heads.class_attention import ClassAttention, ClassAttentionConfig
@@ -20,14 +22,13 @@ ALL = (*KINEMATICS, *IDENTITY, *DISPLACEMENT)
 
 
 def build(names: tuple[str, ...] = KINEMATICS, size: str = "xs", **options: object) -> Pet:
-    torch.manual_seed(0)
-    return Pet(PetConfig(**{**Pet.sizes[size], **options}), feature_names=names)
+    backbone: Pet = built(BACKBONES, {"name": "pet", "size": size, **options}, seed=0, feature_names=names)
+    return backbone
 
 
 def jets(counts: list[int], *, seed: int = 0, columns: int = 4) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
-    x = 0.3 * torch.randn(*mask.shape, columns, generator=generator, dtype=torch.float64)
+    mask = mask_of(counts)
+    x = 0.3 * torch.randn(*mask.shape, columns, generator=generator(seed), dtype=torch.float64)
     return x * mask[..., None], mask
 
 

@@ -16,7 +16,7 @@ from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.data import feature_set
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig, draw
-from hepfm.generators.base import Sizes
+from hepfm.generators.base import GeneratorSizes
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
@@ -154,7 +154,9 @@ def generator(**options: Any) -> Autoregressive:
     torch.manual_seed(0)
     return Autoregressive(
         AutoregressiveConfig(**options),
-        Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=4, max_constituents=5),
+        GeneratorSizes(
+            width=8, num_features=3, num_context=0, num_classes=0, num_codes=4, max_constituents=5
+        ),
     )
 
 
@@ -185,7 +187,9 @@ def test_the_largest_uniform_number_draws_an_id_of_probability_above_zero() -> N
 
 
 def test_a_network_without_codes_is_refused() -> None:
-    sizes = Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=0, max_constituents=5)
+    sizes = GeneratorSizes(
+        width=8, num_features=3, num_context=0, num_classes=0, num_codes=0, max_constituents=5
+    )
     with pytest.raises(IncompatibleError, match="no tokenizer"):
         Autoregressive(AutoregressiveConfig(), sizes)
 

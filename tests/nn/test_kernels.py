@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from builders import built, mask_of
 from torch import Tensor, nn
 
 from hepfm.backbones import BACKBONES
-from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError
 from hepfm.nn.attention import attention, key_bias
 from hepfm.nn.batchnorm import LinearBatchNorm
@@ -26,7 +26,7 @@ from hepfm.nn.linear import linear
 from hepfm.nn.packing import Packing
 
 FEATURES = ("deta", "dphi", "log_pt", "log_energy")
-MASK = torch.arange(7)[None] < torch.tensor([[7], [0], [3], [1]])
+MASK = mask_of([7, 0, 3, 1])
 """A full row, an empty one, one of some constituents, one of a single one."""
 
 Formula = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -213,15 +213,14 @@ def test_backbones_are_the_same_without_kernels(
     name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Features, gradients and running statistics of a step, in training mode, from one set of weights."""
-    component = resolve_component(BACKBONES, {"name": name, "size": "xs", "dropout": 0.0}, where="test")
     torch.manual_seed(0)
+    spec = {"name": name, "size": "xs", "dropout": 0.0}
     x = torch.randn(*MASK.shape, len(FEATURES), dtype=dtype) * MASK[..., None]
     p4 = torch.cat((1 + x[..., :3].norm(dim=-1, keepdim=True), x[..., :3]), dim=-1) * MASK[..., None]
     states, functions = [], []
     for switch in ("on", "off"):
         monkeypatch.setenv("HEPFM_KERNELS", switch)
-        torch.manual_seed(0)
-        backbone: nn.Module = component.cls(component.config, feature_names=FEATURES).to(dtype).train()
+        backbone: nn.Module = built(BACKBONES, spec, feature_names=FEATURES).to(dtype).train()
         tokens = backbone(x, MASK, p4).tokens_BND
         functions.append(custom_functions(tokens))
         (tokens * torch.linspace(-1, 1, tokens.shape[-1], dtype=dtype)).sum().backward()

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from builders import built, generator
 from torch import Tensor
 
-from hepfm.core.config import load_recipe, resolve_component
+from hepfm.core.config import load_recipe
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.nn.dropout import Dropout
 from hepfm.tokenizers import TOKENIZERS
@@ -39,18 +40,14 @@ SPECS: dict[str, dict[str, Any]] = {
 
 
 def build(spec: dict[str, Any], *, seed: int = 1) -> Tokenizer:
-    component = resolve_component(TOKENIZERS, spec, where="test")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tokenizer: Tokenizer = component.cls(component.config, feature_names=NAMES)
+    tokenizer: Tokenizer = built(TOKENIZERS, spec, seed=seed, feature_names=NAMES)
     return tokenizer
 
 
 def rows(*, seed: int = 0, number: int = 40) -> tuple[Tensor, Tensor]:
     """Rows of 0 to 9 constituents."""
-    generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(9) < (torch.arange(number) % 10)[:, None]
-    return torch.randn(number, 9, 3, generator=generator) * mask[..., None], mask
+    return torch.randn(number, 9, 3, generator=generator(seed)) * mask[..., None], mask
 
 
 @pytest.fixture(params=list(SPECS))
@@ -128,10 +125,10 @@ def test_a_causal_tokenizer_decodes_growing_rows_as_whole_ones(tokenizer: Tokeni
     assert same_so_far == tokenizer.causal
     if not tokenizer.causal:
         with pytest.raises(ValueError, match="causal"):
-            tokenizer.decoding(3, 9)
+            tokenizer.start_decoder(3, 9)
         return
     with torch.no_grad():
-        decoding = tokenizer.decoding(3, 9)
+        decoding = tokenizer.start_decoder(3, 9)
         steps = [decoding.step(ids[:, place]) for place in range(4)]
         decoding.keep(torch.tensor([0, 2]))
         later = [decoding.step(ids[[0, 2], place]) for place in range(4, 9)]
@@ -205,9 +202,8 @@ def test_the_tokenizers_of_omnijet_alpha_have_their_published_numbers_of_weights
 
 
 def test_the_tree_and_all_distances_find_the_same_codes() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(5000, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(5000, 4, generator=draw)
     by_hand = torch.cdist(points.double(), codes.double()).argmin(-1)
     assert torch.equal(CodeSearch().nearest(points, codes), by_hand)
     few = codes[:100]
@@ -217,9 +213,8 @@ def test_the_tree_and_all_distances_find_the_same_codes() -> None:
 
 
 def test_a_search_that_keeps_its_tree_sees_codes_that_move() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(500, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(500, 4, generator=draw)
     search = CodeSearch()
     before = search.nearest(points, codes)
     again = copy.deepcopy(search)
@@ -249,9 +244,9 @@ def test_gradients_flow_straight_through_and_to_the_codes() -> None:
     torch.testing.assert_close(quantizer.codes_CK.grad, used[:, None].expand(5, 2))
 
 
-def test_the_shares_of_the_quantization_loss() -> None:
+def test_the_fractions_of_the_quantization_loss() -> None:
     quantizer = Quantizer(
-        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_share=0.9, synchronised=0.0)
+        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_fraction=0.9, synchronised=0.0)
     )
     z = torch.randn(4, 2, requires_grad=True)
     found = quantizer(z)
@@ -328,7 +323,7 @@ def test_bad_options() -> None:
         ({"name": "vqvae", "width": 10, "num_heads": 4}, "multiple of num_heads"),
         ({"name": "fsq", "levels": (64, 64, 64)}, "above 65536"),
         ({"name": "binned", "bins": (100, 100, 100)}, "above 65536"),
-        ({"name": "binned", "bins": (4, 4)}, "one for each"),
+        ({"name": "binned", "bins": (4, 4)}, "one number for each"),
     ):
         with pytest.raises(ConfigError, match=message):
             build(spec)

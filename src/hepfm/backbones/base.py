@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.nn.attention import KeyValues
+from hepfm.nn.attention import KeyValueCache
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ class Backbone(nn.Module):
             h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
         )
 
-    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValues]:
+    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
         """Return the empty memory of `rows` rows of up to `max_tokens` tokens; with ``"causal"`` only."""
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 
     def extend(
-        self, x_BMF: Tensor | None, cache: list[KeyValues], prefix_BKD: Tensor | None = None
+        self, x_BMF: Tensor | None, cache: list[KeyValueCache], prefix_BKD: Tensor | None = None
     ) -> Tensor:
         """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D).
 

@@ -108,7 +108,7 @@ class Pet(Backbone):
         self.embedding = TanhFeedForward(len(KINEMATICS), hidden, width)
         self.identity = ParticleTypes(width) if self.types else None
         self.displacement = (
-            TanhFeedForward(len(DISPLACEMENT), hidden, width, offsets=False) if self.tracks else None
+            TanhFeedForward(len(DISPLACEMENT), hidden, width, bias=False) if self.tracks else None
         )
         edges = EdgeFeatures(
             len(KINEMATICS), num_neighbours=config.num_neighbours, pairs=config.local_interaction

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
-from hepfm.nn.attention import KeyValues, causal_bias, key_bias
+from hepfm.nn.attention import KeyValueCache, causal_bias, key_bias
 from hepfm.nn.blocks import Block, PreNormBlock
 from hepfm.nn.init import init_transformer
 
@@ -140,13 +140,13 @@ class Transformer(Backbone):
         own_BKD = x_BND[:, :registers] if registers else None
         return Features(tokens_BND, None if own_BKD is None else own_BKD.mean(1), own_BKD)
 
-    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValues]:
+    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
         """Return the empty memory of `rows` rows of up to `max_tokens` tokens after the registers."""
         max_tokens += self.config.num_registers
-        return [KeyValues.empty(rows, max_tokens, block.attention) for block in self._blocks()]
+        return [KeyValueCache.empty(rows, max_tokens, block.attention) for block in self._blocks()]
 
     def extend(
-        self, x_BMF: Tensor | None, cache: list[KeyValues], prefix_BKD: Tensor | None = None
+        self, x_BMF: Tensor | None, cache: list[KeyValueCache], prefix_BKD: Tensor | None = None
     ) -> Tensor:
         """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D)."""
         if x_BMF is None:

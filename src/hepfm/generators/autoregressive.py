@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
-from hepfm.generators.base import Decoding, Encoder, GeneratedRows, Generator, Sizes
+from hepfm.generators.base import Decoding, Encoder, GeneratedRows, Generator, GeneratorSizes
 from hepfm.generators.parallel import for_each
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.nn.linear import Linear
@@ -65,7 +65,7 @@ class Autoregressive(Generator):
     Config: ClassVar[type[BaseConfig]] = AutoregressiveConfig
     sampling_options = ("temperature", "top_k", "top_p", "batch_size")
 
-    def __init__(self, config: AutoregressiveConfig, sizes: Sizes) -> None:
+    def __init__(self, config: AutoregressiveConfig, sizes: GeneratorSizes) -> None:
         super().__init__()
         if not sizes.num_codes:
             raise IncompatibleError(

@@ -14,7 +14,7 @@ from hepfm.core.config import Config as BaseConfig
 
 
 @dataclass(frozen=True)
-class Sizes:
+class GeneratorSizes:
     """What a generator has to fit.
 
     Attributes

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import ConfigError
-from hepfm.generators.base import Encoder, GeneratedRows, Generator, Sizes
+from hepfm.generators.base import Encoder, GeneratedRows, Generator, GeneratorSizes
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.parallel import for_each
 from hepfm.generators.solvers import SOLVERS, SolverName
@@ -73,7 +73,7 @@ class Flow(Generator):
     sampling_options = ("solver", "steps", "batch_size")
     needs_time = True
 
-    def __init__(self, config: FlowConfig, sizes: Sizes) -> None:
+    def __init__(self, config: FlowConfig, sizes: GeneratorSizes) -> None:
         super().__init__()
         width, num_classes = sizes.width, sizes.num_classes
         if width % config.num_heads:

@@ -11,7 +11,7 @@ from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config
 from hepfm.data.context import ContextSet
-from hepfm.generators.base import GeneratedRows, Generator, Sizes
+from hepfm.generators.base import GeneratedRows, Generator, GeneratorSizes
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
@@ -90,7 +90,7 @@ class Network(nn.Module):
         if spec.generator.cls.needs_time:
             self.add_time()
         self.generator_spec = spec
-        sizes = Sizes(
+        sizes = GeneratorSizes(
             width=self.backbone.width,
             num_features=len(self.feature_names),
             num_context=self.num_context,
@@ -285,7 +285,9 @@ class _Decoding:
         rows, first = prefix_BKD.shape[:2]
         self.cache = self.backbone.start_cache(rows, first + max_length)
         self.first_BD = self.backbone.extend(None, self.cache, prefix_BKD)[:, -1]
-        self.decoding = self.tokenizer.decoding(rows, max_length) if network.inputs == "decoded" else None
+        self.decoding = (
+            self.tokenizer.start_decoder(rows, max_length) if network.inputs == "decoded" else None
+        )
 
     def step(self, codes_B: Tensor) -> Tensor:
         """Add a constituent to each row; return its features, (B, D)."""

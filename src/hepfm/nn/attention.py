@@ -30,18 +30,18 @@ def key_bias(mask_BN: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def causal_bias(length: int, *, prefix: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the bias by which a token sees itself and what stands before it, shape (1, 1, N, N).
+    """Return the bias by which a token attends to itself and to those before it, shape (1, 1, N, N).
 
     Parameters
     ----------
     length
         Number of tokens N.
     prefix
-        The first `prefix` tokens see each other in both directions.
+        The first `prefix` tokens attend to each other in both directions.
     """
     position = torch.arange(length, device=device)
-    seen = (position[:, None] >= position[None, :]) | (position < prefix)[None, :]
-    bias = torch.zeros(length, length, dtype=dtype, device=device).masked_fill(~seen, masked_logit(dtype))
+    visible = (position[:, None] >= position[None, :]) | (position < prefix)[None, :]
+    bias = torch.zeros(length, length, dtype=dtype, device=device).masked_fill(~visible, masked_logit(dtype))
     return bias[None, None]
 
 
@@ -73,25 +73,25 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
 
 
 @dataclass
-class KeyValues:
-    """Keys and values of the tokens that a causal layer has seen, in memory for all that are to come.
+class KeyValueCache:
+    """Keys and values of the tokens so far of a causal layer, with room for those to come.
 
     Attributes
     ----------
     kv_2BHTK
         Keys and values; those from `length` on are not yet set.
     length
-        Tokens seen.
+        Tokens so far.
     """
 
     kv_2BHTK: Tensor
     length: int = 0
 
     @classmethod
-    def empty(cls, rows: int, most: int, layer: MultiHeadAttention) -> KeyValues:
-        """Return the memory of `most` tokens of each row, for one layer."""
+    def empty(cls, rows: int, max_tokens: int, layer: MultiHeadAttention) -> KeyValueCache:
+        """Return a cache with room for `max_tokens` tokens of each row, for one layer."""
         weight: Tensor = layer.out_proj.weight
-        shape = (2, rows, layer.num_heads, most, weight.shape[0] // layer.num_heads)
+        shape = (2, rows, layer.num_heads, max_tokens, weight.shape[0] // layer.num_heads)
         return cls(weight.new_empty(shape))
 
     def add(self, kv_2BHMK: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +119,7 @@ class MultiHeadAttention(nn.Module):
     dropout
         Rate on the attention weights.
     in_bias
-        Whether query, key and value have offsets.
+        Whether query, key and value have biases.
     """
 
     def __init__(self, width: int, *, num_heads: int, dropout: float, in_bias: bool = True) -> None:
@@ -134,13 +134,13 @@ class MultiHeadAttention(nn.Module):
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
-    def extend(self, x_BMD: Tensor, seen: KeyValues) -> Tensor:
+    def extend(self, x_BMD: Tensor, cache: KeyValueCache) -> Tensor:
         """Return what M new tokens gather from all before them and from each other, (B, M, D).
 
         Without gradients to the tokens before, and without dropout.
         """
         q, k, v = self.in_proj(x_BMD).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        keys, values = seen.add(torch.stack((k, v)))
+        keys, values = cache.add(torch.stack((k, v)))
         # Torch's kernels for the CPU take several times as long for single queries.
         logits_BHMT = (q * q.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
         gathered_BHMK = logits_BHMT.softmax(-1) @ values

@@ -20,20 +20,20 @@ class TanhFeedForward(nn.Module):
     ----------
     inputs, hidden, outputs
         Sizes.
-    offsets
-        Whether the linear layers have offsets.
+    bias
+        Whether the linear layers have biases.
     dropout
         Rate before the last layer.
     """
 
     def __init__(
-        self, inputs: int, hidden: int, outputs: int, *, offsets: bool = True, dropout: float = 0.0
+        self, inputs: int, hidden: int, outputs: int, *, bias: bool = True, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.expand = Linear(inputs, hidden, bias=offsets)
+        self.expand = Linear(inputs, hidden, bias=bias)
         self.norm = DynamicTanh(hidden)
         self.dropout = Dropout(dropout)
-        self.contract = Linear(hidden, outputs, bias=offsets)
+        self.contract = Linear(hidden, outputs, bias=bias)
 
     def forward(self, x: Tensor, norm: DynamicTanh | None = None) -> Tensor:
         """Return the transformed tokens; `norm`, if given, comes before the first layer."""
@@ -50,7 +50,7 @@ class TanhFeedForward(nn.Module):
 
 
 class PetAttention(nn.Module):
-    """Dynamic tanh and multi-head attention without offsets.
+    """Dynamic tanh and multi-head attention without biases.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class PetAttention(nn.Module):
 
 
 class PetBlock(nn.Module):
-    """Dynamic tanh and attention without offsets, then dynamic tanh and feed-forward, both residual.
+    """Dynamic tanh and attention without biases, then dynamic tanh and feed-forward, both residual.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class PetBlock(nn.Module):
 
 @torch.no_grad()
 def init_pet(module: nn.Module) -> None:
-    """Set the linear layers below `module` as the public package does: Xavier-uniform, no offsets.
+    """Set the linear layers below `module` as the public package does: Xavier-uniform, zero biases.
 
     Query, key and value count as one matrix.
     """

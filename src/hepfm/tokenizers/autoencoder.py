@@ -7,19 +7,21 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from hepfm.nn.attention import KeyValues
-from hepfm.tokenizers.base import PADDING, Decoding, Reconstruction, Tokenizer, of_real
+from hepfm.nn.attention import KeyValueCache
+from hepfm.tokenizers.base import PADDING, Reconstruction, TokenDecoder, Tokenizer, of_real
 from hepfm.tokenizers.halves import AttentionHalf, Half
 from hepfm.tokenizers.quantizer import Quantized
 
 
-class CausalDecoding(Decoding):
+class CausalTokenDecoder(TokenDecoder):
     """Rows that grow behind a causal decoder, with the keys and values of what was decoded."""
 
-    def __init__(self, tokenizer: Autoencoder, half: AttentionHalf, *, rows: int, most: int) -> None:
+    def __init__(
+        self, tokenizer: Autoencoder, half: AttentionHalf, *, rows: int, max_constituents: int
+    ) -> None:
         super().__init__(tokenizer)
         self.lookup, self.half = tokenizer.lookup, half
-        self.seen = [KeyValues.empty(rows, most, block.attention) for block in half.stack()]
+        self.seen = [KeyValueCache.empty(rows, max_constituents, block.attention) for block in half.stack()]
 
     def step(self, ids_B: Tensor) -> Tensor:
         """Return the standardised features, (B, F), of the next constituent of each row."""
@@ -85,8 +87,8 @@ class Autoencoder(Tokenizer):
         decoded_BNF = self.decoder(code_BNK, mask_BN).float()
         return Reconstruction(decoded_BNF * mask_BN[..., None], loss_BN, ids_BN)
 
-    def decoding(self, rows: int, most: int) -> Decoding:
-        """Start to decode `rows` rows of at most `most` constituents; only for a causal tokenizer."""
+    def start_decoder(self, rows: int, max_constituents: int) -> TokenDecoder:
+        """Start to decode rows of up to `max_constituents` constituents; only for a causal tokenizer."""
         if isinstance(self.decoder, AttentionHalf) and self.causal:
-            return CausalDecoding(self, self.decoder, rows=rows, most=most)
-        return super().decoding(rows, most)
+            return CausalTokenDecoder(self, self.decoder, rows=rows, max_constituents=max_constituents)
+        return super().start_decoder(rows, max_constituents)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -56,7 +56,7 @@ class AttentionConfig(Config):
         return self
 
 
-class TransformerConfig(AttentionConfig):
+class PreNormConfig(AttentionConfig):
     """Options of pre-norm transformer blocks: those of `AttentionConfig`, and
 
     Attributes
@@ -76,10 +76,10 @@ class AttentionHalf(nn.Module):
 
     Parameters
     ----------
-    blocks
-        The blocks.
-    width
-        D of the blocks.
+    config
+        Options.
+    block
+        Makes a block.
     inputs, outputs
         Sizes of the vectors that go in and come out.
     causal
@@ -87,12 +87,12 @@ class AttentionHalf(nn.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[Block], *, width: int, inputs: int, outputs: int, causal: bool
+        self, config: AttentionConfig, block: Callable[[], Block], *, inputs: int, outputs: int, causal: bool
     ) -> None:
         super().__init__()
-        self.enter = Linear(inputs, width)
-        self.blocks = nn.ModuleList(blocks)
-        self.leave = Linear(width, outputs)
+        self.enter = Linear(inputs, config.width)
+        self.blocks = nn.ModuleList(block() for _ in range(config.depth))
+        self.leave = Linear(config.width, outputs)
         self.causal = causal
 
     def forward(self, x_BNC: Tensor, mask_BN: Tensor) -> Tensor:
@@ -145,23 +145,23 @@ Half = AttentionHalf | MlpHalf
 
 def normformer_half(config: AttentionConfig, *, inputs: int, outputs: int, causal: bool) -> AttentionHalf:
     """Return a half of NormFormer blocks (2403.05618)."""
-    blocks = [
-        SandwichBlock(config.width, num_heads=config.num_heads, dropout=config.dropout)
-        for _ in range(config.depth)
-    ]
-    return AttentionHalf(blocks, width=config.width, inputs=inputs, outputs=outputs, causal=causal)
+
+    def block() -> Block:
+        return SandwichBlock(config.width, num_heads=config.num_heads, dropout=config.dropout)
+
+    return AttentionHalf(config, block, inputs=inputs, outputs=outputs, causal=causal)
 
 
-def transformer_half(config: TransformerConfig, *, inputs: int, outputs: int, causal: bool) -> AttentionHalf:
+def transformer_half(config: PreNormConfig, *, inputs: int, outputs: int, causal: bool) -> AttentionHalf:
     """Return a half of pre-norm transformer blocks (2512.04149)."""
-    blocks = [
-        PreNormBlock(
+
+    def block() -> Block:
+        return PreNormBlock(
             config.width,
             num_heads=config.num_heads,
             ratio=config.feedforward_ratio,
             dropout=config.dropout,
             layer_scale=config.layer_scale,
         )
-        for _ in range(config.depth)
-    ]
-    return AttentionHalf(blocks, width=config.width, inputs=inputs, outputs=outputs, causal=causal)
+
+    return AttentionHalf(config, block, inputs=inputs, outputs=outputs, causal=causal)

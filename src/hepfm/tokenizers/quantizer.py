@@ -31,12 +31,12 @@ class QuantizerConfig(Config):
         Number of codes.
     dim
         K, size of a code.
-    codebook_share
-        Share of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
+    codebook_fraction
+        Fraction of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
     synchronised
         How much of the decoder's gradient goes to the codes too (nu of 2305.08842).
     affine_lr
-        Learning rate, over that of the codes, of a scale and an offset that all codes share per dimension
+        Learning rate, over that of the codes, of a scale and an offset per dimension, common to all codes
         (2305.08842, the learned variant); 0 for none.
     alternating
         How far codes move to the mean of their vectors before each step, in [0, 1]: the in-place codebook
@@ -51,7 +51,7 @@ class QuantizerConfig(Config):
 
     codes: Annotated[int, Field(ge=2, le=65536)] = 8192
     dim: Annotated[int, Field(ge=1)] = 4
-    codebook_share: Annotated[float, Field(ge=0, le=1)] = 0.9
+    codebook_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
     synchronised: Annotated[float, Field(ge=0)] = 1.0
     affine_lr: Annotated[float, Field(ge=0)] = 2.0
     alternating: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -83,7 +83,7 @@ class Quantizer(nn.Module):
     """
 
     unused_C: Tensor
-    """Steps since a code was used last: 1 for one that was used in the last step."""
+    """Steps since each code was last used; 1 if it was used in the last step."""
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -125,25 +125,25 @@ class Quantizer(nn.Module):
         code_TK = self.lookup(ids_T)
         if self.training:
             self._note(z_TK.detach(), ids_T)
-        share, nu = self.config.codebook_share, self.config.synchronised
+        fraction, nu = self.config.codebook_fraction, self.config.synchronised
         to_vectors = (z_TK - code_TK.detach()).square().mean(-1)
         to_codes = (z_TK.detach() - code_TK).square().mean(-1)
         straight_TK = z_TK + (code_TK - z_TK).detach() + nu * (code_TK - code_TK.detach())
-        return Quantized(straight_TK, (1 - share) * to_vectors + share * to_codes, ids_T)
+        return Quantized(straight_TK, (1 - fraction) * to_vectors + fraction * to_codes, ids_T)
 
     @torch.no_grad()
     def start(self, z_TK: Tensor, *, where: str) -> None:
         """Put the codes on centroids of vectors; raise `DataError` for more codes than different vectors."""
         points = self.project(z_TK).cpu().numpy()
-        most = _PER_CODE * self.config.codes
-        if len(points) > most:
-            points = np.random.default_rng(self.config.seed).choice(points, most, replace=False)
+        max_points = _PER_CODE * self.config.codes
+        if len(points) > max_points:
+            points = np.random.default_rng(self.config.seed).choice(points, max_points, replace=False)
         fitted = fit_codes(points, self.config.codes, seed=self.config.seed, where=where)
         self.codes_CK.copy_(self._unscaled(torch.from_numpy(fitted).to(self.codes_CK.device)))
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Put codes that were not used for long on random vectors of the last step; in training only.
+        """Put codes that have not been used for long on random vectors of the last step; in training only.
 
         With several processes all take part, whatever their batches hold, and leave with the codes of the
         first.

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hepfm.core.config import Config
-from hepfm.tokenizers.halves import TransformerConfig, transformer_half
+from hepfm.tokenizers.halves import PreNormConfig, transformer_half
 from hepfm.tokenizers.quantizer import Quantizer
 from hepfm.tokenizers.vqvae import CodebookConfig, VectorQuantized
 
 
-class VqVaeTransformerConfig(TransformerConfig, CodebookConfig):
+class VqVaeTransformerConfig(PreNormConfig, CodebookConfig):
     """Options of `VqVaeTransformer`."""
 
 
