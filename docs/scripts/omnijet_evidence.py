@@ -266,7 +266,7 @@ def results(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         found = json.loads(path.read_text())
         arm, budget, seed, _ = path.parent.name.split("-")
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
-        for kind, named in (("metrics", row), ("floors", {**row, "arm": "real"})):
+        for kind, named in (("metrics", row), ("truth_vs_truth", {**row, "arm": "real"})):
             values = {one["name"]: one["value"] for one in found.get(kind, ())}
             once_a_store = (arm, budget, seed) in (("home", "0", "1"), ("pretrained", "100", "1"))
             if values and (kind == "metrics" or once_a_store):
