@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import device_option, read_options, set_option
 
 
 @click.command()
@@ -18,9 +18,7 @@ from hepfm.cli.options import read_options, set_option
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
 )
 @click.option("--arm", default="", help="What a comparison calls this way of training.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
-)
+@device_option
 @click.option(
     "--weights",
     default="auto",
@@ -48,11 +46,13 @@ def command(
     """
     from pathlib import Path
 
+    from hepfm.models.folder import model_directory
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
-    folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
+    asked = Path(model).absolute() if Path(model).name in ("", "..") else Path(model)
+    folder = Path(output) if output else asked.with_name(f"{asked.name}-{task}")
     evaluation = evaluate(
-        model,
+        model_directory(model),
         task,
         store,
         output=folder,

@@ -37,11 +37,9 @@ def output_path(path: str | Path) -> Path:
     path = Path(path)
     if path.name in ("", ".."):
         raise HepfmError(f"{str(path)!r} is no name for an output; give the name of what is to be made")
-    if not path.is_symlink():
-        return path
     with writing(path):
         try:
-            return path.resolve()
+            return path.resolve() if path.is_symlink() else path
         except RuntimeError:  # Python before 3.13 says so of links in a circle
             raise HepfmError(f"{path} is a link that leads back to itself; choose another output") from None
 
