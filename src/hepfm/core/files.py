@@ -85,9 +85,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         before = _identity(target)
         with _workshop(target) as folder:
             temporary = folder / target.name
-            yield temporary
-            _settle(folder)
+            with _named_as(path, temporary):
+                yield temporary
+                _settle(folder)
             _put(temporary, target, before)
+
+
+@contextlib.contextmanager
+def _named_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Let errors about what is made at `temporary` speak of `path`."""
+    try:
+        yield
+    except HepfmError as error:
+        if str(temporary) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(temporary), str(path))) from error
 
 
 @contextlib.contextmanager
