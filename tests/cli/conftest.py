@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -34,11 +36,15 @@ def call() -> Call:
 
 
 @pytest.fixture(scope="session")
-def few_jets(jet_columns: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of 32 train, 8 val and 8 test jets; do not write into it."""
+def few_jets(jet_columns: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of 40 train, 10 val and 20 test jets of ten classes; do not write into it."""
     path = tmp_path_factory.mktemp("few") / "jets"
-    parts = [(split, jet_columns(n, seed=n)) for split, n in (("train", 32), ("val", 8), ("test", 9))]
-    write_store(path, jet_schema(JETCLASS_CLASSES), parts, provenance={"source": "test"})  # type: ignore[arg-type]
+    parts = []
+    for split, number in (("train", 40), ("val", 10), ("test", 20)):
+        columns = jet_columns(number, seed=number)
+        columns["jet_label"] = np.arange(number, dtype=np.int16) % len(JETCLASS_CLASSES)
+        parts.append((split, columns))
+    write_store(path, jet_schema(JETCLASS_CLASSES), parts, provenance={"source": "test"})
     return Store.open(path)
 
 

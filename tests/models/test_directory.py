@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -254,3 +255,76 @@ def test_a_failed_save_leaves_the_old_model(saved: Path, monkeypatch: pytest.Mon
         make_model(seed=1).save(saved)
     assert (saved / "model.safetensors").read_bytes() == (before / "model.safetensors").read_bytes()
     check(saved)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "model.onnx", ".DS_Store", "folder"])
+def test_what_is_not_of_the_model_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    (copy / name).mkdir() if name == "folder" else (copy / name).write_text("x")
+    with pytest.raises(ModelError, match=rf"holds what is not of the model: {name}; move it elsewhere"):
+        Model.load(copy)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "fixture.safetensors", "provenance.json"]
+)
+def test_links_out_of_the_model_and_pipes_are_not_opened(
+    saved: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    (copy / name).rename(tmp_path / name)
+    if kind == "link":
+        (copy / name).symlink_to(tmp_path / name)
+    elif kind == "pipe":
+        os.mkfifo(copy / name)
+    else:
+        (copy / name).mkdir()
+    with pytest.raises(ModelError, match=r"link out of its folder|not a file"):
+        Model.load(copy)
+
+
+@pytest.mark.parametrize("odd", [None, True, -1, 2.5, "text", [], [1], {}, {"a": 1}], ids=repr)
+def test_every_value_of_a_config_of_another_type(saved: Path, tmp_path: Path, odd: object) -> None:
+    """A config with a fitting fingerprint and nonsense in it: it loads, or the model is named."""
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    good = json.loads((copy / "config.json").read_text())
+    del good["fingerprint"]
+    refused = []
+    for key in good:
+        values = {**good, key: odd}
+        (copy / "config.json").write_text(json.dumps({**values, "fingerprint": fingerprint(values)}))
+        try:
+            Model.load(copy)
+        except HepfmError as error:
+            refused.append(str(error))
+    assert len(refused) > len(good) // 2
+    assert all(str(copy) in message for message in refused)
+
+
+def test_no_place_of_the_user_is_kept(saved: Path, tmp_path: Path) -> None:
+    model = Model.load(saved)
+    model.provenance = {
+        "config": {"model": "/home/me/runs/first/model", "tokenizer": {"model": "~/tokens/model"}},
+        "data": {"event_files": {"/data/me/events.lhe.gz": "abc"}},
+        "lines": ["Beams:LHEF = /data/me/events.lhe.gz", "see https://example.org/a/b, 10.5281/zenodo.1"],
+    }
+    model.save(tmp_path / "again")
+    found = json.loads((tmp_path / "again" / "provenance.json").read_text())
+    assert found == {
+        "config": {"model": "model", "tokenizer": {"model": "model"}},
+        "data": {"event_files": {"events.lhe.gz": "abc"}},
+        "lines": ["Beams:LHEF = events.lhe.gz", "see https://example.org/a/b, 10.5281/zenodo.1"],
+    }
+    assert "/data/me" not in (tmp_path / "again" / "card.md").read_text()
+
+
+def test_a_model_never_replaces_another_folder(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("cat")
+    with pytest.raises(HepfmError, match="is no model directory"):
+        Model.load(saved).save(tmp_path / "photos")
+    assert (tmp_path / "photos" / "cat.jpg").exists()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import overwrite_option, read_options, set_option
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -68,9 +68,15 @@ def check(store: Path) -> dict[str, Any]:
 )
 @click.option("--split", help="Rows of one split.  [default: all]")
 @set_option("the format")
+@overwrite_option
 @verb
 def export(
-    store: Path, format_name: str, output: Path, split: str | None, options: tuple[str, ...]
+    store: Path,
+    format_name: str,
+    output: Path,
+    split: str | None,
+    options: tuple[str, ...],
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Write STORE in a format that other tools read (see `hepfm list exporter`).
 
@@ -81,7 +87,14 @@ def export(
     from hepfm.data.store import Store
 
     opened = Store.open(store)
-    path = export_store(opened, output, format_name=format_name, split=split, options=read_options(options))
+    path = export_store(
+        opened,
+        output,
+        format_name=format_name,
+        split=split,
+        options=read_options(options),
+        overwrite=overwrite,
+    )
     rows = len(opened.split(split)) if split else opened.num_rows
     return {
         "path": str(path),

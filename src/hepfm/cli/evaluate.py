@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import device_option, read_options, set_option
 from hepfm.cli.task_options import task_options, task_spec
 
 
@@ -19,9 +19,7 @@ from hepfm.cli.task_options import task_options, task_spec
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
 )
 @click.option("--arm", default="", help="What a comparison calls this way of training.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
-)
+@device_option
 @click.option(
     "--weights",
     default="auto",
@@ -53,11 +51,13 @@ def command(
     """
     from pathlib import Path
 
+    from hepfm.models.folder import model_directory
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
-    folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
+    asked = Path(model).absolute() if Path(model).name in ("", "..") else Path(model)
+    folder = Path(output) if output else asked.with_name(f"{asked.name}-{task}")
     evaluation = evaluate(
-        model,
+        model_directory(model),
         task_spec(task),
         store,
         output=folder,

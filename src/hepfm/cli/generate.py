@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import device_option, read_options, set_option
 
 
 @click.command()
@@ -27,7 +27,7 @@ from hepfm.cli.options import read_options, set_option
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @set_option("a generator that none of these name")
 @verb
 def command(

@@ -34,6 +34,18 @@ class Config(pydantic.BaseModel):
         frozen=True, extra="forbid", strict=False, allow_inf_nan=False, coerce_numbers_to_str=False
     )
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _no_truth_values_as_numbers(cls, values: Any) -> Any:
+        """Refuse true for 1, which is a slip in a recipe."""
+        for name, field in cls.model_fields.items() if isinstance(values, Mapping) else ():
+            if isinstance(values.get(name), bool) and field.annotation in _NUMBERS:
+                raise ValueError(f"{name!r}: expected a number, got {str(values[name]).lower()}")
+        return values
+
+
+_NUMBERS = (int, float, int | None, float | None)
+
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
@@ -258,6 +270,8 @@ def load_recipe(name: str | Path, verb: str, overrides: Sequence[str] = ()) -> d
     values = read_yaml(path)
     if "base" in values:
         base_name = values.pop("base")
+        if not isinstance(base_name, str):
+            raise ConfigError(f"{path}: base: expected the name of a recipe, got {base_name!r}")
         beside = path.parent / f"{base_name}.yaml"
         base = read_yaml(beside if beside.exists() else find_recipe(str(base_name), verb))
         if "base" in base:

@@ -37,11 +37,9 @@ def output_path(path: str | Path) -> Path:
     path = Path(path)
     if path.name in ("", ".."):
         raise HepfmError(f"{str(path)!r} is no name for an output; give the name of what is to be made")
-    if not path.is_symlink():
-        return path
     with writing(path):
         try:
-            return path.resolve()
+            return path.resolve() if path.is_symlink() else path
         except RuntimeError:  # Python before 3.13 says so of links in a circle
             raise HepfmError(f"{path} is a link that leads back to itself; choose another output") from None
 
@@ -87,9 +85,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         before = _identity(target)
         with _workshop(target) as folder:
             temporary = folder / target.name
-            yield temporary
-            _settle(folder)
+            with _named_as(path, temporary):
+                yield temporary
+                _settle(folder)
             _put(temporary, target, before)
+
+
+@contextlib.contextmanager
+def _named_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Let errors about what is made at `temporary` speak of `path`."""
+    try:
+        yield
+    except HepfmError as error:
+        if str(temporary) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(temporary), str(path))) from error
 
 
 @contextlib.contextmanager

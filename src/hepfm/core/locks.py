@@ -80,9 +80,9 @@ def locked(path: Path, *, refusal: str) -> Iterator[None]:
     if not lock.certain:
         log.logger.warning("%s cannot be locked on its file system: start nothing else there", path.parent)
     with lock.file as file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}\n".encode())
         try:
             yield
         finally:

@@ -87,7 +87,7 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a store; raise `DataError` when there is none that this version can read."""
     path = folder / MANIFEST
-    with reading(path, what="the manifest of a store"):
+    with reading(folder, what="a store"):
         if not folder.is_dir():
             raise DataError(f"no store at {folder}; make one with `hepfm simulate` or `hepfm ingest`")
         if not path.exists():

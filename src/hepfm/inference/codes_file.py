@@ -42,7 +42,8 @@ def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) ->
     DataError
         When a code is none of the tokenizer's.
     """
-    source, path = Model.load(model), Path(codes)
+    path = regular_file(Path(codes))
+    source = Model.load(model)
     if source.network.tokenizer is None:
         raise IncompatibleError(f"{model} has no tokenizer")
     if not makes_constituents(source):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
-from hepfm.core.files import refuse_existing
+from hepfm.core.files import output_path, refuse_existing
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.inference.tables import WRITERS, write_table
@@ -61,7 +61,7 @@ def predict(
     HepfmError
         When the file exists and is not to be replaced.
     """
-    path = Path(output)
+    path = output_path(output)
     if path.suffix not in WRITERS:
         raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
     refuse_existing(path, overwrite=overwrite)

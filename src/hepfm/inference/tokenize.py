@@ -12,7 +12,7 @@ import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.files import atomic_path, write_json
+from hepfm.core.files import atomic_path, refuse_other_folder, write_json
 from hepfm.core.log import progress
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.loader import EvalLoader
@@ -87,6 +87,7 @@ def tokenize_store(
     source, data = Model.load(model), Store.open(store)
     if source.network.tokenizer is None:
         raise IncompatibleError(f"{model} has no tokenizer; train one with `hepfm tokenize RECIPE`")
+    refuse_other_folder(output, mark=REPORT, what="report of a tokenizer")
     fingerprint, rows = tokenizer_fingerprint(source.network), _rows(data, split, number)
     tally = Tally(source)
     with atomic_path(Path(output)) as folder:

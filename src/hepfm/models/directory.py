@@ -26,6 +26,7 @@ from hepfm.core.files import (
     write_text,
 )
 from hepfm.core.guards import member, reading
+from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data import context_set, feature_set
@@ -112,6 +113,7 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
         refuse_other_folder(path, mark=WEIGHTS, what="model directory")
+        self.provenance = without_places(self.provenance)
         network = self.network.cpu().eval()
         with atomic_path(Path(path)) as folder:
             folder.mkdir()

@@ -15,7 +15,7 @@ import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import HepfmError, ModelError, missing_extra
-from hepfm.core.files import atomic_path
+from hepfm.core.files import atomic_path, refuse_existing
 from hepfm.models.directory import Model
 from hepfm.models.onnx_graph import Graph, describe, inputs_of, probe
 
@@ -26,7 +26,7 @@ _LONGEST = 40
 """Constituents of the longest random row of the comparison, where the model reads so many."""
 
 
-def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
+def export(model: str | Path, *, output: str | Path, overwrite: bool = False) -> dict[str, float]:
     """Write what the heads of a model say as ONNX (opset 18 or later).
 
     Inputs, with B rows and N constituents of any number; a file has only those that it needs:
@@ -46,6 +46,8 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
         The model directory.
     output
         The file to write.
+    overwrite
+        Replace a file that is there already.
 
     Returns
     -------
@@ -58,7 +60,10 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
     ModelError
         When the model has no head, when torch cannot write a part of it as ONNX, or when the file computes
         something else than torch. Then no file is kept.
+    HepfmError
+        When the file exists and is not to be replaced.
     """
+    refuse_existing(output, overwrite=overwrite)
     try:
         import onnx  # noqa: F401
         import onnxruntime

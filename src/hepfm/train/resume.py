@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import TrainingError
+from hepfm.train.distributed import first_process
 from hepfm.train.finetune import Finetuning
 from hepfm.train.pretrain import Pretraining
 from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.tokenize import ReportWish
 
 _ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256", "tokenizer_fingerprint")
 """Keys of a run's config that are not of its recipe."""
@@ -22,6 +24,8 @@ _MUST_STAY = {
 
 def resume(run: str | Path) -> RunResult:
     """Go on with a run at the exact next batch; a finished one only writes its model again.
+
+    The run of `hepfm tokenize` gets its report as well.
 
     Raises
     ------
@@ -43,4 +47,8 @@ def resume(run: str | Path) -> RunResult:
             raise TrainingError(
                 f"{what} of {directory.path} is not the one it was trained on; start a new run"
             )
-    return work.run(lambda: directory)
+    result = work.run(lambda: directory)
+    wish = ReportWish.of(directory.path)
+    if wish is not None and first_process():
+        wish.fulfil(result)
+    return result

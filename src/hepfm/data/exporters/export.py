@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from hepfm.core.config import Config, resolve_component
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.files import atomic_path
+from hepfm.core.files import atomic_path, refuse_existing
 from hepfm.core.log import logger, progress
 from hepfm.core.ragged import Columns
 from hepfm.core.registry import Registry
@@ -69,6 +69,7 @@ def export_store(
     format_name: str = "jetclass",
     split: str | None = None,
     options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write rows of a store in a published format; return the path.
 
@@ -84,6 +85,8 @@ def export_store(
         Rows of one split; all by default.
     options
         Options of the exporter.
+    overwrite
+        Replace a file that is there already; a folder never is.
 
     Raises
     ------
@@ -95,6 +98,8 @@ def export_store(
     path = Path(output)
     component = resolve_component(EXPORTERS, {**(options or {}), "name": format_name}, where="export")
     _check_name(path, format_name, component.cls.endings)
+    if component.cls.endings:
+        refuse_existing(path, overwrite=overwrite)
     exporter: Exporter = component.cls(component.config, store.schema)
     rows = store.split(split) if split else range(store.num_rows)
     if not len(rows):

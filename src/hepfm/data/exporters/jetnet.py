@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -55,6 +55,9 @@ class JetNetFormat:
         if missing or not schema.label_classes:
             raise DataError(f"JetNet's layout needs what this store lacks: {', '.join(missing) or 'classes'}")
         self._label, self._classes = str(schema.label), schema.label_classes
+        strange = [name for name in self._classes if PurePath(name).name != name]
+        if strange:
+            raise DataError(f"the class {strange[0]!r} cannot be the name of a file; rename it in the store")
         self.columns = (*needed, self._label)
 
     def open(self, path: Path, ending: str) -> AbstractContextManager[Sink]:
