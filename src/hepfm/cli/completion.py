@@ -1,7 +1,7 @@
 """What a shell is told when a word of a command is to be completed: recipes, kinds, names, keys.
 
-Switched on by ``eval "$(_HEPFM_COMPLETE=bash_source hepfm)"`` in ``~/.bashrc``; other shells have ``zsh_source``
-and ``fish_source``.
+Switched on by ``eval "$(_HEPFM_COMPLETE=bash_source hepfm)"`` in ``~/.bashrc``, and with ``zsh_source`` or
+``fish_source`` in other shells.
 """
 
 from __future__ import annotations

@@ -37,10 +37,13 @@ def _recipes(name: str) -> Iterator[dict[str, Any]]:
 
 def _recipe_file(path: Path) -> dict[str, Any]:
     """Return a recipe of a file, laid over its base."""
-    from hepfm.core.config import load_recipe, read_yaml
+    from hepfm.cli.listing import RECIPE_VERBS
+    from hepfm.core.config import builtin_recipes, load_recipe, read_yaml
 
     values = read_yaml(path)
-    verb_name = next((name for name, sections in _SECTIONS.items() if sections & set(values)), "finetune")
+    of_base = [name for name in RECIPE_VERBS if values.get("base") in builtin_recipes(name)]
+    of_sections = [name for name, sections in _SECTIONS.items() if sections & set(values)]
+    verb_name = next(iter([*of_sections, *of_base]), "finetune")
     return {"kind": f"{verb_name} recipe", "values": load_recipe(path, verb_name)}
 
 
