@@ -11,7 +11,7 @@ import pytest
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.errors import ConfigError, DataError, HepfmError
 from hepfm.data import feature_set
 from hepfm.data.store import Store
 from hepfm.heads import HEADS
@@ -78,3 +78,38 @@ def test_an_unknown_observer_names_the_nearest(model: Path, jet_store: Store, tm
         predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["jet_ptt"])
     with pytest.raises(DataError, match="not a field of the rows"):
         predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["part_pt"])
+
+
+def test_root_files_hold_a_ttree_that_every_root_reads(model: Path, jet_store: Store, tmp_path: Path) -> None:
+    uproot = pytest.importorskip("uproot", reason="uproot is not installed")
+    path = tmp_path / "scores.root"
+    predict(model, jet_store.path, output=path, split="test", observers=["jet_pt"], embeddings=True)
+    with uproot.open(path) as file:
+        assert file.classnames() == {"tree;1": "TTree"}
+        tree = file["tree"]
+        assert tree.num_entries == 200
+        np.testing.assert_array_equal(tree["row"].array(library="np"), jet_store.split("test"))
+        assert tree["embedding"].array(library="np").shape[0] == 200
+        assert tree["embedding"].array().to_numpy().ndim == 2
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".parquet", ".h5", ".root"])
+def test_files_are_replaced_only_when_told(
+    model: Path, jet_store: Store, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"scores{ending}"
+    path.write_text("precious")
+    with pytest.raises(HepfmError, match="exists already; replace it with --overwrite"):
+        predict(model, jet_store.path, output=path, split="test")
+    assert path.read_text() == "precious"
+    predict(model, jet_store.path, output=path, split="test", overwrite=True)
+    assert path.stat().st_size > 100
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda"])
+def test_devices_that_are_not_there(
+    model: Path, jet_store: Store, tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"--device is '{device}'"):
+        predict(model, jet_store.path, output=tmp_path / "a.arrow", device=device)

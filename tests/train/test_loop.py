@@ -19,8 +19,9 @@ import pytest
 import torch
 
 from hepfm.core.config import merge, parse_override
-from hepfm.core.errors import ConfigError, DataError, TrainingError
+from hepfm.core.errors import ConfigError, DataError, HepfmError, TrainingError
 from hepfm.core.files import read_json
+from hepfm.core.locks import locked
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.writer import write_store
 from hepfm.models.check import check
@@ -32,7 +33,7 @@ from hepfm.train.distributed import World
 from hepfm.train.pretrain import Pretraining, dry_run, pretrain
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.resume import resume
-from hepfm.train.run import read_metrics
+from hepfm.train.run import LOCK, read_metrics
 
 Values = dict[str, Any]
 
@@ -290,3 +291,27 @@ def test_tensorboard_gets_the_metrics(recipe: Values, tmp_path: Path) -> None:
     logged = [event.value for event in events.Scalars("train/loss")]
     expected = [line["loss"] for line in losses(tmp_path / "run") if line["kind"] == "train"]
     assert logged == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_at_which_another_process_works_is_refused(recipe: Values, tmp_path: Path) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    with (
+        locked(tmp_path / "run" / LOCK, refusal="busy"),
+        pytest.raises(
+            HepfmError, match=r"another process is at work in .*run; wait for it .*\(process \d+ on "
+        ),
+    ):
+        resume(result.path)
+    resume(result.path)
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "3", '{"kind": "train"}', '{"kind": 1, "step": 1}', '{"kind": "train", "step": "1"}']
+)
+def test_damaged_metrics_name_the_line(recipe: Values, tmp_path: Path, line: str) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    metrics = result.path / "metrics.jsonl"
+    metrics.write_text(f"{metrics.read_text()}{line}\n")
+    number = len(metrics.read_text().splitlines())
+    with pytest.raises(TrainingError, match=rf"metrics.jsonl is damaged in line {number}"):
+        resume(result.path)

@@ -387,3 +387,28 @@ def test_the_verb(jet_store: Store, tmp_path: Path) -> None:
         ["tokenize", model, "--decode", str(tmp_path / "tokens" / "codes.arrow"), "-o", str(tmp_path / "b")],
     )
     assert back.exit_code == 0, back.output
+
+
+def test_a_resumed_tokenizer_makes_its_report(
+    jet_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("omnijet_alpha_tokenizer", "--smoke", "--json", f"data.store={jet_store.path}", "-n", "50")
+    more = ("objective={name: tokenize, tokenizer: {name: kmeans, codes: 64}}", "train.device=cpu")
+    whole = CliRunner().invoke(group, ["tokenize", *arguments, *more, "-o", str(tmp_path / "whole")])
+    assert whole.exit_code == 0, whole.output
+
+    def stop(*_: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hepfm.train.tokenize.tokenize_store", stop)
+        halves = CliRunner().invoke(group, ["tokenize", *arguments, *more, "-o", str(tmp_path / "halves")])
+    assert halves.exit_code == 130
+    assert f"go on with `hepfm resume {tmp_path / 'halves'}`" in halves.output
+    assert not (tmp_path / "halves" / "tokens").exists()
+    again = CliRunner().invoke(group, ["resume", str(tmp_path / "halves")])
+    assert again.exit_code == 0, again.output
+    reports = [
+        json.loads((tmp_path / run / "tokens" / "tokens.json").read_text()) for run in ("whole", "halves")
+    ]
+    assert reports[0] == reports[1]

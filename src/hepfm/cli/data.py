@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.options import overwrite_option, read_options, set_option
 
@@ -36,7 +37,7 @@ def info(store: Path) -> dict[str, Any]:
         "fingerprint": opened.fingerprint,
         "provenance": dict(opened.manifest.provenance),
         "lines": describe(opened),
-        "next": f"hepfm data check {store}",
+        "next": command_line("data", "check", store),
     }
 
 
@@ -96,9 +97,8 @@ def export(
         overwrite=overwrite,
     )
     rows = len(opened.split(split)) if split else opened.num_rows
-    return {
-        "path": str(path),
-        "rows": rows,
-        "lines": [f"{path}: {rows} jets"],
-        "next": f"hepfm ingest {format_name} {path}{'/*.hdf5' if path.is_dir() else ''} -o STORE",
-    }
+    result = {"path": str(path), "rows": rows, "lines": [f"{path}: {rows} rows"]}
+    if path.is_dir():  # whose files need options to be read
+        return result
+    again = path.with_name(f"{path.stem}-again")
+    return {**result, "next": command_line("ingest", format_name, path, "-o", again)}

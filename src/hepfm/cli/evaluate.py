@@ -6,14 +6,22 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_component
 from hepfm.cli.options import device_option, read_options, set_option
 from hepfm.cli.task_options import task_options, task_spec
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.option("--on", "task", required=True, help="Task, see `hepfm list task`.")
+@click.option(
+    "--on",
+    "task",
+    required=True,
+    shell_complete=complete_component("task"),
+    help="Task, see `hepfm list task`.",
+)
 @click.option("--store", required=True, type=click.Path(), help="Store whose test split is measured on.")
 @click.option(
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
@@ -70,5 +78,5 @@ def command(
         "output": str(folder),
         "result": evaluation.result.model_dump(mode="json"),
         "lines": summary_lines(evaluation),
-        "next": f"hepfm compare {folder} -o report",
+        "next": command_line("compare", folder, "-o", "report"),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.options import device_option, read_options, set_option
 
@@ -66,7 +67,7 @@ def command(
         "device": device,
     }
     path = generate(model, **named, **read_others(options, named))
-    return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+    return {"store": str(path), "lines": [f"store: {path}"], "next": command_line("data", "info", path)}
 
 
 def read_others(texts: Sequence[str], named: Collection[str]) -> dict[str, Any]:

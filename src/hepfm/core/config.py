@@ -61,6 +61,24 @@ class Component:
     cls: Any
     config: Config
 
+    @property
+    def size(self) -> str | None:
+        """Name of the size whose options these are; None where there is none, or options differ from all."""
+        sizes: Mapping[str, Mapping[str, Any]] = getattr(self.cls, "sizes", {})
+        for name, options in sizes.items():
+            if validate(type(self.config), options, where=name) == self.config:
+                return name
+        return None
+
+    def described(self) -> str:
+        """Return the name with the size, for messages.
+
+        >>> from hepfm.backbones import BACKBONES
+        >>> resolve_component(BACKBONES, "pet", where="here").described()
+        'pet (size s)'
+        """
+        return f"{self.name} (size {self.size})" if self.size else self.name
+
     def spec(self) -> dict[str, Any]:
         """Return the mapping that resolves to this component again, every option spelled out."""
         return {"name": self.name, **self.config.model_dump(mode="json")}

@@ -88,9 +88,10 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         found += len(good)
         kept += len(wanted)
         if found == 0 and events >= HOPELESS_EVENTS:
-            raise ConfigError(
-                f"class {key.class_name}: no jet passed in {events} events; check process, match, selection"
-            )
+            from hepfm.simulate.cut_flow import blame  # which needs this module
+
+            why = blame(recipe, key, record, candidates)
+            raise ConfigError(f"class {key.class_name}: no jet passed in {events} events. {why}")
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
     return Chunk(concatenate(parts), events, found, *seconds, process)

@@ -35,9 +35,10 @@ def _harmless(cell: Cell) -> str | int | float:
     """
     if cell is None:
         return ""
-    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if not isinstance(cell, str):
         return cell
-    return cell if _is_number(cell) else f"'{cell}"
+    text = cell.replace("\r", " ")  # which would end the row for some readers
+    return f"'{text}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(cell) else text
 
 
 def _is_number(text: str) -> bool:

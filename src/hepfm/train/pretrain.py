@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import IncompatibleError
+from hepfm.core.log import logger
 from hepfm.data import context_set, feature_set
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
@@ -128,6 +129,11 @@ class Pretraining:
         world = join_world(self.recipe.train.device)
         job = self.job(world)
         run = start()
+        if world.first:
+            parameters = sum(parameter.numel() for parameter in job.objective.network.parameters())
+            logger.info(
+                "backbone %s, %s parameters in all", self.plan.backbone.described(), f"{parameters:,}"
+            )
         with run.attempt(first=world.first):
             return self._train(job, run, world)
 
