@@ -2,7 +2,7 @@
 
 A case is a backbone, a context, a way of reading and some heads. The cases of a backbone hold each context,
 each way of reading and each head that fit it, and all cases together decode each tokenizer: what is decoded
-was encoded before, so that both halves are in the file. (An export takes seconds, nearly all in torch's tracer.)
+was encoded before, so that both halves are in the file. An export takes seconds, nearly all in the tracer.
 """
 
 from __future__ import annotations
