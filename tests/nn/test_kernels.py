@@ -24,6 +24,7 @@ from hepfm.nn.kernels.gather import pack_rows, split_heads, unpack_rows
 from hepfm.nn.kernels.moments import sum_and_gram
 from hepfm.nn.linear import linear
 from hepfm.nn.packing import Packing
+from hepfm.train.run import environment
 
 FEATURES = ("deta", "dphi", "log_pt", "log_energy")
 MASK = mask_of([7, 0, 3, 1])
@@ -240,3 +241,9 @@ def test_switch_refuses_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEPFM_KERNELS", "no")
     with pytest.raises(ConfigError, match=r"HEPFM_KERNELS is 'no'; set it to on .* or off"):
         Dropout(0.5).train()(torch.ones(3))
+
+
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_a_run_records_the_switch(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEPFM_KERNELS", word)
+    assert environment()["kernels"] is (word == "on")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
+from hepfm.data import feature_sets
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import MasslessPairBias
@@ -21,9 +22,8 @@ from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
 
-KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
-IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
-DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
+KINEMATICS, IDENTITY, DISPLACEMENT = feature_sets.PLAIN, feature_sets.IDENTITY, feature_sets.DISPLACEMENT
+"""The columns that it reads, by group: the first always, the others if they are all there."""
 
 
 class PetConfig(Config):

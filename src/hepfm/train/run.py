@@ -22,6 +22,7 @@ from hepfm.core.guards import reading, writing
 from hepfm.core.interrupts import advising
 from hepfm.core.locks import locked
 from hepfm.core.provenance import code_commit
+from hepfm.nn.kernels.switch import switched_on
 from hepfm.train.checkpoint import checkpoint_steps
 
 FAILED = "failed.json"
@@ -226,6 +227,7 @@ def environment() -> dict[str, Any]:
         "commit": code_commit(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
+        "kernels": switched_on(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
