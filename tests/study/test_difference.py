@@ -16,6 +16,7 @@ from hepfm.study.averages import average_text
 from hepfm.study.comparer import Comparer, against_scratch
 from hepfm.study.difference import Difference, corrected
 from hepfm.study.guards import Ends, at_noise, guard
+from hepfm.study.preference import best_arms
 from hepfm.study.results import Group, Origin, Result, Section
 from hepfm.study.section import section_part
 from hepfm.study.section_tables import results_table, training_table
@@ -211,6 +212,15 @@ def test_a_lower_distance_of_generated_rows_is_the_better_one() -> None:
             expected = ("better", "worse") if metric.better == "lower" else ("worse", "better")
             assert (lower, higher) == expected, metric.name
             assert metric.better == ("higher" if metric.name == "coverage" else "lower")
+
+
+@pytest.mark.parametrize(("better", "best"), [("lower", "C"), ("higher", "M")])
+def test_the_best_arm_is_that_with_the_better_value(better: str, best: str) -> None:
+    near, far = (
+        group(arm, metrics=(info("fpd", value, better=better),)) for arm, value in (("C", 0.2), ("M", 0.9))
+    )
+    assert best_arms(section(near, far)) == {100: best}
+    assert best_arms(section(far, near)) == {100: best}
 
 
 def test_noise_and_real_rows_stand_beside_generated_ones() -> None:

@@ -174,6 +174,14 @@ def test_only_some_rows_count_and_weights_do(store: Store, tmp_path: Path) -> No
     bottom = predictions.labels == 2
     area = roc_auc_score(bottom, predictions.probabilities[:, 2], sample_weight=weights)
     assert result.metric("auc_bottom").value == pytest.approx(area, abs=1e-4)
+    union = {**options, "signal": "bottom", "efficiencies": [0.6]}
+    result = classify(weighed(store, "importance"), tmp_path / "union", **union)
+    score = predictions.probabilities[:, 2]
+    order = np.argsort(-score[bottom])
+    passed = np.cumsum(weights[bottom][order]) >= 0.6 * weights[bottom].sum()
+    threshold = score[bottom][order][np.argmax(passed)]
+    expected = np.average(score[~bottom] >= threshold, weights=weights[~bottom])
+    assert result.metric("rejection_60_bottom").value == pytest.approx(1 / expected, rel=1e-6)
     plain = classify(store, tmp_path / "plain", **options)
     assert plain.metric("accuracy").value == pytest.approx(right.mean())
     assert plain.metric("accuracy").value != result.metric("accuracy").value
@@ -257,6 +265,18 @@ def test_rows_and_weights_of_a_regression(store: Store, tmp_path: Path) -> None:
     assert result.metric("residual_mae").value == pytest.approx(expected, rel=1e-4)
     expected = np.sqrt(np.average(errors**2, weights=weights))
     assert result.metric("residual_rmse").value == pytest.approx(expected, rel=1e-4)
+
+
+def test_groups_of_few_rows_are_not_measured_by_themselves(store: Store, tmp_path: Path) -> None:
+    options = {"field": "true_energy", "only": ["flavour", "charm"], "groups": "jet_label"}
+    result = regress(store, tmp_path / "r", Shifted("true_energy"), **options)
+    counts = result.data.rows_per_class
+    assert {name for name, count in counts.items() if count >= 20} == {
+        info.name.removeprefix("residual_mae_")
+        for info in result.metrics
+        if info.name.startswith("residual_mae_")
+    }
+    assert min(counts.values()) < 20 <= max(counts.values())
 
 
 def test_ratios_and_logarithms_are_responses(store: Store, tmp_path: Path) -> None:

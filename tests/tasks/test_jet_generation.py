@@ -14,7 +14,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
-from hepfm.metrics.generation.classifier import LEAST_JETS
+from hepfm.metrics.generation.classifier import MIN_JETS
 from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.metrics.generation.frechet import fpd
@@ -314,7 +314,7 @@ def test_the_command_says_what_is_wrong(stores):
 def test_generation_tasks_keep_their_promises(name):
     task = load_task(name)
     assert task.name == name
-    assert task.rows_per_class >= task.min_rows >= LEAST_JETS
+    assert task.rows_per_class >= task.min_rows >= MIN_JETS
     if isinstance(task, JetGenerationTask):
         assert task.protocol.max_constituents >= 30
         assert task.min_rows >= task.protocol.emd.jets

@@ -30,14 +30,14 @@ class Predictions:
         Names of the K classes.
     weights
         Weight of each row, shape (n,); None means 1. Single weights may be negative, as some of generators
-        at next-to-leading order and some sWeights are: shares of a class are then still estimated without
+        at next-to-leading order and some sWeights are: fractions of a class are then still estimated without
         bias, but may lie outside [0, 1].
 
     Raises
     ------
     DataError
         When shapes disagree, a value is not finite, a label is outside the classes, there is no row, all
-        weights are zero, or those of a class that are not zero do not sum to more than 0: its shares would
+        weights are zero, or those of a class that are not zero do not sum to more than 0: its fractions would
         not be defined.
     """
 
@@ -59,8 +59,8 @@ class Predictions:
         if self.probabilities.min() < 0:
             raise DataError("probabilities are negative; give class probabilities, not logits")
         if self.labels.min() < 0 or self.labels.max() >= num_classes:
-            found = f"{self.labels.min()} to {self.labels.max()}"
-            raise DataError(f"labels reach from {found}, expected 0 to {num_classes - 1}")
+            reach = f"{self.labels.min()} to {self.labels.max()}"
+            raise DataError(f"labels reach from {reach}, expected 0 to {num_classes - 1}")
         if self.weights is not None:
             self._check_weights(self.weights)
 
@@ -84,7 +84,7 @@ class Predictions:
             name, total, number = self.classes[bad[0]], totals[bad[0]], int(rows[bad[0]])
             raise DataError(
                 f"weights of class {name!r} sum to {total:.4g} over {number} rows: "
-                "its shares are not defined; take more rows, or measure without weights (--weights null)"
+                "its fractions are not defined; take more rows, or measure without weights (--weights null)"
             )
 
     def index(self, name: str) -> int:
