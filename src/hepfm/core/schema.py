@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -111,6 +111,19 @@ class Schema:
     def names(self, level: Level | None = None) -> tuple[str, ...]:
         """Return the field names, of one level or of all."""
         return tuple(field.name for field in self.fields if level in (None, field.level))
+
+    def having(self, names: Iterable[str]) -> Schema:
+        """Return the schema of the fields that are among `names`, without the roles of fields that are not.
+
+        E.g. for data without labels that a model is to predict: ``model.schema.having(columns)``.
+        """
+        wanted = set(names)
+        fields = tuple(field for field in self.fields if field.name in wanted)
+        roles = {role: name if name in wanted else None for role, name in self._roles().items()}
+        return Schema(fields, self.row, **roles)
+
+    def _roles(self) -> dict[str, str | None]:
+        return {"label": self.label, "weight": self.weight}
 
     @property
     def label_classes(self) -> tuple[str, ...]:

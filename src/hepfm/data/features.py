@@ -161,6 +161,11 @@ def _rows(column: Array | Ragged, start: int, stop: int) -> Array | Ragged:
     return Ragged(column.values[first : column.offsets[stop]], column.offsets[start : stop + 1] - first)
 
 
+def has_momenta(schema: Schema) -> bool:
+    """Tell whether constituents have four-momenta."""
+    return all(name in schema for name in KINEMATIC_COLUMNS)
+
+
 def lists(columns: Columns, name: str) -> Ragged:
     """Return a column of lists."""
     column = columns[name]

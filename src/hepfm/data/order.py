@@ -1,9 +1,9 @@
 """The order of training rows: seeded, dealt to the ranks without overlap, and never held whole.
 
 An epoch deals blocks of neighbouring rows to the ranks in random order. Each rank fills its pool with some
-hundred blocks, shuffles the rows in it and cuts them into groups of batches. The rows of a group are a random
-draw; within it they are sorted by length before they are cut into batches. A group that makes one optimizer
-step is therefore unbiased, though each of its batches holds rows of similar length and so of similar classes.
+hundred blocks, shuffles the rows in it and deals them to optimizer steps. The rows of a step are a random
+draw; within it they are sorted by length before they are cut into batches. A step is therefore unbiased,
+though each of its batches holds rows of similar length and so of similar classes.
 Only the order of blocks is in memory, one number per `BLOCK` rows.
 """
 
@@ -40,7 +40,7 @@ class Order:
         Of every draw.
     rank, world_size
         Which of how many.
-    group
+    batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes
         batches of random lengths.
     """
@@ -50,7 +50,7 @@ class Order:
     seed: int
     rank: int = 0
     world_size: int = 1
-    group: int = 8
+    batches_per_step: int = 8
 
     @property
     def block(self) -> int:
@@ -74,17 +74,17 @@ class Order:
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch, the same for every rank: whole groups, or what there is of less than one.
+        """Batches of an epoch, the same for every rank: only whole steps; fewer batches make one short step.
 
         Rows left over differ from epoch to epoch.
         """
         whole = self.share // self.batch
-        return whole - whole % self.group if whole >= self.group else whole
+        return whole - whole % self.batches_per_step if whole >= self.batches_per_step else whole
 
     @property
     def batches_per_pool(self) -> int:
-        """Batches of a pool: whole groups, at least `POOL_ROWS` rows."""
-        return self.group * -(-POOL_ROWS // (self.group * self.batch))
+        """Batches of a pool: whole steps, at least `POOL_ROWS` rows."""
+        return self.batches_per_step * -(-POOL_ROWS // (self.batches_per_step * self.batch))
 
     @property
     def pools(self) -> int:
@@ -109,9 +109,9 @@ class Order:
         rng = numpy_generator(self.seed, "loader.batches", epoch, pool, self.rank)
         shuffled = rng.permutation(len(lengths))
         batches = []
-        for start in range(0, len(shuffled), self.group * self.batch):
-            group = shuffled[start : start + self.group * self.batch]
-            group = group[np.argsort(lengths[group], kind="stable")]
-            cuts = rng.permutation(np.arange(0, len(group), self.batch))
-            batches += [group[cut : cut + self.batch] for cut in cuts]
+        for start in range(0, len(shuffled), self.batches_per_step * self.batch):
+            step = shuffled[start : start + self.batches_per_step * self.batch]
+            step = step[np.argsort(lengths[step], kind="stable")]
+            cuts = rng.permutation(np.arange(0, len(step), self.batch))
+            batches += [step[cut : cut + self.batch] for cut in cuts]
         return batches

@@ -16,9 +16,9 @@ from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.physical import generated_schema, physical_columns, with_energy
+from hepfm.data.row_source import RowSource
 from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_features import CALO, shower_columns
-from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
 from hepfm.inference.token_report import Tokenized
 from hepfm.models.directory import Model
@@ -83,12 +83,13 @@ class CodesWriter:
         The file to make.
     fingerprint
         Of the tokenizer.
-    store
+    source
         Where the rows come from.
     """
 
-    def __init__(self, path: Path, fingerprint: str, store: Store) -> None:
-        self.store, self.given = store, [name for name in GIVEN if name in store.schema]
+    def __init__(self, path: Path, fingerprint: str, source: RowSource) -> None:
+        self.source = source
+        self.given = [name for name in GIVEN if name in source.schema]
         fields = [("row", pa.int64()), *((name, pa.float32()) for name in self.given)]
         self.schema = pa.schema(
             [*fields, ("codes", pa.list_(pa.int32()))], {_FINGERPRINT: fingerprint.encode()}
@@ -107,7 +108,7 @@ class CodesWriter:
 
     def write(self, found: Tokenized) -> None:
         """Add rows."""
-        given = self.store.read(self.given, found.rows_R) if self.given else {}
+        given = self.source.read(self.given, found.rows_R) if self.given else {}
         offsets = np.concatenate(([0], np.cumsum(found.lengths_R))).astype(np.int32)
         codes = pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.codes_T.astype(np.int32)))
         columns = [

@@ -19,7 +19,8 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
-from hepfm.data.store import Store
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
 from hepfm.generators.flow import Flow
@@ -60,7 +61,7 @@ def generate(
     n: int | None = None,
     output: str | Path,
     classes: Classes = None,
-    like: str | Path | None = None,
+    like: str | Path | RowSource | None = None,
     cells: str | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -83,8 +84,8 @@ def generate(
     classes
         Classes to make evenly, or their shares by name; all evenly by default.
     like
-        A store whose test rows give class and context, one for each: of jets kinematics and number of
-        constituents, of showers the incident energy alone.
+        A store or table whose test rows give class and context, one for each: of jets kinematics and number
+        of constituents, of showers the incident energy alone.
     cells
         Put each hit of a shower into a cell of its own: ``"dataset_2"``, ``"dataset_3"`` or the path of a
         binning XML file of CaloChallenge. Hits that share a cell go to the nearest layer where it is free
@@ -129,7 +130,7 @@ def generate(
         "hepfm_version": hepfm.__version__,
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
-        "like": Store.open(like).fingerprint if like else None,
+        "like": open_rows(like).fingerprint if like is not None else None,
         "cells": cells,
     }
     schema = settings.maker.schema(label)
@@ -143,14 +144,20 @@ def generate(
 
 
 def _wanted(
-    model: Model, source: Source, *, n: int | None, classes: Classes, like: str | Path | None, seed: int
+    model: Model,
+    source: Source,
+    *,
+    n: int | None,
+    classes: Classes,
+    like: str | Path | RowSource | None,
+    seed: int,
 ) -> tuple[Wanted, int]:
     if n is not None and n < 1:
         raise ConfigError(f"the number of rows must be at least 1, got {n}")
     if like is not None:
         if classes is not None:
             raise ConfigError("--like brings the classes of its jets; leave out --classes")
-        found = from_store(model, source.label, Store.open(like), n=n)
+        found = from_store(model, source.label, open_rows(like), n=n)
         assert found.context_RC is not None
         return found, len(found.context_RC)
     if n is None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
+from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.shower_features import CALO
-from hepfm.data.store import Rows, Store
+from hepfm.data.store import Store
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.paired import paired_bootstrap
 from hepfm.metrics.predictions import Predictions
@@ -145,20 +146,20 @@ def _showers(found: Tokenized) -> dict[str, Array]:
     return {"energy": after / before - 1, **found_centres}
 
 
-def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, rows: Rows) -> dict[str, Any]:
+def accuracy_lost(classifier: str | Path, source: RowSource, decoded: Path, rows: Rows) -> dict[str, Any]:
     """Return a classifier's accuracy on original and on decoded jets, and the difference with an interval."""
-    judge, label = Model.load(classifier), store.schema.label
-    if label is None or judge.classes.get(label) != store.schema.label_classes:
+    judge, label = Model.load(classifier), source.schema.label
+    if label is None or judge.classes.get(label) != source.schema.label_classes:
         raise IncompatibleError(
-            f"{classifier} does not predict the classes of {store.path}; give a model fine-tuned on them"
+            f"{classifier} does not predict the classes of {source.name}; give a model fine-tuned on them"
         )
     if not decoded.exists():
         raise IncompatibleError("jets cannot be made of the tokenizer's features; leave out --classifier")
-    truth = np.asarray(store.read([label], rows)[label]).astype(np.int64)
-    classes = store.schema.label_classes
+    truth = np.asarray(source.read([label], rows)[label]).astype(np.int64)
+    classes = source.schema.label_classes
     both = [
         Predictions(truth, judge.predict(one, rows=wanted)[label], classes)
-        for one, wanted in ((store, rows), (Store.open(decoded), None))
+        for one, wanted in ((source, rows), (Store.open(decoded), None))
     ]
     statistics = [accuracy_statistic(predictions) for predictions in both]
     weights = both[0].row_weights

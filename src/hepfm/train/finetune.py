@@ -72,7 +72,7 @@ class Finetuning:
         """Open model and data and refuse what does not fit."""
         model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
         context = _context(model, plan)
-        features = model.content(store, with_context=context is not None)
+        features = model.features_of(store, with_context=context is not None)
         check_compatible(plan.objective, model.backbone, store.schema)
         targets = plan.objective.cls.targets(plan.objective.config, store.schema)
         _check_reads(model, plan.recipe.reads)

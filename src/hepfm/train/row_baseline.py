@@ -23,7 +23,8 @@ from hepfm.core.config import Component
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.objectives.weighted_sum import WeightedSumConfig, resolve_terms
 
 MOST_ROWS = 50_000
