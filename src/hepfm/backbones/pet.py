@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
+from hepfm.data.feature_names import DISPLACEMENT, IDENTITY, KINEMATICS
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import MasslessPairBias
@@ -21,10 +22,6 @@ from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
 from hepfm.nn.squash import squash
-
-KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
-IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
-DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
 
 _MICRO: Mapping[str, Any] = {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4}
 _SMALL: Mapping[str, Any] = {"width": 128, "depth": 8, "local_depth": 2, "num_heads": 8}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from hepfm.core.errors import DataError
 from hepfm.core.schema import Schema
+from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.context import ContextSet
-from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet, has_momenta
+from hepfm.data.features import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class Content:
         if missing:
             raise DataError(
                 f"feature set {self.features.name!r} needs fields that this store lacks: "
-                f"{', '.join(missing)}; choose a smaller feature set, e.g. 'kin'"
+                f"{', '.join(missing)}; {_fitting(schema)}"
             )
+        _check_level(self.features, schema)
         missing = self.context.missing(schema) if self.context else []
         if self.context and missing:
             raise DataError(
@@ -58,9 +60,24 @@ class Content:
 
     def columns(self, schema: Schema) -> list[str]:
         """Return the fields to read."""
-        momenta = KINEMATIC_COLUMNS if has_momenta(schema) else ()
+        momenta = self.features.momenta if self.features.has_momenta(schema) else ()
         return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields()]))
 
     def _row_fields(self) -> tuple[str, ...]:
         context = self.context.columns if self.context else ()
         return (*self.labels, *((self.weights,) if self.weights else ()), *context)
+
+
+def _fitting(schema: Schema) -> str:
+    fitting = [name for name in FEATURE_SETS if not feature_set(name).missing(schema)]
+    return f"it has those of {', '.join(fitting)}" if fitting else "it has those of no feature set"
+
+
+def _check_level(features: FeatureSet, schema: Schema) -> None:
+    level = schema[features.entries].level
+    for name in features.columns:
+        if schema.is_ragged(name) and schema[name].level is not level:
+            raise DataError(
+                f"feature set {features.name!r} reads lists of one level, and {name!r} is of level "
+                f"{schema[name].level}, {features.entries!r} of level {level}"
+            )

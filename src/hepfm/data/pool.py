@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.ragged import Array, Columns, Ragged, gather_index
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.content import Content
-from hepfm.data.features import four_momenta, has_momenta
+from hepfm.data.features import four_momenta, lists
 from hepfm.data.row_source import RowSource
 
 
@@ -32,8 +33,7 @@ class Pool:
     def __init__(self, source: RowSource, content: Content, rows: range | npt.NDArray[np.int64]) -> None:
         self._content, self._schema = content, source.schema
         self._columns = source.read(content.columns(source.schema), rows)
-        needed = (self._columns[name] for name in content.features.columns)
-        self._offsets = next(column.offsets for column in needed if isinstance(column, Ragged))
+        self._offsets = lists(self._columns, content.features.entries).offsets
         self.rows = np.asarray(rows, np.int64)
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
 
@@ -58,11 +58,17 @@ class Pool:
             features_BNF=_padded(content.features.compute, columns, len(content.features), index),
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
-            p4_BN4=_padded(four_momenta, columns, 4, index) if has_momenta(self._schema) else None,
+            p4_BN4=self._momenta(columns, index),
             context_BC=_context(content, columns, lengths),
             labels={name: torch.from_numpy(values) for name, values in labels.items()},
             weights_B=None if weights is None else torch.from_numpy(weights),
         )
+
+    def _momenta(self, columns: Columns, index: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        features = self._content.features
+        if not features.has_momenta(self._schema):
+            return None
+        return _padded(partial(four_momenta, names=features.momenta), columns, 4, index)
 
     def _take(self, members: npt.NDArray[np.int64]) -> dict[str, Array | Ragged]:
         index, offsets = gather_index(self._offsets[members], self.lengths[members])

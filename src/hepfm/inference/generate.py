@@ -25,7 +25,7 @@ from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import Made
 from hepfm.generators.flow import Flow
 from hepfm.inference.request import Classes, Wanted, from_classes, from_store
-from hepfm.inference.row_builders import Maker, maker_of
+from hepfm.inference.row_builders import RowBuilder, row_builder
 from hepfm.models.directory import CONFIG, Model
 from hepfm.networks.network import Source
 
@@ -39,7 +39,7 @@ class Settings:
 
     Attributes
     ----------
-    maker
+    builder
         How rows are made of features.
     config
         Options of the generator.
@@ -49,7 +49,7 @@ class Settings:
         Where the network runs; other kinds of device draw other numbers.
     """
 
-    maker: Maker
+    builder: RowBuilder
     config: Config
     seed: int
     device: str
@@ -122,7 +122,7 @@ def generate(
         )
     wanted, rows = _wanted(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
-    settings = Settings(maker_of(source, cells=cells), config, seed, device)
+    settings = Settings(row_builder(source, cells=cells), config, seed, device)
     label = made_of.label.classes if made_of.label and wanted.label_R is not None else ()
     facts = {
         "source": "generated",
@@ -133,7 +133,7 @@ def generate(
         "like": open_rows(like).fingerprint if like is not None else None,
         "cells": cells,
     }
-    schema = settings.maker.schema(label)
+    schema = settings.builder.schema(label)
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
         source.network.to(device).eval()
         for start in range(0, rows, BLOCK):
@@ -219,7 +219,7 @@ def _block(
     columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
     lengths = made.mask_BN.sum(1).cpu().numpy()
     rng = numpy_generator(settings.seed, "generate.phi", number)
-    made_columns = settings.maker.columns(made, columns, lengths, rng)
+    made_columns = settings.builder.columns(made, columns, lengths, rng)
     if wanted.label_R is not None:
         made_columns["jet_label"] = wanted.label_R[index].astype(np.int16)
     return made_columns

@@ -69,7 +69,7 @@ class Tally:
     def __init__(self, model: Model) -> None:
         assert model.network.tokenizer is not None
         self.names = model.network.feature_names
-        self.kind = "showers" if self.names == CALO.names else "jets"
+        self.kind = model.features.rows
         self.count_C = np.zeros(model.network.tokenizer.num_codes, np.int64)
         self.rows = self.clipped = self.outside = self.resolved = 0
         self.parts: dict[str, list[dict[str, Array]]] = {"features": [], self.kind: []}
@@ -85,7 +85,7 @@ class Tally:
             self.resolved += len(found.rows_R)
             difference_TF = (found.decoded_TF - found.original_TF).astype(np.float32)
             self.parts["features"].append(dict(zip(self.names, difference_TF.T, strict=True)))
-            self.parts[self.kind].append(_showers(found) if self.kind == "showers" else _jets(found))
+            self.parts[self.kind].append(_DIFFERENCES[self.kind](found))
         self.rows += len(found.rows_R)
         self.count_C += np.bincount(found.codes_T, minlength=len(self.count_C))
         self.clipped += found.clipped
@@ -136,7 +136,7 @@ def _showers(found: Tokenized) -> dict[str, Array]:
     starts = np.concatenate(([0], np.cumsum(found.lengths_R[filled])[:-1])).astype(np.int64)
     sums = []
     for values_TF in (found.original_TF, found.decoded_TF):
-        columns = dict(zip(CALO.names, values_TF.T, strict=True))
+        columns = CALO.named(values_TF)
         energy = np.exp(columns.pop("log_hit_energy"))
         total = np.add.reduceat(energy, starts)
         centres = {name: np.add.reduceat(energy * one, starts) / total for name, one in columns.items()}
@@ -144,6 +144,10 @@ def _showers(found: Tokenized) -> dict[str, Array]:
     (before, places), (after, moved) = sums
     found_centres = {f"cog_{name.removeprefix('hit_')}": moved[name] - places[name] for name in places}
     return {"energy": after / before - 1, **found_centres}
+
+
+_DIFFERENCES = {"jets": _jets, "showers": _showers}
+"""How decoded rows differ from the original ones, by what the rows of a feature set are."""
 
 
 def accuracy_lost(classifier: str | Path, source: RowSource, decoded: Path, rows: Rows) -> dict[str, Any]:

@@ -19,13 +19,7 @@ from hepfm.data.loader import EvalLoader
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
-from hepfm.inference.codes_file import (
-    GIVEN,
-    CodesWriter,
-    decoded_columns,
-    decoded_schema,
-    makes_constituents,
-)
+from hepfm.inference.codes_file import CodesWriter, kept_fields
 from hepfm.inference.token_report import Tally, Tokenized, accuracy_lost
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import tokenizer_fingerprint
@@ -93,20 +87,20 @@ def tokenize_store(
     with atomic_path(Path(output)) as folder:
         folder.mkdir()
         with ExitStack() as stack:
-            codes = stack.enter_context(CodesWriter(folder / CODES, fingerprint, data))
+            codes = stack.enter_context(CodesWriter(folder / CODES, fingerprint, source.known_features, data))
             decoded = None
-            if makes_constituents(source):
+            if source.known_features.invertible:
                 decoded = stack.enter_context(
                     _decoded_writer(folder / RECONSTRUCTED, source, data, fingerprint)
                 )
             advance = stack.enter_context(progress("tokenizing", len(rows)))
             for start in range(0, len(rows), BLOCK):
-                found = _run(source, data, rows[start : start + BLOCK])
-                tally.add(found)
-                codes.write(found)
+                block = _run(source, data, rows[start : start + BLOCK])
+                tally.add(block)
+                codes.write(block)
                 if decoded is not None:
-                    decoded.write(_decoded(source, data, found, label=decoded.schema.label), split="test")
-                advance(len(found.rows_R))
+                    decoded.write(_decoded(source, data, block, label=decoded.schema.label), split="test")
+                advance(len(block.rows_R))
         if not tally.constituents:
             raise DataError(f"{data.name} has no constituents to tokenize in its split {split!r}")
         report: dict[str, Any] = {
@@ -177,20 +171,24 @@ def _beyond(model: Model, batch: Batch) -> torch.Tensor:
 
 
 def _decoded_writer(path: Path, model: Model, source: RowSource, fingerprint: str) -> StoreWriter:
-    given = [name for name in GIVEN if name in source.schema]
-    schema = decoded_schema(model, given, source.schema.label_classes if source.schema.label else ())
+    features, classes = model.known_features, source.schema.label_classes
+    schema = features.schema(classes=classes, known=kept_fields(features, source.schema))
     facts = {"source": "decoded", "tokenizer_fingerprint": fingerprint, "store": source.fingerprint}
     return StoreWriter(path, schema, provenance=facts)
 
 
 def _decoded(
-    model: Model, source: RowSource, found: Tokenized, *, label: str | None
+    model: Model, source: RowSource, block: Tokenized, *, label: str | None
 ) -> dict[str, Array | Ragged]:
     """Return the columns of a block of decoded rows; the store's label under the name `label`."""
-    names = [name for name in GIVEN if name in source.schema]
-    given = {name: np.asarray(values) for name, values in source.read(names, found.rows_R).items()}
-    columns = decoded_columns(model, found.decoded_TF, found.lengths_R, given)
+    features = model.known_features
+    known = source.read(kept_fields(features, source.schema), block.rows_R)
+    columns = features.invert(
+        features.named(block.decoded_TF),
+        lengths=block.lengths_R,
+        row_fields={name: np.asarray(values) for name, values in known.items()},
+    )
     if label and source.schema.label:
-        read = source.read([source.schema.label], found.rows_R)
+        read = source.read([source.schema.label], block.rows_R)
         columns[label] = np.asarray(read[source.schema.label]).astype(np.int16)
     return columns

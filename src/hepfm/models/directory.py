@@ -93,6 +93,11 @@ class Model:
         """Class names of each head that classifies."""
         return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
 
+    @property
+    def known_features(self) -> FeatureSet:
+        """The feature set without the groups that its data did not have: rows are made of these."""
+        return self.features.without(self.absent)
+
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
         network = self.network.cpu().eval()
@@ -188,7 +193,7 @@ class Model:
         Groups that the source lacks are read as zero if training dropped groups of features, or never had
         these; otherwise `IncompatibleError` is raised.
         """
-        features = self.features.without(self.absent) if self.absent else self.features
+        features = self.known_features
         lacking = tuple(name for name in features.groups if features.missing_group(name, source.schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
