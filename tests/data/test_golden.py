@@ -78,6 +78,6 @@ def test_orders_of_training_rows(name: str, order: Order) -> None:
         for pool in range(order.pools):
             positions = order.positions(epoch, pool)
             lengths = np.random.default_rng(3).integers(1, 100, len(positions))
-            for members in order.members(epoch, pool, lengths):
+            for members in order.members_of(epoch, pool, lengths):
                 digest.update(positions[members].astype("<i8").tobytes())
     assert digest.hexdigest() == GOLDEN["order"][name]

@@ -111,7 +111,7 @@ def test_rows_left_over_differ_between_epochs(jet_store: Store) -> None:
 
 def test_rows_are_mixed_even_when_the_store_is_sorted() -> None:
     order = Order(100_000, 256, seed=1)
-    batches = order.members(0, 0, np.ones(order.batches_per_pool * order.batch, np.int64))
+    batches = order.members_of(0, 0, np.ones(order.batches_per_pool * order.batch, np.int64))
     positions = order.positions(0, 0)
     classes = [np.bincount(positions[members] // 10_000, minlength=10) for members in batches]
     assert np.mean([(counts > 8).all() for counts in classes]) > 0.9
@@ -127,7 +127,7 @@ def test_batches_are_of_similar_length(jet_store: Store) -> None:
 
 def test_a_step_is_a_random_draw_though_its_batches_are_not() -> None:
     lengths = np.random.default_rng(1).integers(1, 101, 8 * 64 * 16)
-    batches = Order(len(lengths), 64, seed=1).members(0, 0, lengths)
+    batches = Order(len(lengths), 64, seed=1).members_of(0, 0, lengths)
     means = np.array([lengths[members].mean() for members in batches]).reshape(-1, 8)
     assert means.std(axis=1).min() > 25, "batches of a step differ in length"
     error = lengths.std() / np.sqrt(8 * 64)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from hepfm.core.errors import DataError, did_you_mean
 
 
@@ -79,12 +81,16 @@ class Schema:
     weight
         Field of the rows that holds the event weight. Training, validation and metrics use it unless they are
         told otherwise.
+    group
+        Field of the rows that says which of them belong together, e.g. simulations of one event: rows with
+        the same number do.
     """
 
     fields: tuple[Field, ...]
     row: Level = Level.OBJECT
     label: str | None = None
     weight: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -95,6 +101,8 @@ class Schema:
             raise DataError(f"the label {self.label!r} must be a field of the rows ({self.row})")
         if self.weight is not None:
             self.check_weight(self.weight)
+        if self.group is not None:
+            self.check_group(self.group)
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -123,7 +131,7 @@ class Schema:
         return Schema(fields, self.row, **roles)
 
     def _roles(self) -> dict[str, str | None]:
-        return {"label": self.label, "weight": self.weight}
+        return {"label": self.label, "weight": self.weight, "group": self.group}
 
     @property
     def label_classes(self) -> tuple[str, ...]:
@@ -147,6 +155,17 @@ class Schema:
             f"floating-point number for each row. Fields that fit: {fit}; null weighs all rows alike"
         )
 
+    def check_group(self, name: str) -> None:
+        """Raise `DataError` unless a field can say which rows belong together: one whole number for each."""
+        field = self[name]
+        if field.level is self.row and field.kind is Kind.COUNT and np.dtype(field.dtype).kind in "iu":
+            return
+        raise DataError(
+            f"{name!r} cannot say which rows belong together: it is of level {field.level}, kind {field.kind} "
+            f"and type {field.dtype}; a group is one whole number of kind {Kind.COUNT} for each row, e.g. "
+            "of type int64"
+        )
+
     def _can_weigh(self, field: Field) -> bool:
         return not self._why_not_weight(field)
 
@@ -158,14 +177,9 @@ class Schema:
         return "" if field.dtype.startswith("float") else f"it holds whole numbers ({field.dtype})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-ready values; the inverse of `from_dict`.
-
-        The weight is named only where there is one: so the fingerprint of data without weights does not
-        depend on this role.
-        """
-        weight = {} if self.weight is None else {"weight": self.weight}
-        fields = [_plain(field) for field in self.fields]
-        return {"row": str(self.row), "label": self.label, **weight, "fields": fields}
+        """Return plain JSON-ready values, roles that no field has left out; the inverse of `from_dict`."""
+        roles = {role: name for role, name in self._roles().items() if name is not None}
+        return {"row": str(self.row), **roles, "fields": [_plain(field) for field in self.fields]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
@@ -182,7 +196,9 @@ class Schema:
                 )
                 for field in values["fields"]
             )
-            return cls(fields, Level(values["row"]), values["label"], values.get("weight"))
+            return cls(
+                fields, Level(values["row"]), *(values.get(role) for role in ("label", "weight", "group"))
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"not a schema: {error}") from None
 

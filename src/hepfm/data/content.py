@@ -61,7 +61,8 @@ class Content:
     def columns(self, schema: Schema) -> list[str]:
         """Return the fields to read."""
         momenta = self.features.momenta if self.features.has_momenta(schema) else ()
-        return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields()]))
+        group = (schema.group,) if schema.group else ()
+        return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields(), *group]))
 
     def _row_fields(self) -> tuple[str, ...]:
         context = self.context.columns if self.context else ()

@@ -14,6 +14,8 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import DataError
 from hepfm.data.content import Content
+from hepfm.data.grouped_order import GroupedOrder
+from hepfm.data.groups import read_groups
 from hepfm.data.order import POOL_ROWS, Order
 from hepfm.data.pool import Pool
 from hepfm.data.row_source import Rows, RowSource
@@ -44,6 +46,9 @@ class TrainLoader:
     batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer
         step over all of them is unbiased. 1 makes batches of random lengths.
+    members
+        Rows of a group that stand together in a batch, at least, where the schema names a group; see
+        `hepfm.data.grouped_order`. None deals rows one by one.
 
     Examples
     --------
@@ -65,16 +70,29 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         batches_per_step: int = 8,
+        members: int | None = None,
     ) -> None:
         content.check(source.schema)
         self.source = source
         self.content = content
+        self._fingerprint = source.fingerprint
         self.rows = _rising(source, rows)
         if not 0 <= rank < world_size or batch_size < 1 or batches_per_step < 1:
             raise DataError(f"no loader with {rank=}, {world_size=}, {batch_size=}, {batches_per_step=}")
         if len(self.rows) < world_size:
             raise DataError(f"{len(self.rows)} rows are too few to train on with {world_size} processes")
-        self.order = Order(len(self.rows), batch_size, seed, rank, world_size, batches_per_step)
+        options = {
+            "batch_size": batch_size,
+            "seed": seed,
+            "rank": rank,
+            "world_size": world_size,
+            "batches_per_step": batches_per_step,
+        }
+        self.order: Order | GroupedOrder = (
+            Order(len(self.rows), **options)
+            if members is None
+            else GroupedOrder(read_groups(source, self.rows), members, **options)
+        )
         self._epoch = self._batch = 0
 
     @property
@@ -96,10 +114,8 @@ class TrainLoader:
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
 
     def _identity(self) -> str:
-        order = self.order
         rows = str(self.rows) if isinstance(self.rows, range) else sha256(self.rows.tobytes()).hexdigest()
-        options = [order.batch_size, order.seed, order.world_size, order.batches_per_step]
-        return fingerprint([self.source.fingerprint, rows, *options])
+        return fingerprint([self._fingerprint, rows, *self.order.identity()])
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches from where the loader stands, without end."""
@@ -121,7 +137,7 @@ class TrainLoader:
     def _batches(self, pool: Pool, epoch: int, number: int) -> Iterator[Batch]:
         first = number * self.order.batches_per_pool
         done = self._batch - first if self._epoch == epoch else 0
-        for batch, members in enumerate(self.order.members(epoch, number, pool.lengths)):
+        for batch, members in enumerate(self.order.members_of(epoch, number, pool.lengths)):
             if batch < done:
                 continue
             following = first + batch + 1

@@ -43,6 +43,8 @@ class Order:
     batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes
         batches of random lengths.
+    rows_each
+        Rows for which each number stands: more than one where rows stand together.
     """
 
     num_rows: int
@@ -51,11 +53,12 @@ class Order:
     rank: int = 0
     world_size: int = 1
     batches_per_step: int = 8
+    rows_each: int = 1
 
     @property
     def block(self) -> int:
         """Rows of a block: fewer than `BLOCK` where ranks would otherwise get unlike shares."""
-        return max(1, min(BLOCK, self.num_rows // (8 * self.world_size)))
+        return max(1, min(-(-BLOCK // self.rows_each), self.num_rows // (8 * self.world_size)))
 
     @property
     def _blocks(self) -> int:
@@ -84,12 +87,17 @@ class Order:
     @property
     def batches_per_pool(self) -> int:
         """Batches of a pool: whole steps, at least `POOL_ROWS` rows."""
-        return self.batches_per_step * -(-POOL_ROWS // (self.batches_per_step * self.batch))
+        rows_per_step = self.batches_per_step * self.batch * self.rows_each
+        return self.batches_per_step * -(-POOL_ROWS // rows_per_step)
 
     @property
     def pools(self) -> int:
         """Pools of an epoch."""
         return -(-self.batches // self.batches_per_pool)
+
+    def identity(self) -> list[int]:
+        """Return the numbers on which the order depends; the rank is not among them."""
+        return [self.num_rows, self.batch_size, self.seed, self.world_size, self.batches_per_step]
 
     def positions(self, epoch: int, pool: int) -> Index:
         """Return the rows of a pool, as rising positions in ``[0, num_rows)``."""
@@ -104,7 +112,7 @@ class Order:
         skipped = low - (ends[first] - lengths[first])
         return np.sort(index[skipped : skipped + high - low])
 
-    def members(self, epoch: int, pool: int, lengths: Index) -> list[Index]:
+    def members_of(self, epoch: int, pool: int, lengths: Index) -> list[Index]:
         """Return the batches of a pool as numbers within it, given the lengths of its rows."""
         rng = numpy_generator(self.seed, "loader.batches", epoch, pool, self.rank)
         shuffled = rng.permutation(len(lengths))

@@ -53,6 +53,7 @@ class Pool:
         index[mask] = np.arange(total)
         content = self._content
         weights = None if content.weights is None else np.asarray(columns[content.weights], np.float32)
+        group = self._schema.group
         labels = {name: label_values(self._schema, columns, name) for name in content.labels}
         return Batch(
             features_BNF=_padded(content.features.compute, columns, len(content.features), index),
@@ -62,6 +63,7 @@ class Pool:
             context_BC=_context(content, columns, lengths),
             labels={name: torch.from_numpy(values) for name, values in labels.items()},
             weights_B=None if weights is None else torch.from_numpy(weights),
+            group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
         )
 
     def _momenta(self, columns: Columns, index: npt.NDArray[np.int64]) -> torch.Tensor | None:

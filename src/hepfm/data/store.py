@@ -17,6 +17,7 @@ from hepfm.core.ragged import Array, Ragged, take_rows
 from hepfm.core.schema import Schema
 from hepfm.data.arrow import view_shard
 from hepfm.data.gather import Shard, take
+from hepfm.data.groups import check_whole, read_groups
 from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
 from hepfm.data.row_source import Index, RowSource
 from hepfm.data.validate import check
@@ -104,7 +105,8 @@ class Store(RowSource):
         Raises
         ------
         DataError
-            At the first shard that is altered or breaks a rule of `hepfm.data.validate`.
+            At the first shard that is altered or breaks a rule of `hepfm.data.validate`; at the end, when a
+            group has rows in two splits.
         """
         for number, shard in enumerate(self.manifest.shards):
             path = self.path / shard.file
@@ -118,6 +120,9 @@ class Store(RowSource):
             }
             check(self.schema, columns, where=str(path))
             yield shard
+        if self.schema.group:
+            groups = {name: read_groups(self, rows) for name, rows in self.splits.items()}
+            check_whole(groups, field=self.schema.group, where=self.name)
 
     def _cut(self, start: int, stop: int) -> list[tuple[int, slice]]:
         """Cut a range of rows into a slice per shard."""

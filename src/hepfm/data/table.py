@@ -14,6 +14,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
 from hepfm.core.schema import Schema
 from hepfm.data.columns import to_column
+from hepfm.data.groups import check_whole
 from hepfm.data.row_source import Index, RowSource
 from hepfm.data.validate import prepare
 
@@ -66,6 +67,9 @@ class Table(RowSource):
         parts = [_prepared(schema, columns, f"{name}, split {split}") for split, columns in splits.items()]
         self._name, self._schema, self._provenance = name, schema, dict(provenance or {})
         self._columns = concatenate(parts)
+        if schema.group:
+            groups = [np.asarray(part[schema.group]) for part in parts]
+            check_whole(dict(zip(splits, groups, strict=True)), field=schema.group, where=name)
         stops = np.cumsum([0, *(_num_rows(part) for part in parts)]).tolist()
         self._splits = {split: range(*ends) for split, ends in zip(splits, pairwise(stops), strict=True)}
 
