@@ -14,6 +14,7 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.store import Store
@@ -49,9 +50,8 @@ def test_no_jet_gives_inf_or_nan() -> None:
 
 def test_loaders_fill_it_in_the_order_of_the_batch(jet_store: Store) -> None:
     """The number of constituents is that after the cut."""
-    loader = EvalLoader(
-        jet_store, feature_set("pet"), rows=None, batch_size=90, max_constituents=20, context=JET
-    )
+    content = Content(feature_set("pet"), max_constituents=20, context=JET)
+    loader = EvalLoader(jet_store, content, rows=None, batch_size=90)
     cut = 0
     for batch in loader:
         columns = jet_store.read(["jet_pt", "jet_eta", "jet_energy", "part_pt"], batch.rows_B.numpy())
@@ -67,7 +67,7 @@ def test_loaders_fill_it_in_the_order_of_the_batch(jet_store: Store) -> None:
 
 def test_context_changes_neither_order_nor_features(jet_store: Store) -> None:
     plain, told = (
-        TrainLoader(jet_store, feature_set("pet"), rows=None, batch_size=64, seed=1, context=context)
+        TrainLoader(jet_store, Content(feature_set("pet"), context=context), rows=None, batch_size=64, seed=1)
         for context in (None, JET)
     )
     for without, batch in itertools.islice(zip(plain, told, strict=False), 20):
@@ -91,7 +91,7 @@ def test_fields_that_the_store_lacks(tmp_path: Path, jet_columns: Any) -> None:
     with pytest.raises(
         DataError, match="context set 'charge' needs fields that this store lacks: jet_charge"
     ):
-        EvalLoader(store, feature_set("pet"), rows=None, batch_size=5, context=charge)
+        EvalLoader(store, Content(feature_set("pet"), context=charge), rows=None, batch_size=5)
 
 
 def test_unknown_or_misordered_set() -> None:

@@ -245,7 +245,7 @@ def test_data_without_the_fields_of_the_model_are_refused_with_the_fix(
     schema = jet_schema(JETCLASS_CLASSES, identity=False, tracks=False)
     write_store(tmp_path / "kin", schema, [("test", {n: columns[n] for n in schema.names()})], provenance={})
     with pytest.raises(IncompatibleError, match=r"part_charge.*data.features=kin"):
-        make_model("full").content(Store.open(tmp_path / "kin"))
+        make_model("full").features_of(Store.open(tmp_path / "kin"))
 
 
 def test_a_failed_save_leaves_the_old_model(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,8 +87,8 @@ class Interleaved(TrainLoader):
     """The batches of two ranks in turn: with two accumulated parts, one process has their global batch."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2, "group": 1})
-        self.other = TrainLoader(*arguments, **{**options, "rank": 1, "world_size": 2, "group": 1})
+        super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2, "batches_per_step": 1})
+        self.other = TrainLoader(*arguments, **{**options, "rank": 1, "world_size": 2, "batches_per_step": 1})
 
     def __iter__(self) -> Iterator[Batch]:
         ranks = [super().__iter__(), iter(self.other)]

@@ -15,6 +15,7 @@ from hepfm.core.config import merge, resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.ragged import Ragged
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
@@ -52,7 +53,8 @@ def test_standardised_training_rows_have_mean_zero_and_spread_one(
 ) -> None:
     model = Model.load(pretrain(fitted_recipe, output=tmp_path / "run").model_path)
     features, context = feature_set("petfull"), context_set("jet")
-    loader = EvalLoader(jet_store, features, rows=jet_store.split("train"), batch_size=64, context=context)
+    content = Content(features, context=context)
+    loader = EvalLoader(jet_store, content, rows=jet_store.split("train"), batch_size=64)
     rows, values = [], []
     for batch in loader:
         assert batch.context_BC is not None
@@ -125,7 +127,8 @@ def test_noise_of_a_new_generator_has_the_spread_of_the_rows_it_becomes(
     assert spreads["data"] == pytest.approx(0.1 * spreads["model"], rel=0.15)
     rows = Store.open(generation["data"]["store"])
     assert tuned["data"].conditioning is not None
-    loader = EvalLoader(rows, feature_set("petfull"), rows=None, batch_size=64, context=context_set("jet"))
+    content = Content(feature_set("petfull"), context=context_set("jet"))
+    loader = EvalLoader(rows, content, rows=None, batch_size=64)
     told = torch.cat([tuned["data"].conditioning.standardized(batch.context_BC) for batch in loader])
     assert float(told.mean(0).abs().max()) < 0.5
 

@@ -13,6 +13,7 @@ from builders import number
 from hepfm.core.config import merge
 from hepfm.core.draws import Draws
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
 from hepfm.train.distributed import World
@@ -38,14 +39,8 @@ def built(recipe: Values, objective: Any) -> Learner:
 
 
 def loader(store: Store, learner: Learner, batch_size: int) -> EvalLoader:
-    return EvalLoader(
-        store,
-        feature_set("kin"),
-        rows=store.split("val"),
-        batch_size=batch_size,
-        labels=learner.requirements.labels,
-        weights="jet_pt",
-    )
+    content = Content(feature_set("kin"), learner.requirements.labels, "jet_pt")
+    return EvalLoader(store, content, rows=store.split("val"), batch_size=batch_size)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
-from hepfm.data import feature_sets
+from hepfm.data.feature_names import DISPLACEMENT, IDENTITY, KINEMATICS
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import MasslessPairBias
@@ -21,9 +21,6 @@ from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
-
-KINEMATICS, IDENTITY, DISPLACEMENT = feature_sets.PLAIN, feature_sets.IDENTITY, feature_sets.DISPLACEMENT
-"""The columns that it reads, by group: the first always, the others if they are all there."""
 
 
 class PetConfig(Config):

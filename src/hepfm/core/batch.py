@@ -35,7 +35,10 @@ class Batch:
     weights_B
         Weight of each row in a loss. None means 1.
     rows_B
-        Row number in the store, int64.
+        Row number in the store or table, int64.
+    group_B
+        Number of the group of each row, int64: rows with the same number belong together. None when the data
+        have no groups.
     """
 
     features_BNF: Tensor
@@ -45,6 +48,7 @@ class Batch:
     context_BC: Tensor | None = None
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     weights_B: Tensor | None = None
+    group_B: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]
@@ -64,4 +68,5 @@ class Batch:
             context_BC=None if self.context_BC is None else move(self.context_BC),
             labels={name: move(tensor) for name, tensor in self.labels.items()},
             weights_B=None if self.weights_B is None else move(self.weights_B),
+            group_B=None if self.group_B is None else move(self.group_B),
         )

@@ -71,11 +71,16 @@ READERS = Registry(
 
 def feature_set(name: str) -> FeatureSet:
     """Return the feature set called `name`; raise `ConfigError` if there is none."""
-    found: FeatureSet = FEATURE_SETS.load(name)
-    return found
+    loaded: FeatureSet = FEATURE_SETS.load(name)
+    return loaded
+
+
+def invertible_sets() -> list[str]:
+    """Return the names of the feature sets of which rows can be made, e.g. by generators."""
+    return [name for name in FEATURE_SETS if feature_set(name).invertible]
 
 
 def context_set(name: str) -> ContextSet:
     """Return the context set called `name`; raise `ConfigError` if there is none."""
-    found: ContextSet = CONTEXT_SETS.load(name)
-    return found
+    loaded: ContextSet = CONTEXT_SETS.load(name)
+    return loaded

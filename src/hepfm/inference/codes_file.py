@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -14,12 +14,9 @@ import torch
 
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.guards import reading, regular_file
-from hepfm.core.ragged import Array, Ragged
-from hepfm.core.schema import Schema
-from hepfm.data.physical import generated_schema, physical_columns, with_energy
-from hepfm.data.schemas.showers import shower_schema
-from hepfm.data.shower_features import CALO, shower_columns
-from hepfm.data.store import Store
+from hepfm.core.ragged import Array
+from hepfm.data.features import FeatureSet
+from hepfm.data.row_source import RowSource
 from hepfm.data.writer import StoreWriter
 from hepfm.inference.token_report import Tokenized
 from hepfm.models.directory import Model
@@ -28,9 +25,6 @@ from hepfm.models.tokenizer import tokenizer_fingerprint
 _BATCH = 256
 _FINGERPRINT = b"tokenizer_fingerprint"
 
-GIVEN = ("jet_eta", "jet_phi", "incident_energy")
-"""Fields of rows that no code holds and that decoded rows keep."""
-
 
 def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) -> Path:
     """Make jets or showers of codes that `tokenize_store` wrote, or that were made elsewhere in its format.
@@ -38,36 +32,35 @@ def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) ->
     Raises
     ------
     IncompatibleError
-        When the codes are of another tokenizer, by its fingerprint, or its features make no constituents.
+        When the codes are of another tokenizer, by its fingerprint, or no rows can be made of its features.
     DataError
-        When a code is none of the tokenizer's.
+        When a code is outside the codebook.
     """
     path = regular_file(Path(codes))
     source = Model.load(model)
     if source.network.tokenizer is None:
         raise IncompatibleError(f"{model} has no tokenizer")
-    if not makes_constituents(source):
-        raise IncompatibleError(f"constituents cannot be made of the features {source.features.name!r}")
-    own, tokenizer = tokenizer_fingerprint(source.network), source.network.tokenizer
+    features, tokenizer = source.known_features, source.network.tokenizer
+    inverse, expected = features.require_inverse(), tokenizer_fingerprint(source.network)
     with _opened(path) as reader:
         theirs = (reader.schema.metadata or {}).get(_FINGERPRINT)
-        if theirs is None or theirs.decode() != own:
+        if theirs is None or theirs.decode() != expected:
             raise IncompatibleError(
                 f"{path} holds codes of the tokenizer {theirs.decode() if theirs else None}, and {model} has "
-                f"the tokenizer {own}: codes mean something to their own tokenizer only"
+                f"the tokenizer {expected}: codes mean something to their own tokenizer only"
             )
-        given = [name for name in GIVEN if name in reader.schema.names]
-        missing = [name for name in needed(source) if name not in given]
+        given = kept_fields(features, reader.schema.names)
+        missing = [name for name in inverse.needs if name not in given]
         if missing:
             raise DataError(f"{path} is not a file of codes of such rows: it lacks {', '.join(missing)}")
-        schema, facts = decoded_schema(source, given), {"source": "decoded", "tokenizer_fingerprint": own}
+        schema, facts = features.schema(known=given), {"source": "decoded", "tokenizer_fingerprint": expected}
         with StoreWriter(output, schema, provenance=facts) as writer:
             for number in range(reader.num_record_batches):
                 values, lengths, known = _block(reader, number, given, path)
                 if len(values) and (values.min() < 0 or values.max() >= tokenizer.num_codes):
                     raise DataError(f"{path} has codes outside 0 to {tokenizer.num_codes - 1}")
-                columns = decoded_columns(source, _decode(source, values, lengths), lengths, known)
-                writer.write(columns, split="test")
+                decoded = features.named(_decode(source, values, lengths))
+                writer.write(features.invert(decoded, lengths=lengths, row_fields=known), split="test")
     return Path(output)
 
 
@@ -82,12 +75,15 @@ class CodesWriter:
         The file to make.
     fingerprint
         Of the tokenizer.
-    store
+    features
+        The model's feature set, which says what decoded rows keep.
+    source
         Where the rows come from.
     """
 
-    def __init__(self, path: Path, fingerprint: str, store: Store) -> None:
-        self.store, self.given = store, [name for name in GIVEN if name in store.schema]
+    def __init__(self, path: Path, fingerprint: str, features: FeatureSet, source: RowSource) -> None:
+        self.source = source
+        self.given = kept_fields(features, source.schema)
         fields = [("row", pa.int64()), *((name, pa.float32()) for name in self.given)]
         self.schema = pa.schema(
             [*fields, ("codes", pa.list_(pa.int32()))], {_FINGERPRINT: fingerprint.encode()}
@@ -104,13 +100,13 @@ class CodesWriter:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def write(self, found: Tokenized) -> None:
+    def write(self, block: Tokenized) -> None:
         """Add rows."""
-        given = self.store.read(self.given, found.rows_R) if self.given else {}
-        offsets = np.concatenate(([0], np.cumsum(found.lengths_R))).astype(np.int32)
-        codes = pa.ListArray.from_arrays(pa.array(offsets), pa.array(found.codes_T.astype(np.int32)))
+        given = self.source.read(self.given, block.rows_R) if self.given else {}
+        offsets = np.concatenate(([0], np.cumsum(block.lengths_R))).astype(np.int32)
+        codes = pa.ListArray.from_arrays(pa.array(offsets), pa.array(block.codes_T.astype(np.int32)))
         columns = [
-            pa.array(found.rows_R),
+            pa.array(block.rows_R),
             *(pa.array(np.asarray(given[name], np.float32)) for name in self.given),
             codes,
         ]
@@ -140,65 +136,9 @@ def _block(
         return values, lengths, {name: block[name].to_numpy(zero_copy_only=False) for name in given}
 
 
-def makes_constituents(model: Model) -> bool:
-    """Tell whether constituents can be made of a model's features."""
-    if model.network.feature_names == CALO.names:
-        return True
-    try:
-        generated_schema(with_energy(model.network.feature_names))
-    except IncompatibleError:
-        return False
-    return True
-
-
-def needed(model: Model) -> tuple[str, ...]:
-    """Return the fields of `GIVEN` without which no rows can be made."""
-    return () if model.network.feature_names == CALO.names else ("jet_eta", "jet_phi")
-
-
-def decoded_schema(model: Model, given: Collection[str], classes: tuple[str, ...] = ()) -> Schema:
-    """Return the schema of decoded rows.
-
-    Parameters
-    ----------
-    given
-        The fields of `GIVEN` that are known.
-    classes
-        Classes of the rows' label, if they have one.
-    """
-    if model.network.feature_names == CALO.names:
-        return shower_schema(incident="incident_energy" in given)
-    return generated_schema(with_energy(model.network.feature_names), classes)
-
-
-def decoded_columns(
-    model: Model, decoded_TF: Array, lengths: Array, given: Mapping[str, Array]
-) -> dict[str, Array | Ragged]:
-    """Return the columns of decoded rows, all but the label.
-
-    Parameters
-    ----------
-    decoded_TF
-        Physical features of all constituents, row after row.
-    lengths
-        Constituents of each row.
-    given
-        The columns of `GIVEN` that are known, those of `needed` among them. Constituents whose energy has no
-        code are massless.
-    """
-    values = dict(zip(model.network.feature_names, decoded_TF.T, strict=True))
-    if model.network.feature_names == CALO.names:
-        columns = shower_columns(values, lengths=lengths)
-        if "incident_energy" in given:
-            columns["incident_energy"] = given["incident_energy"]
-        return columns
-    eta, phi = given["jet_eta"], given["jet_phi"]
-    if "log_energy" not in values:
-        part_eta = np.repeat(np.asarray(eta, np.float64), lengths) + values["deta"]
-        values["log_energy"] = values["log_pt"] + np.log(np.cosh(part_eta))
-    names = with_energy(model.network.feature_names)
-    stacked = np.stack([values[name] for name in names], axis=-1)
-    return physical_columns(stacked, lengths=lengths, feature_names=names, jet_eta=eta, jet_phi=phi)
+def kept_fields(features: FeatureSet, available: Container[str]) -> list[str]:
+    """Return the fields of rows that no code holds and that decoded rows keep, of those that there are."""
+    return [name for name in features.inverse.keeps if name in available] if features.inverse else []
 
 
 def _decode(model: Model, values: Array, lengths: Array) -> npt.NDArray[np.float64]:

@@ -19,12 +19,13 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
-from hepfm.data.store import Store
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
 from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
-from hepfm.inference.row_builders import Maker, maker_of
+from hepfm.inference.row_builders import RowBuilder, row_builder
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG, model_directory
@@ -40,7 +41,7 @@ class Settings:
 
     Attributes
     ----------
-    maker
+    builder
         How rows are made of features.
     config
         Options of the generator.
@@ -52,7 +53,7 @@ class Settings:
         Field of the class in the store that is made.
     """
 
-    maker: Maker
+    builder: RowBuilder
     config: Config
     seed: int
     device: str
@@ -65,7 +66,7 @@ def generate(
     n: int | None = None,
     output: str | Path,
     classes: Classes = None,
-    like: str | Path | None = None,
+    like: str | Path | RowSource | None = None,
     cells: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -88,8 +89,8 @@ def generate(
     classes
         Classes to make evenly, or their fractions by name; all evenly by default.
     like
-        A store whose test rows give class and context, one for each: of jets kinematics and number of
-        constituents, of showers the incident energy alone.
+        A store or table whose test rows give class and context, one for each: of jets kinematics and number
+        of constituents, of showers the incident energy alone.
     cells
         Put each hit of a shower into a cell of its own: ``"dataset_2"``, ``"dataset_3"`` or the path of a
         binning XML file of CaloChallenge. Hits that share a cell go to the nearest layer where it is free
@@ -127,16 +128,16 @@ def generate(
     request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
     config = generator_options(made_of.generator, options)
     where = str(pick_device(device, option="--device"))
-    maker = maker_of(source, cells=cells)
-    schema = maker.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
-    settings = Settings(maker, config, seed, where, schema.label or "")
+    builder = row_builder(source, cells=cells)
+    schema = builder.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
+    settings = Settings(builder, config, seed, where, schema.label or "")
     facts = {
         "source": "generated",
         "model": _fingerprint(model_directory(model)),
         "hepfm_version": hepfm.__version__,
         "seed": seed,
         "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
-        "like": Store.open(like).fingerprint if like else None,
+        "like": open_rows(like).fingerprint if like is not None else None,
         "cells": cells,
     }
     with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
@@ -154,7 +155,7 @@ def _request(
     *,
     n: int | None,
     classes: Classes,
-    like: str | Path | None,
+    like: str | Path | RowSource | None,
     seed: int,
 ) -> tuple[GenerationRequest, int]:
     if n is not None and n < 1:
@@ -162,7 +163,7 @@ def _request(
     if like is not None:
         if classes is not None:
             raise ConfigError("--like brings the classes of its jets; leave out --classes")
-        found = from_store(model, source.label, Store.open(like), n=n)
+        found = from_store(model, source.label, open_rows(like), n=n)
         assert found.context_RC is not None
         return found, len(found.context_RC)
     if n is None:
@@ -226,7 +227,7 @@ def _block(
     columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
     lengths = made.mask_BN.sum(1).cpu().numpy()
     rng = numpy_generator(settings.seed, "generate.phi", number)
-    made_columns = settings.maker.columns(made, columns, lengths, rng)
+    made_columns = settings.builder.columns(made, columns, lengths, rng)
     if request.label_R is not None:
         made_columns[settings.label] = request.label_R[index].astype(np.int16)
     return made_columns

@@ -10,7 +10,8 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.files import output_path, refuse_existing
 from hepfm.core.ragged import Array
-from hepfm.data.store import Store
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
 from hepfm.inference.tables import WRITERS, write_table
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
@@ -18,7 +19,7 @@ from hepfm.models.directory import Model
 
 def predict(
     model: str | Path,
-    store: str | Path,
+    store: str | Path | RowSource,
     *,
     output: str | Path,
     split: str | None = None,
@@ -35,7 +36,7 @@ def predict(
     Parameters
     ----------
     model, store
-        The model directory, or the run directory with one in it, and the store.
+        The model directory, or the run directory with one in it; the store, or a table in memory.
     output
         The file to write; its ending, ``.arrow``, ``.parquet``, ``.h5`` or ``.root``, decides the format.
     split
@@ -66,7 +67,7 @@ def predict(
         raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
     refuse_existing(path, overwrite=overwrite)
     where = str(pick_device(device, option="--device"))
-    source, data = Model.load(model), Store.open(store)
+    source, data = Model.load(model), open_rows(store)
     source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))
@@ -77,19 +78,19 @@ def predict(
     return list(table)
 
 
-def _check_observers(observers: Sequence[str], data: Store) -> None:
+def _check_observers(observers: Sequence[str], data: RowSource) -> None:
     flat = [field.name for field in data.schema if field.level is data.schema.row]
     for name in observers:
         if name not in flat:
-            raise DataError(f"{name!r} is not a field of the rows of {data.path}{did_you_mean(name, flat)}")
+            raise DataError(f"{name!r} is not a field of the rows of {data.name}{did_you_mean(name, flat)}")
 
 
-def _observed(observers: Sequence[str], data: Store, rows: Array) -> dict[str, Array]:
+def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> dict[str, Array]:
     found = data.read(observers, rows) if observers else {}
     return {name: np.asarray(values) for name, values in found.items()}
 
 
-def _scores(model: Model, data: Store, rows: Array, device: str) -> dict[str, Array]:
+def _scores(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array]:
     columns = {}
     for name, values in model.predict(data, rows=rows, device=device).items():
         if values.ndim == 2:

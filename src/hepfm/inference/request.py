@@ -12,7 +12,7 @@ from hepfm.core.errors import ConfigError, DataError, IncompatibleError, did_you
 from hepfm.core.ragged import Array
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Level
-from hepfm.data.store import Store
+from hepfm.data.row_source import RowSource
 from hepfm.models.directory import Model
 
 Classes = Sequence[str] | Mapping[str, float] | None
@@ -68,7 +68,7 @@ def _fractions(known: tuple[str, ...], classes: Classes) -> npt.NDArray[np.float
     return fractions
 
 
-def from_store(model: Model, label: Field | None, store: Store, *, n: int | None) -> GenerationRequest:
+def from_store(model: Model, label: Field | None, source: RowSource, *, n: int | None) -> GenerationRequest:
     """Return classes and context of the first `n` rows (all when None) of a store's test split.
 
     Raises
@@ -85,30 +85,32 @@ def from_store(model: Model, label: Field | None, store: Store, *, n: int | None
             "this model is not conditioned on the whole row, so there is nothing to take from a store; leave "
             "out --like, or pre-train with data.context=jet"
         )
-    missing = context.missing(store.schema)
+    missing = context.missing(source.schema)
     if missing:
         raise IncompatibleError(
-            f"{store.path} lacks {', '.join(missing)}, on which this model is conditioned"
+            f"{source.name} lacks {', '.join(missing)}, on which this model is conditioned"
         )
-    rows = np.arange(len(store))[store.split("test")]
+    rows = np.arange(len(source))[source.split("test")]
     if n is not None and n > len(rows):
-        raise DataError(f"{n} rows asked for and the test split of {store.path} has {len(rows)}")
+        raise DataError(f"{n} rows asked for and the test split of {source.name} has {len(rows)}")
     rows = rows[:n]
-    lengths = np.clip(store.lengths(Level.CONSTITUENT, rows), 1, model.max_constituents)
-    columns = store.read(context.columns, rows)
-    return GenerationRequest(_labels(label, store, rows), context.compute(columns, lengths))
+    lengths = np.clip(source.lengths(Level.CONSTITUENT, rows), 1, model.max_constituents)
+    columns = source.read(context.columns, rows)
+    return GenerationRequest(_labels(label, source, rows), context.compute(columns, lengths))
 
 
-def _labels(label: Field | None, store: Store, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+def _labels(
+    label: Field | None, source: RowSource, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | None:
     """Return the model's class numbers of rows, matched by the names of the classes."""
-    theirs = store.schema.label_classes
-    if label is None or not theirs or store.schema.label is None:
+    theirs = source.schema.label_classes
+    if label is None or not theirs or source.schema.label is None:
         return None
     lacking = [name for name in theirs if name not in label.classes]
     if lacking:
         raise IncompatibleError(
-            f"the model makes no {', '.join(lacking)}, classes of {store.path}; it makes "
+            f"the model makes no {', '.join(lacking)}, classes of {source.name}; it makes "
             f"{', '.join(label.classes)}"
         )
     number = np.array([label.classes.index(name) for name in theirs])
-    return np.asarray(number[np.asarray(store.read([store.schema.label], rows)[store.schema.label])])
+    return np.asarray(number[np.asarray(source.read([source.schema.label], rows)[source.schema.label])])

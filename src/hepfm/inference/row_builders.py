@@ -1,9 +1,9 @@
-"""From what a generator made to the rows of a store: jets, or showers."""
+"""From what a generator made to the rows of a store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,22 +11,41 @@ import numpy.typing as npt
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
-from hepfm.data.physical import generated_schema, physical_columns, with_energy
-from hepfm.data.schemas.showers import shower_schema
-from hepfm.data.shower_features import CALO, INCIDENT, shower_columns
-from hepfm.data.shower_grid import hits_in_cells
+from hepfm.data.features import FeatureSet
+from hepfm.data.shower_grid import GRID_COLUMNS, hits_in_cells
 from hepfm.generators.base import GeneratedRows
 from hepfm.models.directory import Model
 from hepfm.physics.voxels import Voxels, load_voxels
 
 Values = Mapping[str, npt.NDArray[np.float64]]
 
+_MASSLESS_WITHOUT = "log_energy"
+"""Generated constituents are massless: an energy that was generated beside pt and eta is not used."""
 
-class Maker(Protocol):
-    """Turns physical features of constituents into columns of rows."""
+
+@dataclass(frozen=True)
+class RowBuilder:
+    """Makes rows of what a generator made.
+
+    Attributes
+    ----------
+    features
+        The features of which the rows are made.
+    context_names
+        Features of the context that the generator is given or draws; empty without context.
+    voxels
+        Cells that hits of showers are put into, one hit in each (2501.05534); a hit without a cell is left
+        out. None leaves hits where they are.
+    """
+
+    features: FeatureSet
+    context_names: tuple[str, ...] = ()
+    voxels: Voxels | None = None
 
     def schema(self, classes: tuple[str, ...]) -> Schema:
         """Return the schema of the rows; `classes` are those of their label, if they have one."""
+        known = self.features.require_inverse().drawn(self.context_names)
+        return self.features.schema(classes=classes, known=known)
 
     def columns(
         self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
@@ -44,9 +63,20 @@ class Maker(Protocol):
         rng
             Of what the features do not tell.
         """
+        inverse = self.features.require_inverse()
+        fields = inverse.draw(values, lengths=lengths, context=self._context(made), rng=rng)
+        massless = {name: values[name] for name in values if name != _MASSLESS_WITHOUT}
+        columns = self.features.invert(massless, lengths=lengths, row_fields=fields)
+        return columns if self.voxels is None else columns | hits_in_cells(columns, self.voxels)
+
+    def _context(self, made: GeneratedRows) -> dict[str, Array]:
+        if made.context_BC is None:
+            return {}
+        context_CB = made.context_BC.double().cpu().numpy().T
+        return dict(zip(self.context_names, context_CB, strict=True))
 
 
-def maker_of(model: Model, *, cells: str | None = None) -> Maker:
+def row_builder(model: Model, *, cells: str | None = None) -> RowBuilder:
     """Return how rows are made of a model's features.
 
     Parameters
@@ -63,86 +93,12 @@ def maker_of(model: Model, *, cells: str | None = None) -> Maker:
     IncompatibleError
         When rows cannot be made of them.
     """
-    if model.features.names == CALO.names:
-        return ShowerMaker(model, None if cells is None else load_voxels(cells))
-    if cells is not None:
-        raise ConfigError(f"cells={cells} is for showers, and this model makes jets; leave it out")
-    return JetMaker(model)
-
-
-class JetMaker:
-    """Jets of constituents that are massless: their energy follows from pt and eta.
-
-    The axis lies at the eta of the context and at a uniform phi.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self.context = model.context
-        absent = {number for group in model.absent for number in model.features.groups[group]}
-        names = (name for number, name in enumerate(model.features.names) if number not in absent)
-        self.feature_names = with_energy(names)
-        generated_schema(self.feature_names)
-
-    def schema(self, classes: tuple[str, ...]) -> Schema:
-        """Return the schema of jets."""
-        return generated_schema(self.feature_names, classes)
-
-    def columns(
-        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> dict[str, Array | Ragged]:
-        """Return the columns of jets."""
-        jet_phi = rng.uniform(-np.pi, np.pi, len(lengths))
-        jet_eta = self._axis(made, values, lengths, rng)
-        eta = np.repeat(jet_eta, lengths) + values["deta"]
-        massless = {**values, "log_energy": values["log_pt"] + np.log(np.cosh(eta))}
-        return physical_columns(
-            np.stack([massless[name] for name in self.feature_names], axis=-1),
-            lengths=lengths,
-            feature_names=self.feature_names,
-            jet_eta=jet_eta,
-            jet_phi=jet_phi,
-        )
-
-    def _axis(
-        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> npt.NDArray[np.float64]:
-        """Return the eta of jets: the context's, or what fits energies and pt with a random sign, else 0."""
-        if made.context_BC is not None and self.context is not None and "jet_eta" in self.context.names:
-            eta_B = made.context_BC[:, self.context.names.index("jet_eta")]
-            return eta_B.double().cpu().numpy()
-        if "log_energy" not in values:
-            return np.zeros(len(lengths))
-        row = np.repeat(np.arange(len(lengths)), lengths)
-        energy, pt = (np.bincount(row, np.exp(values[name])) for name in ("log_energy", "log_pt"))
-        return np.arccosh(np.maximum(energy / pt, 1.0)) * rng.choice([-1.0, 1.0], len(lengths))
-
-
-class ShowerMaker:
-    """Showers; the incident energy is the context's, where the model is told it.
-
-    Parameters
-    ----------
-    model
-        The model.
-    voxels
-        Cells that hits are put into, one hit in each (2501.05534); a hit without a cell is left out.
-    """
-
-    def __init__(self, model: Model, voxels: Voxels | None = None) -> None:
-        self.told = model.context is not None and model.context.names == INCIDENT.names
-        self.voxels = voxels
-
-    def schema(self, classes: tuple[str, ...]) -> Schema:
-        """Return the schema of showers."""
-        return shower_schema(incident=self.told)
-
-    def columns(
-        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> dict[str, Array | Ragged]:
-        """Return the columns of showers."""
-        columns = shower_columns(values, lengths=lengths)
-        if self.voxels is not None:
-            columns |= hits_in_cells(columns, self.voxels)
-        if self.told and made.context_BC is not None:
-            columns["incident_energy"] = made.context_BC[:, 0].double().exp().float().cpu().numpy()
-        return columns
+    features = model.known_features
+    names = model.context.names if model.context else ()
+    builder = RowBuilder(features, names)
+    schema = builder.schema(())
+    if cells is None:
+        return builder
+    if not all(name in schema for name in GRID_COLUMNS):
+        raise ConfigError(f"cells={cells} is for showers, and this model makes {features.rows}; leave it out")
+    return RowBuilder(features, names, load_voxels(cells))

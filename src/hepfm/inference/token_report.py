@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
+from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.shower_features import CALO
-from hepfm.data.store import Rows, Store
+from hepfm.data.store import Store
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.paired import paired_bootstrap
 from hepfm.metrics.predictions import Predictions
@@ -68,7 +69,7 @@ class Tally:
     def __init__(self, model: Model) -> None:
         assert model.network.tokenizer is not None
         self.names = model.network.feature_names
-        self.kind = "showers" if self.names == CALO.names else "jets"
+        self.kind = model.features.rows
         self.count_C = np.zeros(model.network.tokenizer.num_codes, np.int64)
         self.rows = self.clipped = self.outside = self.resolved = 0
         self.parts: dict[str, list[dict[str, Array]]] = {"features": [], self.kind: []}
@@ -84,7 +85,7 @@ class Tally:
             self.resolved += len(found.rows_R)
             difference_TF = (found.decoded_TF - found.original_TF).astype(np.float32)
             self.parts["features"].append(dict(zip(self.names, difference_TF.T, strict=True)))
-            self.parts[self.kind].append(_showers(found) if self.kind == "showers" else _jets(found))
+            self.parts[self.kind].append(_DIFFERENCES[self.kind](found))
         self.rows += len(found.rows_R)
         self.count_C += np.bincount(found.codes_T, minlength=len(self.count_C))
         self.clipped += found.clipped
@@ -135,7 +136,7 @@ def _showers(found: Tokenized) -> dict[str, Array]:
     starts = np.concatenate(([0], np.cumsum(found.lengths_R[filled])[:-1])).astype(np.int64)
     sums = []
     for values_TF in (found.original_TF, found.decoded_TF):
-        columns = dict(zip(CALO.names, values_TF.T, strict=True))
+        columns = CALO.named(values_TF)
         energy = np.exp(columns.pop("log_hit_energy"))
         total = np.add.reduceat(energy, starts)
         centres = {name: np.add.reduceat(energy * one, starts) / total for name, one in columns.items()}
@@ -145,20 +146,24 @@ def _showers(found: Tokenized) -> dict[str, Array]:
     return {"energy": after / before - 1, **found_centres}
 
 
-def accuracy_lost(classifier: str | Path, store: Store, decoded: Path, rows: Rows) -> dict[str, Any]:
+_DIFFERENCES = {"jets": _jets, "showers": _showers}
+"""How decoded rows differ from the original ones, by what the rows of a feature set are."""
+
+
+def accuracy_lost(classifier: str | Path, source: RowSource, decoded: Path, rows: Rows) -> dict[str, Any]:
     """Return a classifier's accuracy on original and on decoded jets, and the difference with an interval."""
-    judge, label = Model.load(classifier), store.schema.label
-    if label is None or judge.classes.get(label) != store.schema.label_classes:
+    judge, label = Model.load(classifier), source.schema.label
+    if label is None or judge.classes.get(label) != source.schema.label_classes:
         raise IncompatibleError(
-            f"{classifier} does not predict the classes of {store.path}; give a model fine-tuned on them"
+            f"{classifier} does not predict the classes of {source.name}; give a model fine-tuned on them"
         )
     if not decoded.exists():
         raise IncompatibleError("jets cannot be made of the tokenizer's features; leave out --classifier")
-    truth = np.asarray(store.read([label], rows)[label]).astype(np.int64)
-    classes = store.schema.label_classes
+    truth = np.asarray(source.read([label], rows)[label]).astype(np.int64)
+    classes = source.schema.label_classes
     both = [
         Predictions(truth, judge.predict(one, rows=wanted)[label], classes)
-        for one, wanted in ((store, rows), (Store.open(decoded), None))
+        for one, wanted in ((source, rows), (Store.open(decoded), None))
     ]
     statistics = [accuracy_statistic(predictions) for predictions in both]
     weights = both[0].row_weights

@@ -16,15 +16,10 @@ from hepfm.core.files import atomic_path, refuse_other_folder, write_json
 from hepfm.core.log import progress
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.loader import EvalLoader
-from hepfm.data.store import Store
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
-from hepfm.inference.codes_file import (
-    GIVEN,
-    CodesWriter,
-    decoded_columns,
-    decoded_schema,
-    makes_constituents,
-)
+from hepfm.inference.codes_file import CodesWriter, kept_fields
 from hepfm.inference.token_report import Tally, Tokenized, accuracy_lost
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import tokenizer_fingerprint
@@ -39,7 +34,7 @@ _BATCH = 256
 
 def tokenize_store(
     model: str | Path,
-    store: str | Path,
+    store: str | Path | RowSource,
     *,
     output: str | Path,
     split: str | None = "test",
@@ -57,7 +52,7 @@ def tokenize_store(
     model
         Model directory with a tokenizer.
     store
-        The jets.
+        The jets: a store or a table.
     output
         The folder to make.
     split
@@ -84,7 +79,7 @@ def tokenize_store(
     DataError
         When there is nothing to tokenize.
     """
-    source, data = Model.load(model), Store.open(store)
+    source, data = Model.load(model), open_rows(store)
     if source.network.tokenizer is None:
         raise IncompatibleError(f"{model} has no tokenizer; train one with `hepfm tokenize RECIPE`")
     refuse_other_folder(output, mark=REPORT, what="report of a tokenizer")
@@ -93,22 +88,22 @@ def tokenize_store(
     with atomic_path(Path(output)) as folder:
         folder.mkdir()
         with ExitStack() as stack:
-            codes = stack.enter_context(CodesWriter(folder / CODES, fingerprint, data))
+            codes = stack.enter_context(CodesWriter(folder / CODES, fingerprint, source.known_features, data))
             decoded = None
-            if makes_constituents(source):
+            if source.known_features.invertible:
                 decoded = stack.enter_context(
                     _decoded_writer(folder / RECONSTRUCTED, source, data, fingerprint)
                 )
             advance = stack.enter_context(progress("tokenizing", len(rows)))
             for start in range(0, len(rows), BLOCK):
-                found = _run(source, data, rows[start : start + BLOCK])
-                tally.add(found)
-                codes.write(found)
+                block = _run(source, data, rows[start : start + BLOCK])
+                tally.add(block)
+                codes.write(block)
                 if decoded is not None:
-                    decoded.write(_decoded(source, data, found, label=decoded.schema.label), split="test")
-                advance(len(found.rows_R))
+                    decoded.write(_decoded(source, data, block, label=decoded.schema.label), split="test")
+                advance(len(block.rows_R))
         if not tally.constituents:
-            raise DataError(f"{data.path} has no constituents to tokenize in its split {split!r}")
+            raise DataError(f"{data.name} has no constituents to tokenize in its split {split!r}")
         report: dict[str, Any] = {
             "tokenizer": source.network.tokenizer_spec.tokenizer.spec()
             if source.network.tokenizer_spec
@@ -124,19 +119,17 @@ def tokenize_store(
     return report
 
 
-def _rows(store: Store, split: str | None, number: int | None) -> npt.NDArray[np.int64]:
+def _rows(source: RowSource, split: str | None, number: int | None) -> npt.NDArray[np.int64]:
     """Return the numbers of the rows, in their order."""
-    rows = np.asarray(store.split(split) if split else store.index(None))
-    return (np.arange(len(store))[rows] if rows.dtype != np.int64 else rows)[:number]
+    rows = np.asarray(source.split(split) if split else source.index(None))
+    return (np.arange(len(source))[rows] if rows.dtype != np.int64 else rows)[:number]
 
 
 @torch.no_grad()
-def _run(model: Model, store: Store, rows: npt.NDArray[np.int64]) -> Tokenized:
+def _run(model: Model, source: RowSource, rows: npt.NDArray[np.int64]) -> Tokenized:
     network = model.network
     assert network.tokenizer is not None
-    loader = EvalLoader(
-        store, model.content(store), rows=rows, batch_size=_BATCH, max_constituents=model.max_constituents
-    )
+    loader = EvalLoader(source, model.content(source), rows=rows, batch_size=_BATCH)
     parts: list[tuple[Array, ...]] = []
     clipped = outside = 0
     for batch in loader:
@@ -180,19 +173,25 @@ def _beyond(model: Model, batch: Batch) -> torch.Tensor:
     return beyond_BNF.any(-1)
 
 
-def _decoded_writer(path: Path, model: Model, store: Store, fingerprint: str) -> StoreWriter:
-    given = [name for name in GIVEN if name in store.schema]
-    schema = decoded_schema(model, given, store.schema.label_classes if store.schema.label else ())
-    facts = {"source": "decoded", "tokenizer_fingerprint": fingerprint, "store": store.fingerprint}
+def _decoded_writer(path: Path, model: Model, source: RowSource, fingerprint: str) -> StoreWriter:
+    features, classes = model.known_features, source.schema.label_classes
+    schema = features.schema(classes=classes, known=kept_fields(features, source.schema))
+    facts = {"source": "decoded", "tokenizer_fingerprint": fingerprint, "store": source.fingerprint}
     return StoreWriter(path, schema, provenance=facts)
 
 
-def _decoded(model: Model, store: Store, found: Tokenized, *, label: str | None) -> dict[str, Array | Ragged]:
+def _decoded(
+    model: Model, source: RowSource, block: Tokenized, *, label: str | None
+) -> dict[str, Array | Ragged]:
     """Return the columns of a block of decoded rows; the store's label under the name `label`."""
-    names = [name for name in GIVEN if name in store.schema]
-    given = {name: np.asarray(values) for name, values in store.read(names, found.rows_R).items()}
-    columns = decoded_columns(model, found.decoded_TF, found.lengths_R, given)
-    if label and store.schema.label:
-        read = store.read([store.schema.label], found.rows_R)
-        columns[label] = np.asarray(read[store.schema.label]).astype(np.int16)
+    features = model.known_features
+    known = source.read(kept_fields(features, source.schema), block.rows_R)
+    columns = features.invert(
+        features.named(block.decoded_TF),
+        lengths=block.lengths_R,
+        row_fields={name: np.asarray(values) for name, values in known.items()},
+    )
+    if label and source.schema.label:
+        read = source.read([source.schema.label], block.rows_R)
+        columns[label] = np.asarray(read[source.schema.label]).astype(np.int16)
     return columns

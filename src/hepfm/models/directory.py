@@ -30,10 +30,11 @@ from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows, RowSource
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
 from hepfm.models.card import render_card
@@ -109,6 +110,11 @@ class Model:
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class names of each head that classifies."""
         return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
+
+    @property
+    def known_features(self) -> FeatureSet:
+        """The feature set without the groups that its data did not have: rows are made of these."""
+        return self.features.without(self.absent)
 
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
@@ -198,36 +204,47 @@ class Model:
             fixture=load_fixture(folder / FIXTURE)[0],
         )
 
-    def content(self, store: Store, *, with_context: bool = True) -> FeatureSet:
-        """Return the feature set as a store can give it, which must have the fields of the context too.
+    def content(self, source: RowSource) -> Content:
+        """Return what batches for this model hold of a source, its context included; no labels or weights.
 
-        Groups that the store lacks are read as zero if training dropped groups of features, or never had
+        Raises
+        ------
+        IncompatibleError
+            When the source lacks fields; see `features_of`.
+        """
+        features = self.features_of(source)
+        return Content(features, max_constituents=self.max_constituents, context=self.context)
+
+    def features_of(self, source: RowSource, *, with_context: bool = True) -> FeatureSet:
+        """Return the feature set as a source can give it, which must have the fields of the context too.
+
+        Groups that the source lacks are read as zero if training dropped groups of features, or never had
         these; otherwise `IncompatibleError` is raised.
         """
-        features = self.features.without(self.absent) if self.absent else self.features
-        lacking = tuple(name for name in features.groups if features.missing_group(name, store.schema))
+        features = self.known_features
+        lacking = tuple(name for name in features.groups if features.missing_group(name, source.schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
-        missing = features.missing(store.schema)
+        missing = features.missing(source.schema)
         if missing:
             raise IncompatibleError(
-                f"the model reads feature set {self.features.name!r} and {store.path} lacks its fields "
+                f"the model reads feature set {self.features.name!r} and {source.name} lacks its fields "
                 f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
                 "`hepfm pretrain RECIPE data.features=kin`, or with data.feature_dropout above 0"
             )
         context = self.context if with_context else None
-        missing = context.missing(store.schema) if context else []
+        missing = context.missing(source.schema) if context else []
         if context and missing:
             raise IncompatibleError(
-                f"the model is conditioned on {context.name!r} and {store.path} lacks "
+                f"the model is conditioned on {context.name!r} and {source.name} lacks "
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features
 
     def predict(
-        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
+        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
     ) -> dict[str, Array]:
-        """Return what each head says of each row, in the order of `rows`.
+        """Return what each head says of each row of a store or a table, in the order of `rows`.
 
         Returns
         -------
@@ -235,37 +252,35 @@ class Model:
             By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
             the value in its own unit, float32 (R,), for another.
         """
-        raw = self._run(store, tuple(self.outputs), rows, batch_size, device)
+        raw = self._run(source, tuple(self.outputs), rows, batch_size, device)
         return {name: self._readable(name, raw[name]) for name in self.outputs}
 
     def embed(
-        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
+        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
     ) -> Array:
         """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
-        return self._run(store, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
+        return self._run(source, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
 
     def _run(
-        self, store: Store, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
+        self, source: RowSource, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
     ) -> dict[str, Tensor]:
-        wanted = np.asarray(store.index(rows))
+        wanted = np.asarray(source.index(rows))
         loader = EvalLoader(
-            store,
-            self.content(store),
+            source,
+            self.content(source),
             rows=wanted,
             batch_size=batch_size or _BATCH_ROWS[torch.device(device).type],
-            max_constituents=self.max_constituents,
-            context=self.context,
         )
         network = self.network.to(device).eval()
         parts = []
-        found = []
+        numbers = []
         for batch in loader:
             outputs = forward(network, batch.to(device))
             parts.append({name: outputs[name].cpu() for name in names})
-            found.append(batch.rows_B)
+            numbers.append(batch.rows_B)
         if not parts:
             return {name: torch.zeros(0, self._size(name)) for name in names}
-        order = _positions(torch.cat(found).numpy(), wanted)
+        order = _positions(torch.cat(numbers).numpy(), wanted)
         return {name: torch.cat([part[name] for part in parts])[order] for name in names}
 
     def _size(self, name: str) -> int:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.subsets import label_budget
 from hepfm.train.label_classes import check_classes, class_counts, tell_undrawn
 from hepfm.train.recipe import FinetuneDataConfig

@@ -80,7 +80,7 @@ class Finetuning:
         model, store = Model.load(source), Store.open(recipe.data.store)
         needed = check_compatible(recipe.objective, model.backbone, store.schema)
         context = _context(model, recipe, generates=needed.generator is not None)
-        features = model.content(store, with_context=context is not None)
+        features = model.features_of(store, with_context=context is not None)
         _check_inputs(model, recipe.inputs)
         if recipe.head == "keep":
             _check_heads(model, store, tuple(needed.heads))

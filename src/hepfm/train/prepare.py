@@ -14,10 +14,12 @@ from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
 from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader, TrainLoader
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
@@ -115,17 +117,13 @@ class Loaders:
             )
         return TrainLoader(
             self.store,
-            self.features,
+            self._content(weights=self.weight_field),
             rows=rows,
             batch_size=self.config.batch_size // parts,
             seed=self.seed,
-            labels=self.targets,
-            max_constituents=self.max_constituents,
             rank=self.world.rank,
             world_size=self.world.size,
-            weights=self.weight_field,
-            group=1 if self.random_parts else self.config.accumulate,
-            context=self.context,
+            batches_per_step=1 if self.random_parts else self.config.accumulate,
         )
 
     def validation(self, rows: Rows) -> EvalLoader | None:
@@ -153,16 +151,10 @@ class Loaders:
         return drawn
 
     def _each(self, rows: npt.NDArray[np.int64], *, weights: str | None = None) -> EvalLoader:
-        return EvalLoader(
-            self.store,
-            self.features,
-            rows=rows,
-            batch_size=_VALIDATION_BATCH,
-            labels=self.targets,
-            max_constituents=self.max_constituents,
-            weights=weights,
-            context=self.context,
-        )
+        return EvalLoader(self.store, self._content(weights=weights), rows=rows, batch_size=_VALIDATION_BATCH)
+
+    def _content(self, *, weights: str | None) -> Content:
+        return Content(self.features, self.targets, weights, self.max_constituents, self.context)
 
 
 def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any]:
@@ -206,15 +198,7 @@ def save_model(
     config = run.config()
     write_json(run.length, length.to_dict())
     index = np.asarray(store.index(rows))
-    limit = model.max_constituents
-    fixture = EvalLoader(
-        store,
-        model.content(store),
-        rows=index[:ROWS],
-        batch_size=ROWS,
-        max_constituents=limit,
-        context=model.context,
-    )
+    fixture = EvalLoader(store, model.content(store), rows=index[:ROWS], batch_size=ROWS)
     model.fixture = next(iter(fixture))
     model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {

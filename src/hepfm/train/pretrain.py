@@ -10,10 +10,11 @@ from typing import Any
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.log import logger
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
-from hepfm.data.pool import Content
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
@@ -130,9 +131,9 @@ class Pretraining:
         job = self.job(world)
         run = start()
         if world.first:
-            parameters = sum(parameter.numel() for parameter in job.objective.network.parameters())
+            parameters = sum(parameter.numel() for parameter in job.learner.network.parameters())
             logger.info(
-                "backbone %s, %s parameters in all", self.plan.backbone.described(), f"{parameters:,}"
+                "backbone %s, %s parameters in all", self.recipe.backbone.described(), f"{parameters:,}"
             )
         with run.attempt(first=world.first):
             return self._train(job, run, world)

@@ -100,17 +100,7 @@ def _linear_head(network: Network) -> tuple[nn.Linear, str]:
 
 
 def _finite(loader: TrainLoader) -> EvalLoader:
-    content = loader.content
-    return EvalLoader(
-        loader.store,
-        content.features,
-        rows=loader.rows,
-        batch_size=_BATCH,
-        labels=content.labels,
-        max_constituents=content.max_constituents,
-        weights=content.weights,
-        context=content.context,
-    )
+    return EvalLoader(loader.source, loader.content, rows=loader.rows, batch_size=_BATCH)
 
 
 def _features(network: Network, loader: EvalLoader, name: str, device: torch.device) -> Labelled:

@@ -22,7 +22,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 
 MOST_ROWS = 50_000
 STRENGTH = 1.0

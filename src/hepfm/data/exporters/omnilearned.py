@@ -17,10 +17,10 @@ from hepfm.core.schema import Schema
 from hepfm.data import feature_set
 from hepfm.data.context import jet_mass
 from hepfm.data.exporters.sinks import Sink
-from hepfm.data.feature_sets import DISPLACEMENT
+from hepfm.data.feature_names import DISPLACEMENT, KINEMATICS
 from hepfm.data.features import JET_COLUMNS, lists
 from hepfm.data.padded import open_hdf5_sink, padded
-from hepfm.data.readers.omnilearned import GLOBALS, KINEMATICS, PID
+from hepfm.data.readers.omnilearned import GLOBALS, PID
 from hepfm.data.schemas.jets import PID_CLASSES
 
 WEIGHT = "weight"

@@ -13,8 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.ragged import Array, Ragged
-from hepfm.data import FEATURE_SETS, feature_set
-from hepfm.data.physical import generated_schema, physical_columns
+from hepfm.data import feature_set, invertible_sets
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
@@ -25,9 +24,9 @@ LENGTHS = np.array([3, 0, 1, 8])
 
 
 def inverse(name: str, features: Array, lengths: Array, eta: Array, phi: Array) -> dict[str, Any]:
-    return physical_columns(
-        features, lengths=lengths, feature_names=feature_set(name).names, jet_eta=eta, jet_phi=phi
-    )
+    features_of = feature_set(name)
+    axis = {"jet_eta": eta, "jet_phi": phi}
+    return features_of.invert(features_of.named(features), lengths=lengths, row_fields=axis)
 
 
 def of_jets(name: str, columns: Any) -> dict[str, Any]:
@@ -125,23 +124,63 @@ def test_types_and_charges() -> None:
 def test_a_store_of_generated_jets(tmp_path: Path, jet_columns: Any, name: str) -> None:
     """The schema is that of the columns, and the feature set can be computed from the store again."""
     columns = jet_columns(30, seed=14)
-    schema = generated_schema(feature_set(name).names, JETCLASS_CLASSES)
+    schema = feature_set(name).schema(classes=JETCLASS_CLASSES)
     made = of_jets(name, columns) | {"jet_label": columns["jet_label"]}
     store = Store.open(write_store(tmp_path / "s", schema, [("train", made)], provenance={}))
     assert store.num_rows == 30
     assert feature_set(name).missing(store.schema) == []
     assert set(made) == set(schema.names())
-    assert generated_schema(feature_set(name).names).label is None
+    assert feature_set(name).schema().label is None
 
 
-def test_features_that_tell_too_little() -> None:
-    for name in set(FEATURE_SETS) - set(SETS):
-        with pytest.raises(IncompatibleError, match="use the feature set pet, petpid or petfull"):
-            generated_schema(feature_set(name).names)
-        with pytest.raises(
-            IncompatibleError, match=r"cannot be made of the features (log_pt|deta, dphi, log_pt;|hit_x)"
-        ):
-            inverse(name, np.zeros((0, len(feature_set(name)))), np.zeros(2, int), np.zeros(2), np.zeros(2))
+@pytest.mark.parametrize("name", ["kin", "kinpid", "full"])
+def test_features_that_tell_too_much_or_too_little(name: str) -> None:
+    """The error names the feature set, and all sets that can be inverted."""
+    assert invertible_sets() == ["pet", "petpid", "petfull", "massless", "calo"]
+    features = feature_set(name)
+    assert not features.invertible
+    message = f"no jets can be made of the feature set {name!r}: .*pet, petpid, petfull, massless, calo"
+    with pytest.raises(IncompatibleError, match=message):
+        features.schema()
+    with pytest.raises(IncompatibleError, match=message):
+        inverse(name, np.zeros((0, len(features))), np.zeros(2, int), np.zeros(2), np.zeros(2))
+
+
+def test_absent_groups_are_not_made(jet_columns: Any) -> None:
+    """Types and tracks that were never measured are not written as if they had been."""
+    columns, features = jet_columns(20, seed=15), feature_set("petfull")
+    values = features.named(features.compute(columns))
+    axis = {name: columns[name] for name in ("jet_eta", "jet_phi")}
+    for absent, smaller in {("displacement",): "petpid", ("identity", "displacement"): "pet"}.items():
+        rest = features.without(absent)
+        rows = rest.invert(values, lengths=columns["part_pt"].lengths, row_fields=axis)
+        expected = of_jets(smaller, columns)
+        assert set(rows) == set(expected) == set(rest.schema().names())
+        for name, column in expected.items():
+            np.testing.assert_array_equal(
+                getattr(rows[name], "values", rows[name]), getattr(column, "values", column)
+            )
+    with pytest.raises(
+        IncompatibleError, match="no jets can be made of the feature set 'petfull' without identity"
+    ):
+        features.without(["identity"]).schema()
+
+
+def test_massless_jets_have_the_energies_of_their_momenta(jet_columns: Any) -> None:
+    columns = jet_columns(20, seed=16)
+    rows = of_jets("massless", columns)
+    pt, eta, energy = (rows[f"part_{name}"].values.astype(float) for name in ("pt", "eta", "energy"))
+    np.testing.assert_allclose(energy, pt * np.cosh(eta), rtol=1e-6)
+    np.testing.assert_allclose(pt, columns["part_pt"].values, rtol=1e-5)
+
+
+def test_what_no_feature_tells_must_be_given() -> None:
+    features = feature_set("pet")
+    values = features.named(np.zeros((1, 4)))
+    with pytest.raises(
+        DataError, match="cannot be made of the features 'pet' alone; also needed are their jet_phi"
+    ):
+        features.invert(values, lengths=np.array([1]), row_fields={"jet_eta": np.zeros(1)})
 
 
 @pytest.mark.parametrize(
@@ -160,8 +199,15 @@ def test_impossible_numbers_are_named(column: int, value: float, message: str) -
 
 
 def test_wrong_shape() -> None:
-    with pytest.raises(DataError, match=r"shape \(11, 4\) for 12 constituents"):
+    with pytest.raises(DataError, match=r"'deta' has shape \(11,\) for 12 constituents"):
         inverse("pet", np.zeros((11, 4)), np.array([12]), np.zeros(1), np.zeros(1))
+
+
+def test_features_of_another_set() -> None:
+    with pytest.raises(
+        DataError, match=r"shape \(3, 7\) are not those of the set 'pet', which has 4: deta, dphi"
+    ):
+        feature_set("pet").named(np.zeros((3, 7)))
 
 
 def test_no_jets_at_all() -> None:
