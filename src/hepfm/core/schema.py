@@ -172,8 +172,8 @@ class Schema:
             return
         raise DataError(
             f"{name!r} cannot say which rows belong together: it is of level {field.level}, kind "
-            f"{field.kind}, type {field.dtype}; a group is one whole number of kind {Kind.COUNT} for each row, e.g. "
-            "of type int64"
+            f"{field.kind}, type {field.dtype}; a group is one whole number of kind {Kind.COUNT} for each "
+            "row, e.g. of type int64"
         )
 
     def _can_weigh(self, field: Field) -> bool:
