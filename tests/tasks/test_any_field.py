@@ -20,6 +20,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store
+from hepfm.study.results import load_sections
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.result import read_result, read_scores
@@ -160,6 +161,16 @@ def test_what_is_left_out_is_filled_in_from_the_store(store: Store, tmp_path: Pa
     assert set(one.task.options["background"]) == {*JETCLASS_CLASSES} - {"QCD"}
     two = classify(store, tmp_path / "d", field="detected")
     assert [info.name for info in two.metrics][:2] == ["accuracy", "auc"]
+
+
+def test_results_with_other_options_are_never_in_one_table(store: Store, tmp_path: Path) -> None:
+    options: list[dict[str, Any]] = [{}, {"background": "light"}, {"background": "light"}]
+    for number, some in enumerate(options):
+        scorer = Guess("flavour", FLAVOURS)
+        scorer.training = {"arm": f"arm {number}"}  # type: ignore[misc]
+        classify(store, tmp_path / str(number), scorer, field="flavour", **some)
+    sections = load_sections([tmp_path / str(number) for number in range(3)])
+    assert sorted(len(section.results) for section in sections) == [1, 2]
 
 
 def test_only_some_rows_count_and_weights_do(store: Store, tmp_path: Path) -> None:

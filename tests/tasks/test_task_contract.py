@@ -220,10 +220,16 @@ def generated(
 def test_a_tiny_generator_is_measured_and_its_result_reads_back(
     name: str, generated: dict[str, tuple[Store, Evaluation]]
 ) -> None:
-    task, (_, evaluation) = task_of(name), generated[name]
+    task, (real, evaluation) = task_of(name), generated[name]
     result = read_result(evaluation.path)
     assert result == evaluation.result
     check_agreement(task, result)
+    if task.needs.conditioned:
+        stores = real, Store.open(evaluation.path.with_name(f"{name}-jets"))
+        given, drawn = (
+            np.asarray(one.read(["incident_energy"], one.split("test"))["incident_energy"]) for one in stores
+        )
+        assert np.abs(drawn[:, None] / given - 1).min(axis=1) == pytest.approx(0, abs=1e-5)
     whole = [info.name for info in result.metrics if not info.detail]
     assert set(whole) <= {metric.name for metric in task.metrics()}
     for beside in (result.truth_vs_truth, result.noise):
