@@ -524,3 +524,21 @@ def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     for key, inner in pairs:
         yield (*way, key)
         yield from _places(inner, (*way, key))
+
+
+@pytest.mark.parametrize(
+    "odd", [["top", "qcd"], [None, 1.0], [1j, 2j], [[1.0], [2.0, 3.0]], [{}, 1]], ids=repr
+)
+def test_values_that_are_no_numbers(tmp_path: Path, odd: list[Any]) -> None:
+    schema = Schema(
+        (Field("x", Level.EVENT), Field("n", Level.EVENT, Kind.COUNT, dtype="int32")), Level.EVENT
+    )
+    for name in ("x", "n"):
+        columns: dict[str, Any] = {"x": np.ones(2), "n": np.ones(2, np.int32)}
+        columns[name] = np.array(odd, object if not isinstance(odd[0], str | complex) else None)
+        with (
+            pytest.raises(DataError, match=f"field '{name}' holds"),
+            StoreWriter(tmp_path / "s", schema, provenance={}) as writer,
+        ):
+            writer.write(columns)
+    assert not list(tmp_path.iterdir())

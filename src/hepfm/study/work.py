@@ -72,7 +72,7 @@ def in_child(folder: str, run: Values, processes: int) -> None:
     study, chosen = StudyFolder(Path(folder)), Run.from_dict(run)
     own = study.run(chosen.name).path
     own.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(own / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(own / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     configure()
