@@ -29,6 +29,7 @@ import hepfm
 from hepfm.core.ragged import Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.exporters.export import export_store
 from hepfm.data.loader import TrainLoader
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
@@ -84,9 +85,8 @@ def measure(store: Store) -> dict[str, Any]:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     before = resident_mb()
-    loader = TrainLoader(
-        store, feature_set("full"), rows=store.split("train"), batch_size=BATCH, seed=1, labels=("jet_label",)
-    )
+    content = Content(feature_set("full"), labels=("jet_label",))
+    loader = TrainLoader(store, content, rows=store.split("train"), batch_size=BATCH, seed=1)
     batches = iter(loader)
     for _ in itertools.islice(batches, WARM_UP):
         pass

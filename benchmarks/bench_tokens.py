@@ -38,6 +38,7 @@ from hepfm.core.config import resolve_component
 from hepfm.core.ragged import Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
@@ -93,7 +94,7 @@ def build(spec: dict[str, Any], backbone: str, store: Store) -> Network:
         network = build_network(
             component, FEATURES, codes=Codes(tokenizer, "features" if backbone == "none" else "codes")
         )
-        sample = EvalLoader(store, FEATURES, rows=np.arange(2000), batch_size=128)
+        sample = EvalLoader(store, Content(FEATURES), rows=np.arange(2000), batch_size=128)
         assert network.tokenizer is not None
         network.tokenizer.fit(
             (network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN) for batch in sample

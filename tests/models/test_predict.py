@@ -11,9 +11,10 @@ import pytest
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.errors import ConfigError, DataError, IncompatibleError
 from hepfm.data import feature_set
 from hepfm.data.store import Store
+from hepfm.data.table import Table
 from hepfm.heads import HEADS
 from hepfm.inference.predict import predict
 from hepfm.models.directory import Model
@@ -78,3 +79,23 @@ def test_an_unknown_observer_names_the_nearest(model: Path, jet_store: Store, tm
         predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["jet_ptt"])
     with pytest.raises(DataError, match="not a field of the rows"):
         predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["part_pt"])
+
+
+def test_a_table_is_predicted_as_the_store_of_the_same_rows(
+    model: Path, jet_store: Store, tmp_path: Path
+) -> None:
+    """Without its label too, which a model does not read."""
+    names = [name for name in jet_store.schema.names() if name != "jet_label"]
+    rows = jet_store.split("val")
+    table = Table.from_dict(jet_store.read(names, rows), jet_store.schema.having(names))
+    loaded = Model.load(model)
+    stored = loaded.predict(jet_store, rows=rows)["jet_label"]
+    np.testing.assert_array_equal(loaded.predict(table)["jet_label"], stored)
+    np.testing.assert_array_equal(loaded.predict(table, rows=[7, 3, 7])["jet_label"], stored[[7, 3, 7]])
+    np.testing.assert_array_equal(loaded.embed(table), loaded.embed(jet_store, rows=rows))
+    predict(model, table, output=tmp_path / "s.parquet", observers=["jet_pt"])
+    np.testing.assert_array_equal(read(tmp_path / "s.parquet", "jet_label_QCD"), stored[:, 0])
+    names.remove("part_energy")
+    lacking = Table.from_dict(table.read(names), table.schema.having(names))
+    with pytest.raises(IncompatibleError, match="the table in memory lacks its fields part_energy"):
+        loaded.predict(lacking)

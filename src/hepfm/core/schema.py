@@ -161,9 +161,9 @@ class Schema:
         if field.level is self.row and field.kind is Kind.COUNT and np.dtype(field.dtype).kind in "iu":
             return
         raise DataError(
-            f"{name!r} cannot say which rows belong together: it is of level {field.level}, kind {field.kind} "
-            f"and type {field.dtype}; a group is one whole number of kind {Kind.COUNT} for each row, e.g. "
-            "of type int64"
+            f"{name!r} cannot say which rows belong together: it is of level {field.level}, kind "
+            f"{field.kind} and type {field.dtype}; a group is one whole number of kind {Kind.COUNT} "
+            "for each row"
         )
 
     def _can_weigh(self, field: Field) -> bool:
@@ -196,9 +196,8 @@ class Schema:
                 )
                 for field in values["fields"]
             )
-            return cls(
-                fields, Level(values["row"]), *(values.get(role) for role in ("label", "weight", "group"))
-            )
+            roles = {role: values.get(role) for role in ("label", "weight", "group")}
+            return cls(fields, Level(values["row"]), **roles)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"not a schema: {error}") from None
 
