@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.ragged import Array
-from hepfm.data.schemas.taus import decay_mode_class
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
+from hepfm.physics.taus import decay_mode_class
 from hepfm.simulate.labels import NEUTRINOS, last_copy
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record

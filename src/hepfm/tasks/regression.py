@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hepfm.data.schemas.taus import DECAY_MODES
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.tasks.base import Task, TaskMetric
 
 

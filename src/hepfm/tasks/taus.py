@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hepfm.data.schemas.taus import DECAY_MODES
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.tasks.base import Task, TaskMetric
 from hepfm.tasks.tagging import ACCURACY, binary_auc_metric, class_metrics, rejection_metric
 
