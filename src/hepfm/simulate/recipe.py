@@ -85,7 +85,7 @@ class ClassRecipe(Config):
     match: Match = Match()
 
 
-class Sizes(Config):
+class SplitSizes(Config):
     """Rows of each split; of jets, in each class."""
 
     train: int = pydantic.Field(default=0, ge=0)
@@ -155,7 +155,7 @@ class Recipe(Config):
 
     description: str = ""
     seed: int = pydantic.Field(default=0, ge=0)
-    jets: Sizes
+    jets: SplitSizes
     classes: dict[str, ClassRecipe]
     only: tuple[str, ...] = ()
     pythia: tuple[str, ...] = ()

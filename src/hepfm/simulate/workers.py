@@ -21,10 +21,12 @@ from hepfm.core import log
 from hepfm.core.errors import DataError, HepfmError
 from hepfm.core.files import atomic_path
 from hepfm.simulate.chunk import Chunk, ChunkKey, pack, unpack
-from hepfm.simulate.plan import Plan
+from hepfm.simulate.plan import SimulationPlan
 
 
-def run_chunks(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> Iterator[ChunkKey]:
+def run_chunks(
+    plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int
+) -> Iterator[ChunkKey]:
     """Make chunks and yield the key of each when its file is there."""
     if processes <= 1:
         for key in keys:
@@ -83,7 +85,7 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def write_chunk(plan: Plan, key: ChunkKey, work: Path) -> ChunkKey:
+def write_chunk(plan: SimulationPlan, key: ChunkKey, work: Path) -> ChunkKey:
     """Make one chunk and write its file, whole or not at all."""
     arrays = pack(plan.make(key))
     with atomic_path(work / key.file) as temporary, temporary.open("wb") as file:

@@ -229,10 +229,10 @@ def _axis(row: dict[str, Array]) -> dict[str, Array]:
     if not {"jet_pt", "jet_eta", "jet_mass"} <= set(row):
         return {}
     pt, eta, mass = (row[name] for name in ("jet_pt", "jet_eta", "jet_mass"))
-    found = {
+    fields = {
         "jet_pt": pt,
         "jet_eta": eta,
         "jet_phi": np.zeros(len(pt)),
         "jet_energy": energy_of(pt, eta, mass),
     }
-    return {name: values.astype(np.float32) for name, values in found.items()}
+    return {name: values.astype(np.float32) for name, values in fields.items()}
