@@ -34,6 +34,7 @@ from hepfm import api
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
 from hepfm.inference.encode import encode
@@ -92,7 +93,8 @@ def build(spec: dict[str, Any], backbone: str, store: Store, *, codes: int) -> N
             FEATURES,
             tokenizer=TokenizerSpec(tokenizer, "features" if backbone == "none" else "codes"),
         )
-        sample = EvalLoader(store, FEATURES, rows=np.arange(min(2000, store.num_rows)), batch_size=128)
+        rows = np.arange(min(2000, store.num_rows))
+        sample = EvalLoader(store, Content(FEATURES), rows=rows, batch_size=128)
         assert network.tokenizer is not None
         network.tokenizer.fit(
             (network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN) for batch in sample

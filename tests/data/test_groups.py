@@ -198,6 +198,11 @@ def test_impossible_options(table: Table, options: dict[str, Any], message: str)
         train(table, **options)
 
 
+def test_fewer_units_than_processes() -> None:
+    with pytest.raises(DataError, match="4 rows in 1 groups make 1 units of 3 members: too few"):
+        GroupedOrder(np.zeros(4, np.int64), 3, batch_size=3, seed=1, world_size=2)
+
+
 def test_groups_must_be_known(jet_store: Store) -> None:
     with pytest.raises(DataError, match=r"no field of .* says which rows belong together"):
         TrainLoader(jet_store, CONTENT, rows=None, batch_size=24, seed=1, members=2)

@@ -23,8 +23,10 @@ from hepfm.data.content import Content
 from hepfm.data.features import four_momenta
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.order import Order
+from hepfm.data.row_source import RowSource
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
+from hepfm.data.table import Table
 from hepfm.data.writer import write_store
 
 FULL = feature_set("full")
@@ -39,10 +41,10 @@ def rows_of(batches: list[Batch]) -> list[int]:
     return [int(row) for batch in batches for row in batch.rows_B]
 
 
-def train_loader(store: Store, **options: Any) -> TrainLoader:
+def train_loader(source: RowSource, **options: Any) -> TrainLoader:
     content = Content(FULL, **{name: options.pop(name) for name in CONTENT if name in options})
     return TrainLoader(
-        store, content, **{"rows": store.split("train"), "batch_size": 50, "seed": 1, **options}
+        source, content, **{"rows": source.split("train"), "batch_size": 50, "seed": 1, **options}
     )
 
 
@@ -218,51 +220,48 @@ def test_eval_loader_over_many_pools(jet_store: Store, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def odd_store(tmp_path: Path, jet_columns: Any) -> Store:
+def odd_jets(jet_columns: Any) -> Table:
     """Rows without constituents, with one, and with more than the limit."""
-    columns = jet_columns(6, lengths=[0, 1, 200, 0, 3, 129])
-    parts = [("train", columns)]
-    return Store.open(write_store(tmp_path / "odd", jet_schema(JETCLASS_CLASSES), parts, provenance={}))
+    return Table.from_dict(jet_columns(6, lengths=[0, 1, 200, 0, 3, 129]), jet_schema(JETCLASS_CLASSES))
 
 
-def test_empty_single_and_long_jets(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, Content(FULL), rows=None, batch_size=6)))
+def test_empty_single_and_long_jets(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL), rows=None, batch_size=6)))
     lengths = dict(zip(batch.rows_B.tolist(), batch.mask_BN.sum(1).tolist(), strict=True))
     assert lengths == {0: 0, 1: 1, 2: 128, 3: 0, 4: 3, 5: 128}
     assert batch.mask_BN.shape == (6, 128)
     assert torch.isfinite(batch.features_BNF).all()
 
 
-def test_long_jets_keep_the_hardest(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, Content(FULL, max_constituents=10), rows=[2], batch_size=1)))
-    pt = odd_store.read(["part_pt"], [2])["part_pt"]
+def test_long_jets_keep_the_hardest(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL, max_constituents=10), rows=[2], batch_size=1)))
+    pt = odd_jets.read(["part_pt"], [2])["part_pt"]
     assert isinstance(pt, Ragged)
     np.testing.assert_allclose(batch.features_BNF[0, :, 0], np.log(np.sort(pt.values)[::-1][:10]), rtol=1e-5)
 
 
-def test_only_empty_jets(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, Content(FULL), rows=[0, 3], batch_size=2)))
+def test_only_empty_jets(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL), rows=[0, 3], batch_size=2)))
     assert batch.mask_BN.shape == (2, 1)
     assert not batch.mask_BN.any()
     assert (batch.features_BNF == 0).all()
 
 
-def test_unlabelled_and_kinematic_stores(tmp_path: Path, jet_columns: Any) -> None:
+def test_unlabelled_and_kinematic_data(jet_columns: Any) -> None:
     schema = jet_schema(identity=False, tracks=False, substructure=False)
-    columns = {name: column for name, column in jet_columns(30).items() if name in schema}
-    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
-    batch = next(iter(TrainLoader(store, Content(feature_set("kin")), rows=None, batch_size=8, seed=0)))
+    table = Table.from_dict(jet_columns(30), schema, split="train")
+    batch = next(iter(TrainLoader(table, Content(feature_set("kin")), rows=None, batch_size=8, seed=0)))
     assert batch.labels == {}
     assert batch.features_BNF.shape[2] == 7
     with pytest.raises(DataError, match="'full' needs fields that this store lacks: part_charge"):
-        train_loader(store)
+        train_loader(table)
 
 
-def test_weights(tmp_path: Path, jet_columns: Any) -> None:
+def test_weights(jet_columns: Any) -> None:
     schema = jet_schema(JETCLASS_CLASSES, extra=(Field("weight", Level.OBJECT),))
     columns = {**jet_columns(30), "weight": np.arange(30, dtype=np.float32)}
-    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
-    batch = next(iter(train_loader(store, weights="weight")))
+    table = Table.from_dict(columns, schema, split="train")
+    batch = next(iter(train_loader(table, weights="weight")))
     assert batch.weights_B is not None
     np.testing.assert_array_equal(batch.weights_B, batch.rows_B)
 

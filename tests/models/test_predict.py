@@ -11,9 +11,10 @@ import pytest
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import ConfigError, DataError, HepfmError
+from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError
 from hepfm.data import feature_set
 from hepfm.data.store import Store
+from hepfm.data.table import Table
 from hepfm.heads import HEADS
 from hepfm.inference.predict import predict
 from hepfm.models.directory import Model
@@ -113,3 +114,23 @@ def test_devices_that_are_not_there(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=f"--device is '{device}'"):
         predict(model, jet_store.path, output=tmp_path / "a.arrow", device=device)
+
+
+def test_a_table_is_predicted_as_the_store_of_the_same_rows(
+    model: Path, jet_store: Store, tmp_path: Path
+) -> None:
+    """Without its label too, which a model does not read."""
+    names = [name for name in jet_store.schema.names() if name != "jet_label"]
+    rows = jet_store.split("val")
+    table = Table.from_dict(jet_store.read(names, rows), jet_store.schema.having(names))
+    loaded = Model.load(model)
+    stored = loaded.predict(jet_store, rows=rows)["jet_label"]
+    np.testing.assert_array_equal(loaded.predict(table)["jet_label"], stored)
+    np.testing.assert_array_equal(loaded.predict(table, rows=[7, 3, 7])["jet_label"], stored[[7, 3, 7]])
+    np.testing.assert_array_equal(loaded.embed(table), loaded.embed(jet_store, rows=rows))
+    predict(model, table, output=tmp_path / "s.parquet", observers=["jet_pt"])
+    np.testing.assert_array_equal(read(tmp_path / "s.parquet", "jet_label_QCD"), stored[:, 0])
+    names.remove("part_energy")
+    lacking = Table.from_dict(table.read(names), table.schema.having(names))
+    with pytest.raises(IncompatibleError, match="the table in memory lacks its fields part_energy"):
+        loaded.predict(lacking)

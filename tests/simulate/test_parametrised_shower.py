@@ -10,13 +10,13 @@ from hepfm.core.errors import ConfigError
 from hepfm.simulate.parametrised_shower import (
     SILICON,
     TUNGSTEN,
-    Calorimeter,
+    SamplingCalorimeter,
     draw_spots,
     longitudinal,
     radial,
 )
 
-PLATES = Calorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
+PLATES = SamplingCalorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
 LAYERS = {"num_layers": 45, "layer_mm": 3.4}
 
 
@@ -99,4 +99,4 @@ def test_soft_showers_and_plates_without_thickness_are_refused() -> None:
     with pytest.raises(ConfigError, match="too soft"):
         longitudinal(np.array([0.1]), PLATES)
     with pytest.raises(ConfigError, match="active_mm"):
-        Calorimeter(TUNGSTEN, SILICON, 1.4, 0.0, 0.17)
+        SamplingCalorimeter(TUNGSTEN, SILICON, 1.4, 0.0, 0.17)

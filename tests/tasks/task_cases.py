@@ -20,7 +20,7 @@ from hepfm.heads import HEADS
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.network import Output
+from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import Task, load_task
@@ -108,9 +108,9 @@ def save_scoring_model(store: Store, field: str, path: Path) -> Path:
     """Write an untrained model with a head for a field."""
     backbone = resolve_component(BACKBONES, TINY, where="test")
     head = "classify" if store.schema[field].classes else "regress"
-    output = Output(resolve_component(HEADS, head, where="test"), store.schema[field])
+    output = HeadSpec(resolve_component(HEADS, head, where="test"), store.schema[field])
     with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set("kin"), outputs=[output])
+        network = build_network(backbone, feature_set("kin"), heads=[output])
     Model(network, backbone, feature_set("kin"), store.schema).save(path)
     return path
 

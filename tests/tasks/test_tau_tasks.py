@@ -12,11 +12,12 @@ from hepfm import api
 from hepfm.core.config import validate
 from hepfm.core.errors import DataError, IncompatibleError, ModelError
 from hepfm.data.schemas.jets import jet_schema
-from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.objectives.weighted_sum import WeightedSum
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 from hepfm.train.finetune import Finetuning

@@ -16,8 +16,7 @@ RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
-    from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
-    from hepfm.data.exporters.export import EXPORTERS
+    from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
     from hepfm.generators import GENERATORS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS

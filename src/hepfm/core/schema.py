@@ -206,8 +206,8 @@ class Schema:
                 )
                 for field in values["fields"]
             )
-            roles = (values.get(role) for role in ("label", "weight", "group"))
-            return cls(fields, Level(values["row"]), *roles)
+            roles = {role: values.get(role) for role in ("label", "weight", "group")}
+            return cls(fields, Level(values["row"]), **roles)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"not a schema: {error}") from None
 

@@ -68,6 +68,28 @@ READERS = Registry(
     },
 )
 
+EXPORTERS = Registry(
+    "exporter",
+    {
+        "jetclass": (
+            "hepfm.data.exporters.jetclass:JetClassFormat",
+            "JetClass's branches in its order and types: a ROOT or Parquet file",
+        ),
+        "calochallenge": (
+            "hepfm.data.exporters.calochallenge:CaloChallengeFormat",
+            "CaloChallenge's layout: an HDF5 file with the energies of all cells",
+        ),
+        "jetnet": (
+            "hepfm.data.exporters.jetnet:JetNetFormat",
+            "JetNet's layout: a folder with an HDF5 file per class",
+        ),
+        "omnilearned": (
+            "hepfm.data.exporters.omnilearned:OmniLearnedFormat",
+            "OmniLearned's layout: an HDF5 file",
+        ),
+    },
+)
+
 
 def feature_set(name: str) -> FeatureSet:
     """Return the feature set called `name`; raise `ConfigError` if there is none."""

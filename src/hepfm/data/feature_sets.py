@@ -18,7 +18,7 @@ import numpy as np
 
 from hepfm.core.ragged import Array, Columns
 from hepfm.data.feature_names import AXES, DISPLACEMENT, IDENTITY, KINEMATICS, PARTICLE_TRANSFORMER_KINEMATICS
-from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureSet, Fill, Group, lists
+from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureGroup, FeatureSet, Fill, lists
 from hepfm.data.jet_inverse import JetInverse
 
 _SMALLEST = np.float32(1e-8)
@@ -104,10 +104,10 @@ _GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill]] = {
 }
 
 
-def _group(name: str, names: tuple[str, ...]) -> Group:
+def _group(name: str, names: tuple[str, ...]) -> FeatureGroup:
     features, columns, fill = _GROUPS[name]
     first = names.index(features[0])
-    return Group(name, range(first, first + len(features)), columns, fill)
+    return FeatureGroup(name, range(first, first + len(features)), columns, fill)
 
 
 def _particle_transformer(name: str, *groups: str) -> FeatureSet:

@@ -28,7 +28,7 @@ Fill = Callable[[Columns, Array], None]
 
 
 @dataclass(frozen=True)
-class Group:
+class FeatureGroup:
     """Features that data may lack, all of them or none.
 
     Attributes
@@ -90,7 +90,7 @@ class FeatureSet:
     scale: tuple[float, ...]
     fill: Fill
     fitted: tuple[bool, ...]
-    optional: tuple[Group, ...] = ()
+    optional: tuple[FeatureGroup, ...] = ()
     absent: frozenset[str] = frozenset()
     inverse: Inverse | None = None
     rows: str = "jets"
@@ -214,7 +214,7 @@ class FeatureSet:
             )
         return self.inverse
 
-    def _present(self) -> list[Group]:
+    def _present(self) -> list[FeatureGroup]:
         return [group for group in self.optional if group.name not in self.absent]
 
     def _fill(self, columns: Columns, out: Array) -> None:

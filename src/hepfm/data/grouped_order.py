@@ -1,9 +1,9 @@
 """The order of training rows where rows belong together: members of one group stand side by side in a batch.
 
-A group of n rows, e.g. n simulations of one event, is cut into ``max(1, n // members)`` units of nearly equal
-size, anew in every epoch. Units take the part that single rows have in `hepfm.data.order.Order`: they are
-dealt to ranks, pools, steps and batches whole. So every row comes once an epoch, a group as often as it has
-units, and at least `members` of its rows, or all that it has, are together whenever it comes.
+A group of n rows, e.g. n simulations of one event, is cut into ``max(1, n // members)`` units of nearly
+equal size, anew in every epoch. Units take the part that single rows have in `hepfm.data.order.Order`: they
+are dealt to ranks, pools, steps and batches whole. So every row comes once an epoch, a group as often as it
+has units, and at least `members` of its rows, or all that it has, are together whenever it comes.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class GroupedOrder:
 
 
 def _by_group(groups: Array) -> tuple[Index, Index]:
-    """Return rows group by group, and the number of each one's group; groups in the order of first rows."""
+    """Return rows group by group, and the number of the group of each; groups in the order of first rows."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))

@@ -17,7 +17,7 @@ from hepfm.data.content import Content
 from hepfm.data.grouped_order import GroupedOrder
 from hepfm.data.groups import read_groups
 from hepfm.data.order import POOL_ROWS, Order
-from hepfm.data.pool import Pool
+from hepfm.data.pool import RowPool
 from hepfm.data.row_source import Rows, RowSource
 
 Index = npt.NDArray[np.int64]
@@ -129,12 +129,12 @@ class TrainLoader:
                 yield from self._batches(pool, epoch, number)
                 epoch, number = following
 
-    def _pool(self, epoch: int, number: int) -> Pool:
+    def _pool(self, epoch: int, number: int) -> RowPool:
         positions = self.order.positions(epoch, number)
         rows = positions + self.rows.start if isinstance(self.rows, range) else self.rows[positions]
-        return Pool(self.source, self.content, rows)
+        return RowPool(self.source, self.content, rows)
 
-    def _batches(self, pool: Pool, epoch: int, number: int) -> Iterator[Batch]:
+    def _batches(self, pool: RowPool, epoch: int, number: int) -> Iterator[Batch]:
         first = number * self.order.batches_per_pool
         done = self._batch - first if self._epoch == epoch else 0
         for batch, members in enumerate(self.order.members_of(epoch, number, pool.lengths)):
@@ -174,7 +174,7 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self.rows), self._pool_rows):
-            pool = Pool(self.source, self.content, self.rows[start : start + self._pool_rows])
+            pool = RowPool(self.source, self.content, self.rows[start : start + self._pool_rows])
             for members in pool.by_length(np.arange(len(pool.rows)), self.batch_size):
                 yield pool.batch(members)
 

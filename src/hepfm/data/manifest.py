@@ -63,13 +63,13 @@ class Manifest:
 
     def splits(self) -> dict[str, range]:
         """Return the row numbers of each split."""
-        found: dict[str, range] = {}
+        splits: dict[str, range] = {}
         start = 0
         for shard in self.shards:
-            first = found[shard.split].start if shard.split in found else start
+            first = splits[shard.split].start if shard.split in splits else start
             start += shard.rows
-            found[shard.split] = range(first, start)
-        return found
+            splits[shard.split] = range(first, start)
+        return splits
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""

@@ -17,7 +17,7 @@ from hepfm.data.features import four_momenta, lists
 from hepfm.data.row_source import RowSource
 
 
-class Pool:
+class RowPool:
     """Rows in memory as they are stored; features are computed for one batch at a time.
 
     Parameters

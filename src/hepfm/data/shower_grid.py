@@ -80,12 +80,12 @@ def hits_in_cells(columns: Columns, voxels: Voxels) -> dict[str, Array | Ragged]
     lengths = np.bincount(row, minlength=rows)
     places = {"hit_energy": energy[kept]}
     places |= dict(zip(("hit_layer", "hit_x", "hit_y"), (of[cell] for of in voxels.centres()), strict=True))
-    found: dict[str, Array | Ragged] = {
+    hits_kept: dict[str, Array | Ragged] = {
         name: Ragged.from_lengths(values.astype(hits[name].values.dtype), lengths)
         for name, values in places.items()
     }
-    found["shower_energy"] = np.bincount(row, energy[kept], minlength=rows).astype(np.float32)
-    return found
+    hits_kept["shower_energy"] = np.bincount(row, energy[kept], minlength=rows).astype(np.float32)
+    return hits_kept
 
 
 def grid_of(columns: Columns, voxels: Voxels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -29,7 +29,7 @@ def nearest_free_cells(voxels: Voxels, row: Ints, layer: Ints, x: Floats, y: Flo
     energy
         Any unit; it only orders the hits.
     """
-    found = np.full(len(row), -1, np.int64)
+    cell_of_hit = np.full(len(row), -1, np.int64)
     order = np.lexsort((-np.asarray(energy, np.float64), row))
     taken = np.zeros(0, np.int64)
     for offset in _offsets(voxels):
@@ -41,12 +41,12 @@ def nearest_free_cells(voxels: Voxels, row: Ints, layer: Ints, x: Floats, y: Flo
         first = np.zeros(len(order), np.bool_)
         first[np.unique(wanted, return_index=True)[1]] = True
         placed = first & (wanted >= 0) & ~np.isin(wanted, taken)
-        found[order[placed]] = cell[placed]
+        cell_of_hit[order[placed]] = cell[placed]
         taken = np.concatenate([taken, wanted[placed]])
         order = order[~placed]
         if not len(order):
             break
-    return found
+    return cell_of_hit
 
 
 def _offsets(voxels: Voxels) -> Iterator[int]:

@@ -20,7 +20,7 @@ from hepfm.simulate.detector import Detector
 from hepfm.simulate.labels import match_decay, match_parton, match_resonance
 from hepfm.simulate.lhe import events_of
 from hepfm.simulate.particles import Bools, Candidates
-from hepfm.simulate.pythia import SEED_BITS, Generator, Record
+from hepfm.simulate.pythia import SEED_BITS, PythiaGenerator, Record
 from hepfm.simulate.recipe import SPLITS, JetSelection, Match, Recipe
 from hepfm.simulate.taus import holds_tau, tau_columns
 
@@ -57,7 +57,7 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
     purpose = f"simulate {key.class_name} {key.split}"
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
     seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
-    generator = Generator(
+    generator = PythiaGenerator(
         recipe.lines(key.class_name, key.index),
         seed=seed,
         where=f"class {key.class_name}",

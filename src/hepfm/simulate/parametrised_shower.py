@@ -62,7 +62,7 @@ MATERIALS = {
 
 
 @dataclass(frozen=True)
-class Calorimeter:
+class SamplingCalorimeter:
     """Plates of an absorber and an active material in turn, as one effective medium (section 3 of the paper).
 
     Attributes
@@ -170,7 +170,7 @@ class Longitudinal:
         return depth, shape
 
 
-def longitudinal(energy: Floats, calorimeter: Calorimeter) -> Longitudinal:
+def longitudinal(energy: Floats, calorimeter: SamplingCalorimeter) -> Longitudinal:
     """Return the depth profile of showers of these energies (GeV), shape (R,); appendix A.2 of the paper.
 
     Raises
@@ -234,7 +234,7 @@ class Radial:
         return radius
 
 
-def radial(energy: Floats, depth: Floats, calorimeter: Calorimeter) -> Radial:
+def radial(energy: Floats, depth: Floats, calorimeter: SamplingCalorimeter) -> Radial:
     """Return the profiles across, for energies in GeV and depths tau = t / T; appendix A.3 of the paper."""
     log, tau, charge = np.log(energy), np.asarray(depth, np.float64), calorimeter.charge
     plates, missing = calorimeter.inverse_sampling, 1 - calorimeter.e_over_mip
@@ -272,7 +272,7 @@ class Spots:
 
 def draw_spots(
     energy: Floats,
-    calorimeter: Calorimeter,
+    calorimeter: SamplingCalorimeter,
     *,
     num_layers: int,
     layer_mm: float,
@@ -321,7 +321,9 @@ def _in_layers(edges: Floats, depth: Floats, shape: Floats) -> Floats:
     return shares
 
 
-def _spots(energy: Floats, edges: Floats, depth: Floats, shape: Floats, calorimeter: Calorimeter) -> Floats:
+def _spots(
+    energy: Floats, edges: Floats, depth: Floats, shape: Floats, calorimeter: SamplingCalorimeter
+) -> Floats:
     """Return the mean number of spots in each layer, (R, L); appendix A.4 of the paper."""
     number = 10.3 / calorimeter.resolution * energy**0.959
     charge = calorimeter.charge

@@ -22,7 +22,7 @@ from hepfm.data.writer import StoreWriter
 from hepfm.simulate.assemble import count, shuffled
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.event_weights import collect_weights
-from hepfm.simulate.plan import Plan, read_plan
+from hepfm.simulate.plan import SimulationPlan, read_plan
 from hepfm.simulate.recipe import SPLITS, Recipe
 from hepfm.simulate.workers import processors, read_chunk, run_chunks
 
@@ -104,7 +104,7 @@ def simulate(
         return _finish(plan, keys, work, path)
 
 
-def _already_there(path: Path, plan: Plan) -> Simulation:
+def _already_there(path: Path, plan: SimulationPlan) -> Simulation:
     try:
         manifest = read_manifest(path)
     except DataError:
@@ -119,7 +119,7 @@ def _already_there(path: Path, plan: Plan) -> Simulation:
 
 
 @contextmanager
-def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
+def _work_folder(path: Path, plan: SimulationPlan) -> Iterator[Path]:
     """Yield the folder of the chunks, made or found again, held for this process.
 
     It is removed when the block ends well. It is removed too when the recipe is to blame, or when there is no
@@ -142,7 +142,7 @@ def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _claim(work: Path, plan: Plan) -> None:
+def _claim(work: Path, plan: SimulationPlan) -> None:
     """Note what the chunks are made after; refuse those of another recipe."""
     note = work / NOTE
     mark = {"recipe_fingerprint": plan.fingerprint(), "versions": plan.versions()}
@@ -160,7 +160,7 @@ def _chunks(work: Path) -> list[Path]:
     return list(work.glob("*.npz"))
 
 
-def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
+def _make_missing(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
     missing = [key for key in keys if not (work / key.file).exists()]
     total = sum(key.rows for key in keys)
     with log.progress("simulate", total) as advance:
@@ -171,7 +171,7 @@ def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: i
             advance(key.rows, key.class_name)
 
 
-def _finish(plan: Plan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
+def _finish(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
     counts, seconds = count(keys, work, rows=plan.rows)
     weights = collect_weights(plan, keys, work)
     described = {name: {**row, **weights.facts(name)} for name, row in counts.items()}

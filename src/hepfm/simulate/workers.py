@@ -22,10 +22,12 @@ from hepfm.core.errors import HepfmError
 from hepfm.core.files import atomic_path
 from hepfm.core.guards import reading
 from hepfm.simulate.chunk import Chunk, ChunkKey, pack, unpack
-from hepfm.simulate.plan import Plan
+from hepfm.simulate.plan import SimulationPlan
 
 
-def run_chunks(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> Iterator[ChunkKey]:
+def run_chunks(
+    plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int
+) -> Iterator[ChunkKey]:
     """Make chunks and yield the key of each when its file is there.
 
     An error or a Ctrl-C ends the other processes at once; what they were making is lost.
@@ -101,7 +103,7 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def write_chunk(plan: Plan, key: ChunkKey, work: Path) -> ChunkKey:
+def write_chunk(plan: SimulationPlan, key: ChunkKey, work: Path) -> ChunkKey:
     """Make one chunk and write its file, whole or not at all."""
     arrays = pack(plan.make(key))
     with atomic_path(work / key.file) as temporary, temporary.open("wb") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hepfm.data.schemas.taus import DECAY_MODES
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.tasks.regression import RegressionTask
 from hepfm.tasks.tagging import TaggingTask
 from hepfm.tasks.tagging_metrics import (

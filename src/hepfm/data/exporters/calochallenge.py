@@ -24,7 +24,7 @@ class CaloChallengeFormat:
     """Converts showers into ``incident_energies`` (N, 1) and ``showers`` (N, cells), both in MeV.
 
     Hits of the same cell are added up. Hits beyond the outermost ring are left out; a layer that the
-    calorimeter has not is an error.
+    calorimeter does not have is an error.
 
     Raises
     ------

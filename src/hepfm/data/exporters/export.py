@@ -12,31 +12,9 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import atomic_path, refuse_existing
 from hepfm.core.log import logger, progress
 from hepfm.core.ragged import Columns
-from hepfm.core.registry import Registry
+from hepfm.data import EXPORTERS
 from hepfm.data.exporters.sinks import Sink
 from hepfm.data.store import Store
-
-EXPORTERS = Registry(
-    "exporter",
-    {
-        "jetclass": (
-            "hepfm.data.exporters.jetclass:JetClassFormat",
-            "JetClass's branches in its order and types: a ROOT or Parquet file",
-        ),
-        "calochallenge": (
-            "hepfm.data.exporters.calochallenge:CaloChallengeFormat",
-            "CaloChallenge's layout: an HDF5 file with the energies of all cells",
-        ),
-        "jetnet": (
-            "hepfm.data.exporters.jetnet:JetNetFormat",
-            "JetNet's layout: a folder with an HDF5 file per class",
-        ),
-        "omnilearned": (
-            "hepfm.data.exporters.omnilearned:OmniLearnedFormat",
-            "OmniLearned's layout: an HDF5 file",
-        ),
-    },
-)
 
 
 class Exporter(Protocol):

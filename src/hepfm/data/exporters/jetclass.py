@@ -45,7 +45,7 @@ class JetClassFormat:
     Raises
     ------
     DataError
-        When the store lacks a field, or has classes that JetClass has not.
+        When the store lacks a field, or has classes that JetClass does not define.
     """
 
     endings: ClassVar = (".root", ".parquet")
@@ -85,17 +85,17 @@ class JetClassFormat:
 
     def convert(self, columns: Columns) -> dict[str, Array | Ragged]:
         """Return the branches of some jets, of the types of `branches`."""
-        found: dict[str, Array | Ragged] = {branch: columns[name] for name, branch in COPIED.items()}
-        found |= _momenta(columns) | _axes(columns)
+        branches: dict[str, Array | Ragged] = {branch: columns[name] for name, branch in COPIED.items()}
+        branches |= _momenta(columns) | _axes(columns)
         pid = _lists(columns, "part_pid")
-        found |= {flag: pid.with_values(pid.values == number) for number, flag in enumerate(FLAGS)}
-        found["jet_nparticles"] = pid.lengths
+        branches |= {flag: pid.with_values(pid.values == number) for number, flag in enumerate(FLAGS)}
+        branches["jet_nparticles"] = pid.lengths
         if self.weight:
-            found[self.weight] = columns[self.weight]
+            branches[self.weight] = columns[self.weight]
         if self.label:
             names = np.asarray(self.classes)[np.asarray(columns[self.label])]
-            found |= {f"label_{name}": names == name for name in JETCLASS_CLASSES}
-        return {branch: _cast(found[branch], dtype) for branch, dtype in self.branches.items()}
+            branches |= {f"label_{name}": names == name for name in JETCLASS_CLASSES}
+        return {branch: _cast(branches[branch], dtype) for branch, dtype in self.branches.items()}
 
 
 def _momenta(columns: Columns) -> dict[str, Ragged]:

@@ -22,22 +22,13 @@ from hepfm.data.feature_sets import PETFULL
 from hepfm.data.features import FeatureSet
 from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
-from hepfm.data.schemas.jets import JET_WEIGHT, PID_CLASSES, jet_schema
+from hepfm.data.readers.physics import PDG_TYPES, particle_types
+from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 from hepfm.physics.kinematics import energy_of
 
 PID = "pid"
 IGNORED = "-"
 GLOBALS = ("jet_pt", "jet_eta", "jet_mass", "num_constituents/100")
-
-PDG_TYPES = {
-    **dict.fromkeys((211, 321, 2212), "charged_hadron"),
-    **dict.fromkeys((130, 310, 2112), "neutral_hadron"),
-    11: "electron",
-    13: "muon",
-    22: "photon",
-    0: "other",
-}
-"""Type by |code| of the Particle Data Group; 0 stands for an unknown particle."""
 
 
 class OmniLearnedReader:
@@ -214,7 +205,7 @@ class _Layout:
         """Return charge and flags of the numbers of the column pid."""
         places = self._numbers(numbers, list(self.pdg), "the column pid", "pdg")
         codes = np.array(list(self.pdg.values()))
-        types = np.array([PID_CLASSES.index(PDG_TYPES[abs(code)]) for code in codes])
+        types = particle_types(codes)
         leptons = np.isin(np.abs(codes), (11, 13))
         charges = np.where(leptons, -np.sign(codes), np.sign(codes))
         flags = {flag: (types[places] == number).astype(float) for number, flag in enumerate(FLAGS)}
@@ -238,10 +229,10 @@ def _axis(row: dict[str, Array]) -> dict[str, Array]:
     if not {"jet_pt", "jet_eta", "jet_mass"} <= set(row):
         return {}
     pt, eta, mass = (row[name] for name in ("jet_pt", "jet_eta", "jet_mass"))
-    found = {
+    fields = {
         "jet_pt": pt,
         "jet_eta": eta,
         "jet_phi": np.zeros(len(pt)),
         "jet_energy": energy_of(pt, eta, mass),
     }
-    return {name: values.astype(np.float32) for name, values in found.items()}
+    return {name: values.astype(np.float32) for name, values in fields.items()}
