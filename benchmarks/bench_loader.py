@@ -21,6 +21,7 @@ import torch
 from synthetic import synthetic_store
 
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.exporters.export import export_store
 from hepfm.data.loader import TrainLoader
 from hepfm.data.store import Store
@@ -41,9 +42,8 @@ def measure_store(store: Store, *, batch: int, warmup: int, window: int, windows
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     before = resident_mb()
-    loader = TrainLoader(
-        store, feature_set("full"), rows=store.split("train"), batch_size=batch, seed=1, labels=("jet_label",)
-    )
+    content = Content(feature_set("full"), labels=("jet_label",))
+    loader = TrainLoader(store, content, rows=store.split("train"), batch_size=batch, seed=1)
     batches = iter(loader)
     for _ in itertools.islice(batches, warmup):
         pass

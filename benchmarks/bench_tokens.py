@@ -34,8 +34,10 @@ from hepfm import api
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
+from hepfm.generators.autoregressive import draw
 from hepfm.inference.encode import encode
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
@@ -92,7 +94,9 @@ def build(spec: dict[str, Any], backbone: str, store: Store, *, codes: int) -> N
             FEATURES,
             tokenizer=TokenizerSpec(tokenizer, "features" if backbone == "none" else "codes"),
         )
-        sample = EvalLoader(store, FEATURES, rows=np.arange(min(2000, store.num_rows)), batch_size=128)
+        sample = EvalLoader(
+            store, Content(FEATURES), rows=np.arange(min(2000, store.num_rows)), batch_size=128
+        )
         assert network.tokenizer is not None
         network.tokenizer.fit(
             (network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN) for batch in sample
@@ -133,7 +137,7 @@ def uncached(network: Network, rows: int, length: int, seed: int) -> None:
         features = network.features(batch, codes_BN=tokens, prefix_BKD=start_BKD, causal=True)
         logits = generator.linear(generator.before(features)[:, -1])
         logits[:, generator.vocabulary.stop] = -torch.inf
-        tokens = torch.cat((tokens, generator.draw(logits, uniform[:, place])[:, None]), dim=1)
+        tokens = torch.cat((tokens, draw(logits, uniform[:, place], generator.config)[:, None]), dim=1)
 
 
 def public_model(folder: Path, network: Network) -> nn.Module:
