@@ -37,6 +37,7 @@ from hepfm.data import feature_set
 from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
+from hepfm.generators.autoregressive import draw
 from hepfm.inference.encode import encode
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
@@ -135,7 +136,7 @@ def uncached(network: Network, rows: int, length: int, seed: int) -> None:
         features = network.features(batch, codes_BN=tokens, prefix_BKD=start_BKD, causal=True)
         logits = generator.linear(generator.before(features)[:, -1])
         logits[:, generator.vocabulary.stop] = -torch.inf
-        tokens = torch.cat((tokens, generator.draw(logits, uniform[:, place])[:, None]), dim=1)
+        tokens = torch.cat((tokens, draw(logits, uniform[:, place], generator.config)[:, None]), dim=1)
 
 
 def public_model(folder: Path, network: Network) -> nn.Module:
