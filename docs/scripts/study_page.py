@@ -2,7 +2,7 @@
 
 python docs/scripts/study_page.py STUDY_FOLDER NAME
 
-Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between its markers, docs/pretraining_objectives.md.
+Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME, docs/pretraining_objectives.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ METRICS = {
     "auc": "AUC",
     "rejection_50": "1/ε_B at ε_S = 0.5",
     "fpd": "FPD",
+    "w1m": "W1M",
     "w1_mass": "W1 of the mass [GeV]",
+    "w1_pt": "W1 of pT [GeV]",
 }
 Row = dict[str, str]
 
@@ -97,8 +99,8 @@ def main(study: Path, name: str) -> None:
     shutil.copy(study / "results.csv", target / "results.csv")
     shutil.copy(study / "registration.json", target / "registration.json")
     text = PAGE.read_text(encoding="utf-8")
-    text = put(text, "contrasts", contrasts(target / "csv"))
-    text = put(text, "results", results(target / "csv"))
+    text = put(text, f"contrasts of {name}", contrasts(target / "csv"))
+    text = put(text, f"results of {name}", results(target / "csv"))
     PAGE.write_text(text, encoding="utf-8")
 
 
