@@ -99,7 +99,7 @@ def _parse(values: Any, path: Path) -> Manifest:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{path} is not the manifest of a store")
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise DataError(
             f"{path} has format version {version!r}, this hepfm reads up to {FORMAT_VERSION}; upgrade hepfm"
         )

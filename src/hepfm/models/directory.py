@@ -314,7 +314,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} is not a model directory: it has no {CONFIG}")
     config = read_json_object(member(folder, CONFIG, ModelError), ModelError)
     version = config.get("format_version")
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:  # true is an int too
         raise ModelError(f"{folder / CONFIG} has no format_version; it is not the config of a model")
     if version > FORMAT_VERSION:
         raise ModelError(
