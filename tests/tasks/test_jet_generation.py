@@ -253,9 +253,9 @@ def test_stores_without_classes_are_measured_as_one(stores, tmp_path):
 @pytest.mark.parametrize(
     ("made", "real", "message"),
     [
-        ("other", "real", "classes Hbb, QCD, the test jets of .* Tbqq; generate jets of exactly"),
+        ("other", "real", "classes Hbb, QCD, the test rows of .* Tbqq; generate rows of exactly"),
         ("plain", "real", "no class"),
-        ("few", "real", "30 generated jets and twice 100 real ones of class QCD.*at least 50"),
+        ("few", "real", "30 generated rows and twice 100 real ones of class QCD.*at least 50"),
         ("train", "real", "no split 'test'"),
         ("made", "train", "no split 'test'"),
     ],
@@ -307,7 +307,7 @@ def test_the_command_says_what_is_wrong(stores):
     arguments = [str(stores["few"].path), "--on", "jet_generation", "--store", str(stores["real"].path)]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
-    assert "generate more jets" in done.output
+    assert "generate more rows" in done.output
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if isinstance(load_task(name), GenerationTask)])

@@ -134,7 +134,8 @@ class Classification(TaggingTask):
         super(TaggingTask, self).bind(schema, where=where)
         field = schema[self.label]
         if field.kind is not Kind.CATEGORICAL or field.level is not schema.row:
-            fit = [one.name for one in schema if one.kind is Kind.CATEGORICAL and one.level is schema.row]
+            rows = (other for other in schema if other.level is schema.row)
+            fit = [other.name for other in rows if other.kind is Kind.CATEGORICAL]
             raise DataError(
                 f"{self.label!r} of {where} is {field.kind} of the {field.level}; the task {self.name!r} "
                 f"needs a categorical field of the rows: {', '.join(fit) or 'there is none'}"

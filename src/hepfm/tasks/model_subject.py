@@ -101,8 +101,8 @@ class ModelSubject(Subject):
         from hepfm.inference.generate import generate
 
         origin = {"classes": wanted.classes} if wanted.like is None else {"like": wanted.like}
-        made = {**options, **origin, "n": wanted.n, "output": output, "device": self.device}
-        return Store.open(generate(self.folder, **made))
+        arguments = {**options, **origin, "n": wanted.n, "output": output, "device": self.device}
+        return Store.open(generate(self.folder, **arguments))
 
 
 def _flow(values: Mapping[str, Any]) -> str:

@@ -54,8 +54,8 @@ class Training(Config):
     arm
         What the comparison calls it; empty for a name made from `init` and `mode`.
     steps, best_step, first_validation
-        Optimizer steps that were done, after which of them the weights that were kept were found, and after
-        which was looked for the first time; None where the loop was not used (probes).
+        Optimizer steps that were done, the step whose weights were kept, and the step of the first
+        validation; None where the loop was not used (probes).
     updates_per_label
         Times that each training row was seen on average: steps times batch size over training rows.
     """

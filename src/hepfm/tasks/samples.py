@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from hepfm.tasks.generation import GenerationTask
 
 SEED = 0
-"""Of the halves and of the draws of jets: part of the definition of a task."""
+"""Of the halves and of the draws of rows: part of the definition of a task."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples with the same number of jets of each class, class after class.
+    """Samples with the same number of rows of each class, class after class.
 
     Attributes
     ----------
     reference, second, generated
-        Two disjoint halves of the real test jets, and the generated ones.
+        Two disjoint halves of the real test rows, and the generated ones.
     noise
         Noise in the units of the reference, with multiplicities of the second half.
     sizes
-        Jets of each class in each sample; the only key is empty for data without classes.
+        Rows of each class in each sample; the only key is empty for data without classes.
     """
 
     reference: Any
@@ -54,7 +54,7 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
     Raises
     ------
     DataError
-        When a store lacks the test split, fields, or classes of the other, or has too few jets of one.
+        When a store lacks the test split, fields, or classes of the other, or has too few rows of one.
     """
     _check_fields(task, real)
     _check_fields(task, generated)
@@ -62,8 +62,8 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
     generated_rows = _of_one_class(rows_by_class(task, generated), real_rows)
     if set(real_rows) != set(generated_rows):
         raise DataError(
-            f"{generated.path} has jets of {_named(set(generated_rows))}, the test jets of {real.path} are "
-            f"{_named(set(real_rows))}; generate jets of exactly those classes"
+            f"{generated.path} has rows of {_named(set(generated_rows))}, the test rows of {real.path} are "
+            f"{_named(set(real_rows))}; generate rows of exactly those classes"
         )
     halves = {name: _halves(task, name, rows) for name, rows in real_rows.items()}
     sizes = {name: _size(task, name, halves[name], generated_rows[name]) for name in halves}
@@ -112,7 +112,7 @@ def _unweighted(store: Store, name: str, rows: IntArray) -> IntArray:
 
 
 def _of_one_class(generated: dict[str, IntArray], real: dict[str, IntArray]) -> dict[str, IntArray]:
-    """Take jets without classes for those of the only class that the real ones have."""
+    """Take rows without classes for those of the only class that the real ones have."""
     return dict.fromkeys(real, generated[""]) if set(generated) == {""} and len(real) == 1 else generated
 
 
@@ -141,9 +141,9 @@ def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], ge
     if size < task.min_rows:
         of = f" of class {name}" if name else ""
         raise DataError(
-            f"{len(generated)} generated jets and twice {len(halves[0])} real ones{of}, after rows were "
+            f"{len(generated)} generated rows and twice {len(halves[0])} real ones{of}, after rows were "
             f"drawn by event weights where there are any; the task {task.name!r} "
-            f"needs at least {task.min_rows} in each sample: generate more jets, or take more real ones"
+            f"needs at least {task.min_rows} in each sample: generate more rows, or take more real ones"
         )
     return size
 
