@@ -11,7 +11,8 @@ from hepfm.core.ragged import Array
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
 from hepfm.physics.taus import decay_mode_class
-from hepfm.simulate.labels import NEUTRINOS, last_copy
+from hepfm.simulate.cards import NEUTRINOS
+from hepfm.simulate.labels import last_copy
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 

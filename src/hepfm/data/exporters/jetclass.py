@@ -13,6 +13,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.exporters.sinks import Sink, open_sink
+from hepfm.data.features import lists
 from hepfm.data.readers.jetclass import COPIED, FLAGS
 from hepfm.data.schemas.jets import JETCLASS_CLASSES
 
@@ -87,7 +88,7 @@ class JetClassFormat:
         """Return the branches of some jets, of the types of `branches`."""
         branches: dict[str, Array | Ragged] = {branch: columns[name] for name, branch in COPIED.items()}
         branches |= _momenta(columns) | _axes(columns)
-        pid = _lists(columns, "part_pid")
+        pid = lists(columns, "part_pid")
         branches |= {flag: pid.with_values(pid.values == number) for number, flag in enumerate(FLAGS)}
         branches["jet_nparticles"] = pid.lengths
         if self.weight:
@@ -99,17 +100,15 @@ class JetClassFormat:
 
 
 def _momenta(columns: Columns) -> dict[str, Ragged]:
-    lists = _lists(columns, "part_pt")
-    pt, eta, phi = (
-        _lists(columns, f"part_{name}").values.astype(np.float64) for name in ("pt", "eta", "phi")
-    )
+    pt_lists = lists(columns, "part_pt")
+    pt, eta, phi = (lists(columns, f"part_{name}").values.astype(np.float64) for name in ("pt", "eta", "phi"))
     parts = {"part_px": pt * np.cos(phi), "part_py": pt * np.sin(phi), "part_pz": pt * np.sinh(eta)}
-    return {name: lists.with_values(values) for name, values in parts.items()}
+    return {name: pt_lists.with_values(values) for name, values in parts.items()}
 
 
 def _axes(columns: Columns) -> dict[str, Ragged]:
     """Return the angles to the jet axis; JetClass mirrors eta where the jet's is not positive."""
-    eta, phi = _lists(columns, "part_eta"), _lists(columns, "part_phi")
+    eta, phi = lists(columns, "part_eta"), lists(columns, "part_phi")
     jet_eta, jet_phi = (
         np.repeat(np.asarray(columns[name], np.float64), eta.lengths) for name in ("jet_eta", "jet_phi")
     )
@@ -117,12 +116,6 @@ def _axes(columns: Columns) -> dict[str, Ragged]:
     dphi = phi.values - jet_phi
     dphi -= 2 * np.pi * np.rint(dphi / (2 * np.pi))
     return {"part_deta": eta.with_values(deta), "part_dphi": phi.with_values(dphi)}
-
-
-def _lists(columns: Columns, name: str) -> Ragged:
-    column = columns[name]
-    assert isinstance(column, Ragged)
-    return column
 
 
 def _cast(column: Array | Ragged, dtype: str) -> Array | Ragged:
