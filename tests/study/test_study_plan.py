@@ -11,8 +11,9 @@ from study_values import small_study
 
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.study.config import read_study
-from hepfm.study.plan import Plan, Resolve, Run, make_plan
+from hepfm.study.plan import Plan, Resolve, make_plan
 from hepfm.study.stores import StoreInfo
+from hepfm.workflow.run import Run
 
 RESOLVE = Resolve(
     lambda values, where: values, lambda values, where: values, lambda task: 1, lambda task: False

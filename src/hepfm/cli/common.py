@@ -17,7 +17,8 @@ from hepfm.core.errors import HepfmError
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a verb: user errors end with exit code 2 and no traceback; add ``--json`` and ``--quiet``.
 
-    The function returns a JSON-ready dict; its key ``"next"``, when present, is the obvious next command.
+    The function returns a JSON-ready dict; its key ``"next"``, when present, is the obvious next command, and
+    its key ``"exit_code"`` what to leave with where that is not 0 (some of what was asked failed).
     With ``--json`` the dict is printed; otherwise its ``"lines"``, then the next command.
     """
 
@@ -37,6 +38,8 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(line)
             if "next" in result:
                 click.echo(f"next: {result['next']}")
+        if result and result.get("exit_code"):
+            sys.exit(result["exit_code"])
 
     return run
 
