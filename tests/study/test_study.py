@@ -27,6 +27,8 @@ from hepfm.study.folder import StudyFolder
 from hepfm.study.outcome import HEADER
 from hepfm.study.study import StudyResult, prepare, study
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 WILD = {"name": "weighted_sum", "terms": [{"name": "supervised", "weight": 3e38}]}
 """A loss that is infinite at the first step."""
 
@@ -68,7 +70,7 @@ def test_a_diverging_arm_leaves_the_others_alone(result: StudyResult) -> None:
 def test_the_report_names_what_is_missing_and_what_is_not_resolved(result: StudyResult) -> None:
     assert result.report is not None
     page = result.report.read_text(encoding="utf-8")
-    assert "TrainingError: at step 0 the loss is inf" in page
+    assert "DivergedError: at step 0 the loss is inf" in page
     assert "4 trials" not in page.split("</h1>")[0]
     assert "2 trials have no result" in page
     for text in ("Against scratch (exploratory)", "no verdict: not trained to a plateau"):

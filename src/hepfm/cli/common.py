@@ -21,7 +21,8 @@ from hepfm.core.interrupts import INTERRUPTED, orderly_sigterm
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a verb: user errors end with exit code 2 and no traceback; add ``--json`` and ``--quiet``.
 
-    The function returns a JSON-ready dict; its key ``"next"``, when present, is the obvious next command.
+    The function returns a JSON-ready dict; its key ``"next"``, when present, is the obvious next command, and
+    its key ``"exit_code"`` what to leave with where that is not 0 (some of what was asked failed).
     With ``--json`` the dict is printed; otherwise its ``"lines"``, then the next command.
     """
 
@@ -39,6 +40,8 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(line)
             if "next" in result:
                 click.echo(f"next: {result['next']}")
+        if result and result.get("exit_code"):
+            sys.exit(result["exit_code"])
 
     return run
 

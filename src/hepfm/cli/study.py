@@ -20,8 +20,8 @@ from hepfm.cli.completion import complete_overrides, complete_recipe
 @click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
 @click.option(
     "--cluster",
-    type=click.Choice(["local", "slurm", "htcondor"]),
-    help="Do the runs on a Dask cluster of this kind.",
+    type=click.Choice(["slurm", "htcondor"]),
+    help="Do the runs on workers that this batch system starts.",
 )
 @verb
 def command(
@@ -34,7 +34,8 @@ def command(
 ) -> dict[str, Any]:
     """Do every run of STUDY, a built-in one (`hepfm list recipes`) or a YAML file, and write its report.
 
-    A finished run is never repeated: the same call goes on with a study that was stopped.
+    A finished run is never repeated: the same call goes on with a study that was stopped. Exit code: 0 when
+    all runs are done, 1 when some failed, 2 for a mistake in what was asked.
     """
     from hepfm.core.interrupts import advising
     from hepfm.study import study as module
@@ -57,6 +58,7 @@ def command(
         "study": str(result.path),
         "report": report,
         "runs": counts(result.states),
+        "exit_code": result.exit_code,
         "lines": module.summary_lines(result),
     }
 

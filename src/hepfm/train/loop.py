@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hepfm.core import log
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.core.errors import TrainingError
+from hepfm.core.errors import DivergedError
 from hepfm.core.files import write_json
 from hepfm.core.interrupts import StopRequest, Terminated, deferred_sigterm
 from hepfm.core.rng import integer_seed
@@ -264,7 +264,7 @@ class Trainer:
         rows = [row for part in parts for row in part.rows_B.tolist()]
         write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
-        raise TrainingError(
+        raise DivergedError(
             f"at step {self.step} {what}. Rows of the step: {shown} "
             f"(all in {self.run.path / 'failure.json'}). "
             f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, "
@@ -276,7 +276,7 @@ class Trainer:
             values = validate(self.learner, loader, self.world, self.autocast(), seed=self.job.seed)
         self.train_mode()
         if not math.isfinite(values["loss"]):
-            raise TrainingError(
+            raise DivergedError(
                 f"the validation loss is {values['loss']} at step {self.step}. "
                 f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr or set train.clip"
             )

@@ -8,8 +8,8 @@ from typing import Any
 
 from hepfm.core.errors import DataError
 from hepfm.core.files import read_json
-from hepfm.study.folder import RunFolder
 from hepfm.train.run import read_metrics
+from hepfm.workflow.folder import RunFolder
 
 
 def validation_loss(folder: RunFolder) -> float:
