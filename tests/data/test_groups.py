@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepfm.core.batch import Batch
-from hepfm.core.errors import DataError
+from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data import feature_set
 from hepfm.data.content import Content
@@ -25,6 +25,9 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.table import Table
 from hepfm.data.writer import write_store
+from hepfm.train.distributed import World
+from hepfm.train.pretrain import Pretraining
+from hepfm.train.recipe import read_pretrain_recipe
 
 EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the simulated event")
 JETS = jet_schema(JETCLASS_CLASSES, extra=(EVENT,))
@@ -237,3 +240,21 @@ def test_no_group_may_lie_in_two_splits(tmp_path: Path, jet_columns: Any) -> Non
     with pytest.raises(DataError, match=message):
         write_store(tmp_path / "s", SCHEMA, list(parts.items()), provenance={})
     assert not (tmp_path / "s").exists()
+
+
+def test_a_recipe_draws_members_of_a_group_together(jet_columns: Any, tmp_path: Path) -> None:
+    groups = groups_of([4] * 60)
+    splits = [("train", {**jet_columns(len(groups), seed=3), "event": groups})]
+    store = write_store(tmp_path / "twins", SCHEMA, splits, provenance={})
+    values = {
+        "data": {"store": str(store), "features": "kin", "validation": None, "members": 4},
+        "backbone": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2},
+        "train": {"steps": 1, "batch_size": 32, "accumulate": 2, "device": "cpu"},
+    }
+    work = Pretraining.check(read_pretrain_recipe(values))
+    batch = next(iter(work.job(World(0, 1, torch.device("cpu"))).train))
+    assert batch.group_B is not None
+    assert set(Counter(batch.group_B.tolist()).values()) == {4}
+    few = {**values, "train": {**values["train"], "batch_size": 4}}
+    with pytest.raises(ConfigError, match=r"data\.members=4 rows of a group do not fit into the 2 rows"):
+        Pretraining.check(read_pretrain_recipe(few)).job(World(0, 1, torch.device("cpu")))

@@ -15,6 +15,7 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Schema
+from hepfm.data import FEATURE_SETS, feature_set, invertible_sets
 from hepfm.generators import GENERATORS
 from hepfm.generators.flow import Flow
 from hepfm.networks.network import Network
@@ -27,12 +28,6 @@ from hepfm.objectives.selection import constituent_mean
 
 NOISED = "noised"
 """Name of the view that is a noised copy."""
-
-REDUNDANT = ("log_pt_rel", "log_energy_rel", "delta_r")
-"""Features that follow from others: noised one by one they would contradict each other."""
-
-FITTING_SETS = ("pet", "petpid", "petfull")
-"""Feature sets whose columns are independent."""
 
 FOUR = 4.0
 """Factor of the mean over features. OmniLearned (2510.24066) sums over its four; a sum over those of any set
@@ -104,11 +99,13 @@ class FlowMatching(Objective[FlowMatchingConfig]):
     @classmethod
     def check(cls, config: FlowMatchingConfig, network: Network) -> None:
         """Refuse features that follow from others: noised one by one they would contradict each other."""
-        redundant = [name for name in network.feature_names if name in REDUNDANT]
-        if redundant:
+        sets = [feature_set(name) for name in FEATURE_SETS]
+        features = next((one for one in sets if one.names == network.feature_names), None)
+        if features is not None and not features.invertible:
             raise IncompatibleError(
-                f"objective 'flow_matching' makes every feature by itself, and {', '.join(redundant)} follow "
-                f"from others; set data.features to one of independent columns: {', '.join(FITTING_SETS)}"
+                f"objective 'flow_matching' makes every feature by itself, and some of {features.name!r} "
+                "follow from others; set data.features to one of independent columns: "
+                f"{', '.join(invertible_sets())}"
             )
 
     @classmethod

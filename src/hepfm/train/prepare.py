@@ -101,6 +101,8 @@ class Loaders:
     context: ContextSet | None = None
     random_parts: bool = False
     """Whether the parts of a batch are random draws, not rows of similar length."""
+    members: int | None = None
+    """Rows of one group that stand together in a part of a batch; None draws rows one by one."""
 
     @property
     def weight_field(self) -> str | None:
@@ -115,11 +117,18 @@ class Loaders:
                 f"train.batch_size={self.config.batch_size} cannot be shared by {self.world.size} processes "
                 f"with train.accumulate={self.config.accumulate}; choose a multiple of {parts}"
             )
+        size = self.config.batch_size // parts
+        if self.members is not None and self.members > size:
+            raise ConfigError(
+                f"data.members={self.members} rows of a group do not fit into the {size} rows of a part of a "
+                "batch; raise train.batch_size or lower train.accumulate"
+            )
         return TrainLoader(
             self.store,
             self._content(weights=self.weight_field),
             rows=rows,
-            batch_size=self.config.batch_size // parts,
+            batch_size=size,
+            members=self.members,
             seed=self.seed,
             rank=self.world.rank,
             world_size=self.world.size,

@@ -92,6 +92,7 @@ class Pretraining:
             world=world,
             context=self.context,
             random_parts=learner.random_parts,
+            members=recipe.data.members,
         )
         validation = recipe.data.validation
         return Job(

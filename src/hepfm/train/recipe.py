@@ -48,6 +48,9 @@ class PretrainDataConfig(Config):
     feature_dropout
         Probability with which a group of features (particle type, impact parameters) is set to zero for a
         row in training; above 0 the model can be used on data without these.
+    members
+        Rows of one group (re-simulations of one event, by the schema's role ``group``) that stand together in
+        a batch, where a group has so many; None draws rows one by one.
     """
 
     store: str
@@ -59,6 +62,7 @@ class PretrainDataConfig(Config):
     rows: int | None = pydantic.Field(None, ge=1)
     context: str | None = None
     feature_dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    members: int | None = pydantic.Field(None, ge=2)
 
 
 class FinetuneDataConfig(Config):
