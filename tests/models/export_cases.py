@@ -156,14 +156,13 @@ def cases() -> Iterator[Case]:
     mass of a pair is rounding, whose logarithm may differ between runtimes by more than is allowed.
     """
     turn: dict[str, Iterator[str]] = {way: itertools.cycle(TOKENIZERS) for way in ("decoded", "codes")}
-    left = dict.fromkeys(TOKENIZERS)
+    left = {(name, way): None for name in TOKENIZERS for way in turn}
     for backbone in BACKBONES:
         readings, told, heads = ways(backbone), contexts(backbone), heads_of(backbone)
         for number, way in enumerate(readings):
             tokenizer = None if way == "features" else next(turn[way])
-            if way == "decoded":
-                left.pop(tokenizer, None)
+            left.pop((tokenizer or "", way), None)
             own = tuple(heads[number :: len(readings)])
             yield Case(backbone, told[number % len(told)], way, tokenizer, own)
-    for tokenizer in left:
-        yield Case("post_norm_transformer", None, "decoded", tokenizer, ("classify",))
+    for tokenizer, way in left:
+        yield Case("post_norm_transformer", None, way, tokenizer, ("classify",))  # type: ignore[arg-type]

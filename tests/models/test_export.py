@@ -82,8 +82,8 @@ def test_the_cases_pair_all_components() -> None:
         assert {case.context for case in own} == set(contexts(backbone))
         assert {head for case in own for head in case.heads} == set(heads_of(backbone))
         assert {case.inputs for case in own} == set(ways(backbone))
-    assert {case.tokenizer for case in CASES if case.inputs == "decoded"} == set(TOKENIZERS)
-    assert any(case.inputs == "codes" for case in CASES)
+    with_codes = {(case.tokenizer, case.inputs) for case in CASES if case.tokenizer}
+    assert with_codes == {(name, inputs) for name in TOKENIZERS for inputs in ("decoded", "codes")}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
