@@ -27,7 +27,7 @@ from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
 from hepfm.tasks.result import read_result
 from hepfm.tasks.taus import TauMomentum
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 
 KINDS = ("quark", "tau")
 MODES = ("none", "h", "h_pi0")
@@ -71,8 +71,8 @@ def head_rows(store, **options):
     return component.cls.requirements(component.config, store.schema).head_rows
 
 
-def labelled(store: Store, rows=range(100), *, weights=None) -> Labelled:
-    return Labelled(store, np.asarray(rows), store.split("train"), 128, weights, 0)
+def labelled(store: Store, rows=range(100), *, weights=None) -> LabelledRows:
+    return LabelledRows(store, np.asarray(rows), store.split("train"), 128, weights, 0)
 
 
 def save(store: Store, path, *, field: str, baselines):

@@ -28,16 +28,16 @@ _NAME = "weighted_sum"
 
 
 @dataclass(frozen=True)
-class Term:
+class WeightedTerm:
     """An objective of a sum and its weight."""
 
     component: Component
     weight: float
 
     @classmethod
-    def read(cls, values: Any) -> Term:
+    def read(cls, values: Any) -> WeightedTerm:
         """Return the term of a component spec with its ``weight``."""
-        if isinstance(values, Term):
+        if isinstance(values, WeightedTerm):
             return values
         if not isinstance(values, Mapping) or "name" not in values:
             raise ValueError("expected an objective's options with its name and weight")
@@ -59,10 +59,10 @@ class Term:
         return needed
 
 
-_Term = Annotated[
-    Term,
-    PlainValidator(Term.read, json_schema_input_type=dict[str, Any]),
-    PlainSerializer(Term.spec),
+_TermField = Annotated[
+    WeightedTerm,
+    PlainValidator(WeightedTerm.read, json_schema_input_type=dict[str, Any]),
+    PlainSerializer(WeightedTerm.spec),
 ]
 
 
@@ -75,7 +75,7 @@ class WeightedSumConfig(BaseConfig):
         Component specs of objectives, each with its ``weight`` (1 if not given).
     """
 
-    terms: Annotated[tuple[_Term, ...], pydantic.Field(min_length=1)]
+    terms: Annotated[tuple[_TermField, ...], pydantic.Field(min_length=1)]
 
     def labels(self) -> tuple[str, ...]:
         """Return what the terms are called in the log: by name, counted where a name occurs again."""

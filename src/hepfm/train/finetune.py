@@ -33,7 +33,7 @@ from hepfm.train.fitting import Constants
 from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetuneRecipe, read_finetune_recipe
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 from hepfm.train.weights import check_weights
@@ -247,7 +247,7 @@ class Finetuning:
 
     def _baselines(self, network: Network) -> dict[str, Any]:
         data = self.recipe.data
-        labelled = Labelled(
+        labelled = LabelledRows(
             self.store,
             np.sort(np.concatenate([self.train_rows, self.validation_rows])),
             self.store.split(data.train),

@@ -29,7 +29,7 @@ from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainRecipe, read_pretrain_recipe
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.weights import check_weights
 
@@ -171,7 +171,7 @@ class Pretraining:
 
     def _baselines(self, model: Model) -> dict[str, Any]:
         recipe = self.recipe
-        labelled = Labelled(
+        labelled = LabelledRows(
             self.store,
             self.rows,
             self.rows,

@@ -34,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """The rows whose labels a network was given.
 
     Attributes
@@ -73,7 +73,7 @@ class Labelled:
 
 
 def fit_baselines(
-    labelled: Labelled, head_rows: Mapping[str, tuple[str, int] | None], fields: tuple[str, ...]
+    labelled: LabelledRows, head_rows: Mapping[str, tuple[str, int] | None], fields: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the baselines of some label fields, JSON-ready, by field; none where rows have no constituents.
 
@@ -105,7 +105,7 @@ def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
     return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
 
 
-def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
+def _fit(labelled: LabelledRows, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
     store, field = labelled.store, labelled.store.schema[name]
     rows = labelled.some(labelled.rows, only)
     weights = _weights(labelled, rows)
@@ -140,13 +140,13 @@ def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[st
     }
 
 
-def _weights(labelled: Labelled, rows: Ints) -> Floats:
+def _weights(labelled: LabelledRows, rows: Ints) -> Floats:
     if labelled.weights is None:
         return np.ones(len(rows))
     return np.asarray(labelled.store.read([labelled.weights], rows)[labelled.weights], np.float64)
 
 
-def _fractions(labelled: Labelled, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
+def _fractions(labelled: LabelledRows, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
     rows = labelled.some(labelled.split, only)
     labels = np.asarray(labelled.store.read([name], rows)[name]).astype(np.int64)
     sums = np.bincount(labels, _weights(labelled, rows), minlength=classes)

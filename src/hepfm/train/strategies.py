@@ -24,14 +24,14 @@ STRATEGIES = Registry(
 )
 
 
-class NoOptions(BaseConfig):
+class NoStrategyOptions(BaseConfig):
     """A strategy without options."""
 
 
 class Strategy:
     """The contract. Subclasses are built by ``cls(config)``."""
 
-    Config: ClassVar[type[BaseConfig]] = NoOptions
+    Config: ClassVar[type[BaseConfig]] = NoStrategyOptions
     by_steps: ClassVar[bool] = True
     """Whether it trains by steps of the loop."""
 

@@ -49,7 +49,7 @@ _UNTRAINED = (
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class OmniLearnedCheckpoint:
     """State dicts of a checkpoint: body, classifier head and generator head, the latter None if absent."""
 
     body: Mapping[str, Tensor]
@@ -113,7 +113,7 @@ def _class_names(classes: Sequence[str], number: int, *, path: str | Path) -> tu
     return names
 
 
-def read_omnilearned(path: Path) -> Checkpoint:
+def read_omnilearned(path: Path) -> OmniLearnedCheckpoint:
     """Return the state dicts of a checkpoint file."""
     checkpoint = load_plain(path)
     body: Any = checkpoint.get("body") if isinstance(checkpoint, dict) else None
@@ -124,7 +124,7 @@ def read_omnilearned(path: Path) -> Checkpoint:
             f"'classifier_head' and 'generator_head'; it holds {held}"
         )
     heads = (checkpoint.get(name) for name in ("classifier_head", "generator_head"))
-    return Checkpoint(body, *(head if _is_state(head) else None for head in heads))
+    return OmniLearnedCheckpoint(body, *(head if _is_state(head) else None for head in heads))
 
 
 def _is_state(value: Any) -> TypeGuard[Mapping[str, Tensor]]:

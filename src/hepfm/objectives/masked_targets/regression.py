@@ -1,4 +1,4 @@
-"""Regression target: the standardised features of a removed constituent."""
+"""FeatureRegression target: the standardised features of a removed constituent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Remov
 Features = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
 
-class RegressionConfig(Config):
-    """Options of `Regression`.
+class FeatureRegressionConfig(Config):
+    """Options of `FeatureRegression`.
 
     Attributes
     ----------
@@ -28,12 +28,12 @@ class RegressionConfig(Config):
     features: Features = KINEMATICS
 
 
-class Regression(MaskedTarget):
+class FeatureRegression(MaskedTarget):
     """Mean absolute error of the standardised features (2409.12589; all of 2606.14870's results)."""
 
-    Config: ClassVar[type[Config]] = RegressionConfig
+    Config: ClassVar[type[Config]] = FeatureRegressionConfig
 
-    def __init__(self, config: RegressionConfig, network: Network, *, width: int) -> None:
+    def __init__(self, config: FeatureRegressionConfig, network: Network, *, width: int) -> None:
         super().__init__()
         self.columns = columns(config.features, network.feature_names)
         self.linear = nn.Linear(width, len(self.columns))
