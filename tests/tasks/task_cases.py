@@ -24,6 +24,7 @@ from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import Task, load_task
+from hepfm.train.learner import make_learner
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
@@ -123,8 +124,8 @@ def save_generating_model(store: Store, path: Path, *, features: str, context: s
     inputs, conditions = feature_set(features), context_set(context)
     with seeded_init(0, "test"):
         network = build_network(backbone, inputs, context=conditions)
-        built = objective.cls(objective.config, network, store.schema)
-    built.fit([random_batch(inputs, context=conditions)])
+        learner = make_learner(objective, network, store.schema)
+    learner.prepare([random_batch(inputs, context=conditions)])
     model = Model(network, backbone, inputs, store.schema, max_constituents=length, context=conditions)
     model.save(path)
     return path

@@ -110,10 +110,10 @@ def test_the_model_keeps_a_row_baseline_fitted_to_the_same_labels(
     assert values["labels"] == finetune_recipe["data"]["budget"] == 60
     assert values["inputs"] == ["log_jet_pt", "jet_eta", "log_jet_mass", "num_constituents"]
     assert values["max_constituents"] == model.max_constituents
-    assert len(values["shares"]) == len(values["classes"]) == 10
+    assert len(values["fractions"]) == len(values["classes"]) == 10
     store = Store.open(finetune_recipe["data"]["store"])
     labels = np.asarray(store.read(["jet_label"], store.split("train"))["jet_label"])
-    assert values["shares"] == pytest.approx((np.bincount(labels, minlength=10) / len(labels)).tolist())
+    assert values["fractions"] == pytest.approx((np.bincount(labels, minlength=10) / len(labels)).tolist())
 
 
 def test_early_stopping_keeps_the_best_validated_weights(

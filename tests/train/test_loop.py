@@ -254,7 +254,7 @@ def test_resuming_with_another_store_at_its_place_is_refused(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_is_refused_where_there_is_none(recipe: Values, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train.device=cpu or auto"):
+    with pytest.raises(ConfigError, match=r"train\.device=cpu or train\.device=auto"):
         pretrain(recipe, output=tmp_path / "run", overrides=["train.device=cuda"])
 
 

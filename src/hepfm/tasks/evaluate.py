@@ -9,6 +9,7 @@ from typing import Any
 
 import hepfm
 from hepfm.core.config import validate
+from hepfm.core.files import output_path
 from hepfm.core.provenance import code_commit
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO, weighed
@@ -84,7 +85,7 @@ def evaluate(
     """
     from hepfm.tasks.model_subject import open_subject
 
-    folder = Path(output)
+    folder = output_path(output)
     opened = weighed(store if isinstance(store, Store) else Store.open(store), weights)
     protocol = task if isinstance(task, Task) else load_task(task)
     chosen = MeasureOptions(dict(options or {}), folder.with_name(f"{folder.name}-jets"))
