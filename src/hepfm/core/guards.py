@@ -42,9 +42,11 @@ def reading(
     try:
         yield
     except HepfmError as problem:
-        if str(path) in str(problem) or isinstance(problem, MissingExtraError):
+        text = str(problem) if str(path) in str(problem) else f"{path}: {problem}"
+        text += f"; {fix}" if fix and fix not in text else ""
+        if text == str(problem) or isinstance(problem, MissingExtraError):
             raise
-        raise type(problem)(f"{path}: {problem}") from problem
+        raise type(problem)(text) from problem
     except Exception as problem:
         shape = f" as {what}" if what else ""
         raise error(f"cannot read {path}{shape}: {words(problem)}{'; ' if fix else ''}{fix}") from problem
