@@ -1,43 +1,35 @@
-"""Time of ``hepfm --help`` as a whole process: median and range of warm runs."""
+"""Time of ``hepfm --help`` as a whole process, warm."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "hepfm", "--help"]
+import frame
+
+COMMAND = (sys.executable, "-m", "hepfm", "--help")
 
 
-def measure(runs: int = 11) -> dict[str, Any]:
-    """Return seconds per call of ``hepfm --help`` (median, smallest, largest) after one warm-up."""
-    seconds = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        subprocess.run(COMMAND, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    timed = sorted(seconds[1:])
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the seconds of a call, after one warm-up."""
+    call = {
+        "hepfm": lambda _: frame.timed(lambda: subprocess.run(COMMAND, check=True, capture_output=True)).wall
+    }
+    seconds = frame.take_turns(call, repeats=1 if options.toy else options.repeats, warmup=1)["hepfm"]
     return {
         "what": "hepfm --help, whole process, warm",
-        "machine": {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
-        "runs": runs,
-        "seconds": {"median": statistics.median(timed), "min": timed[0], "max": timed[-1]},
+        "repeats": len(seconds),
+        "seconds": frame.spread(seconds),
+        "peer": None,
     }
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    frame.main(__doc__, "cli", measure, arguments=arguments)
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path)
-    result = measure()
-    text = json.dumps(result, indent=2) + "\n"
-    output = parser.parse_args().output
-    if output:
-        output.write_text(text)
-    print(text)
+    main()

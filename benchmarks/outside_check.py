@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from weaver.nn.model.ParticleNet import ParticleNet
 
-from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Ragged
 from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.features import FeatureSet
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.data.store import Store
 
 MAX_CONSTITUENTS = 128

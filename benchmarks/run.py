@@ -7,33 +7,16 @@ files record the load that they were made under.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import frame
+
+PATIENCE = 180.0
+"""Seconds to wait before each benchmark for the load of the one before to go down."""
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-
-
-def commands(peer: str) -> dict[str, list[str]]:
-    """Return the benchmarks by name; `peer` is the Python of an environment with the public packages."""
-    return {
-        "cli": ["bench_cli.py", "-o", str(RESULTS / "cli.json")],
-        "particle_transformer": [
-            "bench_particle_transformer.py",
-            "--peer-python",
-            peer,
-            "-o",
-            str(RESULTS / "particle_transformer.json"),
-        ],
-        "pet": ["bench_pet.py", "--peer-python", peer, "-o", str(RESULTS / "pet.json")],
-        "generate": ["bench_generate.py", "-o", str(RESULTS / "generate.json")],
-        "tokens": ["bench_tokens.py", "-o", str(RESULTS / "tokens.json")],
-        "loader": ["bench_loader.py", "--weaver", peer, "-o", str(RESULTS / "loader.json")],
-        "simulate": ["bench_simulate.py", "-o", str(RESULTS / "simulate.json")],
-    }
+NAMES = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
 
 
 def main() -> None:
@@ -46,16 +29,14 @@ def main() -> None:
         help="Python of the environment with weaver-core 0.5.3 and omnilearned 0.2.0",
     )
     options = parser.parse_args()
-    known = commands(options.peer_python)
-    unknown = set(options.names) - set(known)
+    unknown = set(options.names) - set(NAMES)
     if unknown:
-        parser.error(f"unknown benchmarks {sorted(unknown)}; choose from {sorted(known)}")
-    RESULTS.mkdir(exist_ok=True)
-    for name in options.names or known:
-        print(f"== {name} (load {os.getloadavg()[0]:.1f})", flush=True)
-        script, *arguments = known[name]
-        subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
-        print(json.dumps(json.loads((RESULTS / f"{name}.json").read_text()), indent=1)[:400], flush=True)
+        parser.error(f"unknown benchmarks {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    for name in options.names or NAMES:
+        print(f"== {name}", flush=True)
+        frame.wait_until_idle(PATIENCE)
+        command = [sys.executable, str(HERE / f"bench_{name}.py"), "--peer-python", options.peer_python]
+        subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.simulate.run import simulate
 
 settings.register_profile("hepfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hepfm")
+
+# To look for doctests pytest would import these again, all under the name "conftest", and stop at the second.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 
 JetColumns = Callable[..., dict[str, Array | Ragged]]
 

@@ -6,7 +6,6 @@ python docs/scripts/benchmarks_page.py
 from __future__ import annotations
 
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,16 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [*("| " + " | ".join(cells) + " |" for cells in lines), ""]
 
 
-def versions(result: dict[str, Any]) -> str:
-    """Return the versions of a result in one line."""
-    return ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+def machine(result: dict[str, Any]) -> str:
+    """Return what the times depend on besides the code, as far as it was recorded."""
+    record = result["environment"]
+    parts = [record["processor"], record["vectors"], f"{record['cores']} cores"]
+    parts += [record["threads"] and f"{record['threads']} threads"]
+    for when in ("start", "end"):
+        load = record[f"load_per_core_at_{when}"]
+        parts.append(None if load is None else f"load {load:.2f} per core at the {when}")
+    parts += [f"{name} {version}" for name, version in record["versions"].items()]
+    return ", ".join(str(part) for part in parts if part)
 
 
 def speeds(clock: dict[str, Any]) -> list[str]:
@@ -40,85 +46,83 @@ def speeds(clock: dict[str, Any]) -> list[str]:
     return [*table(["", "jets a second: median (range)"], rows), *table(["ratio of medians", ""], ratios)]
 
 
+def networks(title: str, name: str) -> list[str]:
+    """Return the section on a network and its public implementation."""
+    result = read(name)
+    peer = ", ".join(f"{package} {version}" for package, version in result["peer"].items())
+    about = (
+        f"{result['what']}. Jets: {result['jets']}. {result['repeats']} repetitions in turn, each with new jets. "
+        f"{machine(result)}; the peer's environment: {peer}."
+    )
+    lines = [f"## {title}, forward and backward", "", about, ""]
+    for size, figures in result["sizes"].items():
+        if len(result["sizes"]) > 1:
+            lines += [f"### {size}", ""]
+        difference = figures["largest_difference_of_logits"]
+        lines += speeds(figures["per_second"])
+        lines += [
+            f"Largest difference of the logits, same parameters, single precision: {difference:.1e}.",
+            "",
+        ]
+    return lines
+
+
 def particle_transformer() -> list[str]:
     """Return the section on the Particle Transformer."""
-    result = read("particle_transformer")
-    about = (
-        f"{result['what']}. Jets: {result['jets']}. {result['threads']} threads, {result['repeats']} "
-        f"repetitions in turn, each with new jets. {result['processor']}; load "
-        f"{result['load_average_at_end']:.1f} at the end. "
-        f"{versions(result)}. In evaluation mode the logits of 512 jets differ from weaver-core's by at most "
-        f"{result['largest_difference_of_logits_from_weaver']:.1e}, single precision on both sides."
-    )
-    title = "## Particle Transformer, forward and backward"
-    return [title, "", about, "", *speeds(result["per_second"])]
+    return networks("Particle Transformer", "particle_transformer")
 
 
 def pet() -> list[str]:
     """Return the section on the Point Edge Transformer."""
-    result = read("pet")
-    about = (
-        f"{result['what']}. Jets: {result['jets']}. {result['threads']} threads, {result['repeats']} "
-        f"repetitions in turn, each with new jets. {result['processor']}; load "
-        f"{result['load_average_at_end']:.1f} at the end. {versions(result)}."
-    )
-    lines = ["## Point Edge Transformer, forward and backward", "", about, ""]
-    for size in ("micro", "small"):
-        found = result[size]
-        worst = found["largest_difference_of_logits_from_omnilearned"]
-        lines += [f"### {size}", "", *speeds(found["per_second"])]
-        lines += [f"Largest difference of the logits from omnilearned's: {worst:.1e}, single precision.", ""]
-    return lines
+    return networks("Point Edge Transformer", "pet")
 
 
 def generate() -> list[str]:
     """Return the section on generation."""
     result = read("generate")
     rows = [
-        [solver, f"{found['seconds']:.0f} s", f"{found['jets_per_second']:.0f}"]
-        for solver, found in result["solvers"].items()
+        [solver, f"{speed['seconds']:.0f} s", f"{speed['jets_per_second']:.0f}"]
+        for solver, speed in result["solvers"].items()
     ]
-    about = (
-        f"{result['what']}, {result['jets']:,} jets with JetClass's multiplicity, {result['threads']} threads; "
-        f"load {result['load_average_at_end']:.1f} at the end. {versions(result)}."
-    )
+    about = f"{result['what']}, {result['jets']:,} jets with JetClass's multiplicity. {machine(result)}."
     if "midpoint" in result["solvers"]:
         about += " `midpoint` calls the network twice in a step."
     return ["## Generation", "", about, "", *table(["solver", "whole command", "jets a second"], rows)]
 
 
 def tokens() -> list[str]:
-    """Return the section on codes."""
+    """Return the section on tokens."""
     result = read("tokens")
-    made = result["generation"]
+    speed = result["generation"]
     titles = {
         "cached": "hepfm, with the cache",
         "uncached": "hepfm's network without it, logits of the last constituent",
         "omnijet_alpha": "OmniJet-alpha's public code: no cache, logits of all constituents",
     }
-    repeats = len(made["seconds_per_row"]["cached"])
     about = (
-        f"{result['what']}. {result['threads']} threads, load {result['load_average_at_end']:.1f} at the end. "
-        f"{versions(result)}. Generation: {made['weights'] / 1e6:.2f} M weights, jets of 128 codes, "
-        f"{made['rows_of_128']['cached']} of them with the cache and {made['rows_of_128']['plain']} in the plain "
-        f"loops, all loops in turn, {repeats} times; without the cache the whole row goes through the "
-        "network for each code."
+        f"{result['what']}. {machine(result)}. Generation: {speed['parameters'] / 1e6:.2f} M parameters, jets of "
+        f"{speed['tokens_of_a_row']} tokens, {speed['rows']['cached']} of them with the cache and "
+        f"{speed['rows']['plain']} in the plain loops, all loops in turn, {result['repeats']} times; without the "
+        "cache the whole row goes through the network for each token."
     )
-    difference = made["largest_difference_of_logits"]
+    difference = speed["largest_difference_of_logits"]
     if difference is not None:
-        about += f" Largest difference of the logits from the public code's, same weights: {difference:.1e}."
-    rows = [[name, f"{found['jets_per_second']:,.0f}"] for name, found in result["tokenizing"].items()]
+        about += (
+            f" Largest difference of the logits from the public code's, same parameters: {difference:.1e}."
+        )
+    rows = [[name, f"{figures['jets_per_second']:,.0f}"] for name, figures in result["tokenizing"].items()]
     times = [
         [
-            titles[name],
-            f"{1e3 * statistics.median(seconds):.3g} ms ({1e3 * min(seconds):.3g}-{1e3 * max(seconds):.3g})",
-            f"{made['ratios'][name]:.1f}",
+            titles[loop],
+            f"{1e3 * seconds['median']:.3g} ms ({1e3 * seconds['min']:.3g}-{1e3 * seconds['max']:.3g})",
+            f"{speed['ratios'][loop]:.1f}",
         ]
-        for name, seconds in made["seconds_per_row"].items()
+        for loop, seconds in speed["seconds_per_row"].items()
     ]
-    times.append(["`hepfm generate`, 1,000 jets of 128", f"{made['thousand_jets_of_128_seconds']:.1f} s", ""])
+    title = f"`hepfm generate`, {speed['rows']['command']:,} jets"
+    times.append([title, f"{speed['command_seconds']:.1f} s", ""])
     return [
-        "## Codes",
+        "## Tokens",
         "",
         about,
         "",
@@ -133,38 +137,33 @@ def loader() -> list[str]:
     rows = [
         [
             f"{size['jets']:,}",
-            f"{size['jets_per_s'] / 1e3:.0f}k",
+            f"{size['jets_per_second']['median'] / 1e3:.0f}k",
             f"{100 * size['padding']:.1f} %",
             f"{size['resident_before_mb']:.0f} MB, then at most {size['resident_peak_mb']:.0f} MB",
         ]
         for size in result["hepfm"]
     ]
-    weaver = result["weaver"]
-    machine = result["machine"]
-    about = (
-        f"{result['what']}. {machine['processor']}, load {machine['load_at_start']:.1f} at the start. "
-        f"{versions(result)}."
-    )
+    weaver = result["peer"]
     peer = (
         f"weaver-core {weaver['version']} on the same jets in the same run, one worker: "
         f"{weaver['one_worker_jets_per_s'] / 1e3:.0f}k jets/s; ratio {result['ratio_to_one_worker']:.1f}. "
         "Its batches are padded to 128, ours are cut to their longest jet."
     )
     sizes = table(["jets in the store", "jets/s on one core", "padding", "resident memory"], rows)
-    return ["## Loader", "", about, "", *sizes, peer, ""]
+    return ["## Loader", "", f"{result['what']}. {machine(result)}.", "", *sizes, peer, ""]
 
 
 def simulate() -> list[str]:
     """Return the section on simulation."""
     result = read("simulate")
     rows = [
-        [name, f"{100 * one['pythia_share']:.1f} %", f"{one['jets_per_cpu_second']:.0f}"]
-        for name, one in result["with_mpi"].items()
+        [name, f"{100 * speed['pythia_share']:.1f} %", f"{speed['jets_per_cpu_second']:.0f}"]
+        for name, speed in result["with_mpi"].items()
     ]
+    versions = ", ".join(f"{name} {version}" for name, version in result["simulation_versions"].items())
     about = (
-        f"{result['jets_per_class']} jets a class with multi-parton interactions; the share is the part of "
-        f"the processor time spent inside Pythia itself. {versions(result)}; load "
-        f"{result['load_average_before']:.1f} before."
+        f"{result['jets_per_class']} jets a class with multi-parton interactions; the fraction is the part of the "
+        f"processor time spent inside Pythia itself. {machine(result)}; {versions}."
     )
     processes = result["two_processes"]
     scaling = (
@@ -173,8 +172,8 @@ def simulate() -> list[str]:
     )
     if "two_processes_note" in result:
         scaling += f" These two times are {result['two_processes_note']}."
-    shares = table(["class", "in Pythia", "jets per processor second"], rows)
-    return ["## Simulation", "", about, "", *shares, scaling, ""]
+    fractions = table(["class", "in Pythia", "jets per processor second"], rows)
+    return ["## Simulation", "", about, "", *fractions, scaling, ""]
 
 
 def command_line() -> list[str]:
@@ -182,8 +181,8 @@ def command_line() -> list[str]:
     result = read("cli")
     seconds = result["seconds"]
     about = (
-        f"`hepfm --help`: {seconds['median']:.3f} s (median of {result['runs']} whole processes; "
-        f"{seconds['min']:.3f} to {seconds['max']:.3f} s), load {result['machine']['load']:.1f}."
+        f"`hepfm --help`: {seconds['median']:.3f} s (median of {result['repeats']} whole processes; "
+        f"{seconds['min']:.3f} to {seconds['max']:.3f} s). {machine(result)}."
     )
     return ["## Command line", "", about, ""]
 
@@ -192,7 +191,8 @@ INTRODUCTION = """# Benchmarks
 
 Made by `make bench` (the files in `benchmarks/results/`) and `docs/scripts/benchmarks_page.py`. Networks and
 loader stand beside the public implementations, installed in an environment of their own and run in turn in the
-same call, on the same jets. No test asserts a time.
+same call, on the same jets. The suite runs every benchmark at toy size (`--toy`), without its peer; no test
+asserts a time.
 """
 
 

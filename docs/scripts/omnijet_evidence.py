@@ -54,8 +54,8 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
     "conditional, 512": {**VQVAE, "codes": 512},
     "conditional, 2048": {**VQVAE, "codes": 2048},
     "conditional, 8192": {**VQVAE, "codes": 8192},
-    "causal decoder, 2048": {**VQVAE, "codes": 2048, "block": "transformer", "causal_decoder": True},
-    "unconditional, 8192": {**VQVAE, "codes": 8192, "block": "mlp", "depth": 3, "width": 128},
+    "causal decoder, 2048": {**VQVAE, "name": "vqvae_transformer", "codes": 2048, "causal_decoder": True},
+    "unconditional, 8192": {"name": "vqvae_mlp", "codes": 8192, "replace_after": 50},
     "FSQ, 7680": {"name": "fsq", **SHAPE, "levels": [8, 8, 8, 5, 3]},
     "k-means, 8192": {"name": "kmeans", "codes": 8192},
     "binned, 9261": {"name": "binned", "bins": [21, 21, 21]},
@@ -266,7 +266,7 @@ def results(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         found = json.loads(path.read_text())
         arm, budget, seed, _ = path.parent.name.split("-")
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
-        for kind, named in (("metrics", row), ("floors", {**row, "arm": "real"})):
+        for kind, named in (("metrics", row), ("truth_vs_truth", {**row, "arm": "real"})):
             values = {one["name"]: one["value"] for one in found.get(kind, ())}
             once_a_store = (arm, budget, seed) in (("home", "0", "1"), ("pretrained", "100", "1"))
             if values and (kind == "metrics" or once_a_store):

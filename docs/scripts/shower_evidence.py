@@ -159,13 +159,13 @@ def run(root: Path) -> None:
 
 
 def collect(root: Path) -> None:
-    """Write the table: every run, and the floors of real showers once for each preset."""
+    """Write the table: every run, and the truth-vs-truth baselines of real showers once for each preset."""
     rows: list[dict[str, Any]] = []
     for path in sorted(root.glob("*/*-result/results.json")):
         found = json.loads(path.read_text())
         arm, budget, seed, _ = path.parent.name.split("-")
         row = {"preset": path.parent.parent.name, "arm": arm, "budget": int(budget), "seed": int(seed)}
-        for kind in ("metrics", "floors"):
+        for kind in ("metrics", "truth_vs_truth"):
             values = {one["name"]: one["value"] for one in found[kind]}
             known = {name: values[name] for name in METRICS}
             if kind == "metrics":

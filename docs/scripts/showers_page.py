@@ -11,12 +11,12 @@ import numpy as np
 from hepfm.data.shower_grid import GRID_COLUMNS, grid_of
 from hepfm.data.store import Store
 from hepfm.metrics.showers.sample import CELL_EDGES, showers
-from hepfm.physics.shower import SILICON, TUNGSTEN, Calorimeter, longitudinal
 from hepfm.physics.voxels import load_voxels
+from hepfm.simulate.parametrised_shower import SILICON, TUNGSTEN, SamplingCalorimeter, longitudinal
 
 DOCS = Path(__file__).parents[1]
 ENERGIES = ((1, 3), (10, 30), (100, 300))
-PLATES = Calorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
+PLATES = SamplingCalorimeter(TUNGSTEN, SILICON, 1.4, 0.3, 0.17)
 
 
 def picture(path: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.data.store import Store
 from hepfm.physics.kinematics import four_momentum, mass_of, wrap_phi
 

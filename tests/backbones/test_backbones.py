@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import built, generator, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -24,24 +25,20 @@ Inputs = tuple[Tensor, Tensor, Tensor]
 
 
 def build(name: str, **options: Any) -> Backbone:
-    torch.manual_seed(1)
     spec = {"name": name, "size": "xs", **SUMMARISING.get(name, {}), **options}
-    component = resolve_component(BACKBONES, spec, where="test")
-    backbone: Backbone = component.cls(component.config, feature_names=NAMES_OF_FEATURES)
+    backbone: Backbone = built(BACKBONES, spec, feature_names=NAMES_OF_FEATURES)
     return backbone
 
 
 def jets(counts: list[int], *, seed: int = 0, dtype: torch.dtype = torch.float64) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
-    shape = (len(counts), max(*counts, 1))
+    draw, mask = generator(seed), mask_of(counts)
 
     def normal() -> Tensor:
-        return torch.randn(shape, generator=generator, dtype=dtype)
+        return torch.randn(mask.shape, generator=draw, dtype=dtype)
 
-    mask = torch.arange(shape[1])[None] < torch.tensor(counts)[:, None]
     pt, eta, phi = normal().exp(), 0.5 * normal(), 0.5 * normal()
     p4 = torch.stack((pt * eta.cosh() + 0.1, pt * phi.cos(), pt * phi.sin(), pt * eta.sinh()), dim=-1)
-    x = torch.randn(*shape, NUM_FEATURES, generator=generator, dtype=dtype)
+    x = torch.randn(*mask.shape, NUM_FEATURES, generator=draw, dtype=dtype)
     return x * mask[..., None], mask, p4 * mask[..., None]
 
 
@@ -184,7 +181,6 @@ def test_layers_hold_every_parameter_once(name: str) -> None:
         ("transformer", "l", 303.4),
         ("particle_transformer", "xs", 0.14),
         ("particle_transformer", "s", 2.14),
-        ("particle_transformer", "published", 2.14),
         ("particle_transformer", "m", 29.7),
         ("particle_transformer", "l", 311.0),
     ],
@@ -198,9 +194,7 @@ def test_sizes(name: str, size: str, millions: float) -> None:
 
 
 def test_published_network_has_its_published_number_of_parameters() -> None:
-    component = resolve_component(
-        BACKBONES, {"name": "particle_transformer", "size": "published"}, where="test"
-    )
+    component = resolve_component(BACKBONES, {"name": "particle_transformer", "size": "s"}, where="test")
     backbone = component.cls(component.config, feature_names=[f"f{i}" for i in range(17)])
     head = 128 * 10 + 10
     assert sum(parameter.numel() for parameter in backbone.parameters()) + head == 2_143_486
@@ -234,6 +228,65 @@ def test_particle_transformer_sees_pairs() -> None:
     mirrored = backbone(x, mask, boosted)
     torch.testing.assert_close(mirrored.pooled_BD, backbone(x, mask, p4).pooled_BD, atol=1e-9, rtol=1e-9)
     assert not torch.allclose(backbone(x, mask, p4.flip(0)).pooled_BD, mirrored.pooled_BD)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if BACKBONES.load(name).needs])
+def test_azimuth_and_boost_along_the_beam_do_not_matter(name: str) -> None:
+    """The frame of the four-momenta that a batch promises; see `Batch.p4_BN4`."""
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([8, 5])
+    energy, px, py, pz = p4.unbind(-1)
+    angle, rapidity = torch.tensor(1.1).double(), torch.tensor(0.8).double()
+    moved = torch.stack(
+        (
+            energy * rapidity.cosh() + pz * rapidity.sinh(),
+            px * angle.cos() - py * angle.sin(),
+            px * angle.sin() + py * angle.cos(),
+            pz * rapidity.cosh() + energy * rapidity.sinh(),
+        ),
+        dim=-1,
+    )
+    expected, found = backbone(x, mask, p4), backbone(x, mask, moved)
+    torch.testing.assert_close(found.pooled_BD, expected.pooled_BD, atol=1e-7, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_embeds_then_encodes(name: str) -> None:
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([6, 0, 3])
+    h = backbone.embed(x, mask)
+    assert h.shape == (*mask.shape, backbone.width)
+    parts = backbone.encode(h, mask, p4, physical_BNF=x)
+    whole = backbone(x, mask, p4)
+    assert torch.equal(parts.tokens_BND, whole.tokens_BND)
+    assert torch.equal(parts.pooled_BD, whole.pooled_BD)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "placeholder" in BACKBONES.load(name).supports])
+def test_of_a_replaced_constituent_nothing_is_known(name: str) -> None:
+    backbone = build(name).double().eval()
+    x, mask, p4 = jets([6, 4])
+    hidden = mask & (torch.arange(6) == 2)
+    other_x, other_p4 = (values + 0.7 * hidden[..., None] for values in (x, p4))
+    placeholder = torch.randn(backbone.width, dtype=torch.float64)
+    first, second = (
+        backbone.encode(
+            torch.where(hidden[..., None], placeholder, backbone.embed(features, mask)),
+            mask,
+            momenta,
+            physical_BNF=features,
+        )
+        for features, momenta in ((x, p4), (other_x, other_p4))
+    )
+    assert torch.equal(first.tokens_BND, second.tokens_BND)
+    assert torch.equal(first.pooled_BD, second.pooled_BD)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_backbone_needs_and_supports_is_among_what_there_is(name: str) -> None:
+    backbone = BACKBONES.load(name)
+    assert backbone.needs <= {"p4"}
+    assert backbone.supports <= {"prefix", "causal", "codes", "placeholder"}
 
 
 def test_plain_particle_transformer_needs_no_momenta() -> None:
@@ -271,10 +324,10 @@ def test_a_row_that_grows_gets_the_features_of_the_causal_pass(
         x = torch.randint(0, num_codes, (2, 7))
     prefix = torch.randn(2, 2, backbone.width, dtype=torch.float64)
     with torch.no_grad():
-        whole = backbone(x, mask, condition_BKD=prefix, causal=True)
-        seen = backbone.seen(2, 9)
-        first = backbone.extend(None, seen, prefix)
-        steps = [backbone.extend(x[:, k : k + 1], seen) for k in range(7)]
+        whole = backbone(x, mask, prefix_BKD=prefix, causal=True)
+        cache = backbone.start_cache(2, 9)
+        first = backbone.extend(None, cache, prefix)
+        steps = [backbone.extend(x[:, k : k + 1], cache) for k in range(7)]
     torch.testing.assert_close(first, whole.prefix_BKD, atol=1e-10, rtol=1e-10)
     torch.testing.assert_close(torch.cat(steps, 1), whole.tokens_BND, atol=1e-10, rtol=1e-10)
 

@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import pytest
 import torch
+from builders import built, generator, mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hepfm.backbones import BACKBONES
 from hepfm.backbones.pet import DISPLACEMENT, IDENTITY, KINEMATICS, Pet, PetConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.heads.class_attention import ClassAttention, ClassAttentionConfig
-from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import massless_pair_features
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
 from hepfm.nn.pet_identity import TYPES, ParticleTypes
-from hepfm.nn.squash import squash
 
 ALL = (*KINEMATICS, *IDENTITY, *DISPLACEMENT)
 
 
-def build(names: tuple[str, ...] = KINEMATICS, size: str = "micro", **options: object) -> Pet:
-    torch.manual_seed(0)
-    return Pet(PetConfig(**{**Pet.sizes[size], **options}), feature_names=names)
+def build(names: tuple[str, ...] = KINEMATICS, size: str = "xs", **options: object) -> Pet:
+    backbone: Pet = built(BACKBONES, {"name": "pet", "size": size, **options}, seed=0, feature_names=names)
+    return backbone
 
 
 def jets(counts: list[int], *, seed: int = 0, columns: int = 4) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
-    x = 0.3 * torch.randn(*mask.shape, columns, generator=generator, dtype=torch.float64)
+    mask = mask_of(counts)
+    x = 0.3 * torch.randn(*mask.shape, columns, generator=generator(seed), dtype=torch.float64)
     return x * mask[..., None], mask
 
 
 @pytest.mark.parametrize(
     ("size", "heads", "parameters"),
-    [("micro", 4, 130_914), ("small", 8, 2_708_149), ("medium", 16, 51_487_305), ("large", 32, 373_681_299)],
+    [("xs", 4, 130_914), ("s", 8, 2_708_149), ("m", 16, 51_487_305), ("l", 32, 373_681_299)],
 )
 def test_parameters_are_those_of_the_package(size: str, heads: int, parameters: int) -> None:
     """Counts of omnilearned 0.2.0: classifier of two classes, pair bias, four kinematic inputs."""
-    blocks = Pet.sizes[size]["local_depth"]
+    blocks = PetConfig(**Pet.sizes[size]).local_depth
     with torch.device("meta"):
         backbone = build(size=size, local_interaction=False)
         config = ClassAttentionConfig(num_blocks=blocks, num_heads=heads)
@@ -124,20 +123,6 @@ def test_pair_features_are_those_of_massless_momenta() -> None:
     torch.testing.assert_close(massless_pair_features(first, second), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_squash_is_dynamic_tanh(dtype: torch.dtype) -> None:
-    norm = DynamicTanh(5).to(dtype)
-    x = (4 * torch.randn(40, 5, dtype=dtype)).requires_grad_()
-    direction = torch.randn(40, 5, dtype=dtype)
-    expected = norm(x)
-    wanted = torch.autograd.grad((expected * direction).sum(), (x, norm.alpha))
-    found = squash(x, norm.alpha) * norm.weight
-    given_ = torch.autograd.grad((found * direction).sum(), (x, norm.alpha))
-    close = {"atol": 1e-5 if dtype == torch.float32 else 1e-12, "rtol": 1e-5}
-    torch.testing.assert_close(found, expected, **close)
-    torch.testing.assert_close(given_, wanted, **close)
-
-
 def test_types_are_rows_of_a_table() -> None:
     types = ParticleTypes(3)
     columns = torch.tensor(
@@ -177,7 +162,7 @@ def test_condition_is_seen_and_returned_behind_the_class_tokens() -> None:
     backbone = build().double().eval()
     x, mask = jets([5, 12])
     condition = torch.randn(2, 2, backbone.width, dtype=x.dtype)
-    plain, told = backbone(x, mask), backbone(x, mask, condition_BKD=condition)
+    plain, told = backbone(x, mask), backbone(x, mask, prefix_BKD=condition)
     assert told.tokens_BND.shape == plain.tokens_BND.shape
     assert (told.tokens_BND - plain.tokens_BND).abs().max() > 1e-6
     assert told.registers_BKD is not None

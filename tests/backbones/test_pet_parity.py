@@ -64,7 +64,7 @@ def run(
     conditioning.to(dtype)
     time = inputs["time"].to(dtype) if mode == "noised" else None
     condition = conditioning(inputs["cond"].to(dtype), time)
-    features = backbone.to(dtype).eval()(x, mask, condition_BKD=condition)
+    features = backbone.to(dtype).eval()(x, mask, prefix_BKD=condition)
     return features, head.to(dtype).eval()(features, mask)
 
 

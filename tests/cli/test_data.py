@@ -57,7 +57,7 @@ def test_export_and_ingest(jet_store: Store, tmp_path: Path, suffix: str) -> Non
     file, store = tmp_path / f"jets.{suffix}", tmp_path / "again"
     code, out, _ = run(data, "export", jet_store.path, "--format", "jetclass", "-o", file, "--split", "test")
     assert code == 0
-    assert "200 jets" in out
+    assert "200 rows" in out
     code, out, _ = run(ingest, "jetclass", f"val={file}", "-o", store)
     assert code == 0
     assert out.splitlines()[-1] == f"next: hepfm data info {store}"

@@ -28,7 +28,7 @@ def test_export_as_a_folder_and_ingest_of_its_files(jet_store: Store, tmp_path: 
         data, "export", jet_store.path, "--format", "jetnet", "-o", folder, "--set", "num_particles=30"
     )
     assert code == 0
-    assert out.splitlines()[-1] == f"next: hepfm ingest jetnet {folder}/*.hdf5 -o STORE"
+    assert out.splitlines()[-1] == f"{folder}: 1000 rows"
     (folder / "Tbqq.hdf5").rename(folder / "t.hdf5")
     code, _, error = run(ingest, "jetnet", folder / "QCD.hdf5", "-o", tmp_path / "s")
     assert (code, "cannot tell the class" in error) == (2, True)

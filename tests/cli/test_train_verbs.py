@@ -35,7 +35,8 @@ def folder(jet_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "finetune.yaml").write_text(FINETUNE.format(store=jet_store.path))
     done = call("pretrain", path / "pretrain.yaml", "-o", path / "run")
     assert done.exit_code == 0, done.output
-    assert f"next: hepfm finetune {path / 'run' / 'model'}" in done.output
+    following = f"next: hepfm evaluate {path}/run/model --on jetclass --store {jet_store.path}"
+    assert following in done.output
     return path
 
 

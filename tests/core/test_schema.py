@@ -3,8 +3,8 @@
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 
 
 def test_a_schema_survives_json():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES
 from hepfm.data.ingest import ingest
+from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.data.store import Store
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")

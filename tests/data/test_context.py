@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.store import Store
-from hepfm.data.writer import write_store
+from hepfm.data.table import Table
 
 JET = context_set("jet")
 
@@ -49,9 +49,8 @@ def test_no_jet_gives_inf_or_nan() -> None:
 
 def test_loaders_fill_it_in_the_order_of_the_batch(jet_store: Store) -> None:
     """The number of constituents is that after the cut."""
-    loader = EvalLoader(
-        jet_store, feature_set("pet"), rows=None, batch_size=90, max_constituents=20, context=JET
-    )
+    content = Content(feature_set("pet"), max_constituents=20, context=JET)
+    loader = EvalLoader(jet_store, content, rows=None, batch_size=90)
     cut = 0
     for batch in loader:
         columns = jet_store.read(["jet_pt", "jet_eta", "jet_energy", "part_pt"], batch.rows_B.numpy())
@@ -67,7 +66,7 @@ def test_loaders_fill_it_in_the_order_of_the_batch(jet_store: Store) -> None:
 
 def test_context_changes_neither_order_nor_features(jet_store: Store) -> None:
     plain, told = (
-        TrainLoader(jet_store, feature_set("pet"), rows=None, batch_size=64, seed=1, context=context)
+        TrainLoader(jet_store, Content(feature_set("pet"), context=context), rows=None, batch_size=64, seed=1)
         for context in (None, JET)
     )
     for without, batch in itertools.islice(zip(plain, told, strict=False), 20):
@@ -78,20 +77,19 @@ def test_context_changes_neither_order_nor_features(jet_store: Store) -> None:
     told.restore(plain.state())
 
 
-def test_fields_that_the_store_lacks(tmp_path: Path, jet_columns: Any) -> None:
+def test_fields_that_the_data_lack(jet_columns: Any) -> None:
     def total(columns: Any, lengths: Any) -> Any:
         return np.stack([columns["jet_charge"], lengths], axis=1)
 
     fields = (*(Field(name, Level.OBJECT) for name in ("jet_pt", "jet_eta", "jet_phi", "jet_energy")),)
     parts = tuple(Field(f"part_{name}", Level.CONSTITUENT) for name in ("pt", "eta", "phi", "energy"))
     schema = Schema((*fields, *parts))
-    columns = {name: column for name, column in jet_columns(5).items() if name in schema}
-    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
+    table = Table.from_dict(jet_columns(5), schema)
     charge = ContextSet("charge", ("jet_charge", "num_constituents"), ("jet_charge",), total)
     with pytest.raises(
         DataError, match="context set 'charge' needs fields that this store lacks: jet_charge"
     ):
-        EvalLoader(store, feature_set("pet"), rows=None, batch_size=5, context=charge)
+        EvalLoader(table, Content(feature_set("pet"), context=charge), rows=None, batch_size=5)
 
 
 def test_unknown_or_misordered_set() -> None:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Ragged, concatenate
 from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.features import four_momenta
+from hepfm.data.schemas.jets import jet_schema
 
 
 def by_hand(columns: dict[str, Any], row: int, entry: int) -> list[float]:

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.taus import DECAY_MODES
 from hepfm.data.ingest import ingest
 from hepfm.data.store import Store
+from hepfm.physics.taus import DECAY_MODES
 
 MODES = (0, 1, 10, -1, 16, 5)
 LENGTHS = (1, 3, 5, 8, 2, 0)

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 
@@ -101,7 +101,7 @@ def test_values_follow_the_definitions(jet_store: Store, exported: Path) -> None
 def test_round_trip(jet_store: Store, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if suffix == "root":
         pytest.importorskip("uproot", reason="uproot is not installed")
-    monkeypatch.setattr("hepfm.data.jetclass_format.JetClassFormat.chunk_rows", 70)
+    monkeypatch.setattr("hepfm.data.exporters.jetclass.JetClassFormat.chunk_rows", 70)
     monkeypatch.setattr("hepfm.data.readers.table.CHUNK_ROWS", 70)
     files = [
         f"{split}={export_store(jet_store, tmp_path / f'{split}.{suffix}', split=split)}"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Array, Ragged
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.physics.kinematics import four_momentum, mass_of

@@ -16,17 +16,21 @@ from hypothesis import strategies as st
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Level
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.features import four_momenta
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.order import Order
+from hepfm.data.row_source import RowSource
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
+from hepfm.data.table import Table
 from hepfm.data.writer import write_store
 
 FULL = feature_set("full")
+CONTENT = ("labels", "weights", "max_constituents")
 
 
 def epoch(loader: TrainLoader) -> list[Batch]:
@@ -37,8 +41,11 @@ def rows_of(batches: list[Batch]) -> list[int]:
     return [int(row) for batch in batches for row in batch.rows_B]
 
 
-def train_loader(store: Store, **options: Any) -> TrainLoader:
-    return TrainLoader(store, FULL, **{"rows": store.split("train"), "batch_size": 50, "seed": 1, **options})
+def train_loader(source: RowSource, **options: Any) -> TrainLoader:
+    content = Content(FULL, **{name: options.pop(name) for name in CONTENT if name in options})
+    return TrainLoader(
+        source, content, **{"rows": source.split("train"), "batch_size": 50, "seed": 1, **options}
+    )
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -46,7 +53,8 @@ def same(first: Batch, second: Batch) -> bool:
 
 
 def test_batches_hold_what_the_store_holds(jet_store: Store) -> None:
-    for batch in EvalLoader(jet_store, FULL, rows=None, batch_size=64, labels=("jet_label", "jet_pt")):
+    content = Content(FULL, ("jet_label", "jet_pt"))
+    for batch in EvalLoader(jet_store, content, rows=None, batch_size=64):
         columns = jet_store.read(jet_store.schema.names(), batch.rows_B.numpy())
         pt = columns["part_pt"]
         assert isinstance(pt, Ragged)
@@ -69,33 +77,35 @@ def test_batches_hold_what_the_store_holds(jet_store: Store) -> None:
     num_rows=st.integers(1, 3000),
     batch_size=st.integers(1, 400),
     world_size=st.integers(1, 4),
-    group=st.integers(1, 8),
+    batches_per_step=st.integers(1, 8),
     seed=st.integers(0, 3),
 )
 def test_ranks_get_disjoint_rows_and_lose_few(
-    num_rows: int, batch_size: int, world_size: int, group: int, seed: int
+    num_rows: int, batch_size: int, world_size: int, batches_per_step: int, seed: int
 ) -> None:
     if num_rows < world_size:
         return
-    orders = [Order(num_rows, batch_size, seed, rank, world_size, group) for rank in range(world_size)]
+    orders = [
+        Order(num_rows, batch_size, seed, rank, world_size, batches_per_step) for rank in range(world_size)
+    ]
     assert len({(order.batches, order.batch) for order in orders}) == 1
     seen = np.concatenate([order.positions(2, pool) for order in orders for pool in range(order.pools)])
     assert len(np.unique(seen)) == len(seen)
     assert len(seen) == world_size * orders[0].batches * orders[0].batch
     assert seen.min() >= 0
     assert seen.max() < num_rows
-    assert num_rows - len(seen) < world_size * (group * orders[0].batch + 2 * orders[0].block)
+    assert num_rows - len(seen) < world_size * (batches_per_step * orders[0].batch + 2 * orders[0].block)
 
 
 def test_an_epoch_on_one_rank_is_every_row_once(jet_store: Store) -> None:
-    loader = train_loader(jet_store, group=4)
+    loader = train_loader(jet_store, batches_per_step=4)
     rows = rows_of(epoch(loader))
     assert sorted(rows) == list(range(600))
     assert rows_of(epoch(loader)) != rows
 
 
 def test_rows_left_over_differ_between_epochs(jet_store: Store) -> None:
-    loader = train_loader(jet_store, batch_size=170, group=1)
+    loader = train_loader(jet_store, batch_size=170, batches_per_step=1)
     missed = [set(range(600)) - set(rows_of(epoch(loader))) for _ in range(6)]
     assert all(len(rows) == 600 - 3 * 170 for rows in missed)
     assert len(set.intersection(*missed)) == 0
@@ -103,7 +113,7 @@ def test_rows_left_over_differ_between_epochs(jet_store: Store) -> None:
 
 def test_rows_are_mixed_even_when_the_store_is_sorted() -> None:
     order = Order(100_000, 256, seed=1)
-    batches = order.members(0, 0, np.ones(order.batches_per_pool * order.batch, np.int64))
+    batches = order.members_of(0, 0, np.ones(order.batches_per_pool * order.batch, np.int64))
     positions = order.positions(0, 0)
     classes = [np.bincount(positions[members] // 10_000, minlength=10) for members in batches]
     assert np.mean([(counts > 8).all() for counts in classes]) > 0.9
@@ -114,16 +124,16 @@ def test_batches_are_of_similar_length(jet_store: Store) -> None:
         masks = [batch.mask_BN for batch in epoch(train_loader(jet_store, **options))]
         return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
-    assert padding(batch_size=20) < 0.12 < 0.3 < padding(batch_size=20, group=1)
+    assert padding(batch_size=20) < 0.12 < 0.3 < padding(batch_size=20, batches_per_step=1)
 
 
-def test_a_group_is_a_random_draw_though_its_batches_are_not() -> None:
+def test_a_step_is_a_random_draw_though_its_batches_are_not() -> None:
     lengths = np.random.default_rng(1).integers(1, 101, 8 * 64 * 16)
-    batches = Order(len(lengths), 64, seed=1).members(0, 0, lengths)
+    batches = Order(len(lengths), 64, seed=1).members_of(0, 0, lengths)
     means = np.array([lengths[members].mean() for members in batches]).reshape(-1, 8)
-    assert means.std(axis=1).min() > 25, "batches of a group differ in length"
+    assert means.std(axis=1).min() > 25, "batches of a step differ in length"
     error = lengths.std() / np.sqrt(8 * 64)
-    assert np.abs(means.mean(axis=1) - lengths.mean()).max() < 4 * error, "groups do not"
+    assert np.abs(means.mean(axis=1) - lengths.mean()).max() < 4 * error, "steps do not"
 
 
 def test_order_of_batches_does_not_follow_length(jet_store: Store) -> None:
@@ -138,7 +148,9 @@ def test_seed_and_nothing_else_decides(jet_store: Store) -> None:
 
 
 def test_feature_set_does_not_change_the_order(jet_store: Store) -> None:
-    kin = TrainLoader(jet_store, feature_set("kin"), rows=jet_store.split("train"), batch_size=50, seed=1)
+    kin = TrainLoader(
+        jet_store, Content(feature_set("kin")), rows=jet_store.split("train"), batch_size=50, seed=1
+    )
     assert rows_of(epoch(kin)) == rows_of(epoch(train_loader(jet_store)))
 
 
@@ -157,20 +169,22 @@ def test_resume_at_the_exact_next_batch(jet_store: Store, done: int) -> None:
 
 def test_resume_across_pools(jet_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hepfm.data.order.POOL_ROWS", 40)
-    loader = train_loader(jet_store, batch_size=20, group=2)
+    loader = train_loader(jet_store, batch_size=20, batches_per_step=2)
     assert loader.order.pools == 15
     expected = list(itertools.islice(loader, 70))
     for done in (1, 2, 3, 29, 30, 31):
-        again = train_loader(jet_store, batch_size=20, group=2)
+        again = train_loader(jet_store, batch_size=20, batches_per_step=2)
         list(itertools.islice(again, done))
-        resumed = train_loader(jet_store, batch_size=20, group=2)
+        resumed = train_loader(jet_store, batch_size=20, batches_per_step=2)
         resumed.restore(again.state())
         assert all(
             same(a, b) for a, b in zip(expected[done:], itertools.islice(resumed, 70 - done), strict=True)
         )
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"batch_size": 51}, {"rows": range(10, 500)}, {"group": 3}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 2}, {"batch_size": 51}, {"rows": range(10, 500)}, {"batches_per_step": 3}]
+)
 def test_resume_with_other_options_is_refused(jet_store: Store, change: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="belongs to other data"):
         train_loader(jet_store, **change).restore(train_loader(jet_store).state())
@@ -190,7 +204,7 @@ def test_fewer_rows_than_a_batch_make_one_batch_of_all(jet_store: Store) -> None
 
 def test_eval_loader_gives_each_row_once(jet_store: Store) -> None:
     rows = jet_store.split("test")
-    loader = EvalLoader(jet_store, FULL, rows=rows, batch_size=64)
+    loader = EvalLoader(jet_store, Content(FULL), rows=rows, batch_size=64)
     batches = list(loader)
     assert len(batches) == len(loader) == 4
     assert sorted(rows_of(batches)) == list(rows)
@@ -199,58 +213,55 @@ def test_eval_loader_gives_each_row_once(jet_store: Store) -> None:
 def test_eval_loader_over_many_pools(jet_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hepfm.data.loader.POOL_ROWS", 100)
     rows = np.arange(999, -1, -1)
-    loader = EvalLoader(jet_store, FULL, rows=rows, batch_size=30)
+    loader = EvalLoader(jet_store, Content(FULL), rows=rows, batch_size=30)
     batches = list(loader)
     assert len(batches) == len(loader)
     assert sorted(rows_of(batches)) == list(range(1000))
 
 
 @pytest.fixture
-def odd_store(tmp_path: Path, jet_columns: Any) -> Store:
+def odd_jets(jet_columns: Any) -> Table:
     """Rows without constituents, with one, and with more than the limit."""
-    columns = jet_columns(6, lengths=[0, 1, 200, 0, 3, 129])
-    parts = [("train", columns)]
-    return Store.open(write_store(tmp_path / "odd", jet_schema(JETCLASS_CLASSES), parts, provenance={}))
+    return Table.from_dict(jet_columns(6, lengths=[0, 1, 200, 0, 3, 129]), jet_schema(JETCLASS_CLASSES))
 
 
-def test_empty_single_and_long_jets(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, FULL, rows=None, batch_size=6)))
+def test_empty_single_and_long_jets(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL), rows=None, batch_size=6)))
     lengths = dict(zip(batch.rows_B.tolist(), batch.mask_BN.sum(1).tolist(), strict=True))
     assert lengths == {0: 0, 1: 1, 2: 128, 3: 0, 4: 3, 5: 128}
     assert batch.mask_BN.shape == (6, 128)
     assert torch.isfinite(batch.features_BNF).all()
 
 
-def test_long_jets_keep_the_hardest(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, FULL, rows=[2], batch_size=1, max_constituents=10)))
-    pt = odd_store.read(["part_pt"], [2])["part_pt"]
+def test_long_jets_keep_the_hardest(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL, max_constituents=10), rows=[2], batch_size=1)))
+    pt = odd_jets.read(["part_pt"], [2])["part_pt"]
     assert isinstance(pt, Ragged)
     np.testing.assert_allclose(batch.features_BNF[0, :, 0], np.log(np.sort(pt.values)[::-1][:10]), rtol=1e-5)
 
 
-def test_only_empty_jets(odd_store: Store) -> None:
-    batch = next(iter(EvalLoader(odd_store, FULL, rows=[0, 3], batch_size=2)))
+def test_only_empty_jets(odd_jets: Table) -> None:
+    batch = next(iter(EvalLoader(odd_jets, Content(FULL), rows=[0, 3], batch_size=2)))
     assert batch.mask_BN.shape == (2, 1)
     assert not batch.mask_BN.any()
     assert (batch.features_BNF == 0).all()
 
 
-def test_unlabelled_and_kinematic_stores(tmp_path: Path, jet_columns: Any) -> None:
+def test_unlabelled_and_kinematic_data(jet_columns: Any) -> None:
     schema = jet_schema(identity=False, tracks=False, substructure=False)
-    columns = {name: column for name, column in jet_columns(30).items() if name in schema}
-    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
-    batch = next(iter(TrainLoader(store, feature_set("kin"), rows=None, batch_size=8, seed=0)))
+    table = Table.from_dict(jet_columns(30), schema, split="train")
+    batch = next(iter(TrainLoader(table, Content(feature_set("kin")), rows=None, batch_size=8, seed=0)))
     assert batch.labels == {}
     assert batch.features_BNF.shape[2] == 7
     with pytest.raises(DataError, match="'full' needs fields that this store lacks: part_charge"):
-        train_loader(store)
+        train_loader(table)
 
 
-def test_weights(tmp_path: Path, jet_columns: Any) -> None:
+def test_weights(jet_columns: Any) -> None:
     schema = jet_schema(JETCLASS_CLASSES, extra=(Field("weight", Level.OBJECT),))
     columns = {**jet_columns(30), "weight": np.arange(30, dtype=np.float32)}
-    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
-    batch = next(iter(train_loader(store, weights="weight")))
+    table = Table.from_dict(columns, schema, split="train")
+    batch = next(iter(train_loader(table, weights="weight")))
     assert batch.weights_B is not None
     np.testing.assert_array_equal(batch.weights_B, batch.rows_B)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data import feature_set
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 

@@ -9,9 +9,8 @@ import pytest
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data import context_set, feature_set
-from hepfm.data.export import export_store
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
-from hepfm.data.shower_features import shower_columns
 from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
 from hepfm.physics.voxels import load_voxels
@@ -136,8 +135,9 @@ def test_features_and_the_way_back(tmp_path: Path) -> None:
     features = feature_set("calo")
     values = features.compute(columns)
     lengths = columns["hit_energy"].lengths
-    named = dict(zip(features.names, values.T.astype(np.float64), strict=True))
-    back = shower_columns(named, lengths=lengths)
+    named = features.named(values.astype(np.float64))
+    back = features.invert(named, lengths=lengths, row_fields={})
+    assert set(back) == set(features.schema().names())
     for name, column in back.items():
         truth, made = columns[name], column
         if name != "shower_energy":
@@ -149,7 +149,7 @@ def test_features_and_the_way_back(tmp_path: Path) -> None:
     assert context.compute(columns, lengths) == pytest.approx(np.full((5, 1), np.log(2.0)))
     named["log_hit_energy"][7] = np.inf
     with pytest.raises(DataError, match="'log_hit_energy' of shower 0 is inf"):
-        shower_columns(named, lengths=lengths)
+        features.invert(named, lengths=lengths, row_fields={})
 
 
 def test_hits_that_fit_no_calorimeter_are_not_exported(tmp_path: Path) -> None:

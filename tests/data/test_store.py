@@ -6,10 +6,11 @@ import errno
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hepfm.core.errors import DataError, HepfmError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Columns, Ragged, take_rows
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter, write_store
 
@@ -324,12 +325,14 @@ with writer.StoreWriter({str(tmp_path / "s")!r}, schema, provenance={{}}) as out
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     left = list(tmp_path.iterdir())
-    assert [path.name.startswith(".partial-s-") for path in left] == [True]
-    assert [path.name for path in left[0].iterdir()] == ["train-00000.arrow"]
+    assert [path.name.startswith(".partial-s") for path in left] == [True]
+    assert [path.name for path in (left[0] / "s").iterdir()] == ["train-00000.arrow"]
     with pytest.raises(DataError, match="no store at"):
         Store.open(tmp_path / "s")
     with pytest.raises(DataError, match=r"has no manifest\.json"):
         Store.open(left[0])
+    write_store(tmp_path / "s", Schema((Field("x", Level.EVENT),), Level.EVENT), [], provenance={})
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]  # the next call cleans up
 
 
 # --- bad stores ----------------------------------------------------------------------------------
@@ -430,3 +433,112 @@ def test_unknown_names(jet_store: Store) -> None:
 def test_rows_that_are_not_there(jet_store: Store, rows: Any) -> None:
     with pytest.raises(DataError, match="rows"):
         jet_store.read(["jet_pt"], rows)
+
+
+# -- many files, names and links
+
+
+def test_more_files_than_descriptors(tmp_path: Path) -> None:
+    schema = Schema((Field("x", Level.EVENT),), Level.EVENT)
+    with StoreWriter(tmp_path / "s", schema, provenance={}, shard_bytes=64) as writer:
+        for number in range(150):
+            writer.write({"x": np.full(16, number, np.float32)})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 30, limits[1]))
+    try:
+        stores = [Store.open(tmp_path / "s") for _ in range(3)]
+        assert len(stores[0].manifest.shards) == 150
+        rows = np.random.default_rng(1).permutation(150 * 16)
+        for store in stores:
+            np.testing.assert_array_equal(store.read(["x"], rows)["x"], rows // 16)
+        assert len(list(stores[0].verify())) == 150
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def change_manifest(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = store / "manifest.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("name", ["../secret.arrow", "/etc/passwd", "a/b.arrow", "..", ""])
+def test_names_that_leave_the_store(broken: Path, name: str) -> None:
+    (broken.parent / "secret.arrow").write_bytes((broken / "train-00000.arrow").read_bytes())
+    change_manifest(broken, lambda values: values["shards"][0].update(file=name))
+    with pytest.raises(DataError, match="plain name of a file"):
+        Store.open(broken)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize("name", ["manifest.json", "train-00000.arrow"])
+def test_links_out_of_the_store_and_pipes_are_not_opened(broken: Path, name: str, kind: str) -> None:
+    secret = broken.parent / "secret"
+    (broken / name).rename(secret)
+    if kind == "link":
+        (broken / name).symlink_to(secret)
+    elif kind == "pipe":
+        os.mkfifo(broken / name)
+    else:
+        (broken / name).mkdir()
+    with pytest.raises(DataError, match=r"link out of its folder|not a file"):
+        Store.open(broken)
+
+
+def test_links_within_the_store_are_followed(broken: Path) -> None:
+    (broken / "train-00000.arrow").rename(broken / "elsewhere")
+    (broken / "train-00000.arrow").symlink_to("elsewhere")
+    list(Store.open(broken).verify())
+
+
+ODD = [None, True, 3, -1, 2.5, 1e30, "text", [], [1], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_every_value_of_a_manifest_of_another_type(broken: Path, odd: Any) -> None:
+    """Whatever stands in place of whatever: it opens, or the manifest is named."""
+    path = broken / "manifest.json"
+    good = json.loads(path.read_text())
+    refused = []
+    for place in _places(good):
+        values = json.loads(json.dumps(good))
+        *way, last = place
+        inner = values
+        for key in way:
+            inner = inner[key]
+        inner[last] = odd
+        path.write_text(json.dumps(values))
+        try:
+            store = Store.open(broken)
+            store.read(store.schema.names())
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 40
+    assert all(str(broken) in message for message in refused)
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield (*way, key)
+        yield from _places(inner, (*way, key))
+
+
+@pytest.mark.parametrize(
+    "odd", [["top", "qcd"], [None, 1.0], [1j, 2j], [[1.0], [2.0, 3.0]], [{}, 1]], ids=repr
+)
+def test_values_that_are_no_numbers(tmp_path: Path, odd: list[Any]) -> None:
+    schema = Schema(
+        (Field("x", Level.EVENT), Field("n", Level.EVENT, Kind.COUNT, dtype="int32")), Level.EVENT
+    )
+    for name in ("x", "n"):
+        columns: dict[str, Any] = {"x": np.ones(2), "n": np.ones(2, np.int32)}
+        columns[name] = np.array(odd, object if not isinstance(odd[0], str | complex) else None)
+        with (
+            pytest.raises(DataError, match=f"field '{name}' holds"),
+            StoreWriter(tmp_path / "s", schema, provenance={}) as writer,
+        ):
+            writer.write(columns)
+    assert not list(tmp_path.iterdir())

@@ -15,13 +15,14 @@ from scipy.stats import ks_2samp
 
 from hepfm.cli.data import command
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data import feature_set
-from hepfm.data.export import export_store
+from hepfm.data.content import Content
+from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
 from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO, sum_weights, unweighted, weight_field
 from hepfm.data.writer import write_store
@@ -87,11 +88,11 @@ def test_the_setting_is_automatic_none_or_a_field() -> None:
 
 def test_both_loaders_give_the_weights_of_their_rows(weighted: MakeStore) -> None:
     weights = np.arange(1, 301)
-    store, features = weighted(weights), feature_set("kin")
+    store, content = weighted(weights), Content(feature_set("kin"), weights="jet_weight")
     rows = store.split("train")
-    options: dict[str, Any] = {"rows": rows, "batch_size": 50, "weights": "jet_weight"}
-    batches = [*EvalLoader(store, features, **options)]
-    endless = iter(TrainLoader(store, features, seed=1, **options))
+    options: dict[str, Any] = {"rows": rows, "batch_size": 50}
+    batches = [*EvalLoader(store, content, **options)]
+    endless = iter(TrainLoader(store, content, seed=1, **options))
     for batch in [*batches, next(endless)]:
         assert batch.weights_B is not None
         np.testing.assert_array_equal(batch.weights_B, weights[batch.rows_B])

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.summary import describe, summarize
 from hepfm.data.writer import write_store

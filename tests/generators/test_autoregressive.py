@@ -13,41 +13,46 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
-from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
-from hepfm.generators.base import Sizes
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig, draw
+from hepfm.generators.base import GeneratorSizes
 from hepfm.generators.vocabulary import Vocabulary
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.loss import added
-from hepfm.objectives.network import Codes, Network
-from hepfm.objectives.next_token import CAUSAL, NextToken
+from hepfm.objectives.next_token import CAUSAL
 from hepfm.tokenizers import TOKENIZERS
+from hepfm.train.learner import Learner, make_learner
 
 FEATURES = feature_set("massless")
 SCHEMA = jet_schema(JETCLASS_CLASSES)
 CAUSAL_VQVAE = {
-    "name": "vqvae", "codes": 16, "width": 16, "depth": 1, "num_heads": 2, "block": "transformer",
-    "causal_decoder": True,
+    "name": "vqvae_transformer", "codes": 16, "width": 16, "depth": 1, "num_heads": 2, "causal_decoder": True,
 }  # fmt: skip
 
 
-def objective(*, reads: str = "codes", backbone: str = "post_norm_transformer", **options: Any) -> NextToken:
+def objective(*, inputs: str = "codes", backbone: str = "post_norm_transformer", **options: Any) -> Learner:
     tokenizer = resolve_component(
-        TOKENIZERS, CAUSAL_VQVAE if reads == "decoded" else {"name": "kmeans", "codes": 16}, where="test"
+        TOKENIZERS, CAUSAL_VQVAE if inputs == "decoded" else {"name": "kmeans", "codes": 16}, where="test"
     )
     component = resolve_component(
         OBJECTIVES, {"name": "next_token", "max_constituents": 40, **options}, where="test"
     )
     body = resolve_component(BACKBONES, {"name": backbone, "size": "xs"}, where="test")
     with seeded_init(0, "test"):
-        network = build_network(body, FEATURES, codes=Codes(tokenizer, reads))  # type: ignore[arg-type]
+        network = build_network(body, FEATURES, tokenizer=TokenizerSpec(tokenizer, inputs))  # type: ignore[arg-type]
         batch = random_batch(FEATURES)
         network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])  # type: ignore[union-attr]
-        built: NextToken = component.cls(component.config, network, SCHEMA)
-    return built.eval()
+        return make_learner(component, network, SCHEMA).eval()
+
+
+def generator_of(learner: Learner) -> Autoregressive:
+    assert isinstance(learner.network.generator, Autoregressive)
+    return learner.network.generator
 
 
 def halves(batch: Batch) -> list[Batch]:
@@ -104,7 +109,7 @@ def reference(network: Network, uniform: torch.Tensor, most: int) -> list[list[i
             logits = generator.linear(generator.before(features)[:, -1]).float()
             if not codes:
                 logits[:, generator.vocabulary.stop] = -torch.inf
-            drawn = int(generator.draw(logits, uniform[row : row + 1, len(codes)]))
+            drawn = int(draw(logits, uniform[row : row + 1, len(codes)], generator.config))
             if drawn == generator.vocabulary.stop:
                 break
             codes.append(drawn)
@@ -113,12 +118,12 @@ def reference(network: Network, uniform: torch.Tensor, most: int) -> list[list[i
 
 
 @pytest.mark.parametrize(
-    ("reads", "backbone"),
+    ("inputs", "backbone"),
     [("codes", "post_norm_transformer"), ("codes", "transformer"), ("decoded", "transformer")],
 )
 @pytest.mark.parametrize("batch_size", [3, 64])
-def test_cached_rows_are_those_of_the_uncached_loop(reads: str, backbone: str, batch_size: int) -> None:
-    network = objective(reads=reads, backbone=backbone).network
+def test_cached_rows_are_those_of_the_uncached_loop(inputs: str, backbone: str, batch_size: int) -> None:
+    network = objective(inputs=inputs, backbone=backbone).network
     generator = network.generator
     assert isinstance(generator, Autoregressive)
     with torch.no_grad():
@@ -149,13 +154,17 @@ def generator(**options: Any) -> Autoregressive:
     torch.manual_seed(0)
     return Autoregressive(
         AutoregressiveConfig(**options),
-        Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=4, max_constituents=5),
+        GeneratorSizes(
+            width=8, num_features=3, num_context=0, num_classes=0, num_codes=4, max_constituents=5
+        ),
     )
 
 
 def test_draws_follow_the_probabilities() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(40_000, -1)
-    drawn = generator().draw(logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)))
+    drawn = draw(
+        logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)), AutoregressiveConfig()
+    )
     shares = torch.bincount(drawn, minlength=5) / 40_000
     torch.testing.assert_close(shares, logits[0].exp(), atol=0.01, rtol=0)
 
@@ -163,22 +172,24 @@ def test_draws_follow_the_probabilities() -> None:
 def test_top_k_top_p_and_temperature_narrow_the_draw() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]]).log().expand(2000, -1)
     uniform = torch.rand(2000, generator=torch.Generator().manual_seed(0))
-    assert set(generator(top_k=2).draw(logits, uniform).tolist()) == {2, 4}
-    assert set(generator(top_p=0.5).draw(logits, uniform).tolist()) == {2, 4}
-    assert set(generator(top_p=0.6).draw(logits, uniform).tolist()) == {1, 2, 4}
-    assert set(generator(top_k=1).draw(logits, uniform).tolist()) == {2}
-    cold = generator(temperature=0.05).draw(logits, uniform)
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_k=2)).tolist()) == {2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_p=0.5)).tolist()) == {2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_p=0.6)).tolist()) == {1, 2, 4}
+    assert set(draw(logits, uniform, AutoregressiveConfig(top_k=1)).tolist()) == {2}
+    cold = draw(logits, uniform, AutoregressiveConfig(temperature=0.05))
     assert (cold == 2).float().mean() > 0.95
 
 
 def test_the_largest_uniform_number_draws_an_id_of_probability_above_zero() -> None:
     logits = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf, -torch.inf]])
-    assert generator().draw(logits, torch.tensor([1.0])).tolist() == [1]
-    assert generator().draw(logits, torch.tensor([0.0])).tolist() == [0]
+    assert draw(logits, torch.tensor([1.0]), AutoregressiveConfig()).tolist() == [1]
+    assert draw(logits, torch.tensor([0.0]), AutoregressiveConfig()).tolist() == [0]
 
 
 def test_a_network_without_codes_is_refused() -> None:
-    sizes = Sizes(width=8, num_features=3, num_context=0, num_classes=0, num_codes=0, max_constituents=5)
+    sizes = GeneratorSizes(
+        width=8, num_features=3, num_context=0, num_classes=0, num_codes=0, max_constituents=5
+    )
     with pytest.raises(IncompatibleError, match="no tokenizer"):
         Autoregressive(AutoregressiveConfig(), sizes)
 
@@ -191,7 +202,8 @@ def test_the_loss_is_the_mean_cross_entropy_of_all_codes_and_stops() -> None:
         loss = loss_of(built, batch)
         codes = built.network.encode(batch)
         features = built.network.features(batch, prefix_BKD=view.prefix_BKD, causal=True)
-        log_shares = built.generator.linear(built.generator.before(features)).log_softmax(-1)
+        generating = generator_of(built)
+        log_shares = generating.linear(generating.before(features)).log_softmax(-1)
     found = []
     for row, length in enumerate(batch.mask_BN.sum(1).tolist()):
         targets = [*codes[row, :length].tolist(), 16]
@@ -203,15 +215,17 @@ def test_the_loss_is_the_mean_cross_entropy_of_all_codes_and_stops() -> None:
 
 
 def test_no_constituent_sees_what_follows() -> None:
-    built = objective(reads="decoded", backbone="transformer")
+    built = objective(inputs="decoded", backbone="transformer")
     batch = random_batch(FEATURES)
     codes = built.network.encode(batch)
     changed = codes.clone()
     changed[:, 3:] = torch.where(codes[:, 3:] >= 0, (codes[:, 3:] + 1) % 16, -1)
-    start = built.generator.starts(torch.zeros(len(batch), dtype=torch.int64))[:, None]
+    start = generator_of(built).starts(torch.zeros(len(batch), dtype=torch.int64))[:, None]
     with torch.no_grad():
         one, other = (
-            built.generator.before(built.network.features(batch, codes_BN=ids, prefix_BKD=start, causal=True))
+            generator_of(built).before(
+                built.network.features(batch, codes_BN=ids, prefix_BKD=start, causal=True)
+            )
             for ids in (codes, changed)
         )
     torch.testing.assert_close(one[:, :4], other[:, :4], atol=1e-5, rtol=1e-5)
@@ -224,15 +238,15 @@ def test_what_does_not_fit_is_refused() -> None:
     conditional = resolve_component(TOKENIZERS, {**CAUSAL_VQVAE, "causal_decoder": False}, where="test")
     for codes, message in (
         (None, "no tokenizer"),
-        (Codes(conditional, "features"), "reads to codes or decoded"),
-        (Codes(conditional, "decoded"), "causal_decoder=true"),
+        (TokenizerSpec(conditional, "features"), "inputs to codes or decoded"),
+        (TokenizerSpec(conditional, "decoded"), "causal_decoder=true"),
     ):
-        network = build_network(body, FEATURES, codes=codes)
+        network = build_network(body, FEATURES, tokenizer=codes)
         with pytest.raises(IncompatibleError, match=message):
-            component.cls(component.config, network, SCHEMA)
+            make_learner(component, network, SCHEMA)
     short = objective(max_constituents=3)
     with pytest.raises(DataError, match="up to 3"):
         loss_of(short, random_batch(FEATURES))
     particle_transformer = resolve_component(BACKBONES, "particle_transformer", where="test")
     with pytest.raises(IncompatibleError, match="cannot read codes"):
-        build_network(particle_transformer, FEATURES, codes=Codes(conditional, "codes"))
+        build_network(particle_transformer, FEATURES, tokenizer=TokenizerSpec(conditional, "codes"))

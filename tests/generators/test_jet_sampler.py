@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from builders import draws
+from builders import draws, generator
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from hepfm.generators.jet_sampler import JetSampler
-from hepfm.models.build import seeded_init
+from hepfm.networks.build import seeded_init
 
 
 def build(*, num_classes: int = 2, num_context: int = 0, max_constituents: int = 30) -> JetSampler:
@@ -19,10 +19,6 @@ def build(*, num_classes: int = 2, num_context: int = 0, max_constituents: int =
         return JetSampler(
             num_classes=num_classes, num_context=num_context, max_constituents=max_constituents, width=32
         )
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def jets(rows: int, seed: int, *, cut: int = 30) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from builders import built
 
 from hepfm.backbones.base import Features
 from hepfm.core.config import resolve_component
@@ -12,9 +13,8 @@ from hepfm.heads import HEADS
 
 
 def build(name: str, outputs: int = 3, **options: object) -> torch.nn.Module:
-    torch.manual_seed(0)
-    component = resolve_component(HEADS, {"name": name, **options}, where="test")
-    head: torch.nn.Module = component.cls(component.config, width=4, num_outputs=outputs)
+    spec = {"name": name, **options}
+    head: torch.nn.Module = built(HEADS, spec, seed=0, width=4, num_outputs=outputs)
     return head.eval()
 
 

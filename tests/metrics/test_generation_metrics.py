@@ -434,7 +434,7 @@ def test_the_interval_of_a_classifier_has_the_size_of_the_scatter_over_held_out_
 def test_coverage_does_not_exceed_one():
     from hepfm.metrics.generation.two_sample import with_error
 
-    assert with_error(0.98, 0.05, n=5, definition="x", interval="spread of", most=1.0).high == 1.0
+    assert with_error(0.98, 0.05, n=5, definition="x", interval="spread of", maximum=1.0).high == 1.0
     assert with_error(0.01, 0.05, n=5, definition="x", interval="spread of").low == 0.0
     sample = jets(40)
     coverage, _ = emd.coverage_and_mmd(sample, sample, batches=emd.EmdBatches(jets=5, batches=6))

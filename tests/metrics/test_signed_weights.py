@@ -69,7 +69,7 @@ def test_a_statistic_is_undefined_where_a_class_has_no_weight(statistic):
 def test_the_confusion_matrix_counts_by_weight():
     plain, signed = cancelling()
     expected, found = confusion(plain), confusion(signed)
-    np.testing.assert_allclose(found.shares, expected.shares, atol=1e-12)
+    np.testing.assert_allclose(found.fractions, expected.fractions, atol=1e-12)
     assert found.counts.sum() == 2800
     assert ((found.high - found.low) > 1.1 * (expected.high - expected.low)).all()
     equal = confusion(Predictions(plain.labels, plain.probabilities, CLASSES, np.full(2000, 0.2)))
@@ -115,7 +115,7 @@ def test_a_rejection_is_undefined_where_a_class_has_no_weight():
 
 def test_a_share_outside_its_range_has_an_interval():
     matrix = confusion(make(np.array([0, 0, 0, 1]), np.array([-1.0, -1, 1, 1]), np.array([2.0, 2, -1, 1])))
-    np.testing.assert_allclose(matrix.shares[0], [4 / 3, -1 / 3])
+    np.testing.assert_allclose(matrix.fractions[0], [4 / 3, -1 / 3])
     assert (matrix.low[0, 1], matrix.high[0, 0]) == (0, 1)
 
 

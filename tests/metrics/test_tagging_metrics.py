@@ -251,9 +251,9 @@ def test_confusion_rows_are_shares_of_the_true_class():
     p = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7]])
     matrix = confusion(Predictions(np.array([0, 0, 1, 2]), p, ("a", "b", "c")))
     assert matrix.counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert matrix.shares.sum(axis=1) == pytest.approx([1, 1, 1])
-    assert (matrix.low <= matrix.shares).all()
-    assert (matrix.shares <= matrix.high).all()
+    assert matrix.fractions.sum(axis=1) == pytest.approx([1, 1, 1])
+    assert (matrix.low <= matrix.fractions).all()
+    assert (matrix.fractions <= matrix.high).all()
 
 
 @pytest.mark.parametrize(

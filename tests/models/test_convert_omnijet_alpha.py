@@ -18,9 +18,9 @@ from torch import Tensor
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError, ModelError
 from hepfm.data.store import Store
+from hepfm.inference.generate import generate
 from hepfm.models.convert import convert
 from hepfm.models.directory import Model
-from hepfm.models.generate import generate
 
 ORDER = [1, 2, 0]
 """deta, dphi, ln pT among pT, deta, dphi."""

@@ -17,9 +17,9 @@ from hepfm.cli.main import group
 from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
 from hepfm.data.store import Store
+from hepfm.inference.generate import generate
 from hepfm.models.convert import convert
 from hepfm.models.directory import Model
-from hepfm.models.generate import generate
 
 State = dict[str, Tensor]
 FIXTURE = Path(__file__).parents[1] / "backbones" / "omnilearned_pet.npz"

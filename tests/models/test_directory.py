@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,19 +17,19 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import fingerprint, resolve_component
 from hepfm.core.errors import HepfmError, IncompatibleError, ModelError
 from hepfm.core.files import read_json, write_json
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
 from hepfm.models.weights import save_tensors
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Output, Source
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.json")
@@ -37,15 +38,15 @@ FILES = ("model.safetensors", "config.json", "fixture.safetensors", "provenance.
 def make_model(features: str = "kin", seed: int = 0) -> Model:
     schema = jet_schema(JETCLASS_CLASSES)
     outputs = [
-        Output(resolve_component(HEADS, "classify", where="test"), schema["jet_label"]),
-        Output(
+        HeadSpec(resolve_component(HEADS, "classify", where="test"), schema["jet_label"]),
+        HeadSpec(
             resolve_component(HEADS, {"name": "regress", "centre": [90.0], "scale": [40.0]}, where="test"),
             schema["jet_softdrop_mass"],
         ),
     ]
     backbone = resolve_component(BACKBONES, TINY, where="test")
     with seeded_init(seed, "test"):
-        network = build_network(backbone, feature_set(features), outputs=outputs)
+        network = build_network(backbone, feature_set(features), heads=outputs)
     facts = {"training": {"steps": 3}, "data": {"licence": "CC-BY-4.0"}}
     return Model(network, backbone, feature_set(features), schema, provenance=facts, metrics={"loss": 1.5})
 
@@ -94,7 +95,7 @@ def test_card_and_config_say_the_constants_of_the_standardisation(tmp_path: Path
     backbone = resolve_component(BACKBONES, TINY, where="test")
     network = build_network(backbone, feature_set("pet"), context=context_set("jet"))
     flow = resolve_component(GENERATORS, "flow", where="test")
-    network.add_generator(Source(flow, None, 8))
+    network.add_generator(GeneratorSpec(flow, None, 8))
     network.restandardize(torch.tensor([0.25, 0.0, 1.5, 2.5]), torch.tensor([4.0, 1.0, 0.5, 0.125]))
     assert network.conditioning is not None
     assert network.conditioning.standardize is not None
@@ -244,7 +245,7 @@ def test_data_without_the_fields_of_the_model_are_refused_with_the_fix(
     schema = jet_schema(JETCLASS_CLASSES, identity=False, tracks=False)
     write_store(tmp_path / "kin", schema, [("test", {n: columns[n] for n in schema.names()})], provenance={})
     with pytest.raises(IncompatibleError, match=r"part_charge.*data.features=kin"):
-        make_model("full").content(Store.open(tmp_path / "kin"))
+        make_model("full").features_of(Store.open(tmp_path / "kin"))
 
 
 def test_a_failed_save_leaves_the_old_model(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,3 +255,76 @@ def test_a_failed_save_leaves_the_old_model(saved: Path, monkeypatch: pytest.Mon
         make_model(seed=1).save(saved)
     assert (saved / "model.safetensors").read_bytes() == (before / "model.safetensors").read_bytes()
     check(saved)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "model.onnx", ".DS_Store", "folder"])
+def test_what_is_not_of_the_model_is_refused(saved: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    (copy / name).mkdir() if name == "folder" else (copy / name).write_text("x")
+    with pytest.raises(ModelError, match=rf"holds what is not of the model: {name}; move it elsewhere"):
+        Model.load(copy)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "fixture.safetensors", "provenance.json"]
+)
+def test_links_out_of_the_model_and_pipes_are_not_opened(
+    saved: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    (copy / name).rename(tmp_path / name)
+    if kind == "link":
+        (copy / name).symlink_to(tmp_path / name)
+    elif kind == "pipe":
+        os.mkfifo(copy / name)
+    else:
+        (copy / name).mkdir()
+    with pytest.raises(ModelError, match=r"link out of its folder|not a file"):
+        Model.load(copy)
+
+
+@pytest.mark.parametrize("odd", [None, True, -1, 2.5, "text", [], [1], {}, {"a": 1}], ids=repr)
+def test_every_value_of_a_config_of_another_type(saved: Path, tmp_path: Path, odd: object) -> None:
+    """A config with a fitting fingerprint and nonsense in it: it loads, or the model is named."""
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    good = json.loads((copy / "config.json").read_text())
+    del good["fingerprint"]
+    refused = {}
+    for key in good:
+        values = {**good, key: odd}
+        (copy / "config.json").write_text(json.dumps({**values, "fingerprint": fingerprint(values)}))
+        try:
+            Model.load(copy)
+        except HepfmError as error:
+            refused[key] = str(error)
+    assert {"format_version", "backbone", "features", "schema", "sha256"} <= set(refused)
+    assert all(str(copy) in message for message in refused.values())
+
+
+def test_no_place_of_the_user_is_kept(saved: Path, tmp_path: Path) -> None:
+    model = Model.load(saved)
+    model.provenance = {
+        "config": {"model": "/home/me/runs/first/model", "tokenizer": {"model": "~/tokens/model"}},
+        "data": {"event_files": {"/data/me/events.lhe.gz": "abc"}},
+        "lines": ["Beams:LHEF = /data/me/events.lhe.gz", "see https://example.org/a/b, 10.5281/zenodo.1"],
+    }
+    model.save(tmp_path / "again")
+    found = json.loads((tmp_path / "again" / "provenance.json").read_text())
+    assert found == {
+        "config": {"model": "model", "tokenizer": {"model": "model"}},
+        "data": {"event_files": {"events.lhe.gz": "abc"}},
+        "lines": ["Beams:LHEF = events.lhe.gz", "see https://example.org/a/b, 10.5281/zenodo.1"],
+    }
+    assert "/data/me" not in (tmp_path / "again" / "card.md").read_text()
+
+
+def test_a_model_never_replaces_another_folder(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("cat")
+    with pytest.raises(HepfmError, match="is no model directory"):
+        Model.load(saved).save(tmp_path / "photos")
+    assert (tmp_path / "photos" / "cat.jpg").exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from export_cases import LIMIT, Case, cases, component, contexts, heads_of
+from export_cases import LIMIT, Case, cases, component, contexts, heads_of, ways
 from torch import Tensor
 
 from hepfm.backbones import BACKBONES
@@ -26,7 +26,7 @@ from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import export
 from hepfm.models.fixture import TOLERANCE, random_batch
-from hepfm.objectives.network import Source
+from hepfm.networks.specs import GeneratorSpec
 from hepfm.tokenizers import TOKENIZERS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -81,8 +81,9 @@ def test_the_cases_pair_all_components() -> None:
         own = [case for case in CASES if case.backbone == backbone]
         assert {case.context for case in own} == set(contexts(backbone))
         assert {head for case in own for head in case.heads} == set(heads_of(backbone))
-    with_codes = {(case.tokenizer, case.reads) for case in CASES if case.tokenizer}
-    assert with_codes == {(name, reads) for name in TOKENIZERS for reads in ("decoded", "codes")}
+        assert {case.inputs for case in own} == set(ways(backbone))
+    with_codes = {(case.tokenizer, case.inputs) for case in CASES if case.tokenizer}
+    assert with_codes == {(name, inputs) for name in TOKENIZERS for inputs in ("decoded", "codes")}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
@@ -211,7 +212,7 @@ def test_a_generator_alone_is_refused(tmp_path: Path, generator: str) -> None:
     if GENERATORS.load(generator).__name__ == "Autoregressive":
         case = Case("post_norm_transformer", None, "codes", "kmeans", ())
     model = case.build()
-    model.network.add_generator(Source(component(GENERATORS, generator), None, LIMIT))
+    model.network.add_generator(GeneratorSpec(component(GENERATORS, generator), None, LIMIT))
     model.save(tmp_path / "model")
     assert f"hepfm generate {tmp_path / 'model'}" in refusal(tmp_path / "model", tmp_path / "model.onnx")
 

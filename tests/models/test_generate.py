@@ -15,15 +15,16 @@ from hepfm.backbones import BACKBONES
 from hepfm.cli.generate import command
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
-from hepfm.models.build import build_network, seeded_init
+from hepfm.inference.generate import generate
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
-from hepfm.models.generate import generate
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
+from hepfm.train.learner import make_learner
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
 
@@ -37,13 +38,15 @@ def save(path: Path, *, context: str | None = "jet", features: str = "pet", obje
         "generator": {"name": "flow", "steps": 2},
     }
     component = resolve_component(OBJECTIVES, spec, where="test")
-    told = context_set(context) if context else None
+    context_features = context_set(context) if context else None
     schema = jet_schema(JETCLASS_CLASSES)
     with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set(features), context=told)
-        built = component.cls(component.config, network, schema)
-    built.fit([random_batch(feature_set(features), context=told)])
-    Model(network, backbone, feature_set(features), schema, max_constituents=25, context=told).save(path)
+        network = build_network(backbone, feature_set(features), context=context_features)
+        built = make_learner(component, network, schema)
+    built.prepare([random_batch(feature_set(features), context=context_features)])
+    Model(
+        network, backbone, feature_set(features), schema, max_constituents=25, context=context_features
+    ).save(path)
     return path
 
 
@@ -96,11 +99,22 @@ def test_the_same_seed_gives_the_same_jets_whatever_the_batch_size(model: Path, 
 
 
 def test_many_jets_are_made_in_blocks(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hepfm.models.generate.BLOCK", 16)
+    monkeypatch.setattr("hepfm.inference.generate.BLOCK", 16)
     path = generate(model, n=50, output=tmp_path / "s", steps=1, solver="euler")
     found = columns(path, "jet_phi", "jet_label")
     assert len(np.unique(found["jet_phi"])) == 50
     assert np.bincount(found["jet_label"]).tolist() == [5] * 10
+
+
+def test_every_block_has_draws_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the noise tells the jets of one class apart: equal draws would give equal blocks."""
+    monkeypatch.setattr("hepfm.inference.generate.BLOCK", 8)
+    model = save(tmp_path / "model", context=None)
+    path = generate(model, n=24, output=tmp_path / "s", classes={"QCD": 1}, steps=1, solver="euler")
+    lists = Store.open(path).read(["part_pt"])["part_pt"]
+    assert isinstance(lists, Ragged)
+    hardest = [tuple(lists.row(row)[:3].tolist()) for row in range(24)]
+    assert len(set(hardest)) == 24
 
 
 def test_like_a_store_class_kinematics_and_numbers_are_those_of_its_test_jets(
@@ -149,7 +163,7 @@ def test_api_has_the_verb() -> None:
         ({}, ConfigError, "how many rows"),
         ({"n": 5, "classes": ["QCDD"]}, ConfigError, "did you mean 'QCD'"),
         ({"n": 5, "classes": {"QCD": -1}}, ConfigError, "must not be below 0"),
-        ({"n": 5, "classes": {"QCD": 0}}, ConfigError, "no class has a share above 0"),
+        ({"n": 5, "classes": {"QCD": 0}}, ConfigError, "no class has a fraction above 0"),
         ({"n": 5, "steps": 0}, ConfigError, "steps"),
         ({"n": 5, "solver": "rk4"}, ConfigError, "solver"),
         ({"n": 5, "batch_size": 0}, ConfigError, "batch_size"),
@@ -179,7 +193,7 @@ def test_models_that_do_not_fit_are_refused(tmp_path: Path, jet_store: Store) ->
     with pytest.raises(IncompatibleError, match="has no generator; train one with objective=flow_matching"):
         generate(plain, n=5, output=tmp_path / "s")
     untold = save(tmp_path / "untold", context=None)
-    with pytest.raises(IncompatibleError, match="told nothing of the whole row"):
+    with pytest.raises(IncompatibleError, match="not conditioned on the whole row"):
         generate(untold, output=tmp_path / "s", like=jet_store.path)
 
 

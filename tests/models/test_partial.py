@@ -10,20 +10,21 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import IncompatibleError, ModelError
-from hepfm.core.jets import jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.partial import load_partially
-from hepfm.objectives.network import Network, Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import HeadSpec
 
 
 def network(seed: int, classes: tuple[str, ...], **options: Any) -> Network:
     spec = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2, **options}
     backbone = resolve_component(BACKBONES, spec, where="test")
-    head = Output(resolve_component(HEADS, "classify", where="test"), jet_schema(classes)["jet_label"])
+    head = HeadSpec(resolve_component(HEADS, "classify", where="test"), jet_schema(classes)["jet_label"])
     with seeded_init(seed, "test"):
-        return build_network(backbone, feature_set("kin"), outputs=[head])
+        return build_network(backbone, feature_set("kin"), heads=[head])
 
 
 def test_the_backbone_is_loaded_and_the_head_is_new() -> None:
@@ -83,8 +84,8 @@ def test_a_backbone_that_cannot_be_told_of_the_row_is_refused(name: str) -> None
     """In silence the context would be dropped, and the recipe say that it was given."""
     size = {"size": "xs"} if getattr(BACKBONES.load(name), "sizes", {}) else {}
     backbone = resolve_component(BACKBONES, {"name": name, **size}, where="test")
-    if "condition" in backbone.cls.supports:
+    if "prefix" in backbone.cls.supports:
         build_network(backbone, feature_set("pet"), context=context_set("jet"))
         return
-    with pytest.raises(IncompatibleError, match=r"data\.context=null, or take one that can: transformer"):
+    with pytest.raises(IncompatibleError, match=r"data\.context=null, or choose one that can: transformer"):
         build_network(backbone, feature_set("pet"), context=context_set("jet"))

@@ -102,7 +102,7 @@ def test_gradient_of_a_view() -> None:
 def test_many_rows_go_to_the_kernel_in_parts(monkeypatch: pytest.MonkeyPatch, bias_rows: int) -> None:
     torch.manual_seed(0)
     qkv, bias = torch.randn(3, 5, 2, 40, 4), torch.randn(bias_rows, 1, 40, 40)
-    monkeypatch.setattr("hepfm.nn.attention._MOST_ROWS", 2)
+    monkeypatch.setattr("hepfm.nn.attention._MAX_ROWS", 2)
     torch.testing.assert_close(attention(qkv, bias, Dropout(0.0)), written_out(qkv, bias))
 
 

@@ -15,7 +15,7 @@ from hepfm.nn.pooling import masked_mean, summary
 @pytest.fixture(params=[True, False], ids=["AVX-512", "AVX2"])
 def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the way that products go on one kind of processor, whichever this is."""
-    monkeypatch.setattr("hepfm.nn.linear._has_wide_vectors", lambda: request.param)
+    monkeypatch.setattr("hepfm.nn.kernels.convolution._has_wide_vectors", lambda: request.param)
 
 
 @pytest.mark.usefixtures("processor")

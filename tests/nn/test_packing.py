@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from builders import mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from hepfm.nn.packing import Packing, rows_to_add
 @given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=5))
 @settings(deadline=None, max_examples=25)
 def test_pack_and_unpack(counts: list[int]) -> None:
-    mask = torch.arange(max(*counts, 1))[None] < torch.tensor(counts)[:, None]
+    mask = mask_of(counts)
     x = torch.randn(*mask.shape, 3, dtype=torch.float64)
     packing = Packing.of(mask)
     packed = packing.pack(x)
@@ -37,7 +38,7 @@ def test_gradients() -> None:
 @given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=5))
 @settings(deadline=None, max_examples=25)
 def test_heads_are_the_transposed_padded_layout(counts: list[int]) -> None:
-    mask = torch.arange(max(*counts, 1))[None] < torch.tensor(counts)[:, None]
+    mask = mask_of(counts)
     packing = Packing.of(mask)
     packed = torch.randn(len(packing.real_T), 3 * 2 * 4, dtype=torch.float64, requires_grad=True)
     found = packing.heads(packed, parts=3, heads=2)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from builders import mask_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -53,8 +54,8 @@ def test_distance_is_taken_around_the_circle() -> None:
 @given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=4))
 @settings(deadline=None, max_examples=25)
 def test_each_real_pair_is_indexed_once(counts: list[int]) -> None:
-    length = max(*counts, 1)
-    mask = torch.arange(length)[None] < torch.tensor(counts)[:, None]
+    mask = mask_of(counts)
+    length = mask.shape[1]
     pairs = PairIndex.of(mask)
     assert len(pairs.i_M) == sum(n * (n + 1) // 2 for n in counts)
     covered = torch.zeros(len(counts) * length * length, dtype=torch.int64)

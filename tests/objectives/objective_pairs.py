@@ -11,17 +11,17 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.schema import Kind
 from hepfm.data import context_set, feature_set
 from hepfm.data.context import ContextSet
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Objective
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes
 from hepfm.tokenizers import TOKENIZERS
+from hepfm.train.learner import Learner, make_learner
 
 SCHEMA = jet_schema(JETCLASS_CLASSES)
 FEATURES = feature_set("petfull")
@@ -34,12 +34,11 @@ def smallest(name: str) -> Component:
 
 
 def context(backbone: str) -> ContextSet | None:
-    return context_set("jet") if "condition" in BACKBONES.load(backbone).supports else None
+    return context_set("jet") if "prefix" in BACKBONES.load(backbone).supports else None
 
 
 SPECS: dict[str, Any] = {
     **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
-    "perturbed_classifier": {"name": "perturbed_classifier", "view": "noised"},
     "masked": {"name": "masked", "target": "regression"},
     "masked_kmeans": {"name": "masked", "target": {"name": "kmeans", "codes": 16}},
     "tokenize": {
@@ -52,11 +51,11 @@ SPECS: dict[str, Any] = {
     "sum_of_all": {
         "name": "weighted_sum",
         "terms": [
-            {"name": "perturbed_classifier", "view": "noised", "context": True},
+            {"name": "supervised", "view": "noised", "context": True},
             {"name": "supervised"},
             {"name": "flow_matching"},
             {"name": "masked"},
-            {"name": "perturbed_classifier", "view": "masked"},
+            {"name": "supervised", "view": "masked"},
             {"name": "lejepa", "weight": 2},
         ],
     },
@@ -64,28 +63,30 @@ SPECS: dict[str, Any] = {
 """Every registered objective, and sums of them."""
 
 TOKENIZER = resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test")
-CODES = {"next_token": Codes(TOKENIZER, "codes"), "next_token_decoded": Codes(TOKENIZER, "decoded")}
-"""Codes of the networks whose objective predicts them."""
+CODES = {
+    "next_token": TokenizerSpec(TOKENIZER, "codes"),
+    "next_token_decoded": TokenizerSpec(TOKENIZER, "decoded"),
+}
+"""TokenizerSpec of the networks whose objective predicts them."""
 
 
-def construct(objective: str, backbone: str, *, seed: int) -> Objective:
+def construct(objective: str, backbone: str, *, seed: int) -> Learner:
     component = resolve_component(OBJECTIVES, SPECS[objective], where="test")
     check_compatible(component, smallest(backbone), SCHEMA)
     with seeded_init(seed, "test"):
         network = build_network(
-            smallest(backbone), FEATURES, context=context(backbone), codes=CODES.get(objective)
+            smallest(backbone), FEATURES, context=context(backbone), tokenizer=CODES.get(objective)
         )
-        built: Objective = component.cls(component.config, network, SCHEMA)
-    return built
+        return make_learner(component, network, SCHEMA)
 
 
-def build(objective: str, backbone: str, *, seed: int) -> Objective:
+def build(objective: str, backbone: str, *, seed: int) -> Learner:
     built = construct(objective, backbone, seed=seed)
     batch = random_batch(FEATURES, context=context(backbone))
     network = built.network
     if network.tokenizer is not None:
         network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
-    built.fit([batch])
+    built.prepare([batch])
     return built
 
 
@@ -100,11 +101,11 @@ def fits(objective: str, backbone: str) -> bool:
 PAIRS = [(objective, backbone) for objective in SPECS for backbone in BACKBONES if fits(objective, backbone)]
 
 
-def batch_for(objective: Objective) -> Batch:
-    told = context_set("jet") if objective.network.num_context else None
-    batch = random_batch(FEATURES, context=told)
+def batch_for(learner: Learner) -> Batch:
+    conditioned = context_set("jet") if learner.network.num_context else None
+    batch = random_batch(FEATURES, context=conditioned)
     labels = {}
-    for name in objective.targets(objective.config, SCHEMA):
+    for name in learner.requirements.labels:
         field = SCHEMA[name]
         number = torch.arange(len(batch))
         labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
 
 import pytest
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Field, Level, Schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.compatibility import check_compatible, data_offers
+from hepfm.objectives.compatibility import check_compatible, has_momenta
+from hepfm.objectives.requirements import Requirements
 from hepfm.objectives.supervised import Supervised, SupervisedConfig
 
 LABELLED = jet_schema(("QCD", "Tbqq"))
@@ -21,7 +22,9 @@ LABELLED = jet_schema(("QCD", "Tbqq"))
 class NextConstituent(Supervised):
     """An objective that needs a causal backbone."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"causal"})
+    @classmethod
+    def requirements(cls, config: SupervisedConfig, schema: Schema) -> Requirements:
+        return replace(super().requirements(config, schema), backbone=frozenset({"causal"}))
 
 
 def component(name: str) -> Component:
@@ -46,20 +49,21 @@ def test_no_backbone_is_for_tokenizers_and_tokenizers_for_no_backbone() -> None:
         check_compatible(tokenize, component("transformer"), LABELLED)
 
 
-def test_a_backbone_without_the_needed_ability_is_refused_with_pairs_that_fit() -> None:
+def test_a_backbone_without_the_needed_ability_is_refused_with_what_fits() -> None:
     objective = Component("next_constituent", NextConstituent, SupervisedConfig())
     check_compatible(objective, component("transformer"), LABELLED)
     with pytest.raises(IncompatibleError) as error:
         check_compatible(objective, component("particle_transformer"), LABELLED)
-    assert "needs 'causal'" in str(error.value)
-    assert "supervised + particle_transformer" in str(error.value)
+    assert "supports 'causal'" in str(error.value)
+    assert "'next_constituent' and these data: transformer, post_norm_transformer;" in str(error.value)
+    assert "fit backbone 'particle_transformer': supervised" in str(error.value)
 
 
 def test_pair_features_need_momenta() -> None:
     fields = (Field("label", Level.OBJECT), Field("hit_e", Level.HIT))
     schema = Schema(fields, Level.OBJECT, "label")
     objective = resolve_component(OBJECTIVES, "supervised", where="test")
-    with pytest.raises(IncompatibleError, match=r"four-momenta.*supervised \+ transformer"):
+    with pytest.raises(IncompatibleError, match=r"four-momenta.*these data: transformer, pet"):
         check_compatible(objective, component("particle_transformer"), schema)
 
 
@@ -69,5 +73,5 @@ def test_unlabelled_data_are_refused() -> None:
         check_compatible(objective, component("transformer"), jet_schema())
 
 
-def test_what_jets_offer() -> None:
-    assert data_offers(LABELLED) == {"labels", "p4"}
+def test_jets_have_momenta() -> None:
+    assert has_momenta(LABELLED)

@@ -16,28 +16,38 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.generators.flow import Flow
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Seen, View
+from hepfm.objectives.base import Output, View
 from hepfm.objectives.compatibility import check_compatible
 from hepfm.objectives.flow_matching import NOISED, FlowMatching
+from hepfm.train.learner import Learner, make_learner
 
 CLASSES = ("g", "t")
 TINY = {"name": "transformer", "width": 32, "depth": 1, "num_heads": 4, "num_registers": 1}
 PET = feature_set("pet")
 
 
-def build(*, features: str = "pet", labelled: bool = True, **options: Any) -> FlowMatching:
+def build(*, features: str = "pet", labelled: bool = True, **options: Any) -> Learner:
     component = resolve_component(OBJECTIVES, {"name": "flow_matching", **options}, where="test")
     backbone = resolve_component(BACKBONES, TINY, where="test")
     with seeded_init(0, "test"):
         network = build_network(backbone, feature_set(features))
-        built = component.cls(component.config, network, jet_schema(CLASSES if labelled else ()))
-    assert isinstance(built, FlowMatching)
-    return built
+        return make_learner(component, network, jet_schema(CLASSES if labelled else ()))
+
+
+def flow(learner: Learner) -> Flow:
+    assert isinstance(learner.network.generator, Flow)
+    return learner.network.generator
+
+
+def drawn_classes(learner: Learner, batch: Batch) -> Tensor:
+    assert isinstance(learner.objective, FlowMatching)
+    return learner.objective._classes(batch, draws())
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,7 +84,7 @@ def test_the_noised_copy_is_the_straight_line_from_jet_to_noise() -> None:
     noise = (view.extra["velocity"] + x)[batch.mask_BN]
     assert abs(float(noise.mean())) < 0.1
     assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
-    torch.testing.assert_close(view.clarity_B, (1 - view.time_B) ** 2)
+    torch.testing.assert_close(view.weight_B, (1 - view.time_B) ** 2)
     assert (view.batch.labels["jet_label"] == batch.labels["jet_label"]).all()
     assert not view.extra["velocity"][~batch.mask_BN].any()
 
@@ -84,9 +94,13 @@ def test_the_loss_is_summed_over_features_and_averaged_over_constituents_then_ro
 ) -> None:
     objective, batch = build(), replace(jets(4, 0), weights_B=torch.tensor([1.0, 2.0, 0.0, 1.0]))
     view = objective.views(batch, draws())[NOISED]
-    monkeypatch.setattr(objective.generator, "velocity", lambda *_: torch.zeros_like(view.extra["velocity"]))
+    monkeypatch.setattr(
+        objective.network.generator, "velocity", lambda *_: torch.zeros_like(view.extra["velocity"])
+    )
     features = objective.network.features(view.batch, time_B=view.time_B)
-    found = number(objective.loss({NOISED: Seen(view, features)}, draws()), "velocity")
+    found = number(
+        objective.objective.loss(objective.network, {NOISED: Output(view, features)}, draws()), "velocity"
+    )
     velocity, mask = view.extra["velocity"].numpy(), batch.mask_BN.numpy()
     rows = [float((velocity[row][mask[row]] ** 2).sum(-1).mean()) for row in range(4)]
     assert found == pytest.approx((rows[0] + 2 * rows[1] + rows[3]) / 4, rel=1e-5)
@@ -104,9 +118,9 @@ def test_what_is_made_comes_near_the_data_and_follows_the_class() -> None:
     assert abs(mean_length(control, 1) - mean_length(control, 0)) < 0.8
 
 
-def learn(*, shuffled: bool) -> FlowMatching:
+def learn(*, shuffled: bool) -> Learner:
     objective = build(label_dropout=0.0, generator={"name": "flow", "steps": 6, "sampler_width": 32})
-    objective.fit([jets(512, 1)])
+    objective.prepare([jets(512, 1)])
     data = jets(2048, 1, shuffled=shuffled)
     optimizer = torch.optim.Adam(objective.parameters(), 5e-3)
     # With a rate that falls the outcome does not hang on the last few steps.
@@ -125,12 +139,12 @@ def learn(*, shuffled: bool) -> FlowMatching:
     return objective.eval()
 
 
-def made(objective: FlowMatching, label: int) -> tuple[Tensor, Tensor]:
+def made(objective: Learner, label: int) -> tuple[Tensor, Tensor]:
     rows = objective.network.generate(torch.full((300,), label), None, generator(5))
     return rows.x_BNF, rows.mask_BN
 
 
-def distance(objective: FlowMatching, real: Batch, label: int) -> float:
+def distance(objective: Learner, real: Batch, label: int) -> float:
     """W1 of deta (standardised) between what is made and real jets of a class."""
     x, mask = made(objective, label)
     of_class = real.labels["jet_label"] == label
@@ -138,7 +152,7 @@ def distance(objective: FlowMatching, real: Batch, label: int) -> float:
     return float(wasserstein_distance(x[mask][:, 0].numpy(), true[real.mask_BN[of_class]][:, 0].numpy()))
 
 
-def mean_length(objective: FlowMatching, label: int) -> float:
+def mean_length(objective: Learner, label: int) -> float:
     return float(made(objective, label)[1].sum(1).float().mean())
 
 
@@ -160,17 +174,17 @@ def test_another_seed_makes_other_rows() -> None:
 
 def test_labels_are_dropped_in_training_only_and_at_the_rate() -> None:
     objective, batch = build(label_dropout=0.3), jets(3000, 0)
-    none = objective.generator.num_classes
-    told = objective.train()._told(batch, draws())
-    assert float((told == none).float().mean()) == pytest.approx(0.3, abs=0.03)
-    assert not (objective.eval()._told(batch, draws()) == none).any()
+    none = flow(objective).num_classes
+    label_B = drawn_classes(objective.train(), batch)
+    assert float((label_B == none).float().mean()) == pytest.approx(0.3, abs=0.03)
+    assert not (drawn_classes(objective.eval(), batch) == none).any()
 
 
 def test_the_class_changes_the_velocity_and_no_class_is_a_class_of_its_own() -> None:
     objective, batch = build().eval(), jets(4, 0)
     features = objective.network.features(batch, time_B=torch.full((4,), 0.5))
     found = [
-        objective.generator.velocity(features, batch.mask_BN, torch.full((4,), k)).detach() for k in (0, 1, 2)
+        flow(objective).velocity(features, batch.mask_BN, torch.full((4,), k)).detach() for k in (0, 1, 2)
     ]
     assert not torch.allclose(found[0], found[1])
     assert not torch.allclose(found[0], found[2])
@@ -178,7 +192,7 @@ def test_the_class_changes_the_velocity_and_no_class_is_a_class_of_its_own() -> 
 
 def test_data_without_labels_are_learned_without_class() -> None:
     objective = build(labelled=False)
-    assert objective.targets(objective.config, jet_schema()) == ()
+    assert objective.requirements.labels == ()
     loss = loss_of(objective, replace(jets(8, 0), labels={}))
     assert torch.isfinite(loss.total)
     rows = objective.eval().network.generate(torch.zeros(5, dtype=torch.long), None, generator())
@@ -188,16 +202,19 @@ def test_data_without_labels_are_learned_without_class() -> None:
 def test_a_fitting_generator_is_kept_and_another_is_replaced() -> None:
     first = build()
     kept = first.network.generator
-    FlowMatching(first.config, first.network, jet_schema(CLASSES))
+    component = resolve_component(OBJECTIVES, "flow_matching", where="test")
+    make_learner(component, first.network, jet_schema(CLASSES))
     assert first.network.generator is kept
-    FlowMatching(first.config, first.network, jet_schema(("g", "q", "t")))
+    make_learner(component, first.network, jet_schema(("g", "q", "t")))
     assert first.network.generator is not kept
-    assert first.generator.num_classes == 3
+    assert flow(first).num_classes == 3
 
 
 @pytest.mark.parametrize("features", ["kin", "kinpid", "full"])
 def test_features_that_repeat_others_are_refused(features: str) -> None:
-    with pytest.raises(IncompatibleError, match=r"log_pt_rel.*pet, petpid, petfull"):
+    with pytest.raises(
+        IncompatibleError, match=rf"some of '{features}' follow .*: pet, petpid, petfull, massless, calo"
+    ):
         build(features=features)
 
 
@@ -213,7 +230,9 @@ def test_any_number_of_independent_features_is_made(features: str) -> None:
 def test_a_backbone_that_cannot_be_told_the_time_is_refused() -> None:
     objective = resolve_component(OBJECTIVES, "flow_matching", where="test")
     backbone = resolve_component(BACKBONES, "particle_transformer", where="test")
-    with pytest.raises(IncompatibleError, match=r"needs 'condition'.*flow_matching \+ transformer"):
+    with pytest.raises(
+        IncompatibleError, match=r"supports 'prefix'.*flow_matching' and these data: transformer"
+    ):
         check_compatible(objective, backbone, jet_schema(CLASSES))
 
 

@@ -18,31 +18,32 @@ from hepfm.core.draws import RowDraws
 from hepfm.core.errors import IncompatibleError
 from hepfm.data import context_set, feature_set
 from hepfm.data.features import FeatureSet
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Objective, View, look
-from hepfm.objectives.network import Codes
+from hepfm.objectives.base import View, apply
+from hepfm.train.learner import Learner, make_learner
 
-TRAINED = [name for name in BACKBONES if "nothing" not in BACKBONES.load(name).supports]
-CONDITIONED = [name for name in TRAINED if "condition" in BACKBONES.load(name).supports]
+TRAINED = [name for name in BACKBONES if BACKBONES.load(name).encodes]
+CONDITIONED = [name for name in TRAINED if "prefix" in BACKBONES.load(name).supports]
 
 HIDING = ("masked", "lejepa")
 """Objectives whose views leave constituents out."""
 
 
 def construct(
-    name: str, backbone: str, *, context: str | None, reads: str, features: FeatureSet = FEATURES
-) -> Objective:
+    name: str, backbone: str, *, context: str | None, inputs: str, features: FeatureSet = FEATURES
+) -> Learner:
     component = resolve_component(OBJECTIVES, {"name": name}, where="test")
     with seeded_init(0, "test"):
         network = build_network(
             smallest(backbone),
             features,
             context=context_set(context) if context else None,
-            codes=None if reads == "features" else Codes(TOKENIZER, reads),  # type: ignore[arg-type]
+            tokenizer=None if inputs == "features" else TokenizerSpec(TOKENIZER, inputs),  # type: ignore[arg-type]
         )
-        built: Objective = component.cls(component.config, network, SCHEMA)
+        built = make_learner(component, network, SCHEMA)
     if network.tokenizer is not None:
         batch = random_batch(features)
         network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
@@ -54,18 +55,18 @@ def cases() -> Iterator[tuple[str, str, str | None, str]]:
         for backbone in TRAINED:
             for context in (None, *(["jet"] if backbone in CONDITIONED else [])):
                 codes = ["codes"] if "codes" in BACKBONES.load(backbone).supports else []
-                for reads in ("features", "decoded", *codes):
-                    yield name, backbone, context, reads
+                for inputs in ("features", "decoded", *codes):
+                    yield name, backbone, context, inputs
 
 
 CASES = list(cases())
 
 
-@pytest.mark.parametrize(("name", "backbone", "context", "reads"), CASES)
+@pytest.mark.parametrize(("name", "backbone", "context", "inputs"), CASES)
 def test_constituents_that_are_left_out_change_nothing(
-    name: str, backbone: str, context: str | None, reads: str
+    name: str, backbone: str, context: str | None, inputs: str
 ) -> None:
-    objective = construct(name, backbone, context=context, reads=reads)
+    objective = construct(name, backbone, context=context, inputs=inputs)
     batch = random_batch(FEATURES, context=context_set(context) if context else None)
     for kind, view in objective.views(batch, draws()).items():
         hidden_BN = batch.mask_BN & ~shown_by(view, batch)
@@ -80,7 +81,7 @@ def test_constituents_that_are_left_out_change_nothing(
 def test_momenta_relative_to_the_row_are_relative_to_what_is_left(name: str) -> None:
     kin = feature_set("kin")
     objective, batch = (
-        construct(name, "transformer", context=None, reads="features", features=kin),
+        construct(name, "transformer", context=None, inputs="features", features=kin),
         momenta(kin),
     )
     for kind, view in objective.views(batch, draws()).items():
@@ -95,12 +96,12 @@ def test_momenta_relative_to_the_row_are_relative_to_what_is_left(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    "backbone", [name for name in BACKBONES if "condition" in BACKBONES.load(name).supports]
+    "backbone", [name for name in BACKBONES if "prefix" in BACKBONES.load(name).supports]
 )
 def test_of_a_row_that_is_all_noise_only_number_time_and_context_are_seen(
     backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = construct("flow_matching", backbone, context="jet", reads="features")
+    objective = construct("flow_matching", backbone, context="jet", inputs="features")
     batch = random_batch(FEATURES, context=context_set("jet"))
     monkeypatch.setattr(RowDraws, "uniform", lambda self, name, *shape: torch.ones(len(self.rows_B), *shape))
     view = objective.views(batch, draws())["noised"]
@@ -109,29 +110,27 @@ def test_of_a_row_that_is_all_noise_only_number_time_and_context_are_seen(
     torch.testing.assert_close(seen(objective, view), seen(objective, other), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "backbone", [name for name in BACKBONES if "nothing" not in BACKBONES.load(name).supports]
-)
+@pytest.mark.parametrize("backbone", TRAINED)
 def test_a_network_that_reads_decoded_features_sees_nothing_that_the_code_does_not_hold(
     backbone: str,
 ) -> None:
-    objective = construct("supervised", backbone, context=None, reads="decoded")
+    objective = construct("supervised", backbone, context=None, inputs="decoded")
     batch = random_batch(FEATURES)
     network = objective.network
     codes_BN = network.encode(batch)
     first, second = (
-        look(network, View(other, codes_BN=codes_BN)).features.tokens_BND
+        apply(network, View(other, codes_BN=codes_BN)).features.tokens_BND
         for other in (batch, changed(batch, batch.mask_BN))
     )
     assert torch.equal(first, second)
 
 
 def test_a_noised_row_with_its_context_is_not_classified_unless_that_is_asked_for() -> None:
-    terms = [{"name": "flow_matching"}, {"name": "perturbed_classifier", "view": "noised"}]
+    terms = [{"name": "flow_matching"}, {"name": "supervised", "view": "noised"}]
     component = resolve_component(OBJECTIVES, {"name": "weighted_sum", "terms": terms}, where="test")
     network = build_network(smallest("transformer"), FEATURES, context=context_set("jet"))
     with pytest.raises(IncompatibleError, match=r"log_jet_pt, .* set data\.context=null, or context=true"):
-        component.cls(component.config, network, SCHEMA)
+        make_learner(component, network, SCHEMA)
 
 
 def momenta(features: FeatureSet) -> Batch:
@@ -144,9 +143,9 @@ def momenta(features: FeatureSet) -> Batch:
     return replace(batch, features_BNF=values)
 
 
-def seen(objective: Objective, view: View) -> Tensor:
+def seen(objective: Learner, view: View) -> Tensor:
     with torch.no_grad():
-        return look(objective.network, view).features.tokens_BND
+        return apply(objective.network, view).features.tokens_BND
 
 
 def shown_by(view: View, batch: Batch) -> Tensor:

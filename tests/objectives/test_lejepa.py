@@ -17,24 +17,23 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.lejepa import CROPS, LeJEPA
+from hepfm.objectives.lejepa import CROPS
 from hepfm.objectives.sigreg import _waves, epps_pulley, sigreg
+from hepfm.train.learner import Learner, make_learner
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 
 
-def build(**options: Any) -> LeJEPA:
+def build(**options: Any) -> Learner:
     component = resolve_component(OBJECTIVES, {"name": "lejepa", "directions": 64, **options}, where="test")
     with seeded_init(0, "test"):
         network = build_network(resolve_component(BACKBONES, TINY, where="test"), feature_set("pet"))
-        built = component.cls(component.config, network, jet_schema())
-    assert isinstance(built, LeJEPA)
-    return built
+        return make_learner(component, network, jet_schema())
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -88,7 +87,7 @@ def test_a_constant_embedding_has_a_larger_loss_than_a_gaussian_one(monkeypatch:
     for name, vector in {"constant": torch.zeros(256, 256), "gaussian": spread}.items():
         noise = 0.1 * torch.randn(256, 256, generator=generator(4))
         given = iter([vector, vector + (noise if name == "gaussian" else 0)])
-        monkeypatch.setattr(objective, "_project", lambda seen, given=given: next(given))
+        monkeypatch.setattr(objective.objective, "_project", lambda seen, given=given: next(given))
         losses[name] = float(loss_of(objective, batch).total)
     assert losses["constant"] > 2 * losses["gaussian"]
 
@@ -135,7 +134,7 @@ def test_the_total_mixes_the_parts_by_the_weight() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep": [0.9, 0.5]}, "smallest share comes first"),
+        ({"keep": [0.9, 0.5]}, "smallest fraction comes first"),
         ({"keep": [0.0, 0.5]}, "keep"),
         ({"sigreg_weight": 1.5}, "sigreg_weight"),
         ({"directions": 0}, "directions"),

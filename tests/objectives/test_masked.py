@@ -18,25 +18,30 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Seen
+from hepfm.objectives.base import Output
 from hepfm.objectives.masked import MASKED, Masked
+from hepfm.objectives.masked_targets.base import MaskedTarget
 from hepfm.objectives.masked_targets.kmeans import KMeans
+from hepfm.train.learner import Learner, make_learner
 
 TINY = {"name": "transformer", "width": 32, "depth": 1, "num_heads": 4, "num_registers": 1}
 
 
-def build(*, features: str = "pet", **options: Any) -> Masked:
+def build(*, features: str = "pet", **options: Any) -> Learner:
     component = resolve_component(OBJECTIVES, {"name": "masked", **options}, where="test")
     with seeded_init(0, "test"):
         network = build_network(resolve_component(BACKBONES, TINY, where="test"), feature_set(features))
-        built = component.cls(component.config, network, jet_schema())
-    assert isinstance(built, Masked)
-    return built
+        return make_learner(component, network, jet_schema())
+
+
+def target_of(learner: Learner) -> MaskedTarget:
+    assert isinstance(learner.objective, Masked)
+    return learner.objective.target
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -68,11 +73,20 @@ def test_visible_and_removed_make_the_row_and_counts_are_rounded(lengths: list[i
         assert len(gone) == min(round(0.4 * length), max(length - 1, 0))
 
 
-def test_momenta_go_with_their_constituents_and_clarity_is_the_visible_share() -> None:
+@pytest.mark.parametrize("fraction", [0.4, 0.75, 0.99])
+def test_at_least_one_constituent_stays_of_every_row(fraction: float) -> None:
+    lengths = [1, 2, 3, 5, 40]
+    view = build(fraction=fraction).views(numbered(lengths), draws())[MASKED]
+    removed = [min(round(fraction * length), length - 1) for length in lengths]
+    assert view.extra["removed_mask"].sum(1).tolist() == removed
+    assert (view.batch.mask_BN.sum(1) >= 1).all()
+
+
+def test_momenta_go_with_their_constituents_and_the_weight_is_the_visible_fraction() -> None:
     view = build(fraction=0.3).views(numbered([10, 20]), draws())[MASKED]
     assert view.batch.p4_BN4 is not None
     torch.testing.assert_close(view.batch.p4_BN4, 2 * view.batch.features_BNF)
-    torch.testing.assert_close(view.clarity_B, torch.full((2,), 0.7))
+    torch.testing.assert_close(view.weight_B, torch.full((2,), 0.7))
 
 
 def test_which_are_removed_is_random_and_even() -> None:
@@ -103,19 +117,21 @@ def test_regression_is_the_mean_absolute_error_per_row() -> None:
     view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
     mask = view.extra["removed_mask"]
-    output = objective.decoder(features, view.batch.mask_BN, mask).detach().numpy()
+    h_BMW = objective.objective.get_submodule("decoder")(features, view.batch.mask_BN, mask)
+    output = objective.objective.get_submodule("target.linear")(h_BMW).detach().numpy()
     error = np.abs(output - view.extra["removed"].numpy()).mean(-1)
     expected = np.mean([error[row][mask[row].numpy()].mean() for row in range(3)])
-    assert float(objective.loss({MASKED: Seen(view, features)}, draws()).total.detach()) == pytest.approx(
-        expected, rel=1e-5
-    )
+    assert float(
+        objective.objective.loss(objective.network, {MASKED: Output(view, features)}, draws()).total.detach()
+    ) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_place_in_pt_tells_removed_constituents_apart() -> None:
     objective, batch = build().eval(), numbered([10])
     view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
-    output = objective.decoder(features, view.batch.mask_BN, view.extra["removed_mask"])
+    decoder = objective.objective.get_submodule("decoder")
+    output = decoder(features, view.batch.mask_BN, view.extra["removed_mask"])
     assert not torch.allclose(output[0, 0], output[0, 1])
 
 
@@ -141,7 +157,7 @@ def gain(target: Any, data: Batch) -> float:
     """Share by which the loss on rows held out lies below that of the best constant prediction."""
     objective = build(target=target)
     train, test = rows_of(data, slice(0, 896)), rows_of(data, slice(896, None))
-    objective.fit([train])
+    objective.prepare([train])
     optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
     draw = generator(3)
     for step in range(120):
@@ -154,11 +170,11 @@ def gain(target: Any, data: Batch) -> float:
     return 1 - found / constant(objective, train, test)
 
 
-def constant(objective: Masked, train: Batch, test: Batch) -> float:
+def constant(objective: Learner, train: Batch, test: Batch) -> float:
     """Loss of the median of each feature, or of the frequencies of the codes."""
     x, held = (objective.network.standardize(part.features_BNF, part.mask_BN) for part in (train, test))
-    if isinstance(objective.target, KMeans):
-        codes, true = (objective.target.assign(part).flatten() for part in (x, held))
+    if isinstance(target_of(objective), KMeans):
+        codes, true = (target_of(objective).assign(part).flatten() for part in (x, held))
         share = (torch.bincount(codes, minlength=32) + 1).float() / (len(codes) + 32)
         return float(-share.log()[true].mean())
     return float((held - x.flatten(0, 1).median(0).values).abs().mean())
@@ -173,7 +189,7 @@ def test_codes_are_those_of_the_nearest_centroid_and_centroids_those_of_an_exact
     centre = torch.tensor([[0.0, 0, 0, 0], [4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]])
     points = centre.repeat(200, 1) + 0.1 * torch.randn(1000, 4, generator=draw)
     objective = build(target={"name": "kmeans", "codes": 5, "seed": 3})
-    target = objective.target
+    target = target_of(objective)
     assert isinstance(target, KMeans)
     target.fit([points])
     code = target.assign(points)
@@ -184,7 +200,8 @@ def test_codes_are_those_of_the_nearest_centroid_and_centroids_those_of_an_exact
 
 
 def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
-    target = build(target={"name": "kmeans", "codes": 2, "scale": {"deta": 1e-3}}).target
+    learner = build(target={"name": "kmeans", "codes": 2, "scale": {"deta": 1e-3}})
+    target = target_of(learner)
     assert isinstance(target, KMeans)
     target.centroids_CK.copy_(torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
     target.fitted.fill_(True)
@@ -194,7 +211,7 @@ def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
 def test_more_codes_than_constituents_are_refused() -> None:
     objective = build(target="kmeans")
     with pytest.raises(DataError, match=r"codebook larger than the data: .*codes=8192.* 30 different"):
-        objective.fit([numbered([30])])
+        objective.prepare([numbered([30])])
 
 
 def test_a_loss_before_the_fit_is_refused() -> None:
@@ -204,7 +221,7 @@ def test_a_loss_before_the_fit_is_refused() -> None:
 
 def test_centroids_are_part_of_the_checkpoint() -> None:
     first, second = (build(target={"name": "kmeans", "codes": 4}) for _ in range(2))
-    first.fit([random_batch(feature_set("pet"))])
+    first.prepare([random_batch(feature_set("pet"))])
     second.load_state_dict(first.state_dict())
     batch = numbered([10])
     assert float(loss_of(first, batch).total.detach()) == float(loss_of(second, batch).total.detach())

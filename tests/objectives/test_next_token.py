@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hepfm import api
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Ragged
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 
@@ -58,7 +58,7 @@ def model(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.tokenize(tokenizer, output=folder / "tokenizer")
     recipe = {
         "data": data,
-        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "reads": "codes"},
+        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "inputs": "codes"},
         "backbone": {"name": "post_norm_transformer", "width": 16, "depth": 1, "num_heads": 2},
         "objective": {"name": "next_token", "max_constituents": 32},
         "train": {**TRAIN, "steps": 250},

@@ -12,23 +12,25 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
-from hepfm.core.config import resolve_component
+from hepfm.core.config import Component, resolve_component, validate
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
 from hepfm.data import feature_set
-from hepfm.models.build import build_network, seeded_init
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives.supervised import Supervised, SupervisedConfig
+from hepfm.train.learner import Learner, make_learner
 
 CLASSES = ("QCD", "Hbb", "Tbqq")
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
 
 
-def build(config: SupervisedConfig, schema: Schema | None = None) -> Supervised:
+def build(config: SupervisedConfig, schema: Schema | None = None) -> Learner:
     with seeded_init(0, "test"):
         network = build_network(resolve_component(BACKBONES, TINY, where="test"), feature_set("kin"))
-        return Supervised(config, network, schema or jet_schema(CLASSES)).eval()
+        component = Component("supervised", Supervised, config)
+        return make_learner(component, network, schema or jet_schema(CLASSES)).eval()
 
 
 def labelled(rows: int = 16) -> Batch:
@@ -77,9 +79,8 @@ def _rows(batch: Batch, rows: list[int]) -> Batch:
 
 
 def test_regression_is_huber_in_units_of_the_scale_and_mae_in_physical_units() -> None:
-    config = SupervisedConfig(
-        label="jet_pt", huber_delta=1.0, head={"name": "regress", "centre": [750.0], "scale": [100.0]}
-    )
+    head = {"name": "regress", "centre": [750.0], "scale": [100.0]}
+    config = validate(SupervisedConfig, {"label": "jet_pt", "huber_delta": 1.0, "head": head}, where="test")
     objective, batch = build(config), labelled()
     loss = loss_of(objective, batch)
     value = objective.network(batch)["jet_pt"][:, 0].detach().numpy()
@@ -98,19 +99,19 @@ def test_every_weight_gets_a_gradient() -> None:
 
 def test_data_without_labels_are_refused() -> None:
     with pytest.raises(IncompatibleError, match=r"objective\.label=FIELD"):
-        Supervised.targets(SupervisedConfig(), jet_schema())
+        Supervised.requirements(SupervisedConfig(), jet_schema())
 
 
 def test_a_field_of_constituents_is_no_label() -> None:
     with pytest.raises(IncompatibleError, match="belongs to the constituent"):
-        Supervised.targets(SupervisedConfig(label="part_pt"), jet_schema(CLASSES))
+        Supervised.requirements(SupervisedConfig(label="part_pt"), jet_schema(CLASSES))
 
 
 def test_an_unknown_label_names_the_nearest() -> None:
     with pytest.raises(DataError, match="did you mean 'jet_pt'"):
-        Supervised.targets(SupervisedConfig(label="jet_ptt"), jet_schema(CLASSES))
+        Supervised.requirements(SupervisedConfig(label="jet_ptt"), jet_schema(CLASSES))
 
 
 def test_an_unknown_head_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'classify'"):
-        build(SupervisedConfig(head="clasify"))
+        validate(SupervisedConfig, {"head": "clasify"}, where="test")

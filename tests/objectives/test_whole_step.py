@@ -12,8 +12,8 @@ from objective_pairs import PAIRS, batch_for, build
 from torch import Tensor
 
 from hepfm.core.batch import Batch
-from hepfm.objectives.base import Objective
 from hepfm.objectives.loss import added
+from hepfm.train.learner import Learner
 
 CUTS = {
     "one_part": (tuple(range(16)),),
@@ -47,14 +47,14 @@ def take(batch: Batch, rows: Tensor) -> Batch:
     )
 
 
-def step(objective: Objective, parts: Sequence[Batch]) -> tuple[dict[str, float], dict[str, Tensor]]:
+def step(objective: Learner, parts: Sequence[Batch]) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Return the numbers and the gradient of a step as the loop makes them."""
     objective.zero_grad()
     views = [objective.views(part, draws()) for part in parts]
-    per_part = [objective.counts(view) for view in views]
+    per_part = [objective.objective.counts(view) for view in views]
     counts = {name: torch.stack([part[name] for part in per_part]).sum() for name in per_part[0]}
     losses = [objective(view, draws()) for view in views]
-    for group in [losses] if objective.whole_step else [[loss] for loss in losses]:
+    for group in [losses] if objective.objective.whole_step else [[loss] for loss in losses]:
         added(group).share(counts).backward()
     gradients = {
         name: weight.grad.clone() for name, weight in objective.named_parameters() if weight.grad is not None
@@ -67,16 +67,16 @@ def weighted(batch: Batch) -> Batch:
 
 
 @pytest.fixture(params=PAIRS, ids="+".join, scope="module")
-def objective(request: pytest.FixtureRequest) -> Objective:
+def objective(request: pytest.FixtureRequest) -> Learner:
     # In double precision sums of parts agree to rounding; batch normalisation has its own test below.
     # A tokenizer works in single precision always.
     built = build(*request.param, seed=0).eval()
-    return built if built.trains_tokenizer else built.double()
+    return built if built.requirements.tokenizer else built.double()
 
 
-def weighted_batch(objective: Objective) -> Batch:
+def weighted_batch(objective: Learner) -> Batch:
     batch = weighted(batch_for(objective))
-    return batch if objective.trains_tokenizer else double(batch)
+    return batch if objective.requirements.tokenizer else double(batch)
 
 
 def double(batch: Batch) -> Batch:
@@ -91,7 +91,7 @@ def double(batch: Batch) -> Batch:
     )
 
 
-def test_loss_and_gradient_do_not_depend_on_how_a_step_is_cut(objective: Objective) -> None:
+def test_loss_and_gradient_do_not_depend_on_how_a_step_is_cut(objective: Learner) -> None:
     batch = weighted_batch(objective)
     whole, gradient = step(objective, parts_of(batch, "one_part"))
     for cut in ("halves", "sorted_by_length", "unequal"):
@@ -103,9 +103,9 @@ def test_loss_and_gradient_do_not_depend_on_how_a_step_is_cut(objective: Objecti
             torch.testing.assert_close(other[name], grad, rtol=1e-4, atol=1e-6 * scale, msg=f"{cut} {name}")
 
 
-def test_counts_from_views_are_those_of_the_loss(objective: Objective) -> None:
+def test_counts_from_views_are_those_of_the_loss(objective: Learner) -> None:
     batch = weighted_batch(objective)
     views = objective.views(batch, draws())
-    counts, loss = objective.counts(views), objective(views, draws())
+    counts, loss = objective.objective.counts(views), objective(views, draws())
     minimised = {name: float(term.count) for name, term in loss.terms.items() if term.weight}
     assert {name: float(count) for name, count in counts.items()} == pytest.approx(minimised)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hepfm.core.jets import JETCLASS_CLASSES
 from hepfm.core.ragged import Array, Ragged, concatenate
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.particles import Particles
@@ -66,5 +66,5 @@ def simulated() -> dict[str, Array | Ragged]:
 
 @pytest.fixture(scope="session")
 def as_meant() -> dict[str, Array | Ragged]:
-    """100 jets of four classes, with multi-parton interactions and without the accidents of the data."""
+    """100 jets of four classes, with multi-parton interactions and without the artefacts of the data."""
     return make_jets("jetclass_cms", ("Wqq", "Zqq", "Hgg", "Tbqq"), 100)

@@ -1,4 +1,4 @@
-"""Whole detectors on hand-made events: what each accident does, and what none of them changes."""
+"""Whole detectors on hand-made events: what each artefact does, and what none of them changes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import PID_CLASSES
 from hepfm.core.rng import numpy_generator
+from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.detector import particle_type
 from hepfm.simulate.jets import cluster
@@ -44,11 +44,11 @@ def test_cms_is_jetclass_without_its_accidents(pions: Particles) -> None:
 
 def test_tracks_by_calorimeter_removes_soft_tracks(pions: Particles) -> None:
     soft = {name: (measure(pions, {"name": name}).pt < 1.5).sum() for name in ("cms",)}
-    accident = measure(pions, {"name": "cms", "tracks_by_calorimeter": True})
-    charged = accident.charge != 0
+    artefact = measure(pions, {"name": "cms", "tracks_by_calorimeter": True})
+    charged = artefact.charge != 0
     assert soft["cms"] > 800
-    assert (accident.pt[charged] < 1.5).sum() < 0.2 * soft["cms"]
-    assert (accident.pt[charged] > 0).all()
+    assert (artefact.pt[charged] < 1.5).sum() < 0.2 * soft["cms"]
+    assert (artefact.pt[charged] > 0).all()
 
 
 def test_vanished_tracks_cluster_with_their_mass_at_the_origin(pions: Particles) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepfm.core.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.core.ragged import Array, Ragged
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.physics.kinematics import four_momentum, mass_of, wrap_phi
 
 Jets = dict[str, Array | Ragged]

@@ -195,7 +195,7 @@ def test_damaged_chunk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return key
 
     monkeypatch.setattr(workers, "write_chunk", truncated)
-    with pytest.raises(DataError, match=r"QCD-train-00000.npz is damaged"):
+    with pytest.raises(DataError, match=r"cannot read .*QCD-train-00000.npz .*remove it"):
         run.simulate(TINY, output=tmp_path / "store", processes=1)
 
 
@@ -235,11 +235,67 @@ def test_process_that_cannot_start(tmp_path: Path) -> None:
         run.simulate(nothing_on, output=tmp_path / "store", processes=1)
 
 
-def test_class_without_a_jet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+HIGGS = {"resonance": 25, "decay": "b b"}
+CUTS = [
+    (
+        {"pt_min": 100.0},
+        HIGGS,
+        r"None is left of those that are what match asks for \(resonance=25, decay=b b\)",
+    ),
+    (
+        {"pt_min": 5000.0, "pt_max": 6000.0},
+        {},
+        "None is left of those clustered with pt above pt_min=5000 GeV",
+    ),
+    ({"pt_min": 100.0, "pt_max": 100.1}, {}, "None is left of those within pt_max=100.1"),
+    ({"pt_min": 400.0, "eta_max": 1e-6}, {}, "None is left of those within eta_max=1e-06"),
+    ({"pt_min": 400.0, "rapidity_max": 1e-6}, {}, "None is left of those within rapidity_max=1e-06"),
+]
+
+
+@pytest.mark.parametrize(("selection", "match", "message"), CUTS)
+def test_a_class_without_a_jet_names_the_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: Any, match: Any, message: str
+) -> None:
     monkeypatch.setattr("hepfm.simulate.jets.HOPELESS_EVENTS", 80)
-    dijets = {"pythia": ["HardQCD:all = on"], "match": {"resonance": 25, "decay": "b b"}}
-    with pytest.raises(ConfigError, match="class QCD: no jet passed in 80 events"):
-        run.simulate({**TINY, "classes": {"QCD": dijets}}, output=tmp_path / "store", processes=1)
+    recipe = {
+        **TINY,
+        "selection": selection,
+        "classes": {"QCD": {"pythia": ["HardQCD:all = on"], "match": match}},
+    }
+    with pytest.raises(ConfigError, match=rf"class QCD: no jet passed in 80 events\. {message}"):
+        run.simulate(recipe, output=tmp_path / "store", processes=1)
+
+
+def test_what_a_failed_recipe_left_does_not_block_the_corrected_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hepfm.simulate.jets.HOPELESS_EVENTS", 80)
+    good = {"pythia": ["HardQCD:all = on"]}
+    recipe = {**TINY, "jets": {"train": 6}, "classes": {"A": good, "B": {**good, "match": HIGGS}}}
+    with pytest.raises(ConfigError, match="class B"):  # when the jets of A are there
+        run.simulate(recipe, output=tmp_path / "store", processes=1)
+    run.simulate({**recipe, "classes": {"A": good, "B": good}}, output=tmp_path / "store", processes=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_second_simulation_of_one_output_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    make = jets.make_chunk
+
+    def start_another(recipe: Recipe, key: ChunkKey) -> Any:
+        if not told:
+            with pytest.raises(
+                HepfmError, match=r"another simulation is at work on .*store; wait for it"
+            ) as error:
+                run.simulate(TINY, output=tmp_path / "store", processes=1)
+            told.append(error)
+        return make(recipe, key)
+
+    monkeypatch.setattr(jets, "make_chunk", start_another)
+    run.simulate({**TINY, "jets": {"train": 6}}, output=tmp_path / "store", processes=1)
+    assert told
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_command_line_ends_with_the_next_command(tmp_path: Path) -> None:

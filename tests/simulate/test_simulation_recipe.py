@@ -9,7 +9,7 @@ import pytest
 
 from hepfm.core.config import builtin_recipes
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import JETCLASS_CLASSES
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.simulate.jet_plan import JetPlan
 from hepfm.simulate.recipe import Recipe, read_recipe
 

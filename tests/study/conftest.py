@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.study.compare import Comparison, compare

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from hepfm.core.files import write_json
-from hepfm.study.choice import choose
-from hepfm.study.folder import RunFolder
+from hepfm.workflow.folder import RunFolder
+from hepfm.workflow.selection import choose
 
 
 def finetuned(path: Path, losses: list[float], best_step: int) -> RunFolder:

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from hepfm.core.errors import ConfigError, DataError, MissingExtraError
-from hepfm.core.jets import jet_schema
+from hepfm.core.errors import ConfigError, DataError, HepfmError, MissingExtraError
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.writer import write_store
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.study.compare import compare, summary_lines
@@ -278,7 +278,7 @@ def test_bad_input_is_refused_and_nothing_is_lost(make_result, tmp_path, monkeyp
         compare([tmp_path / "none"], output=tmp_path / "report")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose")
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(HepfmError, match="exists and is no report"):
         compare([folder], output=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose"
     from hepfm.tasks.top_tagging import TopTagging

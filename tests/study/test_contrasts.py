@@ -27,6 +27,8 @@ from hepfm.study.registration import (
 from hepfm.study.results import load_sections
 from hepfm.study.study import prepare, study
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 ASKED = {"contrast": "classification - scratch", "family": "tagging", "task": "top_tagging"}
 
 

@@ -1,6 +1,7 @@
 """The demo in small: every step runs, nothing is done twice, and the report holds both ways of starting."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_second_call_repeats_nothing_but_the_report(folder: Path) -> None:
 
 def test_an_interrupted_demo_goes_on(folder: Path) -> None:
     result = next((folder / "results").glob("scratch-*"))
-    (result / "results.json").unlink()
+    shutil.rmtree(result)
     demo(folder, overrides=SMALL, processes=1)
     assert (result / "results.json").exists()
 

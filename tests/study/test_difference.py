@@ -16,6 +16,7 @@ from hepfm.study.averages import average_text
 from hepfm.study.comparer import Comparer, against_scratch
 from hepfm.study.difference import Difference, corrected
 from hepfm.study.guards import Ends, at_noise, guard
+from hepfm.study.preference import best_arms
 from hepfm.study.results import Group, Origin, Result, Section
 from hepfm.study.section import section_part
 from hepfm.study.section_tables import results_table, training_table
@@ -201,9 +202,30 @@ def test_trivial_answers_stand_in_the_table_once_for_each_draw_of_labels() -> No
     assert "0.8200" in page
 
 
+def test_a_lower_distance_of_generated_rows_is_the_better_one() -> None:
+    """Every metric whose task says that lower is better, by difference and by ratio."""
+    for name in ("jet_generation", "shower_generation"):
+        for metric in load_task(name).metrics():
+            measured = info(metric.name, 0.5, scale=metric.scale, better=metric.better)
+            signs = (-CLEAR, CLEAR)  # of ratios the logarithms
+            lower, higher = (verdict(difference(values, metric=measured)) for values in signs)
+            expected = ("better", "worse") if metric.better == "lower" else ("worse", "better")
+            assert (lower, higher) == expected, metric.name
+            assert metric.better == ("higher" if metric.name == "coverage" else "lower")
+
+
+@pytest.mark.parametrize(("better", "best"), [("lower", "C"), ("higher", "M")])
+def test_the_best_arm_is_that_with_the_better_value(better: str, best: str) -> None:
+    near, far = (
+        group(arm, metrics=(info("fpd", value, better=better),)) for arm, value in (("C", 0.2), ("M", 0.9))
+    )
+    assert best_arms(section(near, far)) == {100: best}
+    assert best_arms(section(far, near)) == {100: best}
+
+
 def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
-    floors = (info("fpd", 0.004, better="lower"),)
-    ours = group("C", noise=(info("fpd", 1.3, better="lower"),), floors=floors)
+    truths = (info("fpd", 0.004, better="lower"),)
+    ours = group("C", noise=(info("fpd", 1.3, better="lower"),), truth_vs_truth=truths)
     assert [one.title for one in lines(section(ours), "fpd")] == [
         "noise in place of a model",
         "real against real",
@@ -218,10 +240,10 @@ def test_figures_draw_the_lines_that_arms_are_compared_with() -> None:
     from hepfm.study.figures.style import pens
     from hepfm.study.summary import curves
 
-    floors, noise = (info("fpd", 0.004, better="lower"),), (info("fpd", 1.3, better="lower"),)
+    truths, noise = (info("fpd", 0.004, better="lower"),), (info("fpd", 1.3, better="lower"),)
     groups = []
     for budget in (100, 1000):
-        ours = group("C", noise=noise, floors=floors)
+        ours = group("C", noise=noise, truth_vs_truth=truths)
         groups.append(Group("C", budget, ours.results))
     found = Section(groups[0].results[0].file.task, groups[0].results[0].file.data, ("C",), tuple(groups))
     metric, beside = info("fpd", better="lower"), lines(found, "fpd")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.core.showers import shower_schema
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import DEFINITIONS, definition_of
@@ -25,10 +25,10 @@ from hepfm.tasks.result import (
     TaskInfo,
     Training,
     read_result,
-    result_folder,
+    write_result,
 )
 from hepfm.tasks.samples import draw_samples
-from hepfm.tasks.spectra import overlays, read_spectra, write_spectra
+from hepfm.tasks.spectra import SPECTRA, overlays, read_spectra, spectra_table
 
 NAMES = ("energy_ratio", "num_hits", "longitudinal", "radial")
 
@@ -99,8 +99,8 @@ def results(showers, tmp_path_factory):
             metrics=(metric,),
             code=CodeInfo(hepfm="0", commit=None),
         )
-        with result_folder(folder, file) as inside:
-            write_spectra(inside, overlays(task, samples, binned_by=first))
+        drawn = overlays(task, samples, binned_by=first)
+        write_result(folder, file, {SPECTRA: spectra_table(drawn)})
         folders.append(folder)
     return folders
 
@@ -119,21 +119,18 @@ def test_results_are_drawn_without_their_stores_and_defined(results, tmp_path):
 def test_arms_with_other_bins_are_refused(results, tmp_path):
     first, second = results
     changed = tmp_path / "changed"
-    with result_folder(changed, read_result(second)) as inside:
-        moved = [
-            replace(one, axis=replace(one.axis, edges=one.axis.edges + 1)) for one in read_spectra(second)
-        ]
-        write_spectra(inside, moved)
+    moved = [replace(one, axis=replace(one.axis, edges=one.axis.edges + 1)) for one in read_spectra(second)]
+    write_result(changed, read_result(second), {SPECTRA: spectra_table(moved)})
     with pytest.raises(DataError, match="the spectra of 'good' have other bins"):
         compare([first, changed], output=tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
-def test_spectra_survive_the_file(showers, tmp_path):
+def test_spectra_survive_the_file(showers, results, tmp_path):
     task = load_task("shower_generation")
     drawn = overlays(task, draw_samples(task, showers["real"], showers["good"]))
-    write_spectra(tmp_path, drawn)
-    for before, after in zip(drawn, read_spectra(tmp_path), strict=True):
+    write_result(tmp_path / "copy", read_result(results[0]), {SPECTRA: spectra_table(drawn)})
+    for before, after in zip(drawn, read_spectra(tmp_path / "copy"), strict=True):
         np.testing.assert_array_equal(before.axis.edges, after.axis.edges)
         assert (before.axis.name, before.axis.label, before.group) == (after.axis.name, after.axis.label, "")
         for name, sample in before.samples.items():
@@ -141,7 +138,7 @@ def test_spectra_survive_the_file(showers, tmp_path):
             np.testing.assert_array_equal(sample.error, after.samples[name].error)
             assert sample.rows == after.samples[name].rows
     (tmp_path / "spectra.arrow").write_bytes(b"no")
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"cannot read .*as spectra: .*; run hepfm evaluate again"):
         read_spectra(tmp_path)
 
 

@@ -19,13 +19,15 @@ from study_values import TRAIN, small_study
 
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.study.cost import estimate
 from hepfm.study.folder import StudyFolder
 from hepfm.study.outcome import HEADER
 from hepfm.study.study import StudyResult, prepare, study
+
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
 
 WILD = {"name": "weighted_sum", "terms": [{"name": "supervised", "weight": 3e38}]}
 """A loss that is infinite at the first step."""
@@ -68,7 +70,7 @@ def test_a_diverging_arm_leaves_the_others_alone(result: StudyResult) -> None:
 def test_the_report_names_what_is_missing_and_what_is_not_resolved(result: StudyResult) -> None:
     assert result.report is not None
     page = result.report.read_text(encoding="utf-8")
-    assert "TrainingError: at step 0 the loss is inf" in page
+    assert "DivergedError: at step 0 the loss is inf" in page
     assert "4 trials" not in page.split("</h1>")[0]
     assert "2 trials have no result" in page
     for text in ("Against scratch (exploratory)", "no verdict: not trained to a plateau"):
@@ -192,7 +194,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         "did you mean 'supervised'",
         "downstream.big.budgets asks for 5,000 rows, split 'train' of its store has 120",
         "no row of split 'train' has the class Tbqq",
-        "the task needs gluon, quark",
+        "has the classes QCD, Tbqq; the task 'quark_gluon' needs gluon, quark",
     ):
         assert text in str(error.value), text
     assert not (tmp_path / "out").exists()

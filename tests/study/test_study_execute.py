@@ -11,32 +11,34 @@ from test_study_plan import SEARCH, plan_of
 
 from hepfm.core.errors import HepfmError
 from hepfm.study.board import Board, runs_by_arm
-from hepfm.study.execute import State, work_through
 from hepfm.study.folder import StudyFolder
-from hepfm.study.plan import Plan, Run
+from hepfm.study.plan import Plan
+from hepfm.workflow.run import Run
+from hepfm.workflow.schedule import State, needs_of, work_through
+from hepfm.workflow.verbs.base import Needs
 
 
 class Recorder:
     """Finishes runs at once, but for those that `fails` names."""
 
-    def __init__(self, folder: StudyFolder, fails: Callable[[Run], bool], slots: int = 2) -> None:
-        self.folder, self.fails, self.slots = folder, fails, slots
+    def __init__(self, folder: StudyFolder, fails: Callable[[Run], bool], cores: int = 2) -> None:
+        self.folder, self.fails, self.cores, self.cores_per_worker = folder, fails, cores, cores
         self.started: list[str] = []
         self.open: list[Run] = []
 
-    def start(self, run: Run, *, processes: int) -> None:
+    def start(self, run: Run, needs: Needs) -> None:
         for parents in run.parents.values():
             assert any(self.folder.run(name).facts() for name in parents)
         self.started.append(run.name)
         self.open.append(run)
-        assert len(self.open) <= self.slots
+        assert sum(needs_of(one, self.cores).cores for one in self.open) <= self.cores
 
     def wait(self) -> list[str]:
         run = self.open.pop(0)
         folder = self.folder.run(run.name)
         folder.path.mkdir(parents=True, exist_ok=True)
         if self.fails(run):
-            folder.fail(kind="TrainingError", message="the loss is nan")
+            folder.fail(kind="DivergedError", message="the loss is nan", final=True)
         else:
             folder.finish({"seconds": 2.0, "threads": 1})
         return [run.name]
@@ -48,7 +50,7 @@ class Recorder:
 def go(plan: Plan, path: Path, fails: Callable[[Run], bool]) -> tuple[dict[str, State], list[str], Board]:
     folder = StudyFolder(path)
     pool, shown = Recorder(folder, fails), Board(plan, folder, 2)
-    return work_through(plan, folder, pool, shown), pool.started, shown
+    return work_through(plan.runs, folder, pool, shown), pool.started, shown
 
 
 def test_everything_is_done_once_and_never_again(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_killed_run_gets_another_chance(tmp_path: Path) -> None:
 def test_two_studies_cannot_work_in_one_directory(tmp_path: Path) -> None:
     with (
         StudyFolder(tmp_path).locked(),
-        pytest.raises(HepfmError, match="another study is at work"),
+        pytest.raises(HepfmError, match="another process is at work"),
         StudyFolder(tmp_path).locked(),
     ):
         pass

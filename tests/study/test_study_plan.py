@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_values import small_study
 
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.study.config import read_study
-from hepfm.study.plan import Plan, Resolve, Run, make_plan
+from hepfm.study.plan import Plan, Resolve, make_plan
 from hepfm.study.stores import StoreInfo
+from hepfm.workflow.run import Run
 
 RESOLVE = Resolve(
     lambda values, where: values, lambda values, where: values, lambda task: 1, lambda task: False
@@ -149,3 +150,33 @@ def test_generation_has_a_run_of_its_own() -> None:
     assert all(run.values["n"] == 1000 for run in made)
     evaluated = [run for run in plan.runs.values() if run.verb == "evaluate"]
     assert {name for run in evaluated for name in run.parents["generated"]} == {run.name for run in made}
+
+
+def test_every_replicate_starts_from_its_pretraining() -> None:
+    values = small_study("a", "b", seeds={"replicates": [1, 2, 3], "pretrain": [7, 8, 9]})
+    plan = plan_of(values)
+    trials = [trial for trial in plan.trials if trial.cell.arm == "classification"]
+    for trial, seed in zip(trials, (7, 8, 9), strict=True):
+        (model,) = trial.models
+        (parent,) = plan.runs[model].parents["model"]
+        assert parent == trial.pretrain
+        assert plan.runs[parent].verb == "pretrain"
+        assert plan.runs[parent].values["recipe"]["seed"] == seed
+        assert plan.runs[trial.evaluate].parents["model"] == (model,)
+    assert len({trial.pretrain for trial in trials}) == 3
+
+
+def test_a_choice_is_made_among_the_searches_of_its_cell() -> None:
+    values = edited(budgets=[10, 20])
+    values["arms"] = {"scratch": None, "a": "supervised", "b": "lejepa"}
+    plan = plan_of({**values, "search": {**SEARCH, "per": "cell"}})
+    leaders = {trial.cell: trial for trial in plan.trials if trial.search}
+    for trial in plan.trials:
+        if trial.search:
+            continue
+        (model,) = trial.models
+        run = plan.runs[model]
+        assert run.parents["choice"] == leaders[trial.cell].search
+        assert {plan.runs[name].values["recipe"]["data"]["budget"] for name in run.parents["choice"]} == {
+            run.values["recipe"]["data"]["budget"]
+        }

@@ -14,6 +14,8 @@ from hepfm.study.cost import estimate
 from hepfm.study.folder import StudyFolder
 from hepfm.study.study import prepare, study
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 DATA = {"store": "", "features": "calo", "context": "incident", "max_constituents": 96}
 FLOW = {"name": "flow_matching", "max_constituents": 96, "generator": {"name": "flow", "steps": 6}}
 

@@ -16,6 +16,8 @@ from hepfm.study.cost import estimate
 from hepfm.study.folder import StudyFolder
 from hepfm.study.study import prepare, study
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 TOKENIZER = {
     "recipe": {
         "data": {"store": "", "features": "massless"},

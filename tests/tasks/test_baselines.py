@@ -12,22 +12,22 @@ from sklearn.preprocessing import StandardScaler
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Field, Kind, Level
 from hepfm.data import feature_set
 from hepfm.data.context import JET
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.network import Output
 from hepfm.tasks.baselines import trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
-from hepfm.tasks.regression import TauMomentum
 from hepfm.tasks.result import read_result
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.tasks.taus import TauMomentum
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 
 KINDS = ("quark", "tau")
 MODES = ("none", "h", "h_pi0")
@@ -65,21 +65,23 @@ def store(tmp_path_factory, jet_columns) -> Store:
     return Store.open(path)
 
 
-def objective(**options):
-    return resolve_component(OBJECTIVES, {"name": "supervised", **options}, where="test")
+def head_rows(store, **options):
+    values = {"name": "supervised", **options}
+    component = resolve_component(OBJECTIVES, values, where="test")
+    return component.cls.requirements(component.config, store.schema).head_rows
 
 
-def labelled(store: Store, rows=range(100), *, weights=None) -> Labelled:
-    return Labelled(store, np.asarray(rows), store.split("train"), 128, weights, 0)
+def labelled(store: Store, rows=range(100), *, weights=None) -> LabelledRows:
+    return LabelledRows(store, np.asarray(rows), store.split("train"), 128, weights, 0)
 
 
 def save(store: Store, path, *, field: str, baselines):
     spec = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
     backbone = resolve_component(BACKBONES, spec, where="test")
     head = "classify" if store.schema[field].classes else "regress"
-    output = Output(resolve_component(HEADS, head, where="test"), store.schema[field])
+    output = HeadSpec(resolve_component(HEADS, head, where="test"), store.schema[field])
     with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set("kin"), outputs=[output])
+        network = build_network(backbone, feature_set("kin"), heads=[output])
     provenance = {"baselines": baselines}
     Model(network, backbone, feature_set("kin"), store.schema, provenance=provenance).save(path)
     return path
@@ -92,7 +94,7 @@ def inputs(store: Store, rows) -> np.ndarray:
 
 @pytest.mark.parametrize("weights", [None, "weight"])
 def test_the_row_baseline_is_the_regression_on_the_rows_of_the_budget(store, weights):
-    values = fit_baselines(labelled(store, weights=weights), objective(), ("jet_label",))["jet_label"]
+    values = fit_baselines(labelled(store, weights=weights), head_rows(store), ("jet_label",))["jet_label"]
     assert values == json.loads(json.dumps(values))
     assert values["labels"] == 100
     rows, test = np.arange(100), np.asarray(store.split("test"))
@@ -112,16 +114,17 @@ def test_the_row_baseline_is_the_regression_on_the_rows_of_the_budget(store, wei
 
 
 def test_labels_outside_the_budget_do_not_change_the_row_baseline(store):
-    """But the shares of the classes are those of the training split: a budget has equal shares."""
+    """But the fractions of the classes are those of the training split: a budget has equal ones."""
     few, more = (
-        fit_baselines(labelled(store, range(n)), objective(), ("jet_label",))["jet_label"] for n in (60, 90)
+        fit_baselines(labelled(store, range(n)), head_rows(store), ("jet_label",))["jet_label"]
+        for n in (60, 90)
     )
     assert few["coefficients"] != more["coefficients"]
-    assert few["shares"] == more["shares"]
+    assert few["fractions"] == more["fractions"]
 
 
 def test_only_rows_that_count_are_fitted_and_a_class_never_seen_gets_nothing(store):
-    only = objective(label="mode", only=["jet_label", "tau"])
+    only = head_rows(store, label="mode", only=["jet_label", "tau"])
     values = fit_baselines(labelled(store), only, ("mode",))["mode"]
     assert values["fitted"] == [1, 2]
     (row, majority) = trivial_answers({"baselines": {"mode": values}}, "mode")
@@ -133,7 +136,7 @@ def test_only_rows_that_count_are_fitted_and_a_class_never_seen_gets_nothing(sto
 
 def test_each_label_of_a_sum_has_its_own_baseline_and_its_own_rows(store):
     terms = [{"name": "supervised"}, {"name": "supervised", "label": "mode", "only": ["jet_label", "tau"]}]
-    sum_ = resolve_component(OBJECTIVES, {"name": "weighted_sum", "terms": terms}, where="test")
+    sum_ = head_rows(store, name="weighted_sum", terms=terms)
     found = fit_baselines(labelled(store), sum_, ("jet_label", "mode"))
     taus = int(np.asarray(store.read(["jet_label"], range(100))["jet_label"]).sum())
     assert {name: values["labels"] for name, values in found.items()} == {"jet_label": 100, "mode": taus}
@@ -143,20 +146,20 @@ def test_each_label_of_a_sum_has_its_own_baseline_and_its_own_rows(store):
 def test_one_class_alone_gives_that_class(store):
     labels = np.asarray(store.read(["jet_label"], range(100))["jet_label"])
     quarks = np.flatnonzero(labels == 0)
-    values = fit_baselines(labelled(store, quarks), objective(), ("jet_label",))["jet_label"]
+    values = fit_baselines(labelled(store, quarks), head_rows(store), ("jet_label",))["jet_label"]
     row, _ = trivial_answers({"baselines": {"jet_label": values}}, "jet_label")
     np.testing.assert_array_equal(row.score(store, np.arange(3)), [[1, 0]] * 3)
 
 
 def test_large_budgets_are_cut_by_a_seeded_draw(store, monkeypatch):
     monkeypatch.setattr("hepfm.train.row_baseline.MOST_ROWS", 50)
-    one, two = (fit_baselines(labelled(store), objective(), ("jet_label",)) for _ in range(2))
+    one, two = (fit_baselines(labelled(store), head_rows(store), ("jet_label",)) for _ in range(2))
     assert one == two
     assert one["jet_label"]["labels"] == 50
 
 
 def test_every_metric_of_a_task_is_measured_for_both_on_the_same_rows(store, tmp_path):
-    from hepfm.tasks.tagging import binary_metrics
+    from hepfm.tasks.tagging_metrics import binary_metrics
     from hepfm.tasks.taus import TauIdentification
 
     class Small(TauIdentification):
@@ -167,7 +170,7 @@ def test_every_metric_of_a_task_is_measured_for_both_on_the_same_rows(store, tmp
         def metrics(self):
             return binary_metrics(signal="tau", background="quark")
 
-    baselines = fit_baselines(labelled(store), objective(), ("jet_label",))
+    baselines = fit_baselines(labelled(store), head_rows(store), ("jet_label",))
     model = save(store, tmp_path / "model", field="jet_label", baselines=baselines)
     evaluation = evaluate(model, Small(), store, output=tmp_path / "result", device="cpu")
     result = read_result(tmp_path / "result")
@@ -186,8 +189,8 @@ def test_every_metric_of_a_task_is_measured_for_both_on_the_same_rows(store, tmp
 
 
 def test_a_regression_has_a_ridge_and_a_constant(store, tmp_path):
-    component = objective(label="target", only=["jet_label", "tau"])
-    baselines = fit_baselines(labelled(store), component, ("target",))
+    rows = head_rows(store, label="target", only=["jet_label", "tau"])
+    baselines = fit_baselines(labelled(store), rows, ("target",))
     model = save(store, tmp_path / "model", field="target", baselines=baselines)
     result = evaluate(model, Number(), store, output=tmp_path / "result", device="cpu").result
     row, constant = result.baselines
@@ -200,11 +203,11 @@ def test_a_regression_has_a_ridge_and_a_constant(store, tmp_path):
     test = np.asarray(store.split("test"))
     (answer, _) = trivial_answers({"baselines": baselines}, "target")
     expected = fit.predict(scaler.transform(inputs(store, test)))
-    np.testing.assert_allclose(answer.predict(store, test), expected, atol=1e-4)
+    np.testing.assert_allclose(answer.score(store, test), expected, atol=1e-4)
 
 
 def test_a_store_with_other_numbers_is_refused(store):
-    values = fit_baselines(labelled(store), objective(), ("jet_label",))["jet_label"]
+    values = fit_baselines(labelled(store), head_rows(store), ("jet_label",))["jet_label"]
     (row, _) = trivial_answers({"baselines": {"jet_label": {**values, "inputs": ["length"]}}}, "jet_label")
     with pytest.raises(DataError, match="was fitted to length"):
         row.score(store, np.arange(3))

@@ -12,9 +12,9 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ModelError
 from hepfm.data import feature_set
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.evaluate import evaluate
 from hepfm.tasks.result import read_result, read_scores
 
@@ -33,9 +33,9 @@ PROVENANCE = {
 def save_model(store, path, *, field="jet_label", head="classify"):
     spec = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
     backbone = resolve_component(BACKBONES, spec, where="test")
-    output = Output(resolve_component(HEADS, head, where="test"), store.schema[field])
+    output = HeadSpec(resolve_component(HEADS, head, where="test"), store.schema[field])
     with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set("kin"), outputs=[output])
+        network = build_network(backbone, feature_set("kin"), heads=[output])
     Model(network, backbone, feature_set("kin"), store.schema, provenance=PROVENANCE).save(path)
     return path
 
@@ -104,5 +104,5 @@ def test_a_model_that_predicts_something_else_is_refused(jet_store, tmp_path):
     )
     with pytest.raises(ModelError, match="not 'jet_label'"):
         evaluate(path, "jetclass", jet_store, output=tmp_path / "result")
-    with pytest.raises(ModelError, match="not a model directory"):
+    with pytest.raises(ModelError, match="neither a model directory nor a store"):
         evaluate(tmp_path, "jetclass", jet_store, output=tmp_path / "result")

@@ -13,8 +13,8 @@ from scipy.stats import ks_2samp
 
 from hepfm.cli.evaluate import command
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import take_rows
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store

@@ -1,6 +1,4 @@
-"""Generation tasks: the whole list of metrics, floors beside them, and stores that cannot be measured."""
-
-import json
+"""Generation tasks: every metric, real against real beside it, and stores that cannot be measured."""
 
 import numpy as np
 import pytest
@@ -9,32 +7,33 @@ from click.testing import CliRunner
 from hepfm.backbones import BACKBONES
 from hepfm.cli.evaluate import command
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import DataError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.core.errors import DataError, ModelError
 from hepfm.data import context_set, feature_set
 from hepfm.data.noise import noise_jets
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
-from hepfm.metrics.generation.classifier import LEAST_JETS
+from hepfm.metrics.generation.classifier import MIN_JETS
 from hepfm.metrics.generation.efp import connected_efps, efps
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.metrics.generation.frechet import fpd
 from hepfm.metrics.generation.jets import jet_sample
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
-from hepfm.tasks.base import load_task
+from hepfm.tasks.base import MeasureOptions, load_task
 from hepfm.tasks.evaluate import evaluate, summary_lines
-from hepfm.tasks.evaluate_generation import _generate
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration, JetGenerationTask
 from hepfm.tasks.measure_jets import JetProtocol
+from hepfm.tasks.model_subject import open_subject
 from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import SAMPLES, read_spectra
+from hepfm.train.learner import make_learner
 
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 pytest.importorskip("ot", reason="the extra 'eval' is not installed")
@@ -90,18 +89,18 @@ def results(stores, tmp_path_factory):
     }
 
 
-def test_every_metric_has_its_floor_and_an_error(results):
+def test_every_metric_has_its_truth_baseline_and_an_error(results):
     result = results["made"].result
-    assert [metric.name for metric in result.metrics] == [floor.name for floor in result.floors]
+    assert [metric.name for metric in result.metrics] == [truth.name for truth in result.truth_vs_truth]
     assert len({metric.name for metric in result.metrics}) == len(result.metrics) == 3 * 22
-    for metric, floor in zip(result.metrics, result.floors, strict=True):
-        assert (metric.definition, metric.title, metric.n) == (floor.definition, floor.title, floor.n)
+    for metric, truth in zip(result.metrics, result.truth_vs_truth, strict=True):
+        assert (metric.definition, metric.title, metric.n) == (truth.definition, truth.title, truth.n)
         assert metric.low <= metric.value <= metric.high
         assert metric.better == ("higher" if metric.name.startswith("coverage") else "lower")
 
 
-def test_the_floor_does_not_depend_on_what_was_generated(results):
-    assert results["made"].result.floors == results["wrong"].result.floors
+def test_the_truth_baseline_does_not_depend_on_what_was_generated(results):
+    assert results["made"].result.truth_vs_truth == results["wrong"].result.truth_vs_truth
 
 
 def test_every_metric_has_a_noise_line_that_is_far_from_real_and_fixed(results):
@@ -109,9 +108,9 @@ def test_every_metric_has_a_noise_line_that_is_far_from_real_and_fixed(results):
     assert [metric.name for metric in made.noise] == [metric.name for metric in made.metrics]
     assert made.noise == wrong.noise
     for name in ("w1m", "w1_mass", "fpd", "classifier_auc"):
-        assert made.noise_line(name).value > 2 * made.floor(name).value or name == "classifier_auc", name
+        assert made.noise_line(name).value > 2 * made.truth_line(name).value or name == "classifier_auc", name
     assert made.noise_line("classifier_auc").value > 0.8
-    assert made.noise_line("w1_multiplicity").value == made.floor("w1_multiplicity").value
+    assert made.noise_line("w1_multiplicity").value == made.truth_line("w1_multiplicity").value
 
 
 def test_every_interval_says_what_it_is_and_lies_where_the_number_can_lie(results):
@@ -152,8 +151,8 @@ def test_noise_has_the_units_of_the_jets_that_are_compared_with(jet_columns):
         for columns in (real, wide)
     )
     reference = features(real)
-    floor, line, far = (fpd(reference, features(columns)).value for columns in (second, own, foreign))
-    assert 3 * floor < line < 3
+    truth, line, far = (fpd(reference, features(columns)).value for columns in (second, own, foreign))
+    assert 3 * truth < line < 3
     assert far > 100 * line
     np.testing.assert_array_equal(own["part_pt"].lengths, second["part_pt"].lengths)
 
@@ -186,7 +185,7 @@ def test_the_result_carries_the_spectra_that_figures_need(results, stores):
     assert read_spectra(results["made"].path / "nothing") == ()
 
 
-def test_wrong_jets_are_told_from_the_floor(results):
+def test_wrong_jets_are_told_from_real_ones(results):
     good, bad = (results[name].result for name in ("made", "wrong"))
     for name in (
         "w1_pt",
@@ -201,9 +200,9 @@ def test_wrong_jets_are_told_from_the_floor(results):
         "w1_pt_Tbqq",
     ):
         assert bad.metric(name).value > good.metric(name).value, name
-    assert bad.metric("w1_pt").low > bad.floor("w1_pt").high
+    assert bad.metric("w1_pt").low > bad.truth_line("w1_pt").high
     assert bad.metric("classifier_auc").low > 0.75
-    assert abs(good.floor("classifier_auc").value - 0.5) < 0.12
+    assert abs(good.truth_line("classifier_auc").value - 0.5) < 0.12
 
 
 def test_the_result_names_data_model_and_sizes(results, stores):
@@ -217,23 +216,11 @@ def test_the_result_names_data_model_and_sizes(results, stores):
     assert not (results["made"].path / "scores.arrow").exists()
 
 
-def test_the_summary_prints_value_and_floor_side_by_side(results):
+def test_the_summary_prints_value_and_truth_baseline_side_by_side(results):
     line = next(line for line in summary_lines(results["made"]) if "W1M" in line)
     result = results["made"].result
     assert f"{result.metric('w1m').value:.5g}" in line
-    assert f"real against real: {result.floor('w1m').value:.5g}" in line
-
-
-def test_a_result_without_floors_is_still_read(results, tmp_path):
-    """A file of format version 1, before there were floors."""
-    values = json.loads((results["made"].path / "results.json").read_text())
-    del values["floors"]
-    values["format_version"] = 1
-    for metric in values["metrics"]:
-        del metric["better"]
-    (tmp_path / "results.json").write_text(json.dumps(values))
-    old = read_result(tmp_path)
-    assert (old.floors, old.metrics[0].better, old.floor("w1m")) == ((), "higher", None)
+    assert f"real against real: {result.truth_line('w1m').value:.5g}" in line
 
 
 def test_the_three_samples_are_disjoint_and_alike(stores):
@@ -266,9 +253,9 @@ def test_stores_without_classes_are_measured_as_one(stores, tmp_path):
 @pytest.mark.parametrize(
     ("made", "real", "message"),
     [
-        ("other", "real", "classes Hbb, QCD, the test jets of .* Tbqq; generate jets of exactly"),
+        ("other", "real", "classes Hbb, QCD, the test rows of .* Tbqq; generate rows of exactly"),
         ("plain", "real", "no class"),
-        ("few", "real", "30 generated jets and twice 100 real ones of class QCD.*at least 50"),
+        ("few", "real", "30 generated rows and twice 100 real ones of class QCD.*at least 50"),
         ("train", "real", "no split 'test'"),
         ("made", "train", "no split 'test'"),
     ],
@@ -289,8 +276,8 @@ def model(tmp_path_factory):
     features, context, schema = feature_set("pet"), context_set("jet"), jet_schema(JETCLASS_CLASSES)
     with seeded_init(0, "test"):
         network = build_network(backbone, features, context=context)
-        built = objective.cls(objective.config, network, schema)
-    built.fit([random_batch(features, context=context)])
+        built = make_learner(objective, network, schema)
+    built.prepare([random_batch(features, context=context)])
     path = tmp_path_factory.mktemp("models") / "flow"
     Model(network, backbone, features, schema, max_constituents=12, context=context).save(path)
     return path
@@ -305,13 +292,14 @@ def test_a_model_is_measured_on_jets_that_it_makes(model, stores, tmp_path):
     assert result.training.backbone == "transformer"
     assert result.model.fingerprint == made.manifest.provenance["model"]
     assert result.metric("classifier_auc").value > 0.9
-    assert result.metric("fpd").value > result.floor("fpd").value
-    again = _generate(model, Small(), stores["real"], output=tmp_path / "r-jets", device="cpu", options={})
+    assert result.metric("fpd").value > result.truth_line("fpd").value
+    options = MeasureOptions(generated=tmp_path / "r-jets")
+    again = Small().generate(open_subject(model, device="cpu"), stores["real"], options)
     assert again.fingerprint == made.fingerprint
 
 
 def test_neither_store_nor_model(stores, tmp_path):
-    with pytest.raises(DataError, match="neither a store of generated jets nor a model"):
+    with pytest.raises(ModelError, match="neither a model directory nor a store of generated rows"):
         evaluate(tmp_path, Small(), stores["real"], output=tmp_path / "r")
 
 
@@ -319,15 +307,14 @@ def test_the_command_says_what_is_wrong(stores):
     arguments = [str(stores["few"].path), "--on", "jet_generation", "--store", str(stores["real"].path)]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
-    assert "generate more jets" in done.output
+    assert "generate more rows" in done.output
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if isinstance(load_task(name), GenerationTask)])
 def test_generation_tasks_keep_their_promises(name):
     task = load_task(name)
     assert task.name == name
-    assert task.metrics() == ()
-    assert task.rows_per_class >= task.least_rows >= LEAST_JETS
+    assert task.rows_per_class >= task.min_rows >= MIN_JETS
     if isinstance(task, JetGenerationTask):
         assert task.protocol.max_constituents >= 30
-        assert task.least_rows >= task.protocol.emd.jets
+        assert task.min_rows >= task.protocol.emd.jets

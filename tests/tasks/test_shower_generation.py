@@ -16,7 +16,7 @@ from hepfm.core.ragged import Columns
 from hepfm.data.features import lists
 from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
-from hepfm.models.codes_file import decode_codes
+from hepfm.inference.codes_file import decode_codes
 from hepfm.physics.voxels import load_voxels
 from hepfm.tasks.spectra import read_spectra
 
@@ -74,7 +74,7 @@ def codes(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     api.tokenize(tokenizer, output=folder / "tokenizer")
     recipe = {
         "data": data(store),
-        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "reads": "codes"},
+        "tokenizer": {"model": str(folder / "tokenizer" / "model"), "inputs": "codes"},
         "backbone": {"name": "transformer", "size": "xs"},
         "objective": {"name": "next_token", "max_constituents": 96},
         "train": TRAIN,
@@ -100,14 +100,14 @@ def test_generated_at_the_incident_energies_of_a_store(
     result = api.evaluate(made.path, "shower_generation", store, output=tmp_path / "result").result
     assert result.data.rows == 60
     values = {metric.name: metric.value for metric in result.metrics}
-    floors = {metric.name: metric.value for metric in result.floors}
-    assert set(values) == set(floors)
+    truths = {metric.name: metric.value for metric in result.truth_vs_truth}
+    assert set(values) == set(truths)
     for name in ("w1_energy_ratio", "w1_radial", "classifier_auc"):
-        assert values[name] > floors[name], "four steps teach nothing"
+        assert values[name] > truths[name], "four steps teach nothing"
     noise = {metric.name: metric.value for metric in result.noise}
-    assert noise["fpd"] > 1.5 * floors["fpd"]
-    assert noise["w1_longitudinal"] > 3 * floors["w1_longitudinal"]
-    assert noise["w1_num_hits"] < floors["w1_num_hits"] * 3, "it has as many hits as real showers"
+    assert noise["fpd"] > 1.5 * truths["fpd"]
+    assert noise["w1_longitudinal"] > 3 * truths["w1_longitudinal"]
+    assert noise["w1_num_hits"] < truths["w1_num_hits"] * 3, "it has as many hits as real showers"
     assert {one.axis.name for one in read_spectra(tmp_path / "result")} >= {"longitudinal", "radial"}
 
 
@@ -174,7 +174,7 @@ def test_what_it_makes_can_be_put_into_cells(codes: Path, store: Path, tmp_path:
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
-        ("shower_generation", {"n": 5}, "says how many rows are made and of what; leave out n"),
+        ("shower_generation", {"n": 5}, "says how many rows are generated and of what; leave out n"),
         ("shower_generation", {"model": "x"}, "leave out model"),
         ("shower_generation", {"top_q": 0.5}, "did you mean 'top_p'"),
         ("top_tagging", {"top_p": 0.5}, "generates nothing; leave out top_p"),
@@ -188,7 +188,7 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_a_store_takes_no_options_of_generation(store: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rows that are made; leave out cells"):
+    with pytest.raises(ConfigError, match="rows that are there already; leave out cells"):
         api.evaluate(store, "shower_generation", store, output=tmp_path / "r", options={"cells": "dataset_2"})
 
 

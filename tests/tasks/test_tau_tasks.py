@@ -11,16 +11,17 @@ import pytest
 from hepfm import api
 from hepfm.core.config import validate
 from hepfm.core.errors import DataError, IncompatibleError, ModelError
-from hepfm.core.jets import jet_schema
-from hepfm.core.taus import DECAY_MODES, TAU_FIELDS
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.objectives.weighted_sum import WeightedSum
+from hepfm.physics.taus import DECAY_MODES
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 from hepfm.train.finetune import Finetuning
-from hepfm.train.recipe import finetune_plan
+from hepfm.train.recipe import read_finetune_recipe
 
 TRAIN = {
     "steps": 6,
@@ -102,7 +103,7 @@ def test_a_budget_of_taus_has_taus_only(store: Store, tmp_path: Path) -> None:
     }
     run = api.finetune(model, recipe, output=tmp_path / "run").path
     assert api.Model.load(run / "model").provenance["training"]["labels"] == 50
-    plan = finetune_plan(recipe, where="test")
+    plan = read_finetune_recipe(recipe, where="test")
     work = Finetuning.check(model, plan)
     labels = np.asarray(store.read(["jet_label"])["jet_label"])
     assert (labels[[*work.train_rows, *work.validation_rows]] == 1).all()
@@ -110,7 +111,7 @@ def test_a_budget_of_taus_has_taus_only(store: Store, tmp_path: Path) -> None:
     kept = api.finetune(run / "model", {**recipe, "head": "keep"}, output=tmp_path / "kept").path
     assert set(api.Model.load(kept / "model").outputs) == {"tau_decay_mode"}
     every = {**recipe, "data": {**recipe["data"], "budget": None}}
-    whole = Finetuning.check(model, finetune_plan(every, where="test"))
+    whole = Finetuning.check(model, read_finetune_recipe(every, where="test"))
     assert len(whole.train_rows) + len(whole.validation_rows) == 120
     with pytest.raises(DataError, match="has 120 rows with jet_label = tau"):
         api.finetune(model, recipe, output=tmp_path / "more", overrides=["data.budget=121"])
@@ -135,8 +136,8 @@ def test_several_heads_are_measured_each_on_its_task(store: Store, tmp_path: Pat
         assert result.data.rows == rows
     schema, cls = store.schema, WeightedSum
     both = validate(cls.Config, {"terms": terms[1:]}, where="test")
-    assert cls.counting(both, schema) == ("jet_label", 1)
-    assert cls.counting(validate(cls.Config, {"terms": terms}, where="test"), schema) is None
+    assert cls.requirements(both, schema).rows == ("jet_label", 1)
+    assert cls.requirements(validate(cls.Config, {"terms": terms}, where="test"), schema).rows is None
 
 
 def test_momentum_is_learned_of_taus_alone(store: Store, tmp_path: Path) -> None:

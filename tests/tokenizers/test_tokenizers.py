@@ -8,27 +8,27 @@ from typing import Any
 
 import pytest
 import torch
+from builders import built, generator
 from torch import Tensor
 
-from hepfm.core.config import resolve_component
+from hepfm.core.config import load_recipe
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.nn.dropout import Dropout
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.tokenizers.base import PADDING, Tokenizer
 from hepfm.tokenizers.codebook import CodeSearch
-from hepfm.tokenizers.quantizer import Quantizer, QuantizerConfig
+from hepfm.tokenizers.quantizer import CosineQuantizer, Quantizer, QuantizerConfig
 
 NAMES = ("deta", "dphi", "log_pt")
 SMALL = {"width": 16, "depth": 2, "num_heads": 2}
 SPECS: dict[str, dict[str, Any]] = {
     "conditional": {"name": "vqvae", "codes": 32, **SMALL},
-    "cosine": {"name": "vqvae", "codes": 32, "metric": "cosine", "affine_lr": 0.0, **SMALL},
-    "alternating": {"name": "vqvae", "codes": 32, "alternating": 0.5, "block": "transformer", **SMALL},
-    "unconditional": {"name": "vqvae", "codes": 32, "block": "mlp", **SMALL},
+    "cosine": {"name": "vqvae_cosine", "codes": 32, "affine_lr": 0.0, **SMALL},
+    "alternating": {"name": "vqvae_transformer", "codes": 32, "alternating": 0.5, **SMALL},
+    "unconditional": {"name": "vqvae_mlp", "codes": 32, "width": 16, "depth": 2},
     "causal": {
-        "name": "vqvae",
+        "name": "vqvae_transformer",
         "codes": 32,
-        "block": "transformer",
         "layer_scale": 1.0,
         "causal_decoder": True,
         **SMALL,
@@ -40,18 +40,14 @@ SPECS: dict[str, dict[str, Any]] = {
 
 
 def build(spec: dict[str, Any], *, seed: int = 1) -> Tokenizer:
-    component = resolve_component(TOKENIZERS, spec, where="test")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tokenizer: Tokenizer = component.cls(component.config, feature_names=NAMES)
+    tokenizer: Tokenizer = built(TOKENIZERS, spec, seed=seed, feature_names=NAMES)
     return tokenizer
 
 
 def rows(*, seed: int = 0, number: int = 40) -> tuple[Tensor, Tensor]:
     """Rows of 0 to 9 constituents."""
-    generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(9) < (torch.arange(number) % 10)[:, None]
-    return torch.randn(number, 9, 3, generator=generator) * mask[..., None], mask
+    return torch.randn(number, 9, 3, generator=generator(seed)) * mask[..., None], mask
 
 
 @pytest.fixture(params=list(SPECS))
@@ -129,10 +125,10 @@ def test_a_causal_tokenizer_decodes_growing_rows_as_whole_ones(tokenizer: Tokeni
     assert same_so_far == tokenizer.causal
     if not tokenizer.causal:
         with pytest.raises(ValueError, match="causal"):
-            tokenizer.decoding(3, 9)
+            tokenizer.start_decoder(3, 9)
         return
     with torch.no_grad():
-        decoding = tokenizer.decoding(3, 9)
+        decoding = tokenizer.start_decoder(3, 9)
         steps = [decoding.step(ids[:, place]) for place in range(4)]
         decoding.keep(torch.tensor([0, 2]))
         later = [decoding.step(ids[[0, 2], place]) for place in range(4, 9)]
@@ -189,22 +185,25 @@ def test_training_lowers_the_error_of_other_constituents(name: str) -> None:
     assert error() < 0.6, "one number for all constituents would give 1"
 
 
+def published_tokenizer(recipe: str) -> dict[str, Any]:
+    spec: dict[str, Any] = load_recipe(recipe, "pretrain")["objective"]["tokenizer"]
+    return spec
+
+
 def test_the_tokenizers_of_omnijet_alpha_have_their_published_numbers_of_weights() -> None:
     def count(tokenizer: Tokenizer) -> int:
         return sum(parameter.numel() for parameter in tokenizer.parameters())
 
-    published = {"name": "vqvae", "size": "omnijet_alpha"}
-    assert count(build(published)) == 833_551
-    assert count(build({**published, "codes": 512})) == 802_831
-    assert count(build({**published, "size": "omnijet_alpha_tau"})) == 928_783
-    mlp = build({"name": "vqvae", "block": "mlp", "depth": 3, "codes": 512, "affine_lr": 0.0})
+    assert count(build(published_tokenizer("omnijet_alpha_tokenizer"))) == 833_551
+    assert count(build({"name": "vqvae", "codes": 512})) == 802_831
+    assert count(build(published_tokenizer("omnijet_alpha_tau_tokenizer"))) == 928_783
+    mlp = build({"name": "vqvae_mlp", "codes": 512, "affine_lr": 0.0})
     assert count(mlp) == 68_103 + 512 * 4
 
 
 def test_the_tree_and_all_distances_find_the_same_codes() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(5000, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(5000, 4, generator=draw)
     by_hand = torch.cdist(points.double(), codes.double()).argmin(-1)
     assert torch.equal(CodeSearch().nearest(points, codes), by_hand)
     few = codes[:100]
@@ -214,9 +213,8 @@ def test_the_tree_and_all_distances_find_the_same_codes() -> None:
 
 
 def test_a_search_that_keeps_its_tree_sees_codes_that_move() -> None:
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(600, 4, generator=generator)
-    points = torch.randn(500, 4, generator=generator)
+    draw = generator()
+    codes, points = torch.randn(600, 4, generator=draw), torch.randn(500, 4, generator=draw)
     search = CodeSearch()
     before = search.nearest(points, codes)
     again = copy.deepcopy(search)
@@ -246,9 +244,9 @@ def test_gradients_flow_straight_through_and_to_the_codes() -> None:
     torch.testing.assert_close(quantizer.codes_CK.grad, used[:, None].expand(5, 2))
 
 
-def test_the_shares_of_the_quantization_loss() -> None:
+def test_the_fractions_of_the_quantization_loss() -> None:
     quantizer = Quantizer(
-        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_share=0.9, synchronised=0.0)
+        QuantizerConfig(codes=3, dim=2, affine_lr=0.0, codebook_fraction=0.9, synchronised=0.0)
     )
     z = torch.randn(4, 2, requires_grad=True)
     found = quantizer(z)
@@ -282,7 +280,7 @@ def test_codes_unused_for_long_come_back_on_vectors_of_the_batch() -> None:
 
 
 def test_cosine_codes_do_not_see_lengths() -> None:
-    quantizer = Quantizer(QuantizerConfig(codes=16, dim=3, metric="cosine", kmeans_start=False))
+    quantizer = CosineQuantizer(QuantizerConfig(codes=16, dim=3, kmeans_start=False))
     z = torch.randn(50, 3)
     assert torch.equal(quantizer.assign(z), quantizer.assign(5 * z))
     torch.testing.assert_close(quantizer.codebook().norm(dim=-1), torch.ones(16))
@@ -325,7 +323,7 @@ def test_bad_options() -> None:
         ({"name": "vqvae", "width": 10, "num_heads": 4}, "multiple of num_heads"),
         ({"name": "fsq", "levels": (64, 64, 64)}, "above 65536"),
         ({"name": "binned", "bins": (100, 100, 100)}, "above 65536"),
-        ({"name": "binned", "bins": (4, 4)}, "one for each"),
+        ({"name": "binned", "bins": (4, 4)}, "one number for each"),
     ):
         with pytest.raises(ConfigError, match=message):
             build(spec)

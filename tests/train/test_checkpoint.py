@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_an_altered_checkpoint_is_refused_with_the_fix(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(bytes(content))
-    with pytest.raises(TrainingError, match=r"altered; delete .*step-00000001"):
+    with pytest.raises(TrainingError, match=r"was altered.*; delete .*step-00000001"):
         load_checkpoint(tmp_path, 1)
 
 
@@ -82,3 +83,28 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_says_so(tmp_path: Path) -> Non
     assert "Kept: the checkpoint of step 1" in run.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
     assert load_checkpoint(tmp_path, 1).step == 1
+
+
+@pytest.mark.parametrize("change", [{"step": 2}, {"loader": {"epoch": 7}}, {"new": 1}, {"checksum": "0"}])
+def test_an_altered_state_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    save_checkpoint(tmp_path, make(1))
+    file = checkpoint_path(tmp_path, 1) / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(TrainingError, match=r"state.json was altered.*; delete .*step-00000001"):
+        load_checkpoint(tmp_path, 1)
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+def test_links_out_of_a_checkpoint_are_not_followed(tmp_path: Path, name: str) -> None:
+    save_checkpoint(tmp_path, make(1))
+    file = checkpoint_path(tmp_path, 1) / name
+    file.rename(tmp_path / name)
+    file.symlink_to(tmp_path / name)
+    with pytest.raises(TrainingError, match="link out of its folder"):
+        load_checkpoint(tmp_path, 1)
+
+
+def test_other_things_among_the_checkpoints_are_left_alone(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, make(1))
+    (tmp_path / "step-final").mkdir()
+    assert checkpoint_steps(tmp_path) == [1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import merge
 from hepfm.data.loader import TrainLoader
 from hepfm.train import prepare
+from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.pretrain import pretrain
 from hepfm.train.run import read_metrics
 
@@ -85,8 +87,8 @@ class Interleaved(TrainLoader):
     """The batches of two ranks in turn: with two accumulated parts, one process has their global batch."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2, "group": 1})
-        self.other = TrainLoader(*arguments, **{**options, "rank": 1, "world_size": 2, "group": 1})
+        super().__init__(*arguments, **{**options, "rank": 0, "world_size": 2, "batches_per_step": 1})
+        self.other = TrainLoader(*arguments, **{**options, "rank": 1, "world_size": 2, "batches_per_step": 1})
 
     def __iter__(self) -> Iterator[Batch]:
         ranks = [super().__iter__(), iter(self.other)]
@@ -162,3 +164,23 @@ def test_two_processes_keep_one_codebook(tmp_path: Path) -> None:
     script = tmp_path / "codes.py"
     script.write_text(CODES)
     torchrun(script)
+
+
+def test_sigterm_leaves_one_checkpoint_of_both_processes(recipe: dict[str, Any], tmp_path: Path) -> None:
+    """The batch system's signal reaches the processes at different steps; they agree on one."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    train = {"steps": 100_000, "checkpoint_every": 100_000, "validate_every": 100_000}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    arguments = [str(script), json.dumps(merge(recipe, {"train": train})), str(tmp_path / "run")]
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 90
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    (step,) = checkpoint_steps(tmp_path / "run" / "checkpoints")
+    assert f"stopped after step {step}, kept: the checkpoint of step {step}" in error

@@ -14,15 +14,15 @@ import torch
 from hepfm.core.config import merge, parse_override
 from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError, TrainingError
 from hepfm.core.files import read_json
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Level
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.tasks.model_subject import training_facts
 from hepfm.tasks.result import Training
-from hepfm.tasks.scorer import training_facts
 from hepfm.train.budget import budget_rows
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.finetune import dry_run, finetune
@@ -110,10 +110,10 @@ def test_the_model_keeps_a_row_baseline_fitted_to_the_same_labels(
     assert values["labels"] == finetune_recipe["data"]["budget"] == 60
     assert values["inputs"] == ["log_jet_pt", "jet_eta", "log_jet_mass", "num_constituents"]
     assert values["max_constituents"] == model.max_constituents
-    assert len(values["shares"]) == len(values["classes"]) == 10
+    assert len(values["fractions"]) == len(values["classes"]) == 10
     store = Store.open(finetune_recipe["data"]["store"])
     labels = np.asarray(store.read(["jet_label"], store.split("train"))["jet_label"])
-    assert values["shares"] == pytest.approx((np.bincount(labels, minlength=10) / len(labels)).tolist())
+    assert values["fractions"] == pytest.approx((np.bincount(labels, minlength=10) / len(labels)).tolist())
 
 
 def test_early_stopping_keeps_the_best_validated_weights(

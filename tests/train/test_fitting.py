@@ -13,16 +13,17 @@ import torch
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import merge, resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Ragged
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.train.budget import training_rows
 from hepfm.train.finetune import finetune
@@ -52,7 +53,8 @@ def test_standardised_training_rows_have_mean_zero_and_spread_one(
 ) -> None:
     model = Model.load(pretrain(fitted_recipe, output=tmp_path / "run").model_path)
     features, context = feature_set("petfull"), context_set("jet")
-    loader = EvalLoader(jet_store, features, rows=jet_store.split("train"), batch_size=64, context=context)
+    content = Content(features, context=context)
+    loader = EvalLoader(jet_store, content, rows=jet_store.split("train"), batch_size=64)
     rows, values = [], []
     for batch in loader:
         assert batch.context_BC is not None
@@ -125,7 +127,8 @@ def test_noise_of_a_new_generator_has_the_spread_of_the_rows_it_becomes(
     assert spreads["data"] == pytest.approx(0.1 * spreads["model"], rel=0.15)
     rows = Store.open(generation["data"]["store"])
     assert tuned["data"].conditioning is not None
-    loader = EvalLoader(rows, feature_set("petfull"), rows=None, batch_size=64, context=context_set("jet"))
+    content = Content(feature_set("petfull"), context=context_set("jet"))
+    loader = EvalLoader(rows, content, rows=None, batch_size=64)
     told = torch.cat([tuned["data"].conditioning.standardized(batch.context_BC) for batch in loader])
     assert float(told.mean(0).abs().max()) < 0.5
 
@@ -145,7 +148,7 @@ def test_a_generator_that_goes_on_keeps_its_constants(
 def test_other_constants_change_nothing_that_the_network_gives(backbone: str) -> None:
     features, context = feature_set("petfull"), context_set("jet")
     size = {} if backbone == "transformer" else {"size": "xs"}
-    size = {"size": "micro"} if backbone == "pet" else size
+    size = {"size": "xs"} if backbone == "pet" else size
     spec = {"name": backbone, **size, **({"depth": 1} if backbone != "pet" else {})}
     with seeded_init(0, "test"):
         network = build_network(

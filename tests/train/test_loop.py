@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,18 +19,21 @@ import pytest
 import torch
 
 from hepfm.core.config import merge, parse_override
-from hepfm.core.errors import ConfigError, DataError, TrainingError
+from hepfm.core.errors import ConfigError, DataError, HepfmError, TrainingError
 from hepfm.core.files import read_json
-from hepfm.data.store import Store
+from hepfm.core.locks import locked
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.writer import write_store
 from hepfm.models.check import check
+from hepfm.networks.network import Network
 from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.distributed import World
 from hepfm.train.pretrain import Pretraining, dry_run, pretrain
-from hepfm.train.recipe import pretrain_plan
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.resume import resume
-from hepfm.train.run import read_metrics
+from hepfm.train.run import LOCK, read_metrics
 
 Values = dict[str, Any]
 
@@ -92,8 +96,9 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(
     pretrain(recipe, output=tmp_path / "whole", overrides=overrides)
     original = Supervised.after_step
 
-    def stop(self: Supervised, step: int) -> None:
-        original(self, step)
+    def stop(self: Supervised, network: Network, step: int, num_steps: int) -> None:
+        original(self, network, step, num_steps)
+        assert num_steps == 8
         if step == 7:
             raise Stopped
 
@@ -161,7 +166,7 @@ def test_batch_normalisation_sees_random_draws_in_place_of_rows_of_one_length(
 ) -> None:
     changes = {"backbone": {"name": backbone, "size": "xs"}, "train": {"accumulate": 4, "batch_size": 256}}
     values = {**merge(recipe, changes), "backbone": changes["backbone"]}
-    loader = Pretraining.check(pretrain_plan(values)).job(World(0, 1, torch.device("cpu"))).train
+    loader = Pretraining.check(read_pretrain_recipe(values)).job(World(0, 1, torch.device("cpu"))).train
     batches = itertools.islice(loader, 4)
     spread = np.std([float(batch.mask_BN.sum(1).float().mean()) for batch in batches])
     assert (spread < 2.0) == random
@@ -173,24 +178,24 @@ def test_a_batch_that_cannot_be_shared_is_refused(recipe: Values, tmp_path: Path
 
 
 def broken_loss(value: float, step: int) -> Any:
-    """Return a forward whose loss has another value from some call on."""
-    original, calls = Supervised.forward, []
+    """Return a loss that has another value from some call on."""
+    original, calls = Supervised.loss, []
 
-    def forward(self: Supervised, views: Any, draws: Any) -> Loss:
-        loss: Loss = original(self, views, draws)
+    def broken(self: Supervised, network: Network, outputs: Any, draws: Any) -> Loss:
+        loss = original(self, network, outputs, draws)
         calls.append(1)
         if not self.training or len(calls) <= step:
             return loss
         return Loss({name: replace(term, total=term.total * value) for name, term in loss.terms.items()})
 
-    return forward
+    return broken
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_with_step_rows_and_checkpoint(
     recipe: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr(Supervised, "forward", broken_loss(value, 6))
+    monkeypatch.setattr(Supervised, "loss", broken_loss(value, 6))
     with pytest.raises(TrainingError) as error:
         pretrain(recipe, output=tmp_path / "run")
     failure = read_json(tmp_path / "run" / "failure.json")
@@ -222,22 +227,34 @@ def test_resuming_something_else_is_refused(tmp_path: Path) -> None:
         resume(tmp_path)
 
 
-def test_resuming_with_a_changed_config_or_store_is_refused(
-    recipe: Values, tmp_path: Path, jet_store: Store
-) -> None:
+def test_resuming_with_a_changed_config_is_refused(recipe: Values, tmp_path: Path) -> None:
     result = pretrain(recipe, output=tmp_path / "run")
     text = (result.path / "config.json").read_text()
     (result.path / "config.json").write_text(text.replace('"seed": 3', '"seed": 4'))
     with pytest.raises(TrainingError, match="was altered"):
         resume(result.path)
-    (result.path / "config.json").write_text(text.replace(jet_store.fingerprint, "0" * 16))
-    with pytest.raises(TrainingError, match="was altered"):
+
+
+def test_resuming_with_another_store_at_its_place_is_refused(
+    recipe: Values, tmp_path: Path, jet_columns: Any
+) -> None:
+    path = tmp_path / "jets"
+
+    def write(seed: int) -> None:
+        parts = [("train", jet_columns(100, seed=seed)), ("val", jet_columns(20, seed=seed))]
+        write_store(path, jet_schema(JETCLASS_CLASSES), parts, provenance={})
+
+    write(1)
+    result = pretrain(merge(recipe, {"data": {"store": str(path)}}), output=tmp_path / "run")
+    shutil.rmtree(path)
+    write(2)
+    with pytest.raises(TrainingError, match=r"the store of .* is not the one it was trained on"):
         resume(result.path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_is_refused_where_there_is_none(recipe: Values, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train.device=cpu or auto"):
+    with pytest.raises(ConfigError, match=r"train\.device=cpu or train\.device=auto"):
         pretrain(recipe, output=tmp_path / "run", overrides=["train.device=cuda"])
 
 
@@ -274,3 +291,27 @@ def test_tensorboard_gets_the_metrics(recipe: Values, tmp_path: Path) -> None:
     logged = [event.value for event in events.Scalars("train/loss")]
     expected = [line["loss"] for line in losses(tmp_path / "run") if line["kind"] == "train"]
     assert logged == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_at_which_another_process_works_is_refused(recipe: Values, tmp_path: Path) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    with (
+        locked(tmp_path / "run" / LOCK, refusal="busy"),
+        pytest.raises(
+            HepfmError, match=r"another process is at work in .*run; wait for it .*\(process \d+ on "
+        ),
+    ):
+        resume(result.path)
+    resume(result.path)
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "3", '{"kind": "train"}', '{"kind": 1, "step": 1}', '{"kind": "train", "step": "1"}']
+)
+def test_damaged_metrics_name_the_line(recipe: Values, tmp_path: Path, line: str) -> None:
+    result = pretrain(recipe, output=tmp_path / "run")
+    metrics = result.path / "metrics.jsonl"
+    metrics.write_text(f"{metrics.read_text()}{line}\n")
+    number = len(metrics.read_text().splitlines())
+    with pytest.raises(TrainingError, match=rf"metrics.jsonl is damaged in line {number}"):
+        resume(result.path)

@@ -9,12 +9,13 @@ from torch import nn
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.fixture import forward, random_batch
-from hepfm.objectives.network import Network, Output
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import HeadSpec
 from hepfm.train.lora import Lora, LoraConfig
 
 SPECS = (
@@ -25,9 +26,9 @@ SPECS = (
 
 def make_network(spec: dict[str, object]) -> Network:
     backbone = resolve_component(BACKBONES, spec, where="test")
-    head = Output(resolve_component(HEADS, "classify", where="test"), jet_schema(("a", "b"))["jet_label"])
+    head = HeadSpec(resolve_component(HEADS, "classify", where="test"), jet_schema(("a", "b"))["jet_label"])
     with seeded_init(0, "test"):
-        return build_network(backbone, feature_set("kin"), outputs=[head]).eval()
+        return build_network(backbone, feature_set("kin"), heads=[head]).eval()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec["name"])

@@ -10,18 +10,17 @@ import torch
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.jets import jet_schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.partial import load_partially
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Objective
-from hepfm.objectives.network import Codes
-from hepfm.objectives.supervised import Supervised, SupervisedConfig
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.train.checkpoint import pack_optimizer, unpack_optimizer
+from hepfm.train.learner import Learner, make_learner
 from hepfm.train.lion import Lion
 from hepfm.train.optimizers import OPTIMIZERS, Groups, parameter_groups, set_factor
 
@@ -30,10 +29,11 @@ TRANSFORMER = resolve_component(
 )
 
 
-def make_objective(*, codes: Codes | None = None) -> Supervised:
+def supervised(*, codes: TokenizerSpec | None = None) -> Learner:
     with seeded_init(0, "test"):
-        network = build_network(TRANSFORMER, feature_set("pet"), codes=codes)
-        return Supervised(SupervisedConfig(), network, jet_schema(("a", "b")))
+        network = build_network(TRANSFORMER, feature_set("pet"), tokenizer=codes)
+        component = resolve_component(OBJECTIVES, "supervised", where="test")
+        return make_learner(component, network, jet_schema(("a", "b")))
 
 
 def test_lion_follows_algorithm_2_of_its_paper() -> None:
@@ -64,21 +64,21 @@ def test_lion_calls_its_closure_and_leaves_weights_without_gradient() -> None:
     assert unused.tolist() == [1.0, 1.0]
 
 
-def groups_of(objective: Objective) -> Groups:
-    return parameter_groups(objective, lr=1.0, weight_decay=0.1, layer_decay=0.5, head_factor=50.0)
+def groups_of(learner: Learner) -> Groups:
+    return parameter_groups(learner, lr=1.0, weight_decay=0.1, layer_decay=0.5, head_factor=50.0)
 
 
 def test_layers_heads_and_vectors_get_their_rates_and_decay() -> None:
-    objective = make_objective()
-    rate = {id(p): (g["lr"], g["weight_decay"]) for g in groups_of(objective) for p in g["params"]}
-    backbone = objective.network.backbone
-    assert rate[id(objective.network.heads["jet_label"].linear.weight)] == (50.0, 0.1)
-    assert rate[id(objective.network.heads["jet_label"].linear.bias)] == (50.0, 0.0)
+    learner = supervised()
+    rate = {id(p): (g["lr"], g["weight_decay"]) for g in groups_of(learner) for p in g["params"]}
+    backbone = learner.network.backbone
+    assert rate[id(learner.network.heads["jet_label"].linear.weight)] == (50.0, 0.1)
+    assert rate[id(learner.network.heads["jet_label"].linear.bias)] == (50.0, 0.0)
     assert rate[id(backbone.norm.weight)] == (0.5, 0.0)
     assert rate[id(backbone.blocks[1].feedforward.expand.weight)] == (0.25, 0.1)
     assert rate[id(backbone.blocks[0].feedforward.expand.weight)] == (0.125, 0.1)
     assert rate[id(backbone.embedding[0].weight)] == (0.0625, 0.1)
-    assert len(rate) == len(list(objective.parameters()))
+    assert len(rate) == len(list(learner.parameters()))
 
 
 FINETUNING: dict[str, dict[str, Any]] = {
@@ -105,20 +105,22 @@ def test_every_generator_is_fine_tuned_to() -> None:
 @pytest.mark.parametrize("name", list(FINETUNING))
 def test_what_is_new_has_the_rate_of_heads_and_what_was_loaded_has_not(name: str) -> None:
     spec = resolve_component(OBJECTIVES, FINETUNING[name], where="test")
-    codes = Codes(resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test"), "decoded")
-    schema, source = jet_schema(("a", "b")), make_objective(codes=codes).network
+    codes = TokenizerSpec(
+        resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test"), "decoded"
+    )
+    schema, source = jet_schema(("a", "b")), supervised(codes=codes).network
     with seeded_init(1, "test"):
-        network = build_network(TRANSFORMER, feature_set("pet"), context=context_set("jet"), codes=codes)
-        objective = spec.cls(spec.config, network, schema)
+        network = build_network(TRANSFORMER, feature_set("pet"), context=context_set("jet"), tokenizer=codes)
+        learner = make_learner(spec, network, schema)
     table = load_partially(network, source.state_dict(), heads="new")
-    groups = parameter_groups(objective, lr=1.0, weight_decay=0.1, head_factor=50.0, new=table.names)
+    groups = parameter_groups(learner, lr=1.0, weight_decay=0.1, head_factor=50.0, new=table.names)
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
-    trained = {key: weight for key, weight in objective.named_parameters() if weight.requires_grad}
+    trained = {key: weight for key, weight in learner.named_parameters() if weight.requires_grad}
     known = {f"network.{key}" for key in source.state_dict() if not key.startswith("heads.")}
     assert {key for key, weight in trained.items() if rates[id(weight)] == 1.0} == known & trained.keys()
     new = {key for key in trained if key not in known}
     assert {key for key, weight in trained.items() if rates[id(weight)] == 50.0} == new
-    # The model was told nothing of the row and of no time: how the new one is told is new.
+    # The model was conditioned neither on the row nor on time: that of the new one is new.
     assert any(key.startswith("network.conditioning.context.") for key in new)
     part = {"head": "network.heads.", "generator": "network.generator.", "objective": ""}[name.split("-")[0]]
     assert any(key.startswith(part) for key in new)
@@ -127,20 +129,18 @@ def test_what_is_new_has_the_rate_of_heads_and_what_was_loaded_has_not(name: str
 def test_a_generator_has_the_rate_of_heads_from_scratch_too() -> None:
     spec = resolve_component(OBJECTIVES, {"name": "flow_matching"}, where="test")
     with seeded_init(1, "test"):
-        objective = spec.cls(
-            spec.config, build_network(TRANSFORMER, feature_set("pet")), jet_schema(("a", "b"))
-        )
-    rates = {id(weight): group["lr"] for group in groups_of(objective) for weight in group["params"]}
-    generator = [weight for weight in objective.network.generator.parameters() if weight.requires_grad]
+        learner = make_learner(spec, build_network(TRANSFORMER, feature_set("pet")), jet_schema(("a", "b")))
+    rates = {id(weight): group["lr"] for group in groups_of(learner) for weight in group["params"]}
+    generator = [weight for weight in learner.network.generator.parameters() if weight.requires_grad]
     assert {rates[id(weight)] for weight in generator} == {50.0}
-    assert 50.0 not in {rates[id(weight)] for weight in objective.network.backbone.parameters()}
+    assert 50.0 not in {rates[id(weight)] for weight in learner.network.backbone.parameters()}
 
 
 def test_frozen_weights_are_in_no_group() -> None:
-    objective = make_objective()
-    objective.network.backbone.requires_grad_(False)
-    chosen = [parameter for group in groups_of(objective) for parameter in group["params"]]
-    assert {id(parameter) for parameter in chosen} == {id(p) for p in objective.network.heads.parameters()}
+    learner = supervised()
+    learner.network.backbone.requires_grad_(False)
+    chosen = [parameter for group in groups_of(learner) for parameter in group["params"]]
+    assert {id(parameter) for parameter in chosen} == {id(p) for p in learner.network.heads.parameters()}
 
 
 def test_a_factor_acts_on_the_peak_not_on_the_present_rate() -> None:
@@ -153,12 +153,12 @@ def test_a_factor_acts_on_the_peak_not_on_the_present_rate() -> None:
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_the_state_survives_packing_bit_for_bit(name: str) -> None:
     component = resolve_component(OPTIMIZERS, name, where="test")
-    ours = make_objective()
+    ours = supervised()
     optimizer = component.cls.build(component.config, groups_of(ours))
     generator = torch.Generator().manual_seed(0)
 
-    def step(objective: Supervised, optimizer: torch.optim.Optimizer) -> None:
-        for parameter in objective.parameters():
+    def step(learner: Learner, optimizer: torch.optim.Optimizer) -> None:
+        for parameter in learner.parameters():
             parameter.grad = torch.randn(parameter.shape, generator=generator)
         optimizer.step()
 

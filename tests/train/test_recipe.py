@@ -1,4 +1,4 @@
-"""Recipes: every mistake at once, and the resolved config gives the same plan again."""
+"""Recipes: every mistake at once, and the resolved config is read as the same recipe again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from hepfm.core.config import builtin_recipes, load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.train.pretrain import pretrain
-from hepfm.train.recipe import finetune_plan, pretrain_plan
+from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def kinematic_store(jet_store: Store, tmp_path: Path) -> Store:
     return Store.open(write_store(tmp_path / "kinematic", schema, splits, provenance={}))
 
 
-def test_the_resolved_config_gives_the_same_plan(recipe: dict[str, Any]) -> None:
-    plan = pretrain_plan(recipe)
-    again = pretrain_plan(plan.to_dict())
-    assert again.to_dict() == plan.to_dict()
-    assert again.backbone.config == plan.backbone.config
+def test_the_resolved_config_is_read_as_the_same_recipe(recipe: dict[str, Any]) -> None:
+    read = read_pretrain_recipe(recipe)
+    again = read_pretrain_recipe(read.model_dump(mode="json"))
+    assert again == read
+    assert again.backbone.config == read.backbone.config
 
 
 def test_every_mistake_is_reported_at_once(recipe: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ def test_every_mistake_is_reported_at_once(recipe: dict[str, Any]) -> None:
     ):
         recipe = merge(recipe, parse_override(override))
     with pytest.raises(ConfigError) as error:
-        pretrain_plan(recipe, where="r.yaml")
+        read_pretrain_recipe(recipe, where="r.yaml")
     message = str(error.value)
     for words in (
         "'store'",
@@ -59,32 +59,31 @@ def test_every_mistake_is_reported_at_once(recipe: dict[str, Any]) -> None:
 
 def test_a_missing_section_is_named() -> None:
     with pytest.raises(ConfigError) as error:
-        pretrain_plan({"data": {"store": "x"}})
+        read_pretrain_recipe({"data": {"store": "x"}})
     assert "'backbone' is missing" in str(error.value)
     assert "'train' is missing" in str(error.value)
 
 
 def test_wrong_types_are_refused(recipe: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"train.steps.*got 'many'"):
-        pretrain_plan(merge(recipe, parse_override("train.steps=many")))
+        read_pretrain_recipe(merge(recipe, parse_override("train.steps=many")))
 
 
 def test_early_stopping_needs_validation_rows(finetune_recipe: dict[str, Any]) -> None:
     bad = merge(finetune_recipe, parse_override("data.validation_fraction=0"))
     with pytest.raises(ConfigError, match="validation_fraction above 0 or early_stopping=null"):
-        finetune_plan(bad)
-    plan = finetune_plan(merge(bad, {"early_stopping": None}))
-    assert plan.recipe.early_stopping is None
+        read_finetune_recipe(bad)
+    assert read_finetune_recipe(merge(bad, {"early_stopping": None})).early_stopping is None
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_built_in_pretraining_recipes_are_valid(name: str) -> None:
-    assert pretrain_plan(load_recipe(name, "pretrain")).recipe.description
+    assert read_pretrain_recipe(load_recipe(name, "pretrain")).description
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))
 def test_built_in_finetuning_recipes_are_valid(name: str) -> None:
-    assert finetune_plan(load_recipe(name, "finetune")).recipe.description
+    assert read_finetune_recipe(load_recipe(name, "finetune")).description
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hepfm.simulate.run import simulate
 from hepfm.train.finetune import finetune
 from hepfm.train.loop import Trainer
 from hepfm.train.pretrain import pretrain
-from hepfm.train.recipe import finetune_plan, pretrain_plan
+from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 from hepfm.train.resume import resume
 from hepfm.train.tokenize import tokenize
 
@@ -160,12 +160,11 @@ def test_options_of_a_component_that_the_recipe_does_not_name(
     recipe: Values, verb: str, override: str, place: tuple[str, ...], name: str
 ) -> None:
     values = {"data": {"store": "x"}, "train": {"steps": 1}}
-    plan: Any
     if verb == "pretrain":
-        plan = pretrain_plan(merge({**values, "backbone": recipe["backbone"]}, parse_override(override)))
+        full = merge({**values, "backbone": recipe["backbone"]}, parse_override(override))
+        found = read_pretrain_recipe(full).model_dump(mode="json")
     else:
-        plan = finetune_plan(merge(values, parse_override(override)))
-    found = plan.to_dict()
+        found = read_finetune_recipe(merge(values, parse_override(override))).model_dump(mode="json")
     for key in place:
         found = found[key]
     key, _, text = override.partition("=")

@@ -16,15 +16,16 @@ from click.testing import CliRunner
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError, ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.codes_file import decode_codes
+from hepfm.inference.encode import encode
+from hepfm.inference.generate import generate
+from hepfm.inference.tokenize import tokenize_store
 from hepfm.models.check import check
-from hepfm.models.codes_file import decode_codes
-from hepfm.models.directory import CONFIG, WEIGHTS, Model, fingerprint
-from hepfm.models.encode import encode
-from hepfm.models.generate import generate
-from hepfm.models.tokenize import tokenize_store
+from hepfm.models.directory import Model, fingerprint
+from hepfm.models.folder import CONFIG, WEIGHTS
 from hepfm.models.tokenizer import tokenizer_fingerprint
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.train.finetune import check_finetune, finetune
@@ -43,9 +44,8 @@ TRAIN = {
 }
 SMALL = {"width": 16, "depth": 1, "num_heads": 2}
 CAUSAL = {
-    "name": "vqvae",
+    "name": "vqvae_transformer",
     "codes": 64,
-    "block": "transformer",
     "causal_decoder": True,
     "replace_after": 2,
     **SMALL,
@@ -62,11 +62,11 @@ def tokenizer_recipe(store: Store, spec: dict[str, Any] = CAUSAL, **changes: Any
     }
 
 
-def recipe(store: Store, tokenizer: Path, *, reads: str = "codes", **changes: Any) -> dict[str, Any]:
-    name = "post_norm_transformer" if reads == "codes" else "transformer"
+def recipe(store: Store, tokenizer: Path, *, inputs: str = "codes", **changes: Any) -> dict[str, Any]:
+    name = "post_norm_transformer" if inputs == "codes" else "transformer"
     return {
         "data": {"store": str(store.path), "features": "massless"},
-        "tokenizer": {"model": str(tokenizer), "reads": reads},
+        "tokenizer": {"model": str(tokenizer), "inputs": inputs},
         "backbone": {"name": name, **SMALL},
         "objective": {"name": "next_token", "max_constituents": 128},
         "train": TRAIN,
@@ -107,14 +107,16 @@ def same_tokenizer(one: Path, other: Path) -> bool:
     return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-@pytest.mark.parametrize("reads", ["codes", "decoded", "features"])
+@pytest.mark.parametrize("inputs", ["codes", "decoded", "features"])
 def test_the_tokenizer_stays_bit_for_bit_in_what_follows(
-    reads: str, jet_store: Store, tokenizer: Path, tmp_path: Path
+    inputs: str, jet_store: Store, tokenizer: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {}
-    if reads == "features":  # codes are targets only
+    if inputs == "features":  # codes are targets only
         changes["objective"] = {"name": "masked", "target": "codes"}
-    model = pretrain(recipe(jet_store, tokenizer, reads=reads, **changes), output=tmp_path / "run").model_path
+    model = pretrain(
+        recipe(jet_store, tokenizer, inputs=inputs, **changes), output=tmp_path / "run"
+    ).model_path
     assert same_tokenizer(tokenizer, model)
     assert max(check(model).values()) < 1e-5
     for init in ("pretrained", "scratch"):
@@ -134,11 +136,11 @@ def test_loaded_weights_survive_every_later_initialisation(
     work, _ = check_finetune(model, tuned(jet_store, objective=head))
     before = load_tensors(model / WEIGHTS)
     world = join_world("cpu")
-    objective, table = work.objective()
-    strategy = work.strategy(objective.network)
+    learner, table = work.learner()
+    strategy = work.strategy(learner.network)
     (tmp_path / "run").mkdir()
-    trainer = Trainer(work.job(objective, strategy, world), RunDirectory(tmp_path / "run"), world)
-    after = trainer.objective.network.state_dict()
+    trainer = Trainer(work.job(learner, strategy, world), RunDirectory(tmp_path / "run"), world)
+    after = trainer.learner.network.state_dict()
     loaded = [name for name in before if name.startswith(("backbone.", "tokenizer.", "standardize."))]
     assert len(loaded) > 20
     for name in loaded:
@@ -149,9 +151,9 @@ def test_loaded_weights_survive_every_later_initialisation(
 
 def test_scratch_draws_a_new_backbone_and_keeps_the_tokenizer(jet_store: Store, model: Path) -> None:
     work, _ = check_finetune(model, tuned(jet_store, init="scratch"))
-    objective, _ = work.objective()
+    learner, _ = work.learner()
     old = Model.load(model).network
-    new = objective.network.state_dict()
+    new = learner.network.state_dict()
     weights = [name for name, value in old.backbone.named_parameters() if value.ndim > 1 and value.numel()]
     assert all(
         not torch.equal(old.state_dict()[f"backbone.{name}"], new[f"backbone.{name}"]) for name in weights
@@ -172,11 +174,11 @@ def test_training_on_codes_resumes_bit_for_bit(jet_store: Store, tokenizer: Path
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-@pytest.mark.parametrize("reads", ["codes", "decoded"])
+@pytest.mark.parametrize("inputs", ["codes", "decoded"])
 def test_generated_jets_do_not_depend_on_the_batch_size(
-    reads: str, jet_store: Store, tokenizer: Path, tmp_path: Path
+    inputs: str, jet_store: Store, tokenizer: Path, tmp_path: Path
 ) -> None:
-    model = pretrain(recipe(jet_store, tokenizer, reads=reads), output=tmp_path / "run").model_path
+    model = pretrain(recipe(jet_store, tokenizer, inputs=inputs), output=tmp_path / "run").model_path
     paths = [
         generate(model, n=30, output=tmp_path / f"jets{size}", seed=5, batch_size=size, top_p=0.9)
         for size in (7, 30)
@@ -226,7 +228,7 @@ def test_blocks_change_nothing_and_bound_what_is_kept(
     jet_store: Store, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "whole", split="test")
-    monkeypatch.setattr("hepfm.models.tokenize.BLOCK", 30)
+    monkeypatch.setattr("hepfm.inference.tokenize.BLOCK", 30)
     parts = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "parts", split="test")
     assert {**parts, "features": 0, "jets": 0} == {**whole, "features": 0, "jets": 0}
     # The same to rounding, since batches have other shapes; tau ratios are not, where codes coincide.
@@ -240,7 +242,7 @@ def test_blocks_change_nothing_and_bound_what_is_kept(
         np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4)
     back = Store.open(decode_codes(tokenizer, tmp_path / "parts" / "codes.arrow", output=tmp_path / "back"))
     assert len(back) == whole["jets_read"] == whole["jets_resolved"]
-    monkeypatch.setattr("hepfm.models.token_report.KEPT", 1)
+    monkeypatch.setattr("hepfm.inference.token_report.KEPT", 1)
     few = tokenize_store(tokenizer, jet_store.path, output=tmp_path / "few", split="test")
     assert few["jets_resolved"] == few["jets"]["pt"]["n"] == 30
     same = ("code_use", "perplexity", "jets_read", "constituents", "clipped", "outside")
@@ -297,7 +299,7 @@ def test_codes_that_are_none_are_refused(jet_store: Store, tokenizer: Path, tmp_
     with pytest.raises(DataError, match="outside 0 to 63"):
         decode_codes(tokenizer, tmp_path / "wrong.arrow", output=tmp_path / "back")
     (tmp_path / "junk.arrow").write_bytes(b"junk")
-    with pytest.raises(DataError, match="not a file of codes"):
+    with pytest.raises(DataError, match="as a file of codes"):
         decode_codes(tokenizer, tmp_path / "junk.arrow", output=tmp_path / "back")
 
 
@@ -335,9 +337,9 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
         check_pretrain(recipe(jet_store, tiny_run / "model"))
     with pytest.raises(IncompatibleError, match="cannot be given features"):
-        check_finetune(model, tuned(jet_store, reads="features"))
+        check_finetune(model, tuned(jet_store, inputs="features"))
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
-        check_finetune(tiny_run / "model", tuned(jet_store, reads="codes"))
+        check_finetune(tiny_run / "model", tuned(jet_store, inputs="codes"))
     with pytest.raises(IncompatibleError, match="has no tokenizer"):
         tokenize_store(tiny_run / "model", jet_store.path, output=tmp_path / "no")
     with pytest.raises(ConfigError, match="trains no tokenizer"):
@@ -385,3 +387,28 @@ def test_the_verb(jet_store: Store, tmp_path: Path) -> None:
         ["tokenize", model, "--decode", str(tmp_path / "tokens" / "codes.arrow"), "-o", str(tmp_path / "b")],
     )
     assert back.exit_code == 0, back.output
+
+
+def test_a_resumed_tokenizer_makes_its_report(
+    jet_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("omnijet_alpha_tokenizer", "--smoke", "--json", f"data.store={jet_store.path}", "-n", "50")
+    more = ("objective={name: tokenize, tokenizer: {name: kmeans, codes: 64}}", "train.device=cpu")
+    whole = CliRunner().invoke(group, ["tokenize", *arguments, *more, "-o", str(tmp_path / "whole")])
+    assert whole.exit_code == 0, whole.output
+
+    def stop(*_: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hepfm.train.tokenize.tokenize_store", stop)
+        halves = CliRunner().invoke(group, ["tokenize", *arguments, *more, "-o", str(tmp_path / "halves")])
+    assert halves.exit_code == 130
+    assert f"go on with `hepfm resume {tmp_path / 'halves'}`" in halves.output
+    assert not (tmp_path / "halves" / "tokens").exists()
+    again = CliRunner().invoke(group, ["resume", str(tmp_path / "halves")])
+    assert again.exit_code == 0, again.output
+    reports = [
+        json.loads((tmp_path / run / "tokens" / "tokens.json").read_text()) for run in ("whole", "halves")
+    ]
+    assert reports[0] == reports[1]

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 
 from hepfm.core.config import merge
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO
 from hepfm.data.writer import write_store

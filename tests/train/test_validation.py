@@ -13,12 +13,13 @@ from builders import number
 from hepfm.core.config import merge
 from hepfm.core.draws import Draws
 from hepfm.data import feature_set
+from hepfm.data.content import Content
 from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
-from hepfm.objectives.base import Objective
 from hepfm.train.distributed import World
+from hepfm.train.learner import Learner
 from hepfm.train.pretrain import Pretraining
-from hepfm.train.recipe import pretrain_plan
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.validation import validate
 
 Values = dict[str, Any]
@@ -32,22 +33,14 @@ OBJECTIVES: dict[str, Any] = {
 }
 
 
-def built(recipe: Values, objective: Any) -> Objective:
-    work = Pretraining.check(pretrain_plan(merge(recipe, {"objective": objective})))
-    made: Objective = work.job(WORLD).objective.eval()
-    return made
+def built(recipe: Values, objective: Any) -> Learner:
+    work = Pretraining.check(read_pretrain_recipe(merge(recipe, {"objective": objective})))
+    return work.job(WORLD).learner.eval()
 
 
-def loader(store: Store, objective: Objective, batch_size: int) -> EvalLoader:
-    labels = objective.targets(objective.config, store.schema)
-    return EvalLoader(
-        store,
-        feature_set("kin"),
-        rows=store.split("val"),
-        batch_size=batch_size,
-        labels=labels,
-        weights="jet_pt",
-    )
+def loader(store: Store, learner: Learner, batch_size: int) -> EvalLoader:
+    content = Content(feature_set("kin"), learner.requirements.labels, "jet_pt")
+    return EvalLoader(store, content, rows=store.split("val"), batch_size=batch_size)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.nn.attention import KeyValues
+from hepfm.nn.attention import KeyValueCache
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,25 @@ class Features:
     registers_BKD
         The backbone's own tokens of the row, for heads that read them one by one; None without any.
     prefix_BKD
-        What became of the condition tokens, in a causal pass; else None.
+        What became of the prefix, in a causal pass; else None.
+    vectors_BNV4
+        V four-vectors (E, px, py, pz) per constituent, in the frame of `hepfm.core.batch.Batch.p4_BN4`, of an
+        equivariant backbone; else None.
     """
 
     tokens_BND: Tensor
     pooled_BD: Tensor | None = None
     registers_BKD: Tensor | None = None
     prefix_BKD: Tensor | None = None
+    vectors_BNV4: Tensor | None = None
 
 
 class Backbone(nn.Module):
     """Constituents in, features out. Subclasses are built by ``cls(config, feature_names=("log_pt", ...))``.
+
+    `embed` turns each constituent into a vector of size D, `encode` lets these vectors exchange what they
+    know. They are two calls so that something else can enter between them: learned placeholders of hidden
+    constituents, subjets, patches.
 
     `feature_names` are the F columns of the input in their order. Inputs are already standardised; rows may
     be padded to any length, and the output of real constituents must not depend on the padding. A row without
@@ -49,13 +57,62 @@ class Backbone(nn.Module):
 
     Config: ClassVar[type[Config]]
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What `encode` must be given, of ``{"p4"}``."""
     supports: ClassVar[frozenset[str]] = frozenset()
-    """Of ``{"causal", "registers", "pairwise", "condition", "pooled", "codes"}``."""
+    """What it can do, of ``{"prefix", "causal", "codes", "placeholder"}``: see tokens in front of a row; let
+    constituents see only those before them; read codes; take for a hidden constituent a vector that did not
+    come from `embed`, and know nothing else of it."""
+    encodes: ClassVar[bool] = True
+    """False for a stand-in without weights, where only a tokenizer is trained."""
 
     width: int
     """D, the size of the feature vectors."""
 
     @abstractmethod
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return a vector of each constituent, (B, N, D); what stands in padding is arbitrary.
+
+        Parameters
+        ----------
+        x_BNF
+            Standardised features, or codes (B, N) for a backbone that reads codes.
+        mask_BN
+            Boolean, True = real; real constituents come first.
+        physical_BNF
+            The features before standardisation, for geometry; None stands for `x_BNF`.
+        """
+
+    @abstractmethod
+    def encode(
+        self,
+        h_BND: Tensor,
+        mask_BN: Tensor,
+        p4_BN4: Tensor | None = None,
+        *,
+        physical_BNF: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
+    ) -> Features:
+        """Return the features of embedded constituents.
+
+        Parameters
+        ----------
+        h_BND
+            What `embed` returned, or what stands in its place.
+        mask_BN
+            Boolean, True = real; real constituents come first.
+        p4_BN4
+            Four-momenta, see `hepfm.core.batch.Batch.p4_BN4`, for backbones that need ``"p4"``.
+        physical_BNF
+            The features before standardisation, for geometry.
+        prefix_BKD
+            Tokens that every constituent sees (time, jet), for backbones that support ``"prefix"``. The
+            features of constituents are returned without them.
+        causal
+            Whether constituents see only themselves and what stands before them.
+        """
+
     def forward(
         self,
         x_BNF: Tensor,
@@ -63,42 +120,35 @@ class Backbone(nn.Module):
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return the features of a batch.
+        """Return the features of a batch: `embed`, then `encode`."""
+        physical_BNF = x_BNF if physical_BNF is None else physical_BNF
+        h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
+        return self.encode(
+            h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
+        )
 
-        Parameters
-        ----------
-        x_BNF
-            Standardised constituent features.
-        mask_BN
-            Boolean, True = real; real constituents come first.
-        p4_BN4
-            Four-momenta (E, px, py, pz) in GeV, for backbones that support ``"pairwise"``.
-        physical_BNF
-            The features before standardisation, for geometry; None stands for `x_BNF`.
-        condition_BKD
-            Tokens that every constituent sees (time, jet), for backbones that support ``"condition"``. The
-            features of constituents are returned without them.
-        """
-
-    def seen(self, rows: int, most: int) -> list[KeyValues]:
-        """Return the empty memory of `rows` rows of at most `most` tokens; with ``"causal"`` only."""
+    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
+        """Return the empty memory of `rows` rows of up to `max_tokens` tokens; with ``"causal"`` only."""
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 
-    def extend(self, x_BMF: Tensor | None, seen: list[KeyValues], prefix_BKD: Tensor | None = None) -> Tensor:
+    def extend(
+        self, x_BMF: Tensor | None, cache: list[KeyValueCache], prefix_BKD: Tensor | None = None
+    ) -> Tensor:
         """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D).
 
-        The causal pass in pieces: first ``extend(None, seen, prefix_BKD)``, then the constituents one by one.
+        The causal pass in pieces: first ``extend(None, cache, prefix_BKD)``, then constituent by constituent.
 
         Parameters
         ----------
         x_BMF
             What follows in each row; codes (B, M) for a backbone that reads codes.
-        seen
-            What `seen` returned; it grows.
+        cache
+            What `start_cache` returned; it grows.
         prefix_BKD
-            Condition tokens in front of the row.
+            Tokens in front of the row.
         """
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 

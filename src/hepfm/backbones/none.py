@@ -27,21 +27,26 @@ class NoBackbone(Backbone):
     """
 
     Config: ClassVar[type[Config]] = NoneConfig
-    supports = frozenset({"nothing"})
+    encodes = False
 
     def __init__(self, config: NoneConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.width = len(feature_names)
 
-    def forward(
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return the constituents as they are."""
+        return x_BNF
+
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
         """Return the constituents as they are."""
-        return Features(x_BNF)
+        return Features(h_BND)

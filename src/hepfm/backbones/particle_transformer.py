@@ -19,15 +19,6 @@ from hepfm.nn.normformer import ClassAttentionBlock, NormFormerBlock
 from hepfm.nn.packing import Packing
 from hepfm.nn.pairs import PairEmbedding
 
-_PUBLISHED: Mapping[str, Any] = {
-    "width": 128,
-    "depth": 8,
-    "class_depth": 2,
-    "num_heads": 8,
-    "embed_widths": (128, 512),
-    "pair_widths": (64, 64, 64),
-}
-
 
 class ParticleTransformerConfig(Config):
     """Options of `ParticleTransformer`; the defaults are the published configuration.
@@ -69,8 +60,8 @@ class ParticleTransformerConfig(Config):
 class ParticleTransformer(Backbone):
     """The Particle Transformer.
 
-    `pooled_BD` is the class token after the last norm, which the paper's linear classifier reads. The sizes
-    ``"s"`` and ``"published"`` are the same network: the paper's, 2.14 million parameters.
+    `pooled_BD` is the class token after the last norm, which the paper's linear classifier reads. The size
+    ``"s"`` is the paper's network of 2.14 million parameters.
 
     Parameters
     ----------
@@ -81,7 +72,7 @@ class ParticleTransformer(Backbone):
     """
 
     Config: ClassVar[type[Config]] = ParticleTransformerConfig
-    supports = frozenset({"pairwise", "pooled"})
+    needs = frozenset({"p4"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {
             "width": 64,
@@ -92,8 +83,7 @@ class ParticleTransformer(Backbone):
             "embed_widths": (64,),
             "pair_widths": (32, 32),
         },
-        "s": _PUBLISHED,
-        "published": _PUBLISHED,
+        "s": {},
         "m": {"width": 384, "depth": 14, "num_heads": 12, "embed_widths": (384, 1536)},
         "l": {"width": 1024, "depth": 22, "num_heads": 16, "embed_widths": (1024, 4096)},
     }
@@ -118,18 +108,24 @@ class ParticleTransformer(Backbone):
             PairEmbedding(config.pair_widths, num_heads=config.num_heads) if config.pair_widths else None
         )
 
-    def forward(
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return embedded constituents; see `Backbone.embed`."""
+        packing = Packing.of(mask_BN)
+        return packing.unpack(self.embedding(packing.pack(x_BNF), packing.real_T))
+
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return normalised constituents and the class token; see `Backbone.forward`."""
+        """Return normalised constituents and the class token; see `Backbone.encode`."""
         packing = Packing.of(mask_BN)
-        x_TD = self.embedding(packing.pack(x_BNF), packing.real_T)
+        x_TD = packing.pack(h_BND)
         bias = self._bias(x_TD, mask_BN, p4_BN4)
         for block in self.blocks:
             x_TD = block(x_TD, packing, bias)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
+from hepfm.data.feature_names import DISPLACEMENT, IDENTITY, KINEMATICS
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.massless_pairs import MasslessPairBias
@@ -20,16 +21,6 @@ from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
 from hepfm.nn.pet_identity import ParticleTypes
 from hepfm.nn.pet_local import EdgeFeatures, LocalTransformer
-from hepfm.nn.squash import squash
-
-KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
-IDENTITY = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
-DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
-
-_MICRO: Mapping[str, Any] = {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4}
-_SMALL: Mapping[str, Any] = {"width": 128, "depth": 8, "local_depth": 2, "num_heads": 8}
-_MEDIUM: Mapping[str, Any] = {"width": 512, "depth": 12, "local_depth": 2, "num_heads": 16}
-_LARGE: Mapping[str, Any] = {"width": 1024, "depth": 28, "local_depth": 4, "num_heads": 32}
 
 
 class PetConfig(Config):
@@ -79,7 +70,8 @@ class Pet(Backbone):
     """The Point Edge Transformer of OmniLearned.
 
     It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, if it
-    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read.
+    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read. The
+    sizes are those that are published as micro (of 2606.14870), small, medium and large.
 
     `registers_BKD` are the class tokens, then the condition's tokens, as they leave the trunk; `pooled_BD` is
     the mean of the class tokens.
@@ -93,16 +85,12 @@ class Pet(Backbone):
     """
 
     Config: ClassVar[type[Config]] = PetConfig
-    supports = frozenset({"registers", "condition", "pooled"})
+    supports = frozenset({"prefix"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "xs": _MICRO,
-        "micro": _MICRO,
-        "s": _SMALL,
-        "small": _SMALL,
-        "m": _MEDIUM,
-        "medium": _MEDIUM,
-        "l": _LARGE,
-        "large": _LARGE,
+        "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4},
+        "s": {},
+        "m": {"width": 512, "depth": 12, "local_depth": 2, "num_heads": 16},
+        "l": {"width": 1024, "depth": 28, "local_depth": 4, "num_heads": 32},
     }
 
     def __init__(self, config: PetConfig, *, feature_names: Sequence[str]) -> None:
@@ -117,7 +105,7 @@ class Pet(Backbone):
         self.embedding = TanhFeedForward(len(KINEMATICS), hidden, width)
         self.identity = ParticleTypes(width) if self.types else None
         self.displacement = (
-            TanhFeedForward(len(DISPLACEMENT), hidden, width, offsets=False) if self.tracks else None
+            TanhFeedForward(len(DISPLACEMENT), hidden, width, bias=False) if self.tracks else None
         )
         edges = EdgeFeatures(
             len(KINEMATICS), num_neighbours=config.num_neighbours, pairs=config.local_interaction
@@ -146,38 +134,40 @@ class Pet(Backbone):
             for _ in range(depth)
         ]
 
-    def forward(
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
+        causal: bool = False,
     ) -> Features:
-        """Return constituents and class tokens; see `Backbone.forward`. Four-momenta are not used."""
-        physical_BNF = x_BNF if physical_BNF is None else physical_BNF
-        first_BLD = self.registers.expand(x_BNF.shape[0], -1, -1)
-        if condition_BKD is not None:
-            first_BLD = torch.cat((first_BLD, condition_BKD), dim=1)
+        """Return constituents and class tokens; see `Backbone.encode`. Four-momenta are not used."""
+        first_BLD = self.registers.expand(h_BND.shape[0], -1, -1)
+        if prefix_BKD is not None:
+            first_BLD = torch.cat((first_BLD, prefix_BKD), dim=1)
         num = first_BLD.shape[1]
-        kinematics_BN4 = physical_BNF[..., self.kinematics]
         seen = Packing.of(F.pad(mask_BN, (num, 0), value=True))
-        x_TD = seen.pack(torch.cat((first_BLD, self._embed(physical_BNF, kinematics_BN4, mask_BN)), dim=1))
-        bias = (
-            key_bias(seen.mask_BN, x_TD.dtype)
-            if self.pairs is None
-            else self.pairs(kinematics_BN4, mask_BN, num)
-        )
+        x_TD = seen.pack(torch.cat((first_BLD, h_BND), dim=1))
+        if self.pairs is None:
+            bias = key_bias(seen.mask_BN, x_TD.dtype)
+        else:
+            assert physical_BNF is not None
+            bias = self.pairs(physical_BNF[..., self.kinematics], mask_BN, num)
         for block in self.blocks:
             assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
-        x_BMD = seen.unpack(squash(x_TD, self.norm.alpha) * self.norm.weight)
+        x_BMD = seen.unpack(self.norm(x_TD))
         registers_BLD = x_BMD[:, :num]
         pooled_BD = registers_BLD[:, : self.config.num_registers].mean(1)
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)
 
-    def _embed(self, physical_BNF: Tensor, kinematics_BN4: Tensor, mask_BN: Tensor) -> Tensor:
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return each constituent with what its neighbours tell of it; see `Backbone.embed`."""
+        physical_BNF = x_BNF if physical_BNF is None else physical_BNF
+        kinematics_BN4 = physical_BNF[..., self.kinematics]
         packing = Packing.of(mask_BN)
         x_TF = packing.pack(physical_BNF)
         x_TD = self.embedding(x_TF[:, self.kinematics], self.input_norm) + self.local(kinematics_BN4, packing)

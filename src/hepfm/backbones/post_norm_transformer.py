@@ -31,9 +31,7 @@ class PostNormTransformer(Transformer):
     Config: ClassVar[type[Config]] = PostNormTransformerConfig
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
-        "omnijet_alpha": {},
-        "omnijet_alpha_c": {},
-        "omnijet_alpha_tau": {"num_heads": 32},
+        "s": {},
     }
 
     @staticmethod

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features
 from hepfm.core.config import Config
-from hepfm.nn.attention import KeyValues, causal_bias, key_bias
+from hepfm.nn.attention import KeyValueCache, causal_bias, key_bias
 from hepfm.nn.blocks import Block, PreNormBlock
 from hepfm.nn.init import init_transformer
 
@@ -73,7 +73,7 @@ class Transformer(Backbone):
     """
 
     Config: ClassVar[type[Config]] = TransformerConfig
-    supports = frozenset({"causal", "registers", "condition", "pooled", "codes"})
+    supports = frozenset({"prefix", "causal", "codes", "placeholder"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
         "s": {"width": 128, "depth": 10, "num_heads": 8},
@@ -107,14 +107,18 @@ class Transformer(Backbone):
     def _last_norm(config: TransformerConfig) -> nn.Module:
         return nn.LayerNorm(config.width)
 
-    def forward(
+    def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
+        """Return embedded constituents, each by itself; see `Backbone.embed`."""
+        return self._embed(x_BNF)
+
+    def encode(
         self,
-        x_BNF: Tensor,
+        h_BND: Tensor,
         mask_BN: Tensor,
         p4_BN4: Tensor | None = None,
         *,
         physical_BNF: Tensor | None = None,
-        condition_BKD: Tensor | None = None,
+        prefix_BKD: Tensor | None = None,
         causal: bool = False,
     ) -> Features:
         """Return normalised constituents and the mean register; four-momenta are not used.
@@ -123,8 +127,8 @@ class Transformer(Backbone):
         """
         causal = causal or self.config.causal
         registers = self.config.num_registers
-        first = self._first(mask_BN.shape[0], condition_BKD)
-        x_BND = torch.cat((first, self._embed(x_BNF)), dim=1)
+        first = self._first(mask_BN.shape[0], prefix_BKD)
+        x_BND = torch.cat((first, h_BND), dim=1)
         num = first.shape[1]
         bias = _bias(F.pad(mask_BN, (num, 0), value=True), num, x_BND.dtype, causal=causal)
         for block in self.blocks:
@@ -136,26 +140,28 @@ class Transformer(Backbone):
         own_BKD = x_BND[:, :registers] if registers else None
         return Features(tokens_BND, None if own_BKD is None else own_BKD.mean(1), own_BKD)
 
-    def seen(self, rows: int, most: int) -> list[KeyValues]:
-        """Return the empty memory of `rows` rows of at most `most` tokens after the registers."""
-        most += self.config.num_registers
-        return [KeyValues.empty(rows, most, block.attention) for block in self._blocks()]
+    def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
+        """Return the empty memory of `rows` rows of up to `max_tokens` tokens after the registers."""
+        max_tokens += self.config.num_registers
+        return [KeyValueCache.empty(rows, max_tokens, block.attention) for block in self._blocks()]
 
-    def extend(self, x_BMF: Tensor | None, seen: list[KeyValues], prefix_BKD: Tensor | None = None) -> Tensor:
+    def extend(
+        self, x_BMF: Tensor | None, cache: list[KeyValueCache], prefix_BKD: Tensor | None = None
+    ) -> Tensor:
         """Return the features of new constituents, or of first tokens, of growing rows, (B, M, D)."""
         if x_BMF is None:
-            rows = seen[0].kv_2BHTK.shape[1]
+            rows = cache[0].kv_2BHTK.shape[1]
             x_BMD = self._first(rows, prefix_BKD)
         else:
             x_BMD = self._embed(x_BMF)
-        for block, own in zip(self._blocks(), seen, strict=True):
-            x_BMD = block.extend(x_BMD, own)
+        for block, block_cache in zip(self._blocks(), cache, strict=True):
+            x_BMD = block.extend(x_BMD, block_cache)
         out_BMD: Tensor = self.norm(x_BMD)
         return out_BMD[:, self.config.num_registers :] if x_BMF is None else out_BMD
 
-    def _first(self, rows: int, condition_BKD: Tensor | None) -> Tensor:
+    def _first(self, rows: int, prefix_BKD: Tensor | None) -> Tensor:
         registers_BKD = self.registers.expand(rows, -1, -1)
-        return registers_BKD if condition_BKD is None else torch.cat((registers_BKD, condition_BKD), dim=1)
+        return registers_BKD if prefix_BKD is None else torch.cat((registers_BKD, prefix_BKD), dim=1)
 
     def _embed(self, x: Tensor) -> Tensor:
         x_BND: Tensor = self.embedding(x if x.is_floating_point() else x.clamp(min=0))

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_component
 
 
 @click.command()
-@click.argument("package")
+@click.argument("package", shell_complete=complete_component("converter"))
 @click.argument("checkpoint", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model directory to write.")
 @click.option(
@@ -40,5 +42,5 @@ def command(
         "parameters": parameters,
         "note": note,
         "lines": lines,
-        "next": f"hepfm check {output}",
+        "next": command_line("check", output),
     }

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import overwrite_option, read_options, set_option
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -36,7 +37,7 @@ def info(store: Path) -> dict[str, Any]:
         "fingerprint": opened.fingerprint,
         "provenance": dict(opened.manifest.provenance),
         "lines": describe(opened),
-        "next": f"hepfm data check {store}",
+        "next": command_line("data", "check", store),
     }
 
 
@@ -68,24 +69,36 @@ def check(store: Path) -> dict[str, Any]:
 )
 @click.option("--split", help="Rows of one split.  [default: all]")
 @set_option("the format")
+@overwrite_option
 @verb
 def export(
-    store: Path, format_name: str, output: Path, split: str | None, options: tuple[str, ...]
+    store: Path,
+    format_name: str,
+    output: Path,
+    split: str | None,
+    options: tuple[str, ...],
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Write STORE in a format that other tools read (see `hepfm list exporter`).
 
     jetclass: a .root or .parquet file. jetnet: a folder with an HDF5 file per class. omnilearned: an .h5
     file.
     """
-    from hepfm.data.export import export_store
+    from hepfm.data.exporters.export import export_store
     from hepfm.data.store import Store
 
     opened = Store.open(store)
-    path = export_store(opened, output, format_name=format_name, split=split, options=read_options(options))
+    path = export_store(
+        opened,
+        output,
+        format_name=format_name,
+        split=split,
+        options=read_options(options),
+        overwrite=overwrite,
+    )
     rows = len(opened.split(split)) if split else opened.num_rows
-    return {
-        "path": str(path),
-        "rows": rows,
-        "lines": [f"{path}: {rows} jets"],
-        "next": f"hepfm ingest {format_name} {path}{'/*.hdf5' if path.is_dir() else ''} -o STORE",
-    }
+    result = {"path": str(path), "rows": rows, "lines": [f"{path}: {rows} rows"]}
+    if path.is_dir():  # whose files need options to be read
+        return result
+    again = path.with_name(f"{path.stem}-again")
+    return {**result, "next": command_line("ingest", format_name, path, "-o", again)}

@@ -19,7 +19,9 @@ def command(overrides: tuple[str, ...], output: str, processes: int) -> dict[str
 
     A second call goes on where the first was stopped. Settings follow as budgets=[100,1000] or seeds=3.
     """
+    from hepfm.core.interrupts import advising
     from hepfm.study.demo import demo
 
-    report = demo(output, overrides=overrides, processes=processes)
-    return {"report": str(report), "lines": [f"report: {report}"], "next": f"open {report} in a browser"}
+    with advising("what was complete is kept; the same command goes on"):
+        report = demo(output, overrides=overrides, processes=processes)
+    return {"report": str(report), "lines": [f"report: {report}"]}

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
+import re
 import shutil
 from typing import Any
 
 import click
 
 from hepfm.cli.common import verb
+from hepfm.core.errors import HepfmError
 
-EXTRAS = {
-    "core": ("torch", "numpy", "pyarrow", "safetensors", "pydantic", "scikit-learn", "scipy"),
-    "sim": ("pythia8mc", "fastjet", "awkward"),
-    "io": ("uproot", "h5py", "tables"),
-    "plot": ("matplotlib", "mplhep", "hist"),
-    "track": ("tensorboard",),
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-}
-"""Extra of the package -> distributions that it brings."""
+CORE = "core"
+"""What `extras` calls the libraries that are always installed."""
+
+_GATHERING = ("all", "docs")
+"""Extras that only gather others, or are for those who build the documentation."""
 
 MALLOC = "MALLOC_MMAP_THRESHOLD_"
+
+
+def extras() -> dict[str, list[str]]:
+    """Return the libraries of each extra of the package, as its own metadata name them.
+
+    Raises
+    ------
+    HepfmError
+        When the package runs from a folder and is not installed: then it has no metadata.
+    """
+    try:
+        requirements = importlib.metadata.requires("hepfm") or []
+    except importlib.metadata.PackageNotFoundError:
+        raise HepfmError("hepfm is not installed; install it with: pip install -e '.[all]'") from None
+    libraries: dict[str, list[str]] = {}
+    for requirement in requirements:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+        libraries.setdefault(extra[1] if extra else CORE, []).append(name)
+    return {extra: names for extra, names in libraries.items() if extra not in _GATHERING}
 
 
 def _version(distribution: str) -> str | None:
@@ -39,7 +56,7 @@ def _extra_lines(found: dict[str, dict[str, str | None]]) -> list[str]:
         missing = [name for name, version in versions.items() if version is None]
         state = f"missing {', '.join(missing)}: pip install 'hepfm[{extra}]'" if missing else "ok"
         present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-        lines.append(f"  {extra:<6} {state:<4} {present}")
+        lines.append(f"  {extra:<7} {state:<4} {present}")
     return lines
 
 
@@ -57,7 +74,7 @@ def _torch_facts() -> dict[str, Any]:
 @verb
 def command() -> dict[str, Any]:
     """Say which parts are installed, which devices torch sees, and what would make training faster."""
-    found = {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()}
+    found = {extra: {name: _version(name) for name in names} for extra, names in extras().items()}
     torch_facts = _torch_facts()
     free_gb = shutil.disk_usage(".").free / 1e9
     advice = []

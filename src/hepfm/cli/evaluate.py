@@ -1,4 +1,4 @@
-"""``hepfm evaluate``: measure a model on a task's test rows, or generated jets against them."""
+"""``hepfm evaluate``: measure a model on a task's test rows, or generated rows against them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.completion import complete_component
+from hepfm.cli.options import device_option, read_options, set_option
+from hepfm.cli.task_options import task_options, task_spec
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.option("--on", "task", required=True, help="Task, see `hepfm list task`.")
+@click.option(
+    "--on",
+    "task",
+    required=True,
+    shell_complete=complete_component("task"),
+    help="Task, see `hepfm list task`.",
+)
 @click.option("--store", required=True, type=click.Path(), help="Store whose test split is measured on.")
 @click.option(
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
 )
 @click.option("--arm", default="", help="What a comparison calls this way of training.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where the model runs."
-)
+@device_option
 @click.option(
     "--weights",
     default="auto",
     show_default=True,
     help="Field of the event weights, or null for equal ones; auto takes the store's.",
 )
+@task_options
 @set_option("the generation, where MODEL generates: top_p=0.9, cells=dataset_2")
 @verb
 def command(
@@ -44,16 +52,21 @@ def command(
     Every line has what trivial answers score on the same rows: a regression on the numbers of the whole
     row, and always the commonest class; for generated rows, real ones against real ones, and noise.
 
-    For a task of generation MODEL may be a store of generated jets.
+    The tasks classification and regression measure any field of any store, e.g. --on classification --field
+    jet_label --signal Tbqq --background QCD,Hbb, or --on regression --field jet_softdrop_mass.
+
+    For a task of generation MODEL may be a store of generated rows.
     """
     from pathlib import Path
 
+    from hepfm.models.folder import model_directory
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
-    folder = Path(output) if output else Path(model).with_name(f"{Path(model).name}-{task}")
+    asked = Path(model).absolute() if Path(model).name in ("", "..") else Path(model)
+    folder = Path(output) if output else asked.with_name(f"{asked.name}-{task}")
     evaluation = evaluate(
-        model,
-        task,
+        model_directory(model),
+        task_spec(task),
         store,
         output=folder,
         arm=arm,
@@ -65,5 +78,5 @@ def command(
         "output": str(folder),
         "result": evaluation.result.model_dump(mode="json"),
         "lines": summary_lines(evaluation),
-        "next": f"hepfm compare {folder} -o report",
+        "next": command_line("compare", folder, "-o", "report"),
     }

@@ -6,13 +6,17 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import after_training, in_earnest
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides, complete_recipe
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("recipe", shell_complete=complete_recipe("finetune"))
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("finetune")
+)
 @click.option("-o", "--output", type=click.Path(), help="Run directory; runs/RECIPE by default.")
 @click.option("--dry-run", is_flag=True, help="Build, do one step, print the cost; write nothing.")
 @click.option("--smoke", is_flag=True, help="Shrink the run to seconds.")
@@ -27,12 +31,13 @@ def command(
 
     if dry_run:
         cost = finetune.dry_run(model, recipe, overrides=overrides, smoke=smoke)
-        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm finetune {model} {recipe}"}
+        following = in_earnest(("finetune", model, recipe), overrides, output=output, smoke=smoke)
+        return {**cost.to_dict(), "lines": cost.lines(), "next": following}
     target = output or str(Path("runs") / Path(recipe).stem)
     result = finetune.finetune(model, recipe, output=target, overrides=overrides, smoke=smoke)
     return {
         "run": str(result.path),
         "model": str(result.model_path),
         "lines": [f"model: {result.model_path}"],
-        "next": f"hepfm evaluate {result.model_path} --on TASK --store STORE",
+        "next": after_training(result.path),
     }

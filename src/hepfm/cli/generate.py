@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import device_option, read_options, set_option
 
 
 @click.command()
@@ -27,7 +28,7 @@ from hepfm.cli.options import read_options, set_option
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--batch-size", type=int, help="Jets at once; changes speed and memory only.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @set_option("a generator that none of these name")
 @verb
 def command(
@@ -48,7 +49,7 @@ def command(
     options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Make jets with MODEL and write them to a store."""
-    from hepfm.models.generate import generate
+    from hepfm.inference.generate import generate
 
     named: dict[str, Any] = {
         "n": number,
@@ -66,7 +67,7 @@ def command(
         "device": device,
     }
     path = generate(model, **named, **read_others(options, named))
-    return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+    return {"store": str(path), "lines": [f"store: {path}"], "next": command_line("data", "info", path)}
 
 
 def read_others(texts: Sequence[str], named: Collection[str]) -> dict[str, Any]:

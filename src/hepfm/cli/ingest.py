@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_component
 from hepfm.cli.options import read_options, set_option
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("format_name", metavar="FORMAT")
+@click.argument("format_name", metavar="FORMAT", shell_complete=complete_component("reader"))
 @click.argument("files", nargs=-1, required=True, metavar="[SPLIT=]FILE...")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
@@ -39,5 +41,5 @@ def command(
         "path": str(path),
         "rows": counts,
         "lines": [f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} jets"],
-        "next": f"hepfm data info {path}",
+        "next": command_line("data", "info", path),
     }

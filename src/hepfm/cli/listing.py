@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_kind
 from hepfm.core.registry import Registry
 
 RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
@@ -15,8 +16,7 @@ RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
-    from hepfm.data import CONTEXT_SETS, FEATURE_SETS, READERS
-    from hepfm.data.export import EXPORTERS
+    from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
     from hepfm.generators import GENERATORS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
@@ -69,15 +69,29 @@ def _rows(kind: str) -> dict[str, str]:
     return {name: entry.summary for name, entry in known[kind].entries().items()}
 
 
+def singular(kind: str) -> str:
+    """Return a kind as registries call it, given in the singular or the plural; recipes have none.
+
+    >>> singular("backbones"), singular("backbone"), singular("recipe")
+    ('backbone', 'backbone', 'recipes')
+    """
+    if kind in ("recipe", "recipes"):
+        return "recipes"
+    return kind.removesuffix("s") if kind.removesuffix("s") in registries() else kind
+
+
 @click.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=complete_kind)
 @verb
 def command(kind: str | None) -> dict[str, Any]:
-    """List components of a KIND (backbone, objective, task, ... or recipes), or the kinds themselves."""
-    kinds = [kind] if kind else [*registries(), "recipes"]
+    """List components of a KIND (backbone or backbones, objective, task, ..., recipes), or all of them."""
+    kinds = [singular(kind)] if kind else [*registries(), "recipes"]
     found = {one: _rows(one) for one in kinds}
     width = max((len(name) for rows in found.values() for name in rows), default=0)
     lines = []
     for one, rows in found.items():
         lines += [f"{one}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
-    return {"kinds": found, "lines": lines[:-1], "next": "hepfm show [KIND] NAME"}
+    first, rows = next(iter(found.items()))
+    example = next(iter(rows), None) if first == "recipes" else " ".join([first, *list(rows)[:1]])
+    following = {"next": f"hepfm show {example}"} if rows else {}
+    return {"kinds": found, "lines": lines[:-1], **following}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import click
@@ -53,6 +52,12 @@ class _Verbs(click.Group):
             ctx.fail(f"no verb {args[0]!r}{did_you_mean(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        from hepfm.cli.common import ended_in_words
+
+        with ended_in_words():  # click would make "Aborted!" and exit code 1 of a Ctrl-C while imports run
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
@@ -69,8 +74,4 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line."""
-    try:
-        group(prog_name="hepfm")
-    except KeyboardInterrupt:
-        click.echo("interrupted; what was complete is kept", err=True)
-        sys.exit(130)
+    group(prog_name="hepfm")

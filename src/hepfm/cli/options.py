@@ -14,6 +14,22 @@ def set_option(owner: str) -> Callable[..., Any]:
     return click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help=text)
 
 
+def overwrite_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--overwrite``."""
+    return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(function)
+
+
+def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--device``."""
+    return click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the network runs; auto takes CUDA where there is one.",
+    )(function)
+
+
 def read_options(texts: Sequence[str]) -> dict[str, Any]:
     """Return the options of ``key=value`` texts; values are read as YAML."""
     from hepfm.core.config import merge, parse_override

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.options import device_option, overwrite_option
 
 
 @click.command()
@@ -16,13 +17,31 @@ from hepfm.cli.common import verb
 @click.option("--split", help="Split to predict; all rows by default.")
 @click.option("--observers", default="", help="Fields of the rows to copy beside the scores, with commas.")
 @click.option("--embeddings", is_flag=True, help="Write the summary vector of each row too.")
+@device_option
+@overwrite_option
 @verb
 def command(
-    model: str, store: str, output: str, split: str | None, observers: str, embeddings: bool
+    model: str,
+    store: str,
+    output: str,
+    split: str | None,
+    observers: str,
+    embeddings: bool,
+    device: str,
+    overwrite: bool,
 ) -> dict[str, Any]:
-    """Write the scores of MODEL on STORE to a file, in row order."""
-    from hepfm.models.predict import predict
+    """Write the scores of MODEL (or of the model of a run) on STORE to a file, in row order."""
+    from hepfm.inference.predict import predict
 
     names = [name.strip() for name in observers.split(",") if name.strip()]
-    columns = predict(model, store, output=output, split=split, observers=names, embeddings=embeddings)
+    columns = predict(
+        model,
+        store,
+        output=output,
+        split=split,
+        observers=names,
+        embeddings=embeddings,
+        device=device,
+        overwrite=overwrite,
+    )
     return {"output": output, "columns": columns, "lines": [f"{output}: {', '.join(columns)}"]}

@@ -6,12 +6,16 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import after_training, in_earnest
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides, complete_recipe
 
 
 @click.command()
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("recipe", shell_complete=complete_recipe("pretrain"))
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("pretrain")
+)
 @click.option("-o", "--output", type=click.Path(), help="Run directory; runs/RECIPE by default.")
 @click.option("--dry-run", is_flag=True, help="Build, do one step, print the cost; write nothing.")
 @click.option("--smoke", is_flag=True, help="Shrink the run to seconds.")
@@ -29,12 +33,13 @@ def command(
 
     if dry_run:
         cost = pretrain.dry_run(recipe, overrides=overrides, smoke=smoke)
-        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm pretrain {recipe}"}
+        following = in_earnest(("pretrain", recipe), overrides, output=output, smoke=smoke)
+        return {**cost.to_dict(), "lines": cost.lines(), "next": following}
     target = output or str(Path("runs") / Path(recipe).stem)
     result = pretrain.pretrain(recipe, output=target, overrides=overrides, smoke=smoke)
     return {
         "run": str(result.path),
         "model": str(result.model_path),
         "lines": [f"model: {result.model_path}"],
-        "next": f"hepfm finetune {result.model_path} top_tagging data.store=STORE",
+        "next": after_training(result.path),
     }

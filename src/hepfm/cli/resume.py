@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import after_training
 from hepfm.cli.common import verb
 
 
@@ -21,5 +22,5 @@ def command(run: str) -> dict[str, Any]:
         "run": str(result.path),
         "model": str(result.model_path),
         "lines": [f"model: {result.model_path}"],
-        "next": f"hepfm check {result.model_path}",
+        "next": after_training(result.path),
     }

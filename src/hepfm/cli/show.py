@@ -9,7 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
+from hepfm.cli.advice import after_training, command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_name
 
 
 def _yaml(values: Any) -> list[str]:
@@ -29,8 +31,28 @@ def _recipes(name: str) -> Iterator[dict[str, Any]]:
     for verb_name in RECIPE_VERBS:
         if name in builtin_recipes(verb_name):
             values = load_recipe(name, verb_name)
-            help_command = f"hepfm {verb_name} {name} --help"
-            yield {"kind": f"{verb_name} recipe", "values": values, "next": help_command}
+            following = command_line(verb_name, name, "--help")
+            yield {"kind": f"{verb_name} recipe", "values": values, "next": following}
+
+
+def _recipe_file(path: Path) -> dict[str, Any]:
+    """Return a recipe of a file, laid over its base."""
+    from hepfm.cli.listing import RECIPE_VERBS
+    from hepfm.core.config import builtin_recipes, load_recipe, read_yaml
+
+    values = read_yaml(path)
+    of_base = [name for name in RECIPE_VERBS if values.get("base") in builtin_recipes(name)]
+    of_sections = [name for name, sections in _SECTIONS.items() if sections & set(values)]
+    verb_name = next(iter([*of_sections, *of_base]), "finetune")
+    return {"kind": f"{verb_name} recipe", "values": load_recipe(path, verb_name)}
+
+
+_SECTIONS = {
+    "study": {"arms", "contrasts"},
+    "simulate": {"classes", "jets", "showers", "pythia"},
+    "pretrain": {"backbone"},
+}
+"""What only the recipes of a verb have."""
 
 
 def _components(name: str) -> Iterator[dict[str, Any]]:
@@ -52,27 +74,32 @@ def _components(name: str) -> Iterator[dict[str, Any]]:
 
 def _directory(path: Path) -> dict[str, Any]:
     from hepfm.core.errors import HepfmError
-    from hepfm.core.files import read_json
+    from hepfm.core.files import read_json_object
 
     if (path / "manifest.json").exists():
-        manifest = read_json(path / "manifest.json")
+        manifest = read_json_object(path / "manifest.json")
         values = {key: value for key, value in manifest.items() if key != "shards"}
-        return {"kind": "store", "values": values, "next": f"hepfm data check {path}"}
+        return {"kind": "store", "values": values, "next": command_line("data", "check", path)}
     if (path / "model.safetensors").exists():
-        return {"kind": "model", "values": read_json(path / "config.json"), "next": f"hepfm check {path}"}
+        values = read_json_object(path / "config.json")
+        return {"kind": "model", "values": values, "next": command_line("check", path)}
     if (path / "config.json").exists():
-        return {"kind": "run", "values": read_json(path / "config.json"), "next": f"hepfm resume {path}"}
+        values = read_json_object(path / "config.json")
+        finished = (path / "model" / "config.json").exists()
+        following = after_training(path) if finished else command_line("resume", path)
+        return {"kind": "run", "values": values, "next": following}
     raise HepfmError(f"{path} is neither a store, a model nor a run")
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="[KIND] NAME")
+@click.argument("names", nargs=-1, required=True, metavar="[KIND] NAME", shell_complete=complete_name)
 @verb
 def command(names: tuple[str, ...]) -> dict[str, Any]:
-    """Show what NAME is: a built-in recipe, a component, or the directory of a store, model or run.
+    """Show what NAME is: a recipe or its file, a component, or the directory of a store, model or run.
 
     KIND says which is meant where several have the name: a verb for its recipe, else a kind of `hepfm list`.
     """
+    from hepfm.cli.listing import singular
     from hepfm.core.errors import ConfigError
 
     *kinds, name = names
@@ -81,9 +108,11 @@ def command(names: tuple[str, ...]) -> dict[str, Any]:
     path = Path(name)
     if path.is_dir() and not kinds:
         found = [_directory(path)]
+    elif path.suffix in (".yaml", ".yml") and not kinds:
+        found = [_recipe_file(path)]
     else:
         every = [*_recipes(name), *_components(name)]
-        found = [one for one in every if not kinds or _short(one["kind"]) == kinds[0]]
+        found = [one for one in every if not kinds or _short(one["kind"]) == singular(kinds[0])]
     if not found:
         _refuse(names, name)
     first, *others = found

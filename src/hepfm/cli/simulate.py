@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides, complete_recipe
 
 
 @click.command()
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("recipe", shell_complete=complete_recipe("simulate"))
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("simulate")
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
 )
@@ -42,5 +46,5 @@ def command(
         "events": result.events,
         "pythia_share": result.pythia_share,
         "lines": [f"{result.path}: {rows} {result.kind}{of}"],
-        "next": f"hepfm data info {result.path}",
+        "next": command_line("data", "info", result.path),
     }

@@ -7,19 +7,21 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides, complete_recipe
 
 
 @click.command()
-@click.argument("study")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("study", shell_complete=complete_recipe("study"))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("study"))
 @click.option("-o", "--output", type=click.Path(), help="Directory of the study; studies/STUDY by default.")
 @click.option("--dry-run", is_flag=True, help="Print all runs and their estimated cost; write nothing.")
 @click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
 @click.option(
     "--cluster",
-    type=click.Choice(["local", "slurm", "htcondor"]),
-    help="Do the runs on a Dask cluster of this kind.",
+    type=click.Choice(["slurm", "htcondor"]),
+    help="Do the runs on workers that this batch system starts.",
 )
 @verb
 def command(
@@ -32,8 +34,10 @@ def command(
 ) -> dict[str, Any]:
     """Do every run of STUDY, a built-in one (`hepfm list recipes`) or a YAML file, and write its report.
 
-    A finished run is never repeated: the same call goes on with a study that was stopped.
+    A finished run is never repeated: the same call goes on with a study that was stopped. Exit code: 0 when
+    all runs are done, 1 when some failed, 2 for a mistake in what was asked.
     """
+    from hepfm.core.interrupts import advising
     from hepfm.study import study as module
     from hepfm.study.board import counts
 
@@ -42,13 +46,27 @@ def command(
         from hepfm.study.cost import estimate
 
         cost = estimate(study, output=target, overrides=overrides, processes=processes)
-        return {**cost.to_dict(), "lines": cost.lines(), "next": f"hepfm study {study} -o {target}"}
-    result = module.study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
+        return {
+            **cost.to_dict(),
+            "lines": cost.lines(),
+            "next": _in_earnest(study, overrides, output, processes, cluster),
+        }
+    with advising("what was complete is kept; the same command goes on"):
+        result = module.study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
     report = str(result.report) if result.report else None
     return {
         "study": str(result.path),
         "report": report,
         "runs": counts(result.states),
+        "exit_code": result.exit_code,
         "lines": module.summary_lines(result),
-        **({"next": f"open {report} in a browser"} if report else {}),
     }
+
+
+def _in_earnest(
+    study: str, overrides: tuple[str, ...], output: str | None, processes: int | None, cluster: str | None
+) -> str:
+    """Return the command of a dry run without ``--dry-run``."""
+    options = {"-o": output, "--processes": processes, "--cluster": cluster}
+    given = [part for name, value in options.items() if value is not None for part in (name, value)]
+    return command_line("study", study, *overrides, *given)

@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides, complete_recipe
 
 
 @click.command()
-@click.argument("source")
-@click.argument("overrides", nargs=-1)
+@click.argument("source", shell_complete=complete_recipe("pretrain"))
+@click.argument("overrides", nargs=-1, shell_complete=complete_overrides("pretrain"))
 @click.option("-o", "--output", required=True, type=click.Path(), help="Run, report or store to make.")
 @click.option("--on", "store", type=click.Path(), help="Store to report on; a recipe's own by default.")
 @click.option("--split", help="Its split; test, or a recipe's validation, by default.")
@@ -37,13 +39,13 @@ def command(
     """
     from pathlib import Path
 
-    from hepfm.models.codes_file import decode_codes
-    from hepfm.models.token_report import report_lines
+    from hepfm.inference.codes_file import decode_codes
+    from hepfm.inference.token_report import report_lines
     from hepfm.train.tokenize import TOKENS, tokenize
 
     if decode is not None:
         path = decode_codes(source, decode, output=output)
-        return {"store": str(path), "lines": [f"store: {path}"], "next": f"hepfm data info {path}"}
+        return {"store": str(path), "lines": [f"store: {path}"], "next": command_line("data", "info", path)}
     report = tokenize(
         source,
         output=output,
@@ -57,11 +59,11 @@ def command(
     if not report:
         return {}  # the first of several processes says it
     trained = (Path(output) / "model").exists()
-    model = f"{output}/model" if trained else source
+    model = str(Path(output) / "model") if trained else source
     folder = str(Path(output) / TOKENS) if trained else output
     return {
         "output": folder,
         "report": report,
         "lines": [*report_lines(report), f"report: {folder}"],
-        "next": f"hepfm pretrain omnijet_alpha data.store=STORE tokenizer.model={model}",
+        "next": command_line("check", model),
     }

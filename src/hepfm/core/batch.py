@@ -24,7 +24,10 @@ class Batch:
     mask_BN
         Boolean, True = real. Real constituents come first.
     p4_BN4
-        Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none.
+        Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none. The z
+        axis is the beam's; the azimuth that counts as zero and the boost along the beam are arbitrary: those
+        of the laboratory where momenta were measured, those of the row's own axis where they are made of
+        features. What reads them must not depend on either.
     context_BC
         Row-level features (e.g. jet pt), not normalised. None when none was asked for.
     labels
@@ -32,7 +35,10 @@ class Batch:
     weights_B
         Weight of each row in a loss. None means 1.
     rows_B
-        Row number in the store, int64.
+        Row number in the store or table, int64.
+    group_B
+        Number of the group of each row, int64: rows with the same number belong together. None when the data
+        have no groups.
     """
 
     features_BNF: Tensor
@@ -42,6 +48,7 @@ class Batch:
     context_BC: Tensor | None = None
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     weights_B: Tensor | None = None
+    group_B: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]
@@ -61,4 +68,5 @@ class Batch:
             context_BC=None if self.context_BC is None else move(self.context_BC),
             labels={name: move(tensor) for name, tensor in self.labels.items()},
             weights_B=None if self.weights_B is None else move(self.weights_B),
+            group_B=None if self.group_B is None else move(self.group_B),
         )

@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 from pydantic import ConfigDict
+from pydantic_core import core_schema
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.files import read_text
 from hepfm.core.registry import Registry
 
 
@@ -32,8 +34,23 @@ class Config(pydantic.BaseModel):
         frozen=True, extra="forbid", strict=False, allow_inf_nan=False, coerce_numbers_to_str=False
     )
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _no_truth_values_as_numbers(cls, values: Any) -> Any:
+        """Refuse true for 1, which is a slip in a recipe."""
+        for name, field in cls.model_fields.items() if isinstance(values, Mapping) else ():
+            if isinstance(values.get(name), bool) and field.annotation in _NUMBERS:
+                raise ValueError(f"{name!r}: expected a number, got {str(values[name]).lower()}")
+        return values
+
+
+_NUMBERS = (int, float, int | None, float | None)
+
 
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
+
+_HERE = "\0"
+"""Stands for the place of a component in messages, which only the config around it knows."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +61,66 @@ class Component:
     cls: Any
     config: Config
 
+    @property
+    def size(self) -> str | None:
+        """Name of the size whose options these are; None where there is none, or options differ from all."""
+        sizes: Mapping[str, Mapping[str, Any]] = getattr(self.cls, "sizes", {})
+        for name, options in sizes.items():
+            if validate(type(self.config), options, where=name) == self.config:
+                return name
+        return None
+
+    def described(self) -> str:
+        """Return the name with the size, for messages.
+
+        >>> from hepfm.backbones import BACKBONES
+        >>> resolve_component(BACKBONES, "pet", where="here").described()
+        'pet (size s)'
+        """
+        return f"{self.name} (size {self.size})" if self.size else self.name
+
     def spec(self) -> dict[str, Any]:
         """Return the mapping that resolves to this component again, every option spelled out."""
         return {"name": self.name, **self.config.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class ComponentOf:
+    """Makes a field of a config a component: ``head: Annotated[Component, ComponentOf(HEADS)]``.
+
+    The field is read from a component spec, checked where the config is, and written as a spec again.
+
+    Attributes
+    ----------
+    registry
+        The table of components.
+    default
+        The component whose options a mapping without ``name`` holds; None when the name must be there.
+    late
+        Whether a mapping without ``name`` stays what it is: its component depends on the data.
+    """
+
+    registry: Registry
+    default: str | None = None
+    late: bool = False
+
+    def read(self, spec: Any) -> Any:
+        """Return the component of a spec."""
+        if isinstance(spec, Component) or (self.late and isinstance(spec, Mapping) and "name" not in spec):
+            return spec
+        try:
+            return resolve_component(self.registry, spec, where=_HERE, default=self.default)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(
+            lambda value: value.spec() if isinstance(value, Component) else value
+        )
+        return core_schema.no_info_plain_validator_function(self.read, serialization=written)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"description": f"{self.registry.kind}: a name, or a mapping with name and options"}
 
 
 def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
@@ -68,23 +142,30 @@ def validate(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
     try:
         return model.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        lines = [_explain(model, problem) for problem in error.errors(include_url=False)]
+        lines = [line for problem in error.errors(include_url=False) for line in _explain(model, problem)]
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
-def _explain(model: type[pydantic.BaseModel], problem: Any) -> str:
+def _explain(model: type[pydantic.BaseModel], problem: Any) -> list[str]:
     path = ".".join(str(part) for part in problem["loc"])
+    if _HERE in problem["msg"]:
+        return problem["msg"].removeprefix("Value error, ").replace(_HERE, path).splitlines()
     if problem["type"] == "extra_forbidden":
         owner: Any = model
         for part in problem["loc"][:-1]:
             fields = getattr(owner, "model_fields", {})
-            owner = fields[part].annotation if part in fields else None
+            owner = _section(fields[part].annotation) if part in fields else None
         choices = list(getattr(owner, "model_fields", {}))
-        return f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"
+        return [f"unknown key {path!r}{did_you_mean(str(problem['loc'][-1]), choices) if choices else ''}"]
     if problem["type"] == "missing":
-        return f"{path!r} is missing"
+        return [f"{path!r} is missing"]
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{path!r}: {message}, got {problem['input']!r}" if path else message
+    return [f"{path!r}: {message}, got {problem['input']!r}" if path else message]
+
+
+def _section(annotation: Any) -> Any:
+    """Return the config of a section that may be None."""
+    return next((part for part in get_args(annotation) if part is not type(None)), annotation)
 
 
 def resolve_component(registry: Registry, spec: Any, *, where: str, default: str | None = None) -> Component:
@@ -128,14 +209,50 @@ def resolve_component(registry: Registry, spec: Any, *, where: str, default: str
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML 1.2 mapping; duplicate keys and other mistakes raise `ConfigError` with the line."""
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no recipe file {path}") from None
-    except (YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise ConfigError(f"{path} is not a YAML file: {error}") from None
+        text = read_text(path, ConfigError)
+    except ConfigError as error:
+        raise error if path.exists() else ConfigError(f"no recipe file {path}") from None
+    values = _load_yaml(text, where=str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
     return values
+
+
+def _load_yaml(text: str, *, where: str) -> Any:
+    """Read YAML into texts, finite numbers of 64 bits, booleans, lists and mappings with texts as keys."""
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # of many kinds: numbers of thousands of digits, impossible dates, ...
+        raise ConfigError(f"cannot read {where} as YAML: {error}") from None
+    _check_plain(values, where)
+    return values
+
+
+_DEEPEST = 50
+"""Levels of a recipe; YAML's references can make endless ones."""
+
+
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    if depth > _DEEPEST:
+        raise ConfigError(f"{where}: more than {_DEEPEST} levels, or a part that holds itself")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str) and not (isinstance(key, int) and abs(key) <= _LARGEST):
+                raise ConfigError(f"{where}: the key {key!r} is no text; put it into quotes")
+            _check_plain(inner, f"{where}: {key}" if depth == 0 else f"{where}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_plain(inner, where, depth + 1)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ConfigError(f"{where}: the number {str(value)[:20]}... is too large; at most {_LARGEST}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {value} is no finite number")
+    elif not isinstance(value, str | int | float | None):
+        raise ConfigError(f"{where}: YAML reads {value!r} as {type(value).__name__}; put it into quotes")
+
+
+_LARGEST = 2**63 - 1
+"""Whole numbers of recipes have 64 bits, as libraries take them."""
 
 
 def builtin_recipes(verb: str) -> dict[str, Path]:
@@ -171,6 +288,8 @@ def load_recipe(name: str | Path, verb: str, overrides: Sequence[str] = ()) -> d
     values = read_yaml(path)
     if "base" in values:
         base_name = values.pop("base")
+        if not isinstance(base_name, str):
+            raise ConfigError(f"{path}: base: expected the name of a recipe, got {base_name!r}")
         beside = path.parent / f"{base_name}.yaml"
         base = read_yaml(beside if beside.exists() else find_recipe(str(base_name), verb))
         if "base" in base:
@@ -190,10 +309,7 @@ def parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(f"cannot read {text!r}; write key=value, e.g. train.steps=100")
-    try:
-        parsed: Any = YAML(typ="safe", pure=True).load(value) if value else None
-    except YAMLError as error:
-        raise ConfigError(f"cannot read the value of {text!r}: {error}") from None
+    parsed: Any = _load_yaml(value, where=f"the value of {text!r}") if value else None
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return dict(parsed)

@@ -36,6 +36,10 @@ class TrainingError(HepfmError):
     """A training run that cannot go on (diverged, no room on the disk, ...)."""
 
 
+class DivergedError(TrainingError):
+    """A training whose loss is no longer finite; it would diverge again."""
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest choice, or the list of choices.
 

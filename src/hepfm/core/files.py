@@ -1,87 +1,215 @@
-"""Files that are never half-written: temporary name in the same folder, then one rename."""
+"""Files that are never half-written: made in a folder beside their place, then put there in one step."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import HepfmError
+from hepfm.core.guards import reading, regular_file, writing
+from hepfm.core.locks import Lock, try_lock
+from hepfm.core.rename import exchange, rename_new
 
 _TEMPORARY = ".partial-"
+_LOCK = ".lock"
+_LONGEST_STEM = 200
+"""Bytes of a name that still fits with what is put before and behind it; file systems allow 255."""
+
+_Identity = tuple[int, int] | None
+"""Device and inode of what stands somewhere; None for nothing."""
 
 
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden folder into a `HepfmError` that names the path."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise HepfmError(
-                f"no room left on the disk while writing {path}; free some and run again"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise HepfmError(f"not allowed to write {path}: {error.strerror}") from error
-        raise
+def output_path(path: str | Path) -> Path:
+    """Return where an output goes: links are followed, so that a linked folder stays a link.
+
+    Raises
+    ------
+    HepfmError
+        For ``.``, ``..`` and ``/``, which are places and no names, and for links in a circle.
+    """
+    path = Path(path)
+    if path.name in ("", ".."):
+        raise HepfmError(f"{str(path)!r} is no name for an output; give the name of what is to be made")
+    with writing(path):
+        try:
+            return path.resolve() if path.is_symlink() else path
+        except RuntimeError:  # Python before 3.13 says so of links in a circle
+            raise HepfmError(f"{path} is a link that leads back to itself; choose another output") from None
+
+
+def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
+    """Raise `HepfmError` when something stands at `path` and is not to be replaced, or is a folder."""
+    target = output_path(path)
+    if target.is_dir():
+        raise HepfmError(f"{path} is a folder; give the name of a file")
+    if target.exists() and not overwrite:
+        raise HepfmError(f"{path} exists already; replace it with --overwrite or choose another output")
+
+
+def refuse_other_folder(path: str | Path, *, mark: str, what: str) -> None:
+    """Raise `HepfmError` when something else than an earlier output of the same kind stands at `path`.
+
+    Parameters
+    ----------
+    path
+        The folder to be made or replaced.
+    mark
+        File that such a folder holds.
+    what
+        What it is, for the message, e.g. ``"model directory"``.
+    """
+    target = output_path(path)
+    if not target.exists() or (target.is_dir() and ((target / mark).exists() or not any(target.iterdir()))):
+        return
+    raise HepfmError(f"{path} exists and is no {what}, so it is not replaced; choose another output")
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (a file or a directory to make); rename it at the end.
+    """Yield a path at which to make the file or directory `path`; put it in its place at the end.
 
-    If the block raises, the temporary is removed and what stood at `path` stays as it was. An existing
-    directory at `path` is replaced only after the new one is complete.
+    If the block raises, what stood at `path` stays as it was. An existing file or directory is replaced in
+    one step when the new one is complete, and only if it is the one that was there at the start. What a
+    killed call left is removed by the next one. Files get the rights of the user's umask.
     """
-    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex[:8]}")
+    target = output_path(path)
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        before = _identity(target)
+        with _workshop(target) as folder:
+            temporary = folder / target.name
+            with _named_as(path, temporary):
+                yield temporary
+                _settle(folder)
+            _put(temporary, target, before)
+
+
+@contextlib.contextmanager
+def _named_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Let errors about what is made at `temporary` speak of `path`."""
     try:
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            _sync(temporary)
-            _replace(temporary, path)
+        yield
+    except HepfmError as error:
+        if str(temporary) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(temporary), str(path))) from error
+
+
+@contextlib.contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """Make a folder beside `target` for this process alone; one that a killed process left is used again."""
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_STEM:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    folder, lock = _take(target.with_name(f"{_TEMPORARY}{name}"))
+    try:
+        _clear(folder)
+        yield folder
     finally:
-        _remove(temporary)
+        with lock.file, contextlib.suppress(OSError):
+            _clear(folder)
+            (folder / _LOCK).unlink()
+            folder.rmdir()
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    if temporary.is_dir() and path.is_dir():
-        old = path.with_name(f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex[:8]}")
-        path.rename(old)
-        temporary.rename(path)
-        _remove(old)
-    else:
-        temporary.replace(path)
+def _take(path: Path) -> tuple[Path, Lock]:
+    """Make and lock the folder `path`, or take it over from a process that is gone; else the next number."""
+    for number in itertools.count():
+        folder = path.with_name(f"{path.name}-{number}") if number else path
+        made = not folder.exists()
+        folder.mkdir(exist_ok=True)
+        lock = try_lock(folder / _LOCK)
+        if lock is not None and (made or lock.certain):
+            return folder, lock
+    raise AssertionError("there is always a next number")
 
 
-def _sync(path: Path) -> None:
-    for file in path.rglob("*") if path.is_dir() else [path]:
-        if file.is_file():
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != _LOCK:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
+def _settle(folder: Path) -> None:
+    """Bring files to the disk, with the rights that a new file of this user has."""
+    rights = {True: folder.stat().st_mode & 0o777, False: (folder / _LOCK).stat().st_mode & 0o666}
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            continue
+        wanted = rights[path.is_dir()]
+        if path.stat().st_mode & 0o777 != wanted:
+            path.chmod(wanted)
+        if path.is_file() and path != folder / _LOCK:
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _identity(path: Path) -> _Identity:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _put(temporary: Path, target: Path, before: _Identity) -> None:
+    """Put what was made in its place, where nothing may stand but what stood there at the start."""
+    now = _identity(target)
+    if now is not None and now != before:
+        _refuse(temporary, target)
+    if now is not None:
+        exchange(temporary, target)
+        return
+    try:
+        rename_new(temporary, target)
+    except FileExistsError:
+        _refuse(temporary, target)
+
+
+def _refuse(temporary: Path, target: Path) -> None:
+    """Keep what was made beside a place that was taken meanwhile, and say so."""
+    for number in itertools.count(1):
+        kept = target.with_name(f"{target.name}.{number}")
+        try:
+            rename_new(temporary, kept)
+        except FileExistsError:
+            continue
+        raise HepfmError(
+            f"{target} was made by something else meanwhile and is left as it is; this call made {kept}"
+        )
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write a text file atomically; of several writers the last one wins."""
+    target = output_path(path)
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _workshop(target) as folder:
+            temporary = folder / target.name
+            temporary.write_text(text, encoding="utf-8")
+            _sync(temporary)
+            temporary.replace(target)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,17 +217,30 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def read_text(path: Path, error: type[HepfmError] = HepfmError) -> str:
+    """Read a text file; whatever prevents it raises `error` with its path."""
+    with reading(path, error):
+        return regular_file(path, error).read_text(encoding="utf-8")
+
+
 def read_json(path: Path, error: type[HepfmError] = HepfmError) -> Any:
     """Read a JSON file; a missing or damaged one raises `error` with its path."""
+    text = read_text(path, error)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        return json.loads(text)
+    except (ValueError, RecursionError) as problem:
         raise error(f"{path} is damaged: {problem}") from None
+
+
+def read_json_object(path: Path, error: type[HepfmError] = HepfmError) -> dict[str, Any]:
+    """Read a JSON file that holds one object; anything else raises `error` with its path."""
+    values = read_json(path, error)
+    if not isinstance(values, dict):
+        raise error(f"{path} is damaged: expected keys and values, got {type(values).__name__}")
+    return values
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,12 @@
-"""Which code ran: the version of the package and, for a checkout, its commit."""
+"""Which code ran, and records that say nothing of where on a user's machine."""
 
 from __future__ import annotations
 
+import re
 import subprocess
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
 
 
 def code_commit() -> str | None:
@@ -19,6 +22,29 @@ def code_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}+changed" if changed else commit or None
+
+
+_FOLDERS = re.compile(r"(?<![\w:/.~])(?:file://)?~?/(?:[^/\s'\"=,;:]+/)+")
+"""The folders of an absolute path in a text; of an address (``https://...``) nothing."""
+
+
+def without_places(value: Any) -> Any:
+    """Return JSON-ready values with absolute paths, in keys and texts too, cut down to the name of the file.
+
+    >>> without_places({"model": "/home/me/runs/a/model", "lines": ["Beams:LHEF = /data/x/events.lhe"]})
+    {'model': 'model', 'lines': ['Beams:LHEF = events.lhe']}
+    """
+    if isinstance(value, Mapping):
+        return {without_places(key): without_places(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(inner) for inner in value]
+    if isinstance(value, PurePath):
+        return value.name if value.is_absolute() else str(value)
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("/", "~/", "file:///")) and "\n" not in value:
+        return PurePath(value).name
+    return _FOLDERS.sub("", value)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+import numpy as np
 
 from hepfm.core.errors import DataError, did_you_mean
 
@@ -27,6 +29,11 @@ class Kind(StrEnum):
     CATEGORICAL = "categorical"
     COUNT = "count"
     FLAG = "flag"
+
+
+_INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
+DTYPES = ("bool", *_INTEGERS, "float16", "float32", "float64")
+"""NumPy names of the types that can be stored."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,11 @@ class Field:
     description: str = ""
 
     def __post_init__(self) -> None:
+        texts = (self.name, self.unit, self.dtype, self.description, *self.classes)
+        if not self.name or not all(isinstance(text, str) for text in texts):
+            raise DataError(f"field {self.name!r}: name, unit, type, description and classes are texts")
+        if self.dtype not in DTYPES:
+            raise DataError(f"field {self.name!r}: no type {self.dtype!r}{did_you_mean(self.dtype, DTYPES)}")
         if (self.kind is Kind.CATEGORICAL) != bool(self.classes):
             raise DataError(f"field {self.name!r}: a categorical field, and only such a one, has classes")
 
@@ -79,12 +91,16 @@ class Schema:
     weight
         Field of the rows that holds the event weight. Training, validation and metrics use it unless they are
         told otherwise.
+    group
+        Field of the rows that says which of them belong together, e.g. simulations of one event: rows with
+        the same number do.
     """
 
     fields: tuple[Field, ...]
     row: Level = Level.OBJECT
     label: str | None = None
     weight: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -95,6 +111,8 @@ class Schema:
             raise DataError(f"the label {self.label!r} must be a field of the rows ({self.row})")
         if self.weight is not None:
             self.check_weight(self.weight)
+        if self.group is not None:
+            self.check_group(self.group)
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -111,6 +129,19 @@ class Schema:
     def names(self, level: Level | None = None) -> tuple[str, ...]:
         """Return the field names, of one level or of all."""
         return tuple(field.name for field in self.fields if level in (None, field.level))
+
+    def having(self, names: Iterable[str]) -> Schema:
+        """Return the schema of the fields that are among `names`, without the roles of fields that are not.
+
+        E.g. for data without labels that a model is to predict: ``model.schema.having(columns)``.
+        """
+        wanted = set(names)
+        fields = tuple(field for field in self.fields if field.name in wanted)
+        roles = {role: name if name in wanted else None for role, name in self._roles().items()}
+        return Schema(fields, self.row, **roles)
+
+    def _roles(self) -> dict[str, str | None]:
+        return {"label": self.label, "weight": self.weight, "group": self.group}
 
     @property
     def label_classes(self) -> tuple[str, ...]:
@@ -134,6 +165,17 @@ class Schema:
             f"floating-point number for each row. Fields that fit: {fit}; null weighs all rows alike"
         )
 
+    def check_group(self, name: str) -> None:
+        """Raise `DataError` unless a field can say which rows belong together: one whole number for each."""
+        field = self[name]
+        if field.level is self.row and field.kind is Kind.COUNT and np.dtype(field.dtype).kind in "iu":
+            return
+        raise DataError(
+            f"{name!r} cannot say which rows belong together: it is of level {field.level}, kind "
+            f"{field.kind}, type {field.dtype}; a group is one whole number of kind {Kind.COUNT} for each "
+            "row, e.g. of type int64"
+        )
+
     def _can_weigh(self, field: Field) -> bool:
         return not self._why_not_weight(field)
 
@@ -145,14 +187,9 @@ class Schema:
         return "" if field.dtype.startswith("float") else f"it holds whole numbers ({field.dtype})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-ready values; the inverse of `from_dict`.
-
-        The weight is named only where there is one: so the fingerprint of data without weights does not
-        depend on this role.
-        """
-        weight = {} if self.weight is None else {"weight": self.weight}
-        fields = [_plain(field) for field in self.fields]
-        return {"row": str(self.row), "label": self.label, **weight, "fields": fields}
+        """Return plain JSON-ready values, roles that no field has left out; the inverse of `from_dict`."""
+        roles = {role: name for role, name in self._roles().items() if name is not None}
+        return {"row": str(self.row), **roles, "fields": [_plain(field) for field in self.fields]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
@@ -164,14 +201,22 @@ class Schema:
                         **field,
                         "level": Level(field["level"]),
                         "kind": Kind(field["kind"]),
-                        "classes": tuple(field.get("classes", ())),
+                        "classes": _classes(field),
                     }
                 )
                 for field in values["fields"]
             )
-            return cls(fields, Level(values["row"]), values["label"], values.get("weight"))
-        except (KeyError, TypeError, ValueError) as error:
+            roles = {role: values.get(role) for role in ("label", "weight", "group")}
+            return cls(fields, Level(values["row"]), **roles)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"not a schema: {error}") from None
+
+
+def _classes(field: Mapping[str, Any]) -> tuple[str, ...]:
+    classes = field.get("classes", ())
+    if not isinstance(classes, list | tuple):
+        raise TypeError(f"classes of {field.get('name')!r}: expected a list of names, got {classes!r}")
+    return tuple(classes)
 
 
 def _plain(field: Field) -> dict[str, Any]:

@@ -68,14 +68,41 @@ READERS = Registry(
     },
 )
 
+EXPORTERS = Registry(
+    "exporter",
+    {
+        "jetclass": (
+            "hepfm.data.exporters.jetclass:JetClassFormat",
+            "JetClass's branches in its order and types: a ROOT or Parquet file",
+        ),
+        "calochallenge": (
+            "hepfm.data.exporters.calochallenge:CaloChallengeFormat",
+            "CaloChallenge's layout: an HDF5 file with the energies of all cells",
+        ),
+        "jetnet": (
+            "hepfm.data.exporters.jetnet:JetNetFormat",
+            "JetNet's layout: a folder with an HDF5 file per class",
+        ),
+        "omnilearned": (
+            "hepfm.data.exporters.omnilearned:OmniLearnedFormat",
+            "OmniLearned's layout: an HDF5 file",
+        ),
+    },
+)
+
 
 def feature_set(name: str) -> FeatureSet:
     """Return the feature set called `name`; raise `ConfigError` if there is none."""
-    found: FeatureSet = FEATURE_SETS.load(name)
-    return found
+    loaded: FeatureSet = FEATURE_SETS.load(name)
+    return loaded
+
+
+def invertible_sets() -> list[str]:
+    """Return the names of the feature sets of which rows can be made, e.g. by generators."""
+    return [name for name in FEATURE_SETS if feature_set(name).invertible]
 
 
 def context_set(name: str) -> ContextSet:
     """Return the context set called `name`; raise `ConfigError` if there is none."""
-    found: ContextSet = CONTEXT_SETS.load(name)
-    return found
+    loaded: ContextSet = CONTEXT_SETS.load(name)
+    return loaded

@@ -56,7 +56,7 @@ def _plain(values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class View:
+class ColumnView:
     """A column of a shard as views of the file; `offsets` (int32, rows + 1) only for lists."""
 
     values: Array
@@ -64,7 +64,7 @@ class View:
     level: str
 
 
-def view_shard(data: memoryview, schema: Schema, rows: int, *, path: Path) -> dict[str, View]:
+def view_shard(data: memoryview, schema: Schema, rows: int, *, path: Path) -> dict[str, ColumnView]:
     """Return views of every column of a shard that lies in memory, e.g. mapped from its file."""
     try:
         reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(data)))
@@ -80,12 +80,12 @@ def view_shard(data: memoryview, schema: Schema, rows: int, *, path: Path) -> di
     return {field.name: _view(batch.column(field.name), field) for field in schema}
 
 
-def _view(array: pa.Array, field: Field) -> View:
+def _view(array: pa.Array, field: Field) -> ColumnView:
     dtype = storage_dtype(field)
     if not isinstance(array, pa.ListArray):
-        return View(_buffer(array.buffers()[1], dtype, len(array), field), None, field.level)
+        return ColumnView(_buffer(array.buffers()[1], dtype, len(array), field), None, field.level)
     offsets = _buffer(array.buffers()[1], np.dtype(np.int32), len(array) + 1, field=None)
-    return View(_buffer(array.buffers()[3], dtype, len(array.values), field), offsets, field.level)
+    return ColumnView(_buffer(array.buffers()[3], dtype, len(array.values), field), offsets, field.level)
 
 
 def _buffer(buffer: pa.Buffer | None, dtype: np.dtype[Any], count: int, field: Field | None) -> Array:

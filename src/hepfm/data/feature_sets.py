@@ -4,7 +4,7 @@
 public configuration files), in their order, with their constants.
 
 ``pet``, ``petpid`` and ``petfull`` hold the same information without repeating any, so that constituents can
-be made of them (`hepfm.data.physical`): the four kinematic inputs of OmniLearned (2510.24066), with
+be made of them (`hepfm.data.jet_inverse`): the four kinematic inputs of OmniLearned (2510.24066), with
 the charge and one flag per type in place of its type number. Their angles are plain differences, without
 the sign of the jet's eta that the Particle Transformer's deta is multiplied by.
 
@@ -17,20 +17,14 @@ from __future__ import annotations
 import numpy as np
 
 from hepfm.core.ragged import Array, Columns
-from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureSet, Fill, Group, lists
+from hepfm.data.feature_names import AXES, DISPLACEMENT, IDENTITY, KINEMATICS, PARTICLE_TRANSFORMER_KINEMATICS
+from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureGroup, FeatureSet, Fill, lists
+from hepfm.data.jet_inverse import JetInverse
 
 _SMALLEST = np.float32(1e-8)
 """Floor of every logarithm's argument (GeV); standardised, it lies far below the clip at -5."""
 
 _TWO_PI = np.float32(2 * np.pi)
-
-KINEMATIC = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r")
-AXES = ("deta", "dphi")
-PLAIN = (*AXES, "log_pt", "log_energy")
-FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
-"""One flag per type, in the order of `hepfm.core.jets.PID_CLASSES`; all are zero for ``other``."""
-IDENTITY = ("charge", *FLAGS)
-DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
 
 _STANDARD = {
     "log_pt": (1.7, 0.7),
@@ -39,7 +33,7 @@ _STANDARD = {
     "log_energy_rel": (-4.7, 0.7),
     "delta_r": (0.2, 4.0),
 }
-_MEASURED = frozenset((*PLAIN, "d0_error", "dz_error"))
+_MEASURED = frozenset((*KINEMATICS, "d0_error", "dz_error"))
 
 
 def _log(values: Array, out: Array) -> None:
@@ -110,14 +104,18 @@ _GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill]] = {
 }
 
 
-def _group(name: str, names: tuple[str, ...]) -> Group:
+def _group(name: str, names: tuple[str, ...]) -> FeatureGroup:
     features, columns, fill = _GROUPS[name]
     first = names.index(features[0])
-    return Group(name, range(first, first + len(features)), columns, fill)
+    return FeatureGroup(name, range(first, first + len(features)), columns, fill)
 
 
 def _particle_transformer(name: str, *groups: str) -> FeatureSet:
-    names = (*KINEMATIC, *(feature for group in groups for feature in _GROUPS[group][0]), *AXES)
+    names = (
+        *PARTICLE_TRANSFORMER_KINEMATICS,
+        *(feature for group in groups for feature in _GROUPS[group][0]),
+        *AXES,
+    )
     centre, scale = zip(*(_STANDARD.get(feature, (0.0, 1.0)) for feature in names), strict=True)
     return FeatureSet(
         name=name,
@@ -132,7 +130,7 @@ def _particle_transformer(name: str, *groups: str) -> FeatureSet:
 
 
 def _pet(name: str, *groups: str) -> FeatureSet:
-    names = (*PLAIN, *(feature for group in groups for feature in _GROUPS[group][0]))
+    names = (*KINEMATICS, *(feature for group in groups for feature in _GROUPS[group][0]))
     return FeatureSet(
         name=name,
         names=names,
@@ -142,6 +140,7 @@ def _pet(name: str, *groups: str) -> FeatureSet:
         fill=_plain,
         fitted=tuple(feature in _MEASURED for feature in names),
         optional=tuple(_group(group, names) for group in groups),
+        inverse=JetInverse(),
     )
 
 
@@ -158,5 +157,6 @@ MASSLESS = FeatureSet(
     scale=(3.0, 3.0, 1.0),
     fill=_massless,
     fitted=(False, False, False),
+    inverse=JetInverse(),
 )
 PETFULL = _pet("petfull", "identity", "displacement")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.errors import ConfigError, DataError, IncompatibleError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
+from hepfm.data import invertible_sets
+from hepfm.data.inverse import Inverse, RowFields, Values
 
 JET_COLUMNS = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
 """The axis of a jet, and what it carries."""
@@ -25,7 +28,7 @@ Fill = Callable[[Columns, Array], None]
 
 
 @dataclass(frozen=True)
-class Group:
+class FeatureGroup:
     """Features that data may lack, all of them or none.
 
     Attributes
@@ -69,6 +72,15 @@ class FeatureSet:
         Groups of features that data may lack.
     absent
         Names of the groups that are zero, whatever the data have; see `without`.
+    inverse
+        The way back to rows; None for a set of which no rows can be made.
+    rows
+        What the rows are, in the plural.
+    entries
+        A field of `base` that is one entry per constituent: its lists tell the numbers of constituents.
+    momenta
+        Fields of which four-momenta of the constituents are made: pt, eta, phi, energy. Empty for
+        constituents that have none.
     """
 
     name: str
@@ -78,8 +90,12 @@ class FeatureSet:
     scale: tuple[float, ...]
     fill: Fill
     fitted: tuple[bool, ...]
-    optional: tuple[Group, ...] = ()
+    optional: tuple[FeatureGroup, ...] = ()
     absent: frozenset[str] = frozenset()
+    inverse: Inverse | None = None
+    rows: str = "jets"
+    entries: str = "part_pt"
+    momenta: tuple[str, ...] = KINEMATIC_COLUMNS
 
     def __len__(self) -> int:
         return len(self.names)
@@ -88,6 +104,17 @@ class FeatureSet:
     def groups(self) -> dict[str, tuple[int, ...]]:
         """Numbers of the features of each group, by its name; absent groups are left out."""
         return {group.name: tuple(group.features) for group in self._present()}
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Names of the features that are not of absent groups."""
+        absent = {k for group in self.optional if group.name in self.absent for k in group.features}
+        return tuple(name for k, name in enumerate(self.names) if k not in absent)
+
+    @property
+    def invertible(self) -> bool:
+        """Whether rows can be made of these features."""
+        return self.inverse is not None and self.inverse.fits(self.present)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -118,9 +145,76 @@ class FeatureSet:
 
     def compute(self, columns: Columns, *, out: Array | None = None) -> Array:
         """Return the features of all constituents, float32, shape (constituents, F); into `out` if given."""
-        return _by_chunks(self._fill, {name: columns[name] for name in self.columns}, len(self), out)
+        needed = {name: columns[name] for name in self.columns}
+        return _by_chunks(self._fill, needed, len(self), lists(columns, self.entries).offsets, out)
 
-    def _present(self) -> list[Group]:
+    def has_momenta(self, schema: Schema) -> bool:
+        """Tell whether a schema has the fields of which four-momenta of the constituents are made."""
+        return bool(self.momenta) and all(name in schema for name in self.momenta)
+
+    def named(self, features: Array) -> dict[str, Array]:
+        """Return features of shape (n, F) by their names."""
+        if features.shape[1:] != (len(self),):
+            raise DataError(
+                f"features of shape {features.shape} are not those of the set {self.name!r}, which has "
+                f"{len(self)}: {', '.join(self.names)}"
+            )
+        return dict(zip(self.names, features.T, strict=True))
+
+    def schema(self, *, classes: tuple[str, ...] = (), known: Collection[str] = ()) -> Schema:
+        """Return the schema of rows made of these features; see `hepfm.data.inverse.Inverse.schema`.
+
+        Raises
+        ------
+        IncompatibleError
+            When no rows can be made of them.
+        """
+        return self.require_inverse().schema(self.present, classes=classes, known=known)
+
+    def invert(
+        self, values: Values, *, lengths: npt.NDArray[np.int64], row_fields: RowFields
+    ) -> dict[str, Array | Ragged]:
+        """Return the columns of rows made of features, all but the label.
+
+        Parameters
+        ----------
+        values
+            Physical features by name, shape (n,) each, row after row; absent groups are not used. `named`
+            makes them of an array.
+        lengths
+            Constituents of each row, shape (R,).
+        row_fields
+            What no feature tells: the fields ``inverse.needs`` at least.
+
+        Raises
+        ------
+        IncompatibleError
+            When no rows can be made of these features.
+        DataError
+            When a feature has an impossible value, or a field of the rows is missing.
+        """
+        inverse = self.require_inverse()
+        missing = [name for name in inverse.needs if name not in row_fields]
+        if missing:
+            raise DataError(
+                f"{self.rows} cannot be made of the features {self.name!r} alone; also needed are their "
+                f"{', '.join(missing)}"
+            )
+        used = {name: values[name] for name in self.present if name in values}
+        return inverse.columns(used, lengths=lengths, row_fields=row_fields)
+
+    def require_inverse(self) -> Inverse:
+        """Return the inverse; raise `IncompatibleError`, which names the sets that have one, without it."""
+        if self.inverse is None or not self.inverse.fits(self.present):
+            absent = f" without {', '.join(sorted(self.absent))}" if self.absent else ""
+            raise IncompatibleError(
+                f"no {self.rows} can be made of the feature set {self.name!r}{absent}: its features "
+                f"{', '.join(self.present)} do not tell every constituent, or tell it twice; sets that do: "
+                f"{', '.join(invertible_sets())}"
+            )
+        return self.inverse
+
+    def _present(self) -> list[FeatureGroup]:
         return [group for group in self.optional if group.name not in self.absent]
 
     def _fill(self, columns: Columns, out: Array) -> None:
@@ -133,8 +227,7 @@ class FeatureSet:
                 group.fill(columns, rows)
 
 
-def _by_chunks(fill: Fill, columns: Columns, width: int, out: Array | None) -> Array:
-    offsets = next(column.offsets for column in columns.values() if isinstance(column, Ragged))
+def _by_chunks(fill: Fill, columns: Columns, width: int, offsets: Array, out: Array | None) -> Array:
     if out is None:
         out = np.empty((offsets[-1], width), np.float32)
     edges = _chunks(offsets)
@@ -168,15 +261,28 @@ def lists(columns: Columns, name: str) -> Ragged:
     return column
 
 
-def _momenta(columns: Columns, out: Array) -> None:
-    pt, phi = lists(columns, "part_pt").values, lists(columns, "part_phi").values
-    out[0] = lists(columns, "part_energy").values
-    np.cos(phi, out=out[1])
-    np.sin(phi, out=out[2])
-    np.sinh(lists(columns, "part_eta").values, out=out[3])
-    out[1:] *= pt
+def four_momenta(
+    columns: Columns, *, names: Sequence[str] = KINEMATIC_COLUMNS, out: Array | None = None
+) -> Array:
+    """Return (E, px, py, pz) in GeV of all constituents, float32, shape (constituents, 4).
 
+    Parameters
+    ----------
+    columns
+        Columns of rows.
+    names
+        The fields that hold pt, eta, phi and energy of the constituents.
+    out
+        Where the result is written, if given.
+    """
 
-def four_momenta(columns: Columns, *, out: Array | None = None) -> Array:
-    """Return (E, px, py, pz) in GeV of all constituents, float32, shape (constituents, 4)."""
-    return _by_chunks(_momenta, {name: columns[name] for name in KINEMATIC_COLUMNS}, 4, out)
+    def fill(part: Columns, out: Array) -> None:
+        pt, eta, phi, energy = (lists(part, name).values for name in names)
+        out[0] = energy
+        np.cos(phi, out=out[1])
+        np.sin(phi, out=out[2])
+        np.sinh(eta, out=out[3])
+        out[1:] *= pt
+
+    needed = {name: columns[name] for name in names}
+    return _by_chunks(fill, needed, 4, lists(columns, names[0]).offsets, out)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.ragged import Array, Ragged, gather_index
-from hepfm.data.arrow import View
+from hepfm.data.arrow import ColumnView
 
 Index = npt.NDArray[np.int64]
 _Pick = Callable[[Array], list[Array]]
@@ -22,7 +22,7 @@ _RUN = 4
 class Shard:
     """A mapped shard: views of its columns, and how to let its pages go."""
 
-    views: Mapping[str, View]
+    views: Mapping[str, ColumnView]
     release: Callable[[], None]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
 from hepfm.core.files import sha256
+from hepfm.core.guards import reading, regular_file
 from hepfm.core.log import progress
+from hepfm.core.ragged import Columns
+from hepfm.core.schema import Schema
 from hepfm.data import READERS
 from hepfm.data.readers.base import Reader
 from hepfm.data.writer import StoreWriter
@@ -43,7 +47,7 @@ def ingest(
         When a file is missing, is not of this format, or its classes are not those of the first.
     """
     component = resolve_component(READERS, {**(options or {}), "name": format_name}, where="ingest")
-    reader: Reader = component.cls(component.config)
+    reader = _Guarded(component.cls(component.config), format_name)
     inputs = [_split_and_path(str(file)) for file in files]
     if not inputs:
         raise DataError("no files to read")
@@ -68,12 +72,48 @@ def ingest(
     return writer.path
 
 
+class _Guarded:
+    """A reader whose errors, of whatever kind its libraries raise on damaged files, name the file."""
+
+    def __init__(self, reader: Reader, format_name: str) -> None:
+        self._reader, self._format = reader, format_name
+
+    def source(self, path: Path) -> dict[str, str]:
+        with self._reading(path):
+            return self._reader.source(path)
+
+    def schema(self, path: Path) -> Schema:
+        with self._reading(path):
+            return self._reader.schema(path)
+
+    def num_rows(self, path: Path) -> int:
+        with self._reading(path):
+            return self._reader.num_rows(path)
+
+    def chunks(self, path: Path) -> Iterator[Columns]:
+        """Yield pieces; only what the reader does is guarded, not what is done with them."""
+        with self._reading(path):
+            pieces = iter(self._reader.chunks(path))
+        while True:
+            with self._reading(path):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[None]:
+        with reading(path, what=f"a file of the format {self._format}"):
+            yield
+
+
 def _split_and_path(text: str) -> tuple[str, Path]:
     split, equals, path = text.partition("=")
-    found = ("train", Path(text)) if not equals or Path(text).exists() else (split, Path(path))
-    if not found[1].is_file():
-        raise DataError(f"no file {found[1]}")
-    return found
+    with reading(text):
+        found = ("train", Path(text)) if not equals or Path(text).exists() else (split, Path(path))
+        if not found[1].exists():
+            raise DataError(f"no file {found[1]}")
+    return found[0], regular_file(found[1])
 
 
 def _describe(split: str, path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -13,11 +13,12 @@ import numpy.typing as npt
 from hepfm.core.batch import Batch
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import DataError
-from hepfm.data.context import ContextSet
-from hepfm.data.features import FeatureSet
+from hepfm.data.content import Content
+from hepfm.data.grouped_order import GroupedOrder
+from hepfm.data.groups import read_groups
 from hepfm.data.order import POOL_ROWS, Order
-from hepfm.data.pool import Content, Pool
-from hepfm.data.store import Rows, Store
+from hepfm.data.pool import RowPool
+from hepfm.data.row_source import Rows, RowSource
 
 Index = npt.NDArray[np.int64]
 
@@ -25,69 +26,73 @@ Index = npt.NDArray[np.int64]
 class TrainLoader:
     """Endless batches in seeded random order; goes on at the exact next batch after `restore`.
 
-    Every row comes once an epoch, but for less than a group of batches a rank, which differs from epoch to
+    Every row comes once an epoch, but for fewer than a step's batches a rank, which differ from epoch to
     epoch. Draws depend on (seed, epoch, rank) only. The next pool of rows is made in a thread of its own.
 
     Parameters
     ----------
-    store
-        The data.
-    features
-        The feature set.
+    source
+        The data: a store or a table.
+    content
+        What batches hold.
     rows
         Rows to draw from, e.g. ``store.split("train")`` or a label budget; a range costs no memory.
     batch_size
         Rows of a batch, on each rank; all rows if there are fewer.
     seed
         Of the order.
-    labels
-        Row-level fields that become ``Batch.labels``.
-    max_constituents
-        Longer rows keep their first constituents, which are the hardest.
     rank, world_size
         This process and the number of processes that share the rows; their shares are disjoint.
-    weights
-        Row-level field that becomes ``Batch.weights_B``.
-    group
+    batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer
-        step over a whole group is unbiased. 1 makes batches of random lengths.
-    context
-        What becomes ``Batch.context_BC``.
+        step over all of them is unbiased. 1 makes batches of random lengths.
+    members
+        Rows of a group that stand together in a batch, at least, where the schema names a group; see
+        `hepfm.data.grouped_order`. None deals rows one by one.
 
     Examples
     --------
     ::
 
         rows = store.split("train")
-        loader = TrainLoader(store, feature_set("kin"), rows=rows, batch_size=512, seed=1)
+        loader = TrainLoader(store, Content(feature_set("kin")), rows=rows, batch_size=512, seed=1)
         batch = next(iter(loader))
     """
 
     def __init__(
         self,
-        store: Store,
-        features: FeatureSet,
+        source: RowSource,
+        content: Content,
         *,
         rows: Rows,
         batch_size: int,
         seed: int,
-        labels: Sequence[str] = (),
-        max_constituents: int = 128,
         rank: int = 0,
         world_size: int = 1,
-        weights: str | None = None,
-        group: int = 8,
-        context: ContextSet | None = None,
+        batches_per_step: int = 8,
+        members: int | None = None,
     ) -> None:
-        self.store = store
-        self.content = Content(features, tuple(labels), weights, max_constituents, context)
-        self.content.check(store.schema)
-        self.rows = _rising(store, rows)
-        if not 0 <= rank < world_size or batch_size < 1 or group < 1:
-            raise DataError(f"no loader with {rank=}, {world_size=}, {batch_size=}, {group=}")
+        content.check(source.schema)
+        self.source = source
+        self.content = content
+        self._fingerprint = source.fingerprint
+        self.rows = _rising(source, rows)
+        if not 0 <= rank < world_size or batch_size < 1 or batches_per_step < 1:
+            raise DataError(f"no loader with {rank=}, {world_size=}, {batch_size=}, {batches_per_step=}")
         if len(self.rows) < world_size:
             raise DataError(f"{len(self.rows)} rows are too few to train on with {world_size} processes")
-        self.order = Order(len(self.rows), batch_size, seed, rank, world_size, group)
+        options = {
+            "batch_size": batch_size,
+            "seed": seed,
+            "rank": rank,
+            "world_size": world_size,
+            "batches_per_step": batches_per_step,
+        }
+        self.order: Order | GroupedOrder = (
+            Order(len(self.rows), **options)
+            if members is None
+            else GroupedOrder(read_groups(source, self.rows), members, **options)
+        )
         self._epoch = self._batch = 0
 
     @property
@@ -109,10 +114,8 @@ class TrainLoader:
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
 
     def _identity(self) -> str:
-        order = self.order
         rows = str(self.rows) if isinstance(self.rows, range) else sha256(self.rows.tobytes()).hexdigest()
-        options = [order.batch_size, order.seed, order.world_size, order.group]
-        return fingerprint([self.store.fingerprint, rows, *options])
+        return fingerprint([self._fingerprint, rows, *self.order.identity()])
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches from where the loader stands, without end."""
@@ -126,15 +129,15 @@ class TrainLoader:
                 yield from self._batches(pool, epoch, number)
                 epoch, number = following
 
-    def _pool(self, epoch: int, number: int) -> Pool:
+    def _pool(self, epoch: int, number: int) -> RowPool:
         positions = self.order.positions(epoch, number)
         rows = positions + self.rows.start if isinstance(self.rows, range) else self.rows[positions]
-        return Pool(self.store, self.content, rows)
+        return RowPool(self.source, self.content, rows)
 
-    def _batches(self, pool: Pool, epoch: int, number: int) -> Iterator[Batch]:
+    def _batches(self, pool: RowPool, epoch: int, number: int) -> Iterator[Batch]:
         first = number * self.order.batches_per_pool
         done = self._batch - first if self._epoch == epoch else 0
-        for batch, members in enumerate(self.order.members(epoch, number, pool.lengths)):
+        for batch, members in enumerate(self.order.members_of(epoch, number, pool.lengths)):
             if batch < done:
                 continue
             following = first + batch + 1
@@ -151,20 +154,16 @@ class EvalLoader:
 
     def __init__(
         self,
-        store: Store,
-        features: FeatureSet,
+        source: RowSource,
+        content: Content,
         *,
         rows: Rows,
         batch_size: int,
-        labels: Sequence[str] = (),
-        max_constituents: int = 128,
-        weights: str | None = None,
-        context: ContextSet | None = None,
     ) -> None:
-        self.store = store
-        self.content = Content(features, tuple(labels), weights, max_constituents, context)
-        self.content.check(store.schema)
-        self.rows = store.index(rows)
+        content.check(source.schema)
+        self.source = source
+        self.content = content
+        self.rows = source.index(rows)
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
@@ -175,11 +174,11 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self.rows), self._pool_rows):
-            pool = Pool(self.store, self.content, self.rows[start : start + self._pool_rows])
+            pool = RowPool(self.source, self.content, self.rows[start : start + self._pool_rows])
             for members in pool.by_length(np.arange(len(pool.rows)), self.batch_size):
                 yield pool.batch(members)
 
 
-def _rising(store: Store, rows: Rows) -> range | Index:
-    index = store.index(rows)
+def _rising(source: RowSource, rows: Rows) -> range | Index:
+    index = source.index(rows)
     return index if isinstance(index, range) else np.sort(index)

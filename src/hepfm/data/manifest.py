@@ -8,8 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import DataError
+from hepfm.core.files import read_json
+from hepfm.core.guards import member, reading, words
 from hepfm.core.schema import Schema
 
 MANIFEST = "manifest.json"
@@ -59,13 +63,13 @@ class Manifest:
 
     def splits(self) -> dict[str, range]:
         """Return the row numbers of each split."""
-        found: dict[str, range] = {}
+        splits: dict[str, range] = {}
         start = 0
         for shard in self.shards:
-            first = found[shard.split].start if shard.split in found else start
+            first = splits[shard.split].start if shard.split in splits else start
             start += shard.rows
-            found[shard.split] = range(first, start)
-        return found
+            splits[shard.split] = range(first, start)
+        return splits
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -83,30 +87,33 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a store; raise `DataError` when there is none that this version can read."""
     path = folder / MANIFEST
-    if not folder.is_dir():
-        raise DataError(f"no store at {folder}; make one with `hepfm simulate` or `hepfm ingest`")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} is not a store: it has no {MANIFEST}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it or make the store again") from None
-    return _parse(values, path)
+    with reading(folder, what="a store"):
+        if not folder.is_dir():
+            raise DataError(f"no store at {folder}; make one with `hepfm simulate` or `hepfm ingest`")
+        if not path.exists():
+            raise DataError(f"{folder} is not a store: it has no {MANIFEST}")
+        return _parse(read_json(member(folder, MANIFEST), DataError), path)
 
 
 def _parse(values: Any, path: Path) -> Manifest:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{path} is not the manifest of a store")
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise DataError(
             f"{path} has format version {version!r}, this hepfm reads up to {FORMAT_VERSION}; upgrade hepfm"
         )
     try:
-        shards = tuple(ShardInfo(**shard) for shard in values["shards"])
-        manifest = Manifest(Schema.from_dict(values["schema"]), shards, values["provenance"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it or make the store again") from None
+        shards = pydantic.TypeAdapter(tuple[ShardInfo, ...]).validate_json(
+            json.dumps(values["shards"]), strict=True
+        )
+        provenance = pydantic.TypeAdapter(dict[str, Any]).validate_python(values["provenance"], strict=True)
+        manifest = Manifest(Schema.from_dict(values["schema"]), shards, provenance)
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise DataError(f"{path} is damaged ({words(error)}); restore it or make the store again") from None
+    for shard in shards:
+        if shard.rows < 0 or shard.bytes < 0:
+            raise DataError(f"{path} is damaged: {shard.file} has {shard.rows} rows and {shard.bytes} bytes")
     if manifest.num_rows != values.get("num_rows"):
         raise DataError(f"{path} says {values.get('num_rows')} rows, its shards have {manifest.num_rows}")
     return manifest

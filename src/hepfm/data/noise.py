@@ -12,8 +12,7 @@ import numpy as np
 from hepfm.core.ragged import Array, Columns, Ragged, largest
 from hepfm.data.feature_sets import MASSLESS
 from hepfm.data.features import FeatureSet, lists
-from hepfm.data.physical import physical_columns, with_energy
-from hepfm.data.shower_features import CALO, shower_columns
+from hepfm.data.shower_features import CALO
 
 _LARGEST_SPREADS = 5.0
 """Draws are cut here, as standardised features of networks are."""
@@ -46,16 +45,7 @@ def noise_jets(
     wanted = np.minimum(lists(like, "part_pt").lengths, max_constituents)
     values = _draw(MASSLESS, {**rows, **constituents}, int(wanted.sum()), rng)
     jet_eta, jet_phi = (np.asarray(like[name], np.float64) for name in ("jet_eta", "jet_phi"))
-    names = with_energy(MASSLESS.names)
-    eta = np.repeat(jet_eta, wanted) + values["deta"]
-    values["log_energy"] = values["log_pt"] + np.log(np.cosh(eta))
-    return physical_columns(
-        np.stack([values[name] for name in names], axis=-1),
-        lengths=wanted,
-        feature_names=names,
-        jet_eta=jet_eta,
-        jet_phi=jet_phi,
-    )
+    return MASSLESS.invert(values, lengths=wanted, row_fields={"jet_eta": jet_eta, "jet_phi": jet_phi})
 
 
 def noise_showers(real: Columns, like: Columns, *, rng: np.random.Generator) -> dict[str, Array | Ragged]:
@@ -63,13 +53,11 @@ def noise_showers(real: Columns, like: Columns, *, rng: np.random.Generator) -> 
     lengths = lists(like, "hit_energy").lengths
     values = _draw(CALO, real, int(lengths.sum()), rng)
     incident = {"incident_energy": np.asarray(like["incident_energy"])}
-    return {**shower_columns(values, lengths=lengths), **incident}
+    return CALO.invert(values, lengths=lengths, row_fields=incident)
 
 
-def _draw(
-    features: FeatureSet, real: Columns, number: int, rng: np.random.Generator
-) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _draw(features: FeatureSet, real: Columns, number: int, rng: np.random.Generator) -> dict[str, Array]:
     measured = features.compute(real).astype(np.float64)
     centre, spread = measured.mean(axis=0), measured.std(axis=0)
     drawn = np.clip(rng.standard_normal((number, len(features))), -_LARGEST_SPREADS, _LARGEST_SPREADS)
-    return dict(zip(features.names, (centre + spread * drawn).T, strict=True))
+    return features.named(centre + spread * drawn)

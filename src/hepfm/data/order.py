@@ -1,9 +1,9 @@
 """The order of training rows: seeded, dealt to the ranks without overlap, and never held whole.
 
 An epoch deals blocks of neighbouring rows to the ranks in random order. Each rank fills its pool with some
-hundred blocks, shuffles the rows in it and cuts them into groups of batches. The rows of a group are a random
-draw; within it they are sorted by length before they are cut into batches. A group that makes one optimizer
-step is therefore unbiased, though each of its batches holds rows of similar length and so of similar classes.
+hundred blocks, shuffles the rows in it and deals them to optimizer steps. The rows of a step are a random
+draw; within it they are sorted by length before they are cut into batches. A step is therefore unbiased,
+though each of its batches holds rows of similar length and so of similar classes.
 Only the order of blocks is in memory, one number per `BLOCK` rows.
 """
 
@@ -40,9 +40,11 @@ class Order:
         Of every draw.
     rank, world_size
         Which of how many.
-    group
+    batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves: 1 makes
         batches of random lengths.
+    rows_each
+        Rows for which each number stands: more than one where rows stand together.
     """
 
     num_rows: int
@@ -50,12 +52,13 @@ class Order:
     seed: int
     rank: int = 0
     world_size: int = 1
-    group: int = 8
+    batches_per_step: int = 8
+    rows_each: int = 1
 
     @property
     def block(self) -> int:
         """Rows of a block: fewer than `BLOCK` where ranks would otherwise get unlike shares."""
-        return max(1, min(BLOCK, self.num_rows // (8 * self.world_size)))
+        return max(1, min(-(-BLOCK // self.rows_each), self.num_rows // (8 * self.world_size)))
 
     @property
     def _blocks(self) -> int:
@@ -74,22 +77,27 @@ class Order:
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch, the same for every rank: whole groups, or what there is of less than one.
+        """Batches of an epoch, the same for every rank: only whole steps; fewer batches make one short step.
 
         Rows left over differ from epoch to epoch.
         """
         whole = self.share // self.batch
-        return whole - whole % self.group if whole >= self.group else whole
+        return whole - whole % self.batches_per_step if whole >= self.batches_per_step else whole
 
     @property
     def batches_per_pool(self) -> int:
-        """Batches of a pool: whole groups, at least `POOL_ROWS` rows."""
-        return self.group * -(-POOL_ROWS // (self.group * self.batch))
+        """Batches of a pool: whole steps, at least `POOL_ROWS` rows."""
+        rows_per_step = self.batches_per_step * self.batch * self.rows_each
+        return self.batches_per_step * -(-POOL_ROWS // rows_per_step)
 
     @property
     def pools(self) -> int:
         """Pools of an epoch."""
         return -(-self.batches // self.batches_per_pool)
+
+    def identity(self) -> list[int]:
+        """Return the numbers on which the order depends; the rank is not among them."""
+        return [self.num_rows, self.batch_size, self.seed, self.world_size, self.batches_per_step]
 
     def positions(self, epoch: int, pool: int) -> Index:
         """Return the rows of a pool, as rising positions in ``[0, num_rows)``."""
@@ -104,14 +112,14 @@ class Order:
         skipped = low - (ends[first] - lengths[first])
         return np.sort(index[skipped : skipped + high - low])
 
-    def members(self, epoch: int, pool: int, lengths: Index) -> list[Index]:
+    def members_of(self, epoch: int, pool: int, lengths: Index) -> list[Index]:
         """Return the batches of a pool as numbers within it, given the lengths of its rows."""
         rng = numpy_generator(self.seed, "loader.batches", epoch, pool, self.rank)
         shuffled = rng.permutation(len(lengths))
         batches = []
-        for start in range(0, len(shuffled), self.group * self.batch):
-            group = shuffled[start : start + self.group * self.batch]
-            group = group[np.argsort(lengths[group], kind="stable")]
-            cuts = rng.permutation(np.arange(0, len(group), self.batch))
-            batches += [group[cut : cut + self.batch] for cut in cuts]
+        for start in range(0, len(shuffled), self.batches_per_step * self.batch):
+            step = shuffled[start : start + self.batches_per_step * self.batch]
+            step = step[np.argsort(lengths[step], kind="stable")]
+            cuts = rng.permutation(np.arange(0, len(step), self.batch))
+            batches += [step[cut : cut + self.batch] for cut in cuts]
         return batches

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hepfm.core.errors import missing_extra
 from hepfm.core.ragged import Array, Columns, Ragged, gather_index
+from hepfm.data.exporters.hdf5_file import Hdf5File, create_hdf5
 
 
 def padded(columns: Mapping[str, Ragged], slots: int) -> tuple[Array, Array]:
@@ -31,13 +30,10 @@ def padded(columns: Mapping[str, Ragged], slots: int) -> tuple[Array, Array]:
 class Hdf5Sink:
     """An open HDF5 file whose data sets grow, gzip."""
 
-    def __init__(self, path: Path, attributes: Mapping[str, str]) -> None:
-        try:
-            import h5py
-        except ImportError:
-            raise missing_extra("h5py", "io") from None
-        self._file: Any = h5py.File(path, "w")
-        self._file.attrs.update(attributes)
+    def __init__(self, opened: Hdf5File, attributes: Mapping[str, str]) -> None:
+        self._opened, self._file = opened, opened.file
+        # Of fixed length: HDF5 may look for texts of variable length for ever in a damaged file.
+        self._file.attrs.update({name: np.bytes_(text.encode()) for name, text in attributes.items()})
 
     def write(self, columns: Columns) -> None:
         """Add rows, one array per data set."""
@@ -48,21 +44,15 @@ class Hdf5Sink:
                 self._file.create_dataset(
                     name, data=values, maxshape=shape, compression="gzip", compression_opts=1, shuffle=True
                 )
-                continue
-            data = self._file[name]
-            data.resize(len(data) + len(values), axis=0)
-            data[-len(values) :] = values
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+            else:
+                data = self._file[name]
+                data.resize(len(data) + len(values), axis=0)
+                data[-len(values) :] = values
+            self._opened.check()
 
 
 @contextmanager
 def open_hdf5_sink(path: Path, attributes: Mapping[str, str]) -> Iterator[Hdf5Sink]:
     """Open a new file with text attributes."""
-    sink = Hdf5Sink(path, attributes)
-    try:
-        yield sink
-    finally:
-        sink.close()
+    with create_hdf5(path) as opened:
+        yield Hdf5Sink(opened, attributes)

@@ -3,92 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hepfm.core.batch import Batch
-from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, gather_index
 from hepfm.core.schema import Kind, Schema
-from hepfm.data.context import ContextSet
-from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet, four_momenta
-from hepfm.data.store import Store
+from hepfm.data.content import Content
+from hepfm.data.features import four_momenta, lists
+from hepfm.data.row_source import RowSource
 
 
-@dataclass(frozen=True)
-class Content:
-    """What batches hold: features, labels, weights; checked against the schema of the store.
-
-    Attributes
-    ----------
-    features
-        The feature set.
-    labels
-        Row-level fields that become ``Batch.labels``.
-    weights
-        Row-level field that becomes ``Batch.weights_B``, or None.
-    max_constituents
-        Longer rows keep their first constituents, which are the hardest: stores are sorted by pt.
-    context
-        What becomes ``Batch.context_BC``, or None.
-    """
-
-    features: FeatureSet
-    labels: tuple[str, ...] = ()
-    weights: str | None = None
-    max_constituents: int = 128
-    context: ContextSet | None = None
-
-    def check(self, schema: Schema) -> None:
-        """Raise `DataError` when the store cannot give this."""
-        missing = self.features.missing(schema)
-        if missing:
-            raise DataError(
-                f"feature set {self.features.name!r} needs fields that this store lacks: "
-                f"{', '.join(missing)}; choose a smaller feature set, e.g. 'kin'"
-            )
-        missing = self.context.missing(schema) if self.context else []
-        if self.context and missing:
-            raise DataError(
-                f"context set {self.context.name!r} needs fields that this store lacks: "
-                f"{', '.join(missing)}; go without context"
-            )
-        if self.weights is not None:
-            schema.check_weight(self.weights)
-        for name in self._row_fields():
-            if schema.is_ragged(name):
-                raise DataError(f"{name!r} holds lists; a label is one value a row")
-        if self.max_constituents < 1:
-            raise DataError(f"max_constituents must be at least 1, got {self.max_constituents}")
-
-    def columns(self, schema: Schema) -> list[str]:
-        """Return the fields to read."""
-        momenta = KINEMATIC_COLUMNS if has_momenta(schema) else ()
-        return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields()]))
-
-    def context_of(self, columns: Columns, lengths: npt.NDArray[np.int64]) -> torch.Tensor | None:
-        """Return the context of rows, or None."""
-        return torch.from_numpy(self.context.compute(columns, lengths)) if self.context else None
-
-    def _row_fields(self) -> tuple[str, ...]:
-        context = self.context.columns if self.context else ()
-        return (*self.labels, *((self.weights,) if self.weights else ()), *context)
-
-
-def has_momenta(schema: Schema) -> bool:
-    """Tell whether constituents have four-momenta."""
-    return all(name in schema for name in KINEMATIC_COLUMNS)
-
-
-class Pool:
+class RowPool:
     """Rows in memory as they are stored; features are computed for one batch at a time.
 
     Parameters
     ----------
-    store
+    source
         Where the rows come from.
     content
         What batches hold.
@@ -96,11 +30,10 @@ class Pool:
         Row numbers; reading is fastest when they rise.
     """
 
-    def __init__(self, store: Store, content: Content, rows: range | npt.NDArray[np.int64]) -> None:
-        self._content, self._schema = content, store.schema
-        self._columns = store.read(content.columns(store.schema), rows)
-        needed = (self._columns[name] for name in content.features.columns)
-        self._offsets = next(column.offsets for column in needed if isinstance(column, Ragged))
+    def __init__(self, source: RowSource, content: Content, rows: range | npt.NDArray[np.int64]) -> None:
+        self._content, self._schema = content, source.schema
+        self._columns = source.read(content.columns(source.schema), rows)
+        self._offsets = lists(self._columns, content.features.entries).offsets
         self.rows = np.asarray(rows, np.int64)
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
 
@@ -120,16 +53,24 @@ class Pool:
         index[mask] = np.arange(total)
         content = self._content
         weights = None if content.weights is None else np.asarray(columns[content.weights], np.float32)
+        group = self._schema.group
         labels = {name: label_values(self._schema, columns, name) for name in content.labels}
         return Batch(
             features_BNF=_padded(content.features.compute, columns, len(content.features), index),
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
-            p4_BN4=_padded(four_momenta, columns, 4, index) if has_momenta(self._schema) else None,
-            context_BC=content.context_of(columns, lengths),
+            p4_BN4=self._momenta(columns, index),
+            context_BC=_context(content, columns, lengths),
             labels={name: torch.from_numpy(values) for name, values in labels.items()},
             weights_B=None if weights is None else torch.from_numpy(weights),
+            group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
         )
+
+    def _momenta(self, columns: Columns, index: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        features = self._content.features
+        if not features.has_momenta(self._schema):
+            return None
+        return _padded(partial(four_momenta, names=features.momenta), columns, 4, index)
 
     def _take(self, members: npt.NDArray[np.int64]) -> dict[str, Array | Ragged]:
         index, offsets = gather_index(self._offsets[members], self.lengths[members])
@@ -151,6 +92,10 @@ def _select(values: Array, entries: torch.Tensor) -> Array:
 def label_values(schema: Schema, columns: Columns, name: str) -> Array:
     """Return a label as a batch carries it: int64 for a categorical field, else float32."""
     return np.asarray(columns[name]).astype(np.int64 if schema[name].kind is Kind.CATEGORICAL else np.float32)
+
+
+def _context(content: Content, columns: Columns, lengths: npt.NDArray[np.int64]) -> torch.Tensor | None:
+    return torch.from_numpy(content.context.compute(columns, lengths)) if content.context else None
 
 
 def _padded(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.data.features import lists
-from hepfm.physics.own_cells import own_cells
+from hepfm.physics.nearest_free_cells import nearest_free_cells
 from hepfm.physics.voxels import Voxels
 
 GRID_COLUMNS = ("hit_energy", "hit_x", "hit_y", "hit_layer")
@@ -31,8 +31,8 @@ def hits_of(
     Returns
     -------
     dict
-        The fields of `hepfm.core.showers.shower_schema`; a hit lies at its cell's centre, and the hits of a
-        shower stand in falling order of energy.
+        The fields of `hepfm.data.schemas.showers.shower_schema`; a hit lies at its cell's centre, and the
+        hits of a shower stand in falling order of energy.
     """
     row, cell = np.nonzero((grid_RV > 0) & (grid_RV >= threshold))
     order = np.lexsort((-grid_RV[row, cell], row))
@@ -57,7 +57,7 @@ def hits_of(
 def hits_in_cells(columns: Columns, voxels: Voxels) -> dict[str, Array | Ragged]:
     """Return the columns of showers with each hit at the centre of a cell of its own.
 
-    Hits for which `hepfm.physics.own_cells` finds no cell are left out, and their energy with them.
+    Hits for which `hepfm.physics.nearest_free_cells` finds no cell are left out, and their energy with them.
 
     Parameters
     ----------
@@ -74,18 +74,18 @@ def hits_in_cells(columns: Columns, voxels: Voxels) -> dict[str, Array | Ragged]
     hits = {name: lists(columns, name) for name in GRID_COLUMNS}
     energy, row = hits["hit_energy"].values, hits["hit_energy"].row_index()
     layer, x, y = (hits[name].values for name in ("hit_layer", "hit_x", "hit_y"))
-    cell = own_cells(voxels, row, layer.astype(np.int64), x, y, energy)
+    cell = nearest_free_cells(voxels, row, layer.astype(np.int64), x, y, energy)
     kept = cell >= 0
     cell, row, rows = cell[kept], row[kept], len(hits["hit_energy"])
     lengths = np.bincount(row, minlength=rows)
     places = {"hit_energy": energy[kept]}
     places |= dict(zip(("hit_layer", "hit_x", "hit_y"), (of[cell] for of in voxels.centres()), strict=True))
-    found: dict[str, Array | Ragged] = {
+    hits_kept: dict[str, Array | Ragged] = {
         name: Ragged.from_lengths(values.astype(hits[name].values.dtype), lengths)
         for name, values in places.items()
     }
-    found["shower_energy"] = np.bincount(row, energy[kept], minlength=rows).astype(np.float32)
-    return found
+    hits_kept["shower_energy"] = np.bincount(row, energy[kept], minlength=rows).astype(np.float32)
+    return hits_kept
 
 
 def grid_of(columns: Columns, voxels: Voxels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

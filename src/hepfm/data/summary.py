@@ -17,7 +17,7 @@ SAMPLE = 100_000
 
 
 @dataclass(frozen=True)
-class Summary:
+class StoreSummary:
     """Counts of a store.
 
     Attributes
@@ -44,12 +44,12 @@ class Summary:
     weight: str | None = None
 
 
-def summarize(store: Store) -> Summary:
+def summarize(store: Store) -> StoreSummary:
     """Count rows, classes and lengths of a store."""
     schema = store.schema
     levels = [level for level in Level if level is not schema.row and schema.names(level)]
     sample = range(min(SAMPLE, store.num_rows))
-    return Summary(
+    return StoreSummary(
         splits={name: len(rows) for name, rows in store.splits.items()},
         classes={name: _classes(store, rows) for name, rows in store.splits.items()} if schema.label else {},
         lengths={str(level): float(store.lengths(level, sample).mean()) for level in levels if len(sample)},

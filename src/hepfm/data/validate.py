@@ -58,7 +58,7 @@ def _check_names(schema: Schema, columns: Columns, where: str) -> None:
 
 def _cast(field: Field, column: Array | Ragged, where: str) -> Array | Ragged:
     values = np.asarray(column.values if isinstance(column, Ragged) else column)
-    if np.dtype(field.dtype).kind in "iub" and values.dtype.kind == "f":
+    if values.dtype.kind not in "biuf" or (np.dtype(field.dtype).kind in "iub" and values.dtype.kind == "f"):
         raise DataError(f"{where}: field {field.name!r} holds {field.dtype}, got {values.dtype}")
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(values, dtype=field.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,14 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Schema
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows, RowSource
 
 AUTO = "auto"
 """Setting that takes the field with the schema's role `weight`, or equal weights where there is none."""
 
 _CHUNK = 1_000_000
 Floats = npt.NDArray[np.float64]
+Source = TypeVar("Source", bound=RowSource)
 
 
 def weight_field(setting: str | None, schema: Schema) -> str | None:
@@ -42,21 +44,21 @@ def weight_field(setting: str | None, schema: Schema) -> str | None:
     return setting
 
 
-def weighed(store: Store, setting: str | None) -> Store:
-    """Return the store with the role `weight` given to the field of a setting; see `weight_field`.
+def weighed(source: Source, setting: str | None) -> Source:
+    """Return the rows with the role `weight` given to the field of a setting; see `weight_field`.
 
     Nothing is written. The fingerprint is another one where the role is: what is measured on it differs.
     """
-    field = weight_field(setting, store.schema)
-    if field == store.schema.weight:
-        return store
-    return Store(store.path, replace(store.manifest, schema=replace(store.schema, weight=field)))
+    field = weight_field(setting, source.schema)
+    if field == source.schema.weight:
+        return source
+    return source.with_schema(replace(source.schema, weight=field))
 
 
-def read_weights(store: Store, rows: Rows) -> Floats | None:
+def read_weights(source: RowSource, rows: Rows) -> Floats | None:
     """Return the event weights of some rows by the schema's role; None where there is none."""
-    field = store.schema.weight
-    return None if field is None else np.asarray(store.read([field], rows)[field], np.float64)
+    field = source.schema.weight
+    return None if field is None else np.asarray(source.read([field], rows)[field], np.float64)
 
 
 def effective_rows(weights: Floats | None) -> float | None:
@@ -111,13 +113,13 @@ class WeightSums:
         )
 
 
-def sum_weights(store: Store, field: str, rows: Rows = None) -> WeightSums:
+def sum_weights(source: RowSource, field: str, rows: Rows = None) -> WeightSums:
     """Add up the weights of some rows, a bounded number at a time; all rows by default."""
-    names = store.schema.label_classes
+    names = source.schema.label_classes
     counts, totals = np.zeros(len(names), np.int64), np.zeros(len(names))
     number = negative = infinite = 0
     total = squares = 0.0
-    for weights, labels in _pieces(store, field, rows):
+    for weights, labels in _pieces(source, field, rows):
         finite = np.isfinite(weights)
         number, infinite = number + len(weights), infinite + int((~finite).sum())
         negative += int((weights < 0).sum())
@@ -134,12 +136,12 @@ def sum_weights(store: Store, field: str, rows: Rows = None) -> WeightSums:
     return WeightSums(number, negative, infinite, total, squares, classes)
 
 
-def _pieces(store: Store, field: str, rows: Rows) -> Iterator[tuple[Floats, Array]]:
+def _pieces(source: RowSource, field: str, rows: Rows) -> Iterator[tuple[Floats, Array]]:
     """Yield weights, and labels where they are classes, of the rows in pieces."""
-    label = store.schema.label if store.schema.label_classes else None
-    index = store.index(rows)
+    label = source.schema.label if source.schema.label_classes else None
+    index = source.index(rows)
     for start in range(0, len(index), _CHUNK):
-        columns = store.read([field, *([label] if label else [])], index[start : start + _CHUNK])
+        columns = source.read([field, *([label] if label else [])], index[start : start + _CHUNK])
         labels = np.asarray(columns[label]).astype(np.int64) if label else np.zeros(0, np.int64)
         yield np.asarray(columns[field], np.float64), labels
 

@@ -16,6 +16,7 @@ from hepfm.core.files import atomic_path, sha256, write_json
 from hepfm.core.ragged import Array, Columns, Ragged, concatenate
 from hepfm.core.schema import Schema
 from hepfm.data.arrow import write_shard
+from hepfm.data.groups import check_whole
 from hepfm.data.manifest import MANIFEST, Manifest, ShardInfo
 from hepfm.data.validate import prepare
 
@@ -66,6 +67,7 @@ class StoreWriter:
         self.num_rows = 0
         self._pending: dict[str, list[dict[str, Array | Ragged]]] = {}
         self._shards: dict[str, list[ShardInfo]] = {}
+        self._groups: dict[str, list[Array]] = {}
         self._stack = ExitStack()
         if self.path.exists() and not (overwrite and (self.path / MANIFEST).exists()):
             raise DataError(f"{self.path} exists already; remove it or choose another name for the store")
@@ -91,11 +93,14 @@ class StoreWriter:
         ------
         DataError
             When a field is unknown or missing, lengths differ, a number is not finite, a class is unknown, an
-            angle is out of range, or constituents are not in falling order of pt.
+            angle is out of range, or constituents are not in falling order of pt. At the end of the block,
+            when a group has rows in two splits.
         """
         if not re.fullmatch(r"[a-z0-9_]+", split):
             raise DataError(f"split {split!r}: a split is named with small letters, digits and _")
         prepared = prepare(self.schema, columns, where=f"writing {self.path}, split {split}")
+        if self.schema.group:
+            self._groups.setdefault(split, []).append(np.unique(np.asarray(prepared[self.schema.group])))
         for piece in _pieces(prepared, self.shard_bytes):
             waiting = self._pending.get(split, [])
             if waiting and sum(map(_bytes, waiting)) + _bytes(piece) > self.shard_bytes:
@@ -115,6 +120,9 @@ class StoreWriter:
         self.num_rows += rows
 
     def _finish(self) -> None:
+        if self.schema.group:
+            groups = {split: np.concatenate(parts) for split, parts in self._groups.items()}
+            check_whole(groups, field=self.schema.group, where=f"writing {self.path}")
         for split in list(self._pending):
             self._flush(split)
         shards = tuple(shard for shards in self._shards.values() for shard in shards)

@@ -11,9 +11,9 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
-from hepfm.generators.base import Body, Generator, Growing, Made, Sizes
+from hepfm.generators.base import Decoding, Encoder, GeneratedRows, Generator, GeneratorSizes
 from hepfm.generators.parallel import for_each
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.nn.linear import Linear
@@ -23,10 +23,10 @@ _GROUP = 64
 """Ids whose probabilities are summed first when one is drawn."""
 
 _COMPACT = 0.8
-"""Rows that are finished leave the batch once fewer than this share of it goes on."""
+"""Rows that are finished leave the batch once fewer than this fraction of it goes on."""
 
 
-class AutoregressiveConfig(Config):
+class AutoregressiveConfig(BaseConfig):
     """Options of `Autoregressive`; all can be changed without new training.
 
     Attributes
@@ -51,8 +51,8 @@ class AutoregressiveConfig(Config):
 class Autoregressive(Generator):
     """Next-code logits from a causal backbone's features, and rows drawn from them (2403.05618).
 
-    A row starts with a vector of its class, and one more for no class told. The stop can be drawn after every
-    constituent; a row has at least one, and at most `max_constituents`.
+    A row starts with a vector of its class, and one more for a hidden class. The stop can be drawn after
+    every constituent; a row has at least one, and at most `max_constituents`.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ class Autoregressive(Generator):
         What it has to fit.
     """
 
-    Config: ClassVar[type[Config]] = AutoregressiveConfig
-    free = ("temperature", "top_k", "top_p", "batch_size")
+    Config: ClassVar[type[BaseConfig]] = AutoregressiveConfig
+    sampling_options = ("temperature", "top_k", "top_p", "batch_size")
 
-    def __init__(self, config: AutoregressiveConfig, sizes: Sizes) -> None:
+    def __init__(self, config: AutoregressiveConfig, sizes: GeneratorSizes) -> None:
         super().__init__()
         if not sizes.num_codes:
             raise IncompatibleError(
@@ -80,7 +80,7 @@ class Autoregressive(Generator):
         self.linear = Linear(sizes.width, sizes.num_codes + 1)
 
     def starts(self, label_B: Tensor) -> Tensor:
-        """Return the first vector of rows, (B, D), by their class; K where the class is not told."""
+        """Return the first vector of rows, (B, D), by their class; K where the class is hidden."""
         start_BD: Tensor = self.start(label_B)
         return start_BD
 
@@ -94,94 +94,104 @@ class Autoregressive(Generator):
 
     @torch.no_grad()
     def generate(
-        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
-    ) -> Made:
-        """Make rows. All random numbers are drawn first, so that ``config.batch_size`` changes nothing."""
+        self,
+        encoder: Encoder,
+        label_B: Tensor | None,
+        context_BC: Tensor | None,
+        generator: torch.Generator,
+        options: BaseConfig | None = None,
+    ) -> GeneratedRows:
+        """Make rows. All random numbers are drawn first, so that ``batch_size`` changes nothing."""
+        config = self.config if options is None else options
+        assert isinstance(config, AutoregressiveConfig)
         if label_B is None:
             if context_BC is None:
                 raise ValueError("give the class or the context of each row to make")
             label_B = torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
-        device, most = label_B.device, self.max_constituents
-        uniform_BT = torch.rand(len(label_B), most, generator=generator, device=device)
-        size = self.config.batch_size or _batch_size(len(label_B), device)
+        device, max_length = label_B.device, self.max_constituents
+        uniform_BT = torch.rand(len(label_B), max_length, generator=generator, device=device)
+        size = config.batch_size or _batch_size(len(label_B), device)
         made: dict[int, tuple[Tensor, Tensor]] = {}
 
         def grow(row_R: Tensor) -> None:
             context_RC = None if context_BC is None else context_BC[row_R]
-            growing = body.grow(self.starts(label_B[row_R]), context_RC, most)
-            codes_RN = self._grow(growing, uniform_BT[row_R])
+            decoding = encoder.start_decoding(self.starts(label_B[row_R]), context_RC, max_length)
+            codes_RN = self._grow(decoding, uniform_BT[row_R], config)
             codes_RN = codes_RN[:, : int((codes_RN != PADDING).sum(1).max())]
-            made[int(row_R[0])] = codes_RN, growing.decoded(codes_RN)
+            made[int(row_R[0])] = codes_RN, decoding.decoded(codes_RN)
 
         for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
         parts = [made[first] for first in sorted(made)]
         longest = max(codes_RN.shape[1] for codes_RN, _ in parts)
         mask_BN = torch.cat([_lengthen(codes_RN != PADDING, longest) for codes_RN, _ in parts])
-        return Made(torch.cat([_lengthen(x_RNF, longest) for _, x_RNF in parts]), mask_BN, context_BC)
+        return GeneratedRows(
+            torch.cat([_lengthen(x_RNF, longest) for _, x_RNF in parts]), mask_BN, context_BC
+        )
 
-    def _grow(self, growing: Growing, uniform_RT: Tensor) -> Tensor:
+    def _grow(self, decoding: Decoding, uniform_RT: Tensor, config: AutoregressiveConfig) -> Tensor:
         """Return the codes of one batch of rows, (R, T), negative after their stop."""
-        rows, most = uniform_RT.shape
+        rows, max_length = uniform_RT.shape
         words = self.vocabulary
-        ids_RT = torch.full((rows, most + 2), words.padding, device=uniform_RT.device)
+        ids_RT = torch.full((rows, max_length + 2), words.padding, device=uniform_RT.device)
         ids_RT[:, 0] = words.start
         row_A = torch.arange(rows, device=uniform_RT.device)
         alive_A = torch.ones_like(row_A, dtype=torch.bool)
-        features_AD = growing.first_BD
-        for place in range(most):
+        features_AD = decoding.first_BD
+        for place in range(max_length):
             logits_AC = self.linear(features_AD).float()
             if place == 0:
                 logits_AC[:, words.stop] = -math.inf
-            drawn_A = self.draw(logits_AC, uniform_RT[row_A, place])
+            drawn_A = draw(logits_AC, uniform_RT[row_A, place], config)
             ids_RT[row_A[alive_A], place + 1] = drawn_A[alive_A]
             alive_A = alive_A & (drawn_A != words.stop)
             alive = int(alive_A.sum())
-            if not alive or place + 1 == most:
+            if not alive or place + 1 == max_length:
                 break
             if alive < _COMPACT * len(row_A):
                 index_R = alive_A.nonzero()[:, 0]
                 row_A, drawn_A, alive_A = row_A[index_R], drawn_A[index_R], alive_A[index_R]
-                growing.keep(index_R)
-            features_AD = growing.step(drawn_A.clamp(max=words.num_codes - 1))
+                decoding.keep(index_R)
+            features_AD = decoding.step(drawn_A.clamp(max=words.num_codes - 1))
         ids_RT[row_A[alive_A], -1] = words.stop
         return words.codes(ids_RT)
 
-    def draw(self, logits_BC: Tensor, uniform_B: Tensor) -> Tensor:
-        """Return one id for each row, drawn with given uniform numbers in [0, 1)."""
-        if self.config.temperature != 1.0:
-            logits_BC = logits_BC / self.config.temperature
-        if self.config.top_k is not None and self.config.top_k < logits_BC.shape[1]:
-            least_B1 = logits_BC.topk(self.config.top_k, dim=-1).values[:, -1:]
-            logits_BC = logits_BC.masked_fill(logits_BC < least_B1, -math.inf)
-        shares_BC = logits_BC.softmax(-1)
-        if self.config.top_p < 1.0:
-            sorted_BC, order_BC = shares_BC.sort(dim=-1, descending=True)
-            before_BC = sorted_BC.cumsum(-1) - sorted_BC
-            kept_BC = torch.zeros_like(shares_BC).scatter(
-                1, order_BC, (before_BC < self.config.top_p).float()
-            )
-            shares_BC = shares_BC * kept_BC
-        return _inverse(shares_BC, uniform_B)
+
+def draw(logits_BC: Tensor, uniform_B: Tensor, config: AutoregressiveConfig) -> Tensor:
+    """Return one id for each row, drawn with given uniform numbers in [0, 1)."""
+    if config.temperature != 1.0:
+        logits_BC = logits_BC / config.temperature
+    if config.top_k is not None and config.top_k < logits_BC.shape[1]:
+        smallest_B1 = logits_BC.topk(config.top_k, dim=-1).values[:, -1:]
+        logits_BC = logits_BC.masked_fill(logits_BC < smallest_B1, -math.inf)
+    probability_BC = logits_BC.softmax(-1)
+    if config.top_p < 1.0:
+        sorted_BC, order_BC = probability_BC.sort(dim=-1, descending=True)
+        before_BC = sorted_BC.cumsum(-1) - sorted_BC
+        kept_BC = torch.zeros_like(probability_BC).scatter(1, order_BC, (before_BC < config.top_p).float())
+        probability_BC = probability_BC * kept_BC
+    return _inverse(probability_BC, uniform_B)
 
 
-def _inverse(shares_BC: Tensor, uniform_B: Tensor) -> Tensor:
-    """Return where the running sum of each row passes a share of the whole, (B,).
+def _inverse(probability_BC: Tensor, uniform_B: Tensor) -> Tensor:
+    """Return where the running sum of each row passes a fraction of the whole, (B,).
 
     In two steps, of groups and within one: running sums of thousands of numbers take long on a processor.
     """
-    rows = torch.arange(len(shares_BC), device=shares_BC.device)
-    group_BGK = F.pad(shares_BC, (0, -shares_BC.shape[1] % _GROUP)).view(len(shares_BC), -1, _GROUP)
+    rows = torch.arange(len(probability_BC), device=probability_BC.device)
+    group_BGK = F.pad(probability_BC, (0, -probability_BC.shape[1] % _GROUP)).view(
+        len(probability_BC), -1, _GROUP
+    )
     sum_BG = group_BGK.sum(-1)
     reached_BG = sum_BG.cumsum(-1)
-    wanted_B = uniform_B * reached_BG[:, -1]
-    group_B = _passed(reached_BG, wanted_B)
+    target_B = uniform_B * reached_BG[:, -1]
+    group_B = _passed(reached_BG, target_B)
     reached_BK = group_BGK[rows, group_B].cumsum(-1)
-    return group_B * _GROUP + _passed(reached_BK, wanted_B - (reached_BG - sum_BG)[rows, group_B])
+    return group_B * _GROUP + _passed(reached_BK, target_B - (reached_BG - sum_BG)[rows, group_B])
 
 
-def _passed(reached_BC: Tensor, wanted_B: Tensor) -> Tensor:
+def _passed(reached_BC: Tensor, target_B: Tensor) -> Tensor:
     """Return the first place above what is wanted; where rounding leaves none, the first at the whole sum."""
-    place_B = torch.searchsorted(reached_BC, wanted_B[:, None], right=True)[:, 0]
+    place_B = torch.searchsorted(reached_BC, target_B[:, None], right=True)[:, 0]
     last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
     return torch.minimum(place_B, last_B)
 

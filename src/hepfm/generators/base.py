@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 
 
 @dataclass(frozen=True)
-class Sizes:
+class GeneratorSizes:
     """What a generator has to fit.
 
     Attributes
@@ -44,7 +44,7 @@ class Sizes:
     counted: bool = True
 
 
-class Growing(Protocol):
+class Decoding(Protocol):
     """Rows that grow constituent by constituent behind a causal network."""
 
     first_BD: Tensor
@@ -60,7 +60,7 @@ class Growing(Protocol):
         """Return the standardised features of whole rows of codes, negative for padding; (B, N, F)."""
 
 
-class Body(Protocol):
+class Encoder(Protocol):
     """The network up to the backbone's features, as a generator calls it again and again."""
 
     def features(
@@ -68,12 +68,12 @@ class Body(Protocol):
     ) -> Features:
         """Return the features of standardised constituents; `context_BC` is in physical units."""
 
-    def grow(self, start_BD: Tensor, context_BC: Tensor | None, most: int) -> Growing:
-        """Start rows of up to `most` constituents of codes."""
+    def start_decoding(self, start_BD: Tensor, context_BC: Tensor | None, max_length: int) -> Decoding:
+        """Start rows of up to `max_length` constituents of codes."""
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedRows:
     """Rows made by a generator.
 
     Attributes
@@ -94,25 +94,26 @@ class Made:
 class Generator(nn.Module):
     """Makes rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
 
-    Config: ClassVar[type[Config]]
-    free: ClassVar[tuple[str, ...]] = ()
+    Config: ClassVar[type[BaseConfig]]
+    sampling_options: ClassVar[tuple[str, ...]] = ()
     """Options that can be changed without new training."""
-    timed: ClassVar[bool] = False
-    """Whether the backbone has to be told the time of a noised row."""
+    needs_time: ClassVar[bool] = False
+    """Whether the backbone has to be conditioned on the time of a noised row."""
 
     @abstractmethod
     def generate(
         self,
-        body: Body,
+        encoder: Encoder,
         label_B: Tensor | None,
         context_BC: Tensor | None,
         generator: torch.Generator,
-    ) -> Made:
+        options: BaseConfig | None = None,
+    ) -> GeneratedRows:
         """Make one row for each entry of `label_B` (or of `context_BC`).
 
         Parameters
         ----------
-        body
+        encoder
             The network.
         label_B
             Class numbers; None for data without labels.
@@ -121,4 +122,6 @@ class Generator(nn.Module):
             constituents is drawn too, unless it is among them.
         generator
             Source of every random draw.
+        options
+            The generator's config with other `sampling_options`; its own when None.
         """

@@ -10,9 +10,9 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
-from hepfm.core.config import Config
+from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import ConfigError
-from hepfm.generators.base import Body, Generator, Made, Sizes
+from hepfm.generators.base import Encoder, GeneratedRows, Generator, GeneratorSizes
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.parallel import for_each
 from hepfm.generators.solvers import SOLVERS, SolverName
@@ -22,7 +22,7 @@ from hepfm.nn.pet_blocks import PetBlock, init_pet
 from hepfm.nn.pooling import row_tokens
 
 
-class FlowConfig(Config):
+class FlowConfig(BaseConfig):
     """Options of `Flow`.
 
     Attributes
@@ -58,8 +58,8 @@ class Flow(Generator):
 
     The function is that of OmniLearned's generator head: a token of the class stands beside those of the row,
     all attend to each other, and each constituent's token is turned into the velocity of its features. The
-    backbone itself is not told the class. A class that is not told has a token of its own, which OmniLearned
-    has not; data without labels have no such token, as there.
+    backbone itself is not conditioned on the class. A hidden class has a token of its own, unlike in
+    OmniLearned; data without labels have no such token, as there.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ class Flow(Generator):
         What it has to fit.
     """
 
-    Config: ClassVar[type[Config]] = FlowConfig
-    free = ("solver", "steps", "batch_size")
-    timed = True
+    Config: ClassVar[type[BaseConfig]] = FlowConfig
+    sampling_options = ("solver", "steps", "batch_size")
+    needs_time = True
 
-    def __init__(self, config: FlowConfig, sizes: Sizes) -> None:
+    def __init__(self, config: FlowConfig, sizes: GeneratorSizes) -> None:
         super().__init__()
         width, num_classes = sizes.width, sizes.num_classes
         if width % config.num_heads:
@@ -123,7 +123,7 @@ class Flow(Generator):
         mask_BN
             Boolean, True = real.
         label_B
-            Class numbers; K where the class is not told. Without classes they are not read.
+            Class numbers; K where the class is hidden. Without classes they are not read.
         """
         row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
         label = [] if self.label is None else [self.label(label_B)[:, None]]
@@ -137,13 +137,20 @@ class Flow(Generator):
 
     @torch.no_grad()
     def generate(
-        self, body: Body, label_B: Tensor | None, context_BC: Tensor | None, generator: torch.Generator
-    ) -> Made:
+        self,
+        encoder: Encoder,
+        label_B: Tensor | None,
+        context_BC: Tensor | None,
+        generator: torch.Generator,
+        options: BaseConfig | None = None,
+    ) -> GeneratedRows:
         """Make rows; label K means no class. Numbers of constituents are drawn unless the context tells them.
 
         Everything random is drawn first, for all rows in their order; then rows of similar length are solved
         together, so that ``config.batch_size`` does not change what is made.
         """
+        config = self.config if options is None else options
+        assert isinstance(config, FlowConfig)
         label_B = self._labels(label_B, context_BC)
         if context_BC is None:
             count_B, context_BC = self.sampler.sample(label_B, generator)
@@ -153,18 +160,22 @@ class Flow(Generator):
             count_B = context_BC[:, -1].round().long().clamp(1, self.max_constituents)
         mask_BN = torch.arange(int(count_B.max()), device=label_B.device) < count_B[:, None]
         x_BNF = draw_noise(mask_BN, self.num_features, generator)
-        size = self.config.batch_size or (64 if label_B.device.type == "cpu" else 1024)
+        size = config.batch_size or (64 if label_B.device.type == "cpu" else 1024)
 
         def solve(row_R: Tensor) -> None:
             length = int(count_B[row_R].max())
             context_RC = None if context_BC is None else context_BC[row_R]
-            x_BNF[row_R, :length] = self._solve(
-                body, x_BNF[row_R, :length], mask_BN[row_R, :length], label_B[row_R], context_RC
-            )
+            mask_RN, label_R = mask_BN[row_R, :length], label_B[row_R]
+
+            def velocity(x_RNF: Tensor, time: float) -> Tensor:
+                time_R = x_RNF.new_full((len(x_RNF),), time)
+                return self.velocity(encoder.features(x_RNF, mask_RN, context_RC, time_R), mask_RN, label_R)
+
+            x_BNF[row_R, :length] = SOLVERS[config.solver](velocity, x_BNF[row_R, :length], config.steps)
 
         order_B = torch.argsort(count_B, stable=True)
         for_each(solve, torch.split(order_B, size), device=label_B.device)
-        return Made(x_BNF, mask_BN, context_BC)
+        return GeneratedRows(x_BNF, mask_BN, context_BC)
 
     def _labels(self, label_B: Tensor | None, context_BC: Tensor | None) -> Tensor:
         if label_B is not None:
@@ -172,15 +183,6 @@ class Flow(Generator):
         if context_BC is None:
             raise ValueError("give the class or the context of each row to make")
         return torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
-
-    def _solve(
-        self, body: Body, x_BNF: Tensor, mask_BN: Tensor, label_B: Tensor, context_BC: Tensor | None
-    ) -> Tensor:
-        def velocity(x_BNF: Tensor, time: float) -> Tensor:
-            features = body.features(x_BNF, mask_BN, context_BC, x_BNF.new_full((len(x_BNF),), time))
-            return self.velocity(features, mask_BN, label_B)
-
-        return SOLVERS[self.config.solver](velocity, x_BNF, self.config.steps)
 
 
 def draw_noise(mask_BN: Tensor, num_features: int, generator: torch.Generator) -> Tensor:

@@ -42,7 +42,7 @@ class JetSampler(nn.Module):
     Parameters
     ----------
     num_classes
-        K. Label K stands for a class that is not told.
+        K. Label K stands for a hidden class.
     num_context
         C, number of context features of a row; 0 for none.
     counted
@@ -140,8 +140,8 @@ class JetSampler(nn.Module):
         return self._draw(label_B, self._standardized(context_BC), generator)
 
     def _draw(self, label_B: Tensor, jet_BJ: Tensor | None, generator: torch.Generator) -> Tensor:
-        shares_BN = self._logits(label_B, jet_BJ).softmax(-1)
-        return 1 + torch.multinomial(shares_BN, 1, generator=generator)[:, 0]
+        probability_BN = self._logits(label_B, jet_BJ).softmax(-1)
+        return 1 + torch.multinomial(probability_BN, 1, generator=generator)[:, 0]
 
     def _logits(self, label_B: Tensor, jet_BJ: Tensor | None) -> Tensor:
         parts_BW = self.multiplicity(self._known(label_B, jet_BJ)).float()

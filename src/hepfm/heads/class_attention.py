@@ -1,4 +1,4 @@
-"""Classification head of OmniLearned: the backbone's tokens look at the constituents again (2510.24066)."""
+"""Classification head of OmniLearned: the backbone's tokens attend to the constituents again (2510.24066)."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ class ClassAttention(Head):
         return logits_BK
 
     def _split(self, features: Features) -> tuple[Tensor, Tensor]:
-        wanted = self.config.num_registers
+        needed = self.config.num_registers
         registers = features.registers_BKD
         given = 0 if registers is None else registers.shape[1]
-        if registers is None or given < wanted:
+        if registers is None or given < needed:
             raise IncompatibleError(
-                f"head class_attention reads {wanted} tokens of the backbone, which has {given}; use one "
-                "with registers (pet, transformer), or the head classify"
+                f"head class_attention reads {needed} tokens of the backbone, which has {given}; use a "
+                "backbone with registers (pet, transformer), or the head classify"
             )
-        return registers[:, :wanted], registers[:, wanted:]
+        return registers[:, :needed], registers[:, needed:]

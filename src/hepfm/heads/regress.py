@@ -55,7 +55,7 @@ class Regress(Head):
             if values and len(values) != num_outputs:
                 raise IncompatibleError(
                     f"head regress: {name} has {len(values)} numbers for {num_outputs} targets; "
-                    "give one per target"
+                    "give one number per target"
                 )
         self.register_buffer("centre_K", torch.tensor(config.centre or (0.0,) * num_outputs))
         self.register_buffer("scale_K", torch.tensor(config.scale or (1.0,) * num_outputs))

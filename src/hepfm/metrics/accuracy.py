@@ -1,4 +1,4 @@
-"""Accuracy: the share of rows, by weight, whose most probable class is the true one.
+"""Accuracy: the fraction of rows, by weight, whose most probable class is the true one.
 
 It is linear in the weights. With negative ones it is estimated without bias, but may lie outside [0, 1].
 """
@@ -26,7 +26,7 @@ def accuracy_statistic(predictions: Predictions) -> Statistic:
 
 
 def accuracy(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> Measurement:
-    """Measure the accuracy with its bootstrap test-set error.
+    """Measure the accuracy with its statistical uncertainty, by bootstrap.
 
     Examples
     --------

@@ -20,18 +20,18 @@ MACRO_OVO_DEFINITION = "auc.macro_ovo.v1"
 
 
 class _Ranked:
-    """Where the scores of other rows fall among the sorted scores of a class's own rows."""
+    """Where the scores of other rows fall among the sorted scores of the rows of a class."""
 
-    def __init__(self, score: FloatArray, own: IntArray, others: IntArray) -> None:
-        self.own = own[np.argsort(score[own], kind="stable")]
+    def __init__(self, score: FloatArray, members: IntArray, others: IntArray) -> None:
+        self.members = members[np.argsort(score[members], kind="stable")]
         self.others = others
-        sorted_own = score[self.own]
-        self.below = np.searchsorted(sorted_own, score[others], side="left")
-        self.not_above = np.searchsorted(sorted_own, score[others], side="right")
+        sorted_scores = score[self.members]
+        self.below = np.searchsorted(sorted_scores, score[others], side="left")
+        self.not_above = np.searchsorted(sorted_scores, score[others], side="right")
 
     def wins(self, weights: FloatArray) -> tuple[FloatArray, float]:
-        """Return, for each other row, its weight times the own weight above it; and the own weight in all."""
-        cumulative = np.concatenate([[0.0], np.cumsum(weights[self.own])])
+        """Return each other row's weight times that of the members above it, and that of all members."""
+        cumulative = np.concatenate([[0.0], np.cumsum(weights[self.members])])
         above = cumulative[-1] - 0.5 * (cumulative[self.below] + cumulative[self.not_above])
         return weights[self.others] * above, float(cumulative[-1])
 
@@ -45,9 +45,9 @@ def binary_auc_statistic(predictions: Predictions, *, signal: str, background: s
     )
 
     def statistic(weights: FloatArray) -> float:
-        wins, own = ranked.wins(weights)
+        wins, members = ranked.wins(weights)
         others = weights[ranked.others].sum()
-        return float(wins.sum() / (own * others)) if own > 0 and others > 0 else float("nan")
+        return float(wins.sum() / (members * others)) if members > 0 and others > 0 else float("nan")
 
     return statistic
 
@@ -73,8 +73,8 @@ def macro_auc_statistic(predictions: Predictions) -> Statistic:
             return float("nan")
         areas = 0.0
         for a, column in enumerate(ranked):
-            wins, own = column.wins(weights)
-            areas += float((np.add.reduceat(wins, starts[a]) / (own * np.delete(totals, a))).sum())
+            wins, members = column.wins(weights)
+            areas += float((np.add.reduceat(wins, starts[a]) / (members * np.delete(totals, a))).sum())
         return areas / (num_classes * (num_classes - 1))
 
     return statistic

@@ -1,4 +1,4 @@
-"""Bootstrap over test rows with Poisson(1) weights: the test-set error of any statistic."""
+"""Bootstrap over test rows with Poisson(1) weights: the statistical uncertainty of any metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Confusion matrix: which class is called which, with the interval of every share."""
+"""Confusion matrix: which class is called which, with the interval of every fraction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts and shares of (true class, called class).
+    """Counts and fractions of (true class, called class).
 
     Attributes
     ----------
@@ -20,17 +20,17 @@ class Confusion:
         Names, in the order of both axes.
     counts
         Rows, shape (K, K): ``counts[i, j]`` of true class i are called j.
-    shares
+    fractions
         Sum of weights of these rows over that of the class, shape (K, K): the probability to call a jet of
-        class i a j. With negative weights a share may lie outside [0, 1].
+        class i a j. With negative weights a fraction may lie outside [0, 1].
     low, high
-        Clopper-Pearson 68 % interval of the shares, shape (K, K), at the effective number of rows
-        ``(sum w)^2 / sum w^2`` of the class; of the nearest possible share where one lies outside [0, 1].
+        Clopper-Pearson 68 % interval of the fractions, shape (K, K), at the effective number of rows
+        ``(sum w)^2 / sum w^2`` of the class; of the nearest possible fraction where one lies outside [0, 1].
     """
 
     classes: tuple[str, ...]
     counts: IntArray
-    shares: FloatArray
+    fractions: FloatArray
     low: FloatArray
     high: FloatArray
 
@@ -41,14 +41,14 @@ def confusion(predictions: Predictions) -> Confusion:
     weights = predictions.row_weights
     counts, sums, squares = (_sums(predictions, called, weights**power) for power in (0, 1, 2))
     for name in predictions.classes:
-        predictions.rows_of(name)  # a class without rows has no shares
-    shares = sums / sums.sum(axis=1, keepdims=True)
+        predictions.rows_of(name)  # a class without rows has no fractions
+    fractions = sums / sums.sum(axis=1, keepdims=True)
     effective = sums.sum(axis=1) ** 2 / squares.sum(axis=1)
-    possible = np.clip(shares, 0, 1)
+    possible = np.clip(fractions, 0, 1)
     ends = np.array(
         [[clopper_pearson(p * n, n) for p in row] for row, n in zip(possible, effective, strict=True)]
     )
-    return Confusion(predictions.classes, counts.astype(np.int64), shares, ends[..., 0], ends[..., 1])
+    return Confusion(predictions.classes, counts.astype(np.int64), fractions, ends[..., 0], ends[..., 1])
 
 
 def _sums(predictions: Predictions, called: IntArray, weights: FloatArray) -> FloatArray:

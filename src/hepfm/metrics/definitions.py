@@ -19,14 +19,16 @@ class Definition:
 _POOLED = "Both samples have the same number of rows of each class."
 
 DEFINITIONS: dict[str, Definition] = {
-    "accuracy.argmax.v1": Definition("accuracy", "Share of rows whose most probable class is the true one."),
+    "accuracy.argmax.v1": Definition(
+        "accuracy", "Fraction of rows whose most probable class is the true one."
+    ),
     "efficiency.argmax.v1": Definition(
         "efficiency of a class",
-        "Share of the rows of a class that are called so, by the most probable class.",
+        "Fraction of the rows of a class that are called so, by the most probable class.",
     ),
     "purity.argmax.v1": Definition(
         "purity of a class",
-        "Share of the rows that are called a class, by the most probable one, that are of it.",
+        "Fraction of the rows that are called a class, by the most probable one, that are of it.",
     ),
     "auc.binary.v1": Definition(
         "AUC", "Area under the ROC curve of the score p_S/(p_S + p_B); ties count one half."
@@ -36,12 +38,17 @@ DEFINITIONS: dict[str, Definition] = {
         "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "
         "convention, the same as scikit-learn's roc_auc_score with average 'macro' and multi_class 'ovo'.",
     ),
+    "auc.one_vs_rest.v1": Definition(
+        "AUC (one vs rest)",
+        "Area under the ROC curve of one class against all other rows, score: its probability; ties count "
+        "one half.",
+    ),
     "rejection.threshold_first_above.v1": Definition(
         "background rejection",
         "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "
         "score "
-        "at which at least the share ε_S of signal jets passes (score equal to the threshold passes), no "
-        "interpolation. The rejection is one over the share of background jets that pass.",
+        "at which at least the fraction ε_S of signal jets passes (score equal to the threshold passes), no "
+        "interpolation. The rejection is one over the fraction of background jets that pass.",
     ),
     "response_iqr.v1": Definition(
         "relative width of the response",
@@ -49,6 +56,12 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "response_bias.v1": Definition(
         "bias of the response", "Distance of the median of predicted over true from one."
+    ),
+    "residual_mae.v1": Definition("mean absolute error", "Mean of |predicted less true|."),
+    "residual_rmse.v1": Definition("RMSE", "Root of the mean square of predicted less true."),
+    "residual_bias.v1": Definition("bias", "Absolute value of the median of predicted less true."),
+    "residual_width.v1": Definition(
+        "resolution", "Half the width of the central 68.27% of predicted less true."
     ),
     "w1.v1": Definition(
         "W1 of an observable",
@@ -62,7 +75,7 @@ DEFINITIONS: dict[str, Definition] = {
         "between "
         "30 quantiles of the real ones from 0.1% to 99.9%, with an underflow and an overflow bin; 1e-8 is "
         "added "
-        "to each share.",
+        "to each fraction.",
     ),
     "w1m.jetnet.v1": Definition(
         "W1M",
@@ -99,9 +112,8 @@ DEFINITIONS: dict[str, Definition] = {
     "kpd.showers.v1": Definition("KPD of showers", "The same for the high-level features of showers."),
     "coverage.emd_r1": Definition(
         "coverage",
-        "Share of real jets that are the nearest one of some generated jet, by the energy mover's distance "
-        "with "
-        "R = 1; in batches of as many jets as the identifier says (2106.11535).",
+        "Fraction of real jets that are the nearest one of some generated jet, by the energy mover's "
+        "distance with R = 1; in batches of as many jets as the identifier says (2106.11535).",
     ),
     "mmd.emd_r1": Definition(
         "MMD",
@@ -111,7 +123,7 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "classifier_auc.hgb.v1": Definition(
         "AUC of a classifier",
-        "Area under the ROC curve of boosted trees that tell generated from real jets by observables, "
+        "Area under the ROC curve of boosted trees that separate generated from real jets by observables, "
         "energy flow "
         "polynomials and the five hardest constituents, on held-out jets; 0.5 is ideal, below means chance.",
     ),
@@ -131,17 +143,17 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "w1_profile.v1": Definition(
         "W1 of a profile",
-        "1-Wasserstein distance between the shares of all energy (or of all cells) by layer, ring or decade.",
+        "1-Wasserstein distance between the fractions of all energy, or of cells, by layer, ring or decade.",
     ),
 }
 """Longer identifiers begin with these: the name of an observable, or the size of batches, is added."""
 
 
 def definition_of(identifier: str) -> Definition | None:
-    """Return the definition of an identifier; None for one of a plug-in that does not tell it.
+    """Return the definition of an identifier; None for one of a plug-in.
 
     >>> definition_of("w1.v1.mass").title
     'W1 of an observable'
     """
-    found = [key for key in DEFINITIONS if identifier == key or identifier.startswith(f"{key}.")]
-    return DEFINITIONS[max(found, key=len)] if found else None
+    keys = [key for key in DEFINITIONS if identifier == key or identifier.startswith(f"{key}.")]
+    return DEFINITIONS[max(keys, key=len)] if keys else None

@@ -32,8 +32,8 @@ def effects(arms: Mapping[str, Collection[str]]) -> tuple[Contrast, ...]:
 
     Examples
     --------
-    >>> for one in effects({"scratch": (), "C": "C", "M": "M", "C+M": "CM"}):
-    ...     print(one.name, one.plus, one.minus)
+    >>> for effect in effects({"scratch": (), "C": "C", "M": "M", "C+M": "CM"}):
+    ...     print(effect.name, effect.plus, effect.minus)
     C ('C', 'C+M') ('scratch', 'M')
     M ('M', 'C+M') ('scratch', 'C')
     C×M ('scratch', 'C+M') ('C', 'M')
@@ -75,9 +75,9 @@ def _effect(chosen: Sequence[str], arms: Mapping[str, Collection[str]]) -> Contr
 
 
 def _check(arms: Mapping[str, Collection[str]], factors: Sequence[str]) -> None:
-    held = [frozenset(one) for one in arms.values()]
-    wanted = {frozenset(one) for order in range(len(factors) + 1) for one in combinations(factors, order)}
-    missing = sorted("+".join(sorted(one)) or "none of them" for one in wanted - set(held))
+    held = [frozenset(factors_of_arm) for factors_of_arm in arms.values()]
+    wanted = {frozenset(some) for order in range(len(factors) + 1) for some in combinations(factors, order)}
+    missing = sorted("+".join(sorted(some)) or "none of them" for some in wanted - set(held))
     if not factors or missing:
         raise ConfigError(
             f"a factorial design of {', '.join(factors) or 'no factors'} needs an arm for each of its "

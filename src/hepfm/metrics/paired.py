@@ -146,8 +146,8 @@ def paired_trainings(
 
     Examples
     --------
-    >>> found = paired_trainings([[0.93, 0.94, 0.95]], [[0.90, 0.90, 0.90]])
-    >>> round(found.measurement.value, 3), found.measurement.n
+    >>> trainings = paired_trainings([[0.93, 0.94, 0.95]], [[0.90, 0.90, 0.90]])
+    >>> round(trainings.measurement.value, 3), trainings.measurement.n
     (0.04, 3)
     """
     lengths = {len(values) for values in (*plus, *minus)}

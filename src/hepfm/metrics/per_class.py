@@ -2,7 +2,7 @@
 
 ``efficiency.argmax.v1``: rows of the class that are called it, over rows of the class. ``purity.argmax.v1``:
 the same rows over all that are called it. Known elsewhere as recall and precision. Rows count by weight,
-which may be negative; a share is undefined where its denominator is not above 0.
+which may be negative; a fraction is undefined where its denominator is not above 0.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from hepfm.metrics.predictions import FloatArray, Predictions
 def efficiency_statistic(predictions: Predictions, *, name: str) -> Statistic:
     """Return the efficiency of a class as a function of row weights; undefined (NaN) without such rows."""
     called, true = _called(predictions, name)
-    return _share(called & true, true)
+    return _fraction(called & true, true)
 
 
 def purity_statistic(predictions: Predictions, *, name: str) -> Statistic:
     """Return the purity of a class as a function of row weights; undefined (NaN) when no row is called it."""
     called, true = _called(predictions, name)
-    return _share(called & true, called)
+    return _fraction(called & true, called)
 
 
 def efficiency(predictions: Predictions, *, name: str) -> Measurement:
-    """Measure the efficiency of a class with its bootstrap error of the test rows; None without such rows.
+    """Measure the efficiency of a class with its statistical uncertainty; None without such rows.
 
     Examples
     --------
     >>> p = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]])
-    >>> found = Predictions(np.array([0, 0, 1, 1]), p, ("h", "3h"))
-    >>> efficiency(found, name="3h").value
+    >>> predictions = Predictions(np.array([0, 0, 1, 1]), p, ("h", "3h"))
+    >>> efficiency(predictions, name="3h").value
     0.5
     """
     return _measured(efficiency_statistic(predictions, name=name), predictions, "efficiency.argmax.v1")
 
 
 def purity(predictions: Predictions, *, name: str) -> Measurement:
-    """Measure the purity of a class with its bootstrap test-set error."""
+    """Measure the purity of a class with its statistical uncertainty."""
     return _measured(purity_statistic(predictions, name=name), predictions, "purity.argmax.v1")
 
 
@@ -49,7 +49,7 @@ def _called(predictions: Predictions, name: str) -> tuple[np.ndarray, np.ndarray
     return predictions.probabilities.argmax(axis=1) == index, predictions.labels == index
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> Statistic:
+def _fraction(part: np.ndarray, whole: np.ndarray) -> Statistic:
     part, whole = part.astype(np.float64), whole.astype(np.float64)
 
     def statistic(weights: FloatArray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +30,14 @@ class Predictions:
         Names of the K classes.
     weights
         Weight of each row, shape (n,); None means 1. Single weights may be negative, as some of generators
-        at next-to-leading order and some sWeights are: shares of a class are then still estimated without
+        at next-to-leading order and some sWeights are: fractions of a class are then still estimated without
         bias, but may lie outside [0, 1].
 
     Raises
     ------
     DataError
         When shapes disagree, a value is not finite, a label is outside the classes, there is no row, all
-        weights are zero, or those of a class that are not zero do not sum to more than 0: its shares would
+        weights are zero, or those of a class that are not zero do not sum to more than 0: its fractions would
         not be defined.
     """
 
@@ -58,8 +59,8 @@ class Predictions:
         if self.probabilities.min() < 0:
             raise DataError("probabilities are negative; give class probabilities, not logits")
         if self.labels.min() < 0 or self.labels.max() >= num_classes:
-            found = f"{self.labels.min()} to {self.labels.max()}"
-            raise DataError(f"labels reach from {found}, expected 0 to {num_classes - 1}")
+            reach = f"{self.labels.min()} to {self.labels.max()}"
+            raise DataError(f"labels reach from {reach}, expected 0 to {num_classes - 1}")
         if self.weights is not None:
             self._check_weights(self.weights)
 
@@ -83,7 +84,7 @@ class Predictions:
             name, total, number = self.classes[bad[0]], totals[bad[0]], int(rows[bad[0]])
             raise DataError(
                 f"weights of class {name!r} sum to {total:.4g} over {number} rows: "
-                "its shares are not defined; take more rows, or measure without weights (--weights null)"
+                "its fractions are not defined; take more rows, or measure without weights (--weights null)"
             )
 
     def index(self, name: str) -> int:
@@ -91,6 +92,37 @@ class Predictions:
         if name not in self.classes:
             raise DataError(f"no class {name!r} among the predictions{did_you_mean(name, self.classes)}")
         return self.classes.index(name)
+
+    def merged(self, name: str, parts: Sequence[str]) -> Predictions:
+        """Return the same rows with several classes taken for one, whose probability is their sum.
+
+        The rows, their order and their weights stay as they are: statistics of row weights of merged and of
+        plain predictions can share their resamples.
+
+        Parameters
+        ----------
+        name
+            Name of the new class, the last one; none of the classes that are left.
+        parts
+            The classes that it replaces.
+
+        Examples
+        --------
+        >>> p = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]])
+        >>> both = Predictions(np.array([0, 2]), p, ("b", "c", "light")).merged("heavy", ("b", "c"))
+        >>> both.classes, both.labels.tolist(), both.probabilities[0].tolist()
+        (('light', 'heavy'), [1, 0], [0.25, 0.75])
+        """
+        replaced = {self.index(part) for part in parts}
+        kept = [index for index in range(len(self.classes)) if index not in replaced]
+        classes = (*(self.classes[index] for index in kept), name)
+        if len(set(classes)) < len(classes):
+            raise DataError(f"a merged class cannot be called {name!r}: there is another class of this name")
+        new_index = np.full(len(self.classes), len(kept), np.int64)
+        new_index[kept] = np.arange(len(kept))
+        summed = self.probabilities[:, sorted(replaced)].sum(axis=1, keepdims=True)
+        probabilities = np.concatenate([self.probabilities[:, kept], summed], axis=1)
+        return Predictions(new_index[self.labels], probabilities, classes, self.weights)
 
     def rows_of(self, name: str) -> IntArray:
         """Return the row numbers of one true class; raise `DataError` when none has a weight."""

@@ -1,9 +1,9 @@
 """Background rejection 1/eps_B at a fixed signal efficiency eps_S, with its exact definition.
 
 ``rejection.threshold_first_above.v1``: on rows of the signal and the background class only, the score is
-p_S / (p_S + p_B). The threshold is the largest score t at which the share of signal rows with score >= t is
-at least eps_S: the first point of the ROC curve at or above the target, no interpolation. The rejection is
-the inverse share of background rows with score >= t.
+p_S / (p_S + p_B). The threshold is the largest score t at which the fraction of signal rows with score >= t
+is at least eps_S: the first point of the ROC curve at or above the target, no interpolation. The rejection is
+the inverse fraction of background rows with score >= t.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WorkingPoint:
     Attributes
     ----------
     signal_efficiency, background_efficiency
-        Weighted shares that pass.
+        Weighted fractions that pass.
     passed
         Background rows that pass.
     total
@@ -111,8 +111,8 @@ def rejection(
 
     Each resample finds its own threshold, so the sampling error of the signal rows is in the interval. The
     counts are independent Poisson(1) for every row, as for the other metrics: what is shared by models
-    cancels in their comparison, and since both efficiencies are shares of their own class, that the number of
-    rows of a class fluctuates as well changes nothing that a stratified draw would keep.
+    cancels in their comparison, and since both efficiencies are fractions of their own class, that the number
+    of rows of a class fluctuates as well changes nothing that a stratified draw would keep.
 
     A bootstrap of a few background rows that pass is too narrow. The interval therefore reaches at least as
     far as the Clopper-Pearson interval of eps_B at the threshold of the sample, which matters below about ten

@@ -20,7 +20,7 @@ from hepfm.metrics.predictions import FloatArray
 
 def bias(response: FloatArray, weights: FloatArray | None = None) -> float:
     """Return |median - 1|, by weight."""
-    return float(abs(_percentiles(response, [50], weights)[0] - 1))
+    return float(abs(percentiles(response, [50], weights)[0] - 1))
 
 
 def relative_iqr(response: FloatArray, weights: FloatArray | None = None) -> float:
@@ -29,11 +29,12 @@ def relative_iqr(response: FloatArray, weights: FloatArray | None = None) -> flo
     >>> relative_iqr(np.array([0.5, 1.0, 1.0, 1.5]))
     0.25
     """
-    low, middle, high = _percentiles(response, [25, 50, 75], weights)
+    low, middle, high = percentiles(response, [25, 50, 75], weights)
     return float((high - low) / middle)
 
 
-def _percentiles(values: FloatArray, percents: list[float], weights: FloatArray | None) -> FloatArray:
+def percentiles(values: FloatArray, percents: list[float], weights: FloatArray | None) -> FloatArray:
+    """Return percentiles, with weights those of the weighted distribution function."""
     if weights is None:
         return np.percentile(values, percents)
     return np.percentile(values, percents, weights=weights, method="inverted_cdf")
@@ -47,12 +48,12 @@ def response_measurement(
     weights: FloatArray | None = None,
     seed: int = 0,
 ) -> Measurement:
-    """Measure a statistic of responses with the 68 % interval of a bootstrap over rows.
+    """Measure a statistic of responses or residuals with the 68 % interval of a bootstrap over rows.
 
     Parameters
     ----------
     response
-        Predicted over true, shape (n,).
+        Predicted over true, or predicted less true, shape (n,).
     statistic
         A function of responses and weights, e.g. `bias`.
     definition
@@ -69,7 +70,7 @@ def response_measurement(
     """
     n = len(response)
     if n == 0:
-        raise DataError("no row to measure the response of")
+        raise DataError("no row to measure the response of: no test row counts")
     if weights is not None and (weights.min() < 0 or weights.sum() == 0):
         raise DataError(
             f"{int((weights < 0).sum())} of {n} weights are negative and their sum is {weights.sum():.4g}: "

@@ -56,8 +56,8 @@ def mean_over_trainings(values: Sequence[float | None], *, scale: Scale = "diffe
 
     Examples
     --------
-    >>> found = mean_over_trainings([0.90, 0.92, 0.94, 0.96])
-    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+    >>> mean = mean_over_trainings([0.90, 0.92, 0.94, 0.96])
+    >>> round(mean.value, 3), round(mean.low, 3), round(mean.high, 3)
     (0.93, 0.915, 0.945)
     """
     if not values:

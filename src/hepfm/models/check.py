@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import ModelError
-from hepfm.models.directory import FIXTURE, Model
+from hepfm.models.directory import Model
 from hepfm.models.fixture import TOLERANCE, forward, largest_differences, load_fixture
+from hepfm.models.folder import FIXTURE, model_directory
 
 
 def check(model: str | Path) -> dict[str, float]:
@@ -27,15 +28,15 @@ def check(model: str | Path) -> dict[str, float]:
     ModelError
         When a file is missing or altered, or outputs differ by more than the tolerance.
     """
-    folder = Path(model)
+    folder = model_directory(model)
     loaded = Model.load(folder)
     batch, expected = load_fixture(folder / FIXTURE)
-    found = largest_differences(forward(loaded.network, batch), expected)
-    worst = max(found, key=lambda name: found[name])
-    if not found[worst] <= TOLERANCE:
+    differences = largest_differences(forward(loaded.network, batch), expected)
+    worst = max(differences, key=lambda name: differences[name])
+    if not differences[worst] <= TOLERANCE:
         raise ModelError(
-            f"{folder}: output {worst!r} differs from the fixture by {found[worst]:.2g} of its largest "
+            f"{folder}: output {worst!r} differs from the fixture by {differences[worst]:.2g} of its largest "
             f"value, allowed is {TOLERANCE:g}; the model does not compute here what it computed where it was "
             "saved"
         )
-    return found
+    return differences

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hepfm.networks.network import Network
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.network import Network
 
 Constants = dict[str, dict[str, dict[str, float]]]
 """Centre and scale of each column, by what reads it."""
@@ -22,18 +22,18 @@ def constants_of(network: Network) -> Constants:
     what it draws of rows itself.
     """
     features = network.standardize
-    found = {"features": _table(network.feature_names, features.centre_F, features.scale_F)}
+    tables = {"features": _table(network.feature_names, features.centre_F, features.scale_F)}
     other = _of_backbone(network)
     if other is not None:
-        found["backbone"] = _table(network.feature_names, *other)
+        tables["backbone"] = _table(network.feature_names, *other)
     names = network.context.names if network.context else ()
     if network.conditioning is not None and network.conditioning.standardize is not None:
         layer = network.conditioning.standardize
-        found["context"] = _table(names, layer.centre_F, layer.scale_F)
-    own = _of_generator(network)
-    if own is not None:
-        found["generator"] = _table(names, own.centre_F, own.scale_F)
-    return found
+        tables["context"] = _table(names, layer.centre_F, layer.scale_F)
+    generated = _of_generator(network)
+    if generated is not None:
+        tables["generator"] = _table(names, generated.centre_F, generated.scale_F)
+    return tables
 
 
 def _of_backbone(network: Network) -> tuple[Tensor, Tensor] | None:

@@ -16,31 +16,50 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, fingerprint, resolve_component
 from hepfm.core.errors import IncompatibleError, ModelError
-from hepfm.core.files import atomic_path, read_json, sha256, write_json, write_text
+from hepfm.core.files import (
+    atomic_path,
+    read_json,
+    read_json_object,
+    refuse_other_folder,
+    sha256,
+    write_json,
+    write_text,
+)
+from hepfm.core.guards import member, reading
+from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows, RowSource
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.models.build import build_network
 from hepfm.models.card import render_card
 from hepfm.models.constants import constants_of
 from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
+from hepfm.models.folder import (
+    CARD,
+    CONFIG,
+    FIXTURE,
+    PROVENANCE,
+    WEIGHTS,
+    check_files,
+    model_directory,
+)
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
 from hepfm.models.weights import load_strictly, load_tensors, save_tensors
-from hepfm.objectives.network import Network, Output, Source
+from hepfm.networks.build import build_network
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
 FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _BATCH_ROWS = {"cpu": 128, "cuda": 1024}
 """Rows of a batch of predictions. On a processor larger ones are slower and take gigabytes."""
-FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
 
 
 @dataclass
@@ -60,7 +79,7 @@ class Model:
     max_constituents
         Rows with more keep the leading ones.
     context
-        What the network is told of the whole row; None for nothing.
+        What the network is conditioned on of the whole row; None for nothing.
     absent
         Groups of features that its data did not have, and that it therefore reads as zero.
     provenance
@@ -83,17 +102,24 @@ class Model:
     fixture: Batch | None = None
 
     @property
-    def outputs(self) -> dict[str, Output]:
+    def outputs(self) -> dict[str, HeadSpec]:
         """What the heads predict, by name."""
-        return self.network.outputs
+        return self.network.head_specs
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class names of each head that classifies."""
         return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
 
+    @property
+    def known_features(self) -> FeatureSet:
+        """The feature set without the groups that its data did not have: rows are made of these."""
+        return self.features.without(self.absent)
+
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""
+        refuse_other_folder(path, mark=WEIGHTS, what="model directory")
+        self.provenance = without_places(self.provenance)
         network = self.network.cpu().eval()
         with atomic_path(Path(path)) as folder:
             folder.mkdir()
@@ -103,7 +129,7 @@ class Model:
             write_json(folder / PROVENANCE, dict(self.provenance))
             config = self._config(folder)
             write_json(folder / CONFIG, {**config, "fingerprint": fingerprint(config)})
-            write_text(folder / "card.md", render_card(self, checksum=sha256(folder / WEIGHTS)))
+            write_text(folder / CARD, render_card(self, checksum=sha256(folder / WEIGHTS)))
 
     def _config(self, folder: Path) -> dict[str, Any]:
         return {
@@ -117,7 +143,7 @@ class Model:
             "context": self.context.name if self.context else None,
             "absent_features": list(self.absent),
             "feature_dropout": self.network.feature_dropout.rate,
-            "generator": _source_values(self.network.source),
+            "generator": _source_values(self.network.generator_spec),
             "tokenizer": codes_values(self.network),
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
@@ -129,10 +155,18 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read a model directory; raise `ModelError` when it is incomplete, altered or newer."""
-        folder = Path(path)
+        """Read a model directory, or that of a run; raise `ModelError` when it is not as it was saved.
+
+        That is when a file is missing, altered, too many, a link to elsewhere, or of a newer format.
+        """
+        folder = model_directory(path)
+        with reading(folder, ModelError, what="a model"):
+            return cls._load(folder)
+
+    @classmethod
+    def _load(cls, folder: Path) -> Model:
         config = read_config(folder)
-        _check_hashes(folder, config)
+        check_files(folder, config)
         features = feature_set(config["features"])
         if list(features.names) != config["feature_names"]:
             raise ModelError(
@@ -141,7 +175,7 @@ class Model:
         schema = Schema.from_dict(config["schema"])
         backbone = resolve_component(BACKBONES, config["backbone"], where=f"{folder / CONFIG}: backbone")
         outputs = [
-            Output(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
+            HeadSpec(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
             for name, spec in config["heads"].items()
         ]
         context = context_set(config["context"]) if config.get("context") else None
@@ -151,9 +185,9 @@ class Model:
                 features,
                 context=context,
                 feature_dropout=config.get("feature_dropout", 0.0),
-                outputs=outputs,
-                source=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
-                codes=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
+                heads=outputs,
+                generator=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
+                tokenizer=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
             )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
         check_tokenizer(network, config.get("tokenizer"), where=str(folder))
@@ -170,36 +204,47 @@ class Model:
             fixture=load_fixture(folder / FIXTURE)[0],
         )
 
-    def content(self, store: Store, *, with_context: bool = True) -> FeatureSet:
-        """Return the feature set as a store can give it, which must have the fields of the context too.
+    def content(self, source: RowSource) -> Content:
+        """Return what batches for this model hold of a source, its context included; no labels or weights.
 
-        Groups that the store lacks are read as zero if training dropped groups of features, or never had
+        Raises
+        ------
+        IncompatibleError
+            When the source lacks fields; see `features_of`.
+        """
+        features = self.features_of(source)
+        return Content(features, max_constituents=self.max_constituents, context=self.context)
+
+    def features_of(self, source: RowSource, *, with_context: bool = True) -> FeatureSet:
+        """Return the feature set as a source can give it, which must have the fields of the context too.
+
+        Groups that the source lacks are read as zero if training dropped groups of features, or never had
         these; otherwise `IncompatibleError` is raised.
         """
-        features = self.features.without(self.absent) if self.absent else self.features
-        lacking = tuple(name for name in features.groups if features.missing_group(name, store.schema))
+        features = self.known_features
+        lacking = tuple(name for name in features.groups if features.missing_group(name, source.schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
-        missing = features.missing(store.schema)
+        missing = features.missing(source.schema)
         if missing:
             raise IncompatibleError(
-                f"the model reads feature set {self.features.name!r} and {store.path} lacks its fields "
+                f"the model reads feature set {self.features.name!r} and {source.name} lacks its fields "
                 f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
                 "`hepfm pretrain RECIPE data.features=kin`, or with data.feature_dropout above 0"
             )
         context = self.context if with_context else None
-        missing = context.missing(store.schema) if context else []
+        missing = context.missing(source.schema) if context else []
         if context and missing:
             raise IncompatibleError(
-                f"the model is told {context.name!r} of each row and {store.path} lacks "
+                f"the model is conditioned on {context.name!r} and {source.name} lacks "
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features
 
     def predict(
-        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
+        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
     ) -> dict[str, Array]:
-        """Return what each head says of each row, in the order of `rows`.
+        """Return what each head says of each row of a store or a table, in the order of `rows`.
 
         Returns
         -------
@@ -207,37 +252,35 @@ class Model:
             By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
             the value in its own unit, float32 (R,), for another.
         """
-        raw = self._run(store, tuple(self.outputs), rows, batch_size, device)
+        raw = self._run(source, tuple(self.outputs), rows, batch_size, device)
         return {name: self._readable(name, raw[name]) for name in self.outputs}
 
     def embed(
-        self, store: Store, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
+        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
     ) -> Array:
         """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
-        return self._run(store, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
+        return self._run(source, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
 
     def _run(
-        self, store: Store, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
+        self, source: RowSource, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
     ) -> dict[str, Tensor]:
-        wanted = np.asarray(store.index(rows))
+        wanted = np.asarray(source.index(rows))
         loader = EvalLoader(
-            store,
-            self.content(store),
+            source,
+            self.content(source),
             rows=wanted,
             batch_size=batch_size or _BATCH_ROWS[torch.device(device).type],
-            max_constituents=self.max_constituents,
-            context=self.context,
         )
         network = self.network.to(device).eval()
         parts = []
-        found = []
+        numbers = []
         for batch in loader:
             outputs = forward(network, batch.to(device))
             parts.append({name: outputs[name].cpu() for name in names})
-            found.append(batch.rows_B)
+            numbers.append(batch.rows_B)
         if not parts:
             return {name: torch.zeros(0, self._size(name)) for name in names}
-        order = _positions(torch.cat(found).numpy(), wanted)
+        order = _positions(torch.cat(numbers).numpy(), wanted)
         return {name: torch.cat([part[name] for part in parts])[order] for name in names}
 
     def _size(self, name: str) -> int:
@@ -249,29 +292,29 @@ class Model:
         return raw_RK[:, 0].numpy()
 
 
-def _source_values(source: Source | None) -> dict[str, Any] | None:
+def _source_values(source: GeneratorSpec | None) -> dict[str, Any] | None:
     if source is None:
         return None
     label = source.label.name if source.label else None
     return {**source.generator.spec(), "label": label, "max_constituents": source.max_constituents}
 
 
-def _source(values: Mapping[str, Any] | None, schema: Schema, *, where: str) -> Source | None:
+def _source(values: Mapping[str, Any] | None, schema: Schema, *, where: str) -> GeneratorSpec | None:
     if values is None:
         return None
     spec = {key: value for key, value in values.items() if key not in ("label", "max_constituents")}
     component = resolve_component(GENERATORS, spec, where=f"{where}: generator")
     label = schema[values["label"]] if values["label"] else None
-    return Source(component, label, values["max_constituents"])
+    return GeneratorSpec(component, label, values["max_constituents"])
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the config of a model directory; raise `ModelError` when it is none, or of a newer format."""
     if not (folder / CONFIG).exists():
         raise ModelError(f"{folder} is not a model directory: it has no {CONFIG}")
-    config: dict[str, Any] = read_json(folder / CONFIG, ModelError)
+    config = read_json_object(member(folder, CONFIG, ModelError), ModelError)
     version = config.get("format_version")
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:  # true is an int too
         raise ModelError(f"{folder / CONFIG} has no format_version; it is not the config of a model")
     if version > FORMAT_VERSION:
         raise ModelError(
@@ -281,16 +324,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.pop("fingerprint", None) != fingerprint(config):
         raise ModelError(f"{folder / CONFIG} was altered: its fingerprint does not fit; get a fresh copy")
     return config
-
-
-def _check_hashes(folder: Path, config: Mapping[str, Any]) -> None:
-    for name, expected in config["sha256"].items():
-        if not (folder / name).exists():
-            raise ModelError(f"{folder / name} is missing")
-        if sha256(folder / name) != expected:
-            raise ModelError(
-                f"{folder / name} was altered: its SHA-256 is not the one in {CONFIG}; get a fresh copy"
-            )
 
 
 def _positions(found: Array, wanted: Array) -> Tensor:

@@ -15,18 +15,18 @@ import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.errors import HepfmError, ModelError, missing_extra
-from hepfm.core.files import atomic_path
+from hepfm.core.files import atomic_path, refuse_existing
 from hepfm.models.directory import Model
 from hepfm.models.onnx_graph import Graph, describe, inputs_of, probe
 
 TOLERANCE = 1e-4
 """Largest difference of an output between torch and ONNX Runtime, over 1 or its largest value, if above."""
 
-_MOST = 40
+_LONGEST = 40
 """Constituents of the longest random row of the comparison, where the model reads so many."""
 
 
-def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
+def export(model: str | Path, *, output: str | Path, overwrite: bool = False) -> dict[str, float]:
     """Write what the heads of a model say as ONNX (opset 18 or later).
 
     Inputs, with B rows and N constituents of any number; a file has only those that it needs:
@@ -46,6 +46,8 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
         The model directory.
     output
         The file to write.
+    overwrite
+        Replace a file that is there already.
 
     Returns
     -------
@@ -58,7 +60,10 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
     ModelError
         When the model has no head, when torch cannot write a part of it as ONNX, or when the file computes
         something else than torch. Then no file is kept.
+    HepfmError
+        When the file exists and is not to be replaced.
     """
+    refuse_existing(output, overwrite=overwrite)
     try:
         import onnx  # noqa: F401
         import onnxruntime
@@ -73,25 +78,25 @@ def export(model: str | Path, *, output: str | Path) -> dict[str, float]:
             _write(graph, source, temporary)
             _finish(source, temporary)
             session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-            found = _differences(graph, source, session)
-        if not max(found.values()) <= TOLERANCE:
+            differences = _differences(graph, source, session)
+        if not max(differences.values()) <= TOLERANCE:
             raise ModelError(
-                f"{model}: the ONNX file differs from torch by {max(found.values()):.2g}, allowed is "
+                f"{model}: the ONNX file differs from torch by {max(differences.values()):.2g}, allowed is "
                 f"{TOLERANCE:g}; score with `hepfm predict {model} STORE -o FILE`"
             )
-    return found
+    return differences
 
 
 def _check_heads(source: Model, path: str | Path) -> None:
     if source.outputs:
         return
     why = f"{path} has no head to export"
-    if source.network.source is not None:
+    if source.network.generator_spec is not None:
         raise ModelError(
             f"{why}, and a generator is not exported: make rows with `hepfm generate {path}`, or fine-tune "
             f"it first with `hepfm finetune {path} RECIPE`"
         )
-    if "nothing" in source.backbone.cls.supports:
+    if not source.backbone.cls.encodes:
         raise ModelError(
             f"{why}, it is a tokenizer alone: use it with `hepfm tokenize {path} --on STORE`, or pre-train "
             f"and fine-tune a model with tokenizer.model={path}"
@@ -108,9 +113,11 @@ def _refused(source: Model, path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:  # they raise errors of many kinds, and any component may be a plug-in's
         parts = [f"backbone {source.backbone.name}"]
-        parts += [f"head {name}" for name in dict.fromkeys(one.head.name for one in source.outputs.values())]
-        if source.network.codes is not None:
-            parts.append(f"tokenizer {source.network.codes.tokenizer.name}")
+        parts += [
+            f"head {name}" for name in dict.fromkeys(spec.head.name for spec in source.outputs.values())
+        ]
+        if source.network.tokenizer_spec is not None:
+            parts.append(f"tokenizer {source.network.tokenizer_spec.tokenizer.name}")
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -185,10 +192,10 @@ def _read(graph: Any) -> Iterator[str]:
 
 def _batches(source: Model) -> Iterator[Batch]:
     """Rows of many lengths, one of them empty, in batches of several shapes; then the fixture's, padded."""
-    most = min(source.max_constituents, _MOST)
+    longest = min(source.max_constituents, _LONGEST)
     yield probe(source, (1,), size=1, seed=1)
-    yield probe(source, (1, 0, min(2, most)), size=most, seed=2)
-    yield probe(source, tuple(range(most + 1)), size=most + 3, seed=3)
+    yield probe(source, (1, 0, min(2, longest)), size=longest, seed=2)
+    yield probe(source, tuple(range(longest + 1)), size=longest + 3, seed=3)
     if source.fixture is not None and source.fixture.p4_BN4 is not None:
         yield source.fixture
 
@@ -200,8 +207,8 @@ def _differences(graph: Graph, source: Model, session: Any) -> dict[str, float]:
         inputs = inputs_of(batch)
         with torch.no_grad():
             expected = graph(*inputs.values())
-        found = session.run(None, {name: inputs[name].numpy() for name in used})
-        for name, ours, theirs in zip(largest, expected, found, strict=True):
+        outputs = session.run(None, {name: inputs[name].numpy() for name in used})
+        for name, ours, theirs in zip(largest, expected, outputs, strict=True):
             scale = max(1.0, float(ours.abs().max()))
             largest[name] = max(largest[name], float(np.abs(ours.numpy() - theirs).max()) / scale)
     return largest

@@ -16,8 +16,8 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.models.weights import load_tensors, save_tensors
+from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
-from hepfm.objectives.network import Network
 
 ROWS = 16
 """Rows of a fixture."""

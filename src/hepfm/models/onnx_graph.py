@@ -137,7 +137,7 @@ def describe(model: Model, used: Sequence[str]) -> dict[str, Any]:
         "outputs": {name: _output(output.field) for name, output in model.outputs.items()},
         "feature_set": model.features.name,
         "context_set": model.context.name if model.context else None,
-        "reads": model.network.reads,
+        "backbone_inputs": model.network.inputs,
         "read_as_zero": list(absent_features(model)),
         "max_constituents": model.max_constituents,
         "order": "real constituents first; of a row with more than max_constituents give the leading in pt",

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from hepfm.core.errors import ModelError
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ def load_partially(network: Network, tensors: Mapping[str, Tensor], *, heads: He
     ModelError
         When a part that is to be loaded lacks a tensor or has one of another shape.
     """
-    own = network.state_dict()
-    fits = {name for name in own if name in tensors and tensors[name].shape == own[name].shape}
-    wanted = [name for name in own if name in fits or not _may_lack(name, heads)]
-    wanted = [name for name in wanted if not _is_new(name, heads)]
-    unfit = [name for name in wanted if name not in fits]
+    state = network.state_dict()
+    fits = {name for name in state if name in tensors and tensors[name].shape == state[name].shape}
+    loaded = [name for name in state if name in fits or not _may_lack(name, heads)]
+    loaded = [name for name in loaded if not _is_new(name, heads)]
+    unfit = [name for name in loaded if name not in fits]
     if unfit:
         raise ModelError(f"cannot load these weights, of another architecture: {', '.join(unfit[:8])}")
-    network.load_state_dict({**own, **{name: tensors[name] for name in wanted}})
-    new = {name: tensor for name, tensor in own.items() if name not in set(wanted)}
+    network.load_state_dict({**state, **{name: tensors[name] for name in loaded}})
+    new = {name: tensor for name, tensor in state.items() if name not in set(loaded)}
     return LoadTable(
-        loaded=_count({name: own[name] for name in wanted}),
+        loaded=_count({name: state[name] for name in loaded}),
         new=_count(new),
-        dropped=_count({name: tensor for name, tensor in tensors.items() if name not in set(wanted)}),
+        dropped=_count({name: tensor for name, tensor in tensors.items() if name not in set(loaded)}),
         names=frozenset(new),
     )
 

@@ -10,7 +10,8 @@ import torch
 
 from hepfm.core.config import fingerprint, resolve_component
 from hepfm.core.errors import ModelError
-from hepfm.objectives.network import Codes, Network
+from hepfm.networks.network import Network
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.tokenizers import TOKENIZERS
 
 
@@ -20,7 +21,7 @@ def tokenizer_fingerprint(network: Network) -> str:
     These are the tokenizer's options, its weights and its constants, the features in their order, and their
     standardisation.
     """
-    if network.tokenizer is None or network.codes is None:
+    if network.tokenizer is None or network.tokenizer_spec is None:
         raise ValueError("this network has no tokenizer")
     digest = hashlib.sha256()
     parts = {"tokenizer": network.tokenizer, "standardize": network.standardize}
@@ -28,23 +29,25 @@ def tokenizer_fingerprint(network: Network) -> str:
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(f"{part}.{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    spec = network.codes.tokenizer.spec()
+    spec = network.tokenizer_spec.tokenizer.spec()
     return fingerprint([spec, list(network.feature_names), digest.hexdigest()])
 
 
 def codes_values(network: Network) -> dict[str, Any] | None:
     """Return the JSON-ready values of a network's tokenizer, for the model's config."""
-    if network.codes is None:
+    if network.tokenizer_spec is None:
         return None
-    values = {"reads": network.codes.reads, "fingerprint": tokenizer_fingerprint(network)}
-    return {"spec": network.codes.tokenizer.spec(), **values}
+    values = {"inputs": network.tokenizer_spec.inputs, "fingerprint": tokenizer_fingerprint(network)}
+    return {"spec": network.tokenizer_spec.tokenizer.spec(), **values}
 
 
-def read_codes(values: Mapping[str, Any] | None, *, where: str) -> Codes | None:
+def read_codes(values: Mapping[str, Any] | None, *, where: str) -> TokenizerSpec | None:
     """Return the codes of a model's config."""
     if values is None:
         return None
-    return Codes(resolve_component(TOKENIZERS, values["spec"], where=f"{where}: tokenizer"), values["reads"])
+    return TokenizerSpec(
+        resolve_component(TOKENIZERS, values["spec"], where=f"{where}: tokenizer"), values["inputs"]
+    )
 
 
 def check_tokenizer(network: Network, values: Mapping[str, Any] | None, *, where: str) -> None:

@@ -12,6 +12,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from hepfm.core.errors import HepfmError, ModelError
+from hepfm.core.guards import regular_file, words
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -28,22 +29,21 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def load_tensors(path: Path, error: type[HepfmError] = ModelError) -> dict[str, Tensor]:
     """Read tensors; a missing or damaged file raises `error` with its path."""
+    regular_file(path, error)
     try:
         return safetensors.torch.load_file(path)
-    except FileNotFoundError:
-        raise error(f"{path} is missing") from None
-    except (safetensors.SafetensorError, OSError) as problem:
-        raise error(f"{path} is damaged: {problem}") from None
+    except Exception as problem:
+        raise error(f"{path} is damaged: {words(problem)}") from problem
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:
     """Set every parameter and buffer of `module`; raise `ModelError` for a missing, extra or reshaped one."""
-    own = module.state_dict()
-    problems = [f"{name} is missing" for name in own if name not in tensors]
-    problems += [f"{name} is not of this architecture" for name in tensors if name not in own]
+    expected = module.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not of this architecture" for name in tensors if name not in expected]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in own.items()
+        for name, tensor in expected.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if problems:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.nn.dropout import Dropout
-from hepfm.nn.linear import Linear, is_traced, linear
+from hepfm.nn.kernels.biased_attention import biased_attention, biased_attention_is_faster
+from hepfm.nn.linear import Linear, linear
 from hepfm.nn.packing import Packing
+from hepfm.nn.tracing import is_traced
 
-_SHORT = 32
-"""Up to this length torch's kernel for the CPU takes up to twice the time of the products written out."""
-
-_MOST_ROWS = 65_535
-"""Most rows of one call of torch's kernels: some of those for GPUs refuse more."""
+_MAX_ROWS = 65_535
+"""Of one call of torch's kernels: some of those for GPUs refuse more."""
 
 
 def masked_logit(dtype: torch.dtype) -> float:
@@ -32,69 +30,19 @@ def key_bias(mask_BN: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def causal_bias(length: int, *, prefix: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the bias by which a token sees itself and what stands before it, shape (1, 1, N, N).
+    """Return the bias by which a token attends to itself and to those before it, shape (1, 1, N, N).
 
     Parameters
     ----------
     length
         Number of tokens N.
     prefix
-        The first `prefix` tokens see each other in both directions.
+        The first `prefix` tokens attend to each other in both directions.
     """
     position = torch.arange(length, device=device)
-    seen = (position[:, None] >= position[None, :]) | (position < prefix)[None, :]
-    bias = torch.zeros(length, length, dtype=dtype, device=device).masked_fill(~seen, masked_logit(dtype))
+    visible = (position[:, None] >= position[None, :]) | (position < prefix)[None, :]
+    bias = torch.zeros(length, length, dtype=dtype, device=device).masked_fill(~visible, masked_logit(dtype))
     return bias[None, None]
-
-
-class _BiasedAttention(torch.autograd.Function):
-    """Attention with a gradient to its bias, for the CPU, where torch has no kernel for it.
-
-    The same products as written out with torch's operators, but without their copies and extra passes. In
-    half precision products are in the type of query, key and value, and the softmax, forward and backward, in
-    single precision, as in torch's kernels.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, qkv_3BHNK: Tensor, bias: Tensor, dropped_BHNN: Tensor | None) -> Tensor:
-        # Autocast would choose types here that the backward pass, which is outside of it, does not know of.
-        with torch.autocast("cpu", enabled=False):
-            q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
-            scale = q.shape[-1] ** -0.5
-            logits_BHNN = torch.bmm(q, k.transpose(1, 2)).view(*qkv_3BHNK.shape[1:4], k.shape[1])
-            weights_BHNN = torch.add(bias, _exact(logits_BHNN), alpha=scale).softmax(-1)
-            used = weights_BHNN if dropped_BHNN is None else weights_BHNN * dropped_BHNN
-            saved = () if dropped_BHNN is None else (dropped_BHNN,)
-            ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *saved)
-            ctx.bias_shape, ctx.bias_type = bias.shape, bias.dtype
-            return torch.bmm(used.flatten(0, 1).to(v.dtype), v).view(qkv_3BHNK.shape[1:])
-
-    @staticmethod
-    def backward(ctx: Any, grad_BHNK: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        qkv_3BHNK, weights_BHNN, *dropped = ctx.saved_tensors
-        q, k, v = (part.flatten(0, 1) for part in qkv_3BHNK)
-        grad = grad_BHNK.contiguous().flatten(0, 1)
-        grad_qkv = torch.empty_like(qkv_3BHNK, memory_format=torch.contiguous_format)
-        grad_q, grad_k, grad_v = (part.flatten(0, 1) for part in grad_qkv)
-        used = weights_BHNN * dropped[0] if dropped else weights_BHNN
-        torch.bmm(used.flatten(0, 1).to(v.dtype).transpose(1, 2), grad, out=grad_v)
-        grad_weights = torch.bmm(grad, v.transpose(1, 2)).view_as(weights_BHNN).to(weights_BHNN.dtype)
-        if dropped:
-            grad_weights *= dropped[0]
-        grad_logits = torch._softmax_backward_data(grad_weights, weights_BHNN, -1, weights_BHNN.dtype)
-        flat = grad_logits.flatten(0, 1).to(q.dtype)
-        torch.bmm(flat, k, out=grad_q)
-        torch.bmm(flat.transpose(1, 2), q, out=grad_k)
-        grad_qkv[:2] *= q.shape[-1] ** -0.5
-        grad_bias = None
-        if ctx.needs_input_grad[1]:
-            grad_bias = grad_logits.sum_to_size(ctx.bias_shape).to(ctx.bias_type)
-        return grad_qkv, grad_bias, None
-
-
-def _exact(x: Tensor) -> Tensor:
-    """Return numbers of half precision in single precision, others as they are."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
@@ -110,44 +58,40 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
         Applied to the attention weights.
     """
     rate = dropout.rate if dropout.training else 0.0
-    ours = rate or (bias.requires_grad and torch.is_grad_enabled()) or qkv_3BHNK.shape[3] <= _SHORT
-    if qkv_3BHNK.device.type != "cpu" or is_traced() or not ours:
-        return _kernel(qkv_3BHNK, bias, rate)
-    rows, heads, length = qkv_3BHNK.shape[1:4]
-    dropped = dropout.mask(torch.Size((rows, heads, length, length)), qkv_3BHNK) if rate else None
-    out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, dropped)  # type: ignore[no-untyped-call]
-    return out
-
-
-def _kernel(qkv_3BHNK: Tensor, bias: Tensor, rate: float) -> Tensor:
-    if is_traced() or qkv_3BHNK.shape[1] <= _MOST_ROWS:
+    if biased_attention_is_faster(qkv_3BHNK, bias, rate):
+        rows, heads, length = qkv_3BHNK.shape[1:4]
+        factors = dropout.mask(torch.Size((rows, heads, length, length)), qkv_3BHNK) if rate else None
+        return biased_attention(qkv_3BHNK, bias, factors)
+    if is_traced() or qkv_3BHNK.shape[1] <= _MAX_ROWS:
         q, k, v = qkv_3BHNK
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
-    parts = torch.split(qkv_3BHNK, _MOST_ROWS, dim=1)
-    biases = torch.split(bias, _MOST_ROWS) if bias.shape[0] > 1 else [bias] * len(parts)
-    return torch.cat([_kernel(part, own, rate) for part, own in zip(parts, biases, strict=True)])
+    parts = torch.split(qkv_3BHNK, _MAX_ROWS, dim=1)
+    biases = torch.split(bias, _MAX_ROWS) if bias.shape[0] > 1 else [bias] * len(parts)
+    return torch.cat(
+        [attention(part, part_bias, dropout) for part, part_bias in zip(parts, biases, strict=True)]
+    )
 
 
 @dataclass
-class KeyValues:
-    """Keys and values of the tokens that a causal layer has seen, in memory for all that are to come.
+class KeyValueCache:
+    """Keys and values of the tokens so far of a causal layer, with room for those to come.
 
     Attributes
     ----------
     kv_2BHTK
         Keys and values; those from `length` on are not yet set.
     length
-        Tokens seen.
+        Tokens so far.
     """
 
     kv_2BHTK: Tensor
     length: int = 0
 
     @classmethod
-    def empty(cls, rows: int, most: int, layer: MultiHeadAttention) -> KeyValues:
-        """Return the memory of `most` tokens of each row, for one layer."""
+    def empty(cls, rows: int, max_tokens: int, layer: MultiHeadAttention) -> KeyValueCache:
+        """Return a cache with room for `max_tokens` tokens of each row, for one layer."""
         weight: Tensor = layer.out_proj.weight
-        shape = (2, rows, layer.num_heads, most, weight.shape[0] // layer.num_heads)
+        shape = (2, rows, layer.num_heads, max_tokens, weight.shape[0] // layer.num_heads)
         return cls(weight.new_empty(shape))
 
     def add(self, kv_2BHMK: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,7 +119,7 @@ class MultiHeadAttention(nn.Module):
     dropout
         Rate on the attention weights.
     in_bias
-        Whether query, key and value have offsets.
+        Whether query, key and value have biases.
     """
 
     def __init__(self, width: int, *, num_heads: int, dropout: float, in_bias: bool = True) -> None:
@@ -190,13 +134,13 @@ class MultiHeadAttention(nn.Module):
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
-    def extend(self, x_BMD: Tensor, seen: KeyValues) -> Tensor:
+    def extend(self, x_BMD: Tensor, cache: KeyValueCache) -> Tensor:
         """Return what M new tokens gather from all before them and from each other, (B, M, D).
 
         Without gradients to the tokens before, and without dropout.
         """
         q, k, v = self.in_proj(x_BMD).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        keys, values = seen.add(torch.stack((k, v)))
+        keys, values = cache.add(torch.stack((k, v)))
         # Torch's kernels for the CPU take several times as long for single queries.
         logits_BHMT = (q * q.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
         gathered_BHMK = logits_BHMT.softmax(-1) @ values

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from hepfm.nn.kernels.moments import sum_and_gram
+from hepfm.nn.kernels.switch import kernels_allowed
 from hepfm.nn.linear import Linear, linear
 
 _MOMENTUM = 0.1
@@ -63,24 +63,6 @@ class BatchNorm(nn.Module):
         self.running_var += momentum * (unbiased - self.running_var)
 
 
-class _Moments(torch.autograd.Function):
-    """Sum and Gram matrix of the first `count` rows; the gradient is one matrix product."""
-
-    @staticmethod
-    def forward(ctx: Any, x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x_MC)
-        ctx.count = count
-        real = x_MC[:count]
-        return real.sum(0), real.T @ real
-
-    @staticmethod
-    def backward(ctx: Any, grad_sum_C: Tensor, grad_gram_CC: Tensor) -> tuple[Tensor, None]:
-        (x_MC,) = ctx.saved_tensors
-        grad_MC = linear(x_MC, grad_gram_CC + grad_gram_CC.T, grad_sum_C)
-        grad_MC[ctx.count :] = 0
-        return grad_MC, None
-
-
 class LinearBatchNorm(nn.Module):
     """A linear layer followed by batch normalisation, in one matrix product.
 
@@ -113,7 +95,10 @@ class LinearBatchNorm(nn.Module):
 
     def _moments(self, x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
         weight = self.linear.weight
-        sum_C, gram_CC = _Moments.apply(x_MC, count)  # type: ignore[no-untyped-call]
+        real_MC = x_MC[:count]
+        sum_C, gram_CC = (
+            sum_and_gram(x_MC, count) if kernels_allowed() else (real_MC.sum(0), real_MC.T @ real_MC)
+        )
         mean_C = sum_C / max(count, 1)
         cov_CC = gram_CC / max(count, 1) - torch.outer(mean_C, mean_C)
         mean = weight @ mean_C + self.linear.bias

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hepfm.nn.attention import KeyValues, MultiHeadAttention
+from hepfm.nn.attention import KeyValueCache, MultiHeadAttention
 from hepfm.nn.dropout import Dropout
 from hepfm.nn.feedforward import FeedForward
 from hepfm.nn.linear import Linear
@@ -35,9 +35,9 @@ class Block(nn.Module):
         """Return the tokens after the block, (B, N, D); `bias` is added to the attention logits."""
         return self.apply_to(x_BND, lambda tokens: self.attention(tokens, bias))
 
-    def extend(self, x_BMD: Tensor, seen: KeyValues) -> Tensor:
-        """Return M new tokens after the block, (B, M, D); they see all before them and each other."""
-        return self.apply_to(x_BMD, lambda tokens: self.attention.extend(tokens, seen))
+    def extend(self, x_BMD: Tensor, cache: KeyValueCache) -> Tensor:
+        """Return M new tokens after the block, (B, M, D); they attend to those before and to each other."""
+        return self.apply_to(x_BMD, lambda tokens: self.attention.extend(tokens, cache))
 
 
 class PreNormBlock(Block):
@@ -74,7 +74,7 @@ class PreNormBlock(Block):
 class PostNormBlock(Block):
     """Attention added to the tokens, LayerNorm, feed-forward with ReLU added, LayerNorm (1706.03762).
 
-    The block of OmniJet-alpha's backbone (2403.05618): query, key and value have no offsets.
+    The block of OmniJet-alpha's backbone (2403.05618): query, key and value have no biases.
 
     Parameters
     ----------

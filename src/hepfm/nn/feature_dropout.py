@@ -12,7 +12,7 @@ class FeatureDropout(nn.Module):
     """In training set all columns of a group to zero for a row, each group with its own draw; no rescaling.
 
     As in OmniLearn (2404.16091): data without particle types or impact parameters then look like rows that
-    were seen in training.
+    occurred in training.
 
     Parameters
     ----------

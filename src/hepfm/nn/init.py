@@ -14,7 +14,7 @@ from hepfm.nn.feedforward import FeedForward
 
 @torch.no_grad()
 def init_transformer(module: nn.Module, blocks: Iterable[nn.Module]) -> None:
-    """Set the linear layers below `module`: Xavier-uniform (query, key and value each by itself), no offsets.
+    """Set the linear layers below `module`: Xavier-uniform (query, key and value each alone), zero biases.
 
     The output layers of block l (counted from 1) are divided by sqrt(2 l), so that early in training the
     residual stream grows slowly. Both are what the Particle Transformer's public implementation does.

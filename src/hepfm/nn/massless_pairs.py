@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.nn.attention import key_bias
-from hepfm.nn.linear import Linear, is_traced
+from hepfm.nn.linear import Linear
 from hepfm.nn.packing import rows_to_add
 from hepfm.nn.pairs import PairIndex
+from hepfm.nn.tracing import is_traced
 
 NUM_PAIR_FEATURES = 3
 

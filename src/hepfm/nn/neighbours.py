@@ -47,7 +47,7 @@ def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighb
     distance_BNN = (points_BNC[:, :, None] - points_BNC[:, None]).square().sum(-1)
     barred_BNN = ~mask_BN[:, None] | torch.eye(length, dtype=torch.bool, device=mask_BN.device)
     distance_BNN = distance_BNN.masked_fill(barred_BNN, torch.inf)
-    # Slots behind the last make K of them in every row; nothing real is found there.
+    # Empty slots behind the last make sure that every row has K of them.
     distance, index = F.pad(distance_BNN, (0, num), value=torch.inf).topk(num, dim=-1, largest=False)
     start_B11 = torch.arange(rows, device=mask_BN.device)[:, None, None] * length
     slot_BNK = start_B11 + index.clamp(max=max(length - 1, 0))

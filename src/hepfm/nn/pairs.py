@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from hepfm.nn.attention import masked_logit
 from hepfm.nn.batchnorm import BatchNorm, LinearBatchNorm
-from hepfm.nn.linear import is_traced
 from hepfm.nn.packing import rows_to_add
+from hepfm.nn.tracing import is_traced
 
 NUM_PAIR_FEATURES = 4
 _FLOOR = 1e-8

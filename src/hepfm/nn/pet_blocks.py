@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from hepfm.nn.attention import attention
 from hepfm.nn.dropout import Dropout
-from hepfm.nn.dynamic_tanh import DynamicTanh
+from hepfm.nn.dynamic_tanh import DynamicTanh, normed_linear, weighted_linear
 from hepfm.nn.linear import Linear
 from hepfm.nn.packing import Packing
-from hepfm.nn.squash import scaled_linear, squash, squashed_linear
 
 
 class TanhFeedForward(nn.Module):
@@ -21,20 +20,20 @@ class TanhFeedForward(nn.Module):
     ----------
     inputs, hidden, outputs
         Sizes.
-    offsets
-        Whether the linear layers have offsets.
+    bias
+        Whether the linear layers have biases.
     dropout
         Rate before the last layer.
     """
 
     def __init__(
-        self, inputs: int, hidden: int, outputs: int, *, offsets: bool = True, dropout: float = 0.0
+        self, inputs: int, hidden: int, outputs: int, *, bias: bool = True, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.expand = Linear(inputs, hidden, bias=offsets)
+        self.expand = Linear(inputs, hidden, bias=bias)
         self.norm = DynamicTanh(hidden)
         self.dropout = Dropout(dropout)
-        self.contract = Linear(hidden, outputs, bias=offsets)
+        self.contract = Linear(hidden, outputs, bias=bias)
 
     def forward(self, x: Tensor, norm: DynamicTanh | None = None) -> Tensor:
         """Return the transformed tokens; `norm`, if given, comes before the first layer."""
@@ -42,16 +41,16 @@ class TanhFeedForward(nn.Module):
 
     def hidden(self, x: Tensor, norm: DynamicTanh | None = None) -> Tensor:
         """Return the hidden activations, without the weight of their norm."""
-        expanded = self.expand(x) if norm is None else squashed_linear(x, norm, self.expand)
-        return self.dropout(squash(F.gelu(expanded), self.norm.alpha))
+        expanded = self.expand(x) if norm is None else normed_linear(x, norm, self.expand)
+        return self.dropout(self.norm.unweighted(F.gelu(expanded)))
 
     def finish(self, hidden: Tensor) -> Tensor:
         """Return the output of hidden activations, of which it is linear."""
-        return scaled_linear(hidden, self.norm, self.contract)
+        return weighted_linear(hidden, self.norm, self.contract)
 
 
 class PetAttention(nn.Module):
-    """Dynamic tanh and multi-head attention without offsets.
+    """Dynamic tanh and multi-head attention without biases.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ class PetAttention(nn.Module):
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
         """Return what the tokens gather, (B, N, D); `bias` broadcasts to (B, H, N, N)."""
-        qkv_BNC = squashed_linear(x_BND, self.norm, self.in_proj)
+        qkv_BNC = normed_linear(x_BND, self.norm, self.in_proj)
         head_width = x_BND.shape[-1] // self.num_heads
         qkv_BN3HK = qkv_BNC.view(*x_BND.shape[:2], 3, self.num_heads, head_width)
         qkv_3BHNK = qkv_BN3HK.permute(2, 0, 3, 1, 4).contiguous()
@@ -83,7 +82,7 @@ class PetAttention(nn.Module):
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
         """Return what packed tokens gather, (T, D); see `forward`."""
-        qkv_TC = squashed_linear(x_TD, self.norm, self.in_proj)
+        qkv_TC = normed_linear(x_TD, self.norm, self.in_proj)
         qkv_3BHNK = packing.heads(qkv_TC, parts=3, heads=self.num_heads)
         gathered_BHNK = attention(qkv_3BHNK, bias, self.dropout)
         out_TD: Tensor = self.out_proj(packing.pack(gathered_BHNK.transpose(1, 2).flatten(2)))
@@ -91,7 +90,7 @@ class PetAttention(nn.Module):
 
 
 class PetBlock(nn.Module):
-    """Dynamic tanh and attention without offsets, then dynamic tanh and feed-forward, both residual.
+    """Dynamic tanh and attention without biases, then dynamic tanh and feed-forward, both residual.
 
     Parameters
     ----------
@@ -148,7 +147,7 @@ class PetBlock(nn.Module):
 
 @torch.no_grad()
 def init_pet(module: nn.Module) -> None:
-    """Set the linear layers below `module` as the public package does: Xavier-uniform, no offsets.
+    """Set the linear layers below `module` as the public package does: Xavier-uniform, zero biases.
 
     Query, key and value count as one matrix.
     """

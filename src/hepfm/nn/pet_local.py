@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.nn.attention import key_bias, masked_logit
-from hepfm.nn.linear import is_traced
 from hepfm.nn.massless_pairs import NUM_PAIR_FEATURES, massless_pair_features
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward
+from hepfm.nn.tracing import is_traced
 
 _TOGETHER = 2
 """Sequences of neighbours that attention handles as one: twice as long they are faster on a CPU."""
@@ -37,15 +37,15 @@ class EdgeFeatures(nn.Module):
 
     def forward(self, x_BNF: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Return features of the edges (T, K, E), constituent minus neighbour, and which are real (T, K)."""
-        found = nearest_neighbours(x_BNF[..., :2], packing, self.num_neighbours)
+        neighbours = nearest_neighbours(x_BNF[..., :2], packing, self.num_neighbours)
         x_SF = x_BNF.flatten(0, 1)
         centre_TKF = packing.pack(x_BNF)[:, None].expand(-1, self.num_neighbours, -1)
-        neighbour_TKF = x_SF[found.slot_TK]
+        neighbour_TKF = x_SF[neighbours.slot_TK]
         edges = [centre_TKF - neighbour_TKF]
         if self.pairs:
             columns = (part.permute(2, 0, 1) for part in (centre_TKF, neighbour_TKF))
             edges.append(massless_pair_features(*columns))
-        return torch.cat(edges, dim=-1) * found.mask_TK[..., None], found.mask_TK
+        return torch.cat(edges, dim=-1) * neighbours.mask_TK[..., None], neighbours.mask_TK
 
 
 class LocalTransformer(nn.Module):

@@ -29,10 +29,6 @@ OBJECTIVES = Registry(
             "hepfm.objectives.lejepa:LeJEPA",
             "two croppings of a row agree, and all rows look Gaussian",
         ),
-        "perturbed_classifier": (
-            "hepfm.objectives.perturbed_classifier:PerturbedClassifier",
-            "classification of a noised or masked view; a term of a sum only",
-        ),
         "weighted_sum": (
             "hepfm.objectives.weighted_sum:WeightedSum",
             "sum of objectives, in one pass where they share a view",

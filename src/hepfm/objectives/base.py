@@ -1,27 +1,24 @@
-"""The contract of an objective: it owns a network and says how its weights are trained."""
+"""The contract of an objective: how the weights of a network are trained."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.batchnorm import BatchNorm
 from hepfm.objectives.loss import Loss
-from hepfm.objectives.network import Network
-
-CLEAN = "clean"
-"""Name of the view that shows a batch as it is."""
+from hepfm.objectives.requirements import CLEAN, Requirements
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ class View:
         What the network sees; labels, weights and context are those of the rows.
     time_B
         Time of the noise in (0, 1]; None when nothing is noised.
-    clarity_B
-        Share of the information that is left, in [0, 1]: the weight of a label's loss on this view. None
+    weight_B
+        Factor in [0, 1] of the loss of a label on this view, by how much of the row can still be seen. None
         means 1.
     extra
         What the objective's own loss needs besides (targets, positions).
@@ -49,7 +46,7 @@ class View:
 
     batch: Batch
     time_B: Tensor | None = None
-    clarity_B: Tensor | None = None
+    weight_B: Tensor | None = None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     codes_BN: Tensor | None = None
     prefix_BKD: Tensor | None = None
@@ -57,14 +54,14 @@ class View:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A view and the features that the network has made of it."""
+class Output:
+    """A view and the features that the network makes of it."""
 
     view: View
     features: Features
 
 
-def look(network: Network, view: View) -> Seen:
+def apply(network: Network, view: View) -> Output:
     """Show a network a view."""
     features = network.features(
         view.batch,
@@ -73,7 +70,7 @@ def look(network: Network, view: View) -> Seen:
         prefix_BKD=view.prefix_BKD,
         causal=view.causal,
     )
-    return Seen(view, features)
+    return Output(view, features)
 
 
 def row_weights(batch: Batch) -> Tensor:
@@ -83,12 +80,15 @@ def row_weights(batch: Batch) -> Tensor:
     return batch.weights_B
 
 
-class Objective(nn.Module):
-    """How weights are trained. Subclasses are built by ``cls(config, network, schema)``.
+ConfigT = TypeVar("ConfigT", bound=BaseConfig)
 
-    `network` holds all that the model directory keeps. An objective adds its own heads to it in its
-    constructor (``network.heads[...]``), and may own further modules (an EMA teacher, a predictor) that
-    live in checkpoints only.
+
+class Objective(nn.Module, Generic[ConfigT]):
+    """How a network is trained. Subclasses are built by ``cls(config, network, schema)``.
+
+    An objective holds no network: it is given the one that it trains with every call, and keeps only what a
+    model directory does not (a decoder, a projector, an EMA teacher). Its constructor is given the network
+    that it will train, fitted out with what `requirements` asks for, to build modules of the right size.
 
     A loss is made in two steps, so that a sum of objectives runs the network once for each view that its
     terms share: `views` says what the network is shown, `loss` what is asked of its features. It is a sum and
@@ -98,53 +98,35 @@ class Objective(nn.Module):
     """
 
     Config: ClassVar[type[BaseConfig]]
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """Of ``{"labels", "p4"}`` and of what backbones support; checked before anything is built."""
-    signed_weights: ClassVar[bool] = False
-    """Whether rows may have negative weights: only where the loss is a mean over rows, or constituents, which
-    has the expectation that an unweighted sample of the same distribution would have."""
     lets_through: ClassVar[str]
     """What its views show of what they hide, for people; checked by the contract tests."""
-    trains_tokenizer: ClassVar[bool] = False
-    """Whether a network's tokenizer is trained; it is frozen otherwise."""
 
-    def __init__(self, config: BaseConfig, network: Network, schema: Schema) -> None:
+    def __init__(self, config: ConfigT, network: Network, schema: Schema) -> None:
         super().__init__()
         self.config = config
-        self.network = network
         self.schema = schema
-        if network.tokenizer is not None and not self.trains_tokenizer:
-            network.tokenizer.freeze()
 
     @classmethod
-    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the label fields that the loss reads; raise `IncompatibleError` when the data lack them."""
-        return ()
+    @abstractmethod
+    def requirements(cls, config: ConfigT, schema: Schema) -> Requirements:
+        """Return all that the objective needs; raise `IncompatibleError` when the data lack it."""
 
     @classmethod
-    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the label fields that heads predict; those of `targets` by default."""
-        return cls.targets(config, schema)
+    def check(cls, config: ConfigT, network: Network) -> None:
+        """Raise `IncompatibleError` for a network that cannot be trained so, before it is fitted out."""
 
-    @classmethod
-    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
-        """Return the field and the class number of the only rows that teach anything; None for all rows."""
-        return None
+    def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
+        """Fit constants, or copy weights into a teacher, before the first step. Nothing by default.
 
-    @classmethod
-    def allows_signed_weights(cls, config: BaseConfig) -> bool:
-        """Return whether rows may have negative weights; see `signed_weights`."""
-        return cls.signed_weights
+        Called once, when all weights of the network are in place, in pre-training and in fine-tuning; not
+        when a run is resumed, so that what is set here must be kept in buffers or parameters.
 
-    @classmethod
-    def generator_of(cls, config: BaseConfig) -> Component | None:
-        """Return the generator whose weights are trained; None for an objective that trains none."""
-        return None
-
-    def fit(self, batches: Iterable[Batch]) -> None:
-        """Fit constants to some thousand rows of the training data before the first step. Nothing by default.
-
-        What is fitted must be kept in buffers.
+        Parameters
+        ----------
+        network
+            The network that is going to be trained.
+        batches
+            Some thousand rows of the training data.
         """
 
     @property
@@ -152,15 +134,15 @@ class Objective(nn.Module):
         """Whether a term is a statistic of the whole step: then all its parts are held in memory at once."""
         return False
 
-    @property
-    def random_parts(self) -> bool:
-        """Whether parts of a step must be random draws, not rows of similar length.
+    def random_parts(self, network: Network) -> bool:
+        """Tell whether parts of a step must be random draws, not rows of similar length.
 
         Batch normalisation takes the mean and the variance of a part for those of all rows.
         """
-        return any(isinstance(module, BatchNorm) for module in self.network.modules())
+        modules = (*network.modules(), *self.modules())
+        return any(isinstance(module, BatchNorm) for module in modules)
 
-    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return what the network is to be shown, by name; random draws come only from `draws`.
 
         A name stands for one way of making a view: in a sum, terms that ask for the same name share it.
@@ -179,12 +161,8 @@ class Objective(nn.Module):
         return {name: weights.abs().sum() for name, weights in self.weights(views).items()}
 
     @abstractmethod
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
-        """Return the loss of the features of all views of this objective."""
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
+        """Return the loss of what the network made of all views of this objective."""
 
-    def forward(self, views: Mapping[str, View], draws: Draws) -> Loss:
-        """Show the network the views and return the loss; random draws come only from `draws`."""
-        return self.loss({name: look(self.network, view) for name, view in views.items()}, draws)
-
-    def after_step(self, step: int) -> None:
-        """Do what follows an optimiser step, e.g. move an EMA teacher. Nothing by default."""
+    def after_step(self, network: Network, step: int, num_steps: int) -> None:
+        """Do what follows step `step` of `num_steps`, e.g. move an EMA teacher. Nothing by default."""

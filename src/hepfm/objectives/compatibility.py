@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import pydantic
+
 from hepfm.backbones import BACKBONES
+from hepfm.backbones.base import Backbone
 from hepfm.core.config import Component
-from hepfm.core.errors import IncompatibleError, MissingExtraError
+from hepfm.core.errors import HepfmError, IncompatibleError, MissingExtraError
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
 from hepfm.objectives import OBJECTIVES
-
-_OF_DATA = ("labels", "p4")
+from hepfm.objectives.requirements import Requirements
 
 MOMENTUM_FIELDS = ("part_pt", "part_eta", "part_phi", "part_energy")
 """Fields of constituents from which four-momenta are made."""
 
 
-def check_compatible(objective: Component, backbone: Component, schema: Schema) -> None:
-    """Raise `IncompatibleError` unless the three fit; the message names the pairs that do.
+def requirements_of(objective: Component, schema: Schema) -> Requirements:
+    """Return what an objective needs; raise `IncompatibleError` where data lack it or it needs others."""
+    requirements: Requirements = objective.cls.requirements(objective.config, schema)
+    if requirements.reads is not None:
+        raise IncompatibleError(
+            f"objective {objective.name!r} reads the view {requirements.reads!r}, which another term has to "
+            "make, and cannot train alone; use {name: weighted_sum, terms: [...]} with it beside "
+            "flow_matching (view: noised) or masked (view: masked)"
+        )
+    return requirements
+
+
+def check_compatible(objective: Component, backbone: Component, schema: Schema) -> Requirements:
+    """Return what the objective needs; raise `IncompatibleError`, which names what fits, unless all fit.
 
     Parameters
     ----------
@@ -25,64 +39,65 @@ def check_compatible(objective: Component, backbone: Component, schema: Schema) 
     schema
         The schema of the training data.
     """
-    lacking = _lacking(objective.cls, backbone.cls, schema)
-    if lacking:
+    requirements = requirements_of(objective, schema)
+    problems = _problems(requirements, backbone.cls, schema)
+    if problems:
+        backbones = _fitting_backbones(requirements, schema)
+        objectives = _fitting_objectives(backbone.cls, schema)
         raise IncompatibleError(
             f"objective {objective.name!r} with backbone {backbone.name!r} does not fit: "
-            f"{'; '.join(lacking)}. "
-            f"Pairs that fit these data: {_fitting(schema)}"
+            f"{'; '.join(problems)}. Backbones that fit objective {objective.name!r} and these data: "
+            f"{backbones}; objectives that fit backbone {backbone.name!r}: {objectives}"
         )
-    objective.cls.targets(objective.config, schema)
+    return requirements
 
 
-def _lacking(objective: type, backbone: type, schema: Schema) -> list[str]:
-    given = data_offers(schema)
-    needs = frozenset(objective.needs)  # type: ignore[attr-defined]
-    supports = frozenset(backbone.supports)  # type: ignore[attr-defined]
-    lacking = [_why(need) for need in sorted(needs - supports - given)]
-    if "nothing" in supports and "nothing" not in needs:
-        lacking.append("the backbone has no weights: it is for a tokenizer that is trained alone")
-    if "pairwise" in supports and "p4" not in given:
-        lacking.append(f"the backbone needs four-momenta, from the fields {', '.join(MOMENTUM_FIELDS)}")
-    return lacking
-
-
-def _why(need: str) -> str:
-    if need == "nothing":
-        return "the objective trains no backbone: set backbone=none"
-    return (
-        f"the objective needs {need!r}, which {'these data do' if need in _OF_DATA else 'it does'} not have"
-    )
-
-
-def data_offers(schema: Schema) -> frozenset[str]:
-    """Return what a data set offers, of ``{"labels", "p4"}``.
-
-    A field of the rows that is not the schema's label can be learned too, so any such field counts as labels.
-    """
-    offers = set()
-    if any(field.level is schema.row for field in schema):
-        offers.add("labels")
-    if all(name in schema for name in MOMENTUM_FIELDS):
-        offers.add("p4")
-    return frozenset(offers)
-
-
-def _fitting(schema: Schema) -> str:
-    pairs = [
-        f"{objective} + {backbone}"
-        for objective, objective_class in _installed(OBJECTIVES).items()
-        for backbone, backbone_class in _installed(BACKBONES).items()
-        if not _lacking(objective_class, backbone_class, schema)
+def _problems(requirements: Requirements, backbone: type[Backbone], schema: Schema) -> list[str]:
+    problems = [
+        f"the objective needs a backbone that supports {what!r}, and this one does not"
+        for what in sorted(requirements.backbone - backbone.supports)
     ]
-    return ", ".join(pairs) or "none"
+    if not requirements.trains_backbone and backbone.encodes:
+        problems.append("the objective trains no backbone: set backbone=none")
+    if requirements.trains_backbone and not backbone.encodes:
+        problems.append("the backbone has no weights: it is for a tokenizer that is trained alone")
+    if "p4" in requirements.inputs | backbone.needs and not has_momenta(schema):
+        needing = "objective" if "p4" in requirements.inputs else "backbone"
+        problems.append(f"the {needing} needs four-momenta, from the fields {', '.join(MOMENTUM_FIELDS)}")
+    return problems
+
+
+def has_momenta(schema: Schema) -> bool:
+    """Tell whether data have four-momenta of constituents."""
+    return all(name in schema for name in MOMENTUM_FIELDS)
+
+
+def _fitting_backbones(requirements: Requirements, schema: Schema) -> str:
+    names = [
+        name
+        for name, backbone in _installed(BACKBONES).items()
+        if not _problems(requirements, backbone, schema)
+    ]
+    return ", ".join(names) or "none"
+
+
+def _fitting_objectives(backbone: type[Backbone], schema: Schema) -> str:
+    names = []
+    for name, objective in _installed(OBJECTIVES).items():
+        try:  # by default options; one that needs options, or fields that the data lack, is not proposed
+            requirements = requirements_of(Component(name, objective, objective.Config()), schema)  # type: ignore[attr-defined]
+        except (pydantic.ValidationError, HepfmError):
+            continue
+        if not _problems(requirements, backbone, schema):
+            names.append(name)
+    return ", ".join(names) or "none"
 
 
 def _installed(registry: Registry) -> dict[str, type]:
-    found = {}
+    classes = {}
     for name in registry:
         try:
-            found[name] = registry.load(name)
+            classes[name] = registry.load(name)
         except MissingExtraError:
             continue
-    return found
+    return classes

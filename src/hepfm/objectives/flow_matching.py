@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import pydantic
 from torch import Tensor
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, resolve_component
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
-from hepfm.core.errors import ConfigError, DataError, IncompatibleError
+from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Schema
+from hepfm.data import FEATURE_SETS, feature_set, invertible_sets
 from hepfm.generators import GENERATORS
 from hepfm.generators.flow import Flow
-from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec
+from hepfm.objectives.base import Objective, Output, View, row_weights
+from hepfm.objectives.generation import check_length, conditioning_classes, conditioning_field
 from hepfm.objectives.loss import Loss, mean
-from hepfm.objectives.network import Network, Source
-from hepfm.objectives.told import told_classes, told_field
-from hepfm.objectives.visible import constituent_mean
+from hepfm.objectives.requirements import Requirements
+from hepfm.objectives.selection import constituent_mean
 
 NOISED = "noised"
 """Name of the view that is a noised copy."""
-
-REDUNDANT = ("log_pt_rel", "log_energy_rel", "delta_r")
-"""Features that follow from others: noised one by one they would contradict each other."""
-
-FITTING_SETS = ("pet", "petpid", "petfull")
-"""Feature sets whose columns are independent."""
 
 FOUR = 4.0
 """Factor of the mean over features. OmniLearned (2510.24066) sums over its four; a sum over those of any set
@@ -47,10 +44,10 @@ class FlowMatchingConfig(BaseConfig):
     generator
         Component spec of the generator, whose weights the objective trains with those of the backbone.
     label
-        The categorical field whose class the generator is told; None means the label that the store's schema
-        names, and no class for data without labels.
+        The categorical field that the generator is conditioned on; None means the label that the store's
+        schema names, and no class for data without labels.
     label_dropout
-        Probability per row of training with which the class is not told, so that rows of no given class can
+        Probability per row of training with which the class is hidden, so that rows of no given class can
         be made too; 0.1 in OmniLearn (2404.16091, public code).
     max_constituents
         Most constituents of a row that is made; not below ``data.max_constituents``.
@@ -59,15 +56,25 @@ class FlowMatchingConfig(BaseConfig):
         of their own.
     """
 
-    generator: str | dict[str, Any] = "flow"
+    generator: Annotated[Component, ComponentOf(GENERATORS, default="flow")] = pydantic.Field(
+        "flow", validate_default=True
+    )
     label: str | None = None
     label_dropout: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.1
     max_constituents: pydantic.PositiveInt = 150
     multiplicity_weight: _Weight = 1.0
     jet_weight: _Weight = 1.0
 
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FlowMatchingConfig:
+        if not issubclass(self.generator.cls, Flow):
+            raise ValueError(
+                f"generator: flow_matching trains 'flow' or a kind of it, not {self.generator.name!r}"
+            )
+        return self
 
-class FlowMatching(Objective):
+
+class FlowMatching(Objective[FlowMatchingConfig]):
     """Noise each row to a random time and learn the velocity (2210.02747; for jets 2310.00049, 2510.24066).
 
     With standardised features x, noise eps ~ N(0, 1) and t ~ U(0, 1) per row, the network sees
@@ -75,13 +82,10 @@ class FlowMatching(Objective):
     over features (times four, see `FOUR`) and over the constituents of each row, then over rows.
 
     Terms of the loss: ``velocity``, ``multiplicity`` (cross-entropy of the number of constituents) and, for a
-    network that is told of the row's kinematics, ``jet`` (the same squared error for these).
+    network that is conditioned on the row's kinematics, ``jet`` (the same squared error for these).
     """
 
     Config: ClassVar[type[BaseConfig]] = FlowMatchingConfig
-    needs = frozenset({"condition"})
-    makes: ClassVar[frozenset[str]] = frozenset({NOISED})
-    signed_weights = True
     lets_through = (
         "of a noised row its number of constituents, their order in pt before the noise, the time, and the "
         "context, which generation is conditioned on"
@@ -89,56 +93,48 @@ class FlowMatching(Objective):
 
     def __init__(self, config: FlowMatchingConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.config: FlowMatchingConfig = config
         self.field = _label(config, schema)
-        _check_features(network.feature_names)
-        source = Source(self.generator_of(config), self.field, config.max_constituents)
-        if not _can_go_on(network, source):
-            network.add_generator(source)
-
-    @property
-    def generator(self) -> Flow:
-        """The network's generator."""
-        found = self.network.generator
-        assert isinstance(found, Flow)
-        return found
+        self.samples_kinematics = _flow(network).sampler.num_jet > 0
 
     @classmethod
-    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the field of the class, if the data have one."""
-        assert isinstance(config, FlowMatchingConfig)
-        field = _label(config, schema)
-        return (field.name,) if field else ()
-
-    @classmethod
-    def generator_of(cls, config: BaseConfig) -> Component:
-        """Return the generator; raise `ConfigError` when it is no flow."""
-        assert isinstance(config, FlowMatchingConfig)
-        component = resolve_component(
-            GENERATORS, config.generator, where="objective.generator", default="flow"
-        )
-        if not issubclass(component.cls, Flow):
-            raise ConfigError(
-                "objective 'flow_matching' trains the generator 'flow' or a kind of it, not "
-                f"{component.name!r}"
+    def check(cls, config: FlowMatchingConfig, network: Network) -> None:
+        """Refuse features that follow from others: noised one by one they would contradict each other."""
+        sets = [feature_set(name) for name in FEATURE_SETS]
+        features = next((one for one in sets if one.names == network.feature_names), None)
+        if features is not None and not features.invertible:
+            raise IncompatibleError(
+                f"objective 'flow_matching' makes every feature by itself, and some of {features.name!r} "
+                "follow from others; set data.features to one of independent columns: "
+                f"{', '.join(invertible_sets())}"
             )
-        return component
 
-    def fit(self, batches: Iterable[Batch]) -> None:
+    @classmethod
+    def requirements(cls, config: FlowMatchingConfig, schema: Schema) -> Requirements:
+        """Return the generator, and the field of the class, if the data have one."""
+        field = _label(config, schema)
+        return Requirements(
+            labels=(field.name,) if field else (),
+            generator=GeneratorSpec(config.generator, field, config.max_constituents),
+            backbone=frozenset({"prefix"}),
+            signed_weights=True,
+            views=frozenset({NOISED}),
+        )
+
+    def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
         """Measure the largest number of constituents and the spread of the row's kinematics."""
-        self.generator.sampler.fit((_count(batch), batch.context_BC) for batch in batches)
+        _flow(network).sampler.fit((_count(batch), batch.context_BC) for batch in batches)
 
-    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
-        """Return the noised copy; its `extra` holds the velocity, its clarity is (1 - t)^2."""
-        self._check_length(batch)
-        x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
+        """Return the noised copy; its `extra` holds the velocity, its weight is (1 - t)^2."""
+        check_length(batch, _flow(network).max_constituents)
+        x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
         row = draws.rows(batch.rows_B)
         time_B = row.uniform("flow.time")
         noise_BNF = row.normal("flow.noise", *x_BNF.shape[1:]) * batch.mask_BN[..., None]
         velocity_BNF = noise_BNF - x_BNF
         noised_BNF = x_BNF + time_B[:, None, None] * velocity_BNF
         noised = replace(
-            self.network.physical(noised_BNF, batch.mask_BN, batch.context_BC),
+            network.physical(noised_BNF, batch.mask_BN, batch.context_BC),
             rows_B=batch.rows_B,
             labels=batch.labels,
             weights_B=batch.weights_B,
@@ -148,17 +144,17 @@ class FlowMatching(Objective):
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of the rows."""
         weights_B = row_weights(views[NOISED].batch)
-        names = ["velocity", "multiplicity", *(["jet"] if self.generator.sampler.num_jet else [])]
+        names = ["velocity", "multiplicity", *(["jet"] if self.samples_kinematics else [])]
         return dict.fromkeys(names, weights_B)
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the error of the velocity and the losses of the row's own sampler."""
-        view = seen[NOISED].view
+        view, flow = outputs[NOISED].view, _flow(network)
         batch = view.batch
-        label_B, weights_B = self._told(batch, draws), row_weights(view.batch)
-        found_BNF = self.generator.velocity(seen[NOISED].features, batch.mask_BN, label_B)
-        error_BN = FOUR * (found_BNF - view.extra["velocity"]).square().mean(-1)
-        row = self.generator.sampler.loss(label_B, _count(batch), batch.context_BC, draws.rows(batch.rows_B))
+        label_B, weights_B = self._classes(batch, draws), row_weights(view.batch)
+        velocity_BNF = flow.velocity(outputs[NOISED].features, batch.mask_BN, label_B)
+        error_BN = FOUR * (velocity_BNF - view.extra["velocity"]).square().mean(-1)
+        row = flow.sampler.loss(label_B, _count(batch), batch.context_BC, draws.rows(batch.rows_B))
         terms = {
             "velocity": mean(constituent_mean(error_BN, batch.mask_BN), weights_B),
             "multiplicity": mean(row.multiplicity_B, weights_B, weight=self.config.multiplicity_weight),
@@ -167,18 +163,16 @@ class FlowMatching(Objective):
             terms["jet"] = mean(row.jet_B, weights_B, weight=self.config.jet_weight)
         return Loss(terms)
 
-    def _told(self, batch: Batch, draws: Draws) -> Tensor:
+    def _classes(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the class numbers; in training some are replaced by K, which stands for none."""
-        rate = self.config.label_dropout if self.training else 0.0
-        return told_classes(batch, self.field, rate=rate, draws=draws)
+        dropout = self.config.label_dropout if self.training else 0.0
+        return conditioning_classes(batch, self.field, dropout=dropout, draws=draws)
 
-    def _check_length(self, batch: Batch) -> None:
-        most = self.generator.max_constituents
-        if batch.mask_BN.shape[1] > most and int(_count(batch).max()) > most:
-            raise DataError(
-                f"a row has {int(_count(batch).max())} constituents and the generator makes up to {most}; "
-                "raise objective.max_constituents or lower data.max_constituents"
-            )
+
+def _flow(network: Network) -> Flow:
+    if not isinstance(network.generator, Flow):
+        raise ValueError("objective 'flow_matching' is given a network without a flow")
+    return network.generator
 
 
 def _count(batch: Batch) -> Tensor:
@@ -186,21 +180,4 @@ def _count(batch: Batch) -> Tensor:
 
 
 def _label(config: FlowMatchingConfig, schema: Schema) -> Field | None:
-    return told_field(config.label or schema.label, schema, objective="flow_matching")
-
-
-def _check_features(names: tuple[str, ...]) -> None:
-    redundant = [name for name in names if name in REDUNDANT]
-    if redundant:
-        raise IncompatibleError(
-            f"objective 'flow_matching' makes every feature by itself, and {', '.join(redundant)} follow "
-            f"from others; set data.features to one of independent columns: {', '.join(FITTING_SETS)}"
-        )
-
-
-def _can_go_on(network: Network, wanted: Source) -> bool:
-    """Tell whether the network has a generator of the same kind, sizes and classes; its weights are kept."""
-    source = network.source
-    if network.generator is None or source is None:
-        return False
-    return source == wanted
+    return conditioning_field(config.label or schema.label, schema, objective="flow_matching")

@@ -13,17 +13,18 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
-from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, mean
-from hepfm.objectives.network import Network
+from hepfm.objectives.requirements import Requirements
+from hepfm.objectives.selection import gather_visible, random_ranks
 from hepfm.objectives.sigreg import sigreg
-from hepfm.objectives.visible import random_ranks, show
 
 CROPS = ("crop_1", "crop_2")
 """Names of the two views."""
 
-_Share = Annotated[float, pydantic.Field(gt=0, le=1)]
+_Fraction = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
 class LeJEPAConfig(BaseConfig):
@@ -32,7 +33,7 @@ class LeJEPAConfig(BaseConfig):
     Attributes
     ----------
     keep
-        Smallest and largest share of a row's constituents that a cropping keeps; drawn evenly per row.
+        Smallest and largest fraction of a row's constituents that a cropping keeps; drawn evenly per row.
     sigreg_weight
         lambda: the loss is ``(1 - lambda) prediction + lambda SIGReg``; 0.05 in 2511.08544 and in the public
         code of 2606.14870.
@@ -44,7 +45,7 @@ class LeJEPAConfig(BaseConfig):
         E, size of the vectors that are compared; 256 in the public code of 2606.14870.
     """
 
-    keep: tuple[_Share, _Share] = (0.6, 0.95)
+    keep: tuple[_Fraction, _Fraction] = (0.6, 0.95)
     sigreg_weight: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.05
     directions: pydantic.PositiveInt = 1024
     projector_width: pydantic.PositiveInt = 512
@@ -53,11 +54,11 @@ class LeJEPAConfig(BaseConfig):
     @pydantic.model_validator(mode="after")
     def _check(self) -> LeJEPAConfig:
         if self.keep[0] > self.keep[1]:
-            raise ValueError("keep: the smallest share comes first")
+            raise ValueError("keep: the smallest fraction comes first")
         return self
 
 
-class LeJEPA(Objective):
+class LeJEPA(Objective[LeJEPAConfig]):
     """Joint embedding without teacher or stop-gradient (2511.08544), on croppings of jets (2606.14870).
 
     Each of two views keeps a random 60 to 95 % of a row's constituents, at least one. A projector turns the
@@ -69,7 +70,6 @@ class LeJEPA(Objective):
     """
 
     Config: ClassVar[type[BaseConfig]] = LeJEPAConfig
-    makes: ClassVar[frozenset[str]] = frozenset(CROPS)
     lets_through = (
         "of the constituents that a cropping leaves out the row's axis, the origin of deta and dphi; "
         "context and momenta relative to the row are those of what is left"
@@ -77,7 +77,6 @@ class LeJEPA(Objective):
 
     def __init__(self, config: LeJEPAConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.config: LeJEPAConfig = config
         inner = config.projector_width
         self.projector = nn.Sequential(
             nn.Linear(network.backbone.width, inner),
@@ -89,45 +88,50 @@ class LeJEPA(Objective):
             nn.Linear(inner, config.projector_outputs),
         )
 
+    @classmethod
+    def requirements(cls, config: LeJEPAConfig, schema: Schema) -> Requirements:
+        """Return that it needs no labels."""
+        return Requirements(views=frozenset(CROPS))
+
     @property
     def whole_step(self) -> bool:
         """Whether a term is a statistic of the whole step: SIGReg is."""
         return True
 
-    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the two croppings."""
-        return {name: self._crop(batch, draws, name) for name in CROPS}
+        return {name: self._crop(network, batch, draws, name) for name in CROPS}
 
-    def _crop(self, batch: Batch, draws: Draws, name: str) -> View:
+    def _crop(self, network: Network, batch: Batch, draws: Draws, name: str) -> View:
         low, high = self.config.keep
-        share_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.share")
-        count_B = (share_B * batch.mask_BN.sum(1)).round().clamp(min=1)
+        kept_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.share")
+        count_B = (kept_B * batch.mask_BN.sum(1)).round().clamp(min=1)
         kept_BN = random_ranks(batch, draws, name) < count_B[:, None]
-        return View(show(batch, batch.mask_BN & kept_BN, self.network), clarity_B=share_B)
+        return View(gather_visible(batch, batch.mask_BN & kept_BN, network), weight_B=kept_B)
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of the rows for the prediction, 1 for SIGReg."""
         weights_B = row_weights(views[CROPS[0]].batch)
         return {"prediction": weights_B, "sigreg": weights_B.new_ones(len(weights_B))}
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the squared distance from the views' mean, and SIGReg of each view."""
-        vectors = [self._project(seen[name]) for name in CROPS]
+        vectors = [self._project(outputs[name]) for name in CROPS]
         mean_BE = (vectors[0] + vectors[1]) / 2
         distance_B = (vectors[0] - mean_BE).square().mean(-1) + (vectors[1] - mean_BE).square().mean(-1)
-        weights_B = row_weights(seen[CROPS[0]].view.batch)
-        share = self.config.sigreg_weight
+        weights_B = row_weights(outputs[CROPS[0]].view.batch)
+        sigreg_weight = self.config.sigreg_weight
         directions = draws.generator("sigreg.directions", mean_BE.device)
         shape = sigreg(vectors, directions=self.config.directions, generator=directions)
         return Loss(
             {
-                "prediction": mean(distance_B / 2, weights_B, weight=1 - share),
-                "sigreg": replace(shape, weight=share),
+                "prediction": mean(distance_B / 2, weights_B, weight=1 - sigreg_weight),
+                "sigreg": replace(shape, weight=sigreg_weight),
             }
         )
 
-    def _project(self, seen: Seen) -> Tensor:
-        features = seen.features
-        row_BD = summary(features.tokens_BND, features.pooled_BD, seen.view.batch.mask_BN)
+    def _project(self, output: Output) -> Tensor:
+        features = output.features
+        row_BD = summary(features.tokens_BND, features.pooled_BD, output.view.batch.mask_BN)
         vector_BE: Tensor = self.projector(row_BD)
         return vector_BE.float()

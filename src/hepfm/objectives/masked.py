@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import pydantic
 import torch
@@ -11,21 +11,22 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
-from hepfm.core.config import resolve_component
 from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
 from hepfm.nn.pet_blocks import PetBlock
 from hepfm.nn.pooling import row_tokens
-from hepfm.objectives.base import Objective, Seen, View, row_weights
+from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.masked_targets import MASKED_TARGETS
-from hepfm.objectives.masked_targets.base import MaskedTarget
-from hepfm.objectives.network import Network
-from hepfm.objectives.visible import Places, constituent_mean, random_ranks, show
+from hepfm.objectives.masked_targets.base import MaskedTarget, Removed
+from hepfm.objectives.requirements import Requirements
+from hepfm.objectives.selection import Selection, constituent_mean, gather_visible, random_ranks
 
 MASKED = "masked"
 """Name of the view from which constituents are removed."""
@@ -39,7 +40,7 @@ class MaskedConfig(BaseConfig):
     target
         Component spec of what is asked of a removed constituent: ``regression``, ``kmeans`` or ``codes``.
     fraction
-        Share of each row's constituents that is removed; 0.4 in 2409.12589 and 2606.14870.
+        Fraction of each row's constituents that is removed; 0.4 in 2409.12589 and 2606.14870.
     decoder_blocks
         Attention blocks of the decoder; 2 in 2606.14870.
     decoder_width
@@ -50,7 +51,9 @@ class MaskedConfig(BaseConfig):
         Learned vectors of the 1st, 2nd, ... removed constituent; those beyond share the last.
     """
 
-    target: str | dict[str, Any] = "regression"
+    target: Annotated[Component, ComponentOf(MASKED_TARGETS, default="regression")] = pydantic.Field(
+        "regression", validate_default=True
+    )
     fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.4
     decoder_blocks: pydantic.PositiveInt = 2
     decoder_width: pydantic.PositiveInt | None = None
@@ -67,13 +70,11 @@ class Decoder(nn.Module):
         Options.
     width
         D of the backbone.
-    num_outputs
-        K, numbers per removed constituent.
     """
 
-    def __init__(self, config: MaskedConfig, *, width: int, num_outputs: int) -> None:
+    def __init__(self, config: MaskedConfig, *, width: int) -> None:
         super().__init__()
-        inner = config.decoder_width or width
+        self.width = inner = config.decoder_width or width
         if inner % config.decoder_heads:
             raise ConfigError(
                 f"objective 'masked': decoder_heads={config.decoder_heads} does not divide the decoder's "
@@ -84,10 +85,10 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             PetBlock(inner, num_heads=config.decoder_heads) for _ in range(config.decoder_blocks)
         )
-        self.leave = nn.Sequential(DynamicTanh(inner), nn.Linear(inner, num_outputs))
+        self.norm = DynamicTanh(inner)
 
     def forward(self, features: Features, visible_BN: Tensor, removed_BM: Tensor) -> Tensor:
-        """Return what is said of the removed constituents, (B, M, K), in falling order of pt."""
+        """Return a vector of each removed constituent, (B, M, W), in falling order of pt."""
         row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
         seen_BND = self.enter(torch.cat([row_BKD, features.tokens_BND], dim=1))
         rank_M = torch.arange(removed_BM.shape[1], device=removed_BM.device).clamp(max=len(self.ranks_RW) - 1)
@@ -97,12 +98,12 @@ class Decoder(nn.Module):
         bias = key_bias(torch.cat([row_BK, visible_BN, removed_BM], dim=1), x_BND.dtype)
         for block in self.blocks:
             x_BND = block(x_BND, bias)
-        output_BMK: Tensor = self.leave(x_BND[:, seen_BND.shape[1] :])
-        return output_BMK
+        h_BMW: Tensor = self.norm(x_BND[:, seen_BND.shape[1] :])
+        return h_BMW
 
 
-class Masked(Objective):
-    """Remove a random share of the constituents, and predict each from what is left and its place in pt.
+class Masked(Objective[MaskedConfig]):
+    """Remove a random fraction of the constituents, and predict each from what is left and its place in pt.
 
     The masked autoencoder of 2409.12589 as used in 2606.14870: the backbone never sees a placeholder; a
     decoder gets a learned vector for the 1st, 2nd, ... removed constituent in falling order of pt. Of n
@@ -113,8 +114,6 @@ class Masked(Objective):
     """
 
     Config: ClassVar[type[BaseConfig]] = MaskedConfig
-    makes: ClassVar[frozenset[str]] = frozenset({MASKED})
-    signed_weights = True
     lets_through = (
         "of the removed constituents their number, their places in pt, and the row's axis, the origin of "
         "deta and dphi; context and momenta relative to the row are those of what is left"
@@ -122,48 +121,47 @@ class Masked(Objective):
 
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.config: MaskedConfig = config
-        component = resolve_component(
-            MASKED_TARGETS, config.target, where="objective.target", default="regression"
-        )
-        self.target: MaskedTarget = component.cls(
-            component.config,
-            feature_names=network.feature_names,
-            num_codes=network.tokenizer.num_codes if network.tokenizer else None,
-        )
-        self.decoder = Decoder(config, width=network.backbone.width, num_outputs=self.target.num_outputs)
+        self.decoder = Decoder(config, width=network.backbone.width)
+        self.target: MaskedTarget = config.target.cls(config.target.config, network, width=self.decoder.width)
 
-    def fit(self, batches: Iterable[Batch]) -> None:
+    @classmethod
+    def requirements(cls, config: MaskedConfig, schema: Schema) -> Requirements:
+        """Return that it needs no labels, and allows negative weights."""
+        return Requirements(signed_weights=True, views=frozenset({MASKED}))
+
+    def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
         """Fit what the target has to fit."""
         self.target.fit(
-            self.network.standardize(batch.features_BNF, batch.mask_BN)[batch.mask_BN] for batch in batches
+            network.standardize(batch.features_BNF, batch.mask_BN)[batch.mask_BN] for batch in batches
         )
 
-    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the batch without the removed constituents; `extra` holds those, standardised."""
         ranks_BN = random_ranks(batch, draws, "masked")
         count_B = batch.mask_BN.sum(1)
-        wanted_B = (self.config.fraction * count_B).round().long()
-        removed_BN = batch.mask_BN & (ranks_BN < torch.minimum(wanted_B, (count_B - 1).clamp(min=0))[:, None])
-        removed = Places.of(removed_BN)
-        x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
-        extra = {"removed": removed.take(x_BNF), "removed_mask": removed.mask_BM}
+        num_removed_B = (self.config.fraction * count_B).round().long()
+        removed_BN = batch.mask_BN & (
+            ranks_BN < torch.minimum(num_removed_B, (count_B - 1).clamp(min=0))[:, None]
+        )
+        removed = Selection.of(removed_BN)
+        x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
+        extra = {"removed": removed.gather(x_BNF), "removed_mask": removed.mask_BM}
         if self.target.reads_codes:
-            extra["removed_codes"] = removed.take(self.network.encode(batch)[..., None])[..., 0]
-        clarity_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
-        visible = show(batch, batch.mask_BN & ~removed_BN, self.network)
-        return {MASKED: View(visible, clarity_B=clarity_B, extra=extra)}
+            extra["removed_codes"] = removed.gather(network.encode(batch)[..., None])[..., 0]
+        visible_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
+        visible = gather_visible(batch, batch.mask_BN & ~removed_BN, network)
+        return {MASKED: View(visible, weight_B=visible_B, extra=extra)}
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of the rows, 0 for those of which nothing was removed."""
         view = views[MASKED]
         return {MASKED: row_weights(view.batch) * view.extra["removed_mask"].any(1)}
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the target's loss of the removed constituents."""
-        view = seen[MASKED].view
-        mask_BM = view.extra["removed_mask"]
-        output_BMK = self.decoder(seen[MASKED].features, view.batch.mask_BN, mask_BM)
-        loss_BM = self.target.loss(output_BMK, view.extra["removed"], view.extra.get("removed_codes"))
-        loss_B = constituent_mean(loss_BM, mask_BM)
+        view = outputs[MASKED].view
+        removed = Removed(view.extra["removed"], view.extra["removed_mask"], view.extra.get("removed_codes"))
+        h_BMW = self.decoder(outputs[MASKED].features, view.batch.mask_BN, removed.mask_BM)
+        loss_BM = self.target.loss(h_BMW, removed, view.batch, draws)
+        loss_B = constituent_mean(loss_BM, removed.mask_BM)
         return Loss({MASKED: mean(loss_B, self.weights({MASKED: view})[MASKED])})

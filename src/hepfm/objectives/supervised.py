@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch.nn.functional as F
 from torch import Tensor
 
-from hepfm.core.config import Component, resolve_component
+from hepfm.core.batch import Batch
+from hepfm.core.config import Component, ComponentOf, resolve_component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.heads import HEADS
-from hepfm.objectives.base import CLEAN, Objective, Seen, View, row_weights
+from hepfm.networks.network import Network
+from hepfm.networks.specs import HeadSpec
+from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, logged, mean
-from hepfm.objectives.network import Network, Output
+from hepfm.objectives.requirements import CLEAN, Requirements
 
 
 class SupervisedConfig(BaseConfig):
@@ -28,9 +31,9 @@ class SupervisedConfig(BaseConfig):
     label
         The field to learn; None means the label that the store's schema names.
     head
-        Component spec of the head; None means ``classify`` for a categorical label, else ``regress``.
+        Component spec of the head; without a name ``classify`` for a categorical label, else ``regress``.
     label_smoothing
-        Share of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
+        Fraction of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
     huber_delta
         Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
     only
@@ -40,17 +43,28 @@ class SupervisedConfig(BaseConfig):
     focal_gamma
         Power of (1 - p) that the cross-entropy is multiplied by, p the probability of the true class: above 0
         rows that are hard to tell count more (focal loss, 1708.02002).
+    view
+        What the network sees of a row: all of it (``clean``), or what another term of a sum makes of it,
+        ``noised`` of flow_matching or ``masked`` of masked. The loss of a row is then multiplied by the
+        view's weight: (1 - t)^2 of a row noised to time t (OmniLearn 2404.16091, OmniLearned 2510.24066), the
+        visible fraction of a masked one (2606.14870).
+    context
+        Whether a label may be read off the context of a noised row: generation is conditioned on it, so it
+        stays when everything else is noise, and a jet's pt, mass and number of constituents tell its class.
+        OmniLearned (2510.24066) allows it. False refuses networks that are conditioned on the context.
     """
 
     label: str | None = None
-    head: str | dict[str, Any] | None = None
+    head: Annotated[Component | dict[str, Any], ComponentOf(HEADS, late=True)] | None = None
     label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     huber_delta: float = pydantic.Field(1.0, gt=0.0)
     only: tuple[str, str] | None = None
     focal_gamma: float = pydantic.Field(0.0, ge=0.0)
+    view: Literal["clean", "noised", "masked"] = "clean"
+    context: bool = False
 
 
-class Supervised(Objective):
+class Supervised(Objective[SupervisedConfig]):
     """Learn one labelled field of the rows; each row counts with its weight.
 
     Terms of the loss: ``cross_entropy`` of a categorical label or ``huber`` of a continuous one; beside it
@@ -58,36 +72,44 @@ class Supervised(Objective):
     """
 
     Config = SupervisedConfig
-    needs = frozenset({"labels"})
-    signed_weights = True
-    lets_through = "everything of the row, its context if the network has one; the label is not in it"
+    lets_through = (
+        "everything of the row, its context if the network has one, or what the noised or masked view lets "
+        "through; the label is not in it"
+    )
 
     def __init__(self, config: SupervisedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.config: SupervisedConfig = config
         self.field = _target(config, schema)
         self.only = _only(config, schema)
-        if self.field.name not in network.heads:
-            network.add_head(Output(_head(config, self.field), self.field))
 
     @classmethod
-    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the field that is learned, and the one that says which rows count."""
-        assert isinstance(config, SupervisedConfig)
-        only = _only(config, schema)
-        return tuple(dict.fromkeys((_target(config, schema).name, *(only[:1] if only else ()))))
+    def check(cls, config: SupervisedConfig, network: Network) -> None:
+        """Refuse a network that is conditioned on the context of rows whose noised view is classified."""
+        if config.view == "noised" and network.context is not None and not config.context:
+            raise IncompatibleError(
+                "objective 'supervised' on noised rows: the network is conditioned on "
+                f"{', '.join(network.context.names)} of a row, from which its label can be read however much "
+                "is noise; set data.context=null, or context=true of this term to allow it, as OmniLearned "
+                "does"
+            )
 
     @classmethod
-    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the field that is learned."""
-        assert isinstance(config, SupervisedConfig)
-        return (_target(config, schema).name,)
+    def requirements(cls, config: SupervisedConfig, schema: Schema) -> Requirements:
+        """Return a head of the field that is learned; rows are those that `SupervisedConfig.only` names."""
+        field, only = _target(config, schema), _only(config, schema)
+        return Requirements(
+            labels=tuple(dict.fromkeys((field.name, *(only[:1] if only else ())))),
+            heads={field.name: HeadSpec(_head(config, field), field)},
+            rows=only,
+            head_rows={field.name: only},
+            signed_weights=True,
+            views=frozenset({CLEAN} if config.view == CLEAN else ()),
+            reads=None if config.view == CLEAN else config.view,
+        )
 
-    @classmethod
-    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
-        """Return what `SupervisedConfig.only` names."""
-        assert isinstance(config, SupervisedConfig)
-        return _only(config, schema)
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
+        """Return the batch as it is; nothing where another term makes the view."""
+        return super().views(network, batch, draws) if self.config.view == CLEAN else {}
 
     @property
     def term(self) -> str:
@@ -95,40 +117,54 @@ class Supervised(Objective):
         return "cross_entropy" if self.field.kind is Kind.CATEGORICAL else "huber"
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
-        """Return the weights of the rows, 0 for those that do not count."""
-        batch = views[CLEAN].batch
+        """Return the weights of the rows, 0 for those that do not count.
+
+        The weight of a noised or masked view is in the loss, not in the count.
+        """
+        batch = views[self.config.view].batch
         weights_B = row_weights(batch)
         if self.only is not None:
             name, number = self.only
             weights_B = weights_B * (batch.labels[name] == number)
         return {self.term: weights_B}
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the mean loss over the rows, weighted by their weights."""
-        view, features = seen[CLEAN].view, seen[CLEAN].features
-        output = self.network.heads[self.field.name](features, view.batch.mask_BN).float()
-        target = view.batch.labels[self.field.name]
-        weights_B = self.weights({CLEAN: view})[self.term]
+        output = outputs[self.config.view]
+        batch, head = output.view.batch, network.heads[self.field.name]
+        predicted = head(output.features, batch.mask_BN).float()
+        target, weights_B = (
+            batch.labels[self.field.name],
+            self.weights({self.config.view: output.view})[self.term],
+        )
         if self.field.kind is Kind.CATEGORICAL:
-            return self._classification(output, target, weights_B)
-        return self._regression(output, target[:, None], weights_B)
+            return self._classification(predicted, target, weights_B, output.view.weight_B)
+        scale: Tensor = head.scale_K  # type: ignore[assignment]
+        return self._regression(predicted, target, weights_B, output.view.weight_B, scale=scale)
 
-    def _classification(self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor) -> Loss:
+    def _classification(
+        self, logits_BK: Tensor, label_B: Tensor, weights_B: Tensor, factor_B: Tensor | None
+    ) -> Loss:
         loss_B = F.cross_entropy(
             logits_BK, label_B, reduction="none", label_smoothing=self.config.label_smoothing
         )
         if self.config.focal_gamma:
             p_B = logits_BK.softmax(-1).gather(1, label_B[:, None])[:, 0]
             loss_B = loss_B * (1 - p_B) ** self.config.focal_gamma
+        if factor_B is not None:
+            loss_B = loss_B * factor_B
         correct_B = (logits_BK.argmax(-1) == label_B).float()
         return Loss({self.term: mean(loss_B, weights_B), "accuracy": logged(correct_B, weights_B)})
 
-    def _regression(self, value_B1: Tensor, target_B1: Tensor, weights_B: Tensor) -> Loss:
-        scale: Tensor = self.network.heads[self.field.name].scale_K  # type: ignore[assignment]
-        delta = self.config.huber_delta
-        loss_B1 = F.huber_loss(value_B1 / scale, target_B1 / scale, reduction="none", delta=delta)
-        error_B1 = (value_B1 - target_B1).abs()
-        return Loss({self.term: mean(loss_B1[:, 0], weights_B), "mae": logged(error_B1[:, 0], weights_B)})
+    def _regression(
+        self, value_B1: Tensor, target_B: Tensor, weights_B: Tensor, factor_B: Tensor | None, *, scale: Tensor
+    ) -> Loss:
+        value_B, delta = value_B1[:, 0], self.config.huber_delta
+        loss_B = F.huber_loss(value_B / scale, target_B / scale, reduction="none", delta=delta)
+        if factor_B is not None:
+            loss_B = loss_B * factor_B
+        error_B = (value_B - target_B).abs()
+        return Loss({self.term: mean(loss_B, weights_B), "mae": logged(error_B, weights_B)})
 
 
 def _target(config: SupervisedConfig, schema: Schema) -> Field:
@@ -149,6 +185,8 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
 
 def _head(config: SupervisedConfig, field: Field) -> Component:
     default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
+    if isinstance(config.head, Component):
+        return config.head
     return resolve_component(HEADS, config.head or default, where="objective.head", default=default)
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import pydantic
 import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
-from hepfm.core.config import resolve_component
 from hepfm.core.draws import Draws
-from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
-from hepfm.objectives.base import CLEAN, Objective, Seen, View, row_weights
+from hepfm.networks.network import Network
+from hepfm.networks.specs import TokenizerSpec
+from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, Term, mean
-from hepfm.objectives.network import Codes, Network
+from hepfm.objectives.requirements import CLEAN, Requirements
 from hepfm.tokenizers import TOKENIZERS
 from hepfm.tokenizers.base import Tokenizer
 
@@ -31,18 +32,12 @@ class TokenizeConfig(BaseConfig):
         Component spec of the tokenizer.
     """
 
-    tokenizer: str | dict[str, Any] = "vqvae"
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> TokenizeConfig:
-        try:
-            resolve_component(TOKENIZERS, self.tokenizer, where="tokenizer", default="vqvae")
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return self
+    tokenizer: Annotated[Component, ComponentOf(TOKENIZERS, default="vqvae")] = pydantic.Field(
+        "vqvae", validate_default=True
+    )
 
 
-class Tokenize(Objective):
+class Tokenize(Objective[TokenizeConfig]):
     """Squared error of the decoded standardised features, and what moves vectors and codes together.
 
     In single precision always: with half of it constituents would get other codes. The mean is over all real
@@ -54,34 +49,22 @@ class Tokenize(Objective):
     """
 
     Config: ClassVar[type[BaseConfig]] = TokenizeConfig
-    needs = frozenset({"nothing"})
-    trains_tokenizer = True
     lets_through = "everything: what is reconstructed is what is shown, through the code"
 
-    def __init__(self, config: TokenizeConfig, network: Network, schema: Schema) -> None:
-        super().__init__(config, network, schema)
-        self.config: TokenizeConfig = config
-        chosen = resolve_component(TOKENIZERS, config.tokenizer, where="objective.tokenizer", default="vqvae")
-        codes = Codes(chosen)
-        if network.codes != codes:
-            network.add_tokenizer(codes)
+    @classmethod
+    def requirements(cls, config: TokenizeConfig, schema: Schema) -> Requirements:
+        """Return the tokenizer; no backbone is trained."""
+        return Requirements(tokenizer=TokenizerSpec(config.tokenizer), trains_backbone=False)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The network's tokenizer."""
-        assert self.network.tokenizer is not None
-        return self.network.tokenizer
-
-    def fit(self, batches: Iterable[Batch]) -> None:
+    def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
         """Let the tokenizer fit its constants."""
-        self.tokenizer.fit(
-            (self.network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN) for batch in batches
+        _tokenizer(network).fit(
+            (network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN) for batch in batches
         )
 
-    @property
-    def random_parts(self) -> bool:
-        """Whether codes are moved, or replaced, by what a part of a step holds."""
-        return self.tokenizer.reads_parts
+    def random_parts(self, network: Network) -> bool:
+        """Tell whether codes are moved, or replaced, by what a part of a step holds."""
+        return _tokenizer(network).reads_parts
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weight of each constituent, that of its row; 0 for padding."""
@@ -89,24 +72,31 @@ class Tokenize(Objective):
         weights_BN = batch.mask_BN * row_weights(batch)[:, None]
         return {"reconstruction": weights_BN, "quantization": weights_BN}
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the error of the reconstruction and the loss of the quantisation."""
-        batch = seen[CLEAN].view.batch
-        weights_BN = self.weights({CLEAN: seen[CLEAN].view})["reconstruction"]
-        x_BNF = self.network.standardize(batch.features_BNF, batch.mask_BN)
+        view, tokenizer = outputs[CLEAN].view, _tokenizer(network)
+        batch = view.batch
+        weights_BN = self.weights({CLEAN: view})["reconstruction"]
+        x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
         with torch.autocast(x_BNF.device.type, enabled=False):
-            found = self.tokenizer.reconstruct(x_BNF, batch.mask_BN)
+            decoded = tokenizer.reconstruct(x_BNF, batch.mask_BN)
         return Loss(
             {
-                "reconstruction": mean((found.x_BNF - x_BNF).square().mean(-1), weights_BN),
-                "quantization": mean(found.quantization_BN, weights_BN),
-                "perplexity": perplexity(found.ids_BN[batch.mask_BN], self.tokenizer.num_codes),
+                "reconstruction": mean((decoded.x_BNF - x_BNF).square().mean(-1), weights_BN),
+                "quantization": mean(decoded.quantization_BN, weights_BN),
+                "perplexity": perplexity(decoded.ids_BN[batch.mask_BN], tokenizer.num_codes),
             }
         )
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, network: Network, step: int, num_steps: int) -> None:
         """Let the tokenizer replace dead codes."""
-        self.tokenizer.after_step()
+        _tokenizer(network).after_step()
+
+
+def _tokenizer(network: Network) -> Tokenizer:
+    if network.tokenizer is None:
+        raise ValueError("objective 'tokenize' is given a network without a tokenizer")
+    return network.tokenizer
 
 
 def perplexity(ids_T: Tensor, num_codes: int) -> Term:
@@ -115,5 +105,5 @@ def perplexity(ids_T: Tensor, num_codes: int) -> Term:
     return Term(used_C, used_C.sum(), weight=0.0, statistic=_exp_entropy)
 
 
-def _exp_entropy(share_C: Tensor, count: Tensor) -> Tensor:
-    return torch.special.entr(share_C).sum().exp()
+def _exp_entropy(fraction_C: Tensor, count: Tensor) -> Tensor:
+    return torch.special.entr(fraction_C).sum().exp()

@@ -8,66 +8,62 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import pydantic
+from pydantic import PlainSerializer, PlainValidator
 from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, resolve_component
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
-from hepfm.core.errors import HepfmError, IncompatibleError
+from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
+from hepfm.networks.network import Network
+from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import CLEAN, Objective, Seen, View
-from hepfm.objectives.borrower import Borrower
+from hepfm.objectives.base import Objective, Output, View
 from hepfm.objectives.loss import Loss
-from hepfm.objectives.network import Network
+from hepfm.objectives.requirements import CLEAN, Requirements
 
 _NAME = "weighted_sum"
 
 
 @dataclass(frozen=True)
-class Term:
-    """One term: what it is called in the log, its component, and its weight."""
+class WeightedTerm:
+    """An objective of a sum and its weight."""
 
-    label: str
     component: Component
     weight: float
 
-    @property
-    def borrows(self) -> str | None:
-        """Name of the view that another term has to make for it."""
-        if not issubclass(self.component.cls, Borrower):
-            return None
-        return self.component.cls.borrows(self.component.config)
+    @classmethod
+    def read(cls, values: Any) -> WeightedTerm:
+        """Return the term of a component spec with its ``weight``."""
+        if isinstance(values, WeightedTerm):
+            return values
+        if not isinstance(values, Mapping) or "name" not in values:
+            raise ValueError("expected an objective's options with its name and weight")
+        weight = values.get("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            raise ValueError(f"weight: expected a number above 0, got {weight!r}")
+        if values["name"] == _NAME:
+            raise ValueError("a sum cannot be a term of a sum; write its terms here")
+        spec = {key: value for key, value in values.items() if key != "weight"}
+        return cls(ComponentOf(OBJECTIVES).read(spec), float(weight))
 
-    @property
-    def makes(self) -> frozenset[str]:
-        """Names of the views that only this term may make."""
-        makes: frozenset[str] = getattr(self.component.cls, "makes", frozenset())
-        return makes
+    def spec(self) -> dict[str, Any]:
+        """Return the values that are read as this term."""
+        return {**self.component.spec(), "weight": self.weight}
 
-    def targets(self, schema: Schema) -> tuple[str, ...]:
-        """Return the label fields that it reads."""
-        cls, config = self.component.cls, self.component.config
-        read = cls.borrowed_targets if issubclass(cls, Borrower) else cls.targets
-        names: tuple[str, ...] = read(config, schema)
-        return names
+    def requirements(self, schema: Schema) -> Requirements:
+        """Return what it needs."""
+        needed: Requirements = self.component.cls.requirements(self.component.config, schema)
+        return needed
 
-    def predicts(self, schema: Schema) -> tuple[str, ...]:
-        """Return the label fields that its heads predict."""
-        cls = self.component.cls
-        if issubclass(cls, Borrower):
-            return self.targets(schema)
-        names: tuple[str, ...] = cls.predicts(self.component.config, schema)
-        return names
 
-    def counting(self, schema: Schema) -> tuple[str, int] | None:
-        """Return the only rows that teach it anything; None for all."""
-        cls = self.component.cls
-        if issubclass(cls, Borrower):
-            return None
-        found: tuple[str, int] | None = cls.counting(self.component.config, schema)
-        return found
+_TermField = Annotated[
+    WeightedTerm,
+    PlainValidator(WeightedTerm.read, json_schema_input_type=dict[str, Any]),
+    PlainSerializer(WeightedTerm.spec),
+]
 
 
 class WeightedSumConfig(BaseConfig):
@@ -79,22 +75,24 @@ class WeightedSumConfig(BaseConfig):
         Component specs of objectives, each with its ``weight`` (1 if not given).
     """
 
-    terms: Annotated[tuple[dict[str, Any], ...], pydantic.Field(min_length=1)]
+    terms: Annotated[tuple[_TermField, ...], pydantic.Field(min_length=1)]
 
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> WeightedSumConfig:
-        mistakes = [mistake for number in range(len(self.terms)) for mistake in _mistakes(self, number)]
-        mistakes = mistakes or _clashes(resolve_terms(self))
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
+    def labels(self) -> tuple[str, ...]:
+        """Return what the terms are called in the log: by name, counted where a name occurs again."""
+        seen: Counter[str] = Counter()
+        labels = []
+        for term in self.terms:
+            seen[term.component.name] += 1
+            count = seen[term.component.name]
+            labels.append(f"{term.component.name}_{count}" if count > 1 else term.component.name)
+        return tuple(labels)
 
 
-class WeightedSum(Objective):
+class WeightedSum(Objective[WeightedSumConfig]):
     """The sum of objectives times their weights.
 
     Each view is made once, by the term that owns it, and the network sees it once: terms on the clean batch
-    share a pass, and `PerturbedClassifier` shares that of the term whose view it classifies.
+    share a pass, and `Supervised` with ``view: noised`` or ``masked`` shares that of the term that makes it.
 
     Terms of the loss: ``OBJECTIVE.TERM``, before their weights; an objective that occurs twice is counted,
     ``supervised_2.cross_entropy``.
@@ -105,163 +103,117 @@ class WeightedSum(Objective):
 
     def __init__(self, config: WeightedSumConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.plan = resolve_terms(config)
-        for term in self.plan:
-            _check_backbone(term, network)
-        self.terms = nn.ModuleDict()
-        for term in sorted(self.plan, key=lambda term: term.borrows is not None):
-            self.terms[term.label] = _without_network(
-                term.component.cls(term.component.config, network, schema)
-            )
+        named = dict(zip(config.labels(), config.terms, strict=True))
+        self.term_weights = {label: term.weight for label, term in named.items()}
+        self.terms = nn.ModuleDict(
+            {
+                label: term.component.cls(term.component.config, network, schema)
+                for label, term in named.items()
+            }
+        )
 
     @classmethod
-    def targets(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the fields of all terms, each once."""
-        assert isinstance(config, WeightedSumConfig)
-        names = [name for term in resolve_terms(config) for name in term.targets(schema)]
-        return tuple(dict.fromkeys(names))
+    def check(cls, config: WeightedSumConfig, network: Network) -> None:
+        """Check every term."""
+        for term in config.terms:
+            term.component.cls.check(term.component.config, network)
 
     @classmethod
-    def predicts(cls, config: BaseConfig, schema: Schema) -> tuple[str, ...]:
-        """Return the fields of all terms' heads, each once."""
-        assert isinstance(config, WeightedSumConfig)
-        names = [name for term in resolve_terms(config) for name in term.predicts(schema)]
-        return tuple(dict.fromkeys(names))
+    def requirements(cls, config: WeightedSumConfig, schema: Schema) -> Requirements:
+        """Return what all terms need together; of heads and generators of one kind the first term's.
 
-    @classmethod
-    def counting(cls, config: BaseConfig, schema: Schema) -> tuple[str, int] | None:
-        """Return what all terms have in common; None where they differ."""
-        assert isinstance(config, WeightedSumConfig)
-        found = {term.counting(schema) for term in resolve_terms(config)}
-        return found.pop() if len(found) == 1 else None
+        Raises
+        ------
+        IncompatibleError
+            When two terms make one view in different ways, or none makes a view that is read.
+        """
+        each = [term.requirements(schema) for term in config.terms]
+        needs = dict(zip(config.labels(), each, strict=True))
+        views = _views(needs)
+        rows = {needed.rows for needed in each}
+        generators = [needed.generator for needed in each if needed.generator is not None]
+        tokenizers = [needed.tokenizer for needed in each if needed.tokenizer is not None]
+        heads: dict[str, HeadSpec] = {}
+        head_rows: dict[str, tuple[str, int] | None] = {}
+        # The head of a term that makes its own view comes before that of one that reads another's.
+        for needed in sorted(each, key=lambda needed: needed.reads is not None):
+            heads = {**needed.heads, **heads}
+            head_rows = {**needed.head_rows, **head_rows}
+        return Requirements(
+            labels=tuple(dict.fromkeys(name for needed in each for name in needed.labels)),
+            heads=heads,
+            generator=generators[0] if generators else None,
+            tokenizer=tokenizers[0] if tokenizers else None,
+            inputs=frozenset().union(*(needed.inputs for needed in each)),
+            backbone=frozenset().union(*(needed.backbone for needed in each)),
+            trains_backbone=any(needed.trains_backbone for needed in each),
+            rows=rows.pop() if len(rows) == 1 else None,
+            head_rows=head_rows,
+            signed_weights=all(needed.signed_weights for needed in each),
+            views=views,
+        )
 
-    @classmethod
-    def allows_signed_weights(cls, config: BaseConfig) -> bool:
-        """Return whether all terms allow negative weights."""
-        assert isinstance(config, WeightedSumConfig)
-        components = [term.component for term in resolve_terms(config)]
-        return all(one.cls.allows_signed_weights(one.config) for one in components)
+    def each(self) -> Iterable[tuple[str, Objective[Any]]]:
+        """Yield the terms by their names in the log."""
+        for label, term in self.terms.items():
+            assert isinstance(term, Objective)
+            yield label, term
 
-    @classmethod
-    def generator_of(cls, config: BaseConfig) -> Component | None:
-        """Return the generator of the first term that trains one."""
-        assert isinstance(config, WeightedSumConfig)
-        found = (term.component.cls.generator_of(term.component.config) for term in resolve_terms(config))
-        return next((component for component in found if component is not None), None)
-
-    def term(self, label: str) -> Objective:
-        """Return a term by its name in the log."""
-        found = self.terms[label]
-        assert isinstance(found, Objective)
-        return found
-
-    def fit(self, batches: Iterable[Batch]) -> None:
-        """Let every term fit its constants; `batches` is gone through once for each."""
-        for term in self.plan:
-            self.term(term.label).fit(batches)
+    def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
+        """Prepare every term; `batches` is gone through once for each."""
+        for _, term in self.each():
+            term.prepare(network, batches)
 
     @property
     def whole_step(self) -> bool:
         """Whether a term of a term is a statistic of the whole step."""
-        return any(self.term(term.label).whole_step for term in self.plan)
+        return any(term.whole_step for _, term in self.each())
 
-    @property
-    def random_parts(self) -> bool:
-        """Whether a term must see random draws."""
-        return any(self.term(term.label).random_parts for term in self.plan)
+    def random_parts(self, network: Network) -> bool:
+        """Tell whether a term must see random draws."""
+        return any(term.random_parts(network) for _, term in self.each())
 
-    def views(self, batch: Batch, draws: Draws) -> dict[str, View]:
-        """Return the views of all terms; only the clean one may be asked for twice."""
+    def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
+        """Return the views of all terms; only the clean one is asked for twice."""
         views: dict[str, View] = {}
-        for term in self.plan:
-            if term.borrows is None:
-                made = self.term(term.label).views(batch, draws)
-                twice = sorted((made.keys() & views.keys()) - {CLEAN})
-                if twice:
-                    raise IncompatibleError(_twice(twice[0]))
-                views.update(made)
+        for _, term in self.each():
+            views.update(term.views(network, batch, draws))
         return views
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of all terms' terms."""
         return {
-            f"{term.label}.{name}": weights
-            for term in self.plan
-            for name, weights in self.term(term.label).weights(views).items()
+            f"{label}.{name}": weights
+            for label, term in self.each()
+            for name, weights in term.weights(views).items()
         }
 
-    def loss(self, seen: Mapping[str, Seen], draws: Draws) -> Loss:
+    def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the terms of all terms, each times the weight of its objective."""
         terms = {}
-        for term in self.plan:
-            for name, one in self.term(term.label).loss(seen, draws).terms.items():
-                terms[f"{term.label}.{name}"] = replace(one, weight=term.weight * one.weight)
+        for label, term in self.each():
+            for name, number in term.loss(network, outputs, draws).terms.items():
+                terms[f"{label}.{name}"] = replace(number, weight=self.term_weights[label] * number.weight)
         return Loss(terms)
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, network: Network, step: int, num_steps: int) -> None:
         """Let every term do what follows a step."""
-        for term in self.plan:
-            self.term(term.label).after_step(step)
+        for _, term in self.each():
+            term.after_step(network, step, num_steps)
 
 
-def resolve_terms(config: WeightedSumConfig) -> tuple[Term, ...]:
-    """Return the terms of a config in their order."""
-    names = [values.get("name") for values in config.terms]
-    seen: Counter[Any] = Counter()
-    terms = []
-    for number, name in enumerate(names):
-        seen[name] += 1
-        spec = {key: value for key, value in config.terms[number].items() if key != "weight"}
-        component = resolve_component(OBJECTIVES, spec, where=f"terms[{number}]")
-        label = f"{name}_{seen[name]}" if seen[name] > 1 else str(name)
-        terms.append(Term(label, component, float(config.terms[number].get("weight", 1.0))))
-    return tuple(terms)
-
-
-def _mistakes(config: WeightedSumConfig, number: int) -> list[str]:
-    values = config.terms[number]
-    weight = values.get("weight", 1.0)
-    found = []
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-        found.append(f"terms[{number}].weight: expected a number above 0, got {weight!r}")
-    if values.get("name") == _NAME:
-        return [*found, f"terms[{number}]: a sum cannot be a term of a sum; write its terms here"]
-    try:
-        spec = {key: value for key, value in values.items() if key != "weight"}
-        resolve_component(OBJECTIVES, spec, where=f"terms[{number}]")
-    except HepfmError as error:
-        found.append(str(error))
-    return found
-
-
-def _clashes(terms: tuple[Term, ...]) -> list[str]:
-    made = Counter(name for term in terms for name in term.makes)
-    found = [_twice(name) for name, count in sorted(made.items()) if count > 1]
-    for term in terms:
-        if term.borrows is not None and term.borrows not in made:
-            found.append(
-                f"{term.label} classifies the view {term.borrows!r} and no term makes it; "
-                f"views of these terms: {', '.join(sorted(made)) or 'none'}"
-            )
-    return found
-
-
-def _twice(name: str) -> str:
-    return f"two terms make the view {name!r}, each in its own way; keep one of them"
-
-
-def _check_backbone(term: Term, network: Network) -> None:
-    """Refuse a backbone that a term cannot use: what a sum needs depends on its terms."""
-    lacking = term.component.cls.needs - network.backbone.supports - {"labels", "p4"}
-    if lacking:
+def _views(needs: Mapping[str, Requirements]) -> frozenset[str]:
+    """Return the views that the terms make, each by one of them; only the clean one is made by many."""
+    makers = Counter(name for term in needs.values() for name in term.views)
+    twice = sorted(name for name, count in makers.items() if count > 1 and name != CLEAN)
+    if twice:
         raise IncompatibleError(
-            f"objective 'weighted_sum': its term {term.label!r} needs a backbone that supports "
-            f"{', '.join(sorted(lacking))}, and this one does not; choose another backbone or drop the term"
+            f"two terms make the view {twice[0]!r}, each in its own way; keep one of them"
         )
-
-
-def _without_network(objective: Objective) -> Objective:
-    """Keep the network out of a term's own weights: it is the sum's, and would be saved once per term."""
-    network = objective._modules.pop("network")
-    objective.__dict__["network"] = network
-    return objective
+    for label, term in needs.items():
+        if term.reads is not None and term.reads not in makers:
+            raise IncompatibleError(
+                f"{label} reads the view {term.reads!r} and no term makes it; views of these terms: "
+                f"{', '.join(sorted(makers)) or 'none'}"
+            )
+    return frozenset(makers)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, DataError
+from hepfm.core.guards import reading, regular_file
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -138,13 +139,11 @@ def load_voxels(which: str | Path) -> Voxels:
         raise ConfigError(
             f"no cells {str(which)!r}; give {', '.join(CALOCHALLENGE)} or the path of a binning XML file"
         )
-    try:
-        root = ET.parse(path).getroot()
+    with reading(path, what="cells"):
+        root = ET.parse(regular_file(path)).getroot()
         layers = tuple(
             Layer(int(one.attrib["id"]), edges, int(one.attrib["n_bin_alpha"]))
             for one in root.iter("Layer")
             if len(edges := tuple(float(edge) for edge in one.attrib["r_edges"].split(","))) > 1
         )
-    except (ET.ParseError, KeyError, ValueError) as error:
-        raise DataError(f"{path} does not describe cells: {error}") from None
     return Voxels(layers)

@@ -7,7 +7,10 @@ from hepfm.core.registry import Registry
 DETECTORS = Registry(
     "detector",
     {
-        "jetclass": ("hepfm.simulate.detector:JetClass", "as published: CMS card with its three accidents"),
+        "jetclass": (
+            "hepfm.simulate.detector:JetClassDetector",
+            "as published: CMS card with its three artefacts",
+        ),
         "cms": ("hepfm.simulate.detector:Cms", "the CMS card as it was meant"),
         "atlas_like": ("hepfm.simulate.detector:AtlasLike", "response like an ATLAS card, kinematics only"),
         "none": ("hepfm.simulate.detector:NoDetector", "visible particles as generated"),

@@ -41,7 +41,7 @@ class Chunk:
     ----------
     columns
         The rows, in the fields of the plan's schema; those of events of a generator with the weight of their
-        event in the field `hepfm.core.jets.JET_WEIGHT`, as the generator gives it.
+        event in the field `hepfm.data.schemas.jets.JET_WEIGHT`, as the generator gives it.
     events
         Events generated; showers are events of their own.
     found

@@ -3,7 +3,7 @@
 ==========  =============================================================================================
 name        what it is
 ==========  =============================================================================================
-jetclass    the detector of the published JetClass data, its three accidents included
+jetclass    the detector of the published JetClass data, its three artefacts included
 cms         the same card as it was meant: tracks are measured by the tracker, nothing else is different
 atlas_like  a response like Delphes' ATLAS card, without impact parameters
 none        the visible particles themselves
@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from hepfm.core.config import Config
-from hepfm.core.jets import PID_CLASSES
+from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.physics.kinematics import energy_of, four_momentum, pseudorapidity
 from hepfm.simulate.calorimeter import Neutrals, energy_flow
 from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, NEUTRINOS, Card
@@ -48,7 +48,7 @@ class Detector(Protocol):
     def __call__(self, particles: Particles, rng: np.random.Generator) -> Candidates: ...
 
 
-class Accidents(Config):
+class Artefacts(Config):
     """Three properties of the published JetClass files that no real detector has; each can be switched.
 
     Attributes
@@ -73,8 +73,8 @@ class _Parametrised:
     card: Card
     measures_tracks = True
 
-    def __init__(self, accidents: Accidents) -> None:
-        self.accidents = accidents
+    def __init__(self, artefacts: Artefacts) -> None:
+        self.artefacts = artefacts
 
     def __call__(self, particles: Particles, rng: np.random.Generator) -> Candidates:
         """Return the tracks, photons and neutral hadrons of every event."""
@@ -83,14 +83,14 @@ class _Parametrised:
         tracks = find_tracks(particles, flight, self.card.tracks, rng)
         if self.measures_tracks:
             tracks = measure_impact(tracks, jetclass_impact_table(), rng)
-        if self.accidents.tracks_by_calorimeter:
+        if self.artefacts.tracks_by_calorimeter:
             tracks = at_true_momentum(tracks, particles)
         photons, tracks = energy_flow(self.card.ecal, particles, flight, tracks, rng)
         hadrons, tracks = energy_flow(self.card.hcal, particles, flight, tracks, rng)
         charged = _track_candidates(
-            particles, flight, tracks, eta_at_calorimeter=self.accidents.eta_at_calorimeter
+            particles, flight, tracks, eta_at_calorimeter=self.artefacts.eta_at_calorimeter
         )
-        if not self.accidents.vanished_tracks_cluster:
+        if not self.artefacts.vanished_tracks_cluster:
             charged = charged.take(surviving(tracks))
         return merge_candidates(
             [
@@ -101,13 +101,13 @@ class _Parametrised:
         )
 
 
-class JetClass(_Parametrised):
+class JetClassDetector(_Parametrised):
     """The detector of JetClass as published (2202.03772)."""
 
     card = CMS_CARD
 
-    class Config(Accidents):
-        """All three accidents on unless switched off."""
+    class Config(Artefacts):
+        """All three artefacts on unless switched off."""
 
         tracks_by_calorimeter: bool = True
         eta_at_calorimeter: bool = True
@@ -119,8 +119,8 @@ class Cms(_Parametrised):
 
     card = CMS_CARD
 
-    class Config(Accidents):
-        """All three accidents off unless switched on."""
+    class Config(Artefacts):
+        """All three artefacts off unless switched on."""
 
         tracks_by_calorimeter: bool = False
         eta_at_calorimeter: bool = False
@@ -133,8 +133,8 @@ class AtlasLike(_Parametrised):
     card = ATLAS_CARD
     measures_tracks = False
 
-    class Config(Accidents):
-        """All three accidents off unless switched on."""
+    class Config(Artefacts):
+        """All three artefacts off unless switched on."""
 
         tracks_by_calorimeter: bool = False
         eta_at_calorimeter: bool = False

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
-from hepfm.core.jets import JET_WEIGHT
 from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.plan import Plan
+from hepfm.simulate.plan import SimulationPlan
 from hepfm.simulate.workers import read_chunk
 
 NORMALISATION = "jet_weight has a mean of 1 over the jets of each variant of the class"
@@ -105,7 +105,7 @@ class EventWeights:
         return {"weights": {"normalisation": NORMALISATION, "variants": variants}}
 
 
-def collect_weights(plan: Plan, keys: Sequence[ChunkKey], work: Path) -> EventWeights:
+def collect_weights(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path) -> EventWeights:
     """Add up the weights of all chunks.
 
     Raises

@@ -20,7 +20,7 @@ from hepfm.simulate.recipe import Recipe
 
 @dataclass(frozen=True)
 class JetPlan:
-    """A recipe of jets, carried out; see `hepfm.simulate.plan.Plan`.
+    """A recipe of jets, carried out; see `hepfm.simulate.plan.SimulationPlan`.
 
     Attributes
     ----------

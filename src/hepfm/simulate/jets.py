@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.jets import JET_WEIGHT
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import integer_seed, numpy_generator
+from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.physics.clustering import Jets, cluster_jets
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
@@ -20,7 +20,7 @@ from hepfm.simulate.detector import Detector
 from hepfm.simulate.labels import match_decay, match_parton, match_resonance
 from hepfm.simulate.lhe import events_of
 from hepfm.simulate.particles import Bools, Candidates
-from hepfm.simulate.pythia import SEED_BITS, Generator, Record
+from hepfm.simulate.pythia import SEED_BITS, PythiaGenerator, Record
 from hepfm.simulate.recipe import SPLITS, JetSelection, Match, Recipe
 from hepfm.simulate.taus import holds_tau, tau_columns
 
@@ -57,7 +57,7 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
     purpose = f"simulate {key.class_name} {key.split}"
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
     seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
-    generator = Generator(
+    generator = PythiaGenerator(
         recipe.lines(key.class_name, key.index),
         seed=seed,
         where=f"class {key.class_name}",
@@ -88,9 +88,10 @@ def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
         found += len(good)
         kept += len(wanted)
         if found == 0 and events >= HOPELESS_EVENTS:
-            raise ConfigError(
-                f"class {key.class_name}: no jet passed in {events} events; check process, match, selection"
-            )
+            from hepfm.simulate.cut_flow import blame  # which needs this module
+
+            why = blame(recipe, key, record, candidates)
+            raise ConfigError(f"class {key.class_name}: no jet passed in {events} events. {why}")
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
     return Chunk(concatenate(parts), events, found, *seconds, process)

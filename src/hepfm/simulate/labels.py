@@ -8,6 +8,7 @@ import numpy as np
 
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.physics.kinematics import delta_r, pseudorapidity
+from hepfm.simulate.cards import NEUTRINOS
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 
@@ -30,7 +31,6 @@ TOKENS: dict[str, tuple[int, ...]] = {
 }
 """What a word of a decay pattern stands for, as |PDG code|."""
 
-NEUTRINOS = (12, 14, 16)
 FUNDAMENTAL = (*range(1, 6), *range(11, 17), 21, 22)
 """|PDG code| at which a decay chain ends."""
 

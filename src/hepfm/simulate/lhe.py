@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import sha256
+from hepfm.core.guards import reading, regular_file
 
 if TYPE_CHECKING:
     from hepfm.simulate.chunk import ChunkKey
@@ -81,7 +82,7 @@ def count_events(path: Path) -> int:
 
 @functools.lru_cache
 def _count(path: Path, _changed: int) -> int:
-    with _open(path) as file:
+    with reading(path, what="a file of events"), _open(path) as file:
         return sum(line.lstrip().startswith(("<event>", "<event ")) for line in file)
 
 
@@ -93,7 +94,7 @@ def check_strategy(path: Path) -> None:
     DataError
         When the weighting strategy of the file (IDWTUP of hep-ph/0109068) is none of 3, -3, 4, -4.
     """
-    with _open(path) as file:
+    with reading(path, what="a file of events"), _open(path) as file:
         found = next((next(file, "").split() for line in file if line.lstrip().startswith("<init")), [])
     if len(found) < 9 or found[8].lstrip("+-") not in ("3", "4"):
         given = found[8] if len(found) > 8 else "missing"
@@ -104,6 +105,7 @@ def check_strategy(path: Path) -> None:
 
 
 def _open(path: Path) -> TextIO:
+    regular_file(path)
     return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
 
 

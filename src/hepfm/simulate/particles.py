@@ -72,7 +72,7 @@ class Candidates:
     pt, eta, phi, energy
         Stored kinematics, shape (n,). They differ from `p4` where a detector reports another direction.
     charge, pid
-        Charge and index into `hepfm.core.jets.PID_CLASSES`.
+        Charge and index into `hepfm.data.schemas.jets.PID_CLASSES`.
     d0, d0_error, dz, dz_error
         Impact parameters and their uncertainties in mm; 0 for neutrals.
     """

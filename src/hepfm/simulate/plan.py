@@ -13,7 +13,7 @@ from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.recipe import Recipe, read_recipe, read_values
 
 
-class Plan(Protocol):
+class SimulationPlan(Protocol):
     """A recipe with what it takes to carry it out. It travels to other processes."""
 
     rows: ClassVar[str]
@@ -54,7 +54,7 @@ class Plan(Protocol):
 
 def read_plan(
     recipe: str | Path | Mapping[str, Any] | Recipe, *, overrides: Sequence[str] = (), seed: int | None = None
-) -> Plan:
+) -> SimulationPlan:
     """Read and check a recipe, of showers where it has the section ``showers``, else of jets.
 
     The parameters are those of `hepfm.simulate.recipe.read_recipe`.

@@ -83,7 +83,7 @@ class Record:
         return x, y, z
 
 
-class Generator:
+class PythiaGenerator:
     """Pythia 8 with these lines and this seed.
 
     Parameters

@@ -10,9 +10,9 @@ import pydantic
 
 from hepfm.core.config import Component, Config, fingerprint, load_recipe, resolve_component, validate
 from hepfm.core.errors import ConfigError, did_you_mean
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
-from hepfm.core.taus import TAU_FIELDS
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.labels import parse_pattern
@@ -85,7 +85,7 @@ class ClassRecipe(Config):
     match: Match = Match()
 
 
-class Sizes(Config):
+class SplitSizes(Config):
     """Rows of each split; of jets, in each class."""
 
     train: int = pydantic.Field(default=0, ge=0)
@@ -155,7 +155,7 @@ class Recipe(Config):
 
     description: str = ""
     seed: int = pydantic.Field(default=0, ge=0)
-    jets: Sizes
+    jets: SplitSizes
     classes: dict[str, ClassRecipe]
     only: tuple[str, ...] = ()
     pythia: tuple[str, ...] = ()
@@ -211,18 +211,6 @@ class Recipe(Config):
     def fingerprint(self) -> str:
         """Return a hash of everything that changes the jets, the contents of event files among them."""
         values = self.model_dump(mode="json", exclude={"description"})
-        # Recipes from before there were these options keep their hash.
-        if self.max_constituents is None:
-            del values["max_constituents"]
-        if not self.taus:
-            del values["taus"]
-        if self.selection.algorithm == "anti_kt":
-            del values["selection"]["algorithm"]
-        for one in values["classes"].values():
-            if not one["match"]["hadronic_tau"]:
-                del one["match"]["hadronic_tau"]
-            if not one["match"]["without_tau"]:
-                del one["match"]["without_tau"]
         files = file_hashes(self)
         if files:
             values["event_files"] = files

@@ -11,7 +11,10 @@ from typing import Any
 
 from hepfm.core import log
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.files import read_json, write_json
+from hepfm.core.files import output_path, read_json, write_json
+from hepfm.core.guards import writing
+from hepfm.core.interrupts import advising
+from hepfm.core.locks import locked
 from hepfm.core.ragged import Columns
 from hepfm.core.rng import numpy_generator
 from hepfm.data.manifest import read_manifest
@@ -19,9 +22,12 @@ from hepfm.data.writer import StoreWriter
 from hepfm.simulate.assemble import count, shuffled
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.event_weights import collect_weights
-from hepfm.simulate.plan import Plan, read_plan
+from hepfm.simulate.plan import SimulationPlan, read_plan
 from hepfm.simulate.recipe import SPLITS, Recipe
 from hepfm.simulate.workers import processors, read_chunk, run_chunks
+
+LOCK = ".lock"
+"""Held by the process that is at work in such a folder."""
 
 NOTE = "recipe.json"
 """What the chunks in a folder of unfinished work are made after."""
@@ -86,7 +92,7 @@ def simulate(
         When something else stands at `output`, or the work beside it belongs to another recipe.
     """
     plan = read_plan(recipe, overrides=overrides, seed=seed)
-    path = Path(output)
+    path = output_path(output)
     if path.exists():
         return _already_there(path, plan)
     if processes is not None and processes < 1:
@@ -98,7 +104,7 @@ def simulate(
         return _finish(plan, keys, work, path)
 
 
-def _already_there(path: Path, plan: Plan) -> Simulation:
+def _already_there(path: Path, plan: SimulationPlan) -> Simulation:
     try:
         manifest = read_manifest(path)
     except DataError:
@@ -113,35 +119,48 @@ def _already_there(path: Path, plan: Plan) -> Simulation:
 
 
 @contextmanager
-def _work_folder(path: Path, plan: Plan) -> Iterator[Path]:
-    """Yield the folder of the chunks, made or found again; it is removed when the block ends well."""
+def _work_folder(path: Path, plan: SimulationPlan) -> Iterator[Path]:
+    """Yield the folder of the chunks, made or found again, held for this process.
+
+    It is removed when the block ends well. It is removed too when the recipe is to blame, or when there is no
+    chunk to go on from: then it must not stand in the way of a corrected recipe, which has other chunks.
+    """
     work = path.with_name(f".{path.name}.chunks")
+    refusal = f"another simulation is at work on {path}; wait for it, or choose another output"
+    with writing(path):
+        work.mkdir(parents=True, exist_ok=True)
+    with locked(work / LOCK, refusal=refusal), advising("complete chunks are kept; the same command goes on"):
+        if path.exists():
+            raise DataError(f"{path} was made by another call meanwhile; remove it or choose another output")
+        try:
+            _claim(work, plan)
+            yield work
+        except BaseException as error:
+            if isinstance(error, ConfigError) or not _chunks(work):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work)
+
+
+def _claim(work: Path, plan: SimulationPlan) -> None:
+    """Note what the chunks are made after; refuse those of another recipe."""
     note = work / NOTE
     mark = {"recipe_fingerprint": plan.fingerprint(), "versions": plan.versions()}
-    if note.exists() and _chunks(work):
-        found = read_json(note, DataError)
-        if found != mark:
-            raise DataError(
-                f"{work} holds unfinished work of another recipe, seed or version; finish that one with its "
-                f"own call, remove the folder, or choose another output"
-            )
-    else:
+    if not (note.exists() and _chunks(work)):
         write_json(note, mark)
-    try:
-        yield work
-    except BaseException:
-        if not _chunks(work):
-            shutil.rmtree(work)  # nothing to go on from: it must not stand in the way of a corrected recipe
-        raise
-    shutil.rmtree(work)
+    elif read_json(note, DataError) != mark:
+        raise DataError(
+            f"{work} holds unfinished work of another recipe, seed or version; finish that one with its "
+            f"own call, remove the folder, or choose another output"
+        )
 
 
 def _chunks(work: Path) -> list[Path]:
     """Return the chunks that are done."""
-    return [path for path in work.iterdir() if path.name != NOTE]
+    return list(work.glob("*.npz"))
 
 
-def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
+def _make_missing(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
     missing = [key for key in keys if not (work / key.file).exists()]
     total = sum(key.rows for key in keys)
     with log.progress("simulate", total) as advance:
@@ -152,7 +171,7 @@ def _make_missing(plan: Plan, keys: Sequence[ChunkKey], work: Path, processes: i
             advance(key.rows, key.class_name)
 
 
-def _finish(plan: Plan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
+def _finish(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
     counts, seconds = count(keys, work, rows=plan.rows)
     weights = collect_weights(plan, keys, work)
     described = {name: {**row, **weights.facts(name)} for name, row in counts.items()}

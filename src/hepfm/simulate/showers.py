@@ -17,12 +17,12 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Schema
-from hepfm.core.showers import shower_schema
+from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_grid import hits_of
-from hepfm.physics.shower import MATERIALS, Calorimeter, draw_spots, longitudinal
 from hepfm.physics.voxels import Voxels, load_voxels
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.recipe import SPLITS, Sizes
+from hepfm.simulate.parametrised_shower import MATERIALS, SamplingCalorimeter, draw_spots, longitudinal
+from hepfm.simulate.recipe import SPLITS, SplitSizes
 
 _BATCH = 32
 """Showers drawn at once: one of 1 TeV has 46,000 spots."""
@@ -87,7 +87,7 @@ class ShowerRecipe(Config):
 
     description: str = ""
     seed: int = pydantic.Field(default=0, ge=0)
-    showers: Sizes
+    showers: SplitSizes
     energy: Energies = Energies()
     voxels: str = "dataset_2"
     layer_mm: float = pydantic.Field(default=3.4, gt=0)
@@ -99,15 +99,15 @@ class ShowerRecipe(Config):
     threshold_kev: float = pydantic.Field(default=15.15, ge=0)
     chunk_showers: int = pydantic.Field(default=500, gt=0)
 
-    def calorimeter(self) -> Calorimeter:
+    def calorimeter(self) -> SamplingCalorimeter:
         """Return the medium."""
         absorber, active = MATERIALS[self.absorber], MATERIALS[self.active]
-        return Calorimeter(absorber, active, self.absorber_mm, self.active_mm, self.resolution)
+        return SamplingCalorimeter(absorber, active, self.absorber_mm, self.active_mm, self.resolution)
 
 
 @dataclass(frozen=True)
 class ShowerPlan:
-    """A recipe of showers, carried out; see `hepfm.simulate.plan.Plan`.
+    """A recipe of showers, carried out; see `hepfm.simulate.plan.SimulationPlan`.
 
     Attributes
     ----------

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.ragged import Array
-from hepfm.core.taus import decay_mode_class
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
-from hepfm.simulate.labels import NEUTRINOS, last_copy
+from hepfm.physics.taus import decay_mode_class
+from hepfm.simulate.cards import NEUTRINOS
+from hepfm.simulate.labels import last_copy
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 
@@ -62,7 +63,8 @@ def hadronic_taus(record: Record) -> Taus:
 def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int64]:
     """Return the visible tau within `radius` of each jet of its event, -1 for none, shape (J,).
 
-    Nearest pairs first, and each tau belongs to one jet only: soft jets beside a tau's jet are none of it.
+    Nearest pairs first, and each tau belongs to one jet only: soft jets near a tau's jet are not matched to
+    it.
     """
     _, px, py, pz = jets.p4.T
     eta, phi = pseudorapidity(px, py, pz), np.arctan2(py, px)
@@ -70,12 +72,12 @@ def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int6
     tau_phi = np.arctan2(taus.p4[:, 2], taus.p4[:, 1])
     jet, tau = np.nonzero(jets.event[:, None] == taus.event)
     distance = delta_r(eta[jet], phi[jet], tau_eta[tau], tau_phi[tau])
-    found = np.full(len(jets), -1, np.int64)
+    tau_of_jet = np.full(len(jets), -1, np.int64)
     free = np.ones(len(taus.event), bool)
     for pair in np.argsort(distance, kind="stable"):
-        if distance[pair] < radius and free[tau[pair]] and found[jet[pair]] < 0:
-            found[jet[pair]], free[tau[pair]] = tau[pair], False
-    return found
+        if distance[pair] < radius and free[tau[pair]] and tau_of_jet[jet[pair]] < 0:
+            tau_of_jet[jet[pair]], free[tau[pair]] = tau[pair], False
+    return tau_of_jet
 
 
 def holds_tau(record: Record, jets: Jets, *, radius: float) -> Bools:
@@ -84,14 +86,14 @@ def holds_tau(record: Record, jets: Jets, *, radius: float) -> Bools:
 
 
 def tau_columns(record: Record, jets: Jets, *, radius: float) -> dict[str, Array]:
-    """Return the fields of `hepfm.core.taus.TAU_FIELDS` of jets."""
+    """Return the fields of `hepfm.data.schemas.taus.TAU_FIELDS` of jets."""
     taus = hadronic_taus(record)
-    found = nearest_tau(taus, jets, radius=radius)
-    has = found >= 0
+    tau_of_jet = nearest_tau(taus, jets, radius=radius)
+    has = tau_of_jet >= 0
     p4 = np.zeros((len(jets), 4))
-    p4[has] = taus.p4[found[has]]
+    p4[has] = taus.p4[tau_of_jet[has]]
     mode = np.full(len(jets), -1, np.int64)
-    mode[has] = taus.mode[found[has]]
+    mode[has] = taus.mode[tau_of_jet[has]]
     pt, jet_pt = np.hypot(p4[:, 1], p4[:, 2]), np.hypot(jets.p4[:, 1], jets.p4[:, 2])
     zero = np.zeros(len(jets))
     return {

@@ -205,7 +205,7 @@ def measure_impact(tracks: Tracks, table: ImpactTable, rng: np.random.Generator)
 
 
 def at_true_momentum(tracks: Tracks, particles: Particles) -> Tracks:
-    """Return the tracks with the true pT and no error (the first accident of the JetClass chain)."""
+    """Return the tracks with the true pT and no error (the first artefact of the JetClass chain)."""
     true_pt = particles.pt[tracks.particle]
     return replace(tracks, pt=true_pt, relative_error=np.zeros_like(true_pt))
 

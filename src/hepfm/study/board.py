@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hepfm.core.log import logger
-from hepfm.study.execute import State
 from hepfm.study.folder import StudyFolder
-from hepfm.study.plan import VERBS, Plan, Verb
+from hepfm.study.plan import Plan
+from hepfm.workflow.schedule import STATES, State
+from hepfm.workflow.verbs import VERBS
 
-COLUMNS: tuple[State, ...] = ("done", "running", "waiting", "failed", "skipped")
 EVERY = 20.0
 """Seconds between plain lines."""
 
@@ -91,7 +91,7 @@ class Board:
             total += left * sum(times) / max(len(times), 1)
         return total / self.slots
 
-    def _left(self, verb: Verb) -> int:
+    def _left(self, verb: str) -> int:
         return sum(
             self.plan.runs[name].verb == verb and state in ("waiting", "running")
             for name, state in self.states.items()
@@ -100,7 +100,7 @@ class Board:
     def line(self) -> str:
         """Return one line for a log."""
         counts = Counter(self.states.values())
-        shown = ", ".join(f"{counts[state]} {state}" for state in COLUMNS if counts[state])
+        shown = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         return f"study: {shown}; left: {duration(self.remaining())}"
 
     def table(self) -> Any:
@@ -109,11 +109,11 @@ class Board:
 
         table = Table(title=self.plan.config.description, caption=f"left: {duration(self.remaining())}")
         table.add_column("arm")
-        for column in COLUMNS:
+        for column in STATES:
             table.add_column(column, justify="right")
         for arm, names in self._arms.items():
             counts = Counter(self.states[name] for name in names)
-            table.add_row(arm, *(str(counts[state]) if counts[state] else "" for state in COLUMNS))
+            table.add_row(arm, *(str(counts[state]) if counts[state] else "" for state in STATES))
         return table
 
 
@@ -145,4 +145,4 @@ def board(plan: Plan, folder: StudyFolder, slots: int) -> Iterator[Board]:
 def counts(states: Mapping[str, State]) -> dict[str, int]:
     """Return how many runs are in each state."""
     found = Counter(states.values())
-    return {state: found[state] for state in COLUMNS if found[state]}
+    return {state: found[state] for state in STATES if found[state]}

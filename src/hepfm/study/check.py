@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.errors import ConfigError, HepfmError, did_you_mean
@@ -11,31 +12,35 @@ from hepfm.study.plan import (
     TOKENIZER,
     Cell,
     Resolve,
+    TaskSpec,
     finetune_values,
     pretrain_values,
-    task_name,
+    task_spec,
     tokenizer_values,
 )
 from hepfm.study.stores import StoreInfo
+
+if TYPE_CHECKING:
+    from hepfm.networks.specs import GeneratorSpec
+    from hepfm.objectives.requirements import Requirements
+    from hepfm.tasks.base import Task
 
 
 def resolver() -> Resolve:
     """Return the checks of recipes by the floors below; remembers what it has checked."""
     from hepfm.tasks.base import load_task
-    from hepfm.tasks.generation import GenerationTask
-    from hepfm.train.recipe import finetune_plan, pretrain_plan
+    from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 
     def pretrain(values: Values, where: str) -> Values:
-        return pretrain_plan(values, where=where).to_dict()
+        return read_pretrain_recipe(values, where=where).model_dump(mode="json")
 
     def finetune(values: Values, where: str) -> Values:
-        return finetune_plan(values, where=where).to_dict()
+        return read_finetune_recipe(values, where=where).model_dump(mode="json")
 
-    def told(name: str) -> bool:
-        task = load_task(name)
-        return isinstance(task, GenerationTask) and task.told
+    def conditioned(spec: TaskSpec) -> bool:
+        return load_task(spec).needs.conditioned
 
-    return Resolve(pretrain, finetune, lambda name: load_task(name).version, told)
+    return Resolve(pretrain, finetune, lambda spec: load_task(spec).version, conditioned)
 
 
 def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
@@ -52,7 +57,7 @@ def check_study(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
         for name in config.downstream:
             for problem in _downstream_problems(config, stores, name, size):
                 _note(problems, problem)
-    problems += _contrast_problems(config)
+    problems += _contrast_problems(config, stores)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -62,62 +67,66 @@ def _note(problems: list[str], problem: str | None) -> None:
         problems.append(problem)
 
 
-def _contrast_problems(config: StudyConfig) -> list[str]:
-    """Return what is wrong with the metrics and margins of contrasts, for tasks that score rows.
-
-    The metrics of generated rows are known when they are measured.
-    """
+def _contrast_problems(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> list[str]:
+    """Return what is wrong with the metrics and margins of contrasts."""
     from hepfm.metrics.paired import neutral
-    from hepfm.tasks.base import load_task
 
-    found = []
-    for name, one in config.contrasts.items():
+    problems = []
+    for name, contrast in config.contrasts.items():
         try:
-            task = load_task(task_name(one.task, config.downstream[one.task]))
+            task = _bound_task(contrast.task, config.downstream[contrast.task], stores)
         except HepfmError:
             continue  # said of the task itself
-        metrics = {metric.name: metric for metric in task.metrics()}
-        metric = metrics.get(one.metric or task.primary)
-        if metrics and metric is None:
-            near = did_you_mean(one.metric or "", metrics)
-            found.append(f"contrasts.{name}.metric: the task {task.name!r} has no {one.metric!r}{near}")
-        if metric and one.equivalence is not None and one.equivalence <= neutral(metric.scale):
-            found.append(
+        try:
+            metric = task.metric(contrast.metric or task.primary)
+        except ConfigError as error:
+            problems.append(f"contrasts.{name}.metric: {error}")
+            continue
+        if contrast.equivalence is not None and contrast.equivalence <= neutral(metric.scale):
+            problems.append(
                 f"contrasts.{name}.equivalence: {metric.title} is compared by ratio, give a margin above 1 "
-                f"(got {one.equivalence:g})"
+                f"(got {contrast.equivalence:g})"
             )
-    return found
+    return problems
+
+
+def _bound_task(name: str, downstream: Downstream, stores: Mapping[str, StoreInfo]) -> Task:
+    """Return the task of a downstream entry, with what its options leave to the data filled in."""
+    from hepfm.tasks.base import load_task
+
+    where = f"the store {downstream.store!r}"
+    return load_task(task_spec(name, downstream)).bind(stores[downstream.store].schema, where=where)
 
 
 def _tokenizer_problem(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> str | None:
     """Return what is wrong with the tokenizer at the first thing that is."""
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     if config.tokenizer is None:
         return None
     info = stores[config.pretrain.store]
     try:
-        plan = pretrain_plan(tokenizer_values(config), where=TOKENIZER)
-        check_compatible(plan.objective, plan.backbone, info.schema)
-        _check_split(info, plan.recipe.data.train)
-        if plan.recipe.data.validation:
-            _check_split(info, plan.recipe.data.validation)
+        recipe = read_pretrain_recipe(tokenizer_values(config), where=TOKENIZER)
+        requirements = check_compatible(recipe.objective, recipe.backbone, info.schema)
+        _check_split(info, recipe.data.train)
+        if recipe.data.validation:
+            _check_split(info, recipe.data.validation)
     except HepfmError as error:
         text = str(error)
         return text if text.startswith(TOKENIZER) else f"{TOKENIZER}: {text}"
-    if not plan.objective.cls.trains_tokenizer:
-        return f"{TOKENIZER}: the objective {plan.objective.name!r} trains no tokenizer; use tokenize"
-    return _other_features(config, plan.recipe.data.features)
+    if requirements.tokenizer is None:
+        return f"{TOKENIZER}: the objective {recipe.objective.name!r} trains no tokenizer; use tokenize"
+    return _other_features(config, recipe.data.features)
 
 
 def _other_features(config: StudyConfig, features: str) -> str | None:
     """Return what is wrong when the arms read other features than the tokenizer."""
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     arm, size = next(iter(config.arms)), next(iter(config.pretrain.by_size))
     try:
-        read = pretrain_plan(pretrain_values(config, arm, size, None, 0), where="").recipe.data.features
+        read = read_pretrain_recipe(pretrain_values(config, arm, size, None, 0), where="").data.features
     except HepfmError:
         return None  # said of the arm itself
     if read == features:
@@ -128,16 +137,16 @@ def _other_features(config: StudyConfig, features: str) -> str | None:
 def _arm_problem(config: StudyConfig, stores: Mapping[str, StoreInfo], arm: str, size: str) -> str | None:
     """Return what is wrong with the pre-training of an arm at the first thing that is."""
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import pretrain_plan
+    from hepfm.train.recipe import read_pretrain_recipe
 
     info, where = stores[config.pretrain.store], f"arm {arm!r}, size {size!r}"
     try:
         for rows in config.pretrain.rows:
-            plan = pretrain_plan(pretrain_values(config, arm, size, rows, 0), where=where)
-            check_compatible(plan.objective, plan.backbone, info.schema)
-            _check_rows(info, plan.recipe.data.train, rows, "pretrain.rows")
-            if plan.recipe.data.validation:
-                _check_split(info, plan.recipe.data.validation)
+            recipe = read_pretrain_recipe(pretrain_values(config, arm, size, rows, 0), where=where)
+            check_compatible(recipe.objective, recipe.backbone, info.schema)
+            _check_rows(info, recipe.data.train, rows, "pretrain.rows")
+            if recipe.data.validation:
+                _check_split(info, recipe.data.validation)
     except HepfmError as error:
         text = str(error)
         return text if text.startswith(where) else f"{where}: {text}"
@@ -160,20 +169,21 @@ def _downstream_problems(
 
 def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell: Cell) -> None:
     from hepfm.objectives.compatibility import check_compatible
-    from hepfm.train.recipe import finetune_plan
+    from hepfm.train.recipe import read_finetune_recipe
 
     downstream = config.downstream[cell.task]
     info = stores[downstream.store]
-    plan = finetune_plan(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
-    check_compatible(plan.objective, _backbone(config, cell.size), info.schema)
-    data = plan.recipe.data
+    recipe = read_finetune_recipe(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
+    requirements = check_compatible(recipe.objective, _backbone(config, cell.size), info.schema)
+    data = recipe.data
     if config.search and data.validation_fraction == 0.0:
         raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
-    _check_task(cell.task, downstream, info)
+    _check_task(cell.task, downstream, stores)
+    _check_learned(cell.task, downstream, stores, requirements)
     if downstream.generate is not None:
-        _check_generate(downstream.generate, plan.objective, info)
-    targets = plan.objective.cls.targets(plan.objective.config, info.schema)
+        _check_generate(downstream.generate, recipe.objective.name, requirements.generator, info)
+    targets = requirements.labels
     if len(targets) == 1 and info.schema[targets[0]].classes:
         _check_classes(info, data.train, targets[0], cell.budget)
 
@@ -197,30 +207,33 @@ def _check_rows(info: StoreInfo, split: str, rows: int | None, key: str) -> None
         raise ConfigError(f"{key} asks for {rows:,} rows, split {split!r} of its store has {have:,}")
 
 
-def _check_task(name: str, downstream: Downstream, info: StoreInfo) -> None:
-    from hepfm.tasks.base import load_task
-    from hepfm.tasks.generation import GenerationTask
-
-    task = load_task(task_name(name, downstream))
+def _check_task(name: str, downstream: Downstream, stores: Mapping[str, StoreInfo]) -> None:
+    info, task = stores[downstream.store], _bound_task(name, downstream, stores)
     _check_split(info, task.split)
-    generation = isinstance(task, GenerationTask)
-    if isinstance(task, GenerationTask) and task.told and downstream.generate is not None:
+    if task.needs.conditioned and downstream.generate is not None:
         _check_rows(info, task.split, downstream.generate.n, "generate.n")
-    if generation != (downstream.generate is not None):
+    if task.needs.generator != (downstream.generate is not None):
+        fix = "generated rows: give" if task.needs.generator else "scores of test rows: remove"
+        raise ConfigError(f"the task measures {fix} the section 'generate'")
+
+
+def _check_learned(
+    name: str, downstream: Downstream, stores: Mapping[str, StoreInfo], requirements: Requirements
+) -> None:
+    """Raise `ConfigError` when the recipe does not learn the field that the task measures."""
+    task = _bound_task(name, downstream, stores)
+    learned = tuple(requirements.heads)
+    if task.needs.field is not None and task.needs.field not in learned:
         raise ConfigError(
-            f"the task measures {'generated jets: give' if generation else 'scores of test jets: remove'} "
-            "the section 'generate'"
+            f"the recipe learns {', '.join(learned) or 'no field'} and the task {task.name!r} measures "
+            f"{task.needs.field}; set downstream.{name}.objective to {task.objective()}"
         )
-    if generation:
-        return
-    known = {*info.schema[task.label].classes} - {*task.ignored} if task.label in info.schema else None
-    if known is not None and sorted(known) != sorted(task.classes):
-        found = ", ".join(info.schema[task.label].classes) or "none"
-        raise ConfigError(f"the store has the classes {found}; the task needs {', '.join(task.classes)}")
 
 
-def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -> None:
-    from hepfm.models.generate import generator_options
+def _check_generate(
+    generate: Generate, objective: str, generator: GeneratorSpec | None, info: StoreInfo
+) -> None:
+    from hepfm.inference.generate import generator_options
     from hepfm.physics.voxels import load_voxels
 
     if generate.cells is not None:
@@ -229,12 +242,11 @@ def _check_generate(generate: Generate, objective: Component, info: StoreInfo) -
             raise ConfigError(
                 "generate: cells are for showers, and the rows of the store are jets; remove it"
             )
-    generator = objective.cls.generator_of(objective.config)
     if generator is None:
         raise ConfigError(
-            f"generate: the objective {objective.name!r} trains no generator; use flow_matching or next_token"
+            f"generate: the objective {objective!r} trains no generator; use flow_matching or next_token"
         )
-    generator_options(generator, generate.options)
+    generator_options(generator.generator, generate.options)
 
 
 def _check_classes(info: StoreInfo, split: str, field: str, budget: int | None) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hepfm.core.errors import DataError
-from hepfm.core.files import atomic_path
+from hepfm.core.files import atomic_path, refuse_other_folder
 from hepfm.core.log import progress
 from hepfm.data.store import Store
 from hepfm.study.comparer import Comparer, task_of
@@ -56,8 +55,7 @@ def compare(
         When nothing is given, a result is damaged, or two results are the same training.
     """
     folder = Path(output)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / REPORT).exists():
-        raise DataError(f"{folder} holds other files and no {REPORT}; choose another output")
+    refuse_other_folder(folder, mark=REPORT, what="report")
     opened = [Store.open(store) for store in stores]
     sections = load_sections(results) if results or not opened else ()
     for section in sections:

@@ -22,7 +22,7 @@ from hepfm.tasks.result import SCORES, MetricInfo
 
 def task_of(section: Section) -> Task:
     """Return the task that the results followed; raise `ConfigError` when its definitions changed since."""
-    task = load_task(section.task.name)
+    task = load_task(section.task.spec)
     if task.version != section.task.version:
         raise ConfigError(
             f"the results follow version {section.task.version} of the task {task.name!r}, this hepfm "
@@ -104,7 +104,7 @@ class Comparer:
 
     def _over_rows(self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo) -> Measurement:
         """Return the difference with the interval over test rows, of the trainings as they are."""
-        column = [one.name for one in task_of(self.section).metrics()].index(metric.name)
+        column = [known.name for known in task_of(self.section).metrics()].index(metric.name)
         by_arm = {
             group.arm: np.stack([self._resampled(result)[:, column] for result in group.results], axis=1)
             for group in groups
@@ -121,7 +121,7 @@ class Comparer:
         if key not in self._draws:
             predictions = result.predictions()
             self._check_same_rows(result, predictions.labels)
-            statistics = [metric.statistic(predictions) for metric in task_of(self.section).metrics()]
+            statistics = list(task_of(self.section).statistics(predictions).values())
             weights = predictions.row_weights
             itself = np.array([[statistic(weights) for statistic in statistics]])
             self._draws[key] = np.concatenate([itself, bootstrap_values(statistics, weights)])

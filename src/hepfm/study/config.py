@@ -146,13 +146,13 @@ class StudyTokenizer(Config):
     ----------
     recipe, options
         Name, file or values of a recipe of ``hepfm tokenize``, and keys laid over it.
-    reads
+    inputs
         What the arms' backbones are given of a constituent, as in a recipe of pre-training.
     """
 
     recipe: str | Values
     options: Values = pydantic.Field(default_factory=dict)
-    reads: Literal["codes", "decoded", "features"] = "codes"
+    inputs: Literal["codes", "decoded", "features"] = "codes"
 
 
 Rates = Annotated[tuple[Annotated[float, pydantic.Field(gt=0.0)], ...], pydantic.Field(min_length=2)]
@@ -185,7 +185,7 @@ class Downstream(Config):
     Attributes
     ----------
     task
-        Name of the task; that of the entry when null.
+        Name of the task, or a mapping with ``name`` and options; the name of the entry when null.
     store
         Name of a store of the study.
     recipe, options
@@ -200,7 +200,7 @@ class Downstream(Config):
         Rates that the search tries for this task, in place of those of ``search``.
     """
 
-    task: str | None = None
+    task: str | Values | None = None
     store: str
     recipe: str | Values
     options: Values = pydantic.Field(default_factory=dict)

@@ -16,12 +16,14 @@ from hepfm.core.log import progress
 from hepfm.simulate.workers import processors
 from hepfm.study.board import duration
 from hepfm.study.config import Values
-from hepfm.study.execute import start_server
 from hepfm.study.folder import StudyFolder
-from hepfm.study.plan import VERBS, Plan, Run, Verb
+from hepfm.study.plan import Plan
 from hepfm.study.stores import StoreInfo, open_stores
 from hepfm.study.study import prepare
-from hepfm.study.work import one_thread, store_path
+from hepfm.workflow.child import one_thread, start_server
+from hepfm.workflow.run import Run
+from hepfm.workflow.verbs import VERBS
+from hepfm.workflow.verbs.base import store_path
 
 FORWARD = 1 / 3
 """Share of a training step that the forward pass takes, for validation, scoring and generation."""
@@ -32,7 +34,7 @@ TINY = 100
 TINY_WITH_CODES = 1000
 """The same for a study with a tokenizer, whose codes start from different constituents."""
 
-TRAININGS: tuple[Verb, ...] = ("tokenize", "pretrain", "finetune")
+TRAININGS: tuple[str, ...] = ("tokenize", "pretrain", "finetune")
 
 CALLS = {"euler": 1}
 """Calls of the network in a step of a flow's solver; two in the others."""
@@ -72,7 +74,7 @@ NOTHING = Rate(0.0, 0.0, 0, 0)
 class Share:
     """All runs of one verb and kind: how many, how many are done, core seconds of the others."""
 
-    verb: Verb
+    verb: str
     kind: str
     runs: int
     done: int
@@ -200,8 +202,9 @@ class _Meter:
         self.problems: list[str] = []
 
     def shares(self) -> tuple[Share, ...]:
-        names = sorted(self.plan.runs, key=lambda name: VERBS.index(self.plan.runs[name].verb))
-        groups: dict[tuple[Verb, str], list[str]] = {}
+        order = list(VERBS)
+        names = sorted(self.plan.runs, key=lambda name: order.index(self.plan.runs[name].verb))
+        groups: dict[tuple[str, str], list[str]] = {}
         for name in names:
             groups.setdefault((self.plan.runs[name].verb, self.kinds[name]), []).append(name)
         found = []
@@ -211,7 +214,7 @@ class _Meter:
                 advance(1, f"{verb} {kind}")
         return tuple(found)
 
-    def _share(self, verb: Verb, kind: str, members: list[str]) -> Share:
+    def _share(self, verb: str, kind: str, members: list[str]) -> Share:
         left = [name for name in members if self.folder.status(name) == "waiting"]
         seconds, memory = 0.0, 0
         if left and verb in TRAININGS:
@@ -240,15 +243,17 @@ class _Meter:
 
     def _calls(self, run: Run) -> int:
         """Return how often the network is called for a row; code by code with a cache is about once."""
-        from hepfm.models.generate import generator_options
+        from hepfm.inference.generate import generator_options
         from hepfm.objectives import OBJECTIVES
 
         spec = self.plan.runs[run.parents["model"][0]].values["recipe"]["objective"]
         objective = resolve_component(OBJECTIVES, spec, where="objective")
-        generator = objective.cls.generator_of(objective.config)
-        if generator is None or not generator.cls.timed:
+        schema = self._info(run).schema
+        required = objective.cls.requirements(objective.config, schema).generator
+        generator = required.generator if required else None
+        if generator is None or not generator.cls.needs_time:
             return 1
-        named = {key: value for key, value in run.values.items() if key in generator.cls.free}
+        named = {key: value for key, value in run.values.items() if key in generator.cls.sampling_options}
         options = generator_options(generator, named).model_dump()
         return int(options.get("steps", 1)) * CALLS.get(options.get("solver", ""), 2)
 

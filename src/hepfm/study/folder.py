@@ -1,129 +1,21 @@
-"""The directory of a study: one folder per run, with marks that appear whole or not at all, and locks."""
+"""The directory of a study: a workspace of runs, the study as it was run last, and its report."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepfm.core.errors import HepfmError, TrainingError
 from hepfm.core.files import read_json, write_json
-from hepfm.study.plan import Run
-
-RUN, DONE, FAILED, LOG, LOCK = "run.json", "done.json", "failed.json", "log.txt", "lock"
+from hepfm.workflow.folder import Workspace
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """The folder of one run."""
-
-    path: Path
-
-    @property
-    def training(self) -> Path:
-        """Run directory of a pre-training or fine-tuning."""
-        return self.path / "run"
-
-    @property
-    def model(self) -> Path:
-        """Its model directory."""
-        return self.training / "model"
-
-    @property
-    def tokens(self) -> Path:
-        """What a tokenizer loses: its report."""
-        return self.path / "tokens"
-
-    @property
-    def store(self) -> Path:
-        """Store of a simulation."""
-        return self.path / "store"
-
-    @property
-    def result(self) -> Path:
-        """Result directory of an evaluation."""
-        return self.path / "result"
-
-    def facts(self) -> dict[str, Any] | None:
-        """Return what a finished run says of itself; None when it is not finished."""
-        return read_json(self.path / DONE) if (self.path / DONE).exists() else None
-
-    def failure(self) -> dict[str, Any] | None:
-        """Return why the run failed; None when it has not."""
-        return read_json(self.path / FAILED) if (self.path / FAILED).exists() else None
-
-    def begin(self, run: Run) -> None:
-        """Write what the run is, and forget an earlier failure."""
-        write_json(self.path / RUN, run.to_dict())
-        (self.path / FAILED).unlink(missing_ok=True)
-
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the run as finished."""
-        write_json(self.path / DONE, facts)
-
-    def fail(self, *, kind: str, message: str) -> None:
-        """Mark the run as failed; one that would fail again in the same way is final."""
-        final = kind == TrainingError.__name__
-        write_json(self.path / FAILED, {"kind": kind, "message": message, "final": final})
-
-    def clear(self, part: Path) -> None:
-        """Remove a part that a stopped attempt left."""
-        if part.exists():
-            shutil.rmtree(part)
-
-
-@dataclass(frozen=True)
-class StudyFolder:
+class StudyFolder(Workspace):
     """The directory of a study."""
-
-    path: Path
 
     @property
     def report(self) -> Path:
         """The report."""
         return self.path / "report"
-
-    def run(self, name: str) -> RunFolder:
-        """Return the folder of a run by its name."""
-        return RunFolder(self.path / "runs" / name)
-
-    def existing(self) -> set[str]:
-        """Return the names of all runs that have a folder."""
-        folder = self.path / "runs"
-        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-    def status(self, name: str) -> str:
-        """Return ``"done"``, ``"failed"`` for a failure that would repeat itself, else ``"waiting"``."""
-        folder = self.run(name)
-        if folder.facts() is not None:
-            return "done"
-        failure = folder.failure()
-        return "failed" if failure and failure["final"] else "waiting"
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the directory for this process; raise `HepfmError` when another one has it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise HepfmError(
-                    f"another study is at work in {self.path} ({file.read().strip() or 'unknown process'}); "
-                    "wait for it, or choose another output"
-                ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()}\n")
-            file.flush()
-            yield
 
     def write_study(self, values: dict[str, Any]) -> None:
         """Keep the study as it was run last."""
@@ -132,13 +24,4 @@ class StudyFolder:
     def last_study(self) -> dict[str, Any] | None:
         """Return the study that this directory was last used for; None for a new one."""
         path = self.path / "study.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-@contextlib.contextmanager
-def run_lock(folder: RunFolder) -> Iterator[None]:
-    """Hold a run for this process, waiting for another one that is still at it."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with (folder.path / LOCK).open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        return read_json(path) if path.exists() else None

@@ -16,7 +16,9 @@ from hepfm.study.results import Section, budget_text
 from hepfm.study.section import Part
 from hepfm.tasks.base import load_task
 from hepfm.tasks.generation import GenerationTask
+from hepfm.tasks.jet_generation import JetGeneration
 from hepfm.tasks.samples import draw_samples
+from hepfm.tasks.shower_generation import ShowerGeneration
 from hepfm.tasks.spectra import Overlay, overlays, read_spectra
 
 OPEN_CLASSES = 3
@@ -32,7 +34,7 @@ def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -
     notes = []
     for arm in section.arms:
         group = section.of(arm)[-1]
-        chosen = typical(group, load_task(section.task.name).primary)
+        chosen = typical(group, load_task(section.task.spec).primary)
         found = read_spectra(chosen.path)
         if found:
             drawn[arm] = found
@@ -76,9 +78,7 @@ def is_generated(store: Store) -> bool:
 
 
 def _task(real: Store) -> GenerationTask:
-    task = load_task("shower_generation" if "hit_energy" in real.schema else "jet_generation")
-    assert isinstance(task, GenerationTask)
-    return task
+    return ShowerGeneration() if "hit_energy" in real.schema else JetGeneration()
 
 
 def _part(

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hepfm.core.files import read_json
-from hepfm.study.execute import State
-from hepfm.study.folder import RUN, RunFolder, StudyFolder
-from hepfm.study.plan import Plan, Run, Trial
+from hepfm.study.folder import StudyFolder
+from hepfm.study.plan import Plan, Trial
 from hepfm.study.preference import whole_metrics
 from hepfm.study.results import BASELINE, Group, Origin, Result, Section
 from hepfm.study.table import Table, make_table
 from hepfm.tasks.result import read_result
+from hepfm.workflow.folder import RUN, RunFolder
+from hepfm.workflow.run import Run
+from hepfm.workflow.schedule import State
 
 
 @dataclass(frozen=True)

@@ -7,85 +7,22 @@ run, whichever arm, or study, asked for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
-from hepfm.core.config import fingerprint, merge
 from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
 from hepfm.study.stores import StoreInfo
+from hepfm.workflow.run import Run
+from hepfm.workflow.verbs.finetune import set_rate
 
-ADDRESS_FORMAT = 2
-"""Part of every address; raised when the package trains or measures differently for the same recipe."""
-
-Verb = Literal["simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate"]
-VERBS: tuple[Verb, ...] = ("simulate", "tokenize", "pretrain", "finetune", "generate", "evaluate")
+TaskSpec = str | Values
+"""Name of a task, or a mapping with ``name`` and options."""
 
 TOKENIZER = "tokenizer"
 """Note of the run that trains the tokenizer."""
 
 _NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
 """Keys of the section ``train`` that do not change the weights."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One piece of work.
-
-    Attributes
-    ----------
-    verb
-        What is done.
-    values
-        JSON-ready options that determine the result, together with the parents.
-    parents
-        Names of the runs it needs, by their role: ``"store"``, ``"tokenizer"``, ``"model"`` (the best of
-        several), ``"choice"`` (of which the learning rate is taken), ``"generated"``.
-    paths
-        Where stores lie that the study does not make; not part of the address.
-    note
-        For people: arm and size of the first that asked for it.
-    """
-
-    verb: Verb
-    values: Values
-    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    paths: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def address(self) -> str:
-        """Fingerprint of everything that determines the result."""
-        parents = {role: list(names) for role, names in self.parents.items()}
-        return fingerprint(
-            {"format": ADDRESS_FORMAT, "verb": self.verb, "values": self.values, "parents": parents}
-        )
-
-    @property
-    def name(self) -> str:
-        """Name of its directory."""
-        return f"{self.verb}-{self.address}"
-
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """Names of all parents."""
-        return tuple(name for names in self.parents.values() for name in names)
-
-    def to_dict(self) -> Values:
-        """Return JSON-ready values, for ``run.json``."""
-        return {
-            "verb": self.verb,
-            "values": self.values,
-            "parents": {role: list(names) for role, names in self.parents.items()},
-            "paths": dict(self.paths),
-            "note": self.note,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Run:
-        """Return the run of `to_dict`."""
-        parents = {role: tuple(names) for role, names in values["parents"].items()}
-        return cls(values["verb"], values["values"], parents, values["paths"], values["note"])
 
 
 @dataclass(frozen=True, order=True)
@@ -145,14 +82,14 @@ class Resolve:
     ----------
     pretrain, finetune
         Check a recipe's values (second argument: what to call it) and spell out every option.
-    version, told
-        Version of a task, and whether it tells a model the context of real rows.
+    version, conditioned
+        Version of a task, and whether generation is conditioned on the context of real rows.
     """
 
     pretrain: Callable[[Values, str], Values]
     finetune: Callable[[Values, str], Values]
-    version: Callable[[str], int]
-    told: Callable[[str], bool]
+    version: Callable[[TaskSpec], int]
+    conditioned: Callable[[TaskSpec], bool]
 
 
 @dataclass(frozen=True)
@@ -163,7 +100,7 @@ class Plan:
     runs: Mapping[str, Run]
     trials: tuple[Trial, ...]
 
-    def count(self, verb: Verb) -> int:
+    def count(self, verb: str) -> int:
         """Return the number of runs of a verb."""
         return sum(run.verb == verb for run in self.runs.values())
 
@@ -274,7 +211,7 @@ class _Planner:
 
     def evaluate(self, cell: Cell, position: int, models: tuple[str, ...]) -> str:
         downstream = self.config.downstream[cell.task]
-        task = task_name(cell.task, downstream)
+        task = task_spec(cell.task, downstream)
         identity, parents, paths = self.store(downstream.store)
         values: Values = {"task": task, "version": self.resolve.version(task), **identity}
         weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
@@ -285,20 +222,20 @@ class _Planner:
         if downstream.generate is not None:
             options = downstream.generate.model_dump(mode="json", exclude_none=True)
             options["seed"] = self.config.seeds.replicates[position]
-            told = self.resolve.told(task)
+            conditioned = self.resolve.conditioned(task)
             made = Run(
                 "generate",
-                {**options, **(identity if told else {})},
-                {**measured, **(parents if told else {})},
-                paths if told else {},
+                {**options, **(identity if conditioned else {})},
+                {**measured, **(parents if conditioned else {})},
+                paths if conditioned else {},
                 note,
             )
             measured = {"generated": (self.add(made),)}
         return self.add(Run("evaluate", values, {**parents, **measured}, paths, note))
 
 
-def task_name(name: str, downstream: Downstream) -> str:
-    """Return the registered name of a downstream entry's task."""
+def task_spec(name: str, downstream: Downstream) -> TaskSpec:
+    """Return a downstream entry's task: its registered name, or name and options."""
     return downstream.task or name
 
 
@@ -319,7 +256,7 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     grid, spec = config.pretrain, config.arms[arm]
     layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
     if config.tokenizer is not None:
-        layers.append({"tokenizer": {"model": "", "reads": config.tokenizer.reads}})
+        layers.append({"tokenizer": {"model": "", "inputs": config.tokenizer.inputs}})
     if spec is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}
@@ -340,15 +277,6 @@ def finetune_values(config: StudyConfig, cell: Cell, position: int, rate: float 
     if downstream.objective is not None:
         values = {**values, "objective": downstream.objective}
     return {**values, **config.seeds.of(position)}
-
-
-def set_rate(values: Values, rate: float) -> Values:
-    """Return a recipe with another learning rate.
-
-    >>> set_rate({"train": {"optimizer": {"name": "lion", "lr": 1.0}}}, 0.5)
-    {'train': {'optimizer': {'name': 'lion', 'lr': 0.5}}}
-    """
-    return merge(values, {"train": {"optimizer": {"lr": rate}}})
 
 
 def _bare(values: Values) -> Values:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from hepfm.study.results import Group, Section
 from hepfm.study.summary import summarise
 from hepfm.tasks.base import load_task
-from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.result import MetricInfo, ResultFile
 
 
 def primary_metric(result: ResultFile) -> MetricInfo:
     """Return the metric that a report opens with."""
-    return result.metric(load_task(result.task.name).primary)
+    return result.metric(load_task(result.task.spec).primary)
 
 
 def lower_is_better(metric: MetricInfo) -> bool:
@@ -20,11 +19,8 @@ def lower_is_better(metric: MetricInfo) -> bool:
 
 
 def whole_metrics(result: ResultFile) -> tuple[MetricInfo, ...]:
-    """Return the metrics of all classes together; those of generated jets of one class are left out."""
-    if not isinstance(load_task(result.task.name), GenerationTask):
-        return result.metrics
-    ends = tuple(f"_{name}" for name in result.task.classes)
-    return tuple(metric for metric in result.metrics if not (ends and metric.name.endswith(ends)))
+    """Return the metrics that a report shows; those of generated rows of one class are left out."""
+    return tuple(metric for metric in result.metrics if not metric.detail)
 
 
 def best_arms(section: Section) -> dict[int | None, str]:

@@ -153,7 +153,7 @@ def load_sections(folders: Sequence[str | Path]) -> tuple[Section, ...]:
     files = [(Path(folder), read_result(Path(folder))) for folder in folders]
     by_test: dict[tuple[object, ...], list[tuple[Path, ResultFile]]] = {}
     for path, file in files:
-        key = (file.task.name, file.task.version, file.data.fingerprint, file.data.split, file.data.rows)
+        key = (file.task.key, file.data.fingerprint, file.data.split, file.data.rows)
         by_test.setdefault(key, []).append((path, file))
     return tuple(_section(members) for members in by_test.values())
 

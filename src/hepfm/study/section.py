@@ -249,8 +249,8 @@ def _has_values(curve: Curve) -> bool:
 
 def _scored_figures(page: _Page, pens: Mapping[str, Pen]) -> str:
     task = task_of(page.section)
-    rocs = page.figures(_roc_figures(page, task.signals, task.background, pens))
-    matrices = page.figures(_confusions(page) if len(task.classes) > 2 else [])
+    rocs = page.figures(_roc_figures(page, task.roc_pairs, pens))
+    matrices = page.figures(_confusions(page) if len(page.section.task.classes) > 2 else [])
     return html.subsection("ROC curves", _fold_many(rocs)) + html.subsection(
         "Confusion matrices", html.grid(matrices)
     )
@@ -262,18 +262,18 @@ def _fold_many(figures: Sequence[Figure]) -> str:
     return html.grid(figures[:2]) + html.folded(f"{len(figures) - 2} more ROC curves", html.grid(figures[2:]))
 
 
-def _roc_figures(
-    page: _Page, signals: Sequence[str], background: str, pens: Mapping[str, Pen]
-) -> list[Figure]:
+def _roc_figures(page: _Page, pairs: Sequence[tuple[str, str]], pens: Mapping[str, Pen]) -> list[Figure]:
     budgets = page.section.budgets
     if len(budgets) > ROC_BUDGETS:
         budgets = (budgets[0], budgets[len(budgets) // 2], budgets[-1])
-    chosen = budgets if len(signals) == 1 else budgets[-1:]
+    chosen = budgets if len(pairs) == 1 else budgets[-1:]
+    backgrounds = {background for _, background in pairs}
     figures = []
     for budget in chosen:
         groups = [group for group in page.section.groups if group.budget == budget]
-        for signal in signals:
-            name = f"{page.anchor}-roc-{'all' if budget is None else budget}-{signal}"
+        for signal, background in pairs:
+            against = f"-{background}" if len(backgrounds) > 1 else ""
+            name = f"{page.anchor}-roc-{'all' if budget is None else budget}-{signal}{against}"
             title = budget_text(budget)
             figures.append(
                 roc_figure(groups, pens, signal=signal, background=background, title=title, name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.log import logger
@@ -13,13 +13,12 @@ from hepfm.simulate.workers import processors
 from hepfm.study.board import board, counts
 from hepfm.study.check import check_study, resolver
 from hepfm.study.config import StudyConfig, read_study
-from hepfm.study.execute import LocalPool, Pool, State, work_through
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, make_plan
 from hepfm.study.registration import register
 from hepfm.study.stores import open_stores
-
-Cluster = Literal["local", "slurm", "htcondor"]
+from hepfm.workflow.schedule import Pool, State, needs_of, work_through
+from hepfm.workflow.verbs.base import Needs
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,11 @@ class StudyResult:
         """Whether every run is done."""
         return all(state == "done" for state in self.states.values())
 
+    @property
+    def exit_code(self) -> int:
+        """0 when all runs are done, 1 when some are not."""
+        return 0 if self.complete else 1
+
 
 def study(
     study: str | Path | Mapping[str, Any],
@@ -69,8 +73,7 @@ def study(
         Runs at the same time, one thread each; all processors of this process when not given. With a
         cluster: its workers.
     cluster
-        Where the runs are done: None for processes of this machine; ``"local"``, ``"slurm"`` or
-        ``"htcondor"`` for Dask.
+        Batch system whose workers do the runs, ``"slurm"`` or ``"htcondor"``; this machine when not given.
 
     Raises
     ------
@@ -88,8 +91,9 @@ def study(
         register(plan.config, folder)
         folder.write_study(plan.config.model_dump(mode="json"))
         slots = processes or processors()
+        pool = make_pool(plan, folder, slots, cluster)
         with board(plan, folder, slots) as shown:
-            states = work_through(plan, folder, _pool(folder, slots, cluster), shown)
+            states = work_through(plan.runs, folder, pool, shown)
         report = write_report(plan, folder, states)
     return StudyResult(folder.path, report, states)
 
@@ -102,14 +106,25 @@ def prepare(study: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
     return make_plan(config, stores, resolver())
 
 
-def _pool(folder: StudyFolder, slots: int, cluster: str | None) -> Pool:
+def make_pool(plan: Plan, folder: StudyFolder, slots: int, cluster: str | None) -> Pool:
+    """Return where the runs are done: this machine's cores, or as many workers of a batch system."""
+    from hepfm.workflow.dask_pool import DaskPool, local_cluster
+
     if slots < 1:
         raise ConfigError(f"processes must be at least 1, got {slots}")
     if cluster is None:
-        return LocalPool(folder, slots)
-    from hepfm.study.cluster import DaskPool, make_cluster
+        return DaskPool(folder, local_cluster(slots), cores=slots)
+    from hepfm.workflow.cluster import batch_cluster
 
-    return DaskPool(folder, make_cluster(cluster, slots), slots)
+    needs = most_needed(plan)
+    workers = batch_cluster(cluster, slots, needs)
+    return DaskPool(folder, workers, cores=slots * needs.cores, cores_per_worker=needs.cores)
+
+
+def most_needed(plan: Plan) -> Needs:
+    """Return the cores and GPUs with which a worker can do any run of a plan."""
+    needs = [needs_of(run, 1) for run in plan.runs.values()]
+    return Needs(max(need.cores for need in needs), max(need.gpus for need in needs))
 
 
 def _say_what_is_new(plan: Plan, folder: StudyFolder) -> None:

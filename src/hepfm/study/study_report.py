@@ -10,7 +10,6 @@ from hepfm.study.compare import CSV, REPORT
 from hepfm.study.comparer import Comparer
 from hepfm.study.compute_part import compute_part
 from hepfm.study.contrasts_part import contrasts_part
-from hepfm.study.execute import State
 from hepfm.study.figures.style import pens
 from hepfm.study.folder import StudyFolder
 from hepfm.study.generated_part import section_spectra
@@ -21,6 +20,7 @@ from hepfm.study.report import render
 from hepfm.study.results import BASELINE
 from hepfm.study.section import Part, section_part
 from hepfm.study.trials_part import missing_part, panel_name, rules_part
+from hepfm.workflow.schedule import State
 
 RESULTS = "results.csv"
 

@@ -132,7 +132,7 @@ def lines(section: Section, metric: str) -> tuple[Reference, ...]:
     found = []
     for title, infos in (
         (NOISE, [result.noise(metric) for result in results]),
-        (REAL, [result.file.floor(metric) for result in results]),
+        (REAL, [result.file.truth_line(metric) for result in results]),
     ):
         known = [info for info in infos if info is not None]
         if known:

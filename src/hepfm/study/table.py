@@ -20,12 +20,33 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def to_csv(self) -> str:
-        """Return RFC 4180 text with full precision."""
+        """Return RFC 4180 text with full precision; no cell is a formula to a spreadsheet."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows([["" if cell is None else cell for cell in row] for row in self.rows])
+        writer.writerow([_harmless(name) for name in self.header])
+        writer.writerows([[_harmless(cell) for cell in row] for row in self.rows])
         return text.getvalue()
+
+
+def _harmless(cell: Cell) -> str | int | float:
+    """Return a cell of a CSV file; an apostrophe keeps spreadsheets from running a text as a formula.
+
+    Names of models, arms and classes come from users and from files of others.
+    """
+    if cell is None:
+        return ""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r", " ")  # which would end the row for some readers
+    return f"'{text}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(cell) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:

@@ -10,7 +10,15 @@ TASKS = Registry(
         "quark_gluon": ("hepfm.tasks.quark_gluon:QuarkGluon", "quark against gluon jets, 500-550 GeV"),
         "tau_identification": ("hepfm.tasks.taus:TauIdentification", "hadronic taus against quark jets"),
         "tau_decay_mode": ("hepfm.tasks.taus:TauDecayMode", "decay mode of hadronic taus"),
-        "tau_momentum": ("hepfm.tasks.regression:TauMomentum", "visible momentum of hadronic taus"),
+        "tau_momentum": ("hepfm.tasks.taus:TauMomentum", "visible momentum of hadronic taus"),
+        "classification": (
+            "hepfm.tasks.classification:Classification",
+            "classes of any categorical field: options field, signal, background, only, efficiencies",
+        ),
+        "regression": (
+            "hepfm.tasks.regression:Regression",
+            "any numeric field: options field, only, groups, compare",
+        ),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",

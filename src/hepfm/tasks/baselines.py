@@ -46,27 +46,29 @@ class TrivialAnswer:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the columns of `score`."""
-        return tuple(self.values["classes"])
+        """Class names in the order of the columns of `score`; empty for numbers."""
+        return tuple(self.values.get("classes", ()))
 
     def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities of rows, shape (R, K)."""
+        """Return class probabilities of rows, shape (R, K), or predicted numbers, shape (R,)."""
+        return self._probabilities(store, rows) if self.classes else self._numbers(store, rows)
+
+    def _probabilities(self, store: Store, rows: IntArray) -> Array:
         if self.name == ROW:
             return row_probabilities(self.values, self._inputs(store, rows))
-        return np.tile(np.array(self.values["shares"]), (len(rows), 1))
+        return np.tile(np.array(self.values["fractions"]), (len(rows), 1))
 
-    def predict(self, store: Store, rows: IntArray) -> FloatArray:
-        """Return the predicted numbers of rows, shape (R,)."""
+    def _numbers(self, store: Store, rows: IntArray) -> FloatArray:
         if self.name == ROW:
             return row_values(self.values, self._inputs(store, rows))
         return np.full(len(rows), float(self.values["median"]))
 
     def _inputs(self, store: Store, rows: IntArray) -> FloatArray:
-        have, wanted = inputs_of(store.schema), tuple(self.values["inputs"])
-        if have != wanted:
+        available, expected = inputs_of(store.schema), tuple(self.values["inputs"])
+        if available != expected:
             raise DataError(
-                f"the row baseline of the model was fitted to {', '.join(wanted)}, and {store.path} gives "
-                f"{', '.join(have)}; evaluate on a store with the fields of the training data"
+                f"the row baseline of the model was fitted to {', '.join(expected)}, and {store.path} gives "
+                f"{', '.join(available)}; evaluate on a store with the fields of the training data"
             )
         return read_inputs(store, rows, max_constituents=self.values["max_constituents"])
 

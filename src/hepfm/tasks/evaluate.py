@@ -1,56 +1,32 @@
-"""Evaluate: measure one model on a task's test rows, with uncertainties, and keep the scores."""
+"""Evaluate: measure one model on a task's test rows, with uncertainties, and keep what was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 import hepfm
 from hepfm.core.config import validate
-from hepfm.core.errors import ConfigError, DataError, ModelError
-from hepfm.core.log import progress
+from hepfm.core.files import output_path
 from hepfm.core.provenance import code_commit
-from hepfm.core.ragged import Array
 from hepfm.data.store import Store
-from hepfm.data.weights import AUTO, effective_rows, read_weights, weighed
-from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
-from hepfm.tasks.base import Task, load_task
-from hepfm.tasks.baselines import TrivialAnswer, trivial_answers
+from hepfm.data.weights import AUTO, weighed
+from hepfm.tasks.base import MeasureOptions, Task, load_task
+from hepfm.tasks.baselines import TrivialAnswer
+from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import (
     RESULTS,
-    Baseline,
     CodeInfo,
     DataInfo,
-    MetricInfo,
     ModelInfo,
     ResultFile,
     TaskInfo,
     Training,
     write_result,
 )
-
-
-class Scorer(Protocol):
-    """What `measure` needs of a model."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the columns of `score`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the weights and the config."""
-
-    @property
-    def training(self) -> Mapping[str, Any]:
-        """Values of `hepfm.tasks.result.Training`."""
-
-    def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities of the given rows in their order, shape (len(rows), K)."""
+from hepfm.tasks.subject import NamedScorer, ScorerSubject, Subject
 
 
 @dataclass(frozen=True)
@@ -63,7 +39,7 @@ class Evaluation:
 
 def evaluate(
     model_path: str | Path,
-    task: str | Task,
+    task: str | Mapping[str, Any] | Task,
     store: str | Path | Store,
     *,
     output: str | Path,
@@ -72,17 +48,18 @@ def evaluate(
     weights: str | None = AUTO,
     options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Measure a model on a task and write ``results.json`` and, where rows are scored, ``scores.arrow``.
+    """Measure a model on a task and write ``results.json`` and the tables of the task.
 
     Parameters
     ----------
     model_path
-        Model directory, whose classes are those of the task. For a task of generation a model with a
-        generator, or a store of generated rows.
+        Model directory. For a task of generation a model with a generator, whose rows are written to a store
+        named like the result with ``-jets``, or a store of generated rows.
     task
-        A task or its name, e.g. ``"top_tagging"``.
+        A task, its name, e.g. ``"top_tagging"``, or a mapping with ``name`` and options, e.g. ``{"name":
+        "classification", "field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]}``.
     store
-        Store with the task's classes; only its test split is read.
+        Store with the fields of the task; only its test split is read.
     output
         Result directory; one that is there is replaced when the new one is complete.
     arm
@@ -99,157 +76,92 @@ def evaluate(
     Raises
     ------
     ConfigError
-        When options are given where nothing is generated, or do not fit the model.
+        When the task has no such option, options are given where nothing is generated, or do not fit the
+        model.
     DataError
-        When the store lacks the label, the test split, or has other classes than the task.
+        When the store lacks a field, the test split, or classes of the task.
     ModelError
-        When the model has other classes than the task.
+        When the model does not predict or generate what the task needs.
     """
-    from hepfm.tasks.evaluate_generation import evaluate_generation
-    from hepfm.tasks.evaluate_regression import evaluate_regression
-    from hepfm.tasks.generation import GenerationTask
-    from hepfm.tasks.regression import RegressionTask
-    from hepfm.tasks.scorer import ModelScorer
+    from hepfm.tasks.model_subject import open_subject
 
-    chosen = load_task(task) if isinstance(task, str) else task
+    folder = output_path(output)
     opened = weighed(store if isinstance(store, Store) else Store.open(store), weights)
-    if options and not isinstance(chosen, GenerationTask):
-        raise ConfigError(f"the task {chosen.name!r} generates nothing; leave out {', '.join(options)}")
-    if isinstance(chosen, RegressionTask):
-        found = evaluate_regression(
-            Path(model_path), chosen, opened, output=Path(output), arm=arm, device=device
-        )
-        return Evaluation(Path(output), found)
-    if isinstance(chosen, GenerationTask):
-        folder = Path(output)
-        result = evaluate_generation(
-            model_path, chosen, opened, output=folder, arm=arm, device=device, options=options
-        )
-        return Evaluation(folder, result)
-    check_store(chosen, opened)
-    scorer = ModelScorer.load(Path(model_path), label=chosen.label, arm=arm, device=device)
-    trivial = trivial_answers(scorer.model.provenance, chosen.label)
-    return measure(scorer, chosen, opened, output=output, model_path=str(model_path), trivial=trivial)
+    protocol = task if isinstance(task, Task) else load_task(task)
+    chosen = MeasureOptions(dict(options or {}), folder.with_name(f"{folder.name}-jets"))
+    protocol.check_options(chosen)
+    bound = protocol.bind(opened.schema, where=f"the store {opened.path}")
+    subject = open_subject(model_path, arm=arm, device=device)
+    return _evaluate(subject, bound, opened, folder, chosen)
 
 
 def measure(
-    scorer: Scorer,
+    scorer: NamedScorer,
     task: Task,
     store: Store,
     *,
     output: str | Path,
-    model_path: str = "",
-    trivial: Sequence[TrivialAnswer] = (),
+    baselines: Sequence[TrivialAnswer] = (),
 ) -> Evaluation:
-    """Score the test rows of `store`, measure every metric of `task` and write the result directory.
+    """Measure anything that scores rows on a task, and write the result directory.
 
-    The baselines `trivial` are measured on the same rows.
+    Parameters
+    ----------
+    scorer
+        Gives class probabilities, or numbers for a task of regression; see `hepfm.tasks.subject.NamedScorer`.
+    task, store, output
+        As of `evaluate`.
+    baselines
+        Trivial answers that are measured on the same rows.
     """
-    check_store(task, store)
-    _check_same(scorer.classes, task.classes, ModelError, f"the model at {model_path}", task)
-    rows = _rows(task, store)
-    names = [name for name in task.observers if name in store.schema]
-    columns = {name: np.asarray(values) for name, values in store.read([task.label, *names], rows).items()}
-    labels = _reorder(store.schema[task.label].classes, task.classes)[
-        columns.pop(task.label).astype(np.int64)
-    ]
-    weights = read_weights(store, rows)
-    predictions = Predictions(labels, _score(scorer, task, store, rows), task.classes, weights)
-    result = ResultFile(
-        task=TaskInfo(name=task.name, version=task.version, title=task.title, classes=task.classes),
-        model=ModelInfo(fingerprint=scorer.fingerprint, path=model_path),
-        training=validate(Training, scorer.training, where=f"provenance of {model_path}"),
+    bound = task.bind(store.schema, where=f"the store {store.path}")
+    subject = ScorerSubject(scorer, baselines=baselines)
+    return _evaluate(subject, bound, store, Path(output), MeasureOptions())
+
+
+def _evaluate(
+    subject: Subject, task: Task, store: Store, output: Path, options: MeasureOptions
+) -> Evaluation:
+    measured = task.measure(subject, store, options)
+    result = result_file(measured, subject=subject, task=task, store=store)
+    write_result(output, result, measured.tables)
+    return Evaluation(output, result)
+
+
+def result_file(measured: Measured, *, subject: Subject, task: Task, store: Store) -> ResultFile:
+    """Return the result file of what was measured.
+
+    Parameters
+    ----------
+    measured
+        The numbers.
+    subject, task, store
+        What was measured, by which protocol, on which test rows.
+    """
+    return ResultFile(
+        task=TaskInfo(
+            name=task.name,
+            version=task.version,
+            title=task.title,
+            classes=measured.classes,
+            options=task.options(),
+        ),
+        model=ModelInfo(fingerprint=subject.fingerprint, path=subject.path),
+        training=validate(Training, subject.training, where=f"provenance of {subject.path}"),
         data=DataInfo(
             fingerprint=store.fingerprint,
             split=task.split,
-            rows=len(rows),
-            rows_per_class={name: int((labels == k).sum()) for k, name in enumerate(task.classes)},
+            rows=measured.rows,
+            rows_per_class=dict(measured.rows_per_class),
             weights=store.schema.weight,
-            effective_rows=effective_rows(weights),
+            effective_rows=measured.effective_rows,
         ),
-        metrics=_measure(task, predictions),
-        baselines=tuple(_baseline(answer, task, store, rows, predictions) for answer in trivial),
+        metrics=measured.metrics,
+        truth_vs_truth=measured.truth_vs_truth,
+        noise=measured.noise,
+        baselines=measured.baselines,
         code=CodeInfo(hepfm=hepfm.__version__, commit=code_commit()),
     )
-    write_result(Path(output), result, predictions, rows=rows, observers=columns)
-    return Evaluation(Path(output), result)
-
-
-def _baseline(
-    answer: TrivialAnswer, task: Task, store: Store, rows: IntArray, model: Predictions
-) -> Baseline:
-    predictions = Predictions(model.labels, _score(answer, task, store, rows), task.classes, model.weights)
-    return Baseline(name=answer.name, title=answer.title, metrics=_measure(task, predictions))
-
-
-def check_store(task: Task, store: Store) -> None:
-    """Raise `DataError` unless the store has the task's label with the task's classes, in any order."""
-    if task.label not in store.schema:
-        raise DataError(
-            f"{store.path} has no field {task.label!r}; the task {task.name!r} needs true classes"
-        )
-    _check_same(store.schema[task.label].classes, task.classes, DataError, f"the store {store.path}", task)
-
-
-def _rows(task: Task, store: Store) -> IntArray:
-    """Return the rows of the test split whose class is one of the task's."""
-    rows = np.asarray(store.split(task.split), np.int64)
-    labels = np.asarray(store.read([task.label], rows)[task.label]).astype(np.int64)
-    classes = store.schema[task.label].classes
-    found: IntArray = rows[np.array([name not in task.ignored for name in classes])[labels]]
-    if task.ignored and not len(found):
-        raise DataError(f"no row of {store.path} has a class of the task {task.name!r}")
-    return found
-
-
-def _check_same(
-    found: tuple[str, ...],
-    expected: tuple[str, ...],
-    error: type[DataError] | type[ModelError],
-    what: str,
-    task: Task,
-) -> None:
-    if sorted(set(found) - set(task.ignored)) == sorted(expected):
-        return
-    fix = "fine-tune it to the task first" if error is ModelError else "choose another task or store"
-    raise error(
-        f"{what} has the classes {', '.join(found) or 'none'}; "
-        f"the task {task.name!r} needs {', '.join(expected)}; {fix}"
-    )
-
-
-def _reorder(found: tuple[str, ...], expected: tuple[str, ...]) -> IntArray:
-    """Return, for each index of `found`, the index of the same name in `expected`; -1 where there is none."""
-    return np.array([expected.index(name) if name in expected else -1 for name in found], np.int64)
-
-
-def _score(scorer: Scorer | TrivialAnswer, task: Task, store: Store, rows: IntArray) -> FloatArray:
-    scores = np.asarray(scorer.score(store, rows), np.float64)
-    if scores.shape != (len(rows), len(scorer.classes)):
-        raise ModelError(
-            f"the model gave scores of shape {scores.shape}, expected ({len(rows)}, {len(scorer.classes)})"
-        )
-    kept = scores[:, [scorer.classes.index(name) for name in task.classes]]
-    return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300) if task.ignored else kept
-
-
-def _measure(task: Task, predictions: Predictions) -> tuple[MetricInfo, ...]:
-    found = []
-    metrics = task.metrics()
-    with progress(f"metrics of {task.name}", len(metrics)) as advance:
-        for metric in metrics:
-            measured = metric.measure(predictions).to_dict()
-            found.append(
-                MetricInfo(
-                    name=metric.name,
-                    title=metric.title,
-                    scale=metric.scale,
-                    better=metric.better,
-                    **measured,
-                )
-            )
-            advance(1, metric.name)
-    return tuple(found)
 
 
 def summary_lines(evaluation: Evaluation) -> list[str]:
@@ -265,9 +177,9 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
 
 def _beside(result: ResultFile, name: str) -> str:
     """Return what must stand beside a number: real against real and noise, or what trivial answers score."""
-    compared = [("real against real", result.floor(name)), ("noise", result.noise_line(name))]
-    compared += [(baseline.title, baseline.metric(name)) for baseline in result.baselines]
-    return "".join(f"{title}: {_number(one.value)}  " for title, one in compared if one is not None)
+    beside = [("real against real", result.truth_line(name)), ("noise", result.noise_line(name))]
+    beside += [(baseline.title, baseline.metric(name)) for baseline in result.baselines]
+    return "".join(f"{title}: {_number(info.value)}  " for title, info in beside if info is not None)
 
 
 def _number(value: float | None, missing: str = "none") -> str:

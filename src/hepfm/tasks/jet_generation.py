@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -13,15 +12,15 @@ from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.metrics.generation.jets import FIELDS, jet_sample
 from hepfm.metrics.generation.observables import Observed, observe
 from hepfm.metrics.generation.spectra import Spectrum, jet_spectra
+from hepfm.tasks.base import TaskMetric
 from hepfm.tasks.generation import GenerationTask
-from hepfm.tasks.measure_jets import JetProtocol, measure_jets
-from hepfm.tasks.result import MetricInfo
+from hepfm.tasks.measure_jets import JetProtocol, Named, jet_metrics, measure_jets
 
 
 class JetGenerationTask(GenerationTask):
     """Jets, with the metrics of `hepfm.tasks.measure_jets`."""
 
-    fields = FIELDS
+    observed = FIELDS
     protocol: ClassVar[JetProtocol] = JetProtocol()
 
     def observe(self, columns: Columns) -> Observed:
@@ -37,7 +36,11 @@ class JetGenerationTask(GenerationTask):
         """Return mass, pT, multiplicity, substructure and pT of constituents."""
         return jet_spectra(reference)
 
-    def measure(self, reference: Observed, other: Observed, *, group: str = "") -> Iterator[MetricInfo]:
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """Return the metrics of all classes together."""
+        return jet_metrics(self.protocol)
+
+    def compare(self, reference: Observed, other: Observed, *, group: str = "") -> Named:
         """Measure everything that the protocol asks of a sample."""
         return measure_jets(self.protocol, reference, other, group=group)
 
@@ -48,7 +51,6 @@ class JetGeneration(JetGenerationTask):
     name = "jet_generation"
     version = 3
     title = "Generation of jets, up to 150 constituents"
-    budgets = (10_000, 100_000, 550_000)
     protocol = JetProtocol(emd=EmdBatches(jets=50, batches=4))
 
 
@@ -58,8 +60,7 @@ class JetNet150(JetGenerationTask):
     name = "jetnet150"
     version = 3
     title = "JetNet150: generation of jets near 1 TeV, up to 150 constituents"
-    budgets = (10_000, 100_000, 550_000)
-    least_rows = 100
+    min_rows = 100
 
 
 class JetNet30(JetGenerationTask):
@@ -68,7 +69,6 @@ class JetNet30(JetGenerationTask):
     name = "jetnet30"
     version = 3
     title = "JetNet30: generation of jets near 1 TeV, 30 hardest constituents"
-    budgets = (10_000, 100_000, 550_000)
     each_class = True
-    least_rows = 300
+    min_rows = 300
     protocol = JetProtocol(max_constituents=30, fpnd=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from hepfm.core.jets import JETCLASS_CLASSES
-from hepfm.tasks.base import Task, TaskMetric
-from hepfm.tasks.tagging import ACCURACY, MACRO_AUC, rejection_metric
+from hepfm.data.schemas.jets import JETCLASS_CLASSES
+from hepfm.tasks.tagging import TaggingTask
+from hepfm.tasks.tagging_metrics import ACCURACY, MACRO_AUC, ScoreMetric, rejection_metric
 
 SPECIAL_EFFICIENCIES = {"Hqql": 0.99, "Tbl": 0.995}
 """Signal efficiencies of the classes with a lepton; 0.5 for all others."""
 
 
-class JetClass(Task):
+class JetClass(TaggingTask):
     """Accuracy, macro one-vs-one AUC, and rejections of QCD jets with the score p_S/(p_S + p_QCD)."""
 
     name = "jetclass"
@@ -18,11 +18,9 @@ class JetClass(Task):
     title = "JetClass: ten-class jet tagging"
     classes = JETCLASS_CLASSES
     background = "QCD"
-    features = ("kin", "kinpid", "full")
-    budgets = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
     primary = "accuracy"
 
-    def metrics(self) -> tuple[TaskMetric, ...]:
+    def metrics(self) -> tuple[ScoreMetric, ...]:
         """Return accuracy, AUC and nine rejections."""
         rejections = (
             rejection_metric(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hepfm.metrics.generation.batches import w1efp, w1m, w1p
@@ -15,8 +15,11 @@ from hepfm.metrics.generation.frechet import fpd
 from hepfm.metrics.generation.kernel import kpd
 from hepfm.metrics.generation.observables import OBSERVABLES, Observed, pairs
 from hepfm.metrics.generation.wasserstein import w1
-from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import MetricInfo
+from hepfm.metrics.measurement import Measurement
+from hepfm.metrics.trainings import Scale
+from hepfm.tasks.base import TaskMetric
+
+Named = Iterator[tuple[str, Measurement]]
 
 _UNITS = {"mass": " [GeV]", "pt": " [GeV]", "energy": " [GeV]"}
 
@@ -43,10 +46,35 @@ class JetProtocol:
     fpnd: bool = False
 
 
-def measure_jets(
-    protocol: JetProtocol, reference: Observed, other: Observed, *, group: str = ""
-) -> Iterator[MetricInfo]:
-    """Measure everything that the protocol asks of a sample, one after the other.
+def jet_metrics(protocol: JetProtocol) -> tuple[TaskMetric, ...]:
+    """Return everything that the protocol asks of all classes together; FPND is of single classes."""
+    distances = [
+        _lower(
+            f"{key}_{name}", f"{title} of {observable}{_UNITS.get(name, '') if key == 'w1' else ''}", "ratio"
+        )
+        for key, title in (("w1", "W1"), ("kl", "KL"))
+        for name, observable in OBSERVABLES.items()
+    ]
+    return (
+        *distances,
+        _lower("w1m", "W1M", "ratio"),
+        _lower("w1p", "W1P", "ratio"),
+        _lower("w1efp", "W1EFP", "ratio"),
+        _lower("fpd", "FPD"),
+        _lower("kpd", "KPD"),
+        TaskMetric(name="coverage", title="coverage", better="higher"),
+        _lower("mmd", "MMD", "ratio"),
+        _lower("classifier_auc", "AUC of a classifier"),
+        *([_lower("fpnd", "FPND")] if protocol.fpnd else []),
+    )
+
+
+def _lower(name: str, title: str, scale: Scale = "difference") -> TaskMetric:
+    return TaskMetric(name=name, title=title, scale=scale, better="lower")
+
+
+def measure_jets(protocol: JetProtocol, reference: Observed, other: Observed, *, group: str = "") -> Named:
+    """Measure everything that the protocol asks of a sample, by the names of `jet_metrics`, one by one.
 
     Parameters
     ----------
@@ -55,39 +83,22 @@ def measure_jets(
     group
         Class of the jets; empty for all together.
     """
-    steps: tuple[Callable[[JetProtocol, Observed, Observed], Iterator[Measured]], ...]
-    steps = (_observables, _jetnet, _features, _transport, _classifier)
-    for step in steps:
-        for measured in step(protocol, reference, other):
-            yield measured.info(group)
-    if protocol.fpnd and group in FPND_CLASSES:
-        yield Measured("fpnd", "FPND", fpnd(other.jets, group)).info(group)
-
-
-def _observables(protocol: JetProtocol, reference: Observed, other: Observed) -> Iterator[Measured]:
-    both = pairs(reference, other)
-    for prefix, title, measured in (("w1", "W1 of", w1(both)), ("kl", "KL of", kl(both))):
-        for name, measurement in measured.items():
-            unit = _UNITS.get(name, "") if prefix == "w1" else ""
-            yield Measured(f"{prefix}_{name}", f"{title} {OBSERVABLES[name]}{unit}", measurement, "ratio")
-
-
-def _jetnet(protocol: JetProtocol, reference: Observed, other: Observed) -> Iterator[Measured]:
-    yield Measured("w1m", "W1M", w1m(reference.jets, other.jets), "ratio")
-    yield Measured("w1p", "W1P", w1p(reference.jets, other.jets), "ratio")
-    yield Measured("w1efp", "W1EFP", w1efp(reference.connected, other.connected), "ratio")
-
-
-def _features(protocol: JetProtocol, reference: Observed, other: Observed) -> Iterator[Measured]:
-    yield Measured("fpd", "FPD", fpd(reference.efps, other.efps))
-    yield Measured("kpd", "KPD", kpd(reference.efps, other.efps))
-
-
-def _transport(protocol: JetProtocol, reference: Observed, other: Observed) -> Iterator[Measured]:
+    yield from _observables(reference, other)
+    yield "w1m", w1m(reference.jets, other.jets)
+    yield "w1p", w1p(reference.jets, other.jets)
+    yield "w1efp", w1efp(reference.connected, other.connected)
+    yield "fpd", fpd(reference.efps, other.efps)
+    yield "kpd", kpd(reference.efps, other.efps)
     coverage, mmd = coverage_and_mmd(reference.jets, other.jets, batches=protocol.emd)
-    yield Measured("coverage", "coverage", coverage, better="higher")
-    yield Measured("mmd", "MMD", mmd, "ratio")
+    yield "coverage", coverage
+    yield "mmd", mmd
+    yield "classifier_auc", classifier_auc(reference, other)
+    if protocol.fpnd and group in FPND_CLASSES:
+        yield "fpnd", fpnd(other.jets, group)
 
 
-def _classifier(protocol: JetProtocol, reference: Observed, other: Observed) -> Iterator[Measured]:
-    yield Measured("classifier_auc", "AUC of a classifier", classifier_auc(reference, other))
+def _observables(reference: Observed, other: Observed) -> Named:
+    both = pairs(reference, other)
+    for key, measurements in (("w1", w1(both)), ("kl", kl(both))):
+        for name, measurement in measurements.items():
+            yield f"{key}_{name}", measurement

@@ -1,31 +1,45 @@
-"""A measurement of generated rows on its way into a result file."""
+"""What a task has measured: all that a result file says beside the names of task, model, data and code."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.trainings import Scale
-from hepfm.tasks.result import MetricInfo
+import pyarrow as pa
+
+from hepfm.tasks.result import Baseline, MetricInfo
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement before it gets the name of its class."""
+    """Measurements, what stands beside them, and tables that are too long for a result file.
 
-    name: str
-    title: str
-    measurement: Measurement
-    scale: Scale = "difference"
-    better: Literal["higher", "lower"] = "lower"
+    Attributes
+    ----------
+    metrics
+        The measurements.
+    rows
+        Number of test rows.
+    rows_per_class
+        Number of them by class, or by group; empty where rows have neither.
+    classes
+        Classes in the order of scores; empty where no class is predicted.
+    effective_rows
+        ``(sum w)^2 / sum w^2``; None for equal weights, and for rows that were drawn by weight.
+    baselines
+        What trivial answers score on the same rows.
+    truth_vs_truth, noise
+        What real rows score against other real ones, and what noise scores, by the names of `metrics`.
+    tables
+        Further files of the result directory by name, ``*.arrow``: scores, predictions, spectra.
+    """
 
-    def info(self, group: str) -> MetricInfo:
-        """Return the row of the result file; `group` is a class, or empty for all together."""
-        return MetricInfo(
-            name=f"{self.name}_{group}" if group else self.name,
-            title=f"{self.title}, {group}" if group else self.title,
-            scale=self.scale,
-            better=self.better,
-            **self.measurement.to_dict(),
-        )
+    metrics: tuple[MetricInfo, ...]
+    rows: int
+    rows_per_class: Mapping[str, int]
+    classes: tuple[str, ...] = ()
+    effective_rows: float | None = None
+    baselines: tuple[Baseline, ...] = ()
+    truth_vs_truth: tuple[MetricInfo, ...] = ()
+    noise: tuple[MetricInfo, ...] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hepfm.tasks.base import Task, TaskMetric
-from hepfm.tasks.tagging import binary_metrics
+from hepfm.tasks.tagging import TaggingTask
+from hepfm.tasks.tagging_metrics import ScoreMetric, binary_metrics
 
 
-class QuarkGluon(Task):
+class QuarkGluon(TaggingTask):
     """Two classes, particle level; quark jets are the signal."""
 
     name = "quark_gluon"
@@ -14,10 +14,8 @@ class QuarkGluon(Task):
     title = "Quark against gluon jets, 500 to 550 GeV"
     classes = ("gluon", "quark")
     background = "gluon"
-    features = ("kin", "kinpid")
-    budgets = (100, 1_000, 10_000, 100_000, 1_600_000)
     primary = "auc"
 
-    def metrics(self) -> tuple[TaskMetric, ...]:
+    def metrics(self) -> tuple[ScoreMetric, ...]:
         """Return accuracy, AUC, and the rejections at 50 % and 30 %."""
         return binary_metrics(signal="quark", background=self.background)

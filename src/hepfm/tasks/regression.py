@@ -1,42 +1,253 @@
-"""The contract of a task that measures a predicted number, and the visible momentum of taus."""
+"""Tasks that measure a predicted number: any numeric field of any store."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, Self
 
-from hepfm.core.taus import DECAY_MODES
-from hepfm.tasks.base import Task, TaskMetric
+import numpy as np
+
+from hepfm.core.config import Config as BaseConfig
+from hepfm.core.errors import DataError, ModelError
+from hepfm.core.schema import Kind, Schema
+from hepfm.data.store import Store
+from hepfm.data.weights import effective_rows, read_weights
+from hepfm.metrics.predictions import FloatArray, IntArray
+from hepfm.metrics.residuals import mean_absolute, residual_bias, residual_width, root_mean_square
+from hepfm.metrics.response import bias, relative_iqr, response_measurement
+from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
+from hepfm.tasks.counted_rows import class_number, rows_of_class
+from hepfm.tasks.measured import Measured
+from hepfm.tasks.result import PREDICTIONS, Baseline, MetricInfo, predictions_table
+from hepfm.tasks.subject import Scorer, Subject
+from hepfm.tasks.tagging import JET_OBSERVERS
+
+MIN_ROWS = 20
+"""Fewer rows of a group are not measured by themselves."""
+
+Statistic = Callable[[FloatArray, FloatArray | None], float]
+Comparison = Literal["difference", "ratio", "log_ratio"]
+_RESPONSE: tuple[tuple[str, str, Statistic], ...] = (
+    ("response_iqr", "relative width of the response", relative_iqr),
+    ("response_bias", "|median of the response - 1|", bias),
+)
+_RESIDUAL: tuple[tuple[str, str, Statistic], ...] = (
+    ("residual_mae", "mean absolute error", mean_absolute),
+    ("residual_rmse", "RMSE", root_mean_square),
+    ("residual_bias", "|median of the residual|", residual_bias),
+    ("residual_width", "68 % half-width of the residual", residual_width),
+)
 
 
 class RegressionTask(Task):
-    """A protocol of regression of the logarithm of a ratio; the response is predicted over true.
+    """A protocol of regression: the errors of a predicted number, for all rows and for groups of them."""
 
-    Bias and relative width of the response are measured for all rows and for each class of `groups`.
-    """
-
-    classes = ()
-    background = ""
-    primary = "response_iqr"
-    only: ClassVar[tuple[str, str]]
-    """Field and class of the rows that count."""
-    groups: ClassVar[str]
+    label: str
+    """The field that is predicted."""
+    compare: Comparison
+    """Predicted less true, in the unit of the field; predicted over true; or, for a field that is the
+    logarithm of a ratio, the exponential of the difference."""
+    unit: str = "1"
+    only: tuple[str, str] | None = None
+    """Field and class of the rows that count; None for all rows."""
+    groups: str | None = None
     """A field whose classes are measured by themselves too."""
-    group_names: ClassVar[tuple[str, ...]]
+    group_names: tuple[str, ...] = ()
+    angle: bool = False
+    """Whether differences are taken modulo a full turn."""
+    observers: ClassVar[tuple[str, ...]] = JET_OBSERVERS
+    """Fields of the store that are written beside the predictions, where the store has them."""
+
+    @property
+    def needs(self) -> ModelNeeds:
+        """A head that predicts the field."""
+        return ModelNeeds(field=self.label)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The field that is predicted, and those that say which rows count and what groups there are."""
+        names = (*(self.only or ())[:1], self.label, self.groups)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     def metrics(self) -> tuple[TaskMetric, ...]:
-        """Return no metric of class scores: `hepfm.tasks.evaluate_regression` measures the response."""
-        return ()
+        """Return the metrics of all rows, then those of each group."""
+        return tuple(
+            metric.of_group(group) for group in ("", *self.group_names) for metric, _ in self._statistics
+        )
+
+    def objective(self) -> dict[str, Any]:
+        """Return the objective that learns the field of the rows that count."""
+        only = {"only": list(self.only)} if self.only else {}
+        return {"name": "supervised", "label": self.label, **only}
+
+    def measure(self, subject: Subject, store: Store, options: MeasureOptions) -> Measured:
+        """Predict the test rows and measure the errors, of the model and of the trivial answers."""
+        rows = self._rows(store)
+        scorer = subject.scorer(self.label, self.objective())
+        if scorer.classes:
+            raise ModelError(f"{subject.what} predicts classes of {self.label!r}, not a number")
+        truth = np.asarray(store.read([self.label], rows)[self.label], np.float64)
+        weights, groups = read_weights(store, rows), self._groups(store, rows)
+        predicted = self._predicted(scorer, store, rows)
+        observers = [name for name in self.observers if name in store.schema and name != self.label]
+
+        def errors(values: FloatArray) -> tuple[MetricInfo, ...]:
+            return tuple(self._measured(self._compared(values, truth), weights, groups))
+
+        return Measured(
+            metrics=errors(predicted),
+            rows=len(rows),
+            rows_per_class={name: int((groups == name).sum()) for name in self.group_names},
+            effective_rows=effective_rows(weights),
+            baselines=tuple(
+                Baseline(
+                    name=answer.name,
+                    title=answer.title,
+                    metrics=errors(self._predicted(answer, store, rows)),
+                )
+                for answer in subject.baselines(self.label)
+            ),
+            tables={
+                PREDICTIONS: predictions_table(
+                    truth,
+                    predicted,
+                    rows=rows,
+                    weights=weights,
+                    observers={
+                        key: np.asarray(values) for key, values in store.read(observers, rows).items()
+                    },
+                )
+            },
+        )
+
+    @property
+    def _statistics(self) -> tuple[tuple[TaskMetric, Statistic], ...]:
+        """What is measured of all rows, and how."""
+        rows = _RESIDUAL if self.compare == "difference" else _RESPONSE
+        unit = f" [{self.unit}]" if self.compare == "difference" and self.unit != "1" else ""
+        return tuple(
+            (TaskMetric(name=name, title=f"{title}{unit}", better="lower"), statistic)
+            for name, title, statistic in rows
+        )
+
+    def _rows(self, store: Store) -> IntArray:
+        rows = rows_of_class(store, np.asarray(store.split(self.split), np.int64), self.only)
+        if not len(rows):
+            of = f" has {' = '.join(self.only)}" if self.only else f" is in its split {self.split!r}"
+            raise DataError(f"no row of {store.path}{of}; the task {self.name!r} needs some")
+        return rows
+
+    def _groups(self, store: Store, rows: IntArray) -> FloatArray:
+        """Return the name of each row's group."""
+        if self.groups is None:
+            return np.full(len(rows), "")
+        numbers = np.asarray(store.read([self.groups], rows)[self.groups]).astype(np.int64)
+        return np.array(store.schema[self.groups].classes)[numbers]
+
+    def _predicted(self, scorer: Scorer, store: Store, rows: IntArray) -> FloatArray:
+        values = np.asarray(scorer.score(store, rows), np.float64)
+        if values.shape != rows.shape:
+            raise ModelError(f"the model gave numbers of shape {values.shape}, expected {rows.shape}")
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise ModelError(f"{bad} of {len(rows)} predictions of {self.label!r} are NaN or infinite")
+        return values
+
+    def _compared(self, predicted: FloatArray, truth: FloatArray) -> FloatArray:
+        if self.compare == "ratio":
+            bad = int((truth <= 0).sum())
+            if bad:
+                raise DataError(
+                    f"{bad} of {len(truth)} true values of {self.label!r} are not above 0: predicted over "
+                    "true is not defined; use compare=difference"
+                )
+            return predicted / truth
+        residual = predicted - truth
+        if self.angle:
+            residual = (residual + np.pi) % (2 * np.pi) - np.pi
+        return np.exp(residual) if self.compare == "log_ratio" else residual
+
+    def _measured(
+        self, errors: FloatArray, weights: FloatArray | None, groups: FloatArray
+    ) -> Iterator[MetricInfo]:
+        for group in ("", *self.group_names):
+            chosen = groups == group if group else np.ones(len(errors), bool)
+            if group and chosen.sum() < MIN_ROWS:
+                continue
+            chosen_weights = None if weights is None else weights[chosen]
+            for metric, statistic in self._statistics:
+                definition = f"{metric.name}.v1"
+                measurement = response_measurement(
+                    errors[chosen], statistic, definition=definition, weights=chosen_weights
+                )
+                yield metric.info(measurement, group)
 
 
-class TauMomentum(RegressionTask):
-    """Visible transverse momentum of hadronic taus (2503.19165), from ln of its ratio to the jet's."""
+class RegressionConfig(BaseConfig):
+    """Options of `Regression`.
 
-    name = "tau_momentum"
+    Attributes
+    ----------
+    field
+        The field that is predicted; the label of the store's schema when null.
+    only
+        A field and one of its classes: other rows do not count.
+    groups
+        A categorical field whose classes are measured by themselves too.
+    compare
+        ``"difference"``, predicted less true in the unit of the field; ``"ratio"``, predicted over true, for
+        positive fields; ``"log_ratio"``, the exponential of the difference, for a field that is the logarithm
+        of a ratio.
+    """
+
+    field: str | None = None
+    only: tuple[str, str] | None = None
+    groups: str | None = None
+    compare: Comparison = "difference"
+
+
+class Regression(RegressionTask):
+    """A numeric field of the rows."""
+
+    Config = RegressionConfig
+    name = "regression"
     version = 1
-    title = "Visible momentum of hadronic taus, e+e- at 380 GeV"
-    label = "tau_log_pt_ratio"
-    features = ("kin", "kinpid", "full")
-    budgets = (2_000, 10_000, 100_000, 1_000_000)
-    only = ("jet_label", "tau")
-    groups = "tau_decay_mode"
-    group_names = tuple(name for name in DECAY_MODES if name != "none")
+
+    config: RegressionConfig
+
+    def __init__(self, config: RegressionConfig | None = None) -> None:
+        super().__init__(config)
+        self.label = self.config.field or ""
+        self.only, self.groups, self.compare = self.config.only, self.config.groups, self.config.compare
+        self.primary = "residual_mae" if self.compare == "difference" else "response_iqr"
+        only = f", {' = '.join(self.only)} only" if self.only else ""
+        self.title = f"Regression of {self.label}{only}"
+
+    def bind(self, schema: Schema, *, where: str) -> Self:
+        """Return the task with field, unit and groups filled in from the schema."""
+        if not self.label and schema.label is None:
+            raise DataError(
+                f"{where} names no label; say which field is predicted: field=NAME (--field NAME)"
+            )
+        label = self.label or str(schema.label)
+        bound = self.__class__(self.config.model_copy(update={"field": label}))
+        super(Regression, bound).bind(schema, where=where)
+        bound._fill_in(schema, where)
+        return bound
+
+    def _fill_in(self, schema: Schema, where: str) -> None:
+        field = schema[self.label]
+        if field.kind in (Kind.CATEGORICAL, Kind.FLAG) or field.level is not schema.row:
+            raise DataError(
+                f"{self.label!r} of {where} is {field.kind} of the {field.level}; the task {self.name!r} "
+                "needs a number of the rows"
+            )
+        self.unit, self.angle = field.unit, field.kind is Kind.ANGLE
+        if self.angle and self.compare != "difference":
+            raise DataError(f"{self.label!r} of {where} is an angle; use compare=difference")
+        if self.only:
+            class_number(schema, *self.only, where=where)
+        if self.groups:
+            self.group_names = schema[self.groups].classes
+            if not self.group_names:
+                raise DataError(f"groups: {self.groups!r} of {where} has no classes")

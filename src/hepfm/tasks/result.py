@@ -1,32 +1,36 @@
 """A result directory: what one model scored on one task, and the scores themselves.
 
 ``results.json`` holds the metrics with their uncertainties and everything that names the model, the data and
-the training. ``scores.arrow`` holds, for each test row: its number in the store, the true class, the class
-probabilities, its event weight if it has one, and some observers; any Arrow reader opens it. Results on
-generated rows have no scores but binned spectra, see `hepfm.tasks.spectra`.
+the training. Beside it lie the tables of the task, which any Arrow reader opens:
+
+- ``scores.arrow`` of a task with classes: for each test row its number in the store, the true class, the
+  class probabilities, its event weight if it has one, and some observers;
+- ``predictions.arrow`` of a regression: the same with the true and the predicted number;
+- ``spectra.arrow`` of generated rows: binned spectra, see `hepfm.tasks.spectra`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pydantic
 
 from hepfm.core.config import Config, validate
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.files import atomic_path, read_json, write_json
+from hepfm.core.files import atomic_path, read_json, refuse_other_folder, write_json
+from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array
 from hepfm.metrics.intervals import kind_of_interval
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import IntArray, Predictions
 
-RESULTS, SCORES = "results.json", "scores.arrow"
-FORMAT_VERSION = 3
-"""3 has `baselines`, `noise` and the steps of the training."""
+RESULTS, SCORES, PREDICTIONS = "results.json", "scores.arrow", "predictions.arrow"
+FORMAT_VERSION = 4
 _PREFIX, _WEIGHT = "score_", "weight"
 
 
@@ -50,8 +54,8 @@ class Training(Config):
     arm
         What the comparison calls it; empty for a name made from `init` and `mode`.
     steps, best_step, first_validation
-        Optimizer steps that were done, after which of them the weights that were kept were found, and after
-        which was looked for the first time; None where the loop was not used (probes).
+        Optimizer steps that were done, the step whose weights were kept, and the step of the first
+        validation; None where the loop was not used (probes).
     updates_per_label
         Times that each training row was seen on average: steps times batch size over training rows.
     """
@@ -94,12 +98,33 @@ class Training(Config):
 
 
 class TaskInfo(Config):
-    """The protocol that was followed."""
+    """The protocol that was followed.
+
+    Attributes
+    ----------
+    name, version, title
+        Of the task.
+    classes
+        Classes in the order of scores; of generated rows those that were measured.
+    options
+        Options of the task, all of them spelled out.
+    """
 
     name: str
     version: int
     title: str
     classes: tuple[str, ...]
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What `hepfm.tasks.base.load_task` makes the same task of."""
+        return {"name": self.name, **self.options}
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What results that may be compared agree in."""
+        return self.name, self.version, json.dumps(self.options, sort_keys=True)
 
 
 class ModelInfo(Config):
@@ -146,7 +171,14 @@ class CodeInfo(Config):
 
 
 class MetricInfo(Config):
-    """One measurement with its name and how it is compared; see `Measurement` and `TaskMetric`."""
+    """One measurement with its name and how it is compared; see `Measurement` and `TaskMetric`.
+
+    Attributes
+    ----------
+    detail
+        Whether a report leaves it out of its tables and curves: a number of one class where there is one of
+        all classes. It is in the CSV files all the same.
+    """
 
     name: str
     title: str
@@ -158,6 +190,7 @@ class MetricInfo(Config):
     definition: str
     interval: str
     better: Literal["higher", "lower"] = "higher"
+    detail: bool = False
 
     @property
     def error(self) -> str:
@@ -177,7 +210,7 @@ class Baseline(Config):
     ----------
     name
         ``"row"``: a regression on the numbers of the whole row, fitted to the same labels. ``"majority"``:
-        always the commonest class, or the mean.
+        always the commonest class, or the median.
     title
         How tables and figures call it.
     metrics
@@ -198,9 +231,9 @@ class ResultFile(Config):
 
     Attributes
     ----------
-    floors
-        What a perfect model would score, by the names of `metrics`: for generated rows, real ones against
-        other real ones. Empty where there is no such number.
+    truth_vs_truth
+        The truth-vs-truth baseline, what a perfect generator would score, by the names of `metrics`: real
+        rows against other real ones. Empty where nothing was generated.
     noise
         For generated rows: what noise scores in place of a model.
     baselines
@@ -214,76 +247,82 @@ class ResultFile(Config):
     training: Training
     data: DataInfo
     metrics: tuple[MetricInfo, ...]
-    floors: tuple[MetricInfo, ...] = ()
+    truth_vs_truth: tuple[MetricInfo, ...] = ()
     noise: tuple[MetricInfo, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     code: CodeInfo
 
     def metric(self, name: str) -> MetricInfo:
         """Return a metric by name."""
-        found = {metric.name: metric for metric in self.metrics}
-        if name not in found:
-            raise DataError(f"no metric {name!r} in the result; it has {', '.join(found)}")
-        return found[name]
+        metrics = {metric.name: metric for metric in self.metrics}
+        if name not in metrics:
+            raise DataError(f"no metric {name!r} in the result; it has {', '.join(metrics)}")
+        return metrics[name]
 
-    def floor(self, name: str) -> MetricInfo | None:
-        """Return what a perfect model would score, None where that was not measured."""
-        return next((floor for floor in self.floors if floor.name == name), None)
+    def truth_line(self, name: str) -> MetricInfo | None:
+        """Return what real rows score against other real ones, None where that was not measured."""
+        return next((metric for metric in self.truth_vs_truth if metric.name == name), None)
 
     def noise_line(self, name: str) -> MetricInfo | None:
         """Return what noise scores, None where that was not measured."""
         return next((metric for metric in self.noise if metric.name == name), None)
 
 
-def write_result(
-    folder: Path,
-    result: ResultFile,
-    predictions: Predictions,
-    *,
-    rows: IntArray,
-    observers: Mapping[str, Array],
-) -> None:
-    """Write a result directory; nothing appears at `folder` before it is complete."""
-    columns = {
-        "row": rows,
-        "label": predictions.labels.astype(np.int16),
-        **({} if predictions.weights is None else {_WEIGHT: predictions.weights}),
-        **{
-            f"{_PREFIX}{name}": predictions.probabilities[:, index].astype(np.float32)
-            for index, name in enumerate(predictions.classes)
-        },
-        **observers,
+def scores_table(predictions: Predictions, *, rows: IntArray, observers: Mapping[str, Array]) -> pa.Table:
+    """Return ``scores.arrow``; see `read_scores`."""
+    scores = {
+        f"{_PREFIX}{name}": predictions.probabilities[:, index].astype(np.float32)
+        for index, name in enumerate(predictions.classes)
     }
-    table = pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
-    with (
-        result_folder(folder, result) as temporary,
-        pa.OSFile(str(temporary / SCORES), "wb") as file,
-        pa.ipc.new_file(file, table.schema) as writer,
-    ):
-        writer.write_table(table)
+    labels = {"label": predictions.labels.astype(np.int16)}
+    return rows_table(rows, {**labels, **_weights(predictions.weights), **scores, **observers})
 
 
-@contextmanager
-def result_folder(folder: Path, result: ResultFile) -> Iterator[Path]:
-    """Yield a new result directory with ``results.json``, for further files; it appears when all is done."""
+def predictions_table(
+    truth: Array, predicted: Array, *, rows: IntArray, weights: Array | None, observers: Mapping[str, Array]
+) -> pa.Table:
+    """Return ``predictions.arrow`` of a regression: true and predicted number of each row."""
+    numbers = {"truth": truth, "predicted": predicted}
+    return rows_table(rows, {**numbers, **_weights(weights), **observers})
+
+
+def rows_table(rows: IntArray, columns: Mapping[str, Array]) -> pa.Table:
+    """Return a table of columns of test rows, their numbers in the store first."""
+    arrays = {"row": rows, **columns}
+    return pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in arrays.items()})
+
+
+def _weights(weights: Array | None) -> dict[str, Array]:
+    return {} if weights is None else {_WEIGHT: weights}
+
+
+def write_result(folder: Path, result: ResultFile, tables: Mapping[str, pa.Table]) -> None:
+    """Write a result directory with its tables; nothing appears at `folder` before it is complete."""
+    refuse_other_folder(folder, mark=RESULTS, what="result directory")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         write_json(temporary / RESULTS, result.model_dump(mode="json"))
-        yield temporary
+        for name, table in tables.items():
+            with (
+                pa.OSFile(str(temporary / name), "wb") as file,
+                pa.ipc.new_file(file, table.schema) as writer,
+            ):
+                writer.write_table(table)
 
 
 def read_result(folder: Path) -> ResultFile:
-    """Read ``results.json``; raise `DataError` when it is missing, damaged or of a newer format."""
+    """Read ``results.json``; raise `DataError` when it is missing, damaged or of another format."""
     if not folder.is_dir():
         raise DataError(f"no result directory {folder}; make one with `hepfm evaluate`")
     path = folder / RESULTS
-    values = read_json(path, DataError)
+    values = read_json(member(folder, RESULTS), DataError)
     if not isinstance(values, dict) or values.get("format") != "hepfm-result":
         raise DataError(f"{path} is not a result of hepfm evaluate")
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise DataError(
-            f"{path} has format version {version!r}, this hepfm reads up to {FORMAT_VERSION}; upgrade it"
+            f"{path} has format version {version!r}, this hepfm reads {FORMAT_VERSION}; run "
+            "hepfm evaluate again"
         )
     try:
         return validate(ResultFile, values, where=str(path))
@@ -294,18 +333,17 @@ def read_result(folder: Path) -> ResultFile:
 def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray]:
     """Read the scores of a result: predictions in the task's class order, and the store's row numbers."""
     path = folder / SCORES
-    try:
-        with pa.memory_map(str(path)) as file:
+    with reading(path, what="scores", fix="run hepfm evaluate again"):
+        with pa.memory_map(str(member(folder, SCORES))) as file:
             table = pa.ipc.open_file(file).read_all()
+        table.validate(full=True)
         columns = [table.column(f"{_PREFIX}{name}").to_numpy() for name in result.task.classes]
         rows, labels = table.column("row").to_numpy(), table.column("label").to_numpy()
-    except (FileNotFoundError, pa.ArrowInvalid, KeyError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); run hepfm evaluate again") from None
-    if len(rows) != result.data.rows:
-        raise DataError(
-            f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
-        )
-    scores = np.stack(columns, axis=1).astype(np.float64)
-    weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
-    predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
-    return predictions, rows.astype(np.int64)
+        if len(rows) != result.data.rows:
+            raise DataError(
+                f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
+            )
+        scores = np.stack(columns, axis=1).astype(np.float64)
+        weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
+        predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
+        return predictions, rows.astype(np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,24 +13,26 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
 from hepfm.data.weights import read_weights, unweighted
 from hepfm.metrics.predictions import IntArray
-from hepfm.tasks.generation import GenerationTask
+
+if TYPE_CHECKING:
+    from hepfm.tasks.generation import GenerationTask
 
 SEED = 0
-"""Of the halves and of the draws of jets: part of the definition of a task."""
+"""Of the halves and of the draws of rows: part of the definition of a task."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples with the same number of jets of each class, class after class.
+    """Samples with the same number of rows of each class, class after class.
 
     Attributes
     ----------
     reference, second, generated
-        Two disjoint halves of the real test jets, and the generated ones.
+        Two disjoint halves of the real test rows, and the generated ones.
     noise
         Noise in the units of the reference, with multiplicities of the second half.
     sizes
-        Jets of each class in each sample; the only key is empty for data without classes.
+        Rows of each class in each sample; the only key is empty for data without classes.
     """
 
     reference: Any
@@ -52,26 +54,32 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
     Raises
     ------
     DataError
-        When a store lacks the test split, fields, or classes of the other, or has too few jets of one.
+        When a store lacks the test split, fields, or classes of the other, or has too few rows of one.
     """
     _check_fields(task, real)
     _check_fields(task, generated)
     real_rows = rows_by_class(task, real)
-    made_rows = _of_one_class(rows_by_class(task, generated), real_rows)
-    if set(real_rows) != set(made_rows):
+    generated_rows = _of_one_class(rows_by_class(task, generated), real_rows)
+    if set(real_rows) != set(generated_rows):
         raise DataError(
-            f"{generated.path} has jets of {_named(set(made_rows))}, the test jets of {real.path} are "
-            f"{_named(set(real_rows))}; generate jets of exactly those classes"
+            f"{generated.path} has rows of {_named(set(generated_rows))}, the test rows of {real.path} are "
+            f"{_named(set(real_rows))}; generate rows of exactly those classes"
         )
     halves = {name: _halves(task, name, rows) for name, rows in real_rows.items()}
-    sizes = {name: _size(task, name, halves[name], made_rows[name]) for name in halves}
+    sizes = {name: _size(task, name, halves[name], generated_rows[name]) for name in halves}
     first, second = (
         _read(task, real, {name: half[k] for name, half in halves.items()}, sizes) for k in (0, 1)
     )
-    made = {name: _shuffled("generated", name, rows) for name, rows in made_rows.items()}
+    shuffled = {name: _shuffled("generated", name, rows) for name, rows in generated_rows.items()}
     noise = task.noise(first, second, numpy_generator(SEED, "task.generation.noise"))
-    other = _read(task, generated, made, sizes)
+    other = _read(task, generated, shuffled, sizes)
     return Samples(task.observe(first), task.observe(second), task.observe(other), task.observe(noise), sizes)
+
+
+def of_group(samples: Samples, name: str, group: str) -> Any:
+    """Return the rows of one class of one sample, by its attribute; all of them for the empty name."""
+    sample = getattr(samples, name)
+    return sample.take(samples.rows(group)) if group else sample
 
 
 def rows_by_class(task: GenerationTask, store: Store) -> dict[str, IntArray]:
@@ -103,13 +111,13 @@ def _unweighted(store: Store, name: str, rows: IntArray) -> IntArray:
     return rows[unweighted(weights, rng=rng, where=f"{store.path}{of}")]
 
 
-def _of_one_class(made: dict[str, IntArray], real: dict[str, IntArray]) -> dict[str, IntArray]:
-    """Take jets without classes for those of the only class that the real ones have."""
-    return dict.fromkeys(real, made[""]) if set(made) == {""} and len(real) == 1 else made
+def _of_one_class(generated: dict[str, IntArray], real: dict[str, IntArray]) -> dict[str, IntArray]:
+    """Take rows without classes for those of the only class that the real ones have."""
+    return dict.fromkeys(real, generated[""]) if set(generated) == {""} and len(real) == 1 else generated
 
 
 def _check_fields(task: GenerationTask, store: Store) -> None:
-    missing = [name for name in task.fields if name not in store.schema]
+    missing = [name for name in task.observed if name not in store.schema]
     if missing:
         raise DataError(f"{store.path} has no {', '.join(missing)}; the task {task.name!r} needs them")
 
@@ -128,18 +136,18 @@ def _shuffled(purpose: str, name: str, rows: IntArray) -> IntArray:
     return numpy_generator(SEED, f"task.generation.{purpose}.{name}").permutation(rows)
 
 
-def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], made: IntArray) -> int:
-    size = min(len(halves[0]), len(halves[1]), len(made), task.rows_per_class)
-    if size < task.least_rows:
+def _size(task: GenerationTask, name: str, halves: tuple[IntArray, IntArray], generated: IntArray) -> int:
+    size = min(len(halves[0]), len(halves[1]), len(generated), task.rows_per_class)
+    if size < task.min_rows:
         of = f" of class {name}" if name else ""
         raise DataError(
-            f"{len(made)} generated jets and twice {len(halves[0])} real ones{of}, after rows were drawn by "
-            f"event weights where there are any; the task {task.name!r} "
-            f"needs at least {task.least_rows} in each sample: generate more jets, or take more real ones"
+            f"{len(generated)} generated rows and twice {len(halves[0])} real ones{of}, after rows were "
+            f"drawn by event weights where there are any; the task {task.name!r} "
+            f"needs at least {task.min_rows} in each sample: generate more rows, or take more real ones"
         )
     return size
 
 
 def _read(task: GenerationTask, store: Store, rows: dict[str, IntArray], sizes: dict[str, int]) -> Columns:
     index = np.concatenate([rows[name][:size] for name, size in sizes.items()])
-    return store.read(task.fields, index)
+    return store.read(task.observed, index)

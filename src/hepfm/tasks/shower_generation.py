@@ -14,14 +14,14 @@ from hepfm.metrics.generation.classifier import classifier_of
 from hepfm.metrics.generation.spectra import Spectrum, shower_spectra
 from hepfm.metrics.generation.two_sample import Pair
 from hepfm.metrics.generation.wasserstein import w1
+from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.showers.distances import fpd, kpd
 from hepfm.metrics.showers.profiles import TITLES, profiles
 from hepfm.metrics.showers.sample import OBSERVABLES, OF_LAYERS, Showers, showers
 from hepfm.metrics.showers.separation import separation
 from hepfm.physics.voxels import load_voxels
+from hepfm.tasks.base import TaskMetric
 from hepfm.tasks.generation import GenerationTask
-from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import MetricInfo
 
 _UNITS = {"cog_x": " [mm]", "cog_y": " [mm]", "cog_layer": " [layers]"}
 
@@ -36,9 +36,8 @@ class ShowerGeneration(GenerationTask):
     name = "shower_generation"
     version = 2
     title = "Generation of showers in the cells of CaloChallenge's data set 2"
-    budgets = (1000, 10_000, 100_000)
-    fields = ("incident_energy", *GRID_COLUMNS)
-    told = True
+    observed = ("incident_energy", *GRID_COLUMNS)
+    conditioned = True
     voxels: ClassVar[str] = "dataset_2"
     threshold: ClassVar[float] = 15.15e-6
     """In GeV."""
@@ -59,23 +58,38 @@ class ShowerGeneration(GenerationTask):
         """Return response, number of hits, and profiles."""
         return shower_spectra(reference)
 
-    def measure(self, reference: Showers, other: Showers, *, group: str = "") -> Iterator[MetricInfo]:
-        """Measure separation powers, W1, FPD, KPD and the classifier test."""
-        for measured in _measured(reference, other):
-            yield measured.info(group)
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """Return separation powers, W1, FPD, KPD and the classifier test."""
+        titles = {**OBSERVABLES, **OF_LAYERS, "cell_energy": "spectrum of cells"}
+        separations = {f"sep_{name}": f"separation power of {title}" for name, title in titles.items()}
+        distances = {
+            f"w1_{name}": f"W1 of {title}{_UNITS.get(name, '')}"
+            for name, title in {**OBSERVABLES, **TITLES}.items()
+        }
+        differences = {
+            "fpd": "FPD of high-level features",
+            "kpd": "KPD of high-level features",
+            "classifier_auc": "AUC of a classifier",
+        }
+        ratios = {**separations, **distances}
+        return (
+            *(
+                TaskMetric(name=name, title=title, scale="ratio", better="lower")
+                for name, title in ratios.items()
+            ),
+            *(TaskMetric(name=name, title=title, better="lower") for name, title in differences.items()),
+        )
 
-
-def _measured(reference: Showers, other: Showers) -> Iterator[Measured]:
-    titles = {**OBSERVABLES, **OF_LAYERS, "cell_energy": "spectrum of cells"}
-    for name, found in separation(reference, other).items():
-        yield Measured(f"sep_{name}", f"separation power of {titles[name]}", found, "ratio")
-    both = {name: Pair(values, other.values[name]) for name, values in reference.values.items()}
-    for name, found in w1(both).items():
-        yield Measured(f"w1_{name}", f"W1 of {OBSERVABLES[name]}{_UNITS.get(name, '')}", found, "ratio")
-    for name, found in profiles(reference, other).items():
-        yield Measured(f"w1_{name}", f"W1 of {TITLES[name]}", found, "ratio")
-    yield Measured("fpd", "FPD of high-level features", fpd(reference, other))
-    yield Measured("kpd", "KPD of high-level features", kpd(reference, other))
-    features = reference.features(), other.features()
-    area = classifier_of(*features, definition="classifier_auc.hgb.showers.v1")
-    yield Measured("classifier_auc", "AUC of a classifier", area)
+    def compare(
+        self, reference: Showers, other: Showers, *, group: str = ""
+    ) -> Iterator[tuple[str, Measurement]]:
+        """Measure them, one after the other."""
+        for name, measurement in separation(reference, other).items():
+            yield f"sep_{name}", measurement
+        both = {name: Pair(values, other.values[name]) for name, values in reference.values.items()}
+        for name, measurement in {**w1(both), **profiles(reference, other)}.items():
+            yield f"w1_{name}", measurement
+        yield "fpd", fpd(reference, other)
+        yield "kpd", kpd(reference, other)
+        features = reference.features(), other.features()
+        yield "classifier_auc", classifier_of(*features, definition="classifier_auc.hgb.showers.v1")

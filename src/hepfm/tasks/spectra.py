@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from hepfm.core.errors import DataError
+from hepfm.core.guards import member, reading
 from hepfm.metrics.generation.spectra import Axis, Binned, binned
 from hepfm.metrics.predictions import FloatArray
-from hepfm.tasks.generation import GenerationTask
-from hepfm.tasks.samples import Samples
+from hepfm.tasks.samples import Samples, of_group
+
+if TYPE_CHECKING:
+    from hepfm.tasks.generation import GenerationTask
 
 SPECTRA = "spectra.arrow"
 SAMPLES = ("reference", "second", "generated", "noise")
@@ -57,25 +59,19 @@ def overlays(
         Samples whose reference gives the bins; those of `samples` by default.
     """
     classes = [name for name in samples.sizes if name]
-    found = []
+    drawn_overlays = []
     spectra = task.spectra((binned_by or samples).reference)
     for group in ("", *(classes if len(classes) > 1 else ())):
-        parts = {name: _of_group(getattr(samples, name), samples, group) for name in SAMPLES}
+        parts = {name: of_group(samples, name, group) for name in SAMPLES}
         for spectrum in spectra:
             drawn = {name: binned(spectrum, part) for name, part in parts.items()}
-            found.append(Overlay(spectrum.axis, group, drawn))
-    return tuple(found)
+            drawn_overlays.append(Overlay(spectrum.axis, group, drawn))
+    return tuple(drawn_overlays)
 
 
-def _of_group(sample: Any, samples: Samples, group: str) -> Any:
-    return sample.take(samples.rows(group)) if group else sample
-
-
-def write_spectra(folder: Path, drawn: Sequence[Overlay]) -> None:
-    """Write ``spectra.arrow`` into a folder."""
-    table = pa.Table.from_pylist([row for overlay in drawn for row in _rows(overlay)], schema=_SCHEMA)
-    with pa.OSFile(str(folder / SPECTRA), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+def spectra_table(drawn: Sequence[Overlay]) -> pa.Table:
+    """Return ``spectra.arrow``."""
+    return pa.Table.from_pylist([row for overlay in drawn for row in _rows(overlay)], schema=_SCHEMA)
 
 
 _AXIS = {"name": pa.string(), "title": pa.string(), "label": pa.string(), "y_label": pa.string()}
@@ -104,20 +100,18 @@ def read_spectra(folder: Path) -> tuple[Overlay, ...]:
     path = folder / SPECTRA
     if not path.exists():
         return ()
-    try:
-        with pa.memory_map(str(path)) as file:
+    with reading(path, what="spectra", fix="run hepfm evaluate again"):
+        with pa.memory_map(str(member(folder, SPECTRA))) as file:
             rows = pa.ipc.open_file(file).read_all().to_pylist()
         parts: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
         for row in rows:
             parts.setdefault((row["class"], row["name"]), {}).setdefault(row["sample"], []).append(row)
         return tuple(_overlay(group, samples) for (group, _), samples in parts.items())
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error}); run hepfm evaluate again") from None
 
 
 def _overlay(group: str, samples: Mapping[str, list[dict[str, Any]]]) -> Overlay:
     bins = samples[SAMPLES[0]]
-    edges = np.array([*(one["low"] for one in bins), bins[-1]["high"]])
+    edges = np.array([*_column(bins, "low"), bins[-1]["high"]])
     axis = Axis(**{key: bins[0][key] for key in _AXIS}, edges=edges)
     drawn = {
         name: Binned(_column(rows, "value"), _column(rows, "error"), rows[0]["rows"])

@@ -1,13 +1,20 @@
-"""Tau leptons: identification against quark jets, and the decay mode (2503.19165)."""
+"""Tau leptons: identification against quark jets, decay mode and visible momentum (2503.19165)."""
 
 from __future__ import annotations
 
-from hepfm.core.taus import DECAY_MODES
-from hepfm.tasks.base import Task, TaskMetric
-from hepfm.tasks.tagging import ACCURACY, binary_auc_metric, class_metrics, rejection_metric
+from hepfm.physics.taus import DECAY_MODES
+from hepfm.tasks.regression import RegressionTask
+from hepfm.tasks.tagging import TaggingTask
+from hepfm.tasks.tagging_metrics import (
+    ACCURACY,
+    ScoreMetric,
+    binary_auc_metric,
+    class_metrics,
+    rejection_metric,
+)
 
 
-class TauIdentification(Task):
+class TauIdentification(TaggingTask):
     """Jets of hadronic taus against quark jets; compared by the misidentification at 80 % efficiency."""
 
     name = "tau_identification"
@@ -15,11 +22,9 @@ class TauIdentification(Task):
     title = "Hadronic taus against quark jets, e+e- at 380 GeV"
     classes = ("quark", "tau")
     background = "quark"
-    features = ("kin", "kinpid", "full")
-    budgets = (2_000, 10_000, 100_000, 1_000_000)
     primary = "rejection_80"
 
-    def metrics(self) -> tuple[TaskMetric, ...]:
+    def metrics(self) -> tuple[ScoreMetric, ...]:
         """Return accuracy, AUC, and one over the misidentification at 80 %, 60 % and 40 %."""
         rejections = (
             rejection_metric(
@@ -34,7 +39,7 @@ class TauIdentification(Task):
         return (ACCURACY, binary_auc_metric(signal="tau", background=self.background), *rejections)
 
 
-class TauDecayMode(Task):
+class TauDecayMode(TaggingTask):
     """Group of decay modes of tau jets; jets without a tau are left out."""
 
     name = "tau_decay_mode"
@@ -44,10 +49,22 @@ class TauDecayMode(Task):
     ignored = ("none",)
     background = "h"
     label = "tau_decay_mode"
-    features = ("kin", "kinpid", "full")
-    budgets = (2_000, 10_000, 100_000, 1_000_000)
     primary = "accuracy"
 
-    def metrics(self) -> tuple[TaskMetric, ...]:
+    def metrics(self) -> tuple[ScoreMetric, ...]:
         """Return accuracy, efficiency and purity of each mode; a comparison draws the confusion matrix."""
         return (ACCURACY, *class_metrics(self.classes))
+
+
+class TauMomentum(RegressionTask):
+    """Visible transverse momentum of hadronic taus (2503.19165), from ln of its ratio to the jet's."""
+
+    name = "tau_momentum"
+    version = 1
+    title = "Visible momentum of hadronic taus, e+e- at 380 GeV"
+    primary = "response_iqr"
+    label = "tau_log_pt_ratio"
+    compare = "log_ratio"
+    only = ("jet_label", "tau")
+    groups = "tau_decay_mode"
+    group_names = tuple(name for name in DECAY_MODES if name != "none")

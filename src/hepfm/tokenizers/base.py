@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 
 PADDING = -1
 """The id where there is no constituent."""
@@ -49,7 +49,7 @@ class Reconstruction:
     ids_BN: Tensor
 
 
-class Decoding:
+class TokenDecoder:
     """Codes of growing rows, decoded one by one; here of constituents that are decoded by themselves."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -101,11 +101,11 @@ class Tokenizer(nn.Module):
         ids_BN = self.encode(x_BNF, mask_BN)
         return Reconstruction(self.decode(ids_BN), torch.zeros_like(x_BNF[..., 0]), ids_BN)
 
-    def decoding(self, rows: int, most: int) -> Decoding:
-        """Start to decode `rows` rows of at most `most` constituents; only for a causal tokenizer."""
+    def start_decoder(self, rows: int, max_constituents: int) -> TokenDecoder:
+        """Start to decode rows of up to `max_constituents` constituents; only for a causal tokenizer."""
         if not self.causal:
             raise ValueError("a row that is still growing can only be decoded by a causal tokenizer")
-        return Decoding(self)
+        return TokenDecoder(self)
 
     @property
     def reads_parts(self) -> bool:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer
 
-_MOST_CODES = 65536
+_MAX_CODES = 65536
 
 
-class BinnedConfig(Config):
-    """Options of `Binned`.
+class BinnedTokenizerConfig(Config):
+    """Options of `BinnedTokenizer`.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class BinnedConfig(Config):
         Number of bins of each feature, in their order; their product is the number of codes. 40 in log pt and
         30 in each angle are those of a public reimplementation of 2303.07364.
     coverage
-        Share of the constituents that the grid spans in each feature, the rest cut off evenly at both ends
+        Fraction of the constituents that the grid spans in each feature, the rest cut off evenly at both ends
         when it is fitted; those outside take the outermost bin.
     """
 
@@ -35,13 +35,13 @@ class BinnedConfig(Config):
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.999
 
     @model_validator(mode="after")
-    def _check(self) -> BinnedConfig:
-        if math.prod(self.bins) > _MOST_CODES:
-            raise ValueError(f"bins {self.bins} make {math.prod(self.bins)} codes, above {_MOST_CODES}")
+    def _check(self) -> BinnedTokenizerConfig:
+        if math.prod(self.bins) > _MAX_CODES:
+            raise ValueError(f"bins {self.bins} make {math.prod(self.bins)} codes, above {_MAX_CODES}")
         return self
 
 
-class Binned(Tokenizer):
+class BinnedTokenizer(Tokenizer):
     """Bins of equal width in each standardised feature; decoded to their centres.
 
     Parameters
@@ -52,7 +52,7 @@ class Binned(Tokenizer):
         The F features of a constituent.
     """
 
-    Config: ClassVar[type[Config]] = BinnedConfig
+    Config: ClassVar[type[Config]] = BinnedTokenizerConfig
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     causal = True
     low_F: Tensor
@@ -61,12 +61,12 @@ class Binned(Tokenizer):
     places_F: Tensor
     fitted: Tensor
 
-    def __init__(self, config: BinnedConfig, *, feature_names: Sequence[str]) -> None:
+    def __init__(self, config: BinnedTokenizerConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__()
         if len(config.bins) != len(feature_names):
             raise ConfigError(
                 f"tokenizer binned: {len(config.bins)} numbers of bins for the {len(feature_names)} features "
-                f"{', '.join(feature_names)}; give one for each with tokenizer.bins"
+                f"{', '.join(feature_names)}; give one number for each feature with tokenizer.bins"
             )
         self.config = config
         self.num_codes = math.prod(config.bins)
@@ -94,13 +94,13 @@ class Binned(Tokenizer):
         """Return the cell of each constituent, int64 (B, N); `PADDING` where the mask is false."""
         if not is_traced() and not self.fitted:
             raise ValueError("binned tokenizer: fit the ranges first")
-        share_BNF = (x_BNF - self.low_F) / (self.high_F - self.low_F)
-        bin_BNF = (share_BNF * self.bins_F).floor().long()
+        fraction_BNF = (x_BNF - self.low_F) / (self.high_F - self.low_F)
+        bin_BNF = (fraction_BNF * self.bins_F).floor().long()
         bin_BNF = torch.minimum(bin_BNF.clamp(min=0), self.bins_F - 1)
         return (bin_BNF * self.places_F).sum(-1).masked_fill(~mask_BN, PADDING)
 
     def outside(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return which constituents lie beyond the grid, and take its outermost cells, (B, N)."""
+        """Return which constituents lie outside the grid and are put into its outermost cells, (B, N)."""
         return ((x_BNF < self.low_F) | (x_BNF > self.high_F)).any(-1) & mask_BN
 
     def decode(self, ids_BN: Tensor) -> Tensor:

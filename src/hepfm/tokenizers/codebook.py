@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -24,7 +24,7 @@ _TREE_DIMS = 6
 _TREE_CODES = 256
 """Fewer codes are searched faster by all distances."""
 
-_CAREFUL = 8192
+_MAX_SPREAD_START = 8192
 """Up to so many codes the fit starts from spread-out points (k-means++), beyond from random ones."""
 
 
@@ -53,10 +53,10 @@ class CodeSearch:
     def _tree_of(self, codes: Tensor) -> cKDTree:
         from scipy.spatial import cKDTree
 
-        kept = self._tree  # one look: threads may search side by side
-        if kept is None or not torch.equal(kept[0], codes):
-            kept = self._tree = (codes.clone(), cKDTree(codes.numpy()))
-        return kept[1]
+        tree = self._tree  # read once: threads may search side by side
+        if tree is None or not torch.equal(tree[0], codes):
+            tree = self._tree = (codes.clone(), cKDTree(codes.numpy()))
+        return tree[1]
 
 
 def _by_distances(points: Tensor, codes: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def fit_codes(points: Array, codes: int, *, seed: int, where: str) -> Array:
         )
     fit = MiniBatchKMeans(
         codes,
-        init="k-means++" if codes <= _CAREFUL else "random",
+        init="k-means++" if codes <= _MAX_SPREAD_START else "random",
         random_state=seed,
         batch_size=max(4096, codes),
         n_init=1,

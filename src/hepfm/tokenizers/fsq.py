@@ -12,17 +12,18 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
-from hepfm.tokenizers.autoencoder import Autoencoder, AutoencoderConfig
+from hepfm.tokenizers.autoencoder import Autoencoder
+from hepfm.tokenizers.halves import AttentionConfig, normformer_half
 from hepfm.tokenizers.quantizer import Quantized
 
 _MARGIN = 1e-3
 """How far the bounded latents reach beyond the outermost levels, which are then met by finite numbers."""
 
-_MOST_CODES = 65536
+_MAX_CODES = 65536
 
 
-class FsqConfig(AutoencoderConfig):
-    """Options of `Fsq`: those of `AutoencoderConfig`, and
+class FsqConfig(AttentionConfig):
+    """Options of `Fsq`: those of `AttentionConfig`, and
 
     Attributes
     ----------
@@ -35,8 +36,8 @@ class FsqConfig(AutoencoderConfig):
 
     @model_validator(mode="after")
     def _check_levels(self) -> FsqConfig:
-        if math.prod(self.levels) > _MOST_CODES:
-            raise ValueError(f"levels {self.levels} make {math.prod(self.levels)} codes, above {_MOST_CODES}")
+        if math.prod(self.levels) > _MAX_CODES:
+            raise ValueError(f"levels {self.levels} make {math.prod(self.levels)} codes, above {_MAX_CODES}")
         return self
 
 
@@ -63,7 +64,11 @@ class Fsq(Autoencoder):
     places_K: Tensor
 
     def __init__(self, config: FsqConfig, *, feature_names: Sequence[str]) -> None:
-        super().__init__(config, feature_names=feature_names, dim=len(config.levels))
+        inputs, dim = len(feature_names), len(config.levels)
+        super().__init__(
+            normformer_half(config, inputs=inputs, outputs=dim, causal=False),
+            normformer_half(config, inputs=dim, outputs=inputs, causal=config.causal_decoder),
+        )
         self.config = config
         self.num_codes = math.prod(config.levels)
         self.norm = nn.BatchNorm1d(len(config.levels), affine=False)

@@ -10,13 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from hepfm.core.config import Config
-from hepfm.nn.linear import is_traced
+from hepfm.nn.tracing import is_traced
 from hepfm.tokenizers.base import PADDING, Tokenizer, of_real
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 
-class KMeansConfig(Config):
-    """Options of `KMeans`.
+class KMeansTokenizerConfig(Config):
+    """Options of `KMeansTokenizer`.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class KMeansConfig(Config):
     seed: int = 0
 
 
-class KMeans(Tokenizer):
+class KMeansTokenizer(Tokenizer):
     """Centroids of standardised features, fitted once by mini-batch k-means (2409.12589).
 
     Parameters
@@ -41,13 +41,13 @@ class KMeans(Tokenizer):
         The F features of a constituent.
     """
 
-    Config: ClassVar[type[Config]] = KMeansConfig
+    Config: ClassVar[type[Config]] = KMeansTokenizerConfig
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"xs": {"codes": 256}}
     causal = True
     codes_CF: Tensor
     fitted: Tensor
 
-    def __init__(self, config: KMeansConfig, *, feature_names: Sequence[str]) -> None:
+    def __init__(self, config: KMeansTokenizerConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__()
         self.config = config
         self.num_codes = config.codes

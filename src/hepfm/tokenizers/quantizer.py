@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -31,14 +31,12 @@ class QuantizerConfig(Config):
         Number of codes.
     dim
         K, size of a code.
-    metric
-        Nearest in ``euclidean`` distance, or of ``cosine``: vectors and codes are scaled to length 1.
-    codebook_share
-        Share of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
+    codebook_fraction
+        Fraction of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
     synchronised
         How much of the decoder's gradient goes to the codes too (nu of 2305.08842).
     affine_lr
-        Learning rate, over that of the codes, of a scale and an offset that all codes share per dimension
+        Learning rate, over that of the codes, of a scale and an offset per dimension, common to all codes
         (2305.08842, the learned variant); 0 for none.
     alternating
         How far codes move to the mean of their vectors before each step, in [0, 1]: the in-place codebook
@@ -53,8 +51,7 @@ class QuantizerConfig(Config):
 
     codes: Annotated[int, Field(ge=2, le=65536)] = 8192
     dim: Annotated[int, Field(ge=1)] = 4
-    metric: Literal["euclidean", "cosine"] = "euclidean"
-    codebook_share: Annotated[float, Field(ge=0, le=1)] = 0.9
+    codebook_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
     synchronised: Annotated[float, Field(ge=0)] = 1.0
     affine_lr: Annotated[float, Field(ge=0)] = 2.0
     alternating: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -73,7 +70,7 @@ class Quantized:
 
 
 class Quantizer(nn.Module):
-    """A codebook for vectors of real constituents, after Huh et al. (2305.08842).
+    """A codebook: vectors of real constituents take the nearest code, after Huh et al. (2305.08842).
 
     Distances are taken in float32 whatever the precision of the network. Departures from the public package
     of that paper: padding never enters; a replaced code is put where its image under the shared scale and
@@ -86,7 +83,7 @@ class Quantizer(nn.Module):
     """
 
     unused_C: Tensor
-    """Steps since a code was used last: 1 for one that was used in the last step."""
+    """Steps since each code was last used; 1 if it was used in the last step."""
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -100,16 +97,15 @@ class Quantizer(nn.Module):
         self.search = CodeSearch()
 
     def codebook(self) -> Tensor:
-        """Return the codes as they are used: scaled and shifted, on the sphere for cosine; (C, K)."""
+        """Return the codes as they are used: scaled, shifted and projected; (C, K)."""
         codes_CK: Tensor = self.codes_CK
         if self.scale_K is not None and self.offset_K is not None:
             codes_CK = self._factor() * codes_CK + self.config.affine_lr * self.offset_K
-        return F.normalize(codes_CK, dim=-1) if self.config.metric == "cosine" else codes_CK
+        return self.project(codes_CK)
 
     def project(self, z: Tensor) -> Tensor:
         """Return vectors as they are compared with codes, float32."""
-        z = z.float()
-        return F.normalize(z, dim=-1) if self.config.metric == "cosine" else z
+        return z.float()
 
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
@@ -129,25 +125,25 @@ class Quantizer(nn.Module):
         code_TK = self.lookup(ids_T)
         if self.training:
             self._note(z_TK.detach(), ids_T)
-        share, nu = self.config.codebook_share, self.config.synchronised
+        fraction, nu = self.config.codebook_fraction, self.config.synchronised
         to_vectors = (z_TK - code_TK.detach()).square().mean(-1)
         to_codes = (z_TK.detach() - code_TK).square().mean(-1)
         straight_TK = z_TK + (code_TK - z_TK).detach() + nu * (code_TK - code_TK.detach())
-        return Quantized(straight_TK, (1 - share) * to_vectors + share * to_codes, ids_T)
+        return Quantized(straight_TK, (1 - fraction) * to_vectors + fraction * to_codes, ids_T)
 
     @torch.no_grad()
     def start(self, z_TK: Tensor, *, where: str) -> None:
         """Put the codes on centroids of vectors; raise `DataError` for more codes than different vectors."""
         points = self.project(z_TK).cpu().numpy()
-        most = _PER_CODE * self.config.codes
-        if len(points) > most:
-            points = np.random.default_rng(self.config.seed).choice(points, most, replace=False)
+        max_points = _PER_CODE * self.config.codes
+        if len(points) > max_points:
+            points = np.random.default_rng(self.config.seed).choice(points, max_points, replace=False)
         fitted = fit_codes(points, self.config.codes, seed=self.config.seed, where=where)
         self.codes_CK.copy_(self._unscaled(torch.from_numpy(fitted).to(self.codes_CK.device)))
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Put codes that were not used for long on random vectors of the last step; in training only.
+        """Put codes that have not been used for long on random vectors of the last step; in training only.
 
         With several processes all take part, whatever their batches hold, and leave with the codes of the
         first.
@@ -194,3 +190,11 @@ class Quantizer(nn.Module):
         if self.scale_K is None or self.offset_K is None:
             return codes
         return (codes - self.config.affine_lr * self.offset_K) / self._factor()
+
+
+class CosineQuantizer(Quantizer):
+    """A codebook of directions: vectors and codes are scaled to length 1 before they are compared."""
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return vectors of length 1, float32."""
+        return F.normalize(z.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""VQ-VAE: a learned codebook between an encoder and a decoder."""
+"""VQ-VAE: a learned codebook between an encoder and a decoder of NormFormer blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from hepfm.core.config import Config
-from hepfm.tokenizers.autoencoder import Autoencoder, AutoencoderConfig
+from hepfm.tokenizers.autoencoder import Autoencoder
+from hepfm.tokenizers.halves import AttentionConfig, Half, normformer_half
 from hepfm.tokenizers.quantizer import Quantized, Quantizer, QuantizerConfig
 
 
-class VqVaeConfig(AutoencoderConfig, QuantizerConfig):
-    """Options of `VqVae`: those of `AutoencoderConfig` and of `QuantizerConfig`, and
+class CodebookConfig(QuantizerConfig):
+    """Options of every VQ-VAE: those of `QuantizerConfig`, and
 
     Attributes
     ----------
@@ -26,40 +27,26 @@ class VqVaeConfig(AutoencoderConfig, QuantizerConfig):
     quantization_weight: Annotated[float, Field(ge=0)] = 10.0
 
 
-class VqVae(Autoencoder):
-    """VQ-VAE of constituents (1711.00937; of jets 2401.13537, 2403.05618).
+class VectorQuantized(Autoencoder):
+    """An encoder, a codebook and a decoder (1711.00937).
 
     Parameters
     ----------
     config
-        Options.
-    feature_names
-        The F features of a constituent.
+        Options of the codebook.
+    encoder, decoder
+        The halves.
+    quantizer
+        The codebook.
     """
 
-    Config: ClassVar[type[Config]] = VqVaeConfig
     fitted: Tensor
-    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "xs": {"codes": 512, "width": 32, "depth": 2, "num_heads": 4},
-        "omnijet_alpha": {},
-        "omnijet_alpha_improved": {
-            "block": "transformer",
-            "causal_decoder": True,
-            "dim": 8,
-            "dropout": 0.0,
-            "layer_scale": 1.0,
-            "replace_after": 500,
-            "kmeans_start": False,
-        },
-        "omnijet_alpha_c": {"codes": 65536, "dim": 12, "replace_after": 100, "kmeans_start": False},
-        "omnijet_alpha_tau": {"codes": 32000},
-    }
 
-    def __init__(self, config: VqVaeConfig, *, feature_names: Sequence[str]) -> None:
-        super().__init__(config, feature_names=feature_names, dim=config.dim)
+    def __init__(self, config: CodebookConfig, encoder: Half, decoder: Half, quantizer: Quantizer) -> None:
+        super().__init__(encoder, decoder)
         self.config = config
         self.num_codes = config.codes
-        self.quantizer = Quantizer(config)
+        self.quantizer = quantizer
         self.register_buffer("fitted", torch.tensor(False))
 
     @torch.no_grad()
@@ -76,16 +63,16 @@ class VqVae(Autoencoder):
 
     def quantize(self, z_TK: Tensor) -> Quantized:
         """Put encoded constituents on their codes, with gradients."""
-        found: Quantized = self.quantizer(z_TK)
+        quantized: Quantized = self.quantizer(z_TK)
         weight = self.config.quantization_weight
-        return Quantized(found.z_TK, weight * found.loss_T, found.ids_T)
+        return Quantized(quantized.z_TK, weight * quantized.loss_T, quantized.ids_T)
 
     def assign(self, z_TK: Tensor) -> Tensor:
-        """Return the codes' numbers of encoded constituents, (T,)."""
+        """Return the tokens of encoded constituents, (T,)."""
         return self.quantizer.assign(z_TK)
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """Return the vectors of codes (...), shape (..., K)."""
+        """Return the vectors of tokens (...), shape (..., K)."""
         return self.quantizer.lookup(ids)
 
     @property
@@ -96,3 +83,35 @@ class VqVae(Autoencoder):
     def after_step(self) -> None:
         """Replace dead codes."""
         self.quantizer.after_step()
+
+
+class VqVaeConfig(AttentionConfig, CodebookConfig):
+    """Options of `VqVae`; the defaults are OmniJet-alpha's (2403.05618)."""
+
+
+class VqVae(VectorQuantized):
+    """VQ-VAE whose tokens depend on the whole row (of jets 2401.13537, 2403.05618).
+
+    Parameters
+    ----------
+    config
+        Options.
+    feature_names
+        The F features of a constituent.
+    """
+
+    Config: ClassVar[type[Config]] = VqVaeConfig
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "xs": {"codes": 512, "width": 32, "depth": 2, "num_heads": 4},
+        "s": {},
+    }
+    codebook: ClassVar[type[Quantizer]] = Quantizer
+
+    def __init__(self, config: VqVaeConfig, *, feature_names: Sequence[str]) -> None:
+        inputs, dim = len(feature_names), config.dim
+        super().__init__(
+            config,
+            normformer_half(config, inputs=inputs, outputs=dim, causal=False),
+            normformer_half(config, inputs=dim, outputs=inputs, causal=config.causal_decoder),
+            self.codebook(config),
+        )

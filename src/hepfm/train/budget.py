@@ -8,7 +8,8 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.subsets import label_budget
 from hepfm.train.label_classes import check_classes, class_counts, tell_undrawn
 from hepfm.train.recipe import FinetuneDataConfig
@@ -81,11 +82,11 @@ def _balanced(
     assert data.budget is not None
     counts = class_counts(store, split, field)
     present = [number for number, name in enumerate(field.classes) if counts[name]]
-    most = -(-data.budget // len(present))
-    few = [name for name, count in counts.items() if 0 < count < most]
+    rows_per_class = -(-data.budget // len(present))
+    few = [name for name, count in counts.items() if 0 < count < rows_per_class]
     if few:
         raise DataError(
-            f"a balanced budget of {data.budget} needs up to {most} rows of each class, and split "
+            f"a balanced budget of {data.budget} needs up to {rows_per_class} rows of each class, and split "
             f"{data.train!r} of {store.path} has {', '.join(f'{counts[name]} of {name}' for name in few)}; "
             "choose a smaller data.budget or simulate more"
         )
@@ -108,7 +109,7 @@ def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> 
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:
-    """Give every so-maniest group of `width` neighbours to validation."""
+    """Put every k-th group of `width` consecutive rows into validation."""
     group = np.arange(len(rows)) // width
     chosen = np.floor((group + 1) * fraction + 1e-9) > np.floor(group * fraction + 1e-9)
     return rows[~chosen], rows[chosen]

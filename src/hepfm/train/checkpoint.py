@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hepfm.core.config import fingerprint
 from hepfm.core.errors import HepfmError, TrainingError
-from hepfm.core.files import atomic_path, disk_errors, read_json, sha256, write_json
+from hepfm.core.files import atomic_path, read_json_object, sha256, write_json
+from hepfm.core.guards import member
 from hepfm.models.weights import load_tensors, save_tensors
 
 _PREFIX = "step-"
@@ -41,14 +43,15 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """Return the steps that have a complete checkpoint, rising."""
-    return sorted(int(path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
+    numbers = [path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*")]
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; when that fails, the earlier ones stay and the error names the last."""
     path = checkpoint_path(folder, checkpoint.step)
     try:
-        with atomic_path(path) as temporary, disk_errors(path):
+        with atomic_path(path) as temporary:
             temporary.mkdir()
             save_tensors(temporary / "state.safetensors", checkpoint.tensors)
             values = {
@@ -56,7 +59,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
                 "sha256": sha256(temporary / "state.safetensors"),
                 **checkpoint.values,
             }
-            write_json(temporary / "state.json", values)
+            write_json(temporary / "state.json", {**values, "checksum": fingerprint(values)})
     except HepfmError as error:
         raise TrainingError(f"{error}. Kept: {describe_last(folder)}") from error
 
@@ -64,12 +67,15 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(folder: Path, step: int) -> Checkpoint:
     """Read a checkpoint; raise `TrainingError` when it is missing or altered."""
     path = checkpoint_path(folder, step)
-    values = read_json(path / "state.json", TrainingError)
-    file = path / "state.safetensors"
-    if not file.exists() or sha256(file) != values["sha256"]:
-        raise TrainingError(
-            f"{file} is missing or was altered; delete {path} to go on from the one before it"
-        )
+    try:
+        values = read_json_object(member(path, "state.json", TrainingError), TrainingError)
+        if values.pop("checksum", None) != fingerprint(values):
+            raise TrainingError(f"{path / 'state.json'} was altered: its checksum does not fit")
+        file = member(path, "state.safetensors", TrainingError)
+        if sha256(file) != values["sha256"]:
+            raise TrainingError(f"{file} was altered: its SHA-256 is not the one in state.json")
+    except TrainingError as error:
+        raise TrainingError(f"{error}; delete {path} to go on from the one before it") from None
     return Checkpoint(values["step"], load_tensors(file, TrainingError), values)
 
 

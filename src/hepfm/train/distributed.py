@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hepfm.core.errors import ConfigError
+from hepfm.models.device import pick_device as pick_device
 from hepfm.objectives.loss import Loss
 
 
@@ -50,6 +50,10 @@ class World:
         if self.size > 1:
             dist.all_reduce(values)
         return values
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether a flag is set in any process."""
+        return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
     def loss(self, loss: Loss) -> Loss:
         """Return the sum of the detached losses of all processes."""
@@ -114,14 +118,3 @@ def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
     del group
-
-
-def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device called ``"auto"``, ``"cpu"`` or ``"cuda"``; refuse CUDA where there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "train.device is 'cuda' and torch finds no CUDA device here; use train.device=cpu or auto"
-        )
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", local_rank)

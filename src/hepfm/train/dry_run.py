@@ -79,7 +79,7 @@ def estimate_cost(job: Job, world: World) -> Cost:
                 losses.append(_step(trainer, batches))
                 seconds.append(time.perf_counter() - start)
     step = min(seconds)
-    weights = list(job.objective.parameters())
+    weights = list(job.learner.parameters())
     return Cost(
         parameters=sum(weight.numel() for weight in weights),
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
@@ -99,7 +99,7 @@ def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:
     trainer.clock.count(len(batch))
     draws = Draws(trainer.job.seed, "objective")
     with torch.no_grad():
-        return float(trainer.objective(trainer.objective.views(batch, draws), draws).total)
+        return float(trainer.learner(trainer.learner.views(batch, draws), draws).total)
 
 
 def _peak_memory(device: torch.device) -> int:

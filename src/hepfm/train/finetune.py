@@ -16,21 +16,24 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
-from hepfm.models.build import build_network, seeded_init
-from hepfm.models.directory import WEIGHTS, Model
+from hepfm.models.directory import Model
+from hepfm.models.folder import WEIGHTS, model_directory
 from hepfm.models.partial import LoadTable, load_partially
 from hepfm.models.tokenizer import adopt_tokenizer
-from hepfm.objectives.base import Objective
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import Inputs, TokenizerSpec
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes, Network, Reads
+from hepfm.objectives.requirements import Requirements
 from hepfm.train import prepare
 from hepfm.train.budget import Index, budget_rows
 from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
 from hepfm.train.fitting import Constants
+from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
-from hepfm.train.recipe import FinetunePlan, finetune_plan
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.train.recipe import FinetuneRecipe, read_finetune_recipe
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 from hepfm.train.weights import check_weights
@@ -38,12 +41,14 @@ from hepfm.train.weights import check_weights
 
 @dataclass(frozen=True)
 class Finetuning:
-    """A checked plan with model and data opened, and the rows chosen.
+    """A checked recipe with model and data opened, and the rows chosen.
 
     Attributes
     ----------
-    plan
+    recipe
         The checked recipe.
+    requirements
+        What its objective needs.
     source
         The model directory that is adapted.
     model
@@ -53,12 +58,13 @@ class Finetuning:
     features
         The model's feature set, as these data can give it.
     context
-        What the adapted network is told of whole rows.
+        What the adapted network is conditioned on of whole rows.
     train_rows, validation_rows
         The two parts of the label budget.
     """
 
-    plan: FinetunePlan
+    recipe: FinetuneRecipe
+    requirements: Requirements
     source: Path
     model: Model
     store: Store
@@ -68,38 +74,34 @@ class Finetuning:
     validation_rows: Index
 
     @classmethod
-    def check(cls, model_path: str | Path, plan: FinetunePlan) -> Finetuning:
+    def check(cls, model_path: str | Path, recipe: FinetuneRecipe) -> Finetuning:
         """Open model and data and refuse what does not fit."""
-        model, store = Model.load(model_path), Store.open(plan.recipe.data.store)
-        context = _context(model, plan)
-        features = model.content(store, with_context=context is not None)
-        check_compatible(plan.objective, model.backbone, store.schema)
-        targets = plan.objective.cls.targets(plan.objective.config, store.schema)
-        _check_reads(model, plan.recipe.reads)
-        if plan.recipe.head == "keep":
-            _check_heads(model, store, plan.objective.cls.predicts(plan.objective.config, store.schema))
+        source = model_directory(model_path)
+        model, store = Model.load(source), Store.open(recipe.data.store)
+        needed = check_compatible(recipe.objective, model.backbone, store.schema)
+        context = _context(model, recipe, generates=needed.generator is not None)
+        features = model.features_of(store, with_context=context is not None)
+        _check_inputs(model, recipe.inputs)
+        if recipe.head == "keep":
+            _check_heads(model, store, tuple(needed.heads))
         rows = budget_rows(
-            store,
-            plan.recipe.data,
-            targets=targets,
-            seed=plan.recipe.seed_of("subset"),
-            only=plan.objective.cls.counting(plan.objective.config, store.schema),
+            store, recipe.data, targets=needed.labels, seed=recipe.seed_of("subset"), only=needed.rows
         )
-        convex = plan.mode.name == "probe"
-        signed = plan.objective.cls.allows_signed_weights(plan.objective.config) and not convex
-        name = f"{plan.objective.name} (mode probe)" if convex else plan.objective.name
-        check_weights(store, rows[0], plan.recipe.data.weights, signed=signed, objective=name)
-        if plan.recipe.early_stopping and not len(rows[1]):
+        convex = recipe.mode.name == "probe"
+        name = f"{recipe.objective.name} (mode probe)" if convex else recipe.objective.name
+        signed = needed.signed_weights and not convex
+        check_weights(store, rows[0], recipe.data.weights, signed=signed, objective=name)
+        if recipe.early_stopping and not len(rows[1]):
             raise IncompatibleError(
                 f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
-                f"{plan.recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
+                f"{recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
                 "or set early_stopping=null"
             )
-        return cls(plan, Path(model_path), model, store, features, context, *rows)
+        return cls(recipe, needed, source, model, store, features, context, *rows)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
-        values = self.plan.to_dict()
+        values = self.recipe.model_dump(mode="json")
         return {
             "verb": "finetune",
             **values,
@@ -109,78 +111,78 @@ class Finetuning:
             "model_sha256": sha256(self.source / WEIGHTS),
         }
 
-    def objective(self) -> tuple[Objective, LoadTable]:
-        """Build the objective around a new network, which gets the model's weights if the recipe says so."""
-        recipe = self.plan.recipe
+    def learner(self) -> tuple[Learner, LoadTable]:
+        """Build a new network with its objective; it gets the model's weights if the recipe says so."""
+        recipe = self.recipe
         with seeded_init(recipe.seed_of("init"), "init"):
             network = build_network(
                 self.model.backbone,
                 self.features,
                 context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
-                outputs=self.model.outputs.values() if recipe.head == "keep" else (),
-                codes=self._codes(),
+                heads=self.model.outputs.values() if recipe.head == "keep" else (),
+                tokenizer=self._tokenizer_spec(),
             )
-            objective: Objective = self.plan.objective.cls(
-                self.plan.objective.config, network, self.store.schema
-            )
+            learner = make_learner(recipe.objective, network, self.store.schema)
         if self._keeps_tokenizer():
             adopt_tokenizer(network, self.model.network)
         if recipe.init == "scratch":
-            return objective, LoadTable({}, _sizes(network), _sizes(self.model.network))
-        return objective, load_partially(network, self.model.network.state_dict(), heads=recipe.head)
+            return learner, LoadTable({}, _sizes(network), _sizes(self.model.network))
+        return learner, load_partially(network, self.model.network.state_dict(), heads=recipe.head)
 
-    def _codes(self) -> Codes | None:
-        codes = self.model.network.codes
-        return replace(codes, reads=self.plan.recipe.reads or codes.reads) if codes else None
+    def _tokenizer_spec(self) -> TokenizerSpec | None:
+        spec = self.model.network.tokenizer_spec
+        return replace(spec, inputs=self.recipe.inputs or spec.inputs) if spec else None
 
     def _keeps_tokenizer(self) -> bool:
         """Tell whether the model's tokenizer and standardisation are taken as they are, from scratch too."""
-        return self.model.network.codes is not None and not self.plan.objective.cls.trains_tokenizer
+        return self.model.network.tokenizer_spec is not None and self.requirements.tokenizer is None
 
     def _constants(self, network: Network) -> Constants:
         """Return what is done with the constants of the standardisation; see `FinetuneRecipe.standardize`."""
-        wanted = self.plan.recipe.standardize
+        asked = self.recipe.standardize
         if self._keeps_tokenizer():
             return "keep"
-        if self.plan.recipe.init == "scratch":
+        if self.recipe.init == "scratch":
             return "measure"
-        new = network.source is not None and network.source != self.model.network.source
-        return "replace" if wanted == "data" or (wanted == "auto" and new) else "keep"
+        new = (
+            network.generator_spec is not None and network.generator_spec != self.model.network.generator_spec
+        )
+        return "replace" if asked == "data" or (asked == "auto" and new) else "keep"
 
     def strategy(self, network: Network) -> Strategy:
         """Prepare the network for the recipe's mode."""
-        strategy: Strategy = self.plan.mode.cls(self.plan.mode.config)
-        with seeded_init(self.plan.recipe.seed_of("init"), "init.mode"):
+        strategy: Strategy = self.recipe.mode.cls(self.recipe.mode.config)
+        with seeded_init(self.recipe.seed_of("init"), "init.mode"):
             strategy.prepare(network)
         return strategy
 
     def job(
-        self, objective: Objective, strategy: Strategy, world: World, *, new: frozenset[str] | None = None
+        self, learner: Learner, strategy: Strategy, world: World, *, new: frozenset[str] | None = None
     ) -> Job:
         """Build the loaders; only rows of the label budget are read. For `new` see `Job`."""
-        recipe = self.plan.recipe
+        recipe = self.recipe
         loaders = prepare.Loaders(
             store=self.store,
             features=self.features,
             max_constituents=self.model.max_constituents,
             weights=recipe.data.weights,
-            targets=objective.targets(objective.config, self.store.schema),
+            targets=self.requirements.labels,
             config=recipe.train,
             seed=recipe.seed_of("order"),
             world=world,
             context=self.context,
-            random_parts=objective.random_parts,
+            random_parts=learner.random_parts,
         )
         return Job(
-            objective=objective,
+            learner=learner,
             train=loaders.train(self.train_rows),
             validation=loaders.validation(self.validation_rows),
-            plan=self.plan.train,
+            config=recipe.train,
             seed=recipe.seed_of("order"),
-            fixed=strategy.fixed(objective.network),
+            fixed=strategy.fixed(learner.network),
             early_stopping=recipe.early_stopping,
-            fitting=loaders.fitting(self.train_rows, constants=self._constants(objective.network)),
+            fitting=loaders.fitting(self.train_rows, constants=self._constants(learner.network)),
             new=new,
         )
 
@@ -189,25 +191,29 @@ class Finetuning:
 
         `start` makes or opens the run directory; it is called when everything is built and checked.
         """
-        world = join_world(self.plan.recipe.train.device)
-        objective, table = self.objective()
-        strategy = self.strategy(objective.network)
-        job = self.job(objective, strategy, world, new=table.names)
+        world = join_world(self.recipe.train.device)
+        learner, table = self.learner()
+        strategy = self.strategy(learner.network)
+        job = self.job(learner, strategy, world, new=table.names)
         run = start()
-        with run.attempt():
+        with run.attempt(first=world.first):
             if world.first:
                 write_json(run.path / "loading.json", table.to_dict())
                 logger.info("weights:\n%s", "\n".join(table.lines()))
-            trainer = Trainer(job, run, world)
-            strategy.train(trainer)
-        strategy.finish(objective.network)
+            return self._train(job, strategy, run, world)
+
+    def _train(self, job: Job, strategy: Strategy, run: RunDirectory, world: World) -> RunResult:
+        learner = job.learner
+        trainer = Trainer(job, run, world)
+        strategy.train(trainer)
+        strategy.finish(learner.network)
         if world.first:
             length = trainer.length(
                 rows=len(self.train_rows),
                 labels=len(self.train_rows) + len(self.validation_rows),
                 by_steps=strategy.by_steps,
             )
-            self._save(objective.network, run, trainer.final_step, length)
+            self._save(learner.network, run, trainer.final_step, length)
         world.wait()
         return RunResult(run.path, run.model)
 
@@ -221,11 +227,11 @@ class Finetuning:
             context=self.context,
             absent=tuple(sorted(self.features.absent)),
         )
-        recipe = self.plan.recipe
+        recipe = self.recipe
         facts = {
             "verb": "finetune",
             "init": recipe.init,
-            "mode": self.plan.mode.name,
+            "mode": recipe.mode.name,
             "step": step,
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
@@ -240,23 +246,22 @@ class Finetuning:
         )
 
     def _baselines(self, network: Network) -> dict[str, Any]:
-        data = self.plan.recipe.data
-        labelled = Labelled(
+        data = self.recipe.data
+        labelled = LabelledRows(
             self.store,
             np.sort(np.concatenate([self.train_rows, self.validation_rows])),
             self.store.split(data.train),
             self.model.max_constituents,
             weight_field(data.weights, self.store.schema),
-            self.plan.recipe.seed_of("subset"),
+            self.recipe.seed_of("subset"),
         )
-        return fit_baselines(labelled, self.plan.objective, tuple(network.outputs))
+        return fit_baselines(labelled, self.requirements.head_rows, tuple(network.head_specs))
 
 
-def _context(model: Model, plan: FinetunePlan) -> ContextSet | None:
-    """Return what the adapted network is told of whole rows; see `FinetuneDataConfig.context`."""
-    wanted = plan.recipe.data.context
-    generates = plan.objective.cls.generator_of(plan.objective.config) is not None
-    return model.context if wanted == "keep" or (wanted == "auto" and generates) else None
+def _context(model: Model, recipe: FinetuneRecipe, *, generates: bool) -> ContextSet | None:
+    """Return what the adapted network is conditioned on of whole rows; see `FinetuneDataConfig.context`."""
+    asked = recipe.data.context
+    return model.context if asked == "keep" or (asked == "auto" and generates) else None
 
 
 def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
@@ -269,15 +274,15 @@ def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
             )
 
 
-def _check_reads(model: Model, reads: Reads | None) -> None:
-    if reads is None:
+def _check_inputs(model: Model, inputs: Inputs | None) -> None:
+    if inputs is None:
         return
-    codes = model.network.codes
-    if codes is None:
-        raise IncompatibleError(f"reads={reads}: this model has no tokenizer; leave it out")
-    if (reads == "codes") != (codes.reads == "codes"):
+    spec = model.network.tokenizer_spec
+    if spec is None:
+        raise IncompatibleError(f"inputs={inputs}: this model has no tokenizer; leave it out")
+    if (inputs == "codes") != (spec.inputs == "codes"):
         raise IncompatibleError(
-            f"the model's backbone was trained on {codes.reads} and cannot be given {reads}; only 'decoded' "
+            f"the model's backbone was trained on {spec.inputs} and cannot be given {inputs}; only 'decoded' "
             "and 'features' can be exchanged"
         )
 
@@ -292,7 +297,7 @@ def check_finetune(
 ) -> tuple[Finetuning, dict[str, Any]]:
     """Read and check a recipe; return the checked work and the recipe's values."""
     values = prepare.read_recipe(recipe, "finetune", [*overrides, *(prepare.SMOKE if smoke else ())])
-    return Finetuning.check(model, finetune_plan(values, where=prepare.recipe_name(recipe))), values
+    return Finetuning.check(model, read_finetune_recipe(values, where=prepare.recipe_name(recipe))), values
 
 
 def finetune(
@@ -336,7 +341,7 @@ def dry_run(
 ) -> Cost:
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_finetune(model, recipe, overrides=overrides, smoke=smoke)
-    world = join_world(work.plan.recipe.train.device)
-    objective, table = work.objective()
-    job = work.job(objective, work.strategy(objective.network), world, new=table.names)
+    world = join_world(work.recipe.train.device)
+    learner, table = work.learner()
+    job = work.job(learner, work.strategy(learner.network), world, new=table.names)
     return estimate_cost(job, world)

@@ -12,7 +12,7 @@ from torch import Tensor
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader
 from hepfm.nn.standardize import Standardize
-from hepfm.objectives.base import Objective
+from hepfm.train.learner import Learner
 
 Constants = Literal["measure", "replace", "keep"]
 
@@ -41,9 +41,9 @@ class Fitting:
     features: FeatureSet
     constants: Constants
 
-    def fit(self, objective: Objective) -> None:
-        """Measure, and set buffers of the network and of the objective."""
-        network = objective.network
+    def fit(self, learner: Learner) -> None:
+        """Measure, set buffers of the network, then let the objective prepare itself."""
+        network = learner.network
         fitted = [index for index, fit in enumerate(self.features.fitted) if fit]
         if self.constants != "keep" and fitted:
             moments = _moments(batch.features_BNF[batch.mask_BN] for batch in self.sample)
@@ -53,7 +53,7 @@ class Fitting:
             rows = (batch.context_BC for batch in self.sample if batch.context_BC is not None)
             columns = list(range(network.num_context))
             self._set(conditioning.standardize, _moments(rows), columns, conditioning.restandardize)
-        objective.fit(self.sample)
+        learner.prepare(self.sample)
 
     def _set(
         self,

@@ -41,7 +41,7 @@ def check_classes(
         For a name in `lacking` that is no class of a label.
     """
     fields = [store.schema[name] for name in labels if store.schema[name].kind is Kind.CATEGORICAL]
-    known = [one for field in fields for one in field.classes]
+    known = [name for field in fields for name in field.classes]
     for name in lacking:
         if name not in known:
             raise ConfigError(f"data.lacking: no label has a class {name!r}{did_you_mean(name, known)}")

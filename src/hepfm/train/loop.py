@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from hepfm.core import log
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.core.errors import TrainingError
+from hepfm.core.errors import DivergedError
 from hepfm.core.files import write_json
+from hepfm.core.interrupts import StopRequest, Terminated, deferred_sigterm
 from hepfm.core.rng import integer_seed
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.weights import load_strictly
-from hepfm.objectives.base import Objective, View
+from hepfm.objectives.base import View
 from hepfm.objectives.loss import Loss, added
 from hepfm.train.checkpoint import (
     Checkpoint,
@@ -35,9 +36,10 @@ from hepfm.train.distributed import World
 from hepfm.train.early_stopping import Best, EarlyStoppingConfig
 from hepfm.train.ema import Ema
 from hepfm.train.fitting import Fitting
+from hepfm.train.learner import Learner
 from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
-from hepfm.train.recipe import TrainPlan
+from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import Length, RunDirectory
 from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
@@ -51,13 +53,13 @@ class Job:
 
     Attributes
     ----------
-    objective
-        The objective with its network.
+    learner
+        The network with its objective.
     train
         Endless loader of this process's part of each batch.
     validation
         Finite loader of this process's part of the validation rows; None for no validation.
-    plan
+    config
         The section ``train`` of the recipe.
     seed
         Seed of every random draw.
@@ -71,10 +73,10 @@ class Job:
         Names of the network's weights that did not come from a model; None where none did.
     """
 
-    objective: Objective
+    learner: Learner
     train: TrainLoader
     validation: EvalLoader | None
-    plan: TrainPlan
+    config: TrainConfig
     seed: int
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
@@ -97,15 +99,15 @@ class Trainer:
 
     def __init__(self, job: Job, run: RunDirectory, world: World) -> None:
         self.job, self.run, self.world = job, run, world
-        self.config = job.plan.config
+        self.config = job.config
         if job.fitting and not checkpoint_steps(run.checkpoints):
-            job.fitting.fit(job.objective)
-        self.objective = job.objective.to(world.device)
-        network = self.objective.network
+            job.fitting.fit(job.learner)
+        self.learner = job.learner.to(world.device)
+        network = self.learner.network
         self.ema = Ema(network, self.config.ema) if self.config.ema else None
-        options = job.plan.optimizer.config
+        options = self.config.optimizer.config
         groups = parameter_groups(
-            self.objective,
+            self.learner,
             lr=options.lr,  # type: ignore[attr-defined]
             weight_decay=options.weight_decay,  # type: ignore[attr-defined]
             layer_decay=self.config.layer_decay,
@@ -116,11 +118,11 @@ class Trainer:
         # A tokenizer may have constants only, which are fitted by now: then there are no steps to do.
         self.steps = self.config.steps if groups else 0
         nothing = [{"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0, "peak_lr": 0.0, "weight_decay": 0.0}]
-        self.optimizer: torch.optim.Optimizer = job.plan.optimizer.cls.build(options, groups or nothing)
-        self.schedule = job.plan.schedule.cls(job.plan.schedule.config)
+        self.optimizer: torch.optim.Optimizer = self.config.optimizer.cls.build(options, groups or nothing)
+        self.schedule = self.config.schedule.cls(self.config.schedule.config)
         if self.config.compile:
             network.backbone.compile(dynamic=True)
-        self.model = world.wrap(self.objective)
+        self.model = world.wrap(self.learner)
         self.step, self.best, self.meter, self.clock = 0, Best(), Meter(), Clock()
 
     def fit(self) -> None:
@@ -131,13 +133,17 @@ class Trainer:
         recorder = Recorder(self.run, step=self.step, names=self.config.trackers, active=self.world.first)
         cuda = [self.world.device] if self.world.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(cuda), flushed_denormals():
-                self._steps(recorder)
+            with (
+                torch.random.fork_rng(cuda),
+                flushed_denormals(),
+                deferred_sigterm("a checkpoint is written after this step") as stop,
+            ):
+                self._steps(recorder, stop)
         finally:
             recorder.close()
         self._choose_weights()
 
-    def _steps(self, recorder: Recorder) -> None:
+    def _steps(self, recorder: Recorder, stop: StopRequest) -> None:
         batches = iter(self.job.train)
         self.train_mode()
         self.clock = Clock()
@@ -152,9 +158,23 @@ class Trainer:
                 if self.job.validation is not None and self._due(self.config.validate_every):
                     with self.clock.paused():
                         self._validate(self.job.validation, recorder)
-                if self._due(self.config.checkpoint_every) or self.best.step == self.step:
+                stopping = self.world.any(stop.came)
+                if stopping or self._due(self.config.checkpoint_every) or self.best.step == self.step:
                     with self.clock.paused():
                         self.save()
+                if stopping:
+                    self._leave()
+
+    def _leave(self) -> None:
+        """End after a SIGTERM, when the checkpoint is written."""
+        if self.world.first:
+            log.logger.warning(
+                "stopped after step %d, kept: %s; go on with `hepfm resume %s`",
+                self.step,
+                describe_last(self.run.checkpoints),
+                self.run.path,
+            )
+        raise Terminated
 
     def _log(self, recorder: Recorder) -> None:
         means = self.meter.shared(self.world).means()
@@ -170,7 +190,7 @@ class Trainer:
 
     def train_mode(self) -> None:
         """Put everything but the fixed modules into training mode."""
-        self.objective.train()
+        self.learner.train()
         for module in self.job.fixed:
             module.eval()
 
@@ -187,7 +207,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self.objective.after_step(self.step)
+        self.learner.objective.after_step(self.learner.network, self.step, self.steps)
         if self.ema:
             self.ema.update()
         return {**loss, "grad_norm": norm, "lr": rate}
@@ -204,7 +224,7 @@ class Trainer:
         of the whole step all parts are kept until the end; else each is done with before the next.
         """
         draws = Draws(self.job.seed, "objective", self.step)
-        views = [self.objective.views(part, draws) for part in parts]
+        views = [self.learner.views(part, draws) for part in parts]
         counts = self._counts(views)
         losses: list[Loss] = []
         waiting: list[Loss] = []
@@ -213,19 +233,19 @@ class Trainer:
             with self._sync(last):
                 with self.autocast():
                     waiting.append(self.model(view, draws))
-                if last or not self.objective.whole_step:
+                if last or not self.learner.objective.whole_step:
                     loss = added(waiting)
                     waiting = []
                     share = loss.share(counts, processes=self.world.size)
-                    if not math.isfinite(found := float(share.detach())):
-                        self._fail(parts, f"the loss is {found}")
+                    if not math.isfinite(value := float(share.detach())):
+                        self._fail(parts, f"the loss is {value}")
                     torch.autograd.backward(share)
                     losses.append(loss.detached())
         return self.world.loss(added(losses)).numbers()
 
     def _counts(self, views: list[dict[str, View]]) -> Mapping[str, Tensor]:
         """Return what the sum of each term is divided by: its count over all parts and processes."""
-        parts = [self.objective.counts(view) for view in views]
+        parts = [self.learner.objective.counts(view) for view in views]
         names = list(parts[0])
         total = torch.stack([torch.stack([part[name].float() for name in names]) for part in parts]).sum(0)
         return dict(zip(names, self.world.sum(total), strict=True))
@@ -244,7 +264,7 @@ class Trainer:
         rows = [row for part in parts for row in part.rows_B.tolist()]
         write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
-        raise TrainingError(
+        raise DivergedError(
             f"at step {self.step} {what}. Rows of the step: {shown} "
             f"(all in {self.run.path / 'failure.json'}). "
             f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr, set train.clip, "
@@ -253,10 +273,10 @@ class Trainer:
 
     def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
-            values = validate(self.objective, loader, self.world, self.autocast(), seed=self.job.seed)
+            values = validate(self.learner, loader, self.world, self.autocast(), seed=self.job.seed)
         self.train_mode()
         if not math.isfinite(values["loss"]):
-            raise TrainingError(
+            raise DivergedError(
                 f"the validation loss is {values['loss']} at step {self.step}. "
                 f"Kept: {describe_last(self.run.checkpoints)}. Lower train.optimizer.lr or set train.clip"
             )
@@ -275,7 +295,7 @@ class Trainer:
     def _checkpoint(self, meter: Meter) -> Checkpoint:
         optimizer, values = pack_optimizer(self.optimizer)
         parts = {
-            "objective": self.objective.state_dict(),
+            "learner": self.learner.state_dict(),
             "optimizer": optimizer,
             "ema": self.ema.state_dict() if self.ema else {},
         }
@@ -299,7 +319,7 @@ class Trainer:
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
         where = checkpoint_path(self.run.checkpoints, checkpoint.step)
-        load_strictly(self.objective, checkpoint.part("objective"), where=where)
+        load_strictly(self.learner, checkpoint.part("learner"), where=where)
         if self.ema:
             self.ema.load_state_dict(checkpoint.part("ema"))
 
@@ -325,8 +345,8 @@ class Trainer:
         if self.final_step != self.step:
             self._load_weights(load_checkpoint(self.run.checkpoints, self.final_step))
         if self.ema:
-            self.objective.network.load_state_dict(self.ema.average.module.state_dict())
-        self.objective.eval()
+            self.learner.network.load_state_dict(self.ema.average.module.state_dict())
+        self.learner.eval()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 from hepfm.train.strategies import Strategy
 
 

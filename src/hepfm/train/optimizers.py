@@ -11,7 +11,7 @@ from torch import nn
 
 from hepfm.core.config import Config
 from hepfm.core.registry import Registry
-from hepfm.objectives.base import Objective
+from hepfm.train.learner import Learner
 from hepfm.train.lion import Lion
 
 OPTIMIZERS = Registry(
@@ -68,7 +68,7 @@ class LionOptimizer:
 
 
 def parameter_groups(
-    objective: Objective,
+    learner: Learner,
     *,
     lr: float,
     weight_decay: float,
@@ -84,8 +84,8 @@ def parameter_groups(
 
     Parameters
     ----------
-    objective
-        The objective with its network.
+    learner
+        The network with its objective.
     lr, weight_decay, layer_decay, head_factor
         As in the section ``train`` of a recipe.
     new
@@ -93,15 +93,15 @@ def parameter_groups(
         are new, and so are those of the objective's own modules. None where nothing was loaded: then heads
         and generator count as new beside the rest.
     """
-    layers = objective.network.backbone.layers()
-    new_ids = _new_ids(objective, new)
+    layers = learner.network.backbone.layers()
+    new_ids = _new_ids(learner, new)
     factor = {
         id(parameter): layer_decay ** (len(layers) - index)
         for index, layer in enumerate(layers)
         for parameter in layer
     }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in objective.parameters():
+    for parameter in learner.parameters():
         if parameter.requires_grad:
             scale = head_factor if id(parameter) in new_ids else factor.get(id(parameter), 1.0)
             decay = weight_decay if parameter.ndim > 1 else 0.0
@@ -112,13 +112,11 @@ def parameter_groups(
     ]
 
 
-def _new_ids(objective: Objective, new: Collection[str] | None) -> set[int]:
-    network = objective.network
-    named = dict(network.named_parameters())
+def _new_ids(learner: Learner, new: Collection[str] | None) -> set[int]:
+    named = dict(learner.network.named_parameters())
     if new is None:
         return {id(parameter) for name, parameter in named.items() if name.startswith(_LAST_PARTS)}
-    own = {id(parameter) for parameter in named.values()}
-    of_objective = {id(parameter) for parameter in objective.parameters()} - own
+    of_objective = {id(parameter) for parameter in learner.objective.parameters()}
     return of_objective | {id(parameter) for name, parameter in named.items() if name in new}
 
 

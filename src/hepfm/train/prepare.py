@@ -14,10 +14,12 @@ from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
 from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.loader import EvalLoader, TrainLoader
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
@@ -99,6 +101,8 @@ class Loaders:
     context: ContextSet | None = None
     random_parts: bool = False
     """Whether the parts of a batch are random draws, not rows of similar length."""
+    members: int | None = None
+    """Rows of one group that stand together in a part of a batch; None draws rows one by one."""
 
     @property
     def weight_field(self) -> str | None:
@@ -113,19 +117,22 @@ class Loaders:
                 f"train.batch_size={self.config.batch_size} cannot be shared by {self.world.size} processes "
                 f"with train.accumulate={self.config.accumulate}; choose a multiple of {parts}"
             )
+        size = self.config.batch_size // parts
+        if self.members is not None and self.members > size:
+            raise ConfigError(
+                f"data.members={self.members} rows of a group do not fit into the {size} rows of a part of a "
+                "batch; raise train.batch_size or lower train.accumulate"
+            )
         return TrainLoader(
             self.store,
-            self.features,
+            self._content(weights=self.weight_field),
             rows=rows,
-            batch_size=self.config.batch_size // parts,
+            batch_size=size,
+            members=self.members,
             seed=self.seed,
-            labels=self.targets,
-            max_constituents=self.max_constituents,
             rank=self.world.rank,
             world_size=self.world.size,
-            weights=self.weight_field,
-            group=1 if self.random_parts else self.config.accumulate,
-            context=self.context,
+            batches_per_step=1 if self.random_parts else self.config.accumulate,
         )
 
     def validation(self, rows: Rows) -> EvalLoader | None:
@@ -153,16 +160,10 @@ class Loaders:
         return drawn
 
     def _each(self, rows: npt.NDArray[np.int64], *, weights: str | None = None) -> EvalLoader:
-        return EvalLoader(
-            self.store,
-            self.features,
-            rows=rows,
-            batch_size=_VALIDATION_BATCH,
-            labels=self.targets,
-            max_constituents=self.max_constituents,
-            weights=weights,
-            context=self.context,
-        )
+        return EvalLoader(self.store, self._content(weights=weights), rows=rows, batch_size=_VALIDATION_BATCH)
+
+    def _content(self, *, weights: str | None) -> Content:
+        return Content(self.features, self.targets, weights, self.max_constituents, self.context)
 
 
 def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any]:
@@ -206,15 +207,7 @@ def save_model(
     config = run.config()
     write_json(run.length, length.to_dict())
     index = np.asarray(store.index(rows))
-    limit = model.max_constituents
-    fixture = EvalLoader(
-        store,
-        model.content(store),
-        rows=index[:ROWS],
-        batch_size=ROWS,
-        max_constituents=limit,
-        context=model.context,
-    )
+    fixture = EvalLoader(store, model.content(store), rows=index[:ROWS], batch_size=ROWS)
     model.fixture = next(iter(fixture))
     model.metrics = _validation_metrics(run, int(facts["step"]))
     model.provenance = {
@@ -233,7 +226,7 @@ def save_model(
 
 
 def _validation_metrics(run: RunDirectory, step: int) -> dict[str, float]:
-    found = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
+    lines = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
     return {
-        f"validation_{name}": value for line in found for name, value in line.items() if name not in _KEYS
+        f"validation_{name}": value for line in lines for name, value in line.items() if name not in _KEYS
     }

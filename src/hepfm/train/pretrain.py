@@ -8,34 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import IncompatibleError
+from hepfm.core.log import logger
 from hepfm.data import context_set, feature_set
+from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
-from hepfm.data.pool import Content
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
-from hepfm.objectives.base import Objective
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives.compatibility import check_compatible
-from hepfm.objectives.network import Codes
+from hepfm.objectives.requirements import Requirements
 from hepfm.train import prepare
 from hepfm.train.budget import training_rows
 from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
+from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
-from hepfm.train.recipe import PretrainPlan, pretrain_plan
-from hepfm.train.row_baseline import Labelled, fit_baselines
+from hepfm.train.recipe import PretrainRecipe, read_pretrain_recipe
+from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.weights import check_weights
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A checked plan with its data opened; nothing of the network is built yet."""
+    """A checked recipe with its data opened; nothing of the network is built yet."""
 
-    plan: PretrainPlan
+    recipe: PretrainRecipe
+    requirements: Requirements
     store: Store
     features: FeatureSet
     context: ContextSet | None
@@ -44,27 +48,27 @@ class Pretraining:
     """The model whose tokenizer is used."""
 
     @classmethod
-    def check(cls, plan: PretrainPlan) -> Pretraining:
+    def check(cls, recipe: PretrainRecipe) -> Pretraining:
         """Open the data and refuse what does not fit."""
-        data = plan.recipe.data
+        data = recipe.data
         store = Store.open(data.store)
         features = feature_set(data.features)
-        check_compatible(plan.objective, plan.backbone, store.schema)
-        targets = plan.objective.cls.targets(plan.objective.config, store.schema)
+        needed = check_compatible(recipe.objective, recipe.backbone, store.schema)
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
-        Content(features, targets, weights, data.max_constituents, context).check(store.schema)
+        Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
         if data.validation:
             store.split(data.validation)
-        rows = training_rows(store, data.train, count=data.rows, seed=plan.recipe.seed_of("subset"))
-        signed = plan.objective.cls.allows_signed_weights(plan.objective.config)
-        check_weights(store, rows, data.weights, signed=signed, objective=plan.objective.name)
-        tokenizer = _tokenizer(plan.recipe.tokenizer.model, features) if plan.recipe.tokenizer else None
-        return cls(plan, store, features, context, rows, tokenizer)
+        rows = training_rows(store, data.train, count=data.rows, seed=recipe.seed_of("subset"))
+        check_weights(
+            store, rows, data.weights, signed=needed.signed_weights, objective=recipe.objective.name
+        )
+        tokenizer = _tokenizer(recipe.tokenizer.model, features) if recipe.tokenizer else None
+        return cls(recipe, needed, store, features, context, rows, tokenizer)
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config, which `resume` reads."""
-        values = self.plan.to_dict()
+        values = self.recipe.model_dump(mode="json")
         data = {**values["data"], "store": str(self.store.path.resolve())}
         config = {"verb": "pretrain", **values, "data": data, "store_fingerprint": self.store.fingerprint}
         if self.tokenizer is not None:
@@ -75,75 +79,81 @@ class Pretraining:
 
     def job(self, world: World) -> Job:
         """Build the network, the objective and the loaders."""
-        recipe = self.plan.recipe
-        objective = self._objective()
+        recipe = self.recipe
+        learner = self._learner()
         loaders = prepare.Loaders(
             store=self.store,
             features=self.features,
             max_constituents=recipe.data.max_constituents,
             weights=recipe.data.weights,
-            targets=objective.targets(objective.config, self.store.schema),
+            targets=self.requirements.labels,
             config=recipe.train,
             seed=recipe.seed_of("order"),
             world=world,
             context=self.context,
-            random_parts=objective.random_parts,
+            random_parts=learner.random_parts,
+            members=recipe.data.members,
         )
         validation = recipe.data.validation
         return Job(
-            objective=objective,
+            learner=learner,
             train=loaders.train(self.rows),
             validation=loaders.validation(self.store.split(validation)) if validation else None,
-            plan=self.plan.train,
+            config=recipe.train,
             seed=recipe.seed_of("order"),
             fitting=loaders.fitting(self.rows, constants="measure" if self.tokenizer is None else "keep"),
         )
 
-    def _objective(self) -> Objective:
-        with seeded_init(self.plan.recipe.seed_of("init"), "init"):
+    def _learner(self) -> Learner:
+        with seeded_init(self.recipe.seed_of("init"), "init"):
             network = build_network(
-                self.plan.backbone,
+                self.recipe.backbone,
                 self.features,
                 context=self.context,
-                feature_dropout=self.plan.recipe.data.feature_dropout,
-                codes=self._codes(),
+                feature_dropout=self.recipe.data.feature_dropout,
+                tokenizer=self._tokenizer_spec(),
             )
             if self.tokenizer is not None:
                 adopt_tokenizer(network, self.tokenizer.network)
-            objective: Objective = self.plan.objective.cls(
-                self.plan.objective.config, network, self.store.schema
-            )
-        return objective
+            return make_learner(self.recipe.objective, network, self.store.schema)
 
-    def _codes(self) -> Codes | None:
-        if self.tokenizer is None or self.plan.recipe.tokenizer is None:
+    def _tokenizer_spec(self) -> TokenizerSpec | None:
+        if self.tokenizer is None or self.recipe.tokenizer is None:
             return None
-        assert self.tokenizer.network.codes is not None
-        return Codes(self.tokenizer.network.codes.tokenizer, self.plan.recipe.tokenizer.reads)
+        assert self.tokenizer.network.tokenizer_spec is not None
+        return TokenizerSpec(self.tokenizer.network.tokenizer_spec.tokenizer, self.recipe.tokenizer.inputs)
 
     def run(self, start: Callable[[], RunDirectory]) -> RunResult:
         """Train to the end, from the last checkpoint if the run has one, and write the model.
 
         `start` makes or opens the run directory; it is called when everything is built and checked.
         """
-        world = join_world(self.plan.recipe.train.device)
+        world = join_world(self.recipe.train.device)
         job = self.job(world)
         run = start()
-        with run.attempt():
-            trainer = Trainer(job, run, world)
-            trainer.fit()
+        if world.first:
+            parameters = sum(parameter.numel() for parameter in job.learner.network.parameters())
+            logger.info(
+                "backbone %s, %s parameters in all", self.recipe.backbone.described(), f"{parameters:,}"
+            )
+        with run.attempt(first=world.first):
+            return self._train(job, run, world)
+
+    def _train(self, job: Job, run: RunDirectory, world: World) -> RunResult:
+        trainer = Trainer(job, run, world)
+        trainer.fit()
         if world.first:
             model = Model(
-                network=trainer.objective.network,
-                backbone=self.plan.backbone,
+                network=job.learner.network,
+                backbone=self.recipe.backbone,
                 features=self.features,
                 schema=self.store.schema,
-                max_constituents=self.plan.recipe.data.max_constituents,
+                max_constituents=self.recipe.data.max_constituents,
                 context=self.context,
             )
             facts = {
                 "verb": "pretrain",
-                "objective": self.plan.objective.name,
+                "objective": self.recipe.objective.name,
                 "step": trainer.final_step,
             }
             length = trainer.length(rows=len(self.store.index(self.rows)))
@@ -160,8 +170,8 @@ class Pretraining:
         return RunResult(run.path, run.model)
 
     def _baselines(self, model: Model) -> dict[str, Any]:
-        recipe = self.plan.recipe
-        labelled = Labelled(
+        recipe = self.recipe
+        labelled = LabelledRows(
             self.store,
             self.rows,
             self.rows,
@@ -169,7 +179,7 @@ class Pretraining:
             weight_field(recipe.data.weights, self.store.schema),
             recipe.seed_of("subset"),
         )
-        return fit_baselines(labelled, self.plan.objective, tuple(model.outputs))
+        return fit_baselines(labelled, self.requirements.head_rows, tuple(model.outputs))
 
 
 def _tokenizer(path: str, features: FeatureSet) -> Model:
@@ -189,7 +199,7 @@ def check_pretrain(
 ) -> tuple[Pretraining, dict[str, Any]]:
     """Read and check a recipe; return the checked work and the recipe's values."""
     values = prepare.read_recipe(recipe, "pretrain", [*overrides, *(prepare.SMOKE if smoke else ())])
-    return Pretraining.check(pretrain_plan(values, where=prepare.recipe_name(recipe))), values
+    return Pretraining.check(read_pretrain_recipe(values, where=prepare.recipe_name(recipe))), values
 
 
 def pretrain(
@@ -224,5 +234,5 @@ def pretrain(
 def dry_run(recipe: prepare.Recipe, *, overrides: Sequence[str] = (), smoke: bool = False) -> Cost:
     """Build everything, do one step, and return what the run would cost; nothing is written."""
     work, _ = check_pretrain(recipe, overrides=overrides, smoke=smoke)
-    world = join_world(work.plan.recipe.train.device)
+    world = join_world(work.recipe.train.device)
     return estimate_cost(work.job(world), world)

@@ -16,7 +16,7 @@ from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.fixture import EMBEDDING, forward
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 from hepfm.train.strategies import Frozen
 from hepfm.train.trackers import Recorder
 
@@ -68,7 +68,7 @@ class Probe(Frozen):
 
     def train(self, trainer: Trainer) -> None:
         """Try every penalty, log its validation loss, and leave the best head in the network."""
-        network, job = trainer.objective.network, trainer.job
+        network, job = trainer.learner.network, trainer.job
         head, name = _linear_head(network)
         if trainer.world.size > 1:
             raise IncompatibleError("mode 'probe' runs in one process; use mode=frozen")
@@ -92,7 +92,7 @@ class Probe(Frozen):
 
 
 def _linear_head(network: Network) -> tuple[nn.Linear, str]:
-    for name, output in network.outputs.items():
+    for name, output in network.head_specs.items():
         linear = getattr(network.heads[name], "linear", None)
         if output.field.kind is Kind.CATEGORICAL and isinstance(linear, nn.Linear):
             return linear, name
@@ -100,17 +100,7 @@ def _linear_head(network: Network) -> tuple[nn.Linear, str]:
 
 
 def _finite(loader: TrainLoader) -> EvalLoader:
-    content = loader.content
-    return EvalLoader(
-        loader.store,
-        content.features,
-        rows=loader.rows,
-        batch_size=_BATCH,
-        labels=content.labels,
-        max_constituents=content.max_constituents,
-        weights=content.weights,
-        context=content.context,
-    )
+    return EvalLoader(loader.source, loader.content, rows=loader.rows, batch_size=_BATCH)
 
 
 def _features(network: Network, loader: EvalLoader, name: str, device: torch.device) -> Labelled:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from hepfm.backbones import BACKBONES
-from hepfm.core.config import Component, Config, resolve_component, validate
+from hepfm.core.config import Component, ComponentOf, Config, validate
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
+from hepfm.networks.specs import Inputs
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.network import Reads
 from hepfm.train.early_stopping import EarlyStoppingConfig
 from hepfm.train.optimizers import OPTIMIZERS
 from hepfm.train.schedules import SCHEDULES
 from hepfm.train.strategies import STRATEGIES
 from hepfm.train.trackers import TRACKERS
 
-Spec = str | dict[str, Any]
-"""A component spec: its name, or a mapping with ``name`` and options."""
+
+def _chosen(name: str) -> Any:
+    """Return the default of a field that is a component: the component of that name."""
+    return pydantic.Field(name, validate_default=True)
 
 
 class PretrainDataConfig(Config):
@@ -43,10 +44,13 @@ class PretrainDataConfig(Config):
     rows
         Number of training rows, a seeded draw of the split, nested; None means all.
     context
-        Context set that the network is told of each row; None for nothing.
+        Context set that the network is conditioned on; None for nothing.
     feature_dropout
         Probability with which a group of features (particle type, impact parameters) is set to zero for a
         row in training; above 0 the model can be used on data without these.
+    members
+        Rows of one group (re-simulations of one event, by the schema's role ``group``) that stand together in
+        a batch, where a group has so many; None draws rows one by one.
     """
 
     store: str
@@ -58,6 +62,7 @@ class PretrainDataConfig(Config):
     rows: int | None = pydantic.Field(None, ge=1)
     context: str | None = None
     feature_dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    members: int | None = pydantic.Field(None, ge=2)
 
 
 class FinetuneDataConfig(Config):
@@ -80,9 +85,9 @@ class FinetuneDataConfig(Config):
         Classes of the label that the training rows may lack. One that they lack is refused unless it is here;
         a label budget is balanced over the others.
     context
-        Whether a network that was told the context of whole rows still is: ``"auto"`` keeps it where rows are
-        generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of a
-        tagging task by themselves; ``"keep"``, ``"off"``.
+        Whether a network that was conditioned on the context of rows still is: ``"auto"`` keeps it where rows
+        are generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of
+        a tagging task by themselves; ``"keep"``, ``"off"``.
     """
 
     store: str
@@ -135,8 +140,8 @@ class TrainConfig(Config):
     steps: int = pydantic.Field(ge=1)
     batch_size: int = pydantic.Field(512, ge=1)
     accumulate: int = pydantic.Field(4, ge=1)
-    optimizer: Spec = "adamw"
-    schedule: Spec = "cosine"
+    optimizer: Annotated[Component, ComponentOf(OPTIMIZERS, default="adamw")] = _chosen("adamw")
+    schedule: Annotated[Component, ComponentOf(SCHEDULES, default="cosine")] = _chosen("cosine")
     layer_decay: float = pydantic.Field(1.0, gt=0.0, le=1.0)
     head_factor: float = pydantic.Field(1.0, gt=0.0)
     ema: float | None = pydantic.Field(None, gt=0.0, lt=1.0)
@@ -149,6 +154,16 @@ class TrainConfig(Config):
     checkpoint_every: int = pydantic.Field(1000, ge=1)
     validation_rows: int = pydantic.Field(20_000, ge=1)
     trackers: tuple[str, ...] = ()
+
+    @pydantic.field_validator("trackers")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                TRACKERS.load(name)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return names
 
 
 class SeedsConfig(Config):
@@ -189,13 +204,13 @@ class TokenizerConfig(Config):
     model
         Model directory with the tokenizer; its weights and its standardisation are taken as they are, and
         stay so.
-    reads
+    inputs
         What the backbone is given of a constituent: its code (``codes``), the features that are decoded from
         it (``decoded``), or its own features (``features``; the codes are then targets only).
     """
 
     model: str
-    reads: Reads = "codes"
+    inputs: Inputs = "codes"
 
 
 class PretrainRecipe(Seeded):
@@ -210,8 +225,8 @@ class PretrainRecipe(Seeded):
     description: str = ""
     data: PretrainDataConfig
     tokenizer: TokenizerConfig | None = None
-    backbone: Spec
-    objective: Spec = "supervised"
+    backbone: Annotated[Component, ComponentOf(BACKBONES)]
+    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig
 
 
@@ -220,7 +235,7 @@ class FinetuneRecipe(Seeded):
 
     Attributes
     ----------
-    reads
+    inputs
         For a model with a tokenizer: what the backbone is given of a constituent, if not what it was
         pre-trained with. ``decoded`` and ``features`` can be exchanged, as in 2512.04149.
     init
@@ -241,139 +256,30 @@ class FinetuneRecipe(Seeded):
 
     description: str = ""
     data: FinetuneDataConfig
-    reads: Reads | None = None
+    inputs: Inputs | None = None
     init: Literal["pretrained", "scratch"] = "pretrained"
     head: Literal["new", "keep", "reuse"] = "new"
     standardize: Literal["auto", "data", "model"] = "auto"
-    mode: Spec = "full"
-    objective: Spec = "supervised"
+    mode: Annotated[Component, ComponentOf(STRATEGIES, default="full")] = _chosen("full")
+    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig
     early_stopping: EarlyStoppingConfig | None = pydantic.Field(default_factory=EarlyStoppingConfig)
 
-
-@dataclass(frozen=True)
-class TrainPlan:
-    """The checked section ``train`` with its components."""
-
-    config: TrainConfig
-    optimizer: Component
-    schedule: Component
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values that resolve to this plan again."""
-        values = self.config.model_dump(mode="json")
-        return {**values, "optimizer": self.optimizer.spec(), "schedule": self.schedule.spec()}
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FinetuneRecipe:
+        if self.early_stopping and self.data.validation_fraction == 0.0:
+            raise ValueError(
+                "early stopping needs validation rows out of the label budget; set data.validation_fraction "
+                "above 0 or early_stopping=null"
+            )
+        return self
 
 
-@dataclass(frozen=True)
-class PretrainPlan:
-    """A checked pre-training recipe with its components."""
-
-    recipe: PretrainRecipe
-    backbone: Component
-    objective: Component
-    train: TrainPlan
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values that resolve to this plan again."""
-        values = self.recipe.model_dump(mode="json")
-        components = {"backbone": self.backbone.spec(), "objective": self.objective.spec()}
-        return {**values, **components, "train": self.train.to_dict()}
-
-
-@dataclass(frozen=True)
-class FinetunePlan:
-    """A checked fine-tuning recipe with its components."""
-
-    recipe: FinetuneRecipe
-    objective: Component
-    mode: Component
-    train: TrainPlan
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values that resolve to this plan again."""
-        values = self.recipe.model_dump(mode="json")
-        components = {"mode": self.mode.spec(), "objective": self.objective.spec()}
-        return {**values, **components, "train": self.train.to_dict()}
-
-
-def pretrain_plan(values: Mapping[str, Any], *, where: str = "recipe") -> PretrainPlan:
+def read_pretrain_recipe(values: Mapping[str, Any], *, where: str = "recipe") -> PretrainRecipe:
     """Check the values of a pre-training recipe; one `ConfigError` lists every mistake."""
-    recipe, problems = _check(PretrainRecipe, values, where)
-    backbone = _gather(
-        problems, lambda: resolve_component(BACKBONES, values["backbone"], where=f"{where}: backbone")
-    )
-    objective = _objective(problems, values, where)
-    train = _train(problems, values, where)
-    if problems or recipe is None or backbone is None or objective is None or train is None:
-        raise ConfigError("\n".join(problems))
-    return PretrainPlan(recipe, backbone, objective, train)
+    return validate(PretrainRecipe, values, where=where)
 
 
-def finetune_plan(values: Mapping[str, Any], *, where: str = "recipe") -> FinetunePlan:
+def read_finetune_recipe(values: Mapping[str, Any], *, where: str = "recipe") -> FinetuneRecipe:
     """Check the values of a fine-tuning recipe; one `ConfigError` lists every mistake."""
-    recipe, problems = _check(FinetuneRecipe, values, where)
-    spec = values.get("mode", "full")
-    mode = _gather(
-        problems, lambda: resolve_component(STRATEGIES, spec, where=f"{where}: mode", default="full")
-    )
-    objective = _objective(problems, values, where)
-    train = _train(problems, values, where)
-    if problems or recipe is None or mode is None or objective is None or train is None:
-        raise ConfigError("\n".join(problems))
-    if recipe.early_stopping and recipe.data.validation_fraction == 0.0:
-        raise ConfigError(
-            f"{where}: early stopping needs validation rows out of the label budget; set "
-            "data.validation_fraction above 0 or early_stopping=null"
-        )
-    return FinetunePlan(recipe, objective, mode, train)
-
-
-T = TypeVar("T")
-RecipeT = TypeVar("RecipeT", bound=Config)
-
-
-def _gather(problems: list[str], build: Callable[[], T]) -> T | None:
-    try:
-        return build()
-    except ConfigError as error:
-        problems.append(str(error))
-    except KeyError:
-        pass  # a missing section is reported by the recipe's own check
-    return None
-
-
-def _check(recipe: type[RecipeT], values: Mapping[str, Any], where: str) -> tuple[RecipeT | None, list[str]]:
-    problems: list[str] = []
-    return _gather(problems, lambda: validate(recipe, values, where=where)), problems
-
-
-def _objective(problems: list[str], values: Mapping[str, Any], where: str) -> Component | None:
-    spec = values.get("objective", "supervised")
-    return _gather(
-        problems,
-        lambda: resolve_component(OBJECTIVES, spec, where=f"{where}: objective", default="supervised"),
-    )
-
-
-def _train(problems: list[str], values: Mapping[str, Any], where: str) -> TrainPlan | None:
-    section = values.get("train")
-    if not isinstance(section, Mapping):
-        return None
-    optimizer = _gather(
-        problems,
-        lambda: resolve_component(
-            OPTIMIZERS, section.get("optimizer", "adamw"), where=f"{where}: train.optimizer", default="adamw"
-        ),
-    )
-    schedule = _gather(
-        problems,
-        lambda: resolve_component(
-            SCHEDULES, section.get("schedule", "cosine"), where=f"{where}: train.schedule", default="cosine"
-        ),
-    )
-    for name in section.get("trackers", ()):
-        _gather(problems, lambda name=name: TRACKERS.load(name))  # type: ignore[misc]
-    if optimizer is None or schedule is None or problems:
-        return None
-    return TrainPlan(TrainConfig.model_validate(dict(section)), optimizer, schedule)
+    return validate(FinetuneRecipe, values, where=where)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import TrainingError
+from hepfm.train.distributed import first_process
 from hepfm.train.finetune import Finetuning
 from hepfm.train.pretrain import Pretraining
-from hepfm.train.recipe import finetune_plan, pretrain_plan
+from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.tokenize import ReportWish
 
 _ADDED = ("fingerprint", "verb", "store_fingerprint", "model", "model_sha256", "tokenizer_fingerprint")
 """Keys of a run's config that are not of its recipe."""
@@ -23,6 +25,8 @@ _MUST_STAY = {
 def resume(run: str | Path) -> RunResult:
     """Go on with a run at the exact next batch; a finished one only writes its model again.
 
+    The run of `hepfm tokenize` gets its report as well.
+
     Raises
     ------
     TrainingError
@@ -35,12 +39,16 @@ def resume(run: str | Path) -> RunResult:
     extra = {key: config.pop(key, None) for key in _ADDED}
     work: Pretraining | Finetuning
     if extra["verb"] == "finetune":
-        work = Finetuning.check(str(extra["model"]), finetune_plan(config, where=where))
+        work = Finetuning.check(str(extra["model"]), read_finetune_recipe(config, where=where))
     else:
-        work = Pretraining.check(pretrain_plan(config, where=where))
+        work = Pretraining.check(read_pretrain_recipe(config, where=where))
     for key, what in _MUST_STAY.items():
         if work.config().get(key) != extra[key]:
             raise TrainingError(
                 f"{what} of {directory.path} is not the one it was trained on; start a new run"
             )
-    return work.run(lambda: directory)
+    result = work.run(lambda: directory)
+    wish = ReportWish.of(directory.path)
+    if wish is not None and first_process():
+        wish.fulfil(result)
+    return result

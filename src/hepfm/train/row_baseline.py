@@ -5,8 +5,8 @@ themselves. For a categorical label these numbers enter a multinomial logistic r
 ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
 validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
 
-Kept with it is what the majority baseline needs: the shares of the classes in the training split (a label
-budget is drawn with equal shares, and would not tell the commonest class), or the median of the target.
+Kept with it is what the majority baseline needs: the fractions of the classes in the training split (a label
+budget is drawn with equal fractions, and would not tell the commonest class), or the median of the target.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from hepfm.core.config import Component
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET
-from hepfm.data.store import Rows, Store
-from hepfm.objectives.weighted_sum import WeightedSumConfig, resolve_terms
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 
 MOST_ROWS = 50_000
 STRENGTH = 1.0
@@ -35,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """The rows whose labels a network was given.
 
     Attributes
@@ -45,7 +44,7 @@ class Labelled:
     rows
         Training and validation rows.
     split
-        Rows that the shares of the classes are taken from.
+        Rows that the fractions of the classes are taken from.
     max_constituents
         Constituents that the network reads; the multiplicity is counted up to it.
     weights
@@ -73,23 +72,24 @@ class Labelled:
         return index[np.asarray(self.store.read([name], index)[name]) == number]
 
 
-def fit_baselines(labelled: Labelled, objective: Component, fields: tuple[str, ...]) -> dict[str, Any]:
+def fit_baselines(
+    labelled: LabelledRows, head_rows: Mapping[str, tuple[str, int] | None], fields: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the baselines of some label fields, JSON-ready, by field; none where rows have no constituents.
 
     Parameters
     ----------
     labelled
         The rows.
-    objective
-        What the network was trained with: it says which rows count.
+    head_rows
+        By predicted field the only rows that teach it, None for all; see `Requirements`.
     fields
         Fields that heads predict.
     """
     schema = labelled.store.schema
     if not schema.names(Level.CONSTITUENT):
         return {}
-    counting = _counting(objective, schema)
-    return {name: _fit(labelled, name, counting[name]) for name in fields if name in counting}
+    return {name: _fit(labelled, name, head_rows[name]) for name in fields if name in head_rows}
 
 
 def inputs_of(schema: Schema) -> tuple[str, ...]:
@@ -105,16 +105,7 @@ def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
     return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
 
 
-def _counting(objective: Component, schema: Schema) -> dict[str, tuple[str, int] | None]:
-    """Return the only rows that teach each predicted field, None for all."""
-    if isinstance(objective.config, WeightedSumConfig):
-        terms = resolve_terms(objective.config)
-        return {name: term.counting(schema) for term in terms for name in term.predicts(schema)}
-    counting = objective.cls.counting(objective.config, schema)
-    return dict.fromkeys(objective.cls.predicts(objective.config, schema), counting)
-
-
-def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
+def _fit(labelled: LabelledRows, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
     store, field = labelled.store, labelled.store.schema[name]
     rows = labelled.some(labelled.rows, only)
     weights = _weights(labelled, rows)
@@ -133,8 +124,13 @@ def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[st
     target = np.asarray(store.read([name], rows)[name])
     z_RC = (x_RC - centre) / scale
     if field.kind is Kind.CATEGORICAL:
-        shares = _shares(labelled, name, only, len(field.classes))
-        return {**facts, "classes": list(field.classes), "shares": shares, **_logistic(z_RC, target, weights)}
+        fractions = _fractions(labelled, name, only, len(field.classes))
+        return {
+            **facts,
+            "classes": list(field.classes),
+            "fractions": fractions,
+            **_logistic(z_RC, target, weights),
+        }
     ridge = Ridge(alpha=STRENGTH).fit(z_RC, target.astype(np.float64), sample_weight=weights)
     return {
         **facts,
@@ -144,33 +140,33 @@ def _fit(labelled: Labelled, name: str, only: tuple[str, int] | None) -> dict[st
     }
 
 
-def _weights(labelled: Labelled, rows: Ints) -> Floats:
+def _weights(labelled: LabelledRows, rows: Ints) -> Floats:
     if labelled.weights is None:
         return np.ones(len(rows))
     return np.asarray(labelled.store.read([labelled.weights], rows)[labelled.weights], np.float64)
 
 
-def _shares(labelled: Labelled, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
+def _fractions(labelled: LabelledRows, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
     rows = labelled.some(labelled.split, only)
     labels = np.asarray(labelled.store.read([name], rows)[name]).astype(np.int64)
     sums = np.bincount(labels, _weights(labelled, rows), minlength=classes)
     sums = np.maximum(sums, 0.0)
-    shares: list[float] = (sums / sums.sum()).tolist()
-    return shares
+    fractions: list[float] = (sums / sums.sum()).tolist()
+    return fractions
 
 
 def _logistic(z_RC: Floats, label_R: Floats, weights_R: Floats) -> dict[str, Any]:
     """Return coefficients by class that occurs, (K, C), and intercepts (K,); one of two classes has zeros."""
-    found = np.unique(label_R)
+    present = np.unique(label_R)
     coefficients, intercept = np.zeros((1, z_RC.shape[1])), np.zeros(1)
-    if len(found) > 1:
+    if len(present) > 1:
         fitted = LogisticRegression(C=STRENGTH, max_iter=1000).fit(z_RC, label_R, sample_weight=weights_R)
         coefficients, intercept = fitted.coef_, fitted.intercept_
-    if len(found) == 2:
+    if len(present) == 2:
         coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
         intercept = np.concatenate([np.zeros(1), intercept])
     return {
-        "fitted": found.astype(int).tolist(),
+        "fitted": present.astype(int).tolist(),
         "coefficients": coefficients.tolist(),
         "intercept": intercept.tolist(),
     }
@@ -192,5 +188,5 @@ def row_values(values: Mapping[str, Any], x_RC: Floats) -> Floats:
 
 def _linear(values: Mapping[str, Any], x_RC: Floats) -> Floats:
     z_RC = (x_RC - np.array(values["centre"])) / np.array(values["scale"])
-    found: Floats = z_RC @ np.array(values["coefficients"]).T + np.array(values["intercept"])
-    return found
+    present: Floats = z_RC @ np.array(values["coefficients"]).T + np.array(values["intercept"])
+    return present

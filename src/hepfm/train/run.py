@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,12 +17,19 @@ import torch
 
 from hepfm.core.config import fingerprint
 from hepfm.core.errors import TrainingError
-from hepfm.core.files import atomic_path, disk_errors, read_json, write_json, write_text
+from hepfm.core.files import atomic_path, output_path, read_json_object, read_text, write_json, write_text
+from hepfm.core.guards import reading, writing
+from hepfm.core.interrupts import advising
+from hepfm.core.locks import locked
 from hepfm.core.provenance import code_commit
+from hepfm.nn.kernels.switch import switched_on
 from hepfm.train.checkpoint import checkpoint_steps
 
 FAILED = "failed.json"
 """Why a run ended before its first checkpoint."""
+
+LOCK = ".lock"
+"""Held by the process that is at work in a run directory."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,12 @@ class RunDirectory:
         config
             The resolved config, with every option spelled out.
         """
-        if path.exists() and any(path.iterdir()) and not cls(path).failed_at_start:
+        target = output_path(path)
+        if target.exists() and not target.is_dir():
+            raise TrainingError(
+                f"{path} is a file; a run directory cannot stand there: choose another output"
+            )
+        if target.exists() and any(target.iterdir()) and not cls(path).failed_at_start:
             raise TrainingError(_occupied(path))
         with atomic_path(path) as temporary:
             temporary.mkdir()
@@ -124,7 +137,7 @@ class RunDirectory:
             raise TrainingError(f"{path} is not a run directory: it has no config.json")
         run = cls(path)
         if run.failed_at_start:
-            error = read_json(path / FAILED, TrainingError)["error"]
+            error = read_json_object(path / FAILED, TrainingError).get("error")
             raise TrainingError(
                 f"{path} has no checkpoint to go on from, it failed at its start: {error}\nStart it anew; "
                 "the same output can be used"
@@ -137,20 +150,39 @@ class RunDirectory:
         return (self.path / FAILED).exists() and not checkpoint_steps(self.checkpoints)
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Note an error in the block that ends the run before its first checkpoint."""
-        try:
+    def attempt(self, *, first: bool = True) -> Iterator[None]:
+        """Hold the directory for this process, and note an error that ends the run before a checkpoint.
+
+        A Ctrl-C in the block tells how to go on.
+
+        Parameters
+        ----------
+        first
+            Whether this process writes, the first of several.
+        """
+        if not first:
             yield
-        except Exception as error:
-            if not checkpoint_steps(self.checkpoints):
-                write_json(self.path / FAILED, {"kind": type(error).__name__, "error": str(error)})
-            raise
+            return
+        refusal = f"another process is at work in {self.path}; wait for it or choose another output"
+        with locked(self.path / LOCK, refusal=refusal), advising(self._how_to_go_on):
+            try:
+                yield
+            except Exception as error:
+                if not checkpoint_steps(self.checkpoints):
+                    write_json(self.path / FAILED, {"kind": type(error).__name__, "error": str(error)})
+                raise
+
+    @property
+    def _how_to_go_on(self) -> str:
+        return f"go on with `hepfm resume {shlex.quote(str(self.path))}`"
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config; raise `TrainingError` when its fingerprint does not fit."""
-        values: dict[str, Any] = read_json(self.path / "config.json", TrainingError)
+        values = read_json_object(self.path / "config.json", TrainingError)
         stored = values.pop("fingerprint", None)
-        if stored != fingerprint(_placeless(values)):
+        with reading(self.path / "config.json", TrainingError):
+            altered = stored != fingerprint(_placeless(values))
+        if altered:
             raise TrainingError(
                 f"{self.path / 'config.json'} was altered; start a new run with the changed recipe"
             )
@@ -195,6 +227,7 @@ def environment() -> dict[str, Any]:
         "commit": code_commit(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
+        "kernels": switched_on(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
@@ -210,14 +243,15 @@ class MetricsLog:
     @classmethod
     def resume(cls, path: Path, step: int) -> MetricsLog:
         """Open for a run that goes on after `step`: later lines, and a half one at the end, are dropped."""
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        write_text(path, "".join(line for line in whole if json.loads(line)["step"] <= step))
+        text = read_text(path, TrainingError) if path.exists() else ""
+        whole = "".join(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
+        kept = [line for line in _metrics(whole, path) if line["step"] <= step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         return cls(path)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Add one line."""
-        with disk_errors(self.path):
+        with writing(self.path):
             self._file.write(json.dumps({"kind": kind, "step": step, **values}, allow_nan=False) + "\n")
             self._file.flush()
 
@@ -227,6 +261,35 @@ class MetricsLog:
 
 
 def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Return the lines of one kind, ``"train"`` or ``"validation"``, of a ``metrics.jsonl``."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["kind"] == kind]
+    """Return the lines of one kind, ``"train"`` or ``"validation"``, of a ``metrics.jsonl``.
+
+    Raises
+    ------
+    TrainingError
+        When the file is missing or a line is damaged; its number is named.
+    """
+    return [line for line in _metrics(read_text(path, TrainingError), path) if line["kind"] == kind]
+
+
+def _metrics(text: str, path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            values = None
+        if not _is_metrics(values):
+            raise TrainingError(
+                f"{path} is damaged in line {number}: expected an object with kind, step and numbers, got "
+                f"{line[:80]!r}; remove the line to go on without it"
+            )
+        lines.append(values)
+    return lines
+
+
+def _is_metrics(values: Any) -> bool:
+    if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
+        return False
+    rest = [value for name, value in values.items() if name != "kind"]
+    plain = all(isinstance(value, int | float) and not isinstance(value, bool) for value in rest)
+    return plain and isinstance(values.get("step"), int)

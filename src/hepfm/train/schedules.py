@@ -31,7 +31,7 @@ class Schedule(Protocol):
 
 
 class ConstantConfig(Config):
-    """Options of `Constant`: `warmup` is a share of all steps."""
+    """Options of `Constant`: `warmup` is a fraction of all steps."""
 
     warmup: float = pydantic.Field(0.0, ge=0.0, le=1.0)
 
@@ -54,7 +54,7 @@ class Constant:
 
 
 class CosineConfig(Config):
-    """Options of `Cosine`: `warmup` is a share of all steps, `final` the factor at the end."""
+    """Options of `Cosine`: `warmup` is a fraction of all steps, `final` the factor at the end."""
 
     warmup: float = pydantic.Field(0.05, ge=0.0, le=1.0)
     final: float = pydantic.Field(0.0, ge=0.0, le=1.0)
@@ -82,7 +82,7 @@ class Cosine:
 
 
 class WarmupStableDecayConfig(Config):
-    """Options of `WarmupStableDecay`: `warmup`, `decay` are shares of all steps, `final` the last factor."""
+    """Options of `WarmupStableDecay`: `warmup` and `decay` are fractions of all steps, `final` a factor."""
 
     warmup: float = pydantic.Field(0.0, ge=0.0, le=1.0)
     decay: float = pydantic.Field(0.3, ge=0.0, le=1.0)

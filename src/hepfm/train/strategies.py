@@ -8,7 +8,7 @@ from torch import nn
 
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.registry import Registry
-from hepfm.objectives.network import Network
+from hepfm.networks.network import Network
 
 if TYPE_CHECKING:
     from hepfm.train.loop import Trainer
@@ -24,14 +24,14 @@ STRATEGIES = Registry(
 )
 
 
-class NoOptions(BaseConfig):
+class NoStrategyOptions(BaseConfig):
     """A strategy without options."""
 
 
 class Strategy:
     """The contract. Subclasses are built by ``cls(config)``."""
 
-    Config: ClassVar[type[BaseConfig]] = NoOptions
+    Config: ClassVar[type[BaseConfig]] = NoStrategyOptions
     by_steps: ClassVar[bool] = True
     """Whether it trains by steps of the loop."""
 

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hepfm.core.errors import ConfigError
+from hepfm.core.errors import ConfigError, TrainingError
+from hepfm.core.files import read_json_object, write_json
+from hepfm.core.guards import reading
+from hepfm.core.interrupts import advising
 from hepfm.data.store import Store
-from hepfm.models.directory import CONFIG, Model
-from hepfm.models.tokenize import tokenize_store
+from hepfm.inference.tokenize import tokenize_store
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
 from hepfm.train.pretrain import check_pretrain
+from hepfm.train.run import RunDirectory, RunResult
 
 TOKENS = "tokens"
 """Folder of the report in a run directory."""
+
+WISH = "report.json"
+"""What a report is to be made on, in the run directory of a tokenizer; `resume` makes it too."""
+
+
+@dataclass(frozen=True)
+class ReportWish:
+    """What is to be reported at the end of a tokenizer's training; see `tokenize`."""
+
+    store: str
+    split: str
+    number: int | None
+    classifier: str | None
+
+    @classmethod
+    def of(cls, run: Path) -> ReportWish | None:
+        """Return the wish of a run, None where there is none."""
+        if not (run / WISH).exists():
+            return None
+        with reading(run / WISH, TrainingError):
+            return cls(**read_json_object(run / WISH, TrainingError))
+
+    def fulfil(self, result: RunResult) -> dict[str, Any]:
+        """Make the report of a finished run, in its folder ``tokens``, and return it."""
+        with advising(f"go on with `hepfm resume {shlex.quote(str(result.path))}`"):
+            return tokenize_store(
+                result.model_path,
+                self.store,
+                output=result.path / TOKENS,
+                split=self.split,
+                number=self.number,
+                classifier=self.classifier,
+            )
 
 
 def tokenize(
@@ -38,7 +78,7 @@ def tokenize(
         with a tokenizer.
     output
         For a recipe the run directory to make, which gets the model and the report in its folder ``tokens``;
-        for a model the report's folder. See `hepfm.models.tokenize.tokenize_store`.
+        for a model the report's folder. See `hepfm.inference.tokenize.tokenize_store`.
     store
         The jets to report on; for a recipe its own store by default.
     split
@@ -63,25 +103,37 @@ def tokenize(
     model = _model(source)
     if model is None:
         work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
-        if not work.plan.objective.cls.trains_tokenizer:
+        if work.requirements.tokenizer is None:
             raise ConfigError(
-                f"{prepare.recipe_name(source)}: its objective {work.plan.objective.name!r} trains no "
+                f"{prepare.recipe_name(source)}: its objective {work.recipe.objective.name!r} trains no "
                 "tokenizer; use `hepfm pretrain`, or objective=tokenize"
             )
-        store = store or work.plan.recipe.data.store
-        split = split or work.plan.recipe.data.validation or "test"
+        store = store or work.recipe.data.store
+        split = split or work.recipe.data.validation or "test"
         _check_report(store, split, classifier)
-        result = work.run(lambda: prepare.start_run(Path(output), recipe=values, config=work.config()))
-        if not first_process():
-            return {}
-        model, output = result.model_path, result.path / TOKENS
-    elif overrides or smoke:
+        wish = ReportWish(str(Path(store).resolve()), split, number, _resolved(classifier))
+        result = work.run(lambda: _start(Path(output), values, work.config(), wish))
+        return wish.fulfil(result) if first_process() else {}
+    if overrides or smoke:
         raise ConfigError(f"{model} is a trained model; settings and --smoke are for a recipe")
     if store is None:
         raise ConfigError("say which jets to tokenize with --on STORE")
     return tokenize_store(
         model, store, output=output, split=split or "test", number=number, classifier=classifier
     )
+
+
+def _start(
+    path: Path, recipe: Mapping[str, Any], config: Mapping[str, Any], wish: ReportWish
+) -> RunDirectory:
+    run = prepare.start_run(path, recipe=recipe, config=config)
+    if first_process():
+        write_json(run.path / WISH, asdict(wish))
+    return run
+
+
+def _resolved(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
 
 
 def _check_report(store: str | Path, split: str, classifier: str | Path | None) -> None:
@@ -94,4 +146,4 @@ def _check_report(store: str | Path, split: str, classifier: str | Path | None) 
 def _model(source: prepare.Recipe) -> Path | None:
     if not isinstance(source, str | Path):
         return None
-    return Path(source) if (Path(source) / CONFIG).exists() else None
+    return model_directory(source) if (Path(source) / CONFIG).exists() else None

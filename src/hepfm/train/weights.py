@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hepfm.core.errors import DataError, IncompatibleError
-from hepfm.data.store import Rows, Store
+from hepfm.data.row_source import Rows
+from hepfm.data.store import Store
 from hepfm.data.weights import WeightSums, check_usable, sum_weights, weight_field
 
 LEAST_EFFECTIVE_ROWS = 10

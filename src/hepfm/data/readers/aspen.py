@@ -10,19 +10,19 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
-from hepfm.data.readers.base import momentum_fields, sort_by_pt
+from hepfm.data.readers.base import sort_by_pt
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
+from hepfm.data.schemas.jets import jet_schema
 
-_TYPES = {211: "charged_hadron", 130: "neutral_hadron", 22: "photon", 11: "electron", 13: "muon"}
 _MM_PER_CM = 10.0
 
 EVENT_FIELDS = (
-    Field("event_run", Level.OBJECT, dtype="int64", description="run of the event"),
-    Field("event_lumi", Level.OBJECT, dtype="int64", description="luminosity block of the event"),
-    Field("event_number", Level.OBJECT, dtype="int64", description="number of the event"),
+    Field("event_run", Level.OBJECT, Kind.COUNT, dtype="int64", description="run of the event"),
+    Field("event_lumi", Level.OBJECT, Kind.COUNT, dtype="int64", description="luminosity block of the event"),
+    Field("event_number", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the event"),
 )
 CMS_FIELDS = (
     Field(
@@ -100,49 +100,22 @@ class AspenReader:
             if not ((weight >= 0) & (weight <= 1)).all():
                 raise DataError(f"{where}: PUPPI weights must lie in [0, 1]")
             momenta, real = momenta * weight[..., None], real & (weight > 0)
-        px, py, pz, energy = np.moveaxis(momenta, 2, 0)
         lengths = real.sum(axis=1)
-        pt, eta, phi = momentum_fields(px[real], py[real], pz[real])
         total = np.where(real[..., None], momenta, 0.0).sum(axis=1)
-        jet_pt, jet_eta, jet_phi = momentum_fields(*total.T[:3])
         charge = np.rint(candidates[..., 8][real])
+        tracks = candidates[..., 4:8][real].T
         lists = {
-            "part_pt": pt,
-            "part_eta": eta,
-            "part_phi": phi,
-            "part_energy": energy[real].astype(np.float32),
             "part_charge": charge.astype(np.float32),
-            "part_pid": _types(candidates[..., 9][real]),
-            **_tracks(candidates[..., 4:8][real], charged=charge != 0),
+            "part_pid": particle_types(candidates[..., 9][real]),
+            **impact_parameters(*tracks, charged=charge != 0, mm_per_unit=_MM_PER_CM),
         }
         names = [field.name for field in CMS_FIELDS]
         return sort_by_pt(
             {
-                "jet_pt": jet_pt,
-                "jet_eta": jet_eta,
-                "jet_phi": jet_phi,
-                "jet_energy": total[:, 3].astype(np.float32),
+                **jet_fields(*total.T),
                 **dict(zip(names, kinematics.astype(np.float32).T, strict=True)),
                 **dict(zip((field.name for field in EVENT_FIELDS), event.astype(np.int64).T, strict=True)),
+                **constituent_fields(*momenta[real].T, lengths=lengths),
                 **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
             }
         )
-
-
-def _types(pdg: Array) -> Array:
-    number = np.abs(np.rint(pdg)).astype(np.int64)
-    types = np.full(len(number), PID_CLASSES.index("other"), np.int8)
-    for code, name in _TYPES.items():
-        types[number == code] = PID_CLASSES.index(name)
-    return types
-
-
-def _tracks(values_T4: Array, *, charged: Array) -> dict[str, Array]:
-    """Return d0, its error, dz, its error in mm; 0 for neutrals and where one of a pair is not finite."""
-    found = {}
-    for name, first in (("part_d0", 0), ("part_dz", 2)):
-        pair = values_T4[:, first : first + 2]
-        good = charged & np.isfinite(pair).all(axis=1) & (pair[:, 1] >= 0)
-        kept = np.where(good[:, None], pair, 0.0) * _MM_PER_CM
-        found[name], found[f"{name}_error"] = kept.astype(np.float32).T
-    return found

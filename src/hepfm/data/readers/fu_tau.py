@@ -11,15 +11,17 @@ import pyarrow.parquet as pq
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.jets import PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
-from hepfm.core.taus import TAU_FIELDS, decay_mode_class
 from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
+from hepfm.data.readers.table import CHUNK_ROWS
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.physics.kinematics import mass_of
+from hepfm.physics.taus import decay_mode_class
 
 CLASSES = ("quark", "tau")
-CHUNK_ROWS = 20_000
 LEPTONIC = 16
 """Mode of a tau that decays into leptons; such jets are left out, as by the authors."""
 
@@ -34,7 +36,6 @@ _NEEDED = (
     *("reco_cand_p4s", "reco_cand_pdg", "reco_jet_p4s", "gen_jet_tau_decaymode", "gen_jet_tau_p4s"),
     *_LISTS.values(),
 )
-_TYPES = {211: "charged_hadron", 130: "neutral_hadron", 22: "photon", 11: "electron", 13: "muon"}
 
 
 class FuTauReader:
@@ -89,32 +90,23 @@ def _jets(batch: pa.RecordBatch, path: Path) -> dict[str, Array | Ragged]:
     p4s = batch.column("reco_cand_p4s")
     lengths = np.asarray(p4s.value_lengths()).astype(np.int64)
     pdg = _values(batch, "reco_cand_pdg", lengths, path)
-    px, py, pz, energy = _momenta(p4s.flatten(), path, "reco_cand_p4s")
-    pt, eta, phi = momentum_fields(px, py, pz)
-    lists = {"part_pt": pt, "part_eta": eta, "part_phi": phi, "part_energy": energy.astype(np.float32)}
-    lists |= {
-        name: _values(batch, column, lengths, path).astype(np.float32) for name, column in _LISTS.items()
+    candidates = _momenta(p4s.flatten(), path, "reco_cand_p4s")
+    values = {name: _values(batch, column, lengths, path) for name, column in _LISTS.items()}
+    charge, *tracks = values.values()
+    lists = {
+        "part_charge": charge.astype(np.float32),
+        "part_pid": particle_types(pdg),
+        **impact_parameters(*tracks, charged=charge != 0),
     }
-    charged = lists["part_charge"] != 0
-    for name in list(_LISTS)[1:]:
-        known = charged & np.isfinite(lists[name]) & ~(name.endswith("_error") & (lists[name] < 0))
-        lists[name] = np.where(known, lists[name], 0).astype(np.float32)
-    types = np.full(len(pdg), PID_CLASSES.index("other"), np.int8)
-    for code, name in _TYPES.items():
-        types[np.abs(pdg) == code] = PID_CLASSES.index(name)
-    jet = _momenta(batch.column("reco_jet_p4s"), path, "reco_jet_p4s")
-    jet_pt, jet_eta, jet_phi = momentum_fields(*jet[:3])
+    jet = jet_fields(*_momenta(batch.column("reco_jet_p4s"), path, "reco_jet_p4s"))
     mode = np.asarray(batch.column("gen_jet_tau_decaymode")).astype(np.int64)
     return sort_by_pt(
         {
-            "jet_pt": jet_pt,
-            "jet_eta": jet_eta,
-            "jet_phi": jet_phi,
-            "jet_energy": jet[3].astype(np.float32),
+            **jet,
             "jet_label": (mode >= 0).astype(np.int16),
-            **_truth(batch, mode, jet_pt, path),
-            **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
-            "part_pid": Ragged.from_lengths(types, lengths),
+            **_truth(batch, mode, np.asarray(jet["jet_pt"]), path),
+            **constituent_fields(*candidates, lengths=lengths),
+            **{name: Ragged.from_lengths(numbers, lengths) for name, numbers in lists.items()},
         }
     )
 

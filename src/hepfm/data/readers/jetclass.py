@@ -13,11 +13,11 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError, did_you_mean
-from hepfm.core.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
 from hepfm.data.readers.table import ParquetTable, RootTable, open_table
+from hepfm.data.schemas.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
 
 FLAGS = (
     "part_isChargedHadron",
@@ -26,7 +26,7 @@ FLAGS = (
     "part_isElectron",
     "part_isMuon",
 )
-"""Type flags, in the order of `hepfm.core.jets.PID_CLASSES`."""
+"""Type flags, in the order of `hepfm.data.schemas.jets.PID_CLASSES`."""
 
 LABELS = tuple(f"label_{name}" for name in JETCLASS_CLASSES)
 

@@ -15,31 +15,20 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
-from hepfm.core.jets import JET_WEIGHT, PID_CLASSES, jet_schema
 from hepfm.core.ragged import Array, Columns
 from hepfm.core.schema import Schema
-from hepfm.data.feature_sets import DISPLACEMENT, FLAGS, IDENTITY
-from hepfm.data.physical import physical_columns
+from hepfm.data.feature_names import DISPLACEMENT, FLAGS, KINEMATICS
+from hepfm.data.feature_sets import PETFULL
+from hepfm.data.features import FeatureSet
 from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+from hepfm.data.readers.physics import PDG_TYPES, particle_types
+from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 from hepfm.physics.kinematics import energy_of
-
-KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
-"""The first columns of ``data`` in every file."""
 
 PID = "pid"
 IGNORED = "-"
 GLOBALS = ("jet_pt", "jet_eta", "jet_mass", "num_constituents/100")
-
-PDG_TYPES = {
-    **dict.fromkeys((211, 321, 2212), "charged_hadron"),
-    **dict.fromkeys((130, 310, 2112), "neutral_hadron"),
-    11: "electron",
-    13: "muon",
-    22: "photon",
-    0: "other",
-}
-"""Type by |code| of the Particle Data Group; 0 stands for an unknown particle."""
 
 
 class OmniLearnedReader:
@@ -184,16 +173,11 @@ class _Layout:
         real = (data[..., :4] != 0).any(axis=2)
         values = dict(zip(self.columns, data[real].T, strict=True))
         row = self._globals(rows, len(data))
-        names = (*KINEMATICS, *(IDENTITY if self.pdg else ()), *self._displacement())
         if self.pdg:
             values |= self._identity(values[PID])
-        columns = physical_columns(
-            np.stack([values[name] for name in names], axis=1),
-            lengths=real.sum(axis=1),
-            feature_names=names,
-            jet_eta=row.get("jet_eta", np.zeros(len(data))),
-            jet_phi=np.zeros(len(data)),
-        )
+        zeros = np.zeros(len(data))
+        axis = {"jet_eta": row.get("jet_eta", zeros), "jet_phi": zeros}
+        columns = self._features().invert(values, lengths=real.sum(axis=1), row_fields=axis)
         return {**columns, **_axis(row), **self._weights(rows), "jet_label": self._label(rows)}
 
     def _weights(self, rows: slice) -> dict[str, Array]:
@@ -201,8 +185,10 @@ class _Layout:
             return {}
         return {JET_WEIGHT.name: row_weights(self.file[self.weight][rows], self.weight, self.path)}
 
-    def _displacement(self) -> tuple[str, ...]:
-        return DISPLACEMENT if set(DISPLACEMENT) <= set(self.columns) else ()
+    def _features(self) -> FeatureSet:
+        tracks = set(DISPLACEMENT) <= set(self.columns)
+        given = {"identity": bool(self.pdg), "displacement": tracks}
+        return PETFULL.without([group for group, there in given.items() if not there])
 
     def _globals(self, rows: slice, count: int) -> dict[str, Array]:
         if not self.globals:
@@ -219,7 +205,7 @@ class _Layout:
         """Return charge and flags of the numbers of the column pid."""
         places = self._numbers(numbers, list(self.pdg), "the column pid", "pdg")
         codes = np.array(list(self.pdg.values()))
-        types = np.array([PID_CLASSES.index(PDG_TYPES[abs(code)]) for code in codes])
+        types = particle_types(codes)
         leptons = np.isin(np.abs(codes), (11, 13))
         charges = np.where(leptons, -np.sign(codes), np.sign(codes))
         flags = {flag: (types[places] == number).astype(float) for number, flag in enumerate(FLAGS)}
@@ -243,10 +229,10 @@ def _axis(row: dict[str, Array]) -> dict[str, Array]:
     if not {"jet_pt", "jet_eta", "jet_mass"} <= set(row):
         return {}
     pt, eta, mass = (row[name] for name in ("jet_pt", "jet_eta", "jet_mass"))
-    found = {
+    fields = {
         "jet_pt": pt,
         "jet_eta": eta,
         "jet_phi": np.zeros(len(pt)),
         "jet_energy": energy_of(pt, eta, mass),
     }
-    return {name: values.astype(np.float32) for name, values in found.items()}
+    return {name: values.astype(np.float32) for name, values in fields.items()}

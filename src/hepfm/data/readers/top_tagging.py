@@ -11,16 +11,17 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError, missing_extra
-from hepfm.core.jets import jet_schema
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
-from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
+from hepfm.data.readers.base import require, sort_by_pt
+from hepfm.data.readers.hdf5 import CHUNK_ROWS
+from hepfm.data.readers.physics import constituent_fields, jet_fields
+from hepfm.data.schemas.jets import jet_schema
 
 CLASSES = ("QCD", "Tbqq")
 """``is_signal_new`` 0 and 1, by the names of JetClass."""
 
 SLOTS = 200
-CHUNK_ROWS = 10_000
 _LABEL = "is_signal_new"
 _MOMENTA = tuple(f"{part}_{slot}" for slot in range(SLOTS) for part in ("E", "PX", "PY", "PZ"))
 
@@ -44,22 +45,22 @@ class TopTaggingReader:
 
     def schema(self, path: Path) -> Schema:
         """Return the schema: kinematics only, classes QCD and Tbqq."""
-        with _Table(path):
+        with _PandasTable(path):
             return jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file."""
-        with _Table(path) as table:
+        with _PandasTable(path) as table:
             return table.num_rows
 
     def chunks(self, path: Path) -> Iterator[Columns]:
         """Yield the jets of a file."""
-        with _Table(path) as table:
+        with _PandasTable(path) as table:
             for start in range(0, table.num_rows, CHUNK_ROWS):
                 yield _jets(*table.read(start, start + CHUNK_ROWS))
 
 
-class _Table:
+class _PandasTable:
     """The table of a pandas HDF5 file. Its column names are stored pickled; they are read, never executed."""
 
     def __init__(self, path: Path) -> None:
@@ -81,7 +82,7 @@ class _Table:
         require(self._places, [*_MOMENTA, _LABEL], path, what="columns")
         self.num_rows = len(self._table)
 
-    def __enter__(self) -> _Table:
+    def __enter__(self) -> _PandasTable:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,16 +117,10 @@ def _jets(momenta: Array, labels: Array) -> dict[str, Array | Ragged]:
     energy, px, py, pz = np.moveaxis(momenta.astype(np.float64), 2, 0)
     real = energy > 0
     lengths = real.sum(axis=1)
-    jet_pt, jet_eta, jet_phi = momentum_fields(px.sum(axis=1), py.sum(axis=1), pz.sum(axis=1))
-    pt, eta, phi = momentum_fields(px[real], py[real], pz[real])
-    lists = {"part_pt": pt, "part_eta": eta, "part_phi": phi, "part_energy": energy[real].astype(np.float32)}
     return sort_by_pt(
         {
-            "jet_pt": jet_pt,
-            "jet_eta": jet_eta,
-            "jet_phi": jet_phi,
-            "jet_energy": energy.sum(axis=1).astype(np.float32),
+            **jet_fields(*(part.sum(axis=1) for part in (px, py, pz, energy))),
             "jet_label": labels,
-            **{name: Ragged.from_lengths(values, lengths) for name, values in lists.items()},
+            **constituent_fields(px[real], py[real], pz[real], energy[real], lengths=lengths),
         }
     )

@@ -1,4 +1,4 @@
-"""The classifier test: how well boosted trees tell a sample from the reference.
+"""The classifier test: how well boosted trees distinguish a sample from the reference.
 
 ``classifier_auc.hgb.v1``: scikit-learn's HistGradientBoostingClassifier (100 trees, learning rate 0.1, 31
 leaves, no early stopping) sees, for each jet, the observables of `hepfm.metrics.generation.observables`, the
@@ -25,7 +25,7 @@ from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 
 DEFINITION = "classifier_auc.hgb.v1"
 SEEDS = 3
-LEAST_JETS = 50
+MIN_JETS = 50
 _LEADING = 5
 
 
@@ -44,18 +44,18 @@ def classifier_auc(reference: Observed, other: Observed, *, seed: int = 0) -> Me
 
 def classifier_of(reference: FloatArray, other: FloatArray, *, definition: str, seed: int = 0) -> Measurement:
     """Measure the same with given features, shapes (n, F) and (m, F); NaN where a row lacks one."""
-    least = min(len(reference), len(other))
-    if least < LEAST_JETS:
+    smaller = min(len(reference), len(other))
+    if smaller < MIN_JETS:
         raise DataError(
-            f"the classifier test needs {LEAST_JETS} rows of each sample, one has {least}; add some"
+            f"the classifier test needs {MIN_JETS} rows of each sample, one has {smaller}; add some"
         )
     areas = [_area(reference, other, seed, repeat) for repeat in range(SEEDS)]
     statistic = _mean_of(areas)
     rows = len(reference) + len(other)
     draws = bootstrap_values([statistic], np.ones(rows), resamples=RESAMPLES, seed=seed)[:, 0]
-    low, high = _within_reach(*percentile_interval(draws), least // 2)
+    low, high = _within_reach(*percentile_interval(draws), smaller // 2)
     interval = f"bootstrap 68% of held-out rows ({RESAMPLES}), {SEEDS} trainings as they are"
-    return Measurement(statistic(np.ones(rows)), low, high, least, definition, interval)
+    return Measurement(statistic(np.ones(rows)), low, high, smaller, definition, interval)
 
 
 def classifier_features(sample: Observed) -> FloatArray:
@@ -95,7 +95,7 @@ def _mean_of(statistics: list[Statistic]) -> Statistic:
 
 
 def _within_reach(low: float, high: float, rows: int) -> tuple[float, float]:
-    """Widen an interval of no width: all of some rows told apart (or mistaken) do not prove that all are."""
+    """Widen an interval of no width: some rows, all classified alike, say little of all others."""
     if low < high:
         return low, high
     edge = clopper_pearson(rows, rows)[0]

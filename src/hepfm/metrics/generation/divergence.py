@@ -1,8 +1,8 @@
 """Kullback-Leibler divergence of histograms, of generated rows from real ones.
 
 ``kl.quantile_bins.v2``: the edges are 30 quantiles of the reference between 0.001 and 0.999, and what lies
-below the first or above the last edge has a bin of its own. With p and q the shares of the reference and of
-the other sample in the bins, each plus 1e-8 and scaled to sum 1, the value is sum p ln(p/q). Edges that
+below the first or above the last edge has a bin of its own. With p and q the fractions of the reference and
+of the other sample in the bins, each plus 1e-8 and scaled to sum 1, the value is sum p ln(p/q). Edges that
 coincide, as those of a multiplicity do, count once. A sample that leaves the range of the reference thus gets
 worse until it has left it altogether, where the value stays at some 15.
 
@@ -32,7 +32,7 @@ def kl_statistic(reference: FloatArray, other: FloatArray) -> Statistic:
     n = len(reference)
     bins = np.searchsorted(edges, np.concatenate([reference, other]), side="right")
 
-    def shares(part: slice, weights: FloatArray) -> FloatArray:
+    def fractions(part: slice, weights: FloatArray) -> FloatArray:
         counts = np.bincount(bins[part], weights[part], minlength=len(edges) + 1)
         raised = counts / counts.sum() + FLOOR
         return raised / raised.sum()
@@ -40,7 +40,7 @@ def kl_statistic(reference: FloatArray, other: FloatArray) -> Statistic:
     def statistic(weights: FloatArray) -> float:
         if weights[:n].sum() == 0 or weights[n:].sum() == 0:
             return float("nan")
-        p, q = shares(slice(n), weights), shares(slice(n, None), weights)
+        p, q = fractions(slice(n), weights), fractions(slice(n, None), weights)
         return float((p * np.log(p / q)).sum())
 
     return statistic

@@ -4,8 +4,8 @@ P. Komiske, E. Metodiev, J. Thaler, 1902.02346, with R = 1 and pT not normalised
 one jet into the other plus the difference of their sums of pT_rel. It is an optimal transport with one more
 constituent on the lighter side, at distance R from all others; POT solves it. Coverage and MMD as in
 R. Kansal et al., 2106.11535: between equally many jets of both samples, MMD is the mean over reference jets
-of the distance to the nearest generated one, coverage the share of reference jets that are the nearest one of
-some generated jet. Both depend on how many jets are compared, which the identifier therefore names.
+of the distance to the nearest generated one, coverage the fraction of reference jets that are the nearest one
+of some generated jet. Both depend on how many jets are compared, which the identifier therefore names.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def coverage_and_mmd(
         When a sample has fewer jets than a batch.
     """
     rng = numpy_generator(seed, "metrics.emd")
-    least = min(len(reference), len(other))
-    if least < batches.jets:
+    smaller = min(len(reference), len(other))
+    if smaller < batches.jets:
         raise DataError(
             f"coverage compares {batches.jets} jets with {batches.jets}, "
-            f"a sample has only {least}; generate more"
+            f"a sample has only {smaller}; generate more"
         )
     values = []
     for _ in range(batches.batches):
@@ -72,9 +72,9 @@ def coverage_and_mmd(
             n=batches.jets,
             definition=f"{name}.emd_r1.{size}.v1",
             interval=interval,
-            most=most,
+            maximum=maximum,
         )
-        for name, mean, error, most in zip(("coverage", "mmd"), means, errors, (1.0, np.inf), strict=True)
+        for name, mean, error, maximum in zip(("coverage", "mmd"), means, errors, (1.0, np.inf), strict=True)
     )
     return coverage, mmd
 

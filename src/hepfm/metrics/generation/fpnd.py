@@ -26,7 +26,7 @@ DEFINITION = "fpnd.jetnet30.v1"
 CLASSES = ("g", "q", "t")
 """Classes whose statistics the package carries."""
 MAX_JETS = 50_000
-LEAST_JETS = 300
+MIN_JETS = 300
 RESAMPLES = 20
 _LARGEST = (1.6211985349655151, 0.520724892616272, 0.8934717178344727)
 _SHIFT = (0.0, 0.0, -0.5)
@@ -47,20 +47,19 @@ def fpnd(jets: JetSample, name: str, *, seed: int = 0) -> Measurement:
     """
     if name not in CLASSES:
         raise DataError(f"FPND exists for the JetNet classes {', '.join(CLASSES)}, not for {name!r}")
-    if len(jets) < LEAST_JETS:
-        raise DataError(f"FPND of {len(jets)} jets has no meaning; generate at least {LEAST_JETS}")
-    found = activations(load_particlenet(), jets.take(np.arange(min(len(jets), MAX_JETS))))
+    if len(jets) < MIN_JETS:
+        raise DataError(f"FPND of {len(jets)} jets has no meaning; generate at least {MIN_JETS}")
+    activations_JA = activations(load_particlenet(), jets.take(np.arange(min(len(jets), MAX_JETS))))
+    n = len(activations_JA)
     mean, covariance = real_moments(name)
     rng = numpy_generator(seed, "metrics.fpnd")
     draws = [
-        frechet_distance(mean, covariance, *moments(found, draw_counts(rng, len(found), len(found))))
+        frechet_distance(mean, covariance, *moments(activations_JA, draw_counts(rng, n, n)))
         for _ in range(RESAMPLES)
     ]
-    value = frechet_distance(mean, covariance, *moments(found))
+    value = frechet_distance(mean, covariance, *moments(activations_JA))
     interval = f"bootstrap of generated jets, standard deviation ({RESAMPLES})"
-    return with_error(
-        value, float(np.std(draws, ddof=1)), n=len(found), definition=DEFINITION, interval=interval
-    )
+    return with_error(value, float(np.std(draws, ddof=1)), n=n, definition=DEFINITION, interval=interval)
 
 
 def activations(network: ParticleNet, jets: JetSample) -> FloatArray:

@@ -88,16 +88,16 @@ def extrapolate(sizes: IntArray, values: FloatArray) -> tuple[float, float]:
     return float(fit[0]), float(np.sqrt(covariance[0, 0]))
 
 
-def check_features(reference: FloatArray, other: FloatArray, *, least: int = 2) -> None:
+def check_features(reference: FloatArray, other: FloatArray, *, minimum: int = 2) -> None:
     """Raise `DataError` unless both are (jets, F) arrays of finite numbers with at least `least` jets."""
     for what, features in (("reference", reference), ("other", other)):
         if features.ndim != 2 or features.shape[1] != reference.shape[1]:
             raise DataError(
                 f"features of the {what} sample have shape {features.shape}, expected (jets, features)"
             )
-        if len(features) < least:
+        if len(features) < minimum:
             raise DataError(
-                f"the {what} sample has {len(features)} jets, at least {least} are needed; add jets"
+                f"the {what} sample has {len(features)} jets, at least {minimum} are needed; add jets"
             )
         if not np.isfinite(features).all():
             raise DataError(f"features of the {what} sample are NaN or infinite; drop those jets")

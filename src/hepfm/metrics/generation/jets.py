@@ -130,8 +130,8 @@ def jet_sample(columns: Columns, *, max_constituents: int) -> JetSample:
 
     The jet that coordinates refer to is the sum of the constituents that are kept, whatever the store says.
     A clustered jet has more of them (the 30 hardest carry 0.97 of its pT near 1 TeV), a generated one has no
-    others: with the store's own jets even a perfect generator would be told from real ones, by the sum of
-    pt_rel alone.
+    others: with the store's own jets even a perfect generator would be distinguished from real ones, by
+    the sum of pt_rel alone.
 
     Parameters
     ----------

@@ -111,6 +111,8 @@ def load_particlenet() -> ParticleNet:
 
 def load_weights(network: ParticleNet, weights: dict[str, Tensor]) -> None:
     """Load weights by the package's names; its edge networks are in the file twice, as ``edge_convs`` too."""
-    own = {name: value for name, value in weights.items() if not name.startswith("edge_convs.")}
-    network.load_state_dict(own)
+    weights_of_network = {
+        name: value for name, value in weights.items() if not name.startswith("edge_convs.")
+    }
+    network.load_state_dict(weights_of_network)
     network.eval()

@@ -1,9 +1,9 @@
 """Spectra of generated and real rows, binned: what a figure of generated over real needs, and nothing more.
 
 A spectrum is the mean over rows of a histogram of each row. For a number a row, the row's histogram is one
-in a bin, and the mean is the share of rows; for constituents it is their number by pT, for showers the energy
-by layer. The statistical uncertainty is the standard deviation over rows divided by the root of their number,
-so that constituents of a jet, which belong together, are not counted as independent.
+in a bin, and the mean is the fraction of rows; for constituents it is their number by pT, for showers the
+energy by layer. The statistical uncertainty is the standard deviation over rows divided by the root of their
+number, so that constituents of a jet, which belong together, are not counted as independent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hepfm.metrics.generation.observables import Observed
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.showers.sample import Showers
 
-MOST_BINS, FEWEST_BINS = 40, 10
+MAX_BINS, MIN_BINS = 40, 10
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _BINS_A_DECADE = 6
 
@@ -74,7 +74,7 @@ def binned(spectrum: Spectrum, sample: Any) -> Binned:
 
 def jet_spectra(reference: Observed) -> tuple[Spectrum, ...]:
     """Return mass, pT, multiplicity, tau21, tau32 and pT of constituents, binned by the reference."""
-    found = []
+    drawn = []
     for name, title, unit in (
         ("mass", "jet mass", " [GeV]"),
         ("pt", "jet pT", " [GeV]"),
@@ -83,8 +83,8 @@ def jet_spectra(reference: Observed) -> tuple[Spectrum, ...]:
         ("tau32", "τ32", ""),
     ):
         edges = even_edges(reference.values[name], whole=name == "multiplicity")
-        axis = Axis(name, title, f"{title}{unit}", "share of jets", edges)
-        found.append(Spectrum(axis, _of_values(name, edges)))
+        axis = Axis(name, title, f"{title}{unit}", "fraction of jets", edges)
+        drawn.append(Spectrum(axis, _of_values(name, edges)))
     edges = log_edges(_constituent_pt(reference.jets))
     axis = Axis(
         "constituent_pt",
@@ -95,19 +95,19 @@ def jet_spectra(reference: Observed) -> tuple[Spectrum, ...]:
         log_x=True,
         log_y=True,
     )
-    return (*found, Spectrum(axis, lambda sample: _constituents(sample.jets, edges)))
+    return (*drawn, Spectrum(axis, lambda sample: _constituents(sample.jets, edges)))
 
 
 def shower_spectra(reference: Showers) -> tuple[Spectrum, ...]:
     """Return response, number of hits, and the mean profiles in depth and radius."""
-    found = []
+    drawn = []
     for name, title in (
         ("energy_ratio", "visible over incident energy"),
         ("num_hits", "hits per shower"),
     ):
         edges = even_edges(reference.values[name], whole=name == "num_hits")
-        axis = Axis(name, title, title, "share of showers", edges)
-        found.append(Spectrum(axis, _of_values(name, edges)))
+        axis = Axis(name, title, title, "fraction of showers", edges)
+        drawn.append(Spectrum(axis, _of_values(name, edges)))
     layers = np.arange(reference.longitudinal.shape[1] + 1) - 0.5
     depth = Axis("longitudinal", "longitudinal profile", "layer", "mean energy of a layer [GeV]", layers)
     radii = reference.rings
@@ -121,9 +121,9 @@ def shower_spectra(reference: Showers) -> tuple[Spectrum, ...]:
         rings,
         log_y=True,
     )
-    found.append(Spectrum(depth, lambda sample: sample.longitudinal))
-    found.append(Spectrum(width, lambda sample: sample.radial))
-    return tuple(found)
+    drawn.append(Spectrum(depth, lambda sample: sample.longitudinal))
+    drawn.append(Spectrum(width, lambda sample: sample.radial))
+    return tuple(drawn)
 
 
 def even_edges(values: FloatArray, *, whole: bool = False) -> FloatArray:
@@ -136,10 +136,10 @@ def even_edges(values: FloatArray, *, whole: bool = False) -> FloatArray:
     """
     known = values[np.isfinite(values)]
     if len(known) == 0:
-        return np.linspace(0.0, 1.0, FEWEST_BINS + 1)
+        return np.linspace(0.0, 1.0, MIN_BINS + 1)
     low, high = np.quantile(known, [0.001, 0.999])
     room = 0.15 * (high - low) or max(abs(high), 1.0) / 2
-    bins = int(np.clip(np.sqrt(len(known)), FEWEST_BINS, MOST_BINS))
+    bins = int(np.clip(np.sqrt(len(known)), MIN_BINS, MAX_BINS))
     step = _round_up((high - low + 2 * room) / bins)
     if whole:
         step = max(1.0, np.ceil(step))

@@ -92,12 +92,12 @@ def bootstrap_pairs(
 
 
 def with_error(
-    value: float, error: float, *, n: int, definition: str, interval: str, most: float = math.inf
+    value: float, error: float, *, n: int, definition: str, interval: str, maximum: float = math.inf
 ) -> Measurement:
-    """Return value plus and minus an error, the ends not below 0 and not above `most`."""
+    """Return value plus and minus an error, the ends not below 0 and not above `maximum`."""
     if not np.isfinite(value - error):
         return Measurement(finite(value), None, None, n, definition, interval)
-    low, high = max(value - error, 0.0), min(value + error, most)
+    low, high = max(value - error, 0.0), min(value + error, maximum)
     return Measurement(value, low, high, n, definition, interval)
 
 

@@ -1,6 +1,6 @@
-"""Mean profiles of two samples of showers: the 1-Wasserstein distance between their shares of energy.
+"""Mean profiles of two samples of showers: the 1-Wasserstein distance between their fractions of energy.
 
-``w1_profile.v1``: the share of all energy (or of all cells) by layer, ring or bin, as a distribution; the
+``w1_profile.v1``: the fraction of all energy (or of all cells) by layer, ring or bin, as a distribution; the
 distance is in layers, in mm, or in decades of a cell's energy.
 """
 

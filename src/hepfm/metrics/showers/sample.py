@@ -1,6 +1,6 @@
 """A sample of showers and its high-level observables, as CaloChallenge defines them.
 
-Of each layer: energy, sparsity (share of cells without energy), centre of energy in x and y and along the
+Of each layer: energy, sparsity (fraction of cells without energy), centre of energy in x and y and along the
 radius, and the widths of these. Of the whole shower: energy over incident energy, hits, centres of gravity.
 Definitions after the evaluation script of CaloChallenge (2410.21611), whose "eta" and "phi" are x and y here.
 """
@@ -137,15 +137,15 @@ def _split(x_V: FloatArray, y_V: FloatArray, num_layers: int) -> tuple[FloatArra
 
 def _of_layers(grid_RLC: FloatArray, x_LC: FloatArray, y_LC: FloatArray) -> dict[str, FloatArray]:
     energy_RL = grid_RLC.sum(axis=2)
-    found = {"layer_energy": energy_RL, "sparsity": 1 - (grid_RLC > 0).mean(axis=2)}
+    numbers = {"layer_energy": energy_RL, "sparsity": 1 - (grid_RLC > 0).mean(axis=2)}
     safe_RL = np.where(energy_RL > 0, energy_RL, np.nan)
     for name, place_LC in (("x", x_LC), ("y", y_LC), ("r", np.hypot(x_LC, y_LC))):
         mean_RL = np.einsum("rlc,lc->rl", grid_RLC, place_LC) / safe_RL
         square_RL = np.einsum("rlc,lc->rl", grid_RLC, place_LC**2) / safe_RL
-        found[f"centre_{name}"] = mean_RL
+        numbers[f"centre_{name}"] = mean_RL
         variance_RL = square_RL - mean_RL**2
-        found[f"width_{name}"] = np.sqrt(np.where(variance_RL > _ROUNDING, variance_RL, 0.0 * variance_RL))
-    return found
+        numbers[f"width_{name}"] = np.sqrt(np.where(variance_RL > _ROUNDING, variance_RL, 0.0 * variance_RL))
+    return numbers
 
 
 def _spectrum(grid_RV: FloatArray) -> FloatArray:

@@ -83,7 +83,7 @@ def separation(reference: Showers, other: Showers, *, seed: int = 0) -> dict[str
             n=min(len(reference), len(other)),
             definition=f"{DEFINITION}.{name}",
             interval=f"bootstrap of both samples, standard deviation ({RESAMPLES})",
-            most=1.0,
+            maximum=1.0,
         )
         for (name, statistic), error in zip(statistics.items(), errors, strict=True)
     }
@@ -120,7 +120,8 @@ def _mean_of_layers(name: str, reference: FloatArray, other: FloatArray) -> Stat
     bins = max(map(len, edges)) + 2
     values_RL = np.concatenate([reference, other])
     place_RL = np.stack(
-        [layer * bins + _place(values_RL[:, layer], own) for layer, own in enumerate(edges)], axis=1
+        [layer * bins + _place(values_RL[:, layer], layer_edges) for layer, layer_edges in enumerate(edges)],
+        axis=1,
     )
     rows, layers = len(reference), len(edges)
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hepfm.core.errors import ConfigError
+from hepfm.core.errors import ConfigError, HepfmError, ModelError
+from hepfm.core.guards import words
 from hepfm.core.registry import Registry
 
 CONVERTERS = Registry(
@@ -63,4 +64,9 @@ def convert(
     unknown = sorted(set(given) - set(inspect.signature(converter).parameters))
     if unknown:
         raise ConfigError(f"the converter of {package} takes no {', '.join(unknown)}; leave it out")
-    return converter(checkpoint, output=output, **given)
+    try:
+        return converter(checkpoint, output=output, **given)
+    except HepfmError:
+        raise
+    except Exception as error:  # tensors of a damaged or foreign file can be anything
+        raise ModelError(f"cannot read {checkpoint} as a checkpoint of {package}: {words(error)}") from error

@@ -15,15 +15,17 @@ from hepfm.backbones.post_norm_transformer import PostNormTransformer, PostNormT
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer
-from hepfm.objectives.network import Codes, Network, Source
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, TokenizerSpec
 from hepfm.tokenizers.vqvae import VqVae, VqVaeConfig
+from hepfm.tokenizers.vqvae_mlp import VqVaeMlp, VqVaeMlpConfig
 
 State = Mapping[str, Tensor]
 
@@ -140,12 +142,15 @@ def _tokenizer(state: State) -> Model:
         for name, value in (_tokenizer_name(name, value) for name, value in state.items())
         if not name.startswith("vqlayer.")
     }
-    config = _tokenizer_config(values)
+    tokenizer = _tokenizer_component(values)
+    config = tokenizer.config
+    assert isinstance(config, VqVaeConfig | VqVaeMlpConfig)
     for name in ("encoder.enter.weight", "encoder.layers.0.weight"):
         if name in values:
             _check_features(values[name].shape[1])
             values[name] = values[name][:, _ORDER]
-    last = "decoder.leave" if config.block != "mlp" else f"decoder.layers.{2 * config.depth}"
+    mlp = isinstance(config, VqVaeMlpConfig)
+    last = f"decoder.layers.{2 * config.depth}" if mlp else "decoder.leave"
     for kind in ("weight", "bias"):
         values[f"{last}.{kind}"] = values[f"{last}.{kind}"][list(_ORDER)]
     values |= {
@@ -154,7 +159,7 @@ def _tokenizer(state: State) -> Model:
     }
     features, nothing = feature_set("massless"), Component("none", NoBackbone, NoneConfig())
     with seeded_init(0, "convert.omnijet_alpha"):
-        network = build_network(nothing, features, codes=Codes(Component("vqvae", VqVae, config)))
+        network = build_network(nothing, features, tokenizer=TokenizerSpec(tokenizer))
     _load(network, "tokenizer", values)
     return Model(
         network=network,
@@ -176,17 +181,19 @@ def _tokenizer_name(name: str, value: Tensor) -> tuple[str, Tensor]:
     return name, value[0] if shared else value
 
 
-def _tokenizer_config(values: State) -> VqVaeConfig:
+def _tokenizer_component(values: State) -> Component:
     codes, dim = values["quantizer.codes_CK"].shape
     affine = _AFFINE_LR if "quantizer.scale_K" in values else 0.0
     rest: dict[str, Any] = {"codes": codes, "dim": dim, "affine_lr": affine}
     if "encoder.enter.weight" in values:
         depth = _count(values, r"encoder\.blocks\.(\d+)\.")
-        return VqVaeConfig(width=len(values["encoder.enter.weight"]), depth=depth, num_heads=_HEADS, **rest)
+        width = len(values["encoder.enter.weight"])
+        return Component("vqvae", VqVae, VqVaeConfig(width=width, depth=depth, num_heads=_HEADS, **rest))
     depth = _count(values, r"encoder\.layers\.(\d+)\.") - 1
     if depth < 1:
         raise ModelError("this VQ-VAE has no hidden layers, or is not of OmniJet-alpha's public code")
-    return VqVaeConfig(block="mlp", width=len(values["encoder.layers.0.weight"]), depth=depth, **rest)
+    width = len(values["encoder.layers.0.weight"])
+    return Component("vqvae_mlp", VqVaeMlp, VqVaeMlpConfig(width=width, depth=depth, **rest))
 
 
 def _check_features(number: int) -> None:
@@ -213,7 +220,7 @@ def _backbone(state: State, tokenizer: str | Path | None) -> Model:
     table, head = state["embedding_table.weight"], _head(state)
     codes = len(table) - 2
     have = source.network.tokenizer.num_codes if source.network.tokenizer else 0
-    if source.network.codes is None or have != codes or len(head["weight"]) != len(table):
+    if source.network.tokenizer_spec is None or have != codes or len(head["weight"]) != len(table):
         raise ModelError(
             f"this backbone reads {codes} codes, the tokenizer of {tokenizer} makes {have or 'none'}"
         )
@@ -224,8 +231,8 @@ def _backbone(state: State, tokenizer: str | Path | None) -> Model:
         network = build_network(
             component,
             source.features,
-            codes=Codes(source.network.codes.tokenizer, "codes"),
-            source=Source(generator, None, _MAX_CONSTITUENTS),
+            tokenizer=TokenizerSpec(source.network.tokenizer_spec.tokenizer, "codes"),
+            generator=GeneratorSpec(generator, None, _MAX_CONSTITUENTS),
         )
     adopt_tokenizer(network, source.network)
     names = {"registers": torch.zeros(1, 0, config.width), "embedding.weight": table[1 : codes + 1]}

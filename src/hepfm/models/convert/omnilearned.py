@@ -14,12 +14,11 @@ from hepfm.backbones.pet import Pet
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import jet_schema
 from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.generators.flow import Flow
 from hepfm.heads.class_attention import ClassAttention
-from hepfm.models.build import build_network, seeded_init
 from hepfm.models.convert.omnilearned_generator import (
     NOISE_CENTRE,
     NOISE_SPREAD,
@@ -30,7 +29,9 @@ from hepfm.models.convert.omnilearned_generator import (
 from hepfm.models.convert.omnilearned_weights import OmniLearnedWeights, map_omnilearned, scaled_context
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Network, Output, Source
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
 _LABEL = "jet_label"
 _SETS = {4: "pet", 10: "petpid", 14: "petfull"}
@@ -48,7 +49,7 @@ _UNTRAINED = (
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class OmniLearnedCheckpoint:
     """State dicts of a checkpoint: body, classifier head and generator head, the latter None if absent."""
 
     body: Mapping[str, Tensor]
@@ -112,7 +113,7 @@ def _class_names(classes: Sequence[str], number: int, *, path: str | Path) -> tu
     return names
 
 
-def read_omnilearned(path: Path) -> Checkpoint:
+def read_omnilearned(path: Path) -> OmniLearnedCheckpoint:
     """Return the state dicts of a checkpoint file."""
     checkpoint = load_plain(path)
     body: Any = checkpoint.get("body") if isinstance(checkpoint, dict) else None
@@ -123,7 +124,7 @@ def read_omnilearned(path: Path) -> Checkpoint:
             f"'classifier_head' and 'generator_head'; it holds {held}"
         )
     heads = (checkpoint.get(name) for name in ("classifier_head", "generator_head"))
-    return Checkpoint(body, *(head if _is_state(head) else None for head in heads))
+    return OmniLearnedCheckpoint(body, *(head if _is_state(head) else None for head in heads))
 
 
 def _is_state(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
@@ -145,12 +146,12 @@ def _model(
     outputs = []
     if weights.head_config is not None:
         outputs.append(
-            Output(Component("class_attention", ClassAttention, weights.head_config), schema[_LABEL])
+            HeadSpec(Component("class_attention", ClassAttention, weights.head_config), schema[_LABEL])
         )
     context = context_set(_CONTEXT) if weights.context else None
     source = _source(generator, schema) if generator else None
     with seeded_init(0, "convert.omnilearned"):
-        network = build_network(component, features, context=context, outputs=outputs, source=source)
+        network = build_network(component, features, context=context, heads=outputs, generator=source)
     network.backbone.load_state_dict(backbone.state_dict())
     if head is not None:
         network.heads[_LABEL].load_state_dict(head.state_dict())
@@ -168,9 +169,9 @@ def _model(
     )
 
 
-def _source(generator: OmniLearnedGenerator, schema: Schema) -> Source:
+def _source(generator: OmniLearnedGenerator, schema: Schema) -> GeneratorSpec:
     label = schema[_LABEL] if generator.num_classes else None
-    return Source(Component("flow", Flow, generator.config), label, _MAX_CONSTITUENTS)
+    return GeneratorSpec(Component("flow", Flow, generator.config), label, _MAX_CONSTITUENTS)
 
 
 def _set_generator(network: Network, weights: OmniLearnedWeights, generator: OmniLearnedGenerator) -> None:

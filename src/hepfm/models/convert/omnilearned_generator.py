@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hepfm.backbones.pet import KINEMATICS, PetConfig
+from hepfm.backbones.pet import PetConfig
 from hepfm.core.errors import ModelError
+from hepfm.data.feature_names import KINEMATICS
 from hepfm.generators.flow import Flow, FlowConfig
 from hepfm.models.convert.omnilearned_weights import BLOCK_NAMES, rename
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hepfm.backbones.pet import DISPLACEMENT, IDENTITY, KINEMATICS, Pet, PetConfig
+from hepfm.backbones.pet import Pet, PetConfig
 from hepfm.core.errors import ModelError
+from hepfm.data.feature_names import DISPLACEMENT, IDENTITY, KINEMATICS
 from hepfm.heads.class_attention import ClassAttention, ClassAttentionConfig
 
 State = Mapping[str, Tensor]

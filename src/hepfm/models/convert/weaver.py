@@ -14,13 +14,13 @@ from hepfm.backbones.particle_transformer import ParticleTransformer, ParticleTr
 from hepfm.core.config import Component
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
-from hepfm.core.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.heads.classify import Classify, ClassifyConfig
-from hepfm.models.build import build_network
 from hepfm.models.convert.plain import load_plain
 from hepfm.models.directory import Model
-from hepfm.objectives.network import Output
+from hepfm.networks.build import build_network
+from hepfm.networks.specs import HeadSpec
 
 _RENAMES = (
     (r"cls_token", r"class_token"),
@@ -130,8 +130,8 @@ def _model(weights: WeaverWeights, classes: tuple[str, ...]) -> Model:
         substructure=False,
     )
     component = Component("particle_transformer", ParticleTransformer, weights.config)
-    output = Output(Component("classify", Classify, ClassifyConfig()), schema[_LABEL])
-    network = build_network(component, features, outputs=[output])
+    output = HeadSpec(Component("classify", Classify, ClassifyConfig()), schema[_LABEL])
+    network = build_network(component, features, heads=[output])
     backbone, head = weights.build()
     network.backbone.load_state_dict(backbone.state_dict())
     network.heads[_LABEL].load_state_dict(head.state_dict())

@@ -6,7 +6,7 @@ MASKED_TARGETS = Registry(
     "masked_target",
     {
         "regression": (
-            "hepfm.objectives.masked_targets.regression:Regression",
+            "hepfm.objectives.masked_targets.regression:FeatureRegression",
             "the standardised features themselves, mean absolute error",
         ),
         "kmeans": (

@@ -4,39 +4,68 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Config
+from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError, did_you_mean
 
 KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
 """The targets of 2606.14870: types and impact parameters are seen, and not asked for."""
 
 
+@dataclass(frozen=True)
+class Removed:
+    """The removed constituents of a batch, M of each row at most, in falling order of pt.
+
+    Attributes
+    ----------
+    x_BMF
+        Their standardised features.
+    mask_BM
+        Boolean, True where one was removed; elsewhere all is arbitrary.
+    codes_BM
+        Their codes, for a target that reads codes.
+    """
+
+    x_BMF: Tensor
+    mask_BM: Tensor
+    codes_BM: Tensor | None = None
+
+
 class MaskedTarget(nn.Module):
     """What is asked of a removed constituent.
 
-    Subclasses are built by ``cls(config, feature_names=..., num_codes=...)``, with the number of codes of the
-    network's tokenizer, None without one.
+    Subclasses are built by ``cls(config, network, width=W)``, W the size of the decoder's vectors, and own
+    the layer that answers. The network, whose features and tokenizer a target may look at, is not kept.
     """
 
     Config: ClassVar[type[Config]]
     reads_codes: ClassVar[bool] = False
-    """Whether `loss` is given the codes of the network's tokenizer."""
-    num_outputs: int
-    """K, numbers that the decoder's last layer gives per constituent."""
+    """Whether `Removed.codes_BM` is wanted: the codes of the network's tokenizer."""
 
     def fit(self, parts: Iterable[Tensor]) -> None:
         """Fit constants to standardised features (T, F) of constituents, in parts. Nothing by default."""
 
     @abstractmethod
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
-        """Return the loss of each constituent, (B, M), from the decoder's output, its features and its code.
+    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
+        """Return the loss of each removed constituent, (B, M).
 
-        What stands where no constituent was removed is arbitrary.
+        Parameters
+        ----------
+        h_BMW
+            The decoder's vector of each.
+        removed
+            What they are.
+        batch
+            The rows without them.
+        draws
+            Source of every random draw.
         """
 
 

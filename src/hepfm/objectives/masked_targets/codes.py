@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import pydantic
-from torch import Tensor
+from torch import Tensor, nn
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Config
+from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
-from hepfm.objectives.masked_targets.base import MaskedTarget, code_loss
+from hepfm.networks.network import Network
+from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, code_loss
 
 
 class CodesConfig(Config):
@@ -18,7 +21,7 @@ class CodesConfig(Config):
     Attributes
     ----------
     label_smoothing
-        Share of the target spread evenly over all codes.
+        Fraction of the target spread evenly over all codes.
     """
 
     label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0
@@ -30,19 +33,17 @@ class TokenizerCodes(MaskedTarget):
     Config: ClassVar[type[Config]] = CodesConfig
     reads_codes = True
 
-    def __init__(
-        self, config: CodesConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
-    ) -> None:
+    def __init__(self, config: CodesConfig, network: Network, *, width: int) -> None:
         super().__init__()
-        if num_codes is None:
+        if network.tokenizer is None:
             raise IncompatibleError(
                 "objective.target=codes asks for codes, and this network has no tokenizer; name one with "
                 "tokenizer.model=PATH, or use the target kmeans"
             )
         self.config = config
-        self.num_outputs = num_codes
+        self.linear = nn.Linear(width, network.tokenizer.num_codes)
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
+    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
         """Return the cross-entropy of each constituent, (B, M)."""
-        assert codes_BM is not None
-        return code_loss(output_BMK, codes_BM, smoothing=self.config.label_smoothing)
+        assert removed.codes_BM is not None
+        return code_loss(self.linear(h_BMW), removed.codes_BM, smoothing=self.config.label_smoothing)

@@ -8,11 +8,14 @@ from typing import Annotated, ClassVar
 import numpy as np
 import pydantic
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Config
+from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, code_loss, columns
+from hepfm.networks.network import Network
+from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Removed, code_loss, columns
 from hepfm.objectives.masked_targets.regression import Features
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
@@ -25,7 +28,7 @@ class KMeansConfig(Config):
     codes
         Number of centroids; 8192 in 2606.14870.
     label_smoothing
-        Share of the target spread evenly over all codes; 0.1 in 2409.12589 and 2606.14870.
+        Fraction of the target spread evenly over all codes; 0.1 in 2409.12589 and 2606.14870.
     features
         The features that centroids live in.
     scale
@@ -49,13 +52,11 @@ class KMeans(MaskedTarget):
     fitted: Tensor
     scale_K: Tensor
 
-    def __init__(
-        self, config: KMeansConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
-    ) -> None:
+    def __init__(self, config: KMeansConfig, network: Network, *, width: int) -> None:
         super().__init__()
         self.config = config
-        self.columns = columns(config.features, feature_names)
-        self.num_outputs = config.codes
+        self.columns = columns(config.features, network.feature_names)
+        self.linear = nn.Linear(width, config.codes)
         self.search = CodeSearch()
         unknown = sorted(set(config.scale) - set(config.features))
         if unknown:
@@ -77,9 +78,10 @@ class KMeans(MaskedTarget):
         self.centroids_CK.copy_(torch.from_numpy(fitted))
         self.fitted.fill_(True)
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
+    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
         """Return the cross-entropy of each constituent, (B, M)."""
-        return code_loss(output_BMK, self.assign(x_BMF), smoothing=self.config.label_smoothing)
+        codes_BM = self.assign(removed.x_BMF)
+        return code_loss(self.linear(h_BMW), codes_BM, smoothing=self.config.label_smoothing)
 
     @torch.no_grad()
     def assign(self, x_BMF: Tensor) -> Tensor:

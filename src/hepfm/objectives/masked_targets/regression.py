@@ -1,20 +1,23 @@
-"""Regression target: the standardised features of a removed constituent."""
+"""FeatureRegression target: the standardised features of a removed constituent."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
 import pydantic
-from torch import Tensor
+from torch import Tensor, nn
 
+from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, columns
+from hepfm.core.draws import Draws
+from hepfm.networks.network import Network
+from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Removed, columns
 
 Features = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
 
-class RegressionConfig(Config):
-    """Options of `Regression`.
+class FeatureRegressionConfig(Config):
+    """Options of `FeatureRegression`.
 
     Attributes
     ----------
@@ -25,18 +28,17 @@ class RegressionConfig(Config):
     features: Features = KINEMATICS
 
 
-class Regression(MaskedTarget):
+class FeatureRegression(MaskedTarget):
     """Mean absolute error of the standardised features (2409.12589; all of 2606.14870's results)."""
 
-    Config: ClassVar[type[Config]] = RegressionConfig
+    Config: ClassVar[type[Config]] = FeatureRegressionConfig
 
-    def __init__(
-        self, config: RegressionConfig, *, feature_names: tuple[str, ...], num_codes: int | None = None
-    ) -> None:
+    def __init__(self, config: FeatureRegressionConfig, network: Network, *, width: int) -> None:
         super().__init__()
-        self.columns = columns(config.features, feature_names)
-        self.num_outputs = len(self.columns)
+        self.columns = columns(config.features, network.feature_names)
+        self.linear = nn.Linear(width, len(self.columns))
 
-    def loss(self, output_BMK: Tensor, x_BMF: Tensor, codes_BM: Tensor | None = None) -> Tensor:
+    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
         """Return the mean absolute error over the features, (B, M)."""
-        return (output_BMK.float() - x_BMF[..., self.columns]).abs().mean(-1)
+        predicted_BMK = self.linear(h_BMW).float()
+        return (predicted_BMK - removed.x_BMF[..., self.columns]).abs().mean(-1)

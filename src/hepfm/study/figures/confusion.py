@@ -24,7 +24,7 @@ def confusion_figure(group: Group, *, metric: str, name: str) -> Figure:
     figure, axes = canvas(4.0, 3.9)
     for true in range(size):
         for called in range(size):
-            _cell(axes, called, true, float(matrix.shares[true, called]))
+            _cell(axes, called, true, float(matrix.fractions[true, called]))
     axes.set_xlim(-0.5, size - 0.5)
     axes.set_ylim(size - 0.5, -0.5)
     axes.set_xticks(range(size), matrix.classes, rotation=60, ha="right", rotation_mode="anchor")
@@ -33,7 +33,7 @@ def confusion_figure(group: Group, *, metric: str, name: str) -> Figure:
     axes.set_xlabel("called")
     axes.set_ylabel("true class")
     axes.set_title(group.label, fontsize=9.5, loc="left")
-    right = ", ".join(f"{c} {100 * matrix.shares[k, k]:.0f}%" for k, c in enumerate(matrix.classes))
+    right = ", ".join(f"{c} {100 * matrix.fractions[k, k]:.0f}%" for k, c in enumerate(matrix.classes))
     alt = f"Confusion matrix of {group.label}. Share called right: {right}."
     return Figure(
         name, to_svg(figure, name, title=alt), alt, _caption(group, chosen, matrix, metric), _table(matrix)
@@ -81,4 +81,4 @@ def _table(matrix: Confusion) -> Table:
 
 
 def _ends(matrix: Confusion, i: int, j: int) -> tuple[float, float, float]:
-    return matrix.shares[i, j], matrix.low[i, j], matrix.high[i, j]
+    return matrix.fractions[i, j], matrix.low[i, j], matrix.high[i, j]

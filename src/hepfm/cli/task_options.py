@@ -1,0 +1,98 @@
+"""Options of ``hepfm evaluate`` that say what a task of any field measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+_META = "hepfm.task_options"
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def _class_of_field(text: str) -> list[str]:
+    field, equals, name = text.partition("=")
+    if not (field and equals and name):
+        raise click.BadParameter(f"write FIELD=CLASS, e.g. jet_label=tau; got {text!r}")
+    return [field.strip(), name.strip()]
+
+
+def _fractions(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"write numbers between 0 and 1, e.g. 0.5,0.3; got {text!r}") from None
+
+
+def _option(name: str, read: Callable[[Any], Any], **settings: Any) -> Callable[..., Any]:
+    """Return a decorator that adds an option whose value is kept aside for `task_spec`."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value not in (None, ()):
+            context.meta.setdefault(_META, {})[name] = read(value)
+
+    return click.option(f"--{name}", callback=keep, expose_value=False, **settings)
+
+
+_OPTIONS = (
+    _option(
+        "field",
+        str,
+        metavar="NAME",
+        help="classification, regression: the field of the rows; the label of the store by default.",
+    ),
+    _option(
+        "signal",
+        _names,
+        multiple=True,
+        metavar="CLASS,...",
+        help="classification: signal classes; all that are not background by default.",
+    ),
+    _option(
+        "background",
+        _names,
+        multiple=True,
+        metavar="CLASS,...",
+        help="classification: background classes. Rows of classes that are neither are left out.",
+    ),
+    _option(
+        "efficiencies",
+        _fractions,
+        metavar="NUMBER,...",
+        help="classification: signal efficiencies of the background rejections; 0.5,0.3 by default.",
+    ),
+    _option(
+        "only",
+        _class_of_field,
+        metavar="FIELD=CLASS",
+        help="classification, regression: the only rows that count.",
+    ),
+    _option(
+        "groups",
+        str,
+        metavar="FIELD",
+        help="regression: a field whose classes are measured by themselves too.",
+    ),
+    _option(
+        "compare",
+        str,
+        type=click.Choice(["difference", "ratio", "log_ratio"]),
+        help="regression: predicted less true, over true, or exp of the difference of logarithms.",
+    ),
+)
+
+
+def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command; `task_spec` reads them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def task_spec(name: str) -> dict[str, Any]:
+    """Return the task of this call: its name, and the options that were given for it."""
+    return {"name": name, **click.get_current_context().meta.get(_META, {})}

@@ -1,0 +1,90 @@
+"""Ctrl-C and SIGTERM: what is told, what is saved first, and the exit codes 130 and 143 of the shell."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from hepfm.core import log
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes: 128 and the number of the signal."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C at a place that knows how to go on; the message says how."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM; ends the process with the exit code of the shell unless it is caught."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
+
+
+@contextlib.contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Give a Ctrl-C in the block the advice how to go on, unless an inner block did."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(advice) from None
+
+
+class StopRequest:
+    """Whether a SIGTERM has come."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+
+@contextlib.contextmanager
+def deferred_sigterm(promise: str) -> Iterator[StopRequest]:
+    """Only note a first SIGTERM within the block, so that work can be saved; a second one ends the process.
+
+    In threads other than the main one, where Python has no signals, nothing is noted.
+
+    Parameters
+    ----------
+    promise
+        What will be done first, for the message.
+    """
+    request = StopRequest()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        request.came = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        log.logger.warning("SIGTERM: %s; a second one ends at once", promise)
+
+    with _handled(note):
+        yield request
+
+
+@contextlib.contextmanager
+def orderly_sigterm() -> Iterator[None]:
+    """Let a SIGTERM within the block run the clean-up of `with` blocks; a second one ends the process."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        log.logger.warning("SIGTERM: stopped; what was complete is kept")
+        raise Terminated
+
+    with _handled(leave):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: object) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handler)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)

@@ -1,0 +1,11 @@
+"""Names of the features of jets' constituents, which feature sets, their inverse and files share."""
+
+from __future__ import annotations
+
+PARTICLE_TRANSFORMER_KINEMATICS = ("log_pt", "log_energy", "log_pt_rel", "log_energy_rel", "delta_r")
+AXES = ("deta", "dphi")
+KINEMATICS = (*AXES, "log_pt", "log_energy")
+FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
+"""One flag per type, in the order of `hepfm.data.schemas.jets.PID_CLASSES`; all are zero for ``other``."""
+IDENTITY = ("charge", *FLAGS)
+DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")

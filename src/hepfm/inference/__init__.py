@@ -1,0 +1,1 @@
+"""Models used on rows: predict, embed, generate, tokenize."""

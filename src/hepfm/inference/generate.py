@@ -1,0 +1,255 @@
+"""``hepfm generate``: from a model with a generator to a store of new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+import hepfm
+from hepfm.core import log
+from hepfm.core.config import Component, Config, validate
+from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
+from hepfm.core.files import read_json
+from hepfm.core.ragged import Array, Ragged
+from hepfm.core.rng import numpy_generator, torch_generator
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
+from hepfm.data.writer import StoreWriter
+from hepfm.generators.base import GeneratedRows
+from hepfm.generators.flow import Flow
+from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
+from hepfm.inference.row_builders import RowBuilder, row_builder
+from hepfm.models.device import pick_device
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG, model_directory
+from hepfm.networks.specs import GeneratorSpec
+
+BLOCK = 1024
+"""Rows whose random numbers are drawn together; fixed, so that they do not depend on the batch size."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model makes rows.
+
+    Attributes
+    ----------
+    builder
+        How rows are made of features.
+    config
+        Options of the generator.
+    seed
+        Of all draws.
+    device
+        Where the network runs; other kinds of device draw other numbers.
+    label
+        Field of the class in the store that is made.
+    """
+
+    builder: RowBuilder
+    config: Config
+    seed: int
+    device: str
+    label: str
+
+
+def generate(
+    model: str | Path,
+    *,
+    n: int | None = None,
+    output: str | Path,
+    classes: Classes = None,
+    like: str | Path | RowSource | None = None,
+    cells: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    **options: Any,
+) -> Path:
+    """Make jets or showers and write them to a store, in its split ``test``.
+
+    The same seed gives the same rows, whatever the batch size (to rounding, on the same kind of device).
+    Constituents of jets are massless: their energy follows from pt and eta. The jet axis lies at the eta of
+    the context and at a uniform phi.
+
+    Parameters
+    ----------
+    model
+        Model directory with a generator: one trained with flow_matching or next_token, alone or in a sum.
+    n
+        Number of jets; None for as many as `like` has.
+    output
+        The store to make.
+    classes
+        Classes to make evenly, or their fractions by name; all evenly by default.
+    like
+        A store or table whose test rows give class and context, one for each: of jets kinematics and number
+        of constituents, of showers the incident energy alone.
+    cells
+        Put each hit of a shower into a cell of its own: ``"dataset_2"``, ``"dataset_3"`` or the path of a
+        binning XML file of CaloChallenge. Hits that share a cell go to the nearest layer where it is free
+        (2501.05534), and a hit without a cell is left out. None leaves hits where they are.
+    seed
+        Of everything that is drawn.
+    device
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
+    **options
+        Options of the model's generator that need no new training; its own where None or not given. Of a
+        flow ``steps`` and ``solver``, of an autoregressive generator ``temperature``, ``top_k`` and
+        ``top_p``, of both ``batch_size``, rows at once, which changes speed and memory only.
+
+    Returns
+    -------
+    Path
+        The store.
+
+    Raises
+    ------
+    IncompatibleError
+        When the model has no generator, or does not fit `like`.
+    ConfigError
+        When an option, a class or `n` cannot be used.
+    ModelError
+        When kinematics or numbers of constituents would have to be drawn from networks never trained.
+    """
+    source = Model.load(model)
+    made_of = source.network.generator_spec
+    if made_of is None:
+        raise IncompatibleError(
+            f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
+            "weighted_sum"
+        )
+    request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
+    config = generator_options(made_of.generator, options)
+    where = str(pick_device(device, option="--device"))
+    builder = row_builder(source, cells=cells)
+    schema = builder.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
+    settings = Settings(builder, config, seed, where, schema.label or "")
+    facts = {
+        "source": "generated",
+        "model": _fingerprint(model_directory(model)),
+        "hepfm_version": hepfm.__version__,
+        "seed": seed,
+        "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
+        "like": open_rows(like).fingerprint if like is not None else None,
+        "cells": cells,
+    }
+    with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
+        source.network.to(settings.device).eval()
+        for start in range(0, rows, BLOCK):
+            index = np.arange(start, min(start + BLOCK, rows))
+            writer.write(_block(source, settings, request, index), split="test")
+            advance(len(index))
+    return writer.path
+
+
+def _request(
+    model: Model,
+    source: GeneratorSpec,
+    *,
+    n: int | None,
+    classes: Classes,
+    like: str | Path | RowSource | None,
+    seed: int,
+) -> tuple[GenerationRequest, int]:
+    if n is not None and n < 1:
+        raise ConfigError(f"the number of rows must be at least 1, got {n}")
+    if like is not None:
+        if classes is not None:
+            raise ConfigError("--like brings the classes of its jets; leave out --classes")
+        found = from_store(model, source.label, open_rows(like), n=n)
+        assert found.context_RC is not None
+        return found, len(found.context_RC)
+    if n is None:
+        raise ConfigError("say how many rows to make, or give a store with --like")
+    _check_sampler(model)
+    return from_classes(source.label, classes, n=n, seed=seed), n
+
+
+def _check_sampler(model: Model) -> None:
+    generator = model.network.generator
+    if model.context is not None and not isinstance(generator, Flow):
+        raise ConfigError(
+            f"this model is conditioned on {', '.join(model.context.names)} and cannot draw it; take it "
+            "from the test rows of a store with --like STORE"
+        )
+    if not isinstance(generator, Flow) or generator.sampler.fitted:
+        return
+    fix = "train it with objective=flow_matching"
+    if model.context is not None:
+        fix = f"take them from the test jets of a store with --like STORE, or {fix}"
+    raise ModelError(
+        "this model's generator has never learned what kinematics and numbers of constituents jets have, as "
+        f"one converted from another package has not; {fix}"
+    )
+
+
+def generator_options(generator: Component, options: Mapping[str, Any]) -> Config:
+    """Return a generator's config with options laid over it that need no new training; None changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        When the generator has no such option, or it cannot have such a value.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    fixed = [
+        key
+        for key in given
+        if key in type(generator.config).model_fields and key not in generator.cls.sampling_options
+    ]
+    if fixed:
+        raise ConfigError(
+            f"generate: {', '.join(fixed)} of generator {generator.name!r} is trained and cannot be changed; "
+            f"what can: {', '.join(generator.cls.sampling_options)}"
+        )
+    return validate(type(generator.config), {**generator.config.model_dump(), **given}, where="generate")
+
+
+def _fingerprint(folder: Path) -> str:
+    return str(read_json(folder / CONFIG, ModelError)["fingerprint"])
+
+
+def _block(
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64]
+) -> dict[str, Array | Ragged]:
+    """Make the rows of one block; return their columns."""
+    number = int(index[0]) // BLOCK
+    made = _make(model, settings, request, index, number)
+    features_BNF = model.network.physical(_within(made, model), made.mask_BN).features_BNF
+    values = features_BNF[made.mask_BN].double().cpu().numpy()
+    columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
+    lengths = made.mask_BN.sum(1).cpu().numpy()
+    rng = numpy_generator(settings.seed, "generate.phi", number)
+    made_columns = settings.builder.columns(made, columns, lengths, rng)
+    if request.label_R is not None:
+        made_columns[settings.label] = request.label_R[index].astype(np.int16)
+    return made_columns
+
+
+def _make(
+    model: Model, settings: Settings, request: GenerationRequest, index: npt.NDArray[np.int64], number: int
+) -> GeneratedRows:
+    network, device = model.network, settings.device
+    spec = network.generator_spec
+    assert spec is not None
+    no_class = len(spec.label.classes) if spec.label else 0
+    label_R = np.full(len(index), no_class) if request.label_R is None else request.label_R[index]
+    context_BC = None
+    if request.context_RC is not None:
+        context_BC = torch.from_numpy(request.context_RC[index]).float().to(device)
+    generator = torch_generator(settings.seed, "generate", number, device=torch.device(device).type)
+    label_B = torch.from_numpy(label_R).long().to(device)
+    return network.generate(label_B, context_BC, generator, options=settings.config)
+
+
+def _within(made: GeneratedRows, model: Model) -> Tensor:
+    """Keep standardised features within what the network has been trained on."""
+    limit = model.network.standardize.limit
+    return made.x_BNF.clamp(-limit, limit)

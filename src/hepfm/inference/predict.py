@@ -1,0 +1,100 @@
+"""``hepfm predict``: scores or embeddings of a store's rows as a file, in row order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hepfm.core.errors import ConfigError, DataError, did_you_mean
+from hepfm.core.files import output_path, refuse_existing
+from hepfm.core.ragged import Array
+from hepfm.data.row_source import RowSource
+from hepfm.data.store import open_rows
+from hepfm.inference.tables import WRITERS, write_table
+from hepfm.models.device import pick_device
+from hepfm.models.directory import Model
+
+
+def predict(
+    model: str | Path,
+    store: str | Path | RowSource,
+    *,
+    output: str | Path,
+    split: str | None = None,
+    observers: Sequence[str] = (),
+    embeddings: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> list[str]:
+    """Write what a model says of each row.
+
+    Columns are ``row`` (row number in the store), the observers, and per head ``FIELD_CLASS`` (probability)
+    or ``FIELD_predicted`` (value in its own unit); ``embedding`` if asked for.
+
+    Parameters
+    ----------
+    model, store
+        The model directory, or the run directory with one in it; the store, or a table in memory.
+    output
+        The file to write; its ending, ``.arrow``, ``.parquet``, ``.h5`` or ``.root``, decides the format.
+    split
+        Rows to predict; all when None.
+    observers
+        Row-level fields of the store to copy beside the scores.
+    embeddings
+        Write the row's summary vector too.
+    device
+        ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
+    overwrite
+        Replace a file that is there already.
+
+    Returns
+    -------
+    list
+        Names of the columns.
+
+    Raises
+    ------
+    IncompatibleError
+        When the store lacks fields that the model reads.
+    HepfmError
+        When the file exists and is not to be replaced.
+    """
+    path = output_path(output)
+    if path.suffix not in WRITERS:
+        raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
+    refuse_existing(path, overwrite=overwrite)
+    where = str(pick_device(device, option="--device"))
+    source, data = Model.load(model), open_rows(store)
+    source.content(data)
+    _check_observers(observers, data)
+    rows = np.asarray(data.split(split) if split else data.index(None))
+    table = {"row": rows, **_observed(observers, data, rows), **_scores(source, data, rows, where)}
+    if embeddings:
+        table["embedding"] = source.embed(data, rows=rows, device=where)
+    write_table(path, table)
+    return list(table)
+
+
+def _check_observers(observers: Sequence[str], data: RowSource) -> None:
+    flat = [field.name for field in data.schema if field.level is data.schema.row]
+    for name in observers:
+        if name not in flat:
+            raise DataError(f"{name!r} is not a field of the rows of {data.name}{did_you_mean(name, flat)}")
+
+
+def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> dict[str, Array]:
+    found = data.read(observers, rows) if observers else {}
+    return {name: np.asarray(values) for name, values in found.items()}
+
+
+def _scores(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array]:
+    columns = {}
+    for name, values in model.predict(data, rows=rows, device=device).items():
+        if values.ndim == 2:
+            columns.update({f"{name}_{one}": values[:, k] for k, one in enumerate(model.classes[name])})
+        else:
+            columns[f"{name}_predicted"] = values
+    return columns

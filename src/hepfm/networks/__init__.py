@@ -1,0 +1,1 @@
+"""Networks: what objectives train and model directories hold."""

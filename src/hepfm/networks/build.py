@@ -1,0 +1,97 @@
+"""Build networks from components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from hepfm.backbones import BACKBONES
+from hepfm.backbones.base import Backbone
+from hepfm.core.config import Component
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.rng import integer_seed
+from hepfm.data.context import ContextSet
+from hepfm.data.features import FeatureSet
+from hepfm.networks.network import Network
+from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
+from hepfm.nn.feature_dropout import FeatureDropout
+from hepfm.nn.standardize import Standardize
+from hepfm.tokenizers.base import Tokenizer
+
+
+def build_network(
+    backbone: Component,
+    features: FeatureSet,
+    *,
+    context: ContextSet | None = None,
+    feature_dropout: float = 0.0,
+    heads: Iterable[HeadSpec] = (),
+    tokenizer: TokenizerSpec | None = None,
+    generator: GeneratorSpec | None = None,
+) -> Network:
+    """Return a new network; its weights come from torch's present random state.
+
+    Parameters
+    ----------
+    backbone
+        The backbone's component.
+    features
+        The feature set that it reads.
+    context
+        What the backbone is conditioned on of the whole row.
+    feature_dropout
+        Probability with which a group of features is dropped for a row in training.
+    heads, tokenizer, generator
+        What to add to the backbone.
+
+    Raises
+    ------
+    IncompatibleError
+        When the backbone is to read codes and cannot, or is to be conditioned on the whole row and cannot.
+    """
+    if context is not None and "prefix" not in backbone.cls.supports:
+        raise IncompatibleError(
+            f"backbone {backbone.name!r} cannot be conditioned on {context.name!r} of each row; set "
+            f"data.context=null, or choose one that can: {', '.join(_supporting('prefix'))}"
+        )
+    built = tokenizer.build(features.names) if tokenizer else None
+    network = Network(
+        Standardize(list(features.centre), list(features.scale)),
+        _build_backbone(backbone, features, built if tokenizer and tokenizer.inputs == "codes" else None),
+        feature_names=features.names,
+        context=context,
+    )
+    network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
+    if tokenizer:
+        network.add_tokenizer(tokenizer, built)
+    network.equip(heads=heads, generator=generator)
+    return network
+
+
+def _supporting(what: str) -> list[str]:
+    return [name for name in BACKBONES if what in BACKBONES.load(name).supports]
+
+
+def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokenizer | None) -> Backbone:
+    if tokenizer is None:
+        plain: Backbone = backbone.cls(backbone.config, feature_names=features.names)
+        return plain
+    if "codes" not in backbone.cls.supports:
+        raise IncompatibleError(
+            f"backbone {backbone.name!r} cannot read codes; set tokenizer.inputs=decoded, or choose one that "
+            f"can: {', '.join(_supporting('codes'))}"
+        )
+    of_codes: Backbone = backbone.cls(
+        backbone.config, feature_names=features.names, num_codes=tokenizer.num_codes
+    )
+    return of_codes
+
+
+@contextmanager
+def seeded_init(seed: int, purpose: str) -> Iterator[None]:
+    """Draw weights from (seed, purpose) within the block; torch's random state is put back after it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(integer_seed(seed, purpose))
+        yield

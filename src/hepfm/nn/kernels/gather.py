@@ -1,0 +1,85 @@
+"""Gathers between the padded and the padding-free layout, with backward passes of one gather each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pack_rows(x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
+    """Return ``x_SC[index_M]`` with zeros up to `total` rows, (T, C); indices must differ."""
+    out: Tensor = _Pack.apply(x_SC, index_M, total)  # type: ignore[no-untyped-call]
+    return out
+
+
+def unpack_rows(x_TC: Tensor, index_M: Tensor, slots: int) -> Tensor:
+    """Return zeros, (S, C), with the first M rows of `x_TC` at ``index_M``; the way back of `pack_rows`."""
+    out: Tensor = _Unpack.apply(x_TC, index_M, slots)  # type: ignore[no-untyped-call]
+    return out
+
+
+def split_heads(x_TC: Tensor, index_M: Tensor, shape: torch.Size) -> Tensor:
+    """Return unpacked rows cut into parts and heads, of the shape (parts, B, heads, N, K).
+
+    Padding and the transposition to heads in one gather of rows of K. There must be a real row; padding is
+    filled with the first one, and no gradient comes back from there.
+    """
+    out: Tensor = _SplitHeads.apply(x_TC, index_M, shape)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Pack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
+        ctx.save_for_backward(index_M)
+        ctx.slots = x_SC.shape[0]
+        return F.pad(x_SC.index_select(0, index_M), (0, 0, 0, total - len(index_M)))
+
+    @staticmethod
+    def backward(ctx: Any, grad_TC: Tensor) -> tuple[Tensor, None, None]:
+        (index_M,) = ctx.saved_tensors
+        grad_SC = grad_TC.new_zeros(ctx.slots, grad_TC.shape[1])
+        return grad_SC.index_copy_(0, index_M, grad_TC[: len(index_M)]), None, None
+
+
+class _Unpack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TC: Tensor, index_M: Tensor, slots: int) -> Tensor:
+        ctx.save_for_backward(index_M)
+        ctx.total = x_TC.shape[0]
+        return x_TC.new_zeros(slots, x_TC.shape[1]).index_copy_(0, index_M, x_TC[: len(index_M)])
+
+    @staticmethod
+    def backward(ctx: Any, grad_SC: Tensor) -> tuple[Tensor, None, None]:
+        (index_M,) = ctx.saved_tensors
+        packed = grad_SC.index_select(0, index_M)
+        return F.pad(packed, (0, 0, 0, ctx.total - len(index_M))), None, None
+
+
+class _SplitHeads(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TC: Tensor, index_M: Tensor, shape: torch.Size) -> Tensor:
+        parts, rows, heads, length, head_width = shape
+        ctx.save_for_backward(index_M)
+        ctx.total = x_TC.shape[0]
+        # A slot of padding takes the first row: attention gives it no weight, and its gradient is left out.
+        token_S = index_M.new_zeros(rows * length)
+        token_S[index_M] = torch.arange(len(index_M), device=index_M.device)
+        piece = torch.arange(parts * heads, device=index_M.device).view(parts, 1, heads, 1)
+        source = token_S.view(1, rows, 1, length) * (parts * heads) + piece
+        return x_TC.view(-1, head_width).index_select(0, source.flatten()).view(shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (index_M,) = ctx.saved_tensors
+        parts, rows, heads, length, head_width = grad.shape
+        row_M, slot_M = index_M // length, index_M % length
+        piece = torch.arange(parts, device=index_M.device)[:, None] * rows
+        head = torch.arange(heads, device=index_M.device)
+        source = ((piece + row_M[:, None, None]) * heads + head) * length + slot_M[:, None, None]
+        picked = grad.reshape(-1, head_width).index_select(0, source.flatten())
+        picked = picked.view(len(index_M), parts * heads * head_width)
+        return F.pad(picked, (0, 0, 0, ctx.total - len(index_M))), None, None

@@ -1,0 +1,59 @@
+"""What an objective needs, told by its config and the data's schema alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
+
+CLEAN = "clean"
+"""Name of the view that shows a batch as it is."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What an objective needs of data, network and backbone; nothing has to be built to know it.
+
+    Attributes
+    ----------
+    labels
+        Fields of the rows that the loss reads.
+    heads
+        Heads on the network, by the field that they predict.
+    generator
+        Generator whose weights are trained; None for an objective that trains none.
+    tokenizer
+        Tokenizer that is trained; any other tokenizer of the network is frozen.
+    inputs
+        What batches must hold, of ``{"p4"}``.
+    backbone
+        What the backbone must support; see `hepfm.backbones.base.Backbone.supports`.
+    trains_backbone
+        Whether a backbone is trained at all; a tokenizer is trained without one.
+    rows
+        Field and number of the class of the only rows that count; None for all rows.
+    head_rows
+        The same for each head, by the field that it predicts.
+    signed_weights
+        Whether rows may have negative weights: only where the loss is a mean over rows, or constituents,
+        which has the expectation that an unweighted sample of the same distribution would have.
+    views
+        Names of the views that the objective makes.
+    reads
+        Name of a view that the loss reads and that another term of a sum has to make; None where it makes all
+        that it reads.
+    """
+
+    labels: tuple[str, ...] = ()
+    heads: Mapping[str, HeadSpec] = field(default_factory=dict)
+    generator: GeneratorSpec | None = None
+    tokenizer: TokenizerSpec | None = None
+    inputs: frozenset[str] = frozenset()
+    backbone: frozenset[str] = frozenset()
+    trains_backbone: bool = True
+    rows: tuple[str, int] | None = None
+    head_rows: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
+    signed_weights: bool = False
+    views: frozenset[str] = frozenset({CLEAN})
+    reads: str | None = None

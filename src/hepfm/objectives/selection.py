@@ -1,0 +1,75 @@
+"""Selected constituents of each row: where they stand, and a batch that shows nothing of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hepfm.core.batch import Batch
+from hepfm.core.draws import Draws
+from hepfm.networks.network import Network
+from hepfm.nn.momenta import relative_to_visible
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Where selected constituents stand: in their order, cut to the longest row.
+
+    Attributes
+    ----------
+    index_BM
+        Positions in the row.
+    mask_BM
+        True where one was selected.
+    """
+
+    index_BM: Tensor
+    mask_BM: Tensor
+
+    @classmethod
+    def of(cls, selected_BN: Tensor) -> Selection:
+        """Return the positions of the selected constituents; at least one column wide."""
+        count_B = selected_BN.sum(1)
+        width = max(int(count_B.max()), 1) if len(count_B) else 1
+        order_BN = torch.argsort((~selected_BN).to(torch.uint8), dim=1, stable=True)
+        index_BM = order_BN[:, :width]
+        return cls(index_BM, torch.arange(width, device=index_BM.device) < count_B[:, None])
+
+    def gather(self, values_BNF: Tensor) -> Tensor:
+        """Return the selected values, (B, M, F), zero where none was selected."""
+        index_BMF = self.index_BM[..., None].expand(-1, -1, values_BNF.shape[-1])
+        return values_BNF.gather(1, index_BMF) * self.mask_BM[..., None]
+
+
+def constituent_mean(values_BN: Tensor, mask_BN: Tensor) -> Tensor:
+    """Return the mean over the constituents of each row that the mask marks, (B,); zero without any."""
+    return (values_BN * mask_BN).sum(-1) / mask_BN.sum(-1).clamp(min=1)
+
+
+def random_ranks(batch: Batch, draws: Draws, name: str) -> Tensor:
+    """Return a random order, from 0, of each row's real constituents; padding comes last."""
+    score_BN = draws.rows(batch.rows_B).uniform(f"{name}.ranks", batch.mask_BN.shape[1])
+    score_BN = score_BN.masked_fill(~batch.mask_BN, 2.0)
+    return score_BN.argsort(dim=1, stable=True).argsort(dim=1)
+
+
+def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
+    """Return the batch with only the visible constituents.
+
+    What is known of the row as a whole, its context and momenta relative to it, is that of the visible ones:
+    the sum over all constituents would tell what the others have.
+    """
+    selection = Selection.of(visible_BN)
+    p4_BM4 = None if batch.p4_BN4 is None else selection.gather(batch.p4_BN4)
+    features_BMF = relative_to_visible(
+        selection.gather(batch.features_BNF), selection.mask_BM, p4_BM4, network.feature_names
+    )
+    return replace(
+        batch,
+        features_BNF=features_BMF,
+        mask_BN=selection.mask_BM,
+        p4_BN4=p4_BM4,
+        context_BC=network.visible_context(batch.context_BC, selection.mask_BM, p4_BM4),
+    )

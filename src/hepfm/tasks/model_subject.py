@@ -1,0 +1,134 @@
+"""Model directories as subjects of a task, and what their provenance says of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hepfm.core.errors import ModelError
+from hepfm.core.files import read_json
+from hepfm.core.ragged import Array
+from hepfm.data.manifest import MANIFEST
+from hepfm.data.store import Store
+from hepfm.metrics.predictions import IntArray
+from hepfm.models.directory import Model
+from hepfm.models.folder import CONFIG
+from hepfm.tasks.baselines import TrivialAnswer, trivial_answers
+from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
+from hepfm.train.distributed import pick_device
+
+
+def open_subject(path: str | Path, *, arm: str = "", device: str = "auto") -> Subject:
+    """Open a model directory or a store of generated rows.
+
+    Parameters
+    ----------
+    path
+        The directory.
+    arm
+        What a comparison calls this way of training; made from the provenance when empty.
+    device
+        Where a model runs.
+
+    Raises
+    ------
+    ModelError
+        When the directory is neither, or damaged.
+    """
+    folder = Path(path)
+    if (folder / MANIFEST).is_file():
+        return GeneratedSubject(Store.open(folder), arm=arm)
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{folder} is neither a model directory nor a store of generated rows")
+    return ModelSubject(folder, arm=arm, device=str(pick_device(device)))
+
+
+@dataclass(frozen=True)
+class ModelHead:
+    """The head of a model that predicts one field.
+
+    Attributes
+    ----------
+    model
+        The loaded model.
+    field
+        Name of the field.
+    device
+        Where the model runs.
+    """
+
+    model: Model
+    field: str
+    device: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the columns of `score`; empty for numbers."""
+        return self.model.classes.get(self.field, ())
+
+    def score(self, store: Store, rows: IntArray) -> Array:
+        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
+        return self.model.predict(store, rows=rows, device=self.device)[self.field]
+
+
+class ModelSubject(Subject):
+    """A model directory."""
+
+    def __init__(self, folder: Path, *, arm: str = "", device: str = "cpu") -> None:
+        self.model, self.folder, self.device = Model.load(folder), folder, device
+        fingerprint = str(read_json(folder / CONFIG, ModelError)["fingerprint"])
+        facts = {**training_facts(self.model.provenance), "backbone": self.model.backbone.name, "arm": arm}
+        super().__init__(fingerprint=fingerprint, path=str(folder), training=facts)
+
+    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+        """Return the head of a field; raise `ModelError` when the model has none."""
+        if field not in self.model.outputs:
+            with_ = f" with the objective {_flow(objective)}" if objective else ""
+            raise ModelError(
+                f"the model at {self.folder} predicts {', '.join(self.model.outputs) or 'nothing'}, not "
+                f"{field!r}; fine-tune it to the task first{with_}"
+            )
+        return ModelHead(self.model, field, self.device)
+
+    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+        """Return the trivial answers of the provenance."""
+        return trivial_answers(self.model.provenance, field)
+
+    def generate(self, wanted: RowsWanted, options: Mapping[str, Any], *, output: Path) -> Store:
+        """Write generated rows to a new store."""
+        from hepfm.inference.generate import generate
+
+        origin = {"classes": wanted.classes} if wanted.like is None else {"like": wanted.like}
+        arguments = {**options, **origin, "n": wanted.n, "output": output, "device": self.device}
+        return Store.open(generate(self.folder, **arguments))
+
+
+def _flow(values: Mapping[str, Any]) -> str:
+    """Return a mapping as YAML on one line."""
+    parts = (
+        f"{key}: [{', '.join(value)}]" if isinstance(value, list) else f"{key}: {value}"
+        for key, value in values.items()
+    )
+    return "{" + ", ".join(parts) + "}"
+
+
+def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return init, mode, budget, seed, parent and length of training of a provenance; only what it says.
+
+    A model that was not fine-tuned has seed and length only; one that was not trained by steps has no length.
+    """
+    config = provenance.get("config", {})
+    facts: dict[str, Any] = {"seed": config.get("seed")}
+    if config.get("verb") == "finetune":
+        facts["init"] = config["init"]
+        facts["mode"] = config["mode"]["name"]
+        facts["budget"] = config["data"]["budget"]
+        facts["parent"] = str(config["model_sha256"])[:16]
+    training = provenance.get("training", {})
+    steps, rows = training.get("steps"), training.get("training_rows")
+    if steps is not None and rows:
+        facts |= {name: training[name] for name in ("steps", "best_step", "first_validation")}
+        facts["updates_per_label"] = steps * training["batch_size"] / rows
+    return facts

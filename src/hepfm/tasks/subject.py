@@ -1,0 +1,145 @@
+"""What a task measures: a model, rows that were generated, or anything else that scores rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hepfm.core.errors import ModelError
+from hepfm.core.ragged import Array
+from hepfm.data.store import Store
+from hepfm.metrics.predictions import IntArray
+from hepfm.tasks.baselines import TrivialAnswer
+
+
+class Scorer(Protocol):
+    """Says something of each row: class probabilities, or a number."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the columns of `score`; empty for numbers."""
+
+    def score(self, store: Store, rows: IntArray) -> Array:
+        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
+
+
+class NamedScorer(Scorer, Protocol):
+    """A scorer that stands in a result by itself."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what it is."""
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Values of `hepfm.tasks.result.Training`."""
+
+
+@dataclass(frozen=True)
+class RowsWanted:
+    """Rows that a model is asked to generate.
+
+    Attributes
+    ----------
+    n
+        How many, all classes together.
+    classes
+        Classes that share them evenly; None for data without classes, and where `like` is given.
+    like
+        Store whose rows give the context; None where the model draws it.
+    """
+
+    n: int
+    classes: tuple[str, ...] | None = None
+    like: Path | None = None
+
+
+class Subject:
+    """What is measured. It can do nothing but what a subclass says.
+
+    Parameters
+    ----------
+    fingerprint
+        Hash of weights and config, or of what made the rows.
+    path
+        Where it lies, for messages and results.
+    training
+        Values of `hepfm.tasks.result.Training`.
+    """
+
+    def __init__(self, *, fingerprint: str, path: str, training: Mapping[str, Any]) -> None:
+        self.fingerprint, self.path, self.training = fingerprint, path, training
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return f"the model at {self.path}" if self.path else "the scorer"
+
+    @property
+    def generated(self) -> Store | None:
+        """Rows that are there already; None for what can generate new ones, or none."""
+        return None
+
+    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+        """Return what predicts a field; raise `ModelError` when nothing does.
+
+        Parameters
+        ----------
+        field
+            Name of the field.
+        objective
+            What would train it, for the message.
+        """
+        raise ModelError(
+            f"{self.what} predicts nothing, and the task needs {field!r}; give a model directory"
+        )
+
+    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+        """Return the trivial answers that were fitted to the same labels; none by default."""
+        return ()
+
+    def generate(self, wanted: RowsWanted, options: Mapping[str, Any], *, output: Path) -> Store:
+        """Write generated rows to a new store; raise `ModelError` when nothing generates."""
+        raise ModelError(f"{self.what} generates nothing; give a model with a generator, or generated rows")
+
+
+class ScorerSubject(Subject):
+    """A scorer of any origin, taken for what predicts the field that a task asks for."""
+
+    def __init__(
+        self, scorer: NamedScorer, *, path: str = "", baselines: Sequence[TrivialAnswer] = ()
+    ) -> None:
+        super().__init__(fingerprint=scorer.fingerprint, path=path, training=scorer.training)
+        self._scorer, self._baselines = scorer, baselines
+
+    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+        """Return the scorer."""
+        return self._scorer
+
+    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+        """Return the answers that were given."""
+        return self._baselines
+
+
+class GeneratedSubject(Subject):
+    """A store of generated rows, or of real ones that play them."""
+
+    def __init__(self, store: Store, *, arm: str = "") -> None:
+        provenance = store.manifest.provenance
+        facts = provenance if provenance.get("source") == "generated" else {}
+        fingerprint = str(facts.get("model", store.fingerprint))
+        training = {"arm": arm or store.path.name}
+        super().__init__(fingerprint=fingerprint, path=str(store.path), training=training)
+        self._store = store
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return f"the store of rows {self.path}"
+
+    @property
+    def generated(self) -> Store:
+        """The rows."""
+        return self._store

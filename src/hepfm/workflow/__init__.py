@@ -1,0 +1,1 @@
+"""Content-addressed runs of verbs: what they are, what they leave, and who does them."""

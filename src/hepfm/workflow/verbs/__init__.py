@@ -1,0 +1,16 @@
+"""The verbs that a workflow can run; each is one file and one row here."""
+
+from hepfm.core.registry import Registry
+
+VERBS = Registry(
+    "verb",
+    {
+        "simulate": ("hepfm.workflow.verbs.simulate:Simulate", "simulate a store"),
+        "tokenize": ("hepfm.workflow.verbs.tokenize:Tokenize", "train a tokenizer and report what it loses"),
+        "pretrain": ("hepfm.workflow.verbs.pretrain:Pretrain", "train a model from a recipe"),
+        "finetune": ("hepfm.workflow.verbs.finetune:Finetune", "adapt a model to a task"),
+        "generate": ("hepfm.workflow.verbs.generate:Generate", "generate a store of rows with a model"),
+        "evaluate": ("hepfm.workflow.verbs.evaluate:Evaluate", "measure a model or a generated store"),
+    },
+)
+"""In the order in which they follow each other."""

@@ -1,0 +1,68 @@
+"""A study whose tasks are classification and regression of named fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_values import small_study
+
+from hepfm.core.errors import ConfigError
+from hepfm.data.store import Store
+from hepfm.study.study import study
+from hepfm.tasks.result import read_result
+
+FIELD = "jet_softdrop_mass"
+
+
+def values(store: Store, **objective: Any) -> dict[str, Any]:
+    """Return a study of a regression and of a classification on one store."""
+    small = small_study(store.path, store.path)
+    shared = {**small["downstream"]["top_tagging"], "budgets": [100]}
+    mass = {
+        **shared,
+        "task": {"name": "regression", "field": FIELD, "groups": "jet_label"},
+        "objective": {"name": "supervised", **objective},
+    }
+    top = {**shared, "task": {"name": "classification", "signal": "Tbqq", "efficiencies": [0.4]}}
+    return {**small, "seeds": {"replicates": [1]}, "downstream": {"mass": mass, "top": top}}
+
+
+def test_tasks_with_options_run_and_are_reported(jet_store: Store, tmp_path: Path) -> None:
+    done = study(values(jet_store, label=FIELD), output=tmp_path / "out", processes=1)
+    assert done.complete
+    results = [read_result(path.parent) for path in (tmp_path / "out").glob("runs/evaluate-*/*/results.json")]
+    by_task = {result.task.name: result.task.options for result in results}
+    assert by_task["regression"]["field"] == FIELD
+    assert len(by_task["classification"]["background"]) == 9
+    (regression,) = (
+        {metric.name for metric in result.metrics}
+        for result in results
+        if result.task.name == "regression" and result.training.init == "scratch"
+    )
+    assert "residual_mae" in regression
+    assert any(name.startswith("residual_mae_") for name in regression), "of a group of jets"
+    assert done.report is not None
+    page = done.report.read_text()
+    assert "mean absolute error [GeV]" in page
+    assert "AUC of Tbqq (one vs rest)" in page
+
+
+def test_a_recipe_that_learns_something_else_is_refused(jet_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        study(values(jet_store), output=tmp_path / "out")
+    assert "task 'mass': the recipe learns jet_label and the task 'regression' measures" in str(error.value)
+    assert "set downstream.mass.objective to {'name': 'supervised', 'label': 'jet_softdrop_mass'}" in str(
+        error.value
+    )
+    wrong = values(jet_store, label=FIELD)
+    wrong["downstream"]["top"]["task"]["signal"] = "Tbq"
+    with pytest.raises(ConfigError, match=r"task 'top': .*no class 'Tbq'; did you mean 'Tbqq'"):
+        study(wrong, output=tmp_path / "out")
+    wrong["contrasts"] = {
+        "a": {"contrast": "classification - scratch", "family": "f", "task": "mass", "metric": "mae"}
+    }
+    with pytest.raises(ConfigError, match=r"contrasts.a.metric: the task 'regression' has no 'mae'"):
+        study(wrong, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,131 @@
+"""A store, options and a tiny model for every registered task, for the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hepfm.backbones import BACKBONES
+from hepfm.core.config import resolve_component
+from hepfm.core.ragged import take_rows
+from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+from hepfm.heads import HEADS
+from hepfm.models.directory import Model
+from hepfm.models.fixture import random_batch
+from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.specs import HeadSpec
+from hepfm.objectives import OBJECTIVES
+from hepfm.tasks import TASKS
+from hepfm.tasks.base import Task, load_task
+from hepfm.train.learner import make_learner
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
+    "regression": {"field": "jet_softdrop_mass"},
+}
+"""Options of tasks that have any; the others are taken as they are."""
+
+ROWS = 360
+TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
+
+
+def task_of(name: str) -> Task:
+    """Return a registered task with the options of its case."""
+    return load_task({"name": name, **OPTIONS.get(name, {})})
+
+
+def by_need(*, generator: bool) -> list[str]:
+    """Return the names of the tasks that need a generator, or of those that score rows."""
+    return [name for name in TASKS if task_of(name).needs.generator is generator]
+
+
+def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) -> dict[str, Any]:
+    """Return jets of some classes in turn; the last is that of taus, which have modes and momenta."""
+    columns: dict[str, Any] = dict(jet_columns(rows, seed=17))
+    rng = np.random.default_rng(17)
+    label = np.arange(rows) % len(classes)
+    tau = label == len(classes) - 1
+    columns["jet_label"] = label.astype(np.int16)
+    modes = np.where(tau, rng.integers(0, len(DECAY_MODES) - 1, rows), DECAY_MODES.index("none"))
+    columns["tau_decay_mode"] = modes.astype(np.int16)
+    columns["tau_log_pt_ratio"] = np.where(tau, rng.normal(0.2, 0.05, rows), 0.0).astype(np.float32)
+    for field in TAU_FIELDS[2:]:
+        columns[field.name] = tau.astype(np.float32)
+    return columns
+
+
+def jet_classes(task: Task) -> tuple[str, ...]:
+    """Return the jet classes of a store for a task, in an order that is not the task's."""
+    if task.name.startswith("tau_"):
+        return ("quark", "tau")
+    if task.needs.field == "jet_label" and not OPTIONS.get(task.name):
+        return tuple(reversed(task.classes))  # type: ignore[attr-defined]
+    return JETCLASS_CLASSES
+
+
+def store_of(task: Task, jet_columns: Any, path: Path, *, order: np.ndarray | None = None) -> Store:
+    """Write test jets for a task, in another order if one is given."""
+    classes = jet_classes(task)
+    columns: Mapping[str, Any] = columns_of(jet_columns, classes)
+    if order is not None:
+        columns = take_rows(dict(columns), order)
+    schema = jet_schema(classes, extra=TAU_FIELDS)
+    return Store.open(write_store(path, schema, [("test", columns)], provenance={"source": "test"}))
+
+
+class Truth:
+    """Knows the truth of each row, blurred by numbers that are made of the row itself.
+
+    Its classes are those of the store in the opposite order, so that nothing is right by position.
+    """
+
+    fingerprint = "0" * 16
+    training: ClassVar[dict[str, Any]] = {"arm": "truth"}
+
+    def __init__(self, store: Store, field: str, *, blur: float = 0.0) -> None:
+        self.field, self.blur = field, blur
+        self.classes = tuple(reversed(store.schema[field].classes))
+
+    def score(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        columns = store.read([self.field, "jet_pt"], rows)
+        truth, pt = (np.asarray(columns[name], np.float64) for name in (self.field, "jet_pt"))
+        noise = np.sin(1e3 * pt[:, None] * (1 + np.arange(max(len(self.classes), 1))))
+        if not self.classes:
+            return truth + self.blur * noise[:, 0]
+        own = len(self.classes) - 1 - truth.astype(int)
+        logits = 8 * np.eye(len(self.classes))[own] + 8 * self.blur * noise
+        p = np.exp(logits)
+        return p / p.sum(1, keepdims=True)
+
+
+def save_scoring_model(store: Store, field: str, path: Path) -> Path:
+    """Write an untrained model with a head for a field."""
+    backbone = resolve_component(BACKBONES, TINY, where="test")
+    head = "classify" if store.schema[field].classes else "regress"
+    output = HeadSpec(resolve_component(HEADS, head, where="test"), store.schema[field])
+    with seeded_init(0, "test"):
+        network = build_network(backbone, feature_set("kin"), heads=[output])
+    Model(network, backbone, feature_set("kin"), store.schema).save(path)
+    return path
+
+
+def save_generating_model(store: Store, path: Path, *, features: str, context: str, length: int) -> Path:
+    """Write an untrained flow whose normalisation is fitted."""
+    flow = {"name": "flow_matching", "max_constituents": length, "generator": {"name": "flow", "steps": 2}}
+    backbone = resolve_component(BACKBONES, TINY, where="test")
+    objective = resolve_component(OBJECTIVES, flow, where="test")
+    inputs, conditions = feature_set(features), context_set(context)
+    with seeded_init(0, "test"):
+        network = build_network(backbone, inputs, context=conditions)
+        learner = make_learner(objective, network, store.schema)
+    learner.prepare([random_batch(inputs, context=conditions)])
+    model = Model(network, backbone, inputs, store.schema, max_constituents=length, context=conditions)
+    model.save(path)
+    return path

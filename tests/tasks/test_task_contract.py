@@ -1,0 +1,298 @@
+"""The contract of every registered task: what it says beforehand, and what it measures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from task_cases import (
+    OPTIONS,
+    ROWS,
+    Truth,
+    by_need,
+    save_generating_model,
+    save_scoring_model,
+    store_of,
+    task_of,
+)
+
+from hepfm.core.errors import DataError, IncompatibleError, ModelError
+from hepfm.core.schema import Schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.store import Store
+from hepfm.data.writer import write_store
+from hepfm.metrics.definitions import definition_of
+from hepfm.metrics.generation.emd import EmdBatches
+from hepfm.tasks import TASKS
+from hepfm.tasks.base import Task, load_task
+from hepfm.tasks.evaluate import Evaluation, evaluate, measure
+from hepfm.tasks.result import ResultFile, read_result, read_scores
+from hepfm.tasks.samples import draw_samples
+from hepfm.tasks.spectra import read_spectra
+
+SCORING, GENERATING = by_need(generator=False), by_need(generator=True)
+
+PERFECT = {
+    "accuracy": 1.0,
+    "auc": 1.0,
+    "efficiency": 1.0,
+    "purity": 1.0,
+    "rejection": None,
+    "residual": 0.0,
+    "response": 0.0,
+}
+"""Value of a metric on scores that are the truth, by the first word of its name."""
+
+DETERMINISTIC = {"w1": 0.0, "kl": 0.0, "sep": 0.0}
+"""Metrics of generated rows without random draws, and their value on two equal samples."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws() -> Any:
+    """Take few draws of the Frechet distance and few transports; their values are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hepfm.metrics.generation.frechet.DRAWS", 2)
+        for name in GENERATING:
+            task = type(task_of(name))
+            if hasattr(task, "protocol"):
+                small = replace(task.protocol, emd=EmdBatches(jets=10, batches=2))
+                patch.setattr(task, "protocol", small)
+        yield
+
+
+def check_agreement(task: Task, result: ResultFile) -> None:
+    """Everything that was measured was announced, and reads back as it was."""
+    assert (result.task.name, result.task.version) == (task.name, task.version)
+    again = load_task(result.task.spec)
+    assert again.options() == result.task.options
+    assert again.title == result.task.title
+    for info in (*result.metrics, *result.truth_vs_truth, *result.noise):
+        announced = task.metric(info.name)
+        assert (info.title, info.scale, info.better) == (announced.title, announced.scale, announced.better)
+        assert definition_of(info.definition) is not None, info.definition
+    headline = result.metric(again.primary)
+    assert not headline.detail
+    assert headline.better == again.headline.better
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_what_a_task_says_beforehand(name: str) -> None:
+    task = task_of(name)
+    assert task.name == name
+    assert task.version >= 1
+    names = [metric.name for metric in task.metrics()]
+    assert len(names) == len(set(names)) > 0
+    assert all(metric.title for metric in task.metrics())
+    assert task.headline.name == task.primary in names
+    assert task.split == "test"
+    assert (task.needs.field is None) is task.needs.generator
+    assert task.fields
+    if task.needs.field is not None:
+        assert task.needs.field in task.fields
+        objective = task.objective()
+        assert objective is not None
+        assert objective["label"] == task.needs.field
+    with pytest.raises(DataError, match=r"has no field|names no label"):
+        task.bind(Schema(()), where="an empty store")
+
+
+@pytest.fixture(scope="module")
+def scoring_stores(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> dict[str, Store]:
+    """A store for each task that scores rows."""
+    folder = tmp_path_factory.mktemp("stores")
+    return {name: store_of(task_of(name), jet_columns, folder / name) for name in SCORING}
+
+
+def truth(name: str, store: Store, output: Path, *, blur: float = 0.0) -> Evaluation:
+    task = task_of(name)
+    field = task.needs.field
+    assert field is not None
+    scale = 1.0 if store.schema[field].classes else float(np.std(np.asarray(store.read([field])[field])))
+    return measure(Truth(store, field, blur=blur * scale), task, store, output=output)
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_a_tiny_model_is_measured_and_its_result_reads_back(
+    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+) -> None:
+    store, task = scoring_stores[name], task_of(name)
+    assert task.needs.field is not None
+    model = save_scoring_model(store, task.needs.field, tmp_path / "model")
+    spec = {"name": name, **OPTIONS.get(name, {})}
+    evaluation = evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
+    result = read_result(tmp_path / "result")
+    assert result == evaluation.result
+    bound = task.bind(store.schema, where="store")
+    check_agreement(bound, result)
+    assert {metric.name for metric in result.metrics} <= {metric.name for metric in bound.metrics()}
+    assert 0 < result.data.rows <= ROWS
+    (table,) = [path for path in (tmp_path / "result").iterdir() if path.suffix == ".arrow"]
+    with pa.memory_map(str(table)) as file:
+        assert pa.ipc.open_file(file).read_all().num_rows == result.data.rows
+    if result.task.classes:
+        predictions, rows = read_scores(tmp_path / "result", result)
+        np.testing.assert_allclose(predictions.probabilities.sum(1), 1, rtol=1e-5)
+        statistics = bound.statistics(predictions)
+        assert list(statistics) == [metric.name for metric in bound.metrics()]
+        for info in result.metrics:
+            again = statistics[info.name](predictions.row_weights)
+            assert np.nan_to_num(again, posinf=0.0) == pytest.approx(info.value or 0.0, rel=1e-4), info.name
+        assert rows.tolist() == sorted(rows)
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_scores_that_are_the_truth_give_the_perfect_value(
+    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+) -> None:
+    """Their columns are in the opposite order: classes are matched by name, or nothing would be perfect."""
+    result = truth(name, scoring_stores[name], tmp_path / "result").result
+    for info in result.metrics:
+        perfect = PERFECT[info.name.split("_")[0]]
+        assert info.value == (None if perfect is None else pytest.approx(perfect, abs=1e-9)), info.name
+        if perfect is None:
+            assert info.low is not None
+            assert info.high is None
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_the_order_of_rows_changes_no_value(
+    name: str, scoring_stores: dict[str, Store], jet_columns: Any, tmp_path: Path
+) -> None:
+    order = np.random.default_rng(3).permutation(ROWS)
+    permuted = store_of(task_of(name), jet_columns, tmp_path / "store", order=order)
+    first = truth(name, scoring_stores[name], tmp_path / "a", blur=1.5).result
+    second = truth(name, permuted, tmp_path / "b", blur=1.5).result
+    assert first.data.rows_per_class == second.data.rows_per_class
+    values = [{info.name: info.value or -1.0 for info in result.metrics} for result in (first, second)]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+    headline = first.metric(task_of(name).primary).value
+    assert headline not in (None, 0.0, 1.0), "blurred scores are not perfect: else nothing is tested here"
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_the_better_model_has_the_better_headline(
+    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+) -> None:
+    good, bad = (
+        truth(name, scoring_stores[name], tmp_path / str(blur), blur=blur).result for blur in (1.5, 6.0)
+    )
+    task = task_of(name).bind(scoring_stores[name].schema, where="store")
+    values = [result.metric(task.primary).value for result in (good, bad)]
+    assert None not in values
+    assert (values[0] > values[1]) is (task.headline.better == "higher")
+
+
+# -- tasks that generate
+
+
+@pytest.fixture(scope="module")
+def real_jets(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> Store:
+    """Test jets of one class, as many as any task needs."""
+    columns = dict(jet_columns(620, seed=5, lengths=np.random.default_rng(5).integers(4, 12, 620)))
+    columns["jet_label"] = np.zeros(620, np.int16)
+    path = tmp_path_factory.mktemp("real") / "jets"
+    write_store(path, jet_schema(JETCLASS_CLASSES), [("test", columns)], provenance={"source": "test"})
+    return Store.open(path)
+
+
+@pytest.fixture(scope="module")
+def generated(
+    tmp_path_factory: pytest.TempPathFactory, real_jets: Store, shower_store: Store
+) -> dict[str, tuple[Store, Evaluation]]:
+    """The result of a tiny generator on each task that generates, and the real rows."""
+    folder = tmp_path_factory.mktemp("generated")
+    showers = save_generating_model(
+        shower_store, folder / "calo", features="calo", context="incident", length=96
+    )
+    jets = save_generating_model(real_jets, folder / "jets", features="pet", context="jet", length=12)
+    results = {}
+    for name in GENERATING:
+        model, real = (showers, shower_store) if task_of(name).needs.conditioned else (jets, real_jets)
+        results[name] = (real, evaluate(model, name, real, output=folder / name, device="cpu"))
+    return results
+
+
+@pytest.mark.parametrize("name", GENERATING)
+def test_a_tiny_generator_is_measured_and_its_result_reads_back(
+    name: str, generated: dict[str, tuple[Store, Evaluation]]
+) -> None:
+    task, (real, evaluation) = task_of(name), generated[name]
+    result = read_result(evaluation.path)
+    assert result == evaluation.result
+    check_agreement(task, result)
+    if task.needs.conditioned:
+        stores = real, Store.open(evaluation.path.with_name(f"{name}-jets"))
+        given, drawn = (
+            np.asarray(one.read(["incident_energy"], one.split("test"))["incident_energy"]) for one in stores
+        )
+        assert np.abs(drawn[:, None] / given - 1).min(axis=1) == pytest.approx(0, abs=1e-5)
+    whole = [info.name for info in result.metrics if not info.detail]
+    assert set(whole) <= {metric.name for metric in task.metrics()}
+    for beside in (result.truth_vs_truth, result.noise):
+        assert [info.name for info in beside] == [info.name for info in result.metrics]
+    assert read_spectra(evaluation.path)
+    assert Store.open(evaluation.path.with_name(f"{name}-jets")).num_rows >= result.data.rows
+
+
+@pytest.mark.parametrize("name", GENERATING)
+def test_noise_has_the_worse_headline_than_real_rows(
+    name: str, generated: dict[str, tuple[Store, Evaluation]]
+) -> None:
+    task, (_, evaluation) = task_of(name), generated[name]
+    result = evaluation.result
+    real, noise = result.truth_line(task.primary), result.noise_line(task.primary)
+    assert real is not None
+    assert noise is not None
+    assert (real.value > noise.value) is (task.headline.better == "higher")
+    assert (real.value > result.metric(task.primary).value) is (task.headline.better == "higher")
+
+
+@pytest.mark.parametrize("name", GENERATING)
+def test_equal_samples_are_perfect_and_their_order_changes_nothing(
+    name: str, generated: dict[str, tuple[Store, Evaluation]]
+) -> None:
+    task: Any = task_of(name)
+    real, evaluation = generated[name]
+    rows = Store.open(evaluation.path.with_name(f"{name}-jets"))
+    samples = draw_samples(task, real, rows)
+    order = np.random.default_rng(4).permutation(len(samples.reference))
+    known = {metric.name: metric for metric in task.metrics()}
+
+    def values(reference: Any, other: Any) -> dict[str, float]:
+        measured = dict(task.compare(reference, other))
+        assert set(measured) <= set(known)
+        return {key: one.value for key, one in measured.items() if key.split("_")[0] in DETERMINISTIC}
+
+    same = values(samples.reference, samples.reference.take(order))
+    assert same
+    for key, value in same.items():
+        assert value == pytest.approx(DETERMINISTIC[key.split("_")[0]], abs=1e-9), key
+    first = values(samples.reference, samples.generated)
+    assert values(samples.reference.take(order), samples.generated.take(order[::-1])) == pytest.approx(first)
+    assert min(value for key, value in first.items() if key.startswith("w1_")) >= 0
+    assert max(first.values()) > 0
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_subjects_that_cannot_do_it_are_refused(
+    name: str, scoring_stores: dict[str, Store], real_jets: Store, shower_store: Store, tmp_path: Path
+) -> None:
+    task = task_of(name)
+    if task.needs.generator:
+        real = shower_store if task.needs.conditioned else real_jets
+        model = save_scoring_model(real_jets, "jet_pt", tmp_path / "model")
+        with pytest.raises(IncompatibleError, match="has no generator"):
+            evaluate(model, name, real, output=tmp_path / "result", device="cpu")
+    else:
+        store = scoring_stores[name]
+        spec = {"name": name, **OPTIONS.get(name, {})}
+        other = save_scoring_model(store, "jet_pt", tmp_path / "model")
+        with pytest.raises(ModelError, match=r"with the objective \{name: supervised, label: "):
+            evaluate(other, spec, store, output=tmp_path / "result", device="cpu")
+        with pytest.raises(ModelError, match="predicts nothing"):
+            evaluate(store.path, spec, store, output=tmp_path / "result", device="cpu")
+    assert not (tmp_path / "result").exists()
