@@ -381,7 +381,7 @@ class Strange(Exception):
         (RecursionError("deep"), "RecursionError: deep"),
         (ValueError("no file name"), "data.h5"),
         (HepfmError("no file name"), "data.h5: no file name"),
-        (HepfmError("data.h5 is odd"), "^data.h5 is odd$"),
+        (HepfmError("data.h5 is odd"), "^data.h5 is odd; get a fresh copy$"),
     ],
 )
 def test_reading_turns_every_error_into_one_with_the_files_name(error, message):

@@ -13,6 +13,8 @@ from hepfm.data.store import Store
 from hepfm.study.study import study
 from hepfm.tasks.result import read_result
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 FIELD = "jet_softdrop_mass"
 
 

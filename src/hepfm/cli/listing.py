@@ -29,6 +29,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.train.schedules import SCHEDULES
     from hepfm.train.strategies import STRATEGIES
     from hepfm.train.trackers import TRACKERS
+    from hepfm.workflow.verbs import VERBS
 
     found = (
         BACKBONES,
@@ -48,6 +49,7 @@ def registries() -> dict[str, Registry]:
         SCHEDULES,
         STRATEGIES,
         TRACKERS,
+        VERBS,
     )
     return {registry.kind: registry for registry in found}
 
