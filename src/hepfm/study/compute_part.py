@@ -13,7 +13,7 @@ from hepfm.study.preference import lower_is_better, primary_metric
 from hepfm.study.results import Group, budget_text
 from hepfm.study.section import Part
 from hepfm.study.summary import summarise
-from hepfm.study.table import Table, make_table, number, significant
+from hepfm.study.table import ReportTable, make_table, number, significant
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _cell(point: Point, name: str) -> str:
     return f"{value:,.0f}" if value >= 100 or value == 0 else significant(value, 2)
 
 
-def _spent_csv(found: Sequence[Point]) -> Table:
+def _spent_csv(found: Sequence[Point]) -> ReportTable:
     rows = [
         [*_key(point.cell), *(point.mean(name) for name in _COST), point.mean("total")] for point in found
     ]
@@ -178,7 +178,7 @@ def _equal_table(found: Sequence[Point]) -> str:
     )
 
 
-def _equal_csv(found: Sequence[Point]) -> Table:
+def _equal_csv(found: Sequence[Point]) -> ReportTable:
     rows = [
         [*_key(point.cell), point.mean("total"), _primary(point), value, best.cell.arm if best else None]
         for point, value, best in _at_equal(found)

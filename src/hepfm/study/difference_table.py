@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hepfm.metrics.measurement import Measurement
 from hepfm.study import html
 from hepfm.study.difference import Difference
-from hepfm.study.table import Cell, Table, labels_text, make_table, significant
+from hepfm.study.table import Cell, ReportTable, labels_text, make_table, significant
 from hepfm.tasks.result import MetricInfo
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -111,7 +111,9 @@ def p_text(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else significant(p, 2)
 
 
-def differences_csv(found: Sequence[Difference], extra: Mapping[str, Sequence[Cell]] | None = None) -> Table:
+def differences_csv(
+    found: Sequence[Difference], extra: Mapping[str, Sequence[Cell]] | None = None
+) -> ReportTable:
     """Return the same numbers in full; `extra` are leading columns."""
     leading = extra or {}
     header = [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape as quote
 
 from hepfm.study.figures.style import Figure
-from hepfm.study.table import Table
+from hepfm.study.table import ReportTable
 
 FIRST, TEXT = ' class="first"', ' class="text"'
 
@@ -37,7 +37,7 @@ def grid(figures: Sequence[Figure], *, small: bool = False) -> str:
     return f'<div class="grid{" small" if small else ""}">{"".join(map(figure, figures))}</div>'
 
 
-def csv_link(table: Table, name: str) -> str:
+def csv_link(table: ReportTable, name: str) -> str:
     """Return a link that saves a table as CSV, from within the page."""
     data = base64.b64encode(table.to_csv().encode()).decode()
     file = f"{quote(name)}.csv"

@@ -11,7 +11,7 @@ from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, Trial
 from hepfm.study.preference import whole_metrics
 from hepfm.study.results import BASELINE, Group, Origin, Result, Section
-from hepfm.study.table import Table, make_table
+from hepfm.study.table import ReportTable, make_table
 from hepfm.tasks.result import read_result
 from hepfm.workflow.folder import RUN, RunFolder
 from hepfm.workflow.run import Run
@@ -234,7 +234,7 @@ HEADER = (
 )
 
 
-def results_table(plan: Plan, outcomes: Sequence[Outcome]) -> Table:
+def results_table(plan: Plan, outcomes: Sequence[Outcome]) -> ReportTable:
     """Return one row for each metric of each trial: the numbers to keep with a study.
 
     Metrics of generated jets of single classes are in the result directories only.

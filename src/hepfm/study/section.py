@@ -20,7 +20,7 @@ from hepfm.study.preference import best_arms, primary_metric, whole_metrics
 from hepfm.study.results import BASELINE, Section, budget_text
 from hepfm.study.section_tables import equivalence_table, results_csv, results_table, training_table
 from hepfm.study.summary import Curve, baselines, curves, lines, summarise
-from hepfm.study.table import Table, number
+from hepfm.study.table import ReportTable, number
 from hepfm.tasks.result import MetricInfo
 
 ROC_BUDGETS = 3
@@ -48,7 +48,7 @@ class Part:
     anchor: str
     title: str
     html: str
-    tables: Mapping[str, Table]
+    tables: Mapping[str, ReportTable]
 
 
 @dataclass
@@ -60,14 +60,14 @@ class _Page:
     comparer: Comparer
     metrics: tuple[MetricInfo, ...]
     primary: MetricInfo
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, ReportTable] = field(default_factory=dict)
 
     @property
     def rest(self) -> tuple[MetricInfo, ...]:
         """All metrics but the primary one."""
         return tuple(metric for metric in self.metrics if metric.name != self.primary.name)
 
-    def with_csv(self, shown: str, name: str, table: Table) -> str:
+    def with_csv(self, shown: str, name: str, table: ReportTable) -> str:
         """Return a table with the link to its numbers, which are kept; nothing for an empty one."""
         if not shown:
             return ""

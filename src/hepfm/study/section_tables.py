@@ -12,7 +12,7 @@ from hepfm.study.equivalence import Equivalence, equivalences
 from hepfm.study.guards import Ends
 from hepfm.study.results import BASELINE, Group, Section
 from hepfm.study.summary import Reference, Summary, baselines, curves, lines, summarise
-from hepfm.study.table import Cell, Table, interval, labels_text, make_table, number, significant
+from hepfm.study.table import Cell, ReportTable, interval, labels_text, make_table, number, significant
 from hepfm.tasks.result import MetricInfo
 
 NUMBERS = (
@@ -91,7 +91,7 @@ def _std(value: float, scale: Scale) -> str:
     return f"{value:.4f}" if scale == "difference" else f"{100 * value:.0f}%"
 
 
-def results_csv(section: Section, metrics: Sequence[MetricInfo]) -> Table:
+def results_csv(section: Section, metrics: Sequence[MetricInfo]) -> ReportTable:
     """Return every group's summary by every metric, and the trivial answers."""
     header = [
         "metric",

@@ -13,7 +13,7 @@ Cell = str | int | float | None
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A header and rows of equal length; None is an empty cell."""
 
     header: tuple[str, ...]
@@ -49,12 +49,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> ReportTable:
     """Build a table; every row must be as long as the header."""
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"a row has {len(row)} cells, the header {len(header)}: {row!r}")
-    return Table(tuple(header), tuple(tuple(row) for row in rows))
+    return ReportTable(tuple(header), tuple(tuple(row) for row in rows))
 
 
 def number(value: float | None, scale: Scale) -> str:

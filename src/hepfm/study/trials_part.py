@@ -10,7 +10,7 @@ from hepfm.study.outcome import Missing, Panel
 from hepfm.study.plan import Cell
 from hepfm.study.results import budget_text
 from hepfm.study.section import Part
-from hepfm.study.table import Table, make_table
+from hepfm.study.table import ReportTable, make_table
 
 
 def panel_name(panel: Panel) -> str:
@@ -25,7 +25,7 @@ def missing_part(missing: Sequence[Missing], lost: Mapping[str, str]) -> Part:
         ("arm", "size", "pretrain_rows", "task", "labels", "replicate", "run", "why"),
         [[*_cell(one.trial.cell), one.trial.replicate, one.run, one.why] for one in missing],
     )
-    tables: dict[str, Table] = {"missing": table} if missing else {}
+    tables: dict[str, ReportTable] = {"missing": table} if missing else {}
     if not missing and not lost:
         body = html.paragraph("Nothing: every trial of the study has a result.")
     else:

@@ -7,7 +7,7 @@ import numpy as np
 from hepfm.metrics.confusion import Confusion, confusion
 from hepfm.study.figures.style import INK, SERIES, Figure, canvas, to_svg
 from hepfm.study.results import Group, Result
-from hepfm.study.table import Cell, Table, make_table
+from hepfm.study.table import Cell, ReportTable, make_table
 
 
 def typical(group: Group, metric: str) -> Result:
@@ -72,7 +72,7 @@ def _caption(group: Group, chosen: Result, matrix: Confusion, metric: str) -> st
     )
 
 
-def _table(matrix: Confusion) -> Table:
+def _table(matrix: Confusion) -> ReportTable:
     rows: list[list[Cell]] = [
         [matrix.classes[i], matrix.classes[j], int(matrix.counts[i, j]), *map(float, _ends(matrix, i, j))]
         for i, j in np.ndindex(matrix.counts.shape)

@@ -20,7 +20,7 @@ from hepfm.study.figures.style import (
     legend,
     to_svg,
 )
-from hepfm.study.table import Cell, Table, make_table
+from hepfm.study.table import Cell, ReportTable, make_table
 
 REAL, SECOND, NOISE = "real", "other real rows", "noise"
 RATIO = (0.0, 2.0)
@@ -161,7 +161,7 @@ def _profile(axis: Axis) -> bool:
     return axis.y_label.startswith("mean")
 
 
-def _table(shown: Shown) -> Table:
+def _table(shown: Shown) -> ReportTable:
     samples = {REAL: shown.real, SECOND: shown.second, NOISE: shown.noise, **shown.generated}
     edges = shown.axis.edges
     rows: list[list[Cell]] = [

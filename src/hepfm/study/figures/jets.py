@@ -10,7 +10,7 @@ import numpy as np
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.store import Store
 from hepfm.study.figures.style import MUTED, SERIES, Figure, canvas, legend, to_svg
-from hepfm.study.table import Cell, Table, make_table
+from hepfm.study.table import Cell, ReportTable, make_table
 
 TYPE_PENS = {
     "charged_hadron": (SERIES[0], "o"),
@@ -110,7 +110,7 @@ def jet_figure(jet: JetDrawing, *, radius: float, name: str) -> Figure:
     return Figure(name, to_svg(figure, name, title=alt), alt, caption, _table(jet, types))
 
 
-def _table(jet: JetDrawing, types: tuple[str, ...]) -> Table:
+def _table(jet: JetDrawing, types: tuple[str, ...]) -> ReportTable:
     rows: list[list[Cell]] = [
         [kind, float(eta), float(phi), float(share)]
         for kind, eta, phi, share in zip(types, jet.delta_eta, jet.delta_phi, jet.share, strict=True)
