@@ -64,7 +64,7 @@ BACKBONES: dict[str, tuple[str, dict[str, Any], str]] = {
     "omnijet_alpha": (
         "conditional, 2048",
         {
-            "tokenizer": {"reads": "codes"},
+            "tokenizer": {"inputs": "codes"},
             "backbone": {"name": "post_norm_transformer", "width": 64, "depth": 3, "num_heads": 4},
             "objective": {"name": "next_token", "max_constituents": 64},
         },
@@ -73,7 +73,7 @@ BACKBONES: dict[str, tuple[str, dict[str, Any], str]] = {
     "omnijet_alpha_improved": (
         "causal decoder, 2048",
         {
-            "tokenizer": {"reads": "decoded"},
+            "tokenizer": {"inputs": "decoded"},
             "backbone": {"name": "transformer", "width": 64, "depth": 3, "num_heads": 4, "layer_scale": 1.0},
             "objective": {
                 "name": "weighted_sum",
@@ -184,7 +184,7 @@ def labels(root: Path, part: int) -> None:
                 "early_stopping": {"patience": 5},
                 "train": TUNE,
                 "seed": seed,
-                **({"reads": "features"} if preset == "omnijet_alpha_improved" else {}),
+                **({"inputs": "features"} if preset == "omnijet_alpha_improved" else {}),
             }
             place = root / "labels" / preset / f"{arm}-{budget}-{seed}"
             run = once(

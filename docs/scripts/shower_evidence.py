@@ -112,7 +112,7 @@ def pretrained(root: Path) -> Path:
     """Pre-train in tungsten."""
     recipe: dict[str, Any] = {
         "data": data(root, "tungsten"),
-        "tokenizer": {"model": str(tokenizer(root) / "model"), "reads": "codes"},
+        "tokenizer": {"model": str(tokenizer(root) / "model"), "inputs": "codes"},
         "backbone": {"name": "post_norm_transformer", "width": 64, "depth": 3, "num_heads": 4},
         "objective": OBJECTIVE,
         "train": {**TRAIN, "steps": 1000, "validate_every": 250, "checkpoint_every": 250},

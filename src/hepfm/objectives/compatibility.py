@@ -10,11 +10,9 @@ from hepfm.core.config import Component
 from hepfm.core.errors import HepfmError, IncompatibleError, MissingExtraError
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
+from hepfm.data.features import KINEMATIC_COLUMNS
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.requirements import Requirements
-
-MOMENTUM_FIELDS = ("part_pt", "part_eta", "part_phi", "part_energy")
-"""Fields of constituents from which four-momenta are made."""
 
 
 def requirements_of(objective: Component, schema: Schema) -> Requirements:
@@ -63,13 +61,13 @@ def _problems(requirements: Requirements, backbone: type[Backbone], schema: Sche
         problems.append("the backbone has no weights: it is for a tokenizer that is trained alone")
     if "p4" in requirements.inputs | backbone.needs and not has_momenta(schema):
         needing = "objective" if "p4" in requirements.inputs else "backbone"
-        problems.append(f"the {needing} needs four-momenta, from the fields {', '.join(MOMENTUM_FIELDS)}")
+        problems.append(f"the {needing} needs four-momenta, from the fields {', '.join(KINEMATIC_COLUMNS)}")
     return problems
 
 
 def has_momenta(schema: Schema) -> bool:
     """Tell whether data have four-momenta of constituents."""
-    return all(name in schema for name in MOMENTUM_FIELDS)
+    return all(name in schema for name in KINEMATIC_COLUMNS)
 
 
 def _fitting_backbones(requirements: Requirements, schema: Schema) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class Needs:
     gpus: int = 0
 
 
-class Verb:
+class Verb(ABC):
     """One verb: what it needs, and how one run of it is done.
 
     A class imports no torch before `run` is called: the scheduler asks it for its needs.
@@ -29,12 +30,12 @@ class Verb:
         """Return what a run occupies where there are `cores`; training and measuring use one core."""
         return Needs()
 
+    @abstractmethod
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Do the run in its folder and return the facts that it notes.
 
         An earlier attempt may have been stopped at any point: what it left is continued or replaced.
         """
-        raise NotImplementedError
 
 
 def asks_for_gpu(run: Run) -> int:
