@@ -28,7 +28,7 @@ _VERBS = {
     "export": "hepfm.models.export:export",
     "convert": "hepfm.models.convert:convert",
     "evaluate": "hepfm.tasks.evaluate:evaluate",
-    "compare": "hepfm.study.compare:compare",
+    "compare": "hepfm.report.compare:compare",
     "study": "hepfm.study.study:study",
     "demo": "hepfm.study.demo:demo",
     "Store": "hepfm.data.store:Store",

@@ -11,7 +11,8 @@ from study_values import small_study
 
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
-from hepfm.study.comparer import Comparer
+from hepfm.report.comparer import Comparer
+from hepfm.report.results import load_sections
 from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.contrasts_part import answers, contrasts_part
 from hepfm.study.folder import StudyFolder
@@ -24,7 +25,6 @@ from hepfm.study.registration import (
     registered_content,
     registration_text,
 )
-from hepfm.study.results import load_sections
 from hepfm.study.study import prepare, study
 
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself

@@ -20,7 +20,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store
-from hepfm.study.results import load_sections
+from hepfm.report.results import load_sections
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.result import read_result, read_scores

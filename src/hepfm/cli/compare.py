@@ -24,7 +24,7 @@ def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> d
     One real store and stores of generated rows (`--store`, repeated) are drawn over each other, with RESULTS
     or without.
     """
-    from hepfm.study.compare import compare, summary_lines
+    from hepfm.report.compare import compare, summary_lines
 
     comparison = compare(results, output=output, stores=stores)
     return {

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from hepfm.study import html
+from hepfm.report import html
+from hepfm.report.preference import lower_is_better, primary_metric
+from hepfm.report.results import Group, budget_text
+from hepfm.report.section import Part
+from hepfm.report.summary import summarise
+from hepfm.report.table import ReportTable, make_table, number, significant
 from hepfm.study.outcome import Outcome
 from hepfm.study.plan import Cell
-from hepfm.study.preference import lower_is_better, primary_metric
-from hepfm.study.results import Group, budget_text
-from hepfm.study.section import Part
-from hepfm.study.summary import summarise
-from hepfm.study.table import ReportTable, make_table, number, significant
 
 
 @dataclass(frozen=True)

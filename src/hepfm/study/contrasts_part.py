@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hepfm.metrics.contrast import read_contrast
-from hepfm.study import html
-from hepfm.study.comparer import Comparer, has_scores
+from hepfm.report import html
+from hepfm.report.comparer import Comparer, has_scores
+from hepfm.report.difference import Difference, corrected
+from hepfm.report.difference_table import HOW, NO_SCORES, difference_table, differences_csv, p_text, shown
+from hepfm.report.preference import primary_metric
+from hepfm.report.results import budget_text
+from hepfm.report.section import Part
 from hepfm.study.config import RegisteredContrast, StudyConfig
-from hepfm.study.difference import Difference, corrected
-from hepfm.study.difference_table import HOW, NO_SCORES, difference_table, differences_csv, p_text, shown
 from hepfm.study.outcome import Panel
-from hepfm.study.preference import primary_metric
 from hepfm.study.registration import Registration, registration_text
-from hepfm.study.results import budget_text
-from hepfm.study.section import Part
 from hepfm.study.trials_part import panel_name
 
 HOLM = " p (Holm) is corrected over all lines of a family, in all tasks."

@@ -86,7 +86,7 @@ def demo(output: str | Path = "demo", *, overrides: Sequence[str] = (), processe
     Path
         The report, ``output/report/report.html``.
     """
-    from hepfm.study.compare import compare
+    from hepfm.report.compare import compare
 
     values: dict[str, Any] = reduce(merge, map(parse_override, overrides), {})
     config = validate(DemoConfig, values, where="demo")

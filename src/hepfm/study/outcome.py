@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hepfm.core.files import read_json
+from hepfm.report.preference import whole_metrics
+from hepfm.report.results import BASELINE, Group, Origin, Result, Section
+from hepfm.report.table import ReportTable, make_table
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, Trial
-from hepfm.study.preference import whole_metrics
-from hepfm.study.results import BASELINE, Group, Origin, Result, Section
-from hepfm.study.table import ReportTable, make_table
 from hepfm.tasks.result import read_result
 from hepfm.workflow.folder import RUN, RunFolder
 from hepfm.workflow.run import Run

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hepfm.core.files import atomic_path, write_text
-from hepfm.study.compare import CSV, REPORT
-from hepfm.study.comparer import Comparer
+from hepfm.report.compare import CSV, REPORT
+from hepfm.report.comparer import Comparer
+from hepfm.report.figures.style import pens
+from hepfm.report.generated_part import section_spectra
+from hepfm.report.page import render
+from hepfm.report.results import BASELINE
+from hepfm.report.section import Part, section_part
 from hepfm.study.compute_part import compute_part
 from hepfm.study.contrasts_part import contrasts_part
-from hepfm.study.figures.style import pens
 from hepfm.study.folder import StudyFolder
-from hepfm.study.generated_part import section_spectra
 from hepfm.study.outcome import Missing, Outcome, Panel, collect, panels, results_table
 from hepfm.study.plan import Plan
 from hepfm.study.registration import read_registration
-from hepfm.study.report import render
-from hepfm.study.results import BASELINE
-from hepfm.study.section import Part, section_part
 from hepfm.study.trials_part import missing_part, panel_name, rules_part
 from hepfm.workflow.schedule import State
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hepfm.study import html
+from hepfm.report import html
+from hepfm.report.results import budget_text
+from hepfm.report.section import Part
+from hepfm.report.table import ReportTable, make_table
 from hepfm.study.config import StudyConfig
 from hepfm.study.outcome import Missing, Panel
 from hepfm.study.plan import Cell
-from hepfm.study.results import budget_text
-from hepfm.study.section import Part
-from hepfm.study.table import ReportTable, make_table
 
 
 def panel_name(panel: Panel) -> str:

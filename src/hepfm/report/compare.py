@@ -9,15 +9,15 @@ from pathlib import Path
 from hepfm.core.files import atomic_path, refuse_other_folder
 from hepfm.core.log import progress
 from hepfm.data.store import Store
-from hepfm.study.comparer import Comparer, task_of
-from hepfm.study.figures.style import pens
-from hepfm.study.gallery import gallery_part
-from hepfm.study.generated_part import section_spectra, store_spectra
-from hepfm.study.report import render
-from hepfm.study.results import BASELINE, Section, load_sections
-from hepfm.study.section import Part, section_part
-from hepfm.study.summary import summarise
-from hepfm.study.table import interval, number
+from hepfm.report.comparer import Comparer, task_of
+from hepfm.report.figures.style import pens
+from hepfm.report.gallery import gallery_part
+from hepfm.report.generated_part import section_spectra, store_spectra
+from hepfm.report.page import render
+from hepfm.report.results import BASELINE, Section, load_sections
+from hepfm.report.section import Part, section_part
+from hepfm.report.summary import summarise
+from hepfm.report.table import interval, number
 
 REPORT, CSV = "report.html", "csv"
 

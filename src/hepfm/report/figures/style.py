@@ -14,7 +14,7 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.errors import missing_extra
-from hepfm.study.table import ReportTable
+from hepfm.report.table import ReportTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

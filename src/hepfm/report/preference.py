@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hepfm.study.results import Group, Section
-from hepfm.study.summary import summarise
+from hepfm.report.results import Group, Section
+from hepfm.report.summary import summarise
 from hepfm.tasks.base import load_task
 from hepfm.tasks.result import MetricInfo, ResultFile
 

@@ -9,7 +9,7 @@ from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.holm import holm
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.paired import PairedTrainings, excludes, neutral
-from hepfm.study.preference import lower_is_better
+from hepfm.report.preference import lower_is_better
 from hepfm.tasks.result import MetricInfo
 
 ALPHA = 0.05

@@ -13,9 +13,9 @@ from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.paired import resampled_difference
 from hepfm.metrics.predictions import FloatArray, IntArray
-from hepfm.study.difference import Difference, corrected
-from hepfm.study.guards import guard
-from hepfm.study.results import BASELINE, Group, Result, Section
+from hepfm.report.difference import Difference, corrected
+from hepfm.report.guards import guard
+from hepfm.report.results import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.result import SCORES, MetricInfo
 

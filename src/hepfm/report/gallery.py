@@ -8,10 +8,10 @@ from typing import Any
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
-from hepfm.study import html
-from hepfm.study.figures.jets import first_of_each_class, jet_figure
-from hepfm.study.figures.spectra import sample_rows, spectra_figures
-from hepfm.study.section import Part
+from hepfm.report import html
+from hepfm.report.figures.jets import first_of_each_class, jet_figure
+from hepfm.report.figures.spectra import sample_rows, spectra_figures
+from hepfm.report.section import Part
 
 ROWS = 20_000
 """Most jets in a spectrum."""

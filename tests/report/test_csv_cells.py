@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from hepfm.study.table import make_table
+from hepfm.report.table import make_table
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

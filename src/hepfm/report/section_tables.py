@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from statistics import mean
 
 from hepfm.metrics.trainings import Scale, TrainingMean
-from hepfm.study import html
-from hepfm.study.averages import average_text
-from hepfm.study.equivalence import Equivalence, equivalences
-from hepfm.study.guards import Ends
-from hepfm.study.results import BASELINE, Group, Section
-from hepfm.study.summary import Reference, Summary, baselines, curves, lines, summarise
-from hepfm.study.table import Cell, ReportTable, interval, labels_text, make_table, number, significant
+from hepfm.report import html
+from hepfm.report.averages import average_text
+from hepfm.report.equivalence import Equivalence, equivalences
+from hepfm.report.guards import Ends
+from hepfm.report.results import BASELINE, Group, Section
+from hepfm.report.summary import Reference, Summary, baselines, curves, lines, summarise
+from hepfm.report.table import Cell, ReportTable, interval, labels_text, make_table, number, significant
 from hepfm.tasks.result import MetricInfo
 
 NUMBERS = (

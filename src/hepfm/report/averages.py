@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hepfm.study.results import Group, Origin
+from hepfm.report.results import Group, Origin
 
 PARTS: tuple[tuple[str, str, Callable[[Origin], object]], ...] = (
     ("pre-training", "pre-trainings", lambda origin: origin.pretraining),

@@ -9,8 +9,8 @@ import numpy as np
 
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.store import Store
-from hepfm.study.figures.style import BASELINE_COLOUR, DASHES, INK, SERIES, Figure, canvas, legend, to_svg
-from hepfm.study.table import make_table
+from hepfm.report.figures.style import BASELINE_COLOUR, DASHES, INK, SERIES, Figure, canvas, legend, to_svg
+from hepfm.report.table import make_table
 
 PANEL = 5
 """Most classes in one figure besides the reference, so that lines can be told apart."""

@@ -12,15 +12,15 @@ import pytest
 from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.paired import PairedTrainings
-from hepfm.study.averages import average_text
-from hepfm.study.comparer import Comparer, against_scratch
-from hepfm.study.difference import Difference, corrected
-from hepfm.study.guards import Ends, at_noise, guard
-from hepfm.study.preference import best_arms
-from hepfm.study.results import Group, Origin, Result, Section
-from hepfm.study.section import section_part
-from hepfm.study.section_tables import results_table, training_table
-from hepfm.study.summary import baselines, lines
+from hepfm.report.averages import average_text
+from hepfm.report.comparer import Comparer, against_scratch
+from hepfm.report.difference import Difference, corrected
+from hepfm.report.guards import Ends, at_noise, guard
+from hepfm.report.preference import best_arms
+from hepfm.report.results import Group, Origin, Result, Section
+from hepfm.report.section import section_part
+from hepfm.report.section_tables import results_table, training_table
+from hepfm.report.summary import baselines, lines
 from hepfm.tasks.base import load_task
 from hepfm.tasks.result import (
     Baseline,
@@ -235,10 +235,10 @@ def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
 
 
 def test_figures_draw_the_lines_that_arms_are_compared_with() -> None:
-    from hepfm.study.figures.efficiency import efficiency_figure
-    from hepfm.study.figures.generation import generation_figure
-    from hepfm.study.figures.style import pens
-    from hepfm.study.summary import curves
+    from hepfm.report.figures.efficiency import efficiency_figure
+    from hepfm.report.figures.generation import generation_figure
+    from hepfm.report.figures.style import pens
+    from hepfm.report.summary import curves
 
     truths, noise = (info("fpd", 0.004, better="lower"),), (info("fpd", 1.3, better="lower"),)
     groups = []
@@ -282,7 +282,7 @@ def test_a_table_says_over_what_it_averages() -> None:
 
 
 def test_loose_generation_results_make_a_part_of_the_page() -> None:
-    from hepfm.study.figures.style import pens
+    from hepfm.report.figures.style import pens
 
     found = section(group("C", noise=(info("fpd", 9.0, better="lower"),)), group("scratch"))
     part = section_part(Comparer(found), pens=pens(["C", "scratch"], "scratch"), anchor="a")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.metrics.trainings import Scale, TrainingMean, from_scale, mean_over_trainings, to_scale
-from hepfm.study.results import Group, Section
+from hepfm.report.results import Group, Section
 from hepfm.tasks.result import Baseline, MetricInfo
 
 

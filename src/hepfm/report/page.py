@@ -7,9 +7,9 @@ from importlib.resources import files
 
 import hepfm
 from hepfm.metrics.definitions import definition_of
-from hepfm.study import html
-from hepfm.study.results import Section, budget_text
-from hepfm.study.section import Part
+from hepfm.report import html
+from hepfm.report.results import Section, budget_text
+from hepfm.report.section import Part
 
 METHOD = (
     (
@@ -74,7 +74,7 @@ def render(
     title, lead
         Heading and first paragraph; the lead counts models and arms when None.
     """
-    css = (files("hepfm.study") / "report.css").read_text(encoding="utf-8")
+    css = (files("hepfm.report") / "report.css").read_text(encoding="utf-8")
     links = [(part.anchor, part.title) for part in parts]
     links += [("method", "Definitions and errors"), ("provenance", "Where the numbers come from")]
     body = "".join(part.html for part in parts) + _method(sections) + _provenance(sections)

@@ -9,8 +9,8 @@ import numpy as np
 
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.store import Store
-from hepfm.study.figures.style import MUTED, SERIES, Figure, canvas, legend, to_svg
-from hepfm.study.table import Cell, ReportTable, make_table
+from hepfm.report.figures.style import MUTED, SERIES, Figure, canvas, legend, to_svg
+from hepfm.report.table import Cell, ReportTable, make_table
 
 TYPE_PENS = {
     "charged_hadron": (SERIES[0], "o"),

@@ -8,12 +8,12 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.data.store import Store
-from hepfm.study import html
-from hepfm.study.figures.confusion import typical
-from hepfm.study.figures.generated import Shown, generated_figure
-from hepfm.study.figures.style import Figure, Pen, pens
-from hepfm.study.results import Section, budget_text
-from hepfm.study.section import Part
+from hepfm.report import html
+from hepfm.report.figures.confusion import typical
+from hepfm.report.figures.generated import Shown, generated_figure
+from hepfm.report.figures.style import Figure, Pen, pens
+from hepfm.report.results import Section, budget_text
+from hepfm.report.section import Part
 from hepfm.tasks.base import load_task
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from html import escape as quote
 
-from hepfm.study.figures.style import Figure
-from hepfm.study.table import ReportTable
+from hepfm.report.figures.style import Figure
+from hepfm.report.table import ReportTable
 
 FIRST, TEXT = ' class="first"', ' class="text"'
 

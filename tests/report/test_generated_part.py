@@ -14,8 +14,8 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import DEFINITIONS, definition_of
 from hepfm.metrics.generation.spectra import even_edges
-from hepfm.study.compare import compare
-from hepfm.study.generated_part import store_spectra
+from hepfm.report.compare import compare
+from hepfm.report.generated_part import store_spectra
 from hepfm.tasks.base import load_task
 from hepfm.tasks.result import (
     CodeInfo,

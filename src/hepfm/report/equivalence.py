@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.metrics.trainings import Scale
-from hepfm.study.results import Group
-from hepfm.study.summary import Curve, Summary
+from hepfm.report.results import Group
+from hepfm.report.summary import Curve, Summary
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from hepfm.metrics.measurement import Measurement
-from hepfm.study import html
-from hepfm.study.difference import Difference
-from hepfm.study.table import Cell, ReportTable, labels_text, make_table, significant
+from hepfm.report import html
+from hepfm.report.difference import Difference
+from hepfm.report.table import Cell, ReportTable, labels_text, make_table, significant
 from hepfm.tasks.result import MetricInfo
 
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepfm.metrics.mean_interval import FEWEST
-from hepfm.study.averages import average_text
-from hepfm.study.figures.style import (
+from hepfm.report.averages import average_text
+from hepfm.report.figures.style import (
     MUTED,
     Figure,
     Pen,
@@ -18,8 +18,8 @@ from hepfm.study.figures.style import (
     plain_log_axis,
     to_svg,
 )
-from hepfm.study.summary import Curve, Reference
-from hepfm.study.table import ReportTable, make_table
+from hepfm.report.summary import Curve, Reference
+from hepfm.report.table import ReportTable, make_table
 from hepfm.tasks.result import MetricInfo
 
 if TYPE_CHECKING:

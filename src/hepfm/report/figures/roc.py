@@ -11,10 +11,10 @@ from hepfm.metrics.mean_interval import FEWEST as FEWEST_TRAININGS
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.roc import RocCurve, roc_curve
 from hepfm.metrics.trainings import mean_over_trainings
-from hepfm.study.averages import average_text
-from hepfm.study.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
-from hepfm.study.results import Group
-from hepfm.study.table import ReportTable, make_table
+from hepfm.report.averages import average_text
+from hepfm.report.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
+from hepfm.report.results import Group
+from hepfm.report.table import ReportTable, make_table
 
 GRID = np.linspace(0.02, 0.98, 97)
 FEWEST = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hepfm.metrics.confusion import Confusion, confusion
-from hepfm.study.figures.style import INK, SERIES, Figure, canvas, to_svg
-from hepfm.study.results import Group, Result
-from hepfm.study.table import Cell, ReportTable, make_table
+from hepfm.report.figures.style import INK, SERIES, Figure, canvas, to_svg
+from hepfm.report.results import Group, Result
+from hepfm.report.table import Cell, ReportTable, make_table
 
 
 def typical(group: Group, metric: str) -> Result:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hepfm.core.ragged import Array
 from hepfm.metrics.generation.spectra import Axis, Binned
-from hepfm.study.figures.style import (
+from hepfm.report.figures.style import (
     BASELINE_COLOUR,
     INK,
     MUTED,
@@ -20,7 +20,7 @@ from hepfm.study.figures.style import (
     legend,
     to_svg,
 )
-from hepfm.study.table import Cell, ReportTable, make_table
+from hepfm.report.table import Cell, ReportTable, make_table
 
 REAL, SECOND, NOISE = "real", "other real rows", "noise"
 RATIO = (0.0, 2.0)

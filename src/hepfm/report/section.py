@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.factorial import TIMES
-from hepfm.study import html
-from hepfm.study.comparer import Comparer, against_scratch, task_of
-from hepfm.study.difference import Difference
-from hepfm.study.difference_table import HOW, NO_SCORES, difference_table, differences_csv
-from hepfm.study.figures.confusion import confusion_figure
-from hepfm.study.figures.efficiency import efficiency_figure
-from hepfm.study.figures.generation import generation_figure
-from hepfm.study.figures.roc import roc_figure
-from hepfm.study.figures.style import Figure, Pen
-from hepfm.study.preference import best_arms, primary_metric, whole_metrics
-from hepfm.study.results import BASELINE, Section, budget_text
-from hepfm.study.section_tables import equivalence_table, results_csv, results_table, training_table
-from hepfm.study.summary import Curve, baselines, curves, lines, summarise
-from hepfm.study.table import ReportTable, number
+from hepfm.report import html
+from hepfm.report.comparer import Comparer, against_scratch, task_of
+from hepfm.report.difference import Difference
+from hepfm.report.difference_table import HOW, NO_SCORES, difference_table, differences_csv
+from hepfm.report.figures.confusion import confusion_figure
+from hepfm.report.figures.efficiency import efficiency_figure
+from hepfm.report.figures.generation import generation_figure
+from hepfm.report.figures.roc import roc_figure
+from hepfm.report.figures.style import Figure, Pen
+from hepfm.report.preference import best_arms, primary_metric, whole_metrics
+from hepfm.report.results import BASELINE, Section, budget_text
+from hepfm.report.section_tables import equivalence_table, results_csv, results_table, training_table
+from hepfm.report.summary import Curve, baselines, curves, lines, summarise
+from hepfm.report.table import ReportTable, number
 from hepfm.tasks.result import MetricInfo
 
 ROC_BUDGETS = 3

@@ -12,13 +12,13 @@ from hepfm.core.errors import ConfigError, DataError, HepfmError, MissingExtraEr
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.writer import write_store
 from hepfm.metrics.trainings import mean_over_trainings
-from hepfm.study.compare import compare, summary_lines
-from hepfm.study.comparer import Comparer, against_scratch
-from hepfm.study.equivalence import equivalences
-from hepfm.study.figures.efficiency import mean_band
-from hepfm.study.results import Group, load_sections
-from hepfm.study.summary import Curve, Summary, curves, summarise
-from hepfm.study.table import make_table
+from hepfm.report.compare import compare, summary_lines
+from hepfm.report.comparer import Comparer, against_scratch
+from hepfm.report.equivalence import equivalences
+from hepfm.report.figures.efficiency import mean_band
+from hepfm.report.results import Group, load_sections
+from hepfm.report.summary import Curve, Summary, curves, summarise
+from hepfm.report.table import make_table
 
 
 def test_sections_keep_tasks_apart_and_the_baseline_comes_last(study_results):
@@ -111,7 +111,7 @@ def test_fewer_than_three_trainings_resolve_nothing_however_large_the_gain(make_
 
 
 def test_every_model_is_resampled_once(make_result, monkeypatch):
-    from hepfm.study import comparer
+    from hepfm.report import comparer
 
     folders = [make_result(1.0 + k, arm=f"arm {k}", seed=s) for k in range(3) for s in range(3)]
     folders += [make_result(0.5, init="scratch", seed=s) for s in range(3)]

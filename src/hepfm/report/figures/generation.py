@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hepfm.study.averages import average_text
-from hepfm.study.figures.efficiency import (
+from hepfm.report.averages import average_text
+from hepfm.report.figures.efficiency import (
     budget_axis,
     curve_table,
     draw_curve,
     draw_references,
     reference_text,
 )
-from hepfm.study.figures.style import Figure, Pen, canvas_with_legend, legend_below, plain_log_axis, to_svg
-from hepfm.study.summary import Curve, Reference
+from hepfm.report.figures.style import Figure, Pen, canvas_with_legend, legend_below, plain_log_axis, to_svg
+from hepfm.report.summary import Curve, Reference
 from hepfm.tasks.result import MetricInfo
 
 
