@@ -134,14 +134,39 @@ def test_dry_run_counts_and_writes_nothing(
 ) -> None:
     new = estimate(values, output=tmp_path / "none", processes=2)
     assert not (tmp_path / "none").exists()
-    assert sum(share.runs for share in new.shares) == len(result.states)
+    assert sum(one.runs for one in new.estimates) == len(result.states)
     assert new.core_seconds > 0
     assert new.memory > 1e8
     assert any("the loss is inf" in line for line in new.lines())
+    seconds = {(one.verb, one.kind): one.seconds for one in new.estimates}
+    assert seconds["pretrain", "arm 'wild', size 'tiny'"] is None
+    assert seconds["evaluate", "task 'top_tagging', size 'tiny'"] is None
+    assert f"unknown until one of their kind is finished: {new.unknown} runs" in new.lines()
     old = estimate({**values, "arms": {"scratch": None}}, output=result.path)
-    assert old.core_seconds == 0.0
-    assert sum(share.done for share in old.shares) == 5
+    assert (old.core_seconds, old.unknown) == (0.0, 0)
+    assert sum(one.done for one in old.estimates) == 5
     assert "5 done already" in "\n".join(old.lines())
+
+
+def test_finished_runs_tell_what_others_of_their_kind_cost(
+    result: StudyResult, values: dict[str, Any]
+) -> None:
+    more = {**values, "arms": {"scratch": None}, "seeds": {"replicates": [1, 2, 3, 4]}}
+    cost = estimate(more, output=result.path)
+    folder = StudyFolder(result.path)
+    done = [name for name, state in result.states.items() if name.startswith("evaluate") and state == "done"]
+    mean = np.mean([folder.run(name).core_seconds for name in done])
+    evaluations = next(one for one in cost.estimates if one.verb == "evaluate")
+    assert (evaluations.runs, evaluations.done) == (4, 2)
+    scratch = [
+        folder.run(trial.evaluate).core_seconds
+        for trial in prepare({**values, "arms": {"scratch": None}}).trials
+    ]
+    assert evaluations.seconds == pytest.approx(2 * np.mean(scratch))
+    assert mean > 0
+    tunings = next(one for one in cost.estimates if one.verb == "finetune")
+    assert tunings.seconds is not None
+    assert tunings.memory > 1e8
 
 
 def test_a_killed_study_goes_on(values: dict[str, Any], result: StudyResult, tmp_path: Path) -> None:

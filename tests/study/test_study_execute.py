@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich import progress
 from study_values import small_study
 from test_study_plan import SEARCH, plan_of
 
 from hepfm.core.errors import HepfmError
-from hepfm.study.board import Board, runs_by_arm
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan
+from hepfm.workflow.progress import Progress
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State, needs_of, work_through
 from hepfm.workflow.verbs.base import Needs
@@ -47,9 +48,9 @@ class Recorder:
         self.open.clear()
 
 
-def go(plan: Plan, path: Path, fails: Callable[[Run], bool]) -> tuple[dict[str, State], list[str], Board]:
+def go(plan: Plan, path: Path, fails: Callable[[Run], bool]) -> tuple[dict[str, State], list[str], Progress]:
     folder = StudyFolder(path)
-    pool, shown = Recorder(folder, fails), Board(plan, folder, 2)
+    pool, shown = Recorder(folder, fails), Progress(plan.runs, folder)
     return work_through(plan.runs, folder, pool, shown), pool.started, shown
 
 
@@ -58,7 +59,7 @@ def test_everything_is_done_once_and_never_again(tmp_path: Path) -> None:
     states, started, shown = go(plan, tmp_path, lambda run: False)
     assert sorted(started) == sorted(plan.runs)
     assert set(states.values()) == {"done"}
-    assert shown.remaining() == 0.0
+    assert shown.line() == f"{len(plan.runs)} done"
     assert go(plan, tmp_path, lambda run: False)[1] == []
 
 
@@ -69,9 +70,11 @@ def test_a_diverged_pretraining_skips_its_arm_and_no_other(tmp_path: Path) -> No
         return run.verb == "pretrain" and run.values["recipe"].get("objective") == "lejepa"
 
     states, _, _ = go(plan, tmp_path, bad)
-    arms = runs_by_arm(plan)
-    ends = {arm: {states[name] for name in names} for arm, names in arms.items()}
-    assert ends == {"scratch": {"done"}, "good": {"done"}, "bad": {"failed", "skipped"}}
+    arms: dict[str, set[str]] = {}
+    for trial in plan.trials:
+        runs = (trial.pretrain, *trial.models, trial.evaluate)
+        arms.setdefault(trial.cell.arm, set()).update(states[name] for name in runs if name)
+    assert arms == {"scratch": {"done"}, "good": {"done"}, "bad": {"failed", "skipped"}}
     assert go(plan, tmp_path, bad)[1] == []  # it would diverge again
 
 
@@ -107,9 +110,19 @@ def test_two_studies_cannot_work_in_one_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_progress_has_a_row_for_each_arm(tmp_path: Path) -> None:
+def test_progress_counts_what_is_done(tmp_path: Path) -> None:
     plan = plan_of(small_study("a", "b"))
     _, _, shown = go(plan, tmp_path, lambda run: False)
-    table = shown.table()
-    assert list(table.columns[0].cells) == ["scratch", "classification"]
-    assert shown.line() == f"study: {len(plan.runs)} done; left: 0:00:00"
+    assert shown.line() == f"{len(plan.runs)} done"
+
+
+def test_bars_have_a_row_for_each_verb(tmp_path: Path) -> None:
+    plan = plan_of(small_study("a", "b"))
+    with progress.Progress() as bars:
+        shown = Progress(plan.runs, StudyFolder(tmp_path), bars)
+        names = list(plan.runs)
+        shown.show({**dict.fromkeys(names, "waiting"), names[0]: "done", names[1]: "failed"})
+        rows = {task.description: (task.completed, task.total, task.fields["note"]) for task in bars.tasks}
+    assert rows["pretrain"][:2] == (1, 2)
+    assert list(rows) == ["pretrain", "finetune", "evaluate"]
+    assert "failed" in "".join(note for *_, note in rows.values())

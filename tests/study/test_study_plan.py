@@ -11,19 +11,16 @@ from study_values import small_study
 
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.study.config import read_study
-from hepfm.study.plan import Plan, Resolve, make_plan
-from hepfm.study.stores import StoreInfo
+from hepfm.study.plan import Plan, make_plan
 from hepfm.workflow.run import Run
+from hepfm.workflow.stores import StoreInfo
 
-RESOLVE = Resolve(
-    lambda values, where: values, lambda values, where: values, lambda task: 1, lambda task: False
-)
 INFO = StoreInfo(jet_schema(("QCD", "Tbqq")), {"train": 100}, Path("/x"), "f1")
 SEARCH = {"learning_rates": [1e-3, 1e-2, 1e-1]}
 
 
 def plan_of(values: dict[str, Any], **stores: StoreInfo) -> Plan:
-    return make_plan(read_study(values), {"pretrain": INFO, "top": INFO, **stores}, RESOLVE)
+    return make_plan(read_study(values), {"pretrain": INFO, "top": INFO, **stores})
 
 
 def edited(**changes: Any) -> dict[str, Any]:

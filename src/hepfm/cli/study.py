@@ -39,7 +39,7 @@ def command(
     """
     from hepfm.core.interrupts import advising
     from hepfm.study import study as module
-    from hepfm.study.board import counts
+    from hepfm.workflow.progress import counts
 
     target = output or str(Path("studies") / Path(study).stem)
     if dry_run:

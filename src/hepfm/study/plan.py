@@ -1,28 +1,32 @@
 """The plan of a study: a graph of runs, each addressed by everything that determines its result.
 
-Pure bookkeeping: nothing is read, nothing of the networks is imported. Two runs with the same address are one
-run, whichever arm, or study, asked for it.
+Pure bookkeeping: no rows are read, no network is built. Two runs with the same address are one run, whichever
+arm, or study, asked for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
-from hepfm.study.stores import StoreInfo
+from hepfm.workflow.graph import Graph
 from hepfm.workflow.run import Run
-from hepfm.workflow.verbs.finetune import set_rate
+from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.evaluate import Evaluate
+from hepfm.workflow.verbs.finetune import Finetune, set_rate
+from hepfm.workflow.verbs.generate import Generate
+from hepfm.workflow.verbs.pretrain import Pretrain
+from hepfm.workflow.verbs.tokenize import Tokenize
 
 TaskSpec = str | Values
 """Name of a task, or a mapping with ``name`` and options."""
 
 TOKENIZER = "tokenizer"
 """Note of the run that trains the tokenizer."""
-
-_NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
-"""Keys of the section ``train`` that do not change the weights."""
 
 
 @dataclass(frozen=True, order=True)
@@ -75,72 +79,78 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Resolve:
-    """What the plan asks of the rest of the package.
+class Plan:
+    """All runs, and all trials.
 
     Attributes
     ----------
-    pretrain, finetune
-        Check a recipe's values (second argument: what to call it) and spell out every option.
-    version, conditioned
-        Version of a task, and whether generation is conditioned on the context of real rows.
+    config
+        The study.
+    graph
+        Its runs, parents first, and its stores.
+    trials
+        One for each replicate of each point of the grid.
+    problems
+        What is wrong with recipes; trials that need them are left out.
     """
 
-    pretrain: Callable[[Values, str], Values]
-    finetune: Callable[[Values, str], Values]
-    version: Callable[[TaskSpec], int]
-    conditioned: Callable[[TaskSpec], bool]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All runs by name, parents first, and all trials."""
-
     config: StudyConfig
-    runs: Mapping[str, Run]
+    graph: Graph
     trials: tuple[Trial, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """All runs by name, parents first."""
+        return self.graph.runs
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What kind of run each is: arm and size for pre-training, task and size downstream."""
+        above = ("simulate", "tokenize", "pretrain")
+        kinds = {name: run.note for name, run in self.runs.items() if run.verb in above}
+        for trial in self.trials:
+            below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"
+            generated = self.runs[trial.evaluate].parents.get("generated", ())
+            for name in (*trial.models, *trial.search, *generated, trial.evaluate):
+                kinds[name] = below
+        return kinds
 
     def count(self, verb: str) -> int:
         """Return the number of runs of a verb."""
         return sum(run.verb == verb for run in self.runs.values())
 
 
-def make_plan(config: StudyConfig, stores: Mapping[str, StoreInfo], resolve: Resolve) -> Plan:
-    """Return the plan of a study.
-
-    Raises
-    ------
-    ConfigError
-        When a recipe is wrong.
-    """
-    planner = _Planner(config, stores, resolve)
+def make_plan(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> Plan:
+    """Return the plan of a study on its stores."""
+    planner = _Planner(config, stores)
     for size in config.pretrain.by_size:
         for arm in config.arms:
             for rows in config.pretrain.rows if arm != SCRATCH else (None,):
                 for task in config.downstream:
                     planner.curve(arm, size, rows, task)
-    return Plan(config, planner.runs, tuple(planner.trials))
+    return Plan(config, planner.graph, tuple(planner.trials), tuple(planner.problems))
 
 
 class _Planner:
     """Adds runs and trials, each run once."""
 
-    def __init__(self, config: StudyConfig, stores: Mapping[str, StoreInfo], resolve: Resolve) -> None:
-        self.config, self.stores, self.resolve = config, stores, resolve
-        self.runs: dict[str, Run] = {}
+    def __init__(self, config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
+        self.config, self.stores = config, stores
+        self.graph = Graph(stores.values())
         self.trials: list[Trial] = []
-
-    def add(self, run: Run) -> str:
-        self.runs.setdefault(run.name, run)
-        return run.name
+        self.problems: dict[str, None] = {}
 
     def curve(self, arm: str, size: str, rows: int | None, task: str) -> None:
-        """Add all budgets and replicates of an arm on a task."""
-        for budget in self.config.downstream[task].budgets:
-            cell = Cell(arm, size, rows, task, budget)
-            shared: tuple[str, ...] = ()
-            for position in range(len(self.config.seeds.replicates)):
-                shared = self.trial(cell, position, shared)
+        """Add all budgets and replicates of an arm on a task; note what is wrong with its recipes."""
+        try:
+            for budget in self.config.downstream[task].budgets:
+                cell = Cell(arm, size, rows, task, budget)
+                shared: tuple[str, ...] = ()
+                for position in range(len(self.config.seeds.replicates)):
+                    shared = self.trial(cell, position, shared)
+        except ConfigError as error:
+            self.problems[str(error)] = None
 
     def trial(self, cell: Cell, position: int, shared: tuple[str, ...]) -> tuple[str, ...]:
         """Add one replicate; return the runs of the search that later replicates share."""
@@ -169,29 +179,21 @@ class _Planner:
 
     # -- runs
 
-    def store(self, name: str) -> tuple[Values, dict[str, tuple[str, ...]], dict[str, str]]:
-        """Return what names a store in an address, the run that makes it, and its path."""
-        info = self.stores[name]
-        if info.recipe is None:
-            return {"store": info.fingerprint}, {}, {"store": str(info.path)}
-        made = self.add(Run("simulate", {"recipe": info.recipe}, note=name))
-        return {}, {"store": (made,)}, {}
-
     def tokenizer(self) -> dict[str, tuple[str, ...]]:
         """Return the run that trains the tokenizer, by its role; nothing for a study without one."""
         if self.config.tokenizer is None:
             return {}
-        resolved = self.resolve.pretrain(tokenizer_values(self.config), TOKENIZER)
-        identity, parents, paths = self.store(self.config.pretrain.store)
-        run = Run("tokenize", {"recipe": _bare(resolved), **identity}, parents, paths, TOKENIZER)
-        return {"tokenizer": (self.add(run),)}
+        store = self.stores[self.config.pretrain.store]
+        run = Tokenize().plan(tokenizer_values(self.config), store, where=TOKENIZER, note=TOKENIZER)
+        return {"tokenizer": (self.graph.add(run),)}
 
     def pretrain(self, cell: Cell, seed: int) -> str:
+        """Add a pre-training."""
         values = pretrain_values(self.config, cell.arm, cell.size, cell.rows, seed)
-        resolved = self.resolve.pretrain(values, f"arm {cell.arm}, size {cell.size}")
-        identity, parents, paths = self.store(self.config.pretrain.store)
-        roles, note = {**parents, **self.tokenizer()}, f"{cell.arm}, {cell.size}"
-        return self.add(Run("pretrain", {"recipe": _bare(resolved), **identity}, roles, paths, note))
+        where, store = f"arm {cell.arm!r}, size {cell.size!r}", self.stores[self.config.pretrain.store]
+        return self.graph.add(
+            Pretrain().plan(values, store, where=where, parents=self.tokenizer(), note=where)
+        )
 
     def finetune(
         self,
@@ -202,36 +204,37 @@ class _Planner:
         rate: float | None = None,
         choice: tuple[str, ...] = (),
     ) -> str:
-        values = finetune_values(self.config, cell, position, rate)
-        resolved = self.resolve.finetune(values, f"task {cell.task}")
-        identity, parents, paths = self.store(self.config.downstream[cell.task].store)
-        roles = {**parents, "model": (parent,), **({"choice": choice} if choice else {})}
-        note = f"{cell.arm}, {cell.size}, {cell.task}"
-        return self.add(Run("finetune", {"recipe": _bare(resolved), **identity}, roles, paths, note))
+        """Add a fine-tuning."""
+        values, store = finetune_values(self.config, cell, position, rate), self.stores[self._store(cell)]
+        parents = {"model": (parent,), **({"choice": choice} if choice else {})}
+        where = f"task {cell.task!r}"
+        return self.graph.add(Finetune().plan(values, store, where=where, parents=parents, note=_note(cell)))
 
     def evaluate(self, cell: Cell, position: int, models: tuple[str, ...]) -> str:
-        downstream = self.config.downstream[cell.task]
+        """Add an evaluation, and the generation of what it measures."""
+        from hepfm.tasks.base import load_task
+
+        downstream, store = self.config.downstream[cell.task], self.stores[self._store(cell)]
         task = task_spec(cell.task, downstream)
-        identity, parents, paths = self.store(downstream.store)
-        values: Values = {"task": task, "version": self.resolve.version(task), **identity}
         weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
-        if weights != AUTO:
-            values["weights"] = weights
-        note = f"{cell.arm}, {cell.size}, {cell.task}"
-        measured = {"model": models}
+        generated = None
         if downstream.generate is not None:
             options = downstream.generate.model_dump(mode="json", exclude_none=True)
             options["seed"] = self.config.seeds.replicates[position]
-            conditioned = self.resolve.conditioned(task)
-            made = Run(
-                "generate",
-                {**options, **(identity if conditioned else {})},
-                {**measured, **(parents if conditioned else {})},
-                paths if conditioned else {},
-                note,
+            conditions = store if load_task(task).needs.conditioned else None
+            generated = self.graph.add(
+                Generate.plan(options, models, conditions=conditions, note=_note(cell))
             )
-            measured = {"generated": (self.add(made),)}
-        return self.add(Run("evaluate", values, {**parents, **measured}, paths, note))
+        return self.graph.add(
+            Evaluate.plan(task, store, models=models, generated=generated, weights=weights, note=_note(cell))
+        )
+
+    def _store(self, cell: Cell) -> str:
+        return self.config.downstream[cell.task].store
+
+
+def _note(cell: Cell) -> str:
+    return f"{cell.arm}, {cell.size}, {cell.task}"
 
 
 def task_spec(name: str, downstream: Downstream) -> TaskSpec:
@@ -277,11 +280,3 @@ def finetune_values(config: StudyConfig, cell: Cell, position: int, rate: float 
     if downstream.objective is not None:
         values = {**values, "objective": downstream.objective}
     return {**values, **config.seeds.of(position)}
-
-
-def _bare(values: Values) -> Values:
-    """Return a resolved recipe without what does not change the result; the store is named apart."""
-    data = {key: value for key, value in values.get("data", {}).items() if key != "store"}
-    train = {key: value for key, value in values.get("train", {}).items() if key not in _NO_EFFECT}
-    kept = {key: value for key, value in values.items() if key != "description"}
-    return {**kept, "data": data, "train": train}

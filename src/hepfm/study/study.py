@@ -10,13 +10,13 @@ from typing import Any
 from hepfm.core.errors import ConfigError
 from hepfm.core.log import logger
 from hepfm.simulate.workers import processors
-from hepfm.study.board import board, counts
-from hepfm.study.check import check_study, resolver
+from hepfm.study.check import check_study
 from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, make_plan
 from hepfm.study.registration import register
 from hepfm.study.stores import open_stores
+from hepfm.workflow.progress import counts, showing
 from hepfm.workflow.schedule import Pool, State, needs_of, work_through
 from hepfm.workflow.verbs.base import Needs
 
@@ -92,7 +92,7 @@ def study(
         folder.write_study(plan.config.model_dump(mode="json"))
         slots = processes or processors()
         pool = make_pool(plan, folder, slots, cluster)
-        with board(plan, folder, slots) as shown:
+        with showing(plan.runs, folder, plan.config.description) as shown:
             states = work_through(plan.runs, folder, pool, shown)
         report = write_report(plan, folder, states)
     return StudyResult(folder.path, report, states)
@@ -101,9 +101,9 @@ def study(
 def prepare(study: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
     """Read and check a study and return its plan; nothing is written."""
     config: StudyConfig = read_study(study, overrides)
-    stores = open_stores(config)
-    check_study(config, stores)
-    return make_plan(config, stores, resolver())
+    plan = make_plan(config, open_stores(config))
+    check_study(plan)
+    return plan
 
 
 def make_pool(plan: Plan, folder: StudyFolder, slots: int, cluster: str | None) -> Pool:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hepfm.core.draws import Draws
 from hepfm.train.distributed import World
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.run import RunDirectory
+from hepfm.train.validation import validate
 
 _STEPS = 3
 
@@ -34,8 +36,10 @@ class Cost:
         Of forward, backward and optimizer, the fastest of a few.
     rows_per_s
         Rows of all processes.
+    validation_seconds
+        Of one validation, from a few of its batches; 0 without.
     total_seconds
-        All steps, without validation.
+        All steps and validations.
     peak_memory_bytes
         Largest memory so far: of the CUDA device, or resident memory of the process.
     loss
@@ -46,6 +50,7 @@ class Cost:
     trained_parameters: int
     seconds_per_step: float
     rows_per_s: float
+    validation_seconds: float
     total_seconds: float
     peak_memory_bytes: int
     loss: float
@@ -60,7 +65,8 @@ class Cost:
         return [
             f"weights     {self.parameters:,}, {self.trained_parameters:,} of them trained",
             f"step        {self.seconds_per_step * 1e3:.1f} ms, {self.rows_per_s:,.0f} rows/s",
-            f"all steps   {total} without validation",
+            f"validation  {self.validation_seconds:.1f} s each",
+            f"all steps   {total} with validations",
             f"memory      {self.peak_memory_bytes / 1e9:.2f} GB at the most so far",
             f"first loss  {self.loss:.4f}",
         ]
@@ -78,17 +84,31 @@ def estimate_cost(job: Job, world: World) -> Cost:
                 start = time.perf_counter()
                 losses.append(_step(trainer, batches))
                 seconds.append(time.perf_counter() - start)
+        validation = _validation_seconds(trainer)
     step = min(seconds)
+    validations = trainer.steps // trainer.config.validate_every
     weights = list(job.learner.parameters())
     return Cost(
         parameters=sum(weight.numel() for weight in weights),
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         seconds_per_step=step,
         rows_per_s=trainer.clock.rows / len(seconds) / step,
-        total_seconds=step * trainer.steps,
+        validation_seconds=validation,
+        total_seconds=step * trainer.steps + validation * validations,
         peak_memory_bytes=_peak_memory(world.device),
         loss=losses[0],
     )
+
+
+def _validation_seconds(trainer: Trainer) -> float:
+    """Time a few batches and return the time of all of them."""
+    loader = trainer.job.validation
+    if loader is None or not len(loader):
+        return 0.0
+    batches = list(islice(loader, _STEPS))
+    start = time.perf_counter()
+    validate(trainer.learner, batches, trainer.world, trainer.autocast(), seed=trainer.job.seed)
+    return (time.perf_counter() - start) / len(batches) * len(loader)
 
 
 def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:

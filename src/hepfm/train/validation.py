@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
+from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.data.loader import EvalLoader
 from hepfm.objectives.loss import Loss
 from hepfm.train.distributed import World
 from hepfm.train.learner import Learner
@@ -13,7 +15,7 @@ from hepfm.train.learner import Learner
 
 @torch.no_grad()
 def validate(
-    learner: Learner, loader: EvalLoader, world: World, autocast: torch.autocast, *, seed: int
+    learner: Learner, batches: Iterable[Batch], world: World, autocast: torch.autocast, *, seed: int
 ) -> dict[str, float]:
     """Return the loss and its terms over all rows of all processes, as of one step over all of them.
 
@@ -23,7 +25,7 @@ def validate(
     learner.eval()
     draws = Draws(seed, "validation")
     loss: Loss | None = None
-    for batch in loader:
+    for batch in batches:
         batch = batch.to(world.device)
         with autocast:
             part = learner(learner.views(batch, draws), draws).detached()

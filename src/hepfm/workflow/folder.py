@@ -53,6 +53,12 @@ class RunFolder:
         """Return what a finished run says of itself; None when it is not finished."""
         return read_json(self.path / DONE) if (self.path / DONE).exists() else None
 
+    @property
+    def core_seconds(self) -> float:
+        """Wall seconds of the attempt that finished times its threads; 0 for a run that is not finished."""
+        facts = self.facts() or {}
+        return float(facts.get("seconds", 0.0)) * int(facts.get("threads", 1))
+
     def failure(self) -> dict[str, Any] | None:
         """Return why the run failed; None when it has not."""
         return read_json(self.path / FAILED) if (self.path / FAILED).exists() else None

@@ -6,10 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hepfm.core.config import merge
 from hepfm.workflow.folder import RunFolder, Workspace
+from hepfm.workflow.graph import Graph
 from hepfm.workflow.run import Run, Values
+
+if TYPE_CHECKING:
+    from hepfm.workflow.estimate import Bench, Timing
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,43 @@ class Needs:
 
 
 class Verb(ABC):
-    """One verb: what it needs, and how one run of it is done.
+    """One verb: what its runs need, whether they can work, what they cost, and how one is done.
 
-    A class imports no torch before `run` is called: the scheduler asks it for its needs.
+    Only `check`, `measure` and `run` import torch: the scheduler, which has none, asks for the needs.
     """
 
     def needs(self, run: Run, *, cores: int) -> Needs:
-        """Return what a run occupies where there are `cores`; training and measuring use one core."""
+        """Return what a run occupies where there are `cores`; measuring uses one core."""
         return Needs()
+
+    @abstractmethod
+    def check(self, graph: Graph, run: Run) -> None:
+        """Raise `HepfmError` for a run that cannot work, from what is known before any run."""
+
+    @abstractmethod
+    def amount(self, graph: Graph, run: Run) -> float:
+        """Return how much a run does, at most, in the unit in which its time grows: steps or rows."""
+
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return a run of seconds that leaves the same kind of output, to measure others with.
+
+        Parameters
+        ----------
+        run
+            The run.
+        rows
+            Rows of each class and split of a store that is made.
+
+        Raises
+        ------
+        NotImplementedError
+            For a verb whose output no other run needs.
+        """
+        raise NotImplementedError(run.verb)
+
+    def measure(self, bench: Bench, run: Run) -> Timing | None:
+        """Time a run in small; None for a verb of which only finished runs tell."""
+        return None
 
     @abstractmethod
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
@@ -36,11 +70,6 @@ class Verb(ABC):
 
         An earlier attempt may have been stopped at any point: what it left is continued or replaced.
         """
-
-
-def asks_for_gpu(run: Run) -> int:
-    """Return the GPUs that a training recipe asks for: one with ``train.device: cuda``."""
-    return int(run.values["recipe"].get("train", {}).get("device") == "cuda")
 
 
 def parents_of(workspace: Workspace, run: Run, role: str) -> Sequence[RunFolder]:

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hepfm.core.config import merge
+from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
+from hepfm.workflow.graph import Graph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose, learning_rate
-from hepfm.workflow.verbs.base import Needs, Verb, asks_for_gpu, parents_of, recipe_of
-from hepfm.workflow.verbs.training import train
+from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.base import parents_of, recipe_of
+from hepfm.workflow.verbs.pretrain import Pretrain
+from hepfm.workflow.verbs.training import Training, train
+
+if TYPE_CHECKING:
+    from hepfm.objectives.requirements import Requirements
+    from hepfm.train.dry_run import Cost
+    from hepfm.train.recipe import FinetuneRecipe
 
 
-class Finetune(Verb):
+class Finetune(Training):
     """Adapt a model to a task, with the learning rate of the best parent in the role ``choice``."""
 
-    def needs(self, run: Run, *, cores: int) -> Needs:
-        """Return one core, and a GPU where the recipe asks for one."""
-        return Needs(gpus=asks_for_gpu(run))
+    verb = "finetune"
+    rows_key = "budget"
+
+    def read(self, values: Values, where: str) -> FinetuneRecipe:
+        """Return a recipe, checked."""
+        from hepfm.train.recipe import read_finetune_recipe
+
+        return read_finetune_recipe(values, where=where)
+
+    def check(self, graph: Graph, run: Run) -> None:
+        """Refuse components that do not fit, and a store without the rows and classes that are asked for."""
+        data, store = self.recipe(run).data, graph.store(run)
+        labels = self.requirements(graph, run).labels
+        store.check_rows(data.train, data.budget, "data.budget")
+        if len(labels) == 1 and store.schema[labels[0]].classes:
+            _check_classes(store, data.train, labels[0], data.budget)
+
+    def requirements(self, graph: Graph, run: Run) -> Requirements:
+        """Return what the objective needs; raise `IncompatibleError` where model or data lack it."""
+        from hepfm.objectives.compatibility import check_compatible
+
+        (model,) = graph.parents(run, "model")
+        backbone = Pretrain().recipe(model).backbone
+        return check_compatible(self.recipe(run).objective, backbone, graph.store(run).schema)
+
+    def time(self, workspace: Workspace, run: Run, recipe: Values) -> Cost:
+        """Return what a few steps cost."""
+        from hepfm.train.finetune import dry_run
+
+        (parent,) = parents_of(workspace, run, "model")
+        return dry_run(parent.model, recipe)
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Train, from the last checkpoint if there is one."""
@@ -37,3 +76,19 @@ def set_rate(values: Values, rate: float) -> Values:
     {'train': {'optimizer': {'name': 'lion', 'lr': 0.5}}}
     """
     return merge(values, {"train": {"optimizer": {"lr": rate}}})
+
+
+def _check_classes(store: StoreInfo, split: str, label: str, budget: int | None) -> None:
+    counts = store.class_counts(split, label)
+    absent = [name for name, count in counts.items() if count == 0]
+    if absent:
+        raise ConfigError(
+            f"no row of split {split!r} has the class {', '.join(absent)}; a model cannot learn it there"
+        )
+    each = -(-(budget or 0) // len(counts))
+    few = [f"{name} ({count:,})" for name, count in counts.items() if count < each]
+    if few:
+        raise ConfigError(
+            f"a budget of {budget:,} takes {each:,} rows of each class; split {split!r} has fewer of "
+            f"{', '.join(few)}"
+        )

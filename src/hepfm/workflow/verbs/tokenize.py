@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
+from hepfm.workflow.graph import Graph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import recipe_of
 from hepfm.workflow.verbs.pretrain import Pretrain
@@ -10,6 +12,15 @@ from hepfm.workflow.verbs.pretrain import Pretrain
 
 class Tokenize(Pretrain):
     """Train a tokenizer and measure its reconstruction."""
+
+    verb = "tokenize"
+
+    def check(self, graph: Graph, run: Run) -> None:
+        """Refuse what `Pretrain` refuses, and an objective that trains no tokenizer."""
+        super().check(graph, run)
+        if self.requirements(graph, run).tokenizer is None:
+            name = self.recipe(run).objective.name
+            raise ConfigError(f"the objective {name!r} trains no tokenizer; use tokenize")
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Train, then tokenize the validation rows (test rows where there are none)."""

@@ -1,14 +1,112 @@
-"""What pre-training, tokenizing and fine-tuning share: starting or resuming, and the facts of a training."""
+"""What pre-training, tokenizing and fine-tuning share: recipes, addresses, time, and starting or resuming."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hepfm.core.config import merge
 from hepfm.core.files import read_json
-from hepfm.workflow.folder import RunFolder
-from hepfm.workflow.run import Values
+from hepfm.workflow.folder import RunFolder, Workspace
+from hepfm.workflow.graph import Graph
+from hepfm.workflow.run import Run, Values
+from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.base import Needs, Verb, recipe_of
+
+if TYPE_CHECKING:
+    from hepfm.train.dry_run import Cost
+    from hepfm.workflow.estimate import Bench, Timing
+
+_NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
+"""Keys of the section ``train`` that do not change the parameters of the model."""
+
+
+class Training(Verb):
+    """A verb that trains by a recipe."""
+
+    verb: str
+    rows_key: str
+    """Key of the section ``data`` that bounds the number of rows."""
+
+    @abstractmethod
+    def read(self, values: Values, where: str) -> Any:
+        """Return a recipe, checked; raise `ConfigError` with every mistake, which begins with `where`."""
+
+    def plan(
+        self,
+        values: Values,
+        store: StoreInfo,
+        *,
+        where: str,
+        parents: Mapping[str, tuple[str, ...]] | None = None,
+        note: str = "",
+    ) -> Run:
+        """Return the run of a recipe, with every option spelled out in its address.
+
+        Raises
+        ------
+        ConfigError
+            When the recipe is wrong; `where` says which.
+        """
+        resolved, source = self.read(values, where).model_dump(mode="json"), store.source
+        return Run(
+            self.verb,
+            {"recipe": _bare(resolved), **source.values},
+            {**source.parents, **(parents or {})},
+            source.paths,
+            note,
+        )
+
+    def recipe(self, run: Run) -> Any:
+        """Return the checked recipe of a planned run; its store has no path."""
+        return self.read(merge(run.values["recipe"], {"data": {"store": ""}}), "")
+
+    def needs(self, run: Run, *, cores: int) -> Needs:
+        """Return one core, and a GPU where the recipe asks for one."""
+        return Needs(gpus=int(run.values["recipe"].get("train", {}).get("device") == "cuda"))
+
+    def amount(self, graph: Graph, run: Run) -> float:
+        """Return the number of steps; early stopping makes fewer."""
+        return float(run.values["recipe"]["train"]["steps"])
+
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return the same training of one step."""
+        recipe = merge(run.values["recipe"], {"train": {"steps": 1, "validate_every": 1}})
+        return Run(
+            run.verb, {**run.values, "recipe": self._on_few_rows(recipe)}, run.parents, run.paths, run.note
+        )
+
+    def _on_few_rows(self, recipe: Values) -> Values:
+        return merge(recipe, {"data": {self.rows_key: None}})
+
+    def measure(self, bench: Bench, run: Run) -> Timing:
+        """Time one step with everything around it, then a few steps and batches of a validation alone."""
+        from hepfm.workflow.estimate import Timing
+
+        small = bench.ready(run.name)
+        placed = bench.placed(run)
+        recipe = recipe_of(bench.scratch, placed)
+        if bench.has_few_rows(run):
+            recipe = self._on_few_rows(recipe)
+        cost: Cost = bench.call(self.time, bench.scratch, placed, recipe)
+        step = cost.seconds_per_step + cost.validation_seconds / int(recipe["train"]["validate_every"])
+        besides = bench.scratch.run(small).core_seconds - step
+        return Timing(step, max(besides, 0.0), cost.peak_memory_bytes)
+
+    @abstractmethod
+    def time(self, workspace: Workspace, run: Run, recipe: Values) -> Cost:
+        """Return what a few steps of a recipe cost."""
+
+
+def _bare(values: Values) -> Values:
+    """Return a resolved recipe without what does not change the result; the store is named apart."""
+    data = {key: value for key, value in values.get("data", {}).items() if key != "store"}
+    train = {key: value for key, value in values.get("train", {}).items() if key not in _NO_EFFECT}
+    kept = {key: value for key, value in values.items() if key != "description"}
+    return {**kept, "data": data, "train": train}
 
 
 def train(folder: RunFolder, start: Callable[[Path], object]) -> Values:

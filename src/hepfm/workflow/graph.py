@@ -1,0 +1,46 @@
+"""A graph of runs and the stores that they read: what a verb looks at to check a run before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hepfm.workflow.run import Run
+from hepfm.workflow.stores import StoreInfo
+
+
+class Graph:
+    """Runs by name, parents first, each once.
+
+    Parameters
+    ----------
+    stores
+        The stores that runs may read.
+    """
+
+    def __init__(self, stores: Iterable[StoreInfo]) -> None:
+        self.runs: dict[str, Run] = {}
+        self._stores = {_place(info): info for info in stores}
+
+    def add(self, run: Run) -> str:
+        """Add a run, whose parents are there already, and return its name."""
+        for name in run.parents.get("store", ()):
+            simulation = self._stores[name].simulation
+            if simulation is not None:
+                self.runs.setdefault(name, simulation)
+        self.runs.setdefault(run.name, run)
+        return run.name
+
+    def parents(self, run: Run, role: str) -> list[Run]:
+        """Return the parents of a run in a role; none where it has no such role."""
+        return [self.runs[name] for name in run.parents.get(role, ())]
+
+    def store(self, run: Run) -> StoreInfo:
+        """Return what is known of the store that a run reads, or makes."""
+        if run.verb == "simulate":
+            return self._stores[run.name]
+        (place,) = run.parents.get("store", (run.paths.get("store", ""),))
+        return self._stores[place]
+
+
+def _place(info: StoreInfo) -> str:
+    return str(info.path) if info.simulation is None else info.simulation.name
