@@ -1,22 +1,23 @@
 """The demo in small: every step runs, nothing is done twice, and the report holds both ways of starting."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import pytest
 
 from hepfm.core.errors import ConfigError
+from hepfm.study.config import read_study
 from hepfm.study.demo import demo
 
+pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+
 SMALL = (
-    "pretrain_jets=12",
-    "finetune_jets=40",
-    "test_jets=30",
-    "pretrain_steps=4",
-    "finetune_steps=4",
-    "budgets=[20]",
-    "seeds=2",
+    "stores.pretrain.jets={train: 12, val: 2, test: 2}",
+    "stores.top.jets={train: 40, val: 1, test: 30}",
+    "pretrain.options.train={steps: 4, validate_every: 4}",
+    "downstream.top_tagging.options.train={steps: 4, validate_every: 2}",
+    "downstream.top_tagging.budgets=[20]",
+    "seeds.replicates=[1, 2]",
 )
 
 
@@ -24,7 +25,7 @@ SMALL = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("pythia8mc", reason="the demo simulates collisions: extra sim")
     folder = tmp_path_factory.mktemp("demo")
-    demo(folder, overrides=SMALL, processes=2)
+    assert demo(folder, overrides=SMALL, processes=2).complete
     return folder
 
 
@@ -32,31 +33,26 @@ def test_the_report_compares_both_ways_of_starting(folder: Path) -> None:
     page = (folder / "report" / "report.html").read_text(encoding="utf-8")
     assert "scratch" in page
     assert "pre-trained" in page
-    with (folder / "report" / "csv" / "task1-top_tagging-results.csv").open(encoding="utf-8") as file:
-        arms = {row["arm"] for row in csv.DictReader(file)}
-    assert arms == {"scratch", "pre-trained, full", "row baseline (4 numbers)", "commonest class"}
-    assert len(list((folder / "results").glob("*/results.json"))) == 4
+    with (folder / "results.csv").open(encoding="utf-8") as file:
+        trainings = {(row["arm"], row["replicate"]) for row in csv.DictReader(file)}
+    assert trainings == {(arm, number) for arm in ("scratch", "pre-trained") for number in "12"}
 
 
 def test_a_second_call_repeats_nothing_but_the_report(folder: Path) -> None:
-    files = [
-        path
-        for kind in ("stores", "runs", "results")
-        for path in (folder / kind).rglob("*")
-        if path.is_file()
-    ]
-    before = {path: path.stat().st_mtime_ns for path in files}
+    done = list(folder.glob("runs/*/done.json"))
+    before = {path: path.stat().st_mtime_ns for path in done}
+    assert len(before) == 2 + 2 + 4 + 4
     demo(folder, overrides=SMALL, processes=1)
-    assert {path: path.stat().st_mtime_ns for path in files} == before
+    assert {path: path.stat().st_mtime_ns for path in done} == before
 
 
-def test_an_interrupted_demo_goes_on(folder: Path) -> None:
-    result = next((folder / "results").glob("scratch-*"))
-    shutil.rmtree(result)
-    demo(folder, overrides=SMALL, processes=1)
-    assert (result / "results.json").exists()
+def test_the_demo_as_it_is_makes_the_same_choice_for_both_ways_of_starting() -> None:
+    config = read_study("demo")
+    assert set(config.arms) == {"scratch", "pre-trained"}
+    assert config.search is None
+    assert len(config.seeds.replicates) == 5
 
 
 def test_unknown_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean 'budgets'"):
-        demo(tmp_path, overrides=["budgetz=[3]"])
+    with pytest.raises(ConfigError, match="did you mean 'seeds'"):
+        demo(tmp_path, overrides=["seedz=[3]"])

@@ -217,7 +217,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         "arm 'next', size 'tiny': objective 'flow_matching' with backbone 'particle_transformer'",
         "arm 'typo', size 'tiny'",
         "did you mean 'supervised'",
-        "downstream.big.budgets asks for 5,000 rows, split 'train' of its store has 120",
+        "task 'big', size 'tiny': data.budget asks for 5,000 rows, split 'train' of the store has 120",
         "no row of split 'train' has the class Tbqq",
         "has the classes QCD, Tbqq; the task 'quark_gluon' needs gluon, quark",
     ):

@@ -54,10 +54,10 @@ def test_tasks_with_options_run_and_are_reported(jet_store: Store, tmp_path: Pat
 def test_a_recipe_that_learns_something_else_is_refused(jet_store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         study(values(jet_store), output=tmp_path / "out")
-    assert "task 'mass': the recipe learns jet_label and the task 'regression' measures" in str(error.value)
-    assert "set downstream.mass.objective to {'name': 'supervised', 'label': 'jet_softdrop_mass'}" in str(
+    assert "task 'mass', size 'tiny': the recipe learns jet_label and the task 'regression' measures" in str(
         error.value
     )
+    assert "set the objective to {'name': 'supervised', 'label': 'jet_softdrop_mass'}" in str(error.value)
     wrong = values(jet_store, label=FIELD)
     wrong["downstream"]["top"]["task"]["signal"] = "Tbq"
     with pytest.raises(ConfigError, match=r"task 'top': .*no class 'Tbq'; did you mean 'Tbqq'"):

@@ -67,7 +67,7 @@ def test_a_diverged_pretraining_skips_its_arm_and_no_other(tmp_path: Path) -> No
     plan = plan_of(small_study("a", "b", arms={"scratch": None, "good": "supervised", "bad": "lejepa"}))
 
     def bad(run: Run) -> bool:
-        return run.verb == "pretrain" and run.values["recipe"].get("objective") == "lejepa"
+        return run.verb == "pretrain" and run.values["recipe"]["objective"]["name"] == "lejepa"
 
     states, _, _ = go(plan, tmp_path, bad)
     arms: dict[str, set[str]] = {}

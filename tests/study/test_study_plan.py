@@ -69,7 +69,11 @@ def test_what_changes_the_result_changes_the_address() -> None:
 
 def test_what_does_not_change_the_result_keeps_the_address() -> None:
     recipe = small_study("a", "b")["downstream"]["top_tagging"]["recipe"]
-    noisy = {**recipe, "description": "x", "train": {**recipe["train"], "log_every": 1, "trackers": ["t"]}}
+    noisy = {
+        **recipe,
+        "description": "x",
+        "train": {**recipe["train"], "log_every": 1, "trackers": ["tensorboard"]},
+    }
     moved = StoreInfo(INFO.schema, INFO.splits, Path("/elsewhere"), "f1")
     assert set(plan_of(edited(recipe=noisy), top=moved).runs) == set(plan_of(edited()).runs)
 

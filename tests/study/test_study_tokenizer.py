@@ -47,10 +47,10 @@ def values(jet_store: Store, tops: Store) -> dict[str, Any]:
 
 def test_one_tokenizer_serves_all_arms(values: dict[str, Any], tmp_path: Path) -> None:
     cost = estimate(values, output=tmp_path / "study")
-    assert [share.verb for share in cost.shares] == [
+    assert [one.verb for one in cost.estimates] == [
         "tokenize", "pretrain", "pretrain", "finetune", "evaluate",
     ]  # fmt: skip
-    assert not cost.problems
+    assert not any(one.problem for one in cost.estimates)
     done = study(values, output=tmp_path / "study", processes=1)
     assert done.complete, done.states
     plan, folder = prepare(values), StudyFolder(tmp_path / "study")
@@ -76,7 +76,7 @@ def test_another_tokenizer_is_another_study(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": {"features": "kin"}}, "reads the features 'kin' and the arms 'massless'"),
+        ({"data": {"features": "kin"}}, "reads the features 'kin' and this recipe 'massless'"),
         ({"objective": {"tokenizer": {"codess": 32}}}, r"tokenizer: .*did you mean 'codes'"),
         ({"data": {"validation": "vall"}}, "no split 'vall'"),
     ],

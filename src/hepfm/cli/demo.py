@@ -7,21 +7,19 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_overrides
+from hepfm.cli.study import run_study
 
 
 @click.command()
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("study"))
 @click.option("-o", "--output", default="demo", show_default=True, help="Directory for everything.")
-@click.option("--processes", default=2, show_default=True, help="Processes, one thread each.")
+@click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
 @verb
-def command(overrides: tuple[str, ...], output: str, processes: int) -> dict[str, Any]:
+def command(overrides: tuple[str, ...], output: str, processes: int | None) -> dict[str, Any]:
     """Simulate, pre-train, fine-tune from few labels with and without pre-training, report.
 
-    A second call goes on where the first was stopped. Settings follow as budgets=[100,1000] or seeds=3.
+    This is `hepfm study demo`. A second call goes on where the first was stopped. Settings of the study (see
+    `hepfm show study demo`) follow, as downstream.top_tagging.budgets=[100,1000] or seeds.replicates=[1,2].
     """
-    from hepfm.core.interrupts import advising
-    from hepfm.study.demo import demo
-
-    with advising("what was complete is kept; the same command goes on"):
-        report = demo(output, overrides=overrides, processes=processes)
-    return {"report": str(report), "lines": [f"report: {report}"]}
+    return run_study("demo", output=output, overrides=overrides, processes=processes)

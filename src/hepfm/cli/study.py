@@ -37,10 +37,6 @@ def command(
     A finished run is never repeated: the same call goes on with a study that was stopped. Exit code: 0 when
     all runs are done, 1 when some failed, 2 for a mistake in what was asked.
     """
-    from hepfm.core.interrupts import advising
-    from hepfm.study import study as module
-    from hepfm.workflow.progress import counts
-
     target = output or str(Path("studies") / Path(study).stem)
     if dry_run:
         from hepfm.study.cost import estimate
@@ -51,8 +47,17 @@ def command(
             "lines": cost.lines(),
             "next": _in_earnest(study, overrides, output, processes, cluster),
         }
+    return run_study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
+
+
+def run_study(study: str, **options: Any) -> dict[str, Any]:
+    """Do a study and return what a verb returns; `options` are those of `hepfm.study`."""
+    from hepfm.core.interrupts import advising
+    from hepfm.study import study as module
+    from hepfm.workflow.progress import counts
+
     with advising("what was complete is kept; the same command goes on"):
-        result = module.study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
+        result = module.study(study, **options)
     report = str(result.report) if result.report else None
     return {
         "study": str(result.path),
