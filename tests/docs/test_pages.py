@@ -26,7 +26,7 @@ def script(page):
 
 
 def installation_into(packages):
-    """Return the environment in which ``pip install FOLDER`` needs no network and fills a folder of its own."""
+    """Return an environment in which ``pip install`` needs no network and writes into a folder."""
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(packages)])
     options = {"TARGET": str(packages), "NO_INDEX": "1", "NO_DEPS": "1", "DISABLE_PIP_VERSION_CHECK": "1"}
     # For pip "no build isolation" is an option that is on when it is set to 0.
