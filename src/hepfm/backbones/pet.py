@@ -165,7 +165,7 @@ class Pet(Backbone):
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)
 
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
-        """Return each constituent with what its neighbours tell of it; see `Backbone.embed`."""
+        """Return each constituent's vector, local features included; see `Backbone.embed`."""
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
         kinematics_BN4 = physical_BNF[..., self.kinematics]
         packing = Packing.of(mask_BN)

@@ -1,4 +1,4 @@
-"""Conditioning: what is known of a whole row (its kinematics, the time of a flow) as tokens."""
+"""Conditioning: features of the whole row (its kinematics, the time of a flow) as tokens."""
 
 from __future__ import annotations
 
