@@ -69,8 +69,8 @@ class PetConfig(Config):
 class Pet(Backbone):
     """The Point Edge Transformer of OmniLearned.
 
-    It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, if it
-    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read. The
+    It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, and
+    impact parameters, if there are such columns. Other columns and four-momenta are not read. The
     sizes are those that are published as micro (of 2606.14870), small, medium and large.
 
     `registers_BKD` are the class tokens, then the condition's tokens, as they leave the trunk; `pooled_BD` is
