@@ -28,7 +28,7 @@ lint: $(READY)          ## format, style, types, floors
 
 docs: $(READY)          ## the pages in site/
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results in benchmarks/results/
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python

@@ -189,10 +189,16 @@ def command_line() -> list[str]:
 
 INTRODUCTION = """# Benchmarks
 
-Made by `make bench` (the files in `benchmarks/results/`) and `docs/scripts/benchmarks_page.py`. Networks and
-loader stand beside the public implementations, installed in an environment of their own and run in turn in the
-same call, on the same jets. The suite runs every benchmark at toy size (`--toy`), without its peer; no test
-asserts a time.
+The numbers of this page are measured by `make bench`, which writes `benchmarks/results/`, and put together by
+`docs/scripts/benchmarks_page.py`. Networks and loader are compared with the public implementations, which are installed in an
+environment of their own and run in turn in the same call, on the same jets. Run it on an otherwise idle machine: the
+load is recorded. The test suite runs every benchmark at toy size without its peer; no test asserts a time.
+
+```console
+make bench                                                # all benchmarks, and the peers' environment in .venv/peers
+python benchmarks/bench_loader.py --toy -o loader.json    # one benchmark at toy size, in seconds
+python docs/scripts/benchmarks_page.py                    # this page
+```
 """
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from damage import DAMAGES, damaged, make_inputs
+from damage import DAMAGES, damaged
+from format_files import make_inputs
 
 from hepfm.data.store import Store
 
@@ -25,6 +26,7 @@ FORMATS = [
     "aspen.h5",
     "calochallenge.hdf5",
     "caloclouds.h5",
+    "getting_high.h5",
 ]
 TIMES = 4
 """How often a file gets damage of one sort, in other places each time."""

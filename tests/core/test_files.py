@@ -168,7 +168,7 @@ def test_what_came_meanwhile_is_never_replaced(tmp_path, renames, kind):
         "empty folder": target.mkdir,
         "folder": lambda: folder_with(target, "theirs"),
     }
-    with pytest.raises(HepfmError, match=r"made by something else meanwhile.*out\.1"):
+    with pytest.raises(HepfmError, match=r"written by another process meanwhile.*out\.1"):
         make_while(target, acts[kind])
     assert (tmp_path / "out.1").read_text() == "mine"
     assert {entry.name for entry in tmp_path.iterdir()} == {"out", "out.1"}
@@ -228,7 +228,7 @@ def test_text_keeps_a_link_too(tmp_path):
 
 @pytest.mark.parametrize("name", [".", "..", "/", "", "a/.."])
 def test_places_are_no_names(name):
-    with pytest.raises(HepfmError, match="no name for an output"):
+    with pytest.raises(HepfmError, match="not a name for an output"):
         output_path(name)
 
 
@@ -314,7 +314,7 @@ def test_existing_files_and_other_folders_are_refused(tmp_path):
     with pytest.raises(HepfmError, match="is a folder"):
         refuse_existing(folder, overwrite=True)
     for path in (folder, file):
-        with pytest.raises(HepfmError, match="is no model"):
+        with pytest.raises(HepfmError, match="is not a model"):
             refuse_other_folder(path, mark="config.json", what="model")
 
 

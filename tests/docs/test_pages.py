@@ -25,20 +25,30 @@ def script(page):
     )
 
 
+def installation_into(packages):
+    """Return an environment in which ``pip install`` needs no network and writes into a folder."""
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(packages)])
+    options = {"TARGET": str(packages), "NO_INDEX": "1", "NO_DEPS": "1", "DISABLE_PIP_VERSION_CHECK": "1"}
+    # For pip "no build isolation" is an option that is on when it is set to 0.
+    return {"PYTHONPATH": path, "PIP_NO_BUILD_ISOLATION": "0", **{f"PIP_{k}": v for k, v in options.items()}}
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=lambda page: page.name)
-def test_blocks_run(page, tmp_path):
+def test_blocks_run(page, tmp_path_factory):
+    folder, packages = tmp_path_factory.mktemp("page"), tmp_path_factory.mktemp("packages")
     environment = {
         **os.environ,
+        **installation_into(packages),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "default",
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-x", "-c", script(page)],
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,

@@ -248,5 +248,5 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(DataError, match="up to 3"):
         loss_of(short, random_batch(FEATURES))
     particle_transformer = resolve_component(BACKBONES, "particle_transformer", where="test")
-    with pytest.raises(IncompatibleError, match="cannot read codes"):
+    with pytest.raises(IncompatibleError, match="cannot read tokens"):
         build_network(particle_transformer, FEATURES, tokenizer=TokenizerSpec(conditional, "codes"))

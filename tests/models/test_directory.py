@@ -325,6 +325,6 @@ def test_no_place_of_the_user_is_kept(saved: Path, tmp_path: Path) -> None:
 def test_a_model_never_replaces_another_folder(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("cat")
-    with pytest.raises(HepfmError, match="is no model directory"):
+    with pytest.raises(HepfmError, match="is not a model directory"):
         Model.load(saved).save(tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.jpg").exists()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from builders import draws
-from objective_pairs import FEATURES, SCHEMA, TOKENIZER, smallest
+from objective_pairs import TOKENIZER
 from torch import Tensor
 
 from hepfm.backbones import BACKBONES
@@ -23,6 +23,7 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import View, apply
+from hepfm.testing.objectives import FEATURES, SCHEMA, smallest
 from hepfm.train.learner import Learner, make_learner
 
 TRAINED = [name for name in BACKBONES if BACKBONES.load(name).encodes]

@@ -278,7 +278,7 @@ def test_bad_input_is_refused_and_nothing_is_lost(make_result, tmp_path, monkeyp
         compare([tmp_path / "none"], output=tmp_path / "report")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose")
-    with pytest.raises(HepfmError, match="exists and is no report"):
+    with pytest.raises(HepfmError, match="exists and is not a report"):
         compare([folder], output=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose"
     from hepfm.tasks.top_tagging import TopTagging

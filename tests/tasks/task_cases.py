@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
-from hepfm.core.ragged import take_rows
 from hepfm.data import context_set, feature_set
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.heads import HEADS
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import Task, load_task
+from hepfm.testing.tasks import TINY
 from hepfm.train.learner import make_learner
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -33,7 +31,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Options of tasks that have any; the others are taken as they are."""
 
 ROWS = 360
-TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
 
 
 def task_of(name: str) -> Task:
@@ -70,50 +67,12 @@ def jet_classes(task: Task) -> tuple[str, ...]:
     return JETCLASS_CLASSES
 
 
-def store_of(task: Task, jet_columns: Any, path: Path, *, order: np.ndarray | None = None) -> Store:
-    """Write test jets for a task, in another order if one is given."""
+def store_of(task: Task, jet_columns: Any, path: Path) -> Store:
+    """Write test jets for a task."""
     classes = jet_classes(task)
     columns: Mapping[str, Any] = columns_of(jet_columns, classes)
-    if order is not None:
-        columns = take_rows(dict(columns), order)
     schema = jet_schema(classes, extra=TAU_FIELDS)
     return Store.open(write_store(path, schema, [("test", columns)], provenance={"source": "test"}))
-
-
-class Truth:
-    """Knows the truth of each row, blurred by numbers that are made of the row itself.
-
-    Its classes are those of the store in the opposite order, so that nothing is right by position.
-    """
-
-    fingerprint = "0" * 16
-    training: ClassVar[dict[str, Any]] = {"arm": "truth"}
-
-    def __init__(self, store: Store, field: str, *, blur: float = 0.0) -> None:
-        self.field, self.blur = field, blur
-        self.classes = tuple(reversed(store.schema[field].classes))
-
-    def score(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        columns = store.read([self.field, "jet_pt"], rows)
-        truth, pt = (np.asarray(columns[name], np.float64) for name in (self.field, "jet_pt"))
-        noise = np.sin(1e3 * pt[:, None] * (1 + np.arange(max(len(self.classes), 1))))
-        if not self.classes:
-            return truth + self.blur * noise[:, 0]
-        own = len(self.classes) - 1 - truth.astype(int)
-        logits = 8 * np.eye(len(self.classes))[own] + 8 * self.blur * noise
-        p = np.exp(logits)
-        return p / p.sum(1, keepdims=True)
-
-
-def save_scoring_model(store: Store, field: str, path: Path) -> Path:
-    """Write an untrained model with a head for a field."""
-    backbone = resolve_component(BACKBONES, TINY, where="test")
-    head = "classify" if store.schema[field].classes else "regress"
-    output = HeadSpec(resolve_component(HEADS, head, where="test"), store.schema[field])
-    with seeded_init(0, "test"):
-        network = build_network(backbone, feature_set("kin"), heads=[output])
-    Model(network, backbone, feature_set("kin"), store.schema).save(path)
-    return path
 
 
 def save_generating_model(store: Store, path: Path, *, features: str, context: str, length: int) -> Path:

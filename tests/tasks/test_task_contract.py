@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from task_cases import (
     OPTIONS,
-    ROWS,
-    Truth,
     by_need,
     save_generating_model,
-    save_scoring_model,
     store_of,
     task_of,
 )
@@ -28,11 +25,11 @@ from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
-from hepfm.tasks.base import Task, load_task
-from hepfm.tasks.evaluate import Evaluation, evaluate, measure
-from hepfm.tasks.result import ResultFile, read_result, read_scores
+from hepfm.tasks.evaluate import Evaluation, evaluate
+from hepfm.tasks.result import read_result, read_scores
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import read_spectra
+from hepfm.testing.tasks import LAWS, TaskCase, check_agreement, save_scoring_model
 
 SCORING, GENERATING = by_need(generator=False), by_need(generator=True)
 
@@ -64,21 +61,6 @@ def few_draws() -> Any:
         yield
 
 
-def check_agreement(task: Task, result: ResultFile) -> None:
-    """Everything that was measured was announced, and reads back as it was."""
-    assert (result.task.name, result.task.version) == (task.name, task.version)
-    again = load_task(result.task.spec)
-    assert again.options() == result.task.options
-    assert again.title == result.task.title
-    for info in (*result.metrics, *result.truth_vs_truth, *result.noise):
-        announced = task.metric(info.name)
-        assert (info.title, info.scale, info.better) == (announced.title, announced.scale, announced.better)
-        assert definition_of(info.definition) is not None, info.definition
-    headline = result.metric(again.primary)
-    assert not headline.detail
-    assert headline.better == again.headline.better
-
-
 @pytest.mark.parametrize("name", list(TASKS))
 def test_what_a_task_says_beforehand(name: str) -> None:
     task = task_of(name)
@@ -91,11 +73,6 @@ def test_what_a_task_says_beforehand(name: str) -> None:
     assert task.split == "test"
     assert (task.needs.field is None) is task.needs.generator
     assert task.fields
-    if task.needs.field is not None:
-        assert task.needs.field in task.fields
-        objective = task.objective()
-        assert objective is not None
-        assert objective["label"] == task.needs.field
     with pytest.raises(DataError, match=r"has no field|names no label"):
         task.bind(Schema(()), where="an empty store")
 
@@ -107,41 +84,16 @@ def scoring_stores(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -
     return {name: store_of(task_of(name), jet_columns, folder / name) for name in SCORING}
 
 
-def truth(name: str, store: Store, output: Path, *, blur: float = 0.0) -> Evaluation:
-    task = task_of(name)
-    field = task.needs.field
-    assert field is not None
-    scale = 1.0 if store.schema[field].classes else float(np.std(np.asarray(store.read([field])[field])))
-    return measure(Truth(store, field, blur=blur * scale), task, store, output=output)
+def scoring_case(name: str, stores: dict[str, Store], folder: Path) -> TaskCase:
+    return TaskCase({"name": name, **OPTIONS.get(name, {})}, stores[name], folder)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", SCORING)
-def test_a_tiny_model_is_measured_and_its_result_reads_back(
-    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+def test_contract(
+    name: str, law: Callable[[TaskCase], None], scoring_stores: dict[str, Store], tmp_path: Path
 ) -> None:
-    store, task = scoring_stores[name], task_of(name)
-    assert task.needs.field is not None
-    model = save_scoring_model(store, task.needs.field, tmp_path / "model")
-    spec = {"name": name, **OPTIONS.get(name, {})}
-    evaluation = evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
-    result = read_result(tmp_path / "result")
-    assert result == evaluation.result
-    bound = task.bind(store.schema, where="store")
-    check_agreement(bound, result)
-    assert {metric.name for metric in result.metrics} <= {metric.name for metric in bound.metrics()}
-    assert 0 < result.data.rows <= ROWS
-    (table,) = [path for path in (tmp_path / "result").iterdir() if path.suffix == ".arrow"]
-    with pa.memory_map(str(table)) as file:
-        assert pa.ipc.open_file(file).read_all().num_rows == result.data.rows
-    if result.task.classes:
-        predictions, rows = read_scores(tmp_path / "result", result)
-        np.testing.assert_allclose(predictions.probabilities.sum(1), 1, rtol=1e-5)
-        statistics = bound.statistics(predictions)
-        assert list(statistics) == [metric.name for metric in bound.metrics()]
-        for info in result.metrics:
-            again = statistics[info.name](predictions.row_weights)
-            assert np.nan_to_num(again, posinf=0.0) == pytest.approx(info.value or 0.0, rel=1e-4), info.name
-        assert rows.tolist() == sorted(rows)
+    law(scoring_case(name, scoring_stores, tmp_path))
 
 
 @pytest.mark.parametrize("name", SCORING)
@@ -149,8 +101,9 @@ def test_scores_that_are_the_truth_give_the_perfect_value(
     name: str, scoring_stores: dict[str, Store], tmp_path: Path
 ) -> None:
     """Their columns are in the opposite order: classes are matched by name, or nothing would be perfect."""
-    result = truth(name, scoring_stores[name], tmp_path / "result").result
+    result = scoring_case(name, scoring_stores, tmp_path).measured("perfect", blur=0.0)
     for info in result.metrics:
+        assert definition_of(info.definition) is not None, info.definition
         perfect = PERFECT[info.name.split("_")[0]]
         assert info.value == (None if perfect is None else pytest.approx(perfect, abs=1e-9)), info.name
         if perfect is None:
@@ -159,31 +112,14 @@ def test_scores_that_are_the_truth_give_the_perfect_value(
 
 
 @pytest.mark.parametrize("name", SCORING)
-def test_the_order_of_rows_changes_no_value(
-    name: str, scoring_stores: dict[str, Store], jet_columns: Any, tmp_path: Path
-) -> None:
-    order = np.random.default_rng(3).permutation(ROWS)
-    permuted = store_of(task_of(name), jet_columns, tmp_path / "store", order=order)
-    first = truth(name, scoring_stores[name], tmp_path / "a", blur=1.5).result
-    second = truth(name, permuted, tmp_path / "b", blur=1.5).result
-    assert first.data.rows_per_class == second.data.rows_per_class
-    values = [{info.name: info.value or -1.0 for info in result.metrics} for result in (first, second)]
-    assert values[0] == pytest.approx(values[1], rel=1e-9)
-    headline = first.metric(task_of(name).primary).value
-    assert headline not in (None, 0.0, 1.0), "blurred scores are not perfect: else nothing is tested here"
-
-
-@pytest.mark.parametrize("name", SCORING)
-def test_the_better_model_has_the_better_headline(
+def test_every_metric_of_class_scores_has_its_statistic(
     name: str, scoring_stores: dict[str, Store], tmp_path: Path
 ) -> None:
-    good, bad = (
-        truth(name, scoring_stores[name], tmp_path / str(blur), blur=blur).result for blur in (1.5, 6.0)
-    )
-    task = task_of(name).bind(scoring_stores[name].schema, where="store")
-    values = [result.metric(task.primary).value for result in (good, bad)]
-    assert None not in values
-    assert (values[0] > values[1]) is (task.headline.better == "higher")
+    case = scoring_case(name, scoring_stores, tmp_path)
+    result = case.measured("result")
+    if result.task.classes:
+        predictions, _ = read_scores(tmp_path / "result", result)
+        assert list(case.bound.statistics(predictions)) == [metric.name for metric in case.bound.metrics()]
 
 
 # -- tasks that generate
@@ -224,6 +160,8 @@ def test_a_tiny_generator_is_measured_and_its_result_reads_back(
     result = read_result(evaluation.path)
     assert result == evaluation.result
     check_agreement(task, result)
+    for info in (*result.metrics, *result.truth_vs_truth, *result.noise):
+        assert definition_of(info.definition) is not None, info.definition
     if task.needs.conditioned:
         stores = real, Store.open(evaluation.path.with_name(f"{name}-jets"))
         given, drawn = (

@@ -19,7 +19,7 @@ BACKBONES = Registry(
         ),
         "post_norm_transformer": (
             "hepfm.backbones.post_norm_transformer:PostNormTransformer",
-            "causal post-norm transformer of codes or features: OmniJet-alpha's (2403.05618)",
+            "causal post-norm transformer of tokens or features: OmniJet-alpha's (2403.05618)",
         ),
         "none": (
             "hepfm.backbones.none:NoBackbone",

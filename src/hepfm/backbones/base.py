@@ -22,11 +22,11 @@ class Features:
     tokens_BND
         One feature vector per constituent; zero where the mask is false.
     pooled_BD
-        One vector per row, when the backbone has a summary of its own (class token, registers); else None.
+        One vector per row, if the backbone has a summary of its own (class token, registers); else None.
     registers_BKD
-        The backbone's own tokens of the row, for heads that read them one by one; None without any.
+        The backbone's own vectors of the row, for heads that read them one by one; None without any.
     prefix_BKD
-        What became of the prefix, in a causal pass; else None.
+        Features of the prefix, in a causal pass; else None.
     vectors_BNV4
         V four-vectors (E, px, py, pz) per constituent, in the frame of `hepfm.core.batch.Batch.p4_BN4`, of an
         equivariant backbone; else None.
@@ -42,16 +42,16 @@ class Features:
 class Backbone(nn.Module):
     """Constituents in, features out. Subclasses are built by ``cls(config, feature_names=("log_pt", ...))``.
 
-    `embed` turns each constituent into a vector of size D, `encode` lets these vectors exchange what they
-    know. They are two calls so that something else can enter between them: learned placeholders of hidden
-    constituents, subjets, patches.
+    `embed` turns each constituent into a vector of size D, `encode` lets these vectors exchange
+    information. They are two calls so that something can be inserted between them: learned placeholders of
+    hidden constituents, subjets, patches.
 
     `feature_names` are the F columns of the input in their order. Inputs are already standardised; rows may
     be padded to any length, and the output of real constituents must not depend on the padding. A row without
     any constituent gives finite numbers.
 
-    A backbone that supports ``"codes"`` can also be built with ``num_codes=C``: it then reads integers 0 to
-    C - 1, int64 (B, N), negative for padding, in place of features. One that supports ``"causal"`` takes
+    A backbone that supports ``"codes"`` can also be built with ``num_codes=C``: it then reads tokens, 0 to
+    C - 1, int64 (B, N), negative for padding, instead of features. One that supports ``"causal"`` takes
     ``causal=True``, and new constituents of rows that grow by `extend`.
     """
 
@@ -60,9 +60,9 @@ class Backbone(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()
     """What `encode` must be given, of ``{"p4"}``."""
     supports: ClassVar[frozenset[str]] = frozenset()
-    """What it can do, of ``{"prefix", "causal", "codes", "placeholder"}``: see tokens in front of a row; let
-    constituents see only those before them; read codes; take for a hidden constituent a vector that did not
-    come from `embed`, and know nothing else of it."""
+    """Abilities, of ``{"prefix", "causal", "codes", "placeholder"}``: see tokens in front of a row; let
+    constituents see only those before them; read tokens; accept for a hidden constituent a vector that is not
+    from `embed`, and use nothing else of it."""
     encodes: ClassVar[bool] = True
     """False for a stand-in without weights, where only a tokenizer is trained."""
 
@@ -71,12 +71,12 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
-        """Return a vector of each constituent, (B, N, D); what stands in padding is arbitrary.
+        """Return a vector of each constituent, (B, N, D); values in padding are arbitrary.
 
         Parameters
         ----------
         x_BNF
-            Standardised features, or codes (B, N) for a backbone that reads codes.
+            Standardised features, or tokens (B, N) for a backbone that reads tokens.
         mask_BN
             Boolean, True = real; real constituents come first.
         physical_BNF
@@ -99,7 +99,7 @@ class Backbone(nn.Module):
         Parameters
         ----------
         h_BND
-            What `embed` returned, or what stands in its place.
+            The vectors from `embed`, or their replacements.
         mask_BN
             Boolean, True = real; real constituents come first.
         p4_BN4
@@ -110,7 +110,7 @@ class Backbone(nn.Module):
             Tokens that every constituent sees (time, jet), for backbones that support ``"prefix"``. The
             features of constituents are returned without them.
         causal
-            Whether constituents see only themselves and what stands before them.
+            Whether constituents see only themselves and those before them.
         """
 
     def forward(
@@ -131,7 +131,7 @@ class Backbone(nn.Module):
         )
 
     def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
-        """Return the empty memory of `rows` rows of up to `max_tokens` tokens; with ``"causal"`` only."""
+        """Return an empty cache for `rows` rows of up to `max_tokens` vectors; only with ``"causal"``."""
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 
     def extend(
@@ -144,11 +144,11 @@ class Backbone(nn.Module):
         Parameters
         ----------
         x_BMF
-            What follows in each row; codes (B, M) for a backbone that reads codes.
+            The next constituents of each row; tokens (B, M) for a backbone that reads tokens.
         cache
-            What `start_cache` returned; it grows.
+            The cache from `start_cache`; it grows.
         prefix_BKD
-            Tokens in front of the row.
+            Vectors in front of the row.
         """
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 

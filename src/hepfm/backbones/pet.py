@@ -69,8 +69,8 @@ class PetConfig(Config):
 class Pet(Backbone):
     """The Point Edge Transformer of OmniLearned.
 
-    It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, if it
-    is given them; impact parameters, if it is given them. Other columns and four-momenta are not read. The
+    It reads columns by name and in physical units: deta, dphi, log_pt, log_energy; charge and type, and
+    impact parameters, if there are such columns. Other columns and four-momenta are not read. The
     sizes are those that are published as micro (of 2606.14870), small, medium and large.
 
     `registers_BKD` are the class tokens, then the condition's tokens, as they leave the trunk; `pooled_BD` is
@@ -165,7 +165,7 @@ class Pet(Backbone):
         return Features(x_BMD[:, num:] * mask_BN[..., None], pooled_BD, registers_BLD)
 
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
-        """Return each constituent with what its neighbours tell of it; see `Backbone.embed`."""
+        """Return each constituent's vector, local features included; see `Backbone.embed`."""
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
         kinematics_BN4 = physical_BNF[..., self.kinematics]
         packing = Packing.of(mask_BN)

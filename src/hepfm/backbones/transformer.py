@@ -60,7 +60,7 @@ class Transformer(Backbone):
     """Pre-norm transformer over constituents.
 
     `pooled_BD` is the mean of the registers after the last norm. It is None without registers, and in a
-    causal network, where registers stand before all constituents and see none of them.
+    causal network, where registers come before all constituents and see none of them.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Transformer(Backbone):
     feature_names
         The F features of a constituent.
     num_codes
-        Number of codes, where constituents are read as integers.
+        Size of the codebook, for a backbone that reads tokens; None for one that reads features.
     """
 
     Config: ClassVar[type[Config]] = TransformerConfig

@@ -1,4 +1,4 @@
-"""Batch: the one thing that passes from the loader to models, in physical units."""
+"""Batch: what loaders give to models, in physical units."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Batch:
         Four-momenta (E, px, py, pz) in GeV; zero where the mask is false. None when the data have none. The z
         axis is the beam's; the azimuth that counts as zero and the boost along the beam are arbitrary: those
         of the laboratory where momenta were measured, those of the row's own axis where they are made of
-        features. What reads them must not depend on either.
+        features. Code that reads them must not depend on either.
     context_BC
         Row-level features (e.g. jet pt), not normalised. None when none was asked for.
     labels

@@ -63,7 +63,7 @@ class Component:
 
     @property
     def size(self) -> str | None:
-        """Name of the size whose options these are; None where there is none, or options differ from all."""
+        """Name of the size with these options; None if there are no sizes, or the options differ from all."""
         sizes: Mapping[str, Mapping[str, Any]] = getattr(self.cls, "sizes", {})
         for name, options in sizes.items():
             if validate(type(self.config), options, where=name) == self.config:
@@ -97,7 +97,7 @@ class ComponentOf:
     default
         The component whose options a mapping without ``name`` holds; None when the name must be there.
     late
-        Whether a mapping without ``name`` stays what it is: its component depends on the data.
+        Whether a mapping without ``name`` stays a mapping, because its component depends on the data.
     """
 
     registry: Registry
@@ -229,16 +229,16 @@ def _load_yaml(text: str, *, where: str) -> Any:
 
 
 _DEEPEST = 50
-"""Levels of a recipe; YAML's references can make endless ones."""
+"""Largest number of levels of a recipe; YAML's references can be recursive."""
 
 
 def _check_plain(value: Any, where: str, depth: int = 0) -> None:
     if depth > _DEEPEST:
-        raise ConfigError(f"{where}: more than {_DEEPEST} levels, or a part that holds itself")
+        raise ConfigError(f"{where}: more than {_DEEPEST} levels, or a part that contains itself")
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str) and not (isinstance(key, int) and abs(key) <= _LARGEST):
-                raise ConfigError(f"{where}: the key {key!r} is no text; put it into quotes")
+                raise ConfigError(f"{where}: the key {key!r} is not a text; put it into quotes")
             _check_plain(inner, f"{where}: {key}" if depth == 0 else f"{where}.{key}", depth + 1)
     elif isinstance(value, list):
         for inner in value:
@@ -246,13 +246,13 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
     elif isinstance(value, int) and abs(value) > _LARGEST:
         raise ConfigError(f"{where}: the number {str(value)[:20]}... is too large; at most {_LARGEST}")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{where}: {value} is no finite number")
+        raise ConfigError(f"{where}: {value} is not a finite number")
     elif not isinstance(value, str | int | float | None):
         raise ConfigError(f"{where}: YAML reads {value!r} as {type(value).__name__}; put it into quotes")
 
 
 _LARGEST = 2**63 - 1
-"""Whole numbers of recipes have 64 bits, as libraries take them."""
+"""Integers of recipes have 64 bits, which is what libraries accept."""
 
 
 def builtin_recipes(verb: str) -> dict[str, Path]:
@@ -273,7 +273,7 @@ def find_recipe(name: str | Path, verb: str) -> Path:
 
 
 def load_recipe(name: str | Path, verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a recipe, lay it over its ``base:`` (one level) and apply ``key=value`` overrides.
+    """Read a recipe, merge it into its ``base:`` (one level) and apply ``key=value`` overrides.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay `over` on `base`, key by key; a component of another ``name`` replaces the old one whole.
+    """Merge `over` into `base`, key by key; a component of another ``name`` replaces the old one entirely.
 
     >>> merge({"backbone": {"name": "a", "x": 1}, "seed": 1}, {"backbone": {"x": 2}})
     {'backbone': {'name': 'a', 'x': 2}, 'seed': 1}

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend: short messages, no traceback, exit code 2."""
+"""Errors that a user can cause and correct: short messages, no traceback, exit code 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class HepfmError(Exception):
-    """A mistake in what was asked or given; the message says what, where and the fix."""
+    """A mistake in a command, a recipe or a file; the message says what, where and the fix."""
 
     exit_code = 2
 
@@ -33,7 +33,7 @@ class MissingExtraError(HepfmError):
 
 
 class TrainingError(HepfmError):
-    """A training run that cannot go on (diverged, no room on the disk, ...)."""
+    """A training run that cannot continue (diverged, no room on the disk, ...)."""
 
 
 class DivergedError(TrainingError):

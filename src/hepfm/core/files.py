@@ -1,4 +1,4 @@
-"""Files that are never half-written: made in a folder beside their place, then put there in one step."""
+"""Files that are never half-written: written beside their final path, then moved there in one step."""
 
 from __future__ import annotations
 
@@ -20,32 +20,34 @@ from hepfm.core.rename import exchange, rename_new
 _TEMPORARY = ".partial-"
 _LOCK = ".lock"
 _LONGEST_STEM = 200
-"""Bytes of a name that still fits with what is put before and behind it; file systems allow 255."""
+"""Bytes of a name that leaves room for a prefix and a suffix; file systems allow 255."""
 
 _Identity = tuple[int, int] | None
-"""Device and inode of what stands somewhere; None for nothing."""
+"""Device and inode of a path; None if nothing exists there."""
 
 
 def output_path(path: str | Path) -> Path:
-    """Return where an output goes: links are followed, so that a linked folder stays a link.
+    """Return the path of an output: links are followed, so that a linked folder stays a link.
 
     Raises
     ------
     HepfmError
-        For ``.``, ``..`` and ``/``, which are places and no names, and for links in a circle.
+        For ``.``, ``..`` and ``/``, which are not names, and for circular links.
     """
     path = Path(path)
     if path.name in ("", ".."):
-        raise HepfmError(f"{str(path)!r} is no name for an output; give the name of what is to be made")
+        raise HepfmError(
+            f"{str(path)!r} is not a name for an output; give the name of the file or folder to be written"
+        )
     with writing(path):
         try:
             return path.resolve() if path.is_symlink() else path
-        except RuntimeError:  # Python before 3.13 says so of links in a circle
+        except RuntimeError:  # raised for circular links by Python before 3.13
             raise HepfmError(f"{path} is a link that leads back to itself; choose another output") from None
 
 
 def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
-    """Raise `HepfmError` when something stands at `path` and is not to be replaced, or is a folder."""
+    """Raise `HepfmError` if `path` exists and must not be replaced, or is a folder."""
     target = output_path(path)
     if target.is_dir():
         raise HepfmError(f"{path} is a folder; give the name of a file")
@@ -54,30 +56,30 @@ def refuse_existing(path: str | Path, *, overwrite: bool) -> None:
 
 
 def refuse_other_folder(path: str | Path, *, mark: str, what: str) -> None:
-    """Raise `HepfmError` when something else than an earlier output of the same kind stands at `path`.
+    """Raise `HepfmError` if `path` exists and is not an earlier output of the same kind.
 
     Parameters
     ----------
     path
-        The folder to be made or replaced.
+        The folder to be written or replaced.
     mark
-        File that such a folder holds.
+        File that such a folder contains.
     what
         What it is, for the message, e.g. ``"model directory"``.
     """
     target = output_path(path)
     if not target.exists() or (target.is_dir() and ((target / mark).exists() or not any(target.iterdir()))):
         return
-    raise HepfmError(f"{path} exists and is no {what}, so it is not replaced; choose another output")
+    raise HepfmError(f"{path} exists and is not a {what}, so it is not replaced; choose another output")
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path at which to make the file or directory `path`; put it in its place at the end.
+    """Yield a temporary path for the file or directory `path`; move it to its final path at the end.
 
-    If the block raises, what stood at `path` stays as it was. An existing file or directory is replaced in
+    If the block raises, an existing `path` is unchanged. An existing file or directory is replaced in
     one step when the new one is complete, and only if it is the one that was there at the start. What a
-    killed call left is removed by the next one. Files get the rights of the user's umask.
+    killed call left behind is removed by the next one. Files get the permissions of the user's umask.
     """
     target = output_path(path)
     with writing(path):
@@ -93,7 +95,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _named_as(path: Path, temporary: Path) -> Iterator[None]:
-    """Let errors about what is made at `temporary` speak of `path`."""
+    """Let errors about `temporary` name `path`."""
     try:
         yield
     except HepfmError as error:
@@ -104,7 +106,7 @@ def _named_as(path: Path, temporary: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _workshop(target: Path) -> Iterator[Path]:
-    """Make a folder beside `target` for this process alone; one that a killed process left is used again."""
+    """Make a folder beside `target` for this process only; one that a killed process left is reused."""
     name = target.name
     if len(os.fsencode(name)) > _LONGEST_STEM:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
@@ -120,13 +122,13 @@ def _workshop(target: Path) -> Iterator[Path]:
 
 
 def _take(path: Path) -> tuple[Path, Lock]:
-    """Make and lock the folder `path`, or take it over from a process that is gone; else the next number."""
+    """Make and lock the folder `path`, or take over that of an ended process; else try the next number."""
     for number in itertools.count():
         folder = path.with_name(f"{path.name}-{number}") if number else path
-        made = not folder.exists()
+        is_new = not folder.exists()
         folder.mkdir(exist_ok=True)
         lock = try_lock(folder / _LOCK)
-        if lock is not None and (made or lock.certain):
+        if lock is not None and (is_new or lock.certain):
             return folder, lock
     raise AssertionError("there is always a next number")
 
@@ -145,7 +147,7 @@ def _remove(path: Path) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Bring files to the disk, with the rights that a new file of this user has."""
+    """Flush files to the disk, with the permissions of a new file of this user."""
     rights = {True: folder.stat().st_mode & 0o777, False: (folder / _LOCK).stat().st_mode & 0o666}
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -167,14 +169,14 @@ def _sync(path: Path) -> None:
 
 def _identity(path: Path) -> _Identity:
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _put(temporary: Path, target: Path, before: _Identity) -> None:
-    """Put what was made in its place, where nothing may stand but what stood there at the start."""
+    """Move the new output to its final path, where only the output from the start may be replaced."""
     now = _identity(target)
     if now is not None and now != before:
         _refuse(temporary, target)
@@ -188,7 +190,7 @@ def _put(temporary: Path, target: Path, before: _Identity) -> None:
 
 
 def _refuse(temporary: Path, target: Path) -> None:
-    """Keep what was made beside a place that was taken meanwhile, and say so."""
+    """Keep the new output beside a path that was taken in the meantime, and raise an error that says so."""
     for number in itertools.count(1):
         kept = target.with_name(f"{target.name}.{number}")
         try:
@@ -196,7 +198,7 @@ def _refuse(temporary: Path, target: Path) -> None:
         except FileExistsError:
             continue
         raise HepfmError(
-            f"{target} was made by something else meanwhile and is left as it is; this call made {kept}"
+            f"{target} was written by another process meanwhile and is left unchanged; this call wrote {kept}"
         )
 
 
@@ -218,7 +220,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_text(path: Path, error: type[HepfmError] = HepfmError) -> str:
-    """Read a text file; whatever prevents it raises `error` with its path."""
+    """Read a text file; any problem raises `error` with its path."""
     with reading(path, error):
         return regular_file(path, error).read_text(encoding="utf-8")
 

@@ -1,7 +1,7 @@
-"""Where files are read and written: whatever goes wrong becomes one message with the file's name.
+"""Guards around reading and writing: any error becomes one message with the file's name.
 
 There is one guard per boundary, not one around each call. Libraries raise errors of many kinds on damaged
-files, so the guards take all of them; the original error stays attached as the cause.
+files, so the guards catch all of them; the original error stays attached as the cause.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _LONGEST = 300
 def reading(
     path: str | Path, error: type[HepfmError] = DataError, *, what: str = "", fix: str = ""
 ) -> Iterator[None]:
-    """Turn every error in the block into `error`; that and our own errors name the file.
+    """Turn every error in the block into `error`; it and hepfm's own errors name the file.
 
     Parameters
     ----------
     path
-        What is read.
+        The file.
     error
         The kind of error to raise.
     what
-        What it is read as, e.g. ``"ROOT"``.
+        Its format, e.g. ``"ROOT"``.
     fix
-        What helps, e.g. ``"run hepfm evaluate again"``.
+        The cure, e.g. ``"run hepfm evaluate again"``.
     """
     try:
         yield
@@ -54,9 +54,9 @@ def reading(
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the system says about writing (disk full, forbidden, ...) into a `HepfmError` with the path.
+    """Turn system errors of writing (disk full, forbidden, ...) into a `HepfmError` with the path.
 
-    Errors that the system did not raise pass.
+    Errors that the system did not raise pass through.
     """
     try:
         yield
@@ -80,7 +80,7 @@ def _why_not_written(number: int, path: str | Path, problem: Exception) -> str:
 
 
 def errno_of(problem: BaseException) -> int | None:
-    """Return the system's number of an error or of its cause; libraries often keep it in the text only."""
+    """Return the system's number of an error or of its cause; libraries often have it only in the text."""
     link: BaseException | None = problem
     while link is not None:
         if isinstance(link, OSError) and link.errno is not None:
@@ -93,7 +93,7 @@ def errno_of(problem: BaseException) -> int | None:
 
 
 def words(problem: BaseException) -> str:
-    """Return an error in one line: what the system says, or kind and first line of the message."""
+    """Return an error in one line: the system's message, or kind and first line of the message."""
     if isinstance(problem, OSError) and problem.strerror:
         text = problem.strerror
     else:

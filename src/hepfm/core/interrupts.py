@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is told, what is saved first, and the exit codes 130 and 143 of the shell."""
+"""Ctrl-C and SIGTERM: messages, what is saved first, and the shell's exit codes 130 and 143."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C at a place that knows how to go on; the message says how."""
+    """Ctrl-C at a place that can be resumed; the message says how."""
 
 
 class Terminated(SystemExit):
@@ -27,7 +27,7 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def advising(advice: str) -> Iterator[None]:
-    """Give a Ctrl-C in the block the advice how to go on, unless an inner block did."""
+    """Add to a Ctrl-C in the block the advice how to resume, unless an inner block did."""
     try:
         yield
     except Interrupted:
@@ -52,7 +52,7 @@ def deferred_sigterm(promise: str) -> Iterator[StopRequest]:
     Parameters
     ----------
     promise
-        What will be done first, for the message.
+        What is done first, for the message.
     """
     request = StopRequest()
 

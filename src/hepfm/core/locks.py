@@ -1,4 +1,4 @@
-"""Locks on files: who is at work somewhere is known, and ends with its process however that ends."""
+"""Locks on files: they show which process is using a folder, and end with that process however it ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lock:
     Attributes
     ----------
     file
-        The open file; closing it gives the lock back.
+        The open file; closing it releases the lock.
     certain
         False on file systems without locks: then another process may hold it as well.
     """
@@ -35,7 +35,7 @@ class Lock:
 
 
 def try_lock(path: Path) -> Lock | None:
-    """Lock a file, made if need be; return None when another process has it, or its folder is gone."""
+    """Lock a file, created if needed; return None if another process has it, or its folder is gone."""
     try:
         file = path.open("a+", encoding="utf-8")
     except FileNotFoundError:
@@ -80,13 +80,15 @@ def locked(path: Path, *, refusal: str) -> Iterator[None]:
     if not lock.certain:
         log.logger.warning("%s cannot be locked on its file system: start nothing else there", path.parent)
     with lock.file as file:
-        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        with contextlib.suppress(OSError):  # on a full disk the lock holds nevertheless
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}\n".encode())
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)  # still held: who opened it meanwhile sees that it is gone
+            path.unlink(
+                missing_ok=True
+            )  # still held: a process that opened it meanwhile sees that it is gone
 
 
 def _holder(path: Path) -> str:

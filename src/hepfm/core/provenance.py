@@ -1,4 +1,4 @@
-"""Which code ran, and records that say nothing of where on a user's machine."""
+"""Which code ran, and records without paths of a user's machine."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def code_commit() -> str | None:
 
 
 _FOLDERS = re.compile(r"(?<![\w:/.~])(?:file://)?~?/(?:[^/\s'\"=,;:]+/)+")
-"""The folders of an absolute path in a text; of an address (``https://...``) nothing."""
+"""The folders of an absolute path in a text; does not match addresses (``https://...``)."""
 
 
 def without_places(value: Any) -> Any:
-    """Return JSON-ready values with absolute paths, in keys and texts too, cut down to the name of the file.
+    """Return JSON-ready values with absolute paths, in keys and texts too, reduced to the name of the file.
 
     >>> without_places({"model": "/home/me/runs/a/model", "lines": ["Beams:LHEF = /data/x/events.lhe"]})
     {'model': 'model', 'lines': ['Beams:LHEF = events.lhe']}

@@ -1,4 +1,4 @@
-"""Registries: tables from a component's name to where it lives, imported only when it is asked for."""
+"""Registries: tables from a component's name to its class, imported only when needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hepfm.core.errors import ConfigError, did_you_mean
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a registry: where a component lives (``module:attribute``) and what it is."""
+    """One row of a registry: the place of a component (``module:attribute``) and a one-line description."""
 
     target: str
     summary: str
@@ -36,11 +36,11 @@ class Registry:
 
     def entries(self) -> dict[str, Entry]:
         """Return all rows by name, the package's own first and never overwritten by a plug-in."""
-        found = {
+        plugins = {
             point.name: Entry(point.value, f"from {point.dist.name if point.dist else 'a plug-in'}")
             for point in importlib.metadata.entry_points(group=f"hepfm.{self.kind}")
         }
-        return {**found, **self._rows}
+        return {**plugins, **self._rows}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries())

@@ -1,4 +1,4 @@
-"""Renames that Python does not have: exchange two names at once, and rename only onto a free name."""
+"""Renames that Python does not have: exchange two names in one step, and rename only to a free name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MACOS = {"exchange": 2, "new": 4}
 
 
 def exchange(source: Path, target: Path) -> None:
-    """Exchange two names in one step; where the system cannot, with a moment in which `target` is missing.
+    """Exchange two names in one step; if the system cannot, with a moment in which `target` is missing.
 
-    Files are replaced in one step everywhere; then nothing is left at `source`.
+    Files are always replaced in one step; then nothing is left at `source`.
     """
     if _flagged("exchange", source, target):
         return
@@ -37,7 +37,7 @@ def exchange(source: Path, target: Path) -> None:
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename onto a name that is free; raise `FileExistsError` when something stands there."""
+    """Rename to a free name; raise `FileExistsError` if it is taken."""
     if _flagged("new", source, target):
         return
     if os.path.lexists(target):
@@ -46,7 +46,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def _flagged(what: str, source: Path, target: Path) -> bool:
-    """Do a rename with a flag; return False where system or file system do not have it."""
+    """Do a rename with a flag; return False if the system or file system does not support it."""
     library = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(source), os.fsencode(target)
     if sys.platform == "darwin":

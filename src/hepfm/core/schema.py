@@ -89,8 +89,8 @@ class Schema:
     label
         Field of the rows that holds the true class or value.
     weight
-        Field of the rows that holds the event weight. Training, validation and metrics use it unless they are
-        told otherwise.
+        Field of the rows that holds the event weight. Training, validation and metrics use it by
+        default.
     group
         Field of the rows that says which of them belong together, e.g. simulations of one event: rows with
         the same number do.

@@ -1,4 +1,4 @@
-"""Generators: the part of a network that makes new rows. One file each, one row here."""
+"""Generators: the part of a network that generates rows. One file each, one row here."""
 
 from hepfm.core.registry import Registry
 
@@ -11,7 +11,7 @@ GENERATORS = Registry(
         ),
         "autoregressive": (
             "hepfm.generators.autoregressive:Autoregressive",
-            "code after code until a stop, behind a causal backbone and a tokenizer",
+            "token by token until a stop token, behind a causal backbone and a tokenizer",
         ),
     },
 )

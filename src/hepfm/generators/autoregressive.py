@@ -1,4 +1,4 @@
-"""Autoregressive generation: code after code, each drawn given those before it, until a stop is drawn."""
+"""Autoregressive generation: each token is drawn given those before it, until a stop token is drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GROUP = 64
 """Ids whose probabilities are summed first when one is drawn."""
 
 _COMPACT = 0.8
-"""Rows that are finished leave the batch once fewer than this fraction of it goes on."""
+"""Finished rows leave the batch once fewer than this fraction of it is still growing."""
 
 
 class AutoregressiveConfig(BaseConfig):
@@ -32,14 +32,14 @@ class AutoregressiveConfig(BaseConfig):
     Attributes
     ----------
     temperature
-        Divides the logits: below 1 likely codes get likelier.
+        Divides the logits: values below 1 make likely tokens likelier.
     top_k
-        Draw among so many of the likeliest ids only; None for all.
+        Draw only among this number of the likeliest ids; None for all.
     top_p
-        Draw among the likeliest ids whose probabilities sum to at least this only (1904.09751).
+        Draw only among the likeliest ids whose probabilities sum to at least this (1904.09751).
     batch_size
-        Rows that grow at once; None means up to 256 on a processor and 1024 elsewhere. It changes speed and
-        memory only.
+        Rows generated together; None means up to 256 on a processor and 1024 elsewhere. It changes only
+        speed and memory.
     """
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
@@ -49,17 +49,17 @@ class AutoregressiveConfig(BaseConfig):
 
 
 class Autoregressive(Generator):
-    """Next-code logits from a causal backbone's features, and rows drawn from them (2403.05618).
+    """Next-token logits from a causal backbone's features, and rows drawn from them (2403.05618).
 
-    A row starts with a vector of its class, and one more for a hidden class. The stop can be drawn after
-    every constituent; a row has at least one, and at most `max_constituents`.
+    A row starts with a vector of its class, or with one for a hidden class. The stop token can be drawn after
+    every constituent; a row has at least one constituent and at most `max_constituents`.
 
     Parameters
     ----------
     config
         Options.
     sizes
-        What it has to fit.
+        Sizes of the network around it.
     """
 
     Config: ClassVar[type[BaseConfig]] = AutoregressiveConfig
@@ -69,7 +69,7 @@ class Autoregressive(Generator):
         super().__init__()
         if not sizes.num_codes:
             raise IncompatibleError(
-                "generator autoregressive draws codes, and this network has no tokenizer; name one in the "
+                "generator autoregressive draws tokens, and this network has no tokenizer; name one in the "
                 "recipe's section tokenizer"
             )
         self.config = config
@@ -87,7 +87,7 @@ class Autoregressive(Generator):
     def before(self, features: Features) -> Tensor:
         """Return the features that stand before each constituent and after the last, (B, 1 + N, D).
 
-        `linear` makes the logits of what follows of them.
+        `linear` turns them into the logits of what follows.
         """
         assert features.prefix_BKD is not None
         return torch.cat((features.prefix_BKD[:, -1:], features.tokens_BND), dim=1)
@@ -101,27 +101,27 @@ class Autoregressive(Generator):
         generator: torch.Generator,
         options: BaseConfig | None = None,
     ) -> GeneratedRows:
-        """Make rows. All random numbers are drawn first, so that ``batch_size`` changes nothing."""
+        """Generate rows. All random numbers are drawn first, so that ``batch_size`` changes nothing."""
         config = self.config if options is None else options
         assert isinstance(config, AutoregressiveConfig)
         if label_B is None:
             if context_BC is None:
-                raise ValueError("give the class or the context of each row to make")
+                raise ValueError("give the class or the context of each row to generate")
             label_B = torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
         device, max_length = label_B.device, self.max_constituents
         uniform_BT = torch.rand(len(label_B), max_length, generator=generator, device=device)
         size = config.batch_size or _batch_size(len(label_B), device)
-        made: dict[int, tuple[Tensor, Tensor]] = {}
+        batches: dict[int, tuple[Tensor, Tensor]] = {}
 
         def grow(row_R: Tensor) -> None:
             context_RC = None if context_BC is None else context_BC[row_R]
             decoding = encoder.start_decoding(self.starts(label_B[row_R]), context_RC, max_length)
             codes_RN = self._grow(decoding, uniform_BT[row_R], config)
             codes_RN = codes_RN[:, : int((codes_RN != PADDING).sum(1).max())]
-            made[int(row_R[0])] = codes_RN, decoding.decoded(codes_RN)
+            batches[int(row_R[0])] = codes_RN, decoding.decoded(codes_RN)
 
         for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
-        parts = [made[first] for first in sorted(made)]
+        parts = [batches[first_row] for first_row in sorted(batches)]
         longest = max(codes_RN.shape[1] for codes_RN, _ in parts)
         mask_BN = torch.cat([_lengthen(codes_RN != PADDING, longest) for codes_RN, _ in parts])
         return GeneratedRows(
@@ -129,21 +129,21 @@ class Autoregressive(Generator):
         )
 
     def _grow(self, decoding: Decoding, uniform_RT: Tensor, config: AutoregressiveConfig) -> Tensor:
-        """Return the codes of one batch of rows, (R, T), negative after their stop."""
+        """Return the tokens of one batch of rows, (R, T), negative after their stop."""
         rows, max_length = uniform_RT.shape
-        words = self.vocabulary
-        ids_RT = torch.full((rows, max_length + 2), words.padding, device=uniform_RT.device)
-        ids_RT[:, 0] = words.start
+        vocabulary = self.vocabulary
+        ids_RT = torch.full((rows, max_length + 2), vocabulary.padding, device=uniform_RT.device)
+        ids_RT[:, 0] = vocabulary.start
         row_A = torch.arange(rows, device=uniform_RT.device)
         alive_A = torch.ones_like(row_A, dtype=torch.bool)
         features_AD = decoding.first_BD
         for place in range(max_length):
             logits_AC = self.linear(features_AD).float()
             if place == 0:
-                logits_AC[:, words.stop] = -math.inf
+                logits_AC[:, vocabulary.stop] = -math.inf
             drawn_A = draw(logits_AC, uniform_RT[row_A, place], config)
             ids_RT[row_A[alive_A], place + 1] = drawn_A[alive_A]
-            alive_A = alive_A & (drawn_A != words.stop)
+            alive_A = alive_A & (drawn_A != vocabulary.stop)
             alive = int(alive_A.sum())
             if not alive or place + 1 == max_length:
                 break
@@ -151,9 +151,9 @@ class Autoregressive(Generator):
                 index_R = alive_A.nonzero()[:, 0]
                 row_A, drawn_A, alive_A = row_A[index_R], drawn_A[index_R], alive_A[index_R]
                 decoding.keep(index_R)
-            features_AD = decoding.step(drawn_A.clamp(max=words.num_codes - 1))
-        ids_RT[row_A[alive_A], -1] = words.stop
-        return words.codes(ids_RT)
+            features_AD = decoding.step(drawn_A.clamp(max=vocabulary.num_codes - 1))
+        ids_RT[row_A[alive_A], -1] = vocabulary.stop
+        return vocabulary.codes(ids_RT)
 
 
 def draw(logits_BC: Tensor, uniform_B: Tensor, config: AutoregressiveConfig) -> Tensor:
@@ -175,7 +175,7 @@ def draw(logits_BC: Tensor, uniform_B: Tensor, config: AutoregressiveConfig) -> 
 def _inverse(probability_BC: Tensor, uniform_B: Tensor) -> Tensor:
     """Return where the running sum of each row passes a fraction of the whole, (B,).
 
-    In two steps, of groups and within one: running sums of thousands of numbers take long on a processor.
+    In two steps, over groups and within one: running sums over thousands of numbers are slow on a processor.
     """
     rows = torch.arange(len(probability_BC), device=probability_BC.device)
     group_BGK = F.pad(probability_BC, (0, -probability_BC.shape[1] % _GROUP)).view(
@@ -190,14 +190,14 @@ def _inverse(probability_BC: Tensor, uniform_B: Tensor) -> Tensor:
 
 
 def _passed(reached_BC: Tensor, target_B: Tensor) -> Tensor:
-    """Return the first place above what is wanted; where rounding leaves none, the first at the whole sum."""
+    """Return the first place above the target; where rounding leaves none, the first at the whole sum."""
     place_B = torch.searchsorted(reached_BC, target_B[:, None], right=True)[:, 0]
     last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
     return torch.minimum(place_B, last_B)
 
 
 def _batch_size(rows: int, device: torch.device) -> int:
-    """Return so many rows that the threads of a processor share them, whose caches hold no more than 256."""
+    """Return a number of rows that divides work among threads; a processor's caches hold at most 256."""
     if device.type != "cpu":
         return 1024
     return min(256, max(-(-rows // torch.get_num_threads()), 1))

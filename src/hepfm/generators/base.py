@@ -15,7 +15,7 @@ from hepfm.core.config import Config as BaseConfig
 
 @dataclass(frozen=True)
 class GeneratorSizes:
-    """What a generator has to fit.
+    """Sizes of the network that a generator is part of.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class GeneratorSizes:
     num_classes
         K; 0 for data without labels.
     num_codes
-        Codes of the network's tokenizer; 0 for a network without one.
+        Size of the codebook of the network's tokenizer; 0 for a network without one.
     max_constituents
-        Most constituents of a row.
+        Largest number of constituents of a row.
     counted
         Whether the last context feature is the row's number of constituents.
     """
@@ -54,10 +54,10 @@ class Decoding(Protocol):
         """Add a constituent to each row; return its features, (B, D)."""
 
     def keep(self, index_R: Tensor) -> None:
-        """Go on with some of the rows."""
+        """Keep only some of the rows."""
 
     def decoded(self, codes_BN: Tensor) -> Tensor:
-        """Return the standardised features of whole rows of codes, negative for padding; (B, N, F)."""
+        """Return the standardised features of whole rows of tokens, negative for padding; (B, N, F)."""
 
 
 class Encoder(Protocol):
@@ -69,12 +69,12 @@ class Encoder(Protocol):
         """Return the features of standardised constituents; `context_BC` is in physical units."""
 
     def start_decoding(self, start_BD: Tensor, context_BC: Tensor | None, max_length: int) -> Decoding:
-        """Start rows of up to `max_length` constituents of codes."""
+        """Start rows of up to `max_length` tokens."""
 
 
 @dataclass(frozen=True)
 class GeneratedRows:
-    """Rows made by a generator.
+    """Rows from a generator.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class GeneratedRows:
 
 
 class Generator(nn.Module):
-    """Makes rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
+    """Generates rows of given classes. Subclasses are built by ``cls(config, sizes)``."""
 
     Config: ClassVar[type[BaseConfig]]
     sampling_options: ClassVar[tuple[str, ...]] = ()
@@ -109,7 +109,7 @@ class Generator(nn.Module):
         generator: torch.Generator,
         options: BaseConfig | None = None,
     ) -> GeneratedRows:
-        """Make one row for each entry of `label_B` (or of `context_BC`).
+        """Generate one row for each entry of `label_B` (or of `context_BC`).
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Generator(nn.Module):
         label_B
             Class numbers; None for data without labels.
         context_BC
-            Context features in physical units; None draws them from what was learned. The number of
+            Context features in physical units; None draws them from the learned distribution. The number of
             constituents is drawn too, unless it is among them.
         generator
             Source of every random draw.

@@ -66,7 +66,7 @@ class Flow(Generator):
     config
         Options.
     sizes
-        What it has to fit.
+        Sizes of the network around it.
     """
 
     Config: ClassVar[type[BaseConfig]] = FlowConfig
@@ -128,11 +128,11 @@ class Flow(Generator):
         row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
         label = [] if self.label is None else [self.label(label_B)[:, None]]
         x_BND = torch.cat([*label, row_BKD, features.tokens_BND], dim=1)
-        num = x_BND.shape[1] - mask_BN.shape[1]
-        bias = key_bias(F.pad(mask_BN, (num, 0), value=True), x_BND.dtype)
+        num_row = x_BND.shape[1] - mask_BN.shape[1]
+        bias = key_bias(F.pad(mask_BN, (num_row, 0), value=True), x_BND.dtype)
         for block in self.blocks:
             x_BND = block(x_BND, bias)
-        velocity_BNF: Tensor = self.out(x_BND[:, num:])
+        velocity_BNF: Tensor = self.out(x_BND[:, num_row:])
         return velocity_BNF.float() * mask_BN[..., None]
 
     @torch.no_grad()
@@ -144,10 +144,10 @@ class Flow(Generator):
         generator: torch.Generator,
         options: BaseConfig | None = None,
     ) -> GeneratedRows:
-        """Make rows; label K means no class. Numbers of constituents are drawn unless the context tells them.
+        """Generate rows; label K means no class. Numbers of constituents are drawn if not in the context.
 
-        Everything random is drawn first, for all rows in their order; then rows of similar length are solved
-        together, so that ``config.batch_size`` does not change what is made.
+        All random numbers are drawn first, for all rows in their order; then rows of similar length are
+        solved together, so that ``config.batch_size`` does not change the rows.
         """
         config = self.config if options is None else options
         assert isinstance(config, FlowConfig)
@@ -181,7 +181,7 @@ class Flow(Generator):
         if label_B is not None:
             return label_B
         if context_BC is None:
-            raise ValueError("give the class or the context of each row to make")
+            raise ValueError("give the class or the context of each row to generate")
         return torch.full((len(context_BC),), self.num_classes, device=context_BC.device)
 
 

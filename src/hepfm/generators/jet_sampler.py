@@ -1,4 +1,4 @@
-"""What a jet is before its constituents: its kinematics and its number of constituents, given the class."""
+"""Kinematics and number of constituents of a jet given its class, drawn before its constituents."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class JetSampler(nn.Module):
     """p(kinematics | class), a flow, and p(number of constituents | class, kinematics), a softmax.
 
     The logits of 1, 2, ... constituents are a sum of sixteen cosines of the number, with coefficients from a
-    small network, so that numbers which few rows have borrow from their neighbours. The largest number seen
-    has a logit of its own besides, because rows that were cut to a most pile up there.
+    small network, so that the estimate for a rare number is supported by its neighbours. The largest number
+    seen has a logit of its own besides, because rows that were cut to a maximum accumulate there.
 
     Parameters
     ----------
@@ -53,9 +53,10 @@ class JetSampler(nn.Module):
         Size of the hidden layers.
     """
 
-    most: Tensor
+    largest_number: Tensor
+    """Largest number of constituents that was seen by `fit`."""
     fitted: Tensor
-    """Whether `fit` has been called: before that nothing has been learned of any data."""
+    """Whether `fit` has been called; before that nothing has been learned from data."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class JetSampler(nn.Module):
         self.num_jet = max(num_context - counted, 0)
         self.max_constituents = max_constituents
         self.standardize = Standardize([0.0] * self.num_jet, [1.0] * self.num_jet, limit=math.inf)
-        self.register_buffer("most", torch.tensor(max_constituents))
+        self.register_buffer("largest_number", torch.tensor(max_constituents))
         self.register_buffer("fitted", torch.tensor(False))
         known = 1 + num_classes + self.num_jet
         self.multiplicity = _network(known, width, WAVES + 1)
@@ -89,7 +90,7 @@ class JetSampler(nn.Module):
         """
         counts, contexts = zip(*((count_B, context_BC) for count_B, context_BC in jets), strict=True)
         self.fitted.fill_(True)
-        self.most.fill_(int(torch.cat(counts).max().clamp(1, self.max_constituents)))
+        self.largest_number.fill_(int(torch.cat(counts).max().clamp(1, self.max_constituents)))
         if self.num_jet:
             jet_RJ = torch.cat(
                 [context[:, : self.num_jet] for context in contexts if context is not None]
@@ -100,10 +101,10 @@ class JetSampler(nn.Module):
     def loss(
         self, label_B: Tensor, count_B: Tensor, context_BC: Tensor | None, draws: RowDraws
     ) -> SamplerLoss:
-        """Return the losses of rows of these classes; a row without constituents teaches no number."""
+        """Return the losses of rows of these classes; one without constituents has no loss of its number."""
         jet_BJ = self._standardized(context_BC)
         logits_BN = self._logits(label_B, jet_BJ)
-        target_B = torch.minimum(count_B.clamp(min=1), self.most) - 1
+        target_B = torch.minimum(count_B.clamp(min=1), self.largest_number) - 1
         multiplicity_B = F.cross_entropy(logits_BN, target_B, reduction="none") * (count_B > 0)
         if self.flow is None or jet_BJ is None:
             return SamplerLoss(multiplicity_B, None)
@@ -147,11 +148,11 @@ class JetSampler(nn.Module):
         parts_BW = self.multiplicity(self._known(label_B, jet_BJ)).float()
         number_N = torch.arange(1, self.max_constituents + 1, device=label_B.device)
         wave_W = torch.arange(1, WAVES + 1, device=label_B.device)
-        waves_WN = (math.pi * wave_W[:, None] * (number_N - 0.5) / self.most).cos()
+        waves_WN = (math.pi * wave_W[:, None] * (number_N - 0.5) / self.largest_number).cos()
         with torch.autocast(parts_BW.device.type, enabled=False):
             logits_BN = parts_BW[:, :WAVES] @ waves_WN
-        logits_BN = logits_BN + parts_BW[:, WAVES:] * (number_N == self.most)
-        return logits_BN.masked_fill(number_N > self.most, -math.inf)
+        logits_BN = logits_BN + parts_BW[:, WAVES:] * (number_N == self.largest_number)
+        return logits_BN.masked_fill(number_N > self.largest_number, -math.inf)
 
     def _velocity(self, jet_BJ: Tensor, time_B: Tensor, label_B: Tensor) -> Tensor:
         assert self.flow is not None
@@ -167,7 +168,7 @@ class JetSampler(nn.Module):
         if not self.num_jet:
             return None
         if context_BC is None:
-            raise ValueError("this generator makes the row's kinematics and the batch has no context")
+            raise ValueError("this generator learns the row's kinematics, and the batch has no context")
         jet_BJ: Tensor = self.standardize(
             context_BC[:, : self.num_jet], torch.ones_like(context_BC[:, 0], dtype=torch.bool)
         )

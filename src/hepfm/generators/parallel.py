@@ -1,4 +1,4 @@
-"""Batches that are worked on side by side by the threads of a processor."""
+"""Batches processed in parallel by the threads of a processor."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ T = TypeVar("T")
 def for_each(work: Callable[[T], None], items: Iterable[T], *, device: torch.device) -> None:
     """Call `work` with each item, without gradients; on a CPU as many at once as torch has threads.
 
-    A small network's operators are too short to be shared well by threads, whole batches are not. What is
-    computed does not change.
+    A small network's operators are too short to be divided among threads, whole batches are not. The results
+    do not change.
 
     Parameters
     ----------
     work
-        Must not touch what another call touches.
+        Called with each item; must not touch data of another call.
     items
-        Whatever it is called with.
+        The items.
     device
         Where the tensors are; on an accelerator calls follow one another.
     """
@@ -37,5 +37,5 @@ def for_each(work: Callable[[T], None], items: Iterable[T], *, device: torch.dev
             for _ in pool.map(guarded, items):
                 pass
     finally:
-        # A thread's setting is also what threads made later start with.
+        # A thread's setting is also the initial setting of threads started later.
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""The words of a sequence of codes, and what order of them is legal."""
+"""The ids of a sequence of tokens, and their legal order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hepfm.tokenizers.base import PADDING
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Codes 0 to C - 1, then stop, start and padding, each with an id of its own.
+    """Tokens 0 to C - 1, then stop, start and padding, each with an id of its own.
 
-    A sequence is ``start code ... code stop padding ... padding``. Start and padding are never predicted.
+    A sequence is ``start token ... token stop padding ... padding``. Start and padding are never predicted.
     In the public code of OmniJet-alpha padding is the start (2403.05618).
 
     Attributes
@@ -38,11 +38,11 @@ class Vocabulary:
 
     @property
     def padding(self) -> int:
-        """Id of what follows the stop."""
+        """Id of the padding after the stop."""
         return self.num_codes + 2
 
     def sequence(self, codes_BN: Tensor) -> Tensor:
-        """Return sequences, int64 (B, N + 2), of codes, negative for padding."""
+        """Return sequences, int64 (B, N + 2), of tokens, negative for padding."""
         real_BN = codes_BN >= 0
         ids_BT = torch.full((len(codes_BN), codes_BN.shape[1] + 2), self.padding, device=codes_BN.device)
         ids_BT[:, 0] = self.start
@@ -51,12 +51,12 @@ class Vocabulary:
         return ids_BT
 
     def codes(self, ids_BT: Tensor) -> Tensor:
-        """Return the codes, int64 (B, T - 2), of sequences, negative for padding; see `sequence`.
+        """Return the tokens, int64 (B, T - 2), of sequences, negative for padding; see `sequence`.
 
         Raises
         ------
         DataError
-            When a sequence has an id that is none, or an illegal order; the first such row is named.
+            When a sequence has an unknown id or an illegal order; the message names the first such row.
         """
         position_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
         code_BT = (ids_BT >= 0) & (ids_BT < self.num_codes)
@@ -70,7 +70,7 @@ class Vocabulary:
             row, place = (int(number) for number in (~legal_BT).nonzero()[0])
             raise DataError(
                 f"sequence {row} has the illegal id {int(ids_BT[row, place])} at place {place}; legal is one "
-                f"start ({self.start}), then codes 0 to {self.num_codes - 1}, one stop ({self.stop}), then "
+                f"start ({self.start}), tokens 0 to {self.num_codes - 1}, one stop ({self.stop}), then "
                 f"padding ({self.padding})"
             )
         return torch.where(code_BT, ids_BT, PADDING)[:, 1:-1]

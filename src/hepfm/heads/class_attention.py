@@ -28,7 +28,7 @@ class ClassAttentionConfig(Config):
     num_heads
         H, a divisor of the backbone's width.
     num_registers
-        Q, how many of the backbone's tokens are read; any further ones are attended to like constituents.
+        Q, number of the backbone's tokens that are read; any further ones are attended to like constituents.
     feedforward_ratio
         Hidden sizes of the feed-forward parts over their inputs.
     dropout
@@ -43,7 +43,7 @@ class ClassAttentionConfig(Config):
 
 
 class ClassAttention(Head):
-    """Class logits from the backbone's tokens, laid end to end after they attended to the constituents.
+    """Class logits from the backbone's tokens, concatenated after they attended to the constituents.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ class ClassAttention(Head):
         return logits_BK
 
     def _split(self, features: Features) -> tuple[Tensor, Tensor]:
-        needed = self.config.num_registers
+        num_needed = self.config.num_registers
         registers = features.registers_BKD
-        given = 0 if registers is None else registers.shape[1]
-        if registers is None or given < needed:
+        num_registers = 0 if registers is None else registers.shape[1]
+        if registers is None or num_registers < num_needed:
             raise IncompatibleError(
-                f"head class_attention reads {needed} tokens of the backbone, which has {given}; use a "
-                "backbone with registers (pet, transformer), or the head classify"
+                f"head class_attention reads {num_needed} tokens of the backbone, which has {num_registers}; "
+                "use a backbone with registers (pet, transformer), or the head classify"
             )
-        return registers[:, :needed], registers[:, needed:]
+        return registers[:, :num_needed], registers[:, num_needed:]

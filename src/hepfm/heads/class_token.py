@@ -1,4 +1,4 @@
-"""Class-attention head: a learned token gathers the constituents in some blocks, then class logits."""
+"""Class-attention head: a learned token attends to the constituents in a few blocks, then class logits."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class RegressConfig(Config):
 class Regress(Head):
     """Targets in their own units: ``centre + scale * linear(summary)``.
 
-    A loss should be taken of ``(prediction - target) / head.scale_K``, so that no target outweighs the
-    others by its unit.
+    A loss should be computed from ``(prediction - target) / head.scale_K``, so that no target outweighs the
+    others because of its unit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Classification head of OmniJet-alpha: each constituent by itself, the sum, a linear layer."""
+"""Classification head of OmniJet-alpha: a layer on each constituent, their sum, a linear layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SumConfig(Config):
     Attributes
     ----------
     hidden
-        Size of the layer that each constituent goes through; None means the backbone's width, as in the
+        Size of the layer that acts on each constituent; None means the backbone's width, as in the
         public code of 2403.05618.
     """
 

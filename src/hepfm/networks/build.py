@@ -31,7 +31,7 @@ def build_network(
     tokenizer: TokenizerSpec | None = None,
     generator: GeneratorSpec | None = None,
 ) -> Network:
-    """Return a new network; its weights come from torch's present random state.
+    """Return a new network; its initial weights come from torch's current random state.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def build_network(
     features
         The feature set that it reads.
     context
-        What the backbone is conditioned on of the whole row.
+        Features of the whole row that the backbone is conditioned on.
     feature_dropout
         Probability with which a group of features is dropped for a row in training.
     heads, tokenizer, generator
@@ -49,23 +49,25 @@ def build_network(
     Raises
     ------
     IncompatibleError
-        When the backbone is to read codes and cannot, or is to be conditioned on the whole row and cannot.
+        When the backbone cannot read tokens, or cannot be conditioned on the whole row, although it should.
     """
     if context is not None and "prefix" not in backbone.cls.supports:
         raise IncompatibleError(
             f"backbone {backbone.name!r} cannot be conditioned on {context.name!r} of each row; set "
             f"data.context=null, or choose one that can: {', '.join(_supporting('prefix'))}"
         )
-    built = tokenizer.build(features.names) if tokenizer else None
+    new_tokenizer = tokenizer.build(features.names) if tokenizer else None
     network = Network(
         Standardize(list(features.centre), list(features.scale)),
-        _build_backbone(backbone, features, built if tokenizer and tokenizer.inputs == "codes" else None),
+        _build_backbone(
+            backbone, features, new_tokenizer if tokenizer and tokenizer.inputs == "codes" else None
+        ),
         feature_names=features.names,
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
     if tokenizer:
-        network.add_tokenizer(tokenizer, built)
+        network.add_tokenizer(tokenizer, new_tokenizer)
     network.equip(heads=heads, generator=generator)
     return network
 
@@ -76,22 +78,22 @@ def _supporting(what: str) -> list[str]:
 
 def _build_backbone(backbone: Component, features: FeatureSet, tokenizer: Tokenizer | None) -> Backbone:
     if tokenizer is None:
-        plain: Backbone = backbone.cls(backbone.config, feature_names=features.names)
-        return plain
+        reads_features: Backbone = backbone.cls(backbone.config, feature_names=features.names)
+        return reads_features
     if "codes" not in backbone.cls.supports:
         raise IncompatibleError(
-            f"backbone {backbone.name!r} cannot read codes; set tokenizer.inputs=decoded, or choose one that "
-            f"can: {', '.join(_supporting('codes'))}"
+            f"backbone {backbone.name!r} cannot read tokens; set tokenizer.inputs=decoded, or choose one "
+            f"that can: {', '.join(_supporting('codes'))}"
         )
-    of_codes: Backbone = backbone.cls(
+    reads_tokens: Backbone = backbone.cls(
         backbone.config, feature_names=features.names, num_codes=tokenizer.num_codes
     )
-    return of_codes
+    return reads_tokens
 
 
 @contextmanager
 def seeded_init(seed: int, purpose: str) -> Iterator[None]:
-    """Draw weights from (seed, purpose) within the block; torch's random state is put back after it."""
+    """Draw weights from (seed, purpose) within the block; torch's random state is restored after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer_seed(seed, purpose))
         yield

@@ -32,12 +32,12 @@ class Network(nn.Module):
     feature_names
         Names of the physical features.
     context
-        What the backbone is conditioned on of the whole row; None for nothing.
+        Features of the whole row that the backbone is conditioned on; None for none.
     """
 
     input_scale_F: Tensor
     input_shift_F: Tensor
-    """From standardised features to what the backbone reads: 1 and 0 but for a backbone that was trained with
+    """From standardised features to the backbone's input: 1 and 0 except for a backbone that was trained with
     other constants than the network has now."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Network(nn.Module):
         self.generator_spec: GeneratorSpec | None = None
 
     def add_head(self, spec: HeadSpec) -> None:
-        """Add a new head named after the field it predicts, in place of one of that name."""
+        """Add a new head named after the field it predicts, replacing one of the same name."""
         self.heads[spec.field.name] = spec.build(self.backbone.width)
         self.head_specs[spec.field.name] = spec
 
@@ -81,12 +81,12 @@ class Network(nn.Module):
         self.conditioning.add_time(self.backbone.width)
 
     def add_tokenizer(self, spec: TokenizerSpec, tokenizer: Tokenizer | None = None) -> None:
-        """Add a tokenizer in place of any; a new one if none is given."""
+        """Set the tokenizer; a new one if none is given."""
         self.tokenizer_spec = spec
         self.tokenizer = tokenizer or spec.build(self.feature_names)
 
     def add_generator(self, spec: GeneratorSpec) -> None:
-        """Add a new generator in place of any, and the time that it needs."""
+        """Set a new generator, and add the conditioning on time if it needs it."""
         if spec.generator.cls.needs_time:
             self.add_time()
         self.generator_spec = spec
@@ -108,7 +108,7 @@ class Network(nn.Module):
         tokenizer: TokenizerSpec | None = None,
         generator: GeneratorSpec | None = None,
     ) -> None:
-        """Add what the network lacks. A head of the same field stays, and an equal tokenizer or generator."""
+        """Add what the network lacks; heads of the same field and an equal tokenizer or generator stay."""
         if tokenizer is not None and tokenizer != self.tokenizer_spec:
             self.add_tokenizer(tokenizer)
         for head in heads:
@@ -127,7 +127,7 @@ class Network(nn.Module):
     ) -> Tensor | None:
         """Return the context of rows of which only the constituents in the mask are shown.
 
-        It is made of these constituents; a context that does not follow from constituents stays.
+        It is computed from these constituents; a context that does not follow from constituents is unchanged.
         """
         if self.context is None or self.context.visible is None or context_BC is None:
             return context_BC
@@ -137,7 +137,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def restandardize(self, centre_F: Tensor, scale_F: Tensor) -> None:
-        """Set the constants of the features anew; but for clipping the backbone reads the same as before."""
+        """Replace the constants of the features; except for clipping the backbone's input stays the same."""
         layer = self.standardize
         ratio_F = layer.scale_F / scale_F
         self.input_shift_F.add_(self.input_scale_F * layer.scale_F * (centre_F - layer.centre_F))
@@ -147,12 +147,12 @@ class Network(nn.Module):
 
     @property
     def inputs(self) -> Inputs:
-        """What the backbone is given of a constituent."""
+        """Input of the backbone for each constituent."""
         return self.tokenizer_spec.inputs if self.tokenizer_spec else "features"
 
     @torch.no_grad()
     def encode(self, batch: Batch) -> Tensor:
-        """Return the codes of a batch, int64 (B, N), negative for padding; in single precision always."""
+        """Return the tokens of a batch, int64 (B, N), negative for padding; always in single precision."""
         if self.tokenizer is None:
             raise ValueError("this network has no tokenizer")
         with torch.autocast(batch.mask_BN.device.type, enabled=False):
@@ -161,7 +161,7 @@ class Network(nn.Module):
         return ids_BN
 
     def decode(self, codes_BN: Tensor) -> Tensor:
-        """Return the standardised features of codes, (B, N, F), in single precision as they were encoded."""
+        """Return the standardised features of tokens, (B, N, F), in single precision as they were encoded."""
         assert self.tokenizer is not None
         with torch.autocast(codes_BN.device.type, enabled=False):
             x_BNF: Tensor = self.tokenizer.decode(codes_BN)
@@ -185,11 +185,11 @@ class Network(nn.Module):
         time_B
             Time of the noise of a batch that is noised.
         codes_BN
-            Their codes, where they are at hand; a network that reads codes finds them otherwise.
+            Their tokens, if known already; otherwise a network that reads tokens computes them.
         prefix_BKD
-            Further tokens that stand in front of each row, after those of context and time.
+            Further vectors in front of each row, after those of context and time.
         causal
-            Whether constituents see only what stands before them.
+            Whether constituents see only those before them.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
         if self.inputs == "features":
@@ -199,7 +199,7 @@ class Network(nn.Module):
             if self.inputs == "decoded":
                 decoded_BNF = self.decode(x_BNF)
                 physical_BNF = self.standardize.inverse(decoded_BNF, batch.mask_BN)
-                # The measured momenta hold what the code does not: pairs are those of decoded constituents.
+                # The measured momenta contain more than the token: pairs are those of decoded constituents.
                 p4_BN4 = relative_momenta(physical_BNF, batch.mask_BN, self.feature_names)
                 x_BNF = self._inputs(decoded_BNF, batch.mask_BN)
         features: Features = self.backbone(
@@ -213,7 +213,7 @@ class Network(nn.Module):
         return features
 
     def _inputs(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return what the backbone reads of standardised features; see `input_scale_F`."""
+        """Return the backbone's input from standardised features; see `input_scale_F`."""
         return (x_BNF * self.input_scale_F + self.input_shift_F) * mask_BN[..., None]
 
     def prefix(
@@ -227,7 +227,7 @@ class Network(nn.Module):
         return torch.cat(parts, dim=1) if parts else None
 
     def physical(self, x_BNF: Tensor, mask_BN: Tensor, context_BC: Tensor | None = None) -> Batch:
-        """Return a batch of standardised features, with momenta in the jet's frame where they can be made."""
+        """Return a batch of standardised features, with momenta in the jet's frame if possible."""
         features_BNF = self.standardize.inverse(x_BNF, mask_BN)
         return Batch(
             features_BNF=features_BNF,
@@ -246,7 +246,7 @@ class Network(nn.Module):
         *,
         options: Config | None = None,
     ) -> GeneratedRows:
-        """Make rows; see `hepfm.generators.base.Generator.generate`."""
+        """Generate rows; see `hepfm.generators.base.Generator.generate`."""
         if self.generator is None:
             raise ValueError("this network has no generator")
         return self.generator.generate(_Encoder(self), label_B, context_BC, generator, options)
@@ -270,14 +270,14 @@ class _Encoder:
         return self.network.features(self.network.physical(x_BNF, mask_BN, context_BC), time_B=time_B)
 
     def start_decoding(self, start_BD: Tensor, context_BC: Tensor | None, max_length: int) -> _Decoding:
-        """Start rows of up to `max_length` constituents of codes."""
+        """Start rows of up to `max_length` tokens."""
         prefix_BKD = self.network.prefix(context_BC, None, start_BD[:, None])
         assert prefix_BKD is not None
         return _Decoding(self.network, prefix_BKD, max_length)
 
 
 class _Decoding:
-    """Rows that grow: the backbone's memory of each, and the tokenizer's where it reads decoded features."""
+    """Growing rows: the backbone's cache, and the tokenizer's if the backbone reads decoded features."""
 
     def __init__(self, network: Network, prefix_BKD: Tensor, max_length: int) -> None:
         assert network.tokenizer is not None
@@ -295,11 +295,11 @@ class _Decoding:
         return self.backbone.extend(x, self.cache)[:, -1]
 
     def keep(self, index_R: Tensor) -> None:
-        """Go on with some of the rows."""
-        for memory in (*self.cache, *((self.decoding,) if self.decoding else ())):
-            memory.keep(index_R)
+        """Keep only some of the rows."""
+        for cache in (*self.cache, *((self.decoding,) if self.decoding else ())):
+            cache.keep(index_R)
 
     def decoded(self, codes_BN: Tensor) -> Tensor:
-        """Return the standardised features of whole rows of codes, (B, N, F)."""
+        """Return the standardised features of whole rows of tokens, (B, N, F)."""
         x_BNF: Tensor = self.tokenizer.decode(codes_BN)
         return x_BNF

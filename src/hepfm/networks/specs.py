@@ -1,4 +1,4 @@
-"""What a network is fitted out with besides its backbone: heads, a tokenizer, a generator."""
+"""What a network is equipped with besides its backbone: heads, a tokenizer, a generator."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hepfm.core.schema import Field
 from hepfm.tokenizers.base import Tokenizer
 
 Inputs = Literal["features", "decoded", "codes"]
-"""What a backbone is given of a constituent: its features, those decoded from its code, or the code."""
+"""Input of a backbone for each constituent: its features, those decoded from its token, or the token."""
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a head predicts, and with what.
+    """A head and the field that it predicts.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class HeadSpec:
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """What a generator makes rows of.
+    """A generator and what its rows are conditioned on.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class GeneratorSpec:
     label
         The field whose classes it is conditioned on; None for data without labels.
     max_constituents
-        Most constituents of a row.
+        Largest number of constituents of a row.
     """
 
     generator: Component
@@ -59,14 +59,14 @@ class GeneratorSpec:
 
 @dataclass(frozen=True)
 class TokenizerSpec:
-    """How constituents become codes, and what the backbone reads of them.
+    """A tokenizer and what the backbone reads.
 
     Attributes
     ----------
     tokenizer
         The tokenizer's component.
     inputs
-        What the backbone is given of a constituent.
+        Input of the backbone for each constituent.
     """
 
     tokenizer: Component

@@ -74,7 +74,7 @@ def attention(qkv_3BHNK: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of the tokens so far of a causal layer, with room for those to come.
+    """Keys and values of the tokens so far of a causal layer, with room for the following ones.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class KeyValueCache:
         return keys, values
 
     def keep(self, index_R: Tensor) -> None:
-        """Go on with some of the rows."""
+        """Keep only some of the rows."""
         self.kv_2BHTK = self.kv_2BHTK.index_select(1, index_R)
 
 
@@ -130,12 +130,12 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BND: Tensor, bias: Tensor) -> Tensor:
-        """Return what the tokens gather, (B, N, D)."""
+        """Return the tokens after attention, (B, N, D)."""
         qkv_BNC = self.in_proj(x_BND).unflatten(-1, (3, self.num_heads, -1))
         return self.project(self._attend(qkv_BNC.permute(2, 0, 3, 1, 4).contiguous(), bias))
 
     def extend(self, x_BMD: Tensor, cache: KeyValueCache) -> Tensor:
-        """Return what M new tokens gather from all before them and from each other, (B, M, D).
+        """Return M new tokens after attention to all before them and to each other, (B, M, D).
 
         Without gradients to the tokens before, and without dropout.
         """
@@ -147,7 +147,7 @@ class MultiHeadAttention(nn.Module):
         return self.project(gathered_BHMK.transpose(1, 2).flatten(2))
 
     def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
-        """Return what packed tokens gather, (T, D).
+        """Return packed tokens after attention, (T, D).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Conditioning: what is known of a whole row (its kinematics, the time of a flow) as tokens."""
+"""Conditioning: features of the whole row (its kinematics, the time of a flow) as tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FourierTime(nn.Module):
     """Time as sqrt(2) cos(2 pi (f t + phase)) * t, with random frequencies: zero at t = 0.
 
     The magnitude-preserving Fourier features of 2312.02696, times t as in OmniLearned (2510.24066, public
-    package): at t = 0, where nothing is noised, the token carries nothing.
+    package): at t = 0, without noise, the token is zero.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Conditioning(nn.Module):
 
     def __init__(self, width: int, *, num_context: int = 0, time: bool = False) -> None:
         super().__init__()
-        # No clip: jets of another selection lie far from those that the constants were measured on.
+        # No clip: jets of another selection may lie far from those on which the constants were measured.
         constants = [0.0] * num_context, [1.0] * num_context
         self.standardize = Standardize(*constants, limit=math.inf) if num_context else None
         self.context = (

@@ -10,7 +10,7 @@ from torch import Tensor
 _NEEDED = ("log_pt", "deta", "dphi")
 
 _RELATIVE = {"log_pt_rel": ("log_pt", "pt"), "log_energy_rel": ("log_energy", "energy")}
-"""Features that are relative to the whole row, the feature that they are made of, and what of the row."""
+"""Features relative to the whole row, the absolute feature, and the quantity of the row it is relative to."""
 
 
 _SMALLEST = 1e-8
@@ -45,7 +45,7 @@ def relative_to_visible(
 ) -> Tensor:
     """Return physical features, with those relative to the row made relative to the sum of its constituents.
 
-    Of a row from which constituents were removed the momentum of the whole would tell what they had.
+    For a row with removed constituents the momentum of the whole row would reveal them.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from hepfm.nn.tracing import is_traced
 def rows_to_add(count: int) -> int:
     """Return how many empty rows, a few per cent, bring `count` to one of few different sizes.
 
-    oneDNN prepares a kernel for every new size, and the number of constituents or pairs is new in every
+    oneDNN prepares a kernel for every new size, and the number of constituents or pairs differs in every
     batch.
     """
     step = max(64, 1 << max(count.bit_length() - 5, 0))
@@ -25,14 +25,14 @@ def rows_to_add(count: int) -> int:
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the T rows of the packed layout stand in the padded one.
+    """Places of the T rows of the packed layout in the padded one.
 
     Attributes
     ----------
     mask_BN
         True = real.
     index_M
-        Flat positions of the M real constituents. None keeps the padding, as compilers and exporters want it.
+        Flat positions of the M real constituents. None keeps the padding, as compilers and exporters need.
     """
 
     mask_BN: Tensor
@@ -78,7 +78,7 @@ class Packing:
     def heads(self, x_TC: Tensor, *, parts: int, heads: int) -> Tensor:
         """Return the padded layout with each row cut into parts and heads, (parts, B, heads, N, K).
 
-        What stands in padding is finite but arbitrary; no gradient comes back from there.
+        Values in padding are finite but arbitrary; they pass no gradient.
         """
         rows, length = self.mask_BN.shape
         if self.index_M is not None and len(self.index_M) and kernels_allowed():

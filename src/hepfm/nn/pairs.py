@@ -40,14 +40,14 @@ class PairIndex:
 
     @classmethod
     def of(cls, mask_BN: Tensor) -> PairIndex:
-        """Find the real pairs of a mask."""
-        num = mask_BN.shape[1]
-        position = torch.arange(num, device=mask_BN.device)
+        """Return the real pairs of a mask."""
+        length = mask_BN.shape[1]
+        position = torch.arange(length, device=mask_BN.device)
         lower_NN = position[:, None] >= position[None, :]
         real_BNN = mask_BN[:, :, None] & mask_BN[:, None, :] & lower_NN
         row, i, j = real_BNN.nonzero(as_tuple=True)
-        start = row * num
-        return cls(start + i, start + j, (start + i) * num + j, (start + j) * num + i)
+        start = row * length
+        return cls(start + i, start + j, (start + i) * length + j, (start + j) * length + i)
 
 
 @torch.no_grad()
@@ -99,7 +99,7 @@ class PairEmbedding(nn.Module):
         )
 
     def forward(self, p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return the attention bias, (B, H, N, N); padded keys have the logit of no weight."""
+        """Return the attention bias, (B, H, N, N); padded keys have a logit that gives them no weight."""
         pairs = PairIndex.of(mask_BN)
         x_MC = pair_features(p4_BN4, pairs)
         count = x_MC.shape[0]
@@ -110,7 +110,7 @@ class PairEmbedding(nn.Module):
         return self._spread(x_MC[:count], pairs, mask_BN)
 
     def _spread(self, x_MH: Tensor, pairs: PairIndex, mask_BN: Tensor) -> Tensor:
-        rows, num = mask_BN.shape
-        bias = x_MH.new_full((rows * num * num, self.num_heads), masked_logit(x_MH.dtype))
+        rows, length = mask_BN.shape
+        bias = x_MH.new_full((rows * length * length, self.num_heads), masked_logit(x_MH.dtype))
         bias = bias.index_copy(0, pairs.ij_M, x_MH).index_copy(0, pairs.ji_M, x_MH)
-        return bias.view(rows, num, num, self.num_heads).permute(0, 3, 1, 2).contiguous()
+        return bias.view(rows, length, length, self.num_heads).permute(0, 3, 1, 2).contiguous()

@@ -10,10 +10,10 @@ TYPES = ("h+", "h-", "h0", "photon", "e+", "e-", "mu+", "mu-")
 
 
 class ParticleTypes(nn.Module):
-    """A vector of charge times type, as an embedding table gives it, in terms that are smooth in the columns.
+    """A vector of charge and type, like an embedding table, but smooth in the columns.
 
     A charged type is the half sum and half difference of its flag and its flag times charge. A row of zeros,
-    as it stands for an unknown type, gives zero.
+    an unknown type, gives zero.
 
     Parameters
     ----------

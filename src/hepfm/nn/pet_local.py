@@ -13,11 +13,11 @@ from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward
 from hepfm.nn.tracing import is_traced
 
 _TOGETHER = 2
-"""Sequences of neighbours that attention handles as one: twice as long they are faster on a CPU."""
+"""Sequences of neighbours that attention handles as one: longer sequences are faster on a CPU."""
 
 
 class EdgeFeatures(nn.Module):
-    """Differences to the K nearest neighbours in (deta, dphi), and pair features if wanted.
+    """Differences to the K nearest neighbours in (deta, dphi), and optionally pair features.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class EdgeFeatures(nn.Module):
 
 
 class LocalTransformer(nn.Module):
-    """Embedded edges through transformer blocks of their own, then their mean.
+    """Embedded edges through separate transformer blocks, then their mean.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ class LocalTransformer(nn.Module):
         edges_TKE, mask_TK = self.edges(x_BNF, packing)
         real_TK = mask_TK.to(x_BNF.dtype)
         mean_TK = real_TK / real_TK.sum(1, keepdim=True).clamp(min=1)
-        rows, num = mask_TK.shape
+        rows, num_neighbours = mask_TK.shape
         together = 1 if is_traced() or rows % _TOGETHER else _TOGETHER
-        shape = (rows // together, together * num)
+        shape = (rows // together, together * num_neighbours)
         x_TKD = self.embedding(edges_TKE)
         x_TKD = x_TKD.view(*shape, x_TKD.shape[-1])
-        bias = _bias(mask_TK.view(shape), num, x_TKD.dtype)
+        bias = _bias(mask_TK.view(shape), num_neighbours, x_TKD.dtype)
         *blocks, last = self.blocks
         for block in blocks:
             x_TKD = block(x_TKD, bias)
@@ -85,8 +85,8 @@ class LocalTransformer(nn.Module):
         return last.weighted_mean(x_TKD, mean_TK, bias)
 
 
-def _bias(mask_UK: Tensor, num: int, dtype: torch.dtype) -> Tensor:
-    """Return the attention bias of sequences that are `num` long and laid end to end, (U, 1, K, K)."""
-    sequence_K = torch.arange(mask_UK.shape[1], device=mask_UK.device) // num
+def _bias(mask_UK: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """Return the attention bias of concatenated sequences of `length` edges each, (U, 1, K, K)."""
+    sequence_K = torch.arange(mask_UK.shape[1], device=mask_UK.device) // length
     same_KK = sequence_K[:, None] == sequence_K
     return torch.where(same_KK, key_bias(mask_UK, dtype), masked_logit(dtype))

@@ -1,4 +1,4 @@
-"""Tokenizers: constituents to integers and back. One file each, one row here."""
+"""Tokenizers: constituents to tokens (integers) and back. One file each, one row here."""
 
 from hepfm.core.registry import Registry
 
@@ -15,7 +15,7 @@ TOKENIZERS = Registry(
         ),
         "kmeans": (
             "hepfm.tokenizers.kmeans:KMeansTokenizer",
-            "the nearest of some thousand centroids of the features, fitted once",
+            "the nearest of several thousand centroids of the features, fitted once",
         ),
         "binned": (
             "hepfm.tokenizers.binned:BinnedTokenizer",
@@ -27,7 +27,7 @@ TOKENIZERS = Registry(
         ),
         "vqvae_mlp": (
             "hepfm.tokenizers.vqvae_mlp:VqVaeMlp",
-            "learned codebook between layers that treat each constituent alone (2403.05618)",
+            "learned codebook between layers that act on each constituent separately (2403.05618)",
         ),
         "vqvae_cosine": (
             "hepfm.tokenizers.vqvae_cosine:VqVaeCosine",

@@ -14,27 +14,27 @@ from hepfm.tokenizers.quantizer import Quantized
 
 
 class CausalTokenDecoder(TokenDecoder):
-    """Rows that grow behind a causal decoder, with the keys and values of what was decoded."""
+    """Growing rows behind a causal decoder, with the keys and values of the decoded constituents."""
 
     def __init__(
         self, tokenizer: Autoencoder, half: AttentionHalf, *, rows: int, max_constituents: int
     ) -> None:
         super().__init__(tokenizer)
         self.lookup, self.half = tokenizer.lookup, half
-        self.seen = [KeyValueCache.empty(rows, max_constituents, block.attention) for block in half.stack()]
+        self.caches = [KeyValueCache.empty(rows, max_constituents, block.attention) for block in half.stack()]
 
     def step(self, ids_B: Tensor) -> Tensor:
         """Return the standardised features, (B, F), of the next constituent of each row."""
         x_B1D = self.half.enter(self.lookup(ids_B)[:, None])
-        for block, seen in zip(self.half.stack(), self.seen, strict=True):
-            x_B1D = block.extend(x_B1D, seen)
+        for block, cache in zip(self.half.stack(), self.caches, strict=True):
+            x_B1D = block.extend(x_B1D, cache)
         out_BF: Tensor = self.half.leave(x_B1D)[:, 0].float()
         return out_BF
 
     def keep(self, index_R: Tensor) -> None:
-        """Go on with some of the rows."""
-        for seen in self.seen:
-            seen.keep(index_R)
+        """Keep only some of the rows."""
+        for cache in self.caches:
+            cache.keep(index_R)
 
 
 class Autoencoder(Tokenizer):
@@ -56,7 +56,7 @@ class Autoencoder(Tokenizer):
 
     @abstractmethod
     def quantize(self, z_TK: Tensor) -> Quantized:
-        """Put encoded constituents on their codes, with gradients."""
+        """Replace encoded constituents by their nearest codes, with gradients."""
 
     @abstractmethod
     def assign(self, z_TK: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Autoencoder(Tokenizer):
         return Reconstruction(decoded_BNF * mask_BN[..., None], loss_BN, ids_BN)
 
     def start_decoder(self, rows: int, max_constituents: int) -> TokenDecoder:
-        """Start to decode rows of up to `max_constituents` constituents; only for a causal tokenizer."""
+        """Return a decoder of growing rows of up to `max_constituents`; only for a causal tokenizer."""
         if isinstance(self.decoder, AttentionHalf) and self.causal:
             return CausalTokenDecoder(self, self.decoder, rows=rows, max_constituents=max_constituents)
         return super().start_decoder(rows, max_constituents)

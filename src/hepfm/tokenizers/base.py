@@ -1,4 +1,7 @@
-"""The contract of a tokenizer: constituents to integers and back."""
+"""The contract of a tokenizer: constituents to tokens (integers) and back.
+
+A token is the number of a code, an entry of the tokenizer's codebook.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from hepfm.core.config import Config
 from hepfm.nn.tracing import is_traced
 
 PADDING = -1
-"""The id where there is no constituent."""
+"""The token where there is no constituent."""
 
 
 def of_real(assign: Callable[[Tensor], Tensor], x_BNC: Tensor, mask_BN: Tensor) -> Tensor:
-    """Return the ids, int64 (B, N), that `assign` gives to vectors (T, C); `PADDING` where the mask is false.
+    """Return the tokens, int64 (B, N), that `assign` gives to vectors (T, C); else `PADDING`.
 
-    An exported network has no lists of its real constituents: it assigns all vectors and masks the ids.
+    An exported network has no list of its real constituents: it assigns all vectors and masks the tokens.
     """
     if is_traced():
         return assign(x_BNC.flatten(0, 1)).view(mask_BN.shape).masked_fill(~mask_BN, PADDING)
@@ -31,17 +34,17 @@ def of_real(assign: Callable[[Tensor], Tensor], x_BNC: Tensor, mask_BN: Tensor) 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a tokenizer that is being trained makes of a batch.
+    """The output of a tokenizer for a batch in training.
 
     Attributes
     ----------
     x_BNF
         The decoded features, with gradients to encoder, codes and decoder.
     quantization_BN
-        What is added to the squared error of each constituent so that vectors and codes move together; zero
+        Term of each constituent, added to its squared error, that pulls vectors and codes together; zero
         where the mask is false.
     ids_BN
-        The codes, `PADDING` where the mask is false.
+        The tokens, `PADDING` where the mask is false.
     """
 
     x_BNF: Tensor
@@ -50,7 +53,7 @@ class Reconstruction:
 
 
 class TokenDecoder:
-    """Codes of growing rows, decoded one by one; here of constituents that are decoded by themselves."""
+    """Decodes the tokens of growing rows one by one; here for constituents that are decoded independently."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -60,20 +63,20 @@ class TokenDecoder:
         return self.tokenizer.decode(ids_B[:, None])[:, 0]
 
     def keep(self, index_R: Tensor) -> None:
-        """Go on with some of the rows."""
+        """Keep only some of the rows."""
 
 
 class Tokenizer(nn.Module):
-    """Standardised constituents to codes and back. Built by ``cls(config, feature_names=...)``.
+    """Standardised constituents to tokens and back. Built by ``cls(config, feature_names=...)``.
 
-    Padding has the code `PADDING` and enters no statistic, no loss and no codebook.
+    Padding has the token `PADDING` and enters no statistic, no loss and no codebook.
     """
 
     Config: ClassVar[type[Config]]
     num_codes: int
-    """Codes are 0 to ``num_codes - 1``."""
+    """Size of the codebook: tokens are 0 to ``num_codes - 1``."""
     causal: bool
-    """Whether constituent i is decoded from the codes up to i alone, so that a growing row can be decoded."""
+    """Whether constituent i is decoded from the tokens up to i only, so that a growing row can be decoded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,19 +93,19 @@ class Tokenizer(nn.Module):
 
     @abstractmethod
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
+        """Return the token of each constituent, int64 (B, N); `PADDING` where the mask is false."""
 
     @abstractmethod
     def decode(self, ids_BN: Tensor) -> Tensor:
-        """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""
+        """Return standardised features, float32 (B, N, F), of tokens; zero where they are `PADDING`."""
 
     def reconstruct(self, x_BNF: Tensor, mask_BN: Tensor) -> Reconstruction:
-        """Encode and decode with gradients; without any where nothing is learned by them."""
+        """Encode and decode, with gradients where parameters are learned by them."""
         ids_BN = self.encode(x_BNF, mask_BN)
         return Reconstruction(self.decode(ids_BN), torch.zeros_like(x_BNF[..., 0]), ids_BN)
 
     def start_decoder(self, rows: int, max_constituents: int) -> TokenDecoder:
-        """Start to decode rows of up to `max_constituents` constituents; only for a causal tokenizer."""
+        """Return a decoder of growing rows of up to `max_constituents`; only for a causal tokenizer."""
         if not self.causal:
             raise ValueError("a row that is still growing can only be decoded by a causal tokenizer")
         return TokenDecoder(self)
@@ -117,10 +120,10 @@ class Tokenizer(nn.Module):
         return torch.zeros_like(mask_BN)
 
     def after_step(self) -> None:
-        """Do what follows an optimiser step, e.g. replace dead codes. Nothing by default."""
+        """Called after each optimiser step, e.g. to replace dead codes. Nothing by default."""
 
     def freeze(self) -> None:
-        """Keep every parameter and every buffer as it is, in training mode too."""
+        """Keep every parameter and every buffer unchanged, also in training mode."""
         self.frozen = True
         self.requires_grad_(False)
         self.eval()

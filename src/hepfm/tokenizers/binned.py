@@ -27,8 +27,8 @@ class BinnedTokenizerConfig(Config):
         Number of bins of each feature, in their order; their product is the number of codes. 40 in log pt and
         30 in each angle are those of a public reimplementation of 2303.07364.
     coverage
-        Fraction of the constituents that the grid spans in each feature, the rest cut off evenly at both ends
-        when it is fitted; those outside take the outermost bin.
+        Fraction of the constituents that the grid spans in each feature when it is fitted, with equal
+        fractions left out at both ends; constituents outside get the outermost bin.
     """
 
     bins: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (30, 30, 40)
@@ -100,7 +100,7 @@ class BinnedTokenizer(Tokenizer):
         return (bin_BNF * self.places_F).sum(-1).masked_fill(~mask_BN, PADDING)
 
     def outside(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return which constituents lie outside the grid and are put into its outermost cells, (B, N)."""
+        """Return which constituents lie outside the grid and get its outermost cells, (B, N)."""
         return ((x_BNF < self.low_F) | (x_BNF > self.high_F)).any(-1) & mask_BN
 
     def decode(self, ids_BN: Tensor) -> Tensor:

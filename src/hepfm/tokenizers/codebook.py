@@ -19,13 +19,13 @@ _BLOCK = 4_000_000
 """Distances held at once (16 MB)."""
 
 _TREE_DIMS = 6
-"""Up to so many dimensions a k-d tree beats all distances on a processor, by far with thousands of codes."""
+"""Up to this number of dimensions a k-d tree is faster on a processor than computing all distances."""
 
 _TREE_CODES = 256
-"""Fewer codes are searched faster by all distances."""
+"""For fewer codes computing all distances is faster."""
 
 _MAX_SPREAD_START = 8192
-"""Up to so many codes the fit starts from spread-out points (k-means++), beyond from random ones."""
+"""Up to this number of codes the fit starts from spread-out points (k-means++), else from random ones."""
 
 
 class CodeSearch:
@@ -67,7 +67,7 @@ def _by_distances(points: Tensor, codes: Tensor) -> Tensor:
 
 
 def _distances(points: Tensor, codes: Tensor) -> Tensor:
-    """Return half the squared distances to all codes, (T, C), without the part that all codes share."""
+    """Return half the squared distances to all codes, (T, C), without the term that all codes share."""
     return torch.addmm(0.5 * codes.square().sum(-1), points, codes.T, alpha=-1)
 
 

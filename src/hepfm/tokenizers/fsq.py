@@ -17,7 +17,7 @@ from hepfm.tokenizers.halves import AttentionConfig, normformer_half
 from hepfm.tokenizers.quantizer import Quantized
 
 _MARGIN = 1e-3
-"""How far the bounded latents reach beyond the outermost levels, which are then met by finite numbers."""
+"""How far the bounded latents reach beyond the outermost levels, so that finite numbers reach these."""
 
 _MAX_CODES = 65536
 
@@ -87,16 +87,16 @@ class Fsq(Autoencoder):
 
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
-        """Return the codes' numbers of encoded constituents, (T,)."""
+        """Return the tokens of encoded constituents, (T,)."""
         return self._number(self._digits(self._bound(self._by_running(z_TK))))
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """Return the vectors of codes (...), shape (..., K), in [-1, 1]."""
+        """Return the vectors of tokens (...), shape (..., K), in [-1, 1]."""
         digits = (ids[..., None] // self.places_K) % self.levels_K
         return (digits - self._half()) / self._half()
 
     def _by_running(self, z_TK: Tensor) -> Tensor:
-        """Normalise by what was seen in training."""
+        """Normalise by the mean and the spread of training."""
         return F.batch_norm(z_TK.float(), self.norm.running_mean, self.norm.running_var)
 
     def _half(self) -> Tensor:

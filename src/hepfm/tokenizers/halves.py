@@ -1,4 +1,4 @@
-"""Encoders and decoders of tokenizers: attention between constituents, or each constituent alone."""
+"""Encoders and decoders of tokenizers, with attention between constituents or for each separately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hepfm.nn.linear import Linear
 
 
 class MlpConfig(Config):
-    """Options of an encoder and a decoder that treat each constituent alone.
+    """Options of an encoder and a decoder that act on each constituent separately.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class AttentionHalf(nn.Module):
         self.causal = causal
 
     def forward(self, x_BNC: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return what becomes of real constituents, (B, N, C'); arbitrary where the mask is false."""
+        """Return the outputs for real constituents, (B, N, C'); arbitrary where the mask is false."""
         x_BND = self.enter(x_BNC) * mask_BN[..., None]
         bias = key_bias(mask_BN, x_BND.dtype)
         if self.causal:
@@ -135,7 +135,7 @@ class MlpHalf(nn.Module):
         self.layers = nn.Sequential(*layers, Linear(config.width, outputs))
 
     def forward(self, x_BNC: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return what becomes of each constituent, (B, N, C'); arbitrary where the mask is false."""
+        """Return the outputs for each constituent, (B, N, C'); arbitrary where the mask is false."""
         out_BNC: Tensor = self.layers(x_BNC)
         return out_BNC
 

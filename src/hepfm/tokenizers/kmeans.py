@@ -1,4 +1,4 @@
-"""k-means tokenizer: the nearest of some thousand centroids of a constituent's own features."""
+"""k-means tokenizer: the nearest of several thousand centroids of a constituent's features."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class KMeansTokenizer(Tokenizer):
 
     @torch.no_grad()
     def fit(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Place the centroids; raise `DataError` for more of them than different constituents."""
+        """Fit the centroids; raise `DataError` for more centroids than different constituents."""
         if self.fitted:
             return
         points_TF = torch.cat([x_BNF[mask_BN] for x_BNF, mask_BN in rows]).cpu()
@@ -68,11 +68,11 @@ class KMeansTokenizer(Tokenizer):
         self.fitted.fill_(True)
 
     def encode(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return the code of each constituent, int64 (B, N); `PADDING` where the mask is false."""
+        """Return the token of each constituent, int64 (B, N); `PADDING` where the mask is false."""
         if not is_traced() and not self.fitted:
             raise ValueError("k-means tokenizer: fit the centroids first")
         return of_real(lambda x_TF: self.search.nearest(x_TF, self.codes_CF), x_BNF, mask_BN)
 
     def decode(self, ids_BN: Tensor) -> Tensor:
-        """Return standardised features, float32 (B, N, F), of codes; zero where they are `PADDING`."""
+        """Return standardised features, float32 (B, N, F), of tokens; zero where they are `PADDING`."""
         return self.codes_CF[ids_BN.clamp(min=0)] * (ids_BN != PADDING)[..., None]

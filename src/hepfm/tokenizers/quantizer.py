@@ -16,10 +16,10 @@ from hepfm.core.config import Config
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 _PER_CODE = 32
-"""Vectors per code that the start by k-means is fitted to, at the most."""
+"""Largest number of vectors per code in the k-means fit of the start."""
 
 _JITTER = 0.01
-"""Noise of a replaced code, over the size of the vector that it is put on (public code of 2305.08842)."""
+"""Noise of a replaced code, relative to the vector that replaces it (public code of 2305.08842)."""
 
 
 class QuantizerConfig(Config):
@@ -34,7 +34,7 @@ class QuantizerConfig(Config):
     codebook_fraction
         Fraction of the quantisation loss that moves codes to vectors; the rest moves vectors to codes.
     synchronised
-        How much of the decoder's gradient goes to the codes too (nu of 2305.08842).
+        Fraction of the decoder's gradient that also goes to the codes (nu of 2305.08842).
     affine_lr
         Learning rate, over that of the codes, of a scale and an offset per dimension, common to all codes
         (2305.08842, the learned variant); 0 for none.
@@ -42,11 +42,11 @@ class QuantizerConfig(Config):
         How far codes move to the mean of their vectors before each step, in [0, 1]: the in-place codebook
         update of 2305.08842; 0 for none.
     replace_after
-        Steps after which an unused code is put on a random vector of the step; 0 for never.
+        Steps after which an unused code is replaced by a random vector of the step; 0 for never.
     kmeans_start
         Whether codes start as centroids of encoded constituents.
     seed
-        Of that fit.
+        Seed of that fit.
     """
 
     codes: Annotated[int, Field(ge=2, le=65536)] = 8192
@@ -62,7 +62,7 @@ class QuantizerConfig(Config):
 
 @dataclass(frozen=True)
 class Quantized:
-    """Vectors on their codes with gradients, (T, K); the loss of each, (T,); and the codes' numbers, (T,)."""
+    """Codes of vectors, with gradients, (T, K); the loss of each, (T,); and the tokens, (T,)."""
 
     z_TK: Tensor
     loss_T: Tensor
@@ -72,9 +72,9 @@ class Quantized:
 class Quantizer(nn.Module):
     """A codebook: vectors of real constituents take the nearest code, after Huh et al. (2305.08842).
 
-    Distances are taken in float32 whatever the precision of the network. Departures from the public package
-    of that paper: padding never enters; a replaced code is put where its image under the shared scale and
-    offset is the chosen vector.
+    Distances are computed in float32 whatever the precision of the network. Departures from the public
+    package of that paper: padding never enters; a replaced code is chosen so that the shared scale and offset
+    map it to the chosen vector.
 
     Parameters
     ----------
@@ -97,34 +97,34 @@ class Quantizer(nn.Module):
         self.search = CodeSearch()
 
     def codebook(self) -> Tensor:
-        """Return the codes as they are used: scaled, shifted and projected; (C, K)."""
+        """Return the codes scaled, shifted and projected, (C, K)."""
         codes_CK: Tensor = self.codes_CK
         if self.scale_K is not None and self.offset_K is not None:
             codes_CK = self._factor() * codes_CK + self.config.affine_lr * self.offset_K
         return self.project(codes_CK)
 
     def project(self, z: Tensor) -> Tensor:
-        """Return vectors as they are compared with codes, float32."""
+        """Return vectors in the form that is compared with codes, float32."""
         return z.float()
 
     @torch.no_grad()
     def assign(self, z_TK: Tensor) -> Tensor:
-        """Return the number of the nearest code of each vector, (T,)."""
+        """Return the token, the number of the nearest code, of each vector, (T,)."""
         return self.search.nearest(self.project(z_TK), self.codebook())
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """Return the codes of numbers (...), shape (..., K)."""
+        """Return the codes of tokens (...), shape (..., K)."""
         return self.codebook()[ids]
 
     def forward(self, z_TK: Tensor) -> Quantized:
-        """Put vectors on their codes."""
+        """Replace vectors by their nearest codes."""
         z_TK = self.project(z_TK)
         if self.training and self.config.alternating:
             self._move(z_TK.detach())
         ids_T = self.assign(z_TK)
         code_TK = self.lookup(ids_T)
         if self.training:
-            self._note(z_TK.detach(), ids_T)
+            self._record_use(z_TK.detach(), ids_T)
         fraction, nu = self.config.codebook_fraction, self.config.synchronised
         to_vectors = (z_TK - code_TK.detach()).square().mean(-1)
         to_codes = (z_TK.detach() - code_TK).square().mean(-1)
@@ -133,7 +133,7 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def start(self, z_TK: Tensor, *, where: str) -> None:
-        """Put the codes on centroids of vectors; raise `DataError` for more codes than different vectors."""
+        """Set the codes to centroids of vectors; raise `DataError` for more codes than different vectors."""
         points = self.project(z_TK).cpu().numpy()
         max_points = _PER_CODE * self.config.codes
         if len(points) > max_points:
@@ -143,9 +143,9 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Put codes that have not been used for long on random vectors of the last step; in training only.
+        """Replace codes that have long been unused by random vectors of the last step; in training only.
 
-        With several processes all take part, whatever their batches hold, and leave with the codes of the
+        With several processes all take part, whatever their batches contain, and end with the codes of the
         first.
         """
         if not self.training:
@@ -169,7 +169,7 @@ class Quantizer(nn.Module):
         self.codes_CK[dead_D] = self._unscaled(chosen_DK + _JITTER * noise_DK)
         self.unused_C[dead_D] = 1
 
-    def _note(self, z_TK: Tensor, ids_T: Tensor) -> None:
+    def _record_use(self, z_TK: Tensor, ids_T: Tensor) -> None:
         self.unused_C[ids_T] = 0
         self.last.append(z_TK)
 

@@ -16,7 +16,7 @@ from hepfm.tokenizers.quantizer import Quantized, Quantizer, QuantizerConfig
 
 
 class CodebookConfig(QuantizerConfig):
-    """Options of every VQ-VAE: those of `QuantizerConfig`, and
+    """Options of every VQ-VAE: those of `QuantizerConfig` and the following.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class VectorQuantized(Autoencoder):
 
     @torch.no_grad()
     def fit(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Start the codes from encoded constituents, if the config says so."""
+        """Start the codes from encoded constituents, if `kmeans_start` is set."""
         if self.fitted or not self.config.kmeans_start:
             return
         was_training = self.training
@@ -62,7 +62,7 @@ class VectorQuantized(Autoencoder):
         self.train(was_training)
 
     def quantize(self, z_TK: Tensor) -> Quantized:
-        """Put encoded constituents on their codes, with gradients."""
+        """Replace encoded constituents by their nearest codes, with gradients."""
         quantized: Quantized = self.quantizer(z_TK)
         weight = self.config.quantization_weight
         return Quantized(quantized.z_TK, weight * quantized.loss_T, quantized.ids_T)

@@ -1,4 +1,4 @@
-"""VQ-VAE whose codes are compared by their direction alone."""
+"""VQ-VAE whose codes are compared by direction only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VQ-VAE whose encoder and decoder treat each constituent alone."""
+"""VQ-VAE whose encoder and decoder act on each constituent separately."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VqVaeMlpConfig(MlpConfig, CodebookConfig):
 
 
 class VqVaeMlp(VectorQuantized):
-    """VQ-VAE whose token of a constituent depends on that constituent alone (unconditional).
+    """VQ-VAE whose token of a constituent depends only on that constituent (unconditional).
 
     Parameters
     ----------

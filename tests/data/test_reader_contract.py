@@ -1,0 +1,49 @@
+"""The contract of every registered reader, on a small file of each format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from format_files import make_inputs
+
+from hepfm.data import READERS
+from hepfm.data.store import Store
+from hepfm.testing.readers import LAWS, ReaderCase
+
+pytest.importorskip("h5py", reason="h5py is not installed")
+pytest.importorskip("uproot", reason="uproot is not installed")
+
+FILES = {
+    "jetclass.root": "jetclass",
+    "jetclass.parquet": "jetclass",
+    "jetnet.hdf5": "jetnet",
+    "omnilearned.h5": "omnilearned",
+    "top_tagging.h5": "top_tagging",
+    "fu_tau.parquet": "fu_tau",
+    "aspen.h5": "aspen",
+    "calochallenge.hdf5": "calochallenge",
+    "caloclouds.h5": "caloclouds",
+    "getting_high.h5": "getting_high",
+}
+"""Reader of each file."""
+
+OPTIONS: dict[str, dict[str, Any]] = {"jetnet": {"jet_class": "g"}}
+
+
+@pytest.fixture(scope="module")
+def inputs(jet_store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
+    return make_inputs(tmp_path_factory.mktemp("files"), jet_store)
+
+
+def test_every_registered_reader_is_tried() -> None:
+    assert set(FILES.values()) == set(READERS)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("file", FILES)
+def test_contract(file: str, law: Callable[[ReaderCase], None], inputs: dict[str, tuple[str, Path]]) -> None:
+    name, path = inputs[file]
+    law(ReaderCase(name, path, OPTIONS.get(name, {})))
