@@ -19,6 +19,7 @@ from hepfm.core.schema import Field, Level
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.scores import score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.tasks.model_subject import training_facts
@@ -304,7 +305,7 @@ def test_regression_of_a_continuous_field(finetune_recipe: Values, tiny_run: Pat
         tiny_run / "model", {**finetune_recipe, "objective": objective}, output=tmp_path / "run"
     )
     store = Store.open(finetune_recipe["data"]["store"])
-    mass = Model.load(result.model_path).predict(store)["jet_softdrop_mass"]
+    mass = score(Model.load(result.model_path), store)["jet_softdrop_mass"]
     assert mass.shape == (store.num_rows,)
     assert 50 < mass.mean() < 150
     assert "validation_mae" in Model.load(result.model_path).metrics
