@@ -173,6 +173,13 @@ def test_results_with_other_options_are_never_in_one_table(store: Store, tmp_pat
     assert sorted(len(section.results) for section in sections) == [1, 2]
 
 
+def test_rows_of_several_classes_count(store: Store, tmp_path: Path) -> None:
+    result = classify(store, tmp_path / "r", field="flavour", only=["jet_label", "Hbb", "QCD", "Tbl"])
+    _, rows = read_scores(tmp_path / "r", result)
+    assert rows.tolist() == counted(store, jet_label=("Hbb", "QCD", "Tbl")).tolist()
+    assert "jet_label = Hbb or QCD or Tbl only" in result.task.title
+
+
 def test_only_some_rows_count_and_weights_do(store: Store, tmp_path: Path) -> None:
     options = {"field": "flavour", "only": ["jet_label", "Hbb"]}
     result = classify(weighed(store, "importance"), tmp_path / "r", **options)

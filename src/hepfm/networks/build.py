@@ -60,7 +60,7 @@ def build_network(
     network = Network(
         Standardize(list(features.centre), list(features.scale)),
         _build_backbone(backbone, features, built if tokenizer and tokenizer.inputs == "codes" else None),
-        feature_names=features.names,
+        feature_set=features,
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)

@@ -184,7 +184,7 @@ def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell
     if downstream.generate is not None:
         _check_generate(downstream.generate, recipe.objective.name, requirements.generator, info)
     targets = requirements.labels
-    if len(targets) == 1 and info.schema[targets[0]].classes:
+    if len(targets) == 1 and info.schema[targets[0]].classes and requirements.rows is None:
         _check_classes(info, data.train, targets[0], cell.budget)
 
 

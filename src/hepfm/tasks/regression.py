@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.row_selection import Only, RowSelection, only_words, selected_rows
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.metrics.residuals import mean_absolute, residual_bias, residual_width, root_mean_square
 from hepfm.metrics.response import bias, relative_iqr, response_measurement
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
-from hepfm.tasks.counted_rows import class_number, rows_of_class
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import PREDICTIONS, Baseline, MetricInfo, predictions_table
 from hepfm.tasks.subject import Scorer, Subject
@@ -48,8 +48,8 @@ class RegressionTask(Task):
     """Predicted less true, in the unit of the field; predicted over true; or, for a field that is the
     logarithm of a ratio, the exponential of the difference."""
     unit: str = "1"
-    only: tuple[str, str] | None = None
-    """Field and class of the rows that count; None for all rows."""
+    only: Sequence[str] | None = None
+    """Field and classes of the rows that count; None for all rows."""
     groups: str | None = None
     """A field whose classes are measured by themselves too."""
     group_names: tuple[str, ...] = ()
@@ -131,9 +131,9 @@ class RegressionTask(Task):
         )
 
     def _rows(self, store: Store) -> IntArray:
-        rows = rows_of_class(store, np.asarray(store.split(self.split), np.int64), self.only)
+        rows = selected_rows(store, np.asarray(store.split(self.split), np.int64), self.only)
         if not len(rows):
-            of = f" has {' = '.join(self.only)}" if self.only else f" is in its split {self.split!r}"
+            of = f" has {only_words(self.only)}" if self.only else f" is in its split {self.split!r}"
             raise DataError(f"no row of {store.path}{of}; the task {self.name!r} needs some")
         return rows
 
@@ -191,7 +191,7 @@ class RegressionConfig(BaseConfig):
     field
         The field that is predicted; the label of the store's schema when null.
     only
-        A field and one of its classes: other rows do not count.
+        A field and one or more of its classes: other rows do not count.
     groups
         A categorical field whose classes are measured by themselves too.
     compare
@@ -201,7 +201,7 @@ class RegressionConfig(BaseConfig):
     """
 
     field: str | None = None
-    only: tuple[str, str] | None = None
+    only: Only | None = None
     groups: str | None = None
     compare: Comparison = "difference"
 
@@ -220,7 +220,7 @@ class Regression(RegressionTask):
         self.label = self.config.field or ""
         self.only, self.groups, self.compare = self.config.only, self.config.groups, self.config.compare
         self.primary = "residual_mae" if self.compare == "difference" else "response_iqr"
-        only = f", {' = '.join(self.only)} only" if self.only else ""
+        only = f", {only_words(self.only)} only" if self.only else ""
         self.title = f"Regression of {self.label}{only}"
 
     def bind(self, schema: Schema, *, where: str) -> Self:
@@ -246,7 +246,7 @@ class Regression(RegressionTask):
         if self.angle and self.compare != "difference":
             raise DataError(f"{self.label!r} of {where} is an angle; use compare=difference")
         if self.only:
-            class_number(schema, *self.only, where=where)
+            RowSelection.of(self.only, schema, where=where)
         if self.groups:
             self.group_names = schema[self.groups].classes
             if not self.group_names:
