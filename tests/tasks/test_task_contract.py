@@ -136,12 +136,29 @@ def test_a_tiny_model_is_measured_and_its_result_reads_back(
     if result.task.classes:
         predictions, rows = read_scores(tmp_path / "result", result)
         np.testing.assert_allclose(predictions.probabilities.sum(1), 1, rtol=1e-5)
-        statistics = bound.statistics(predictions)
-        assert list(statistics) == [metric.name for metric in bound.metrics()]
-        for info in result.metrics:
-            again = statistics[info.name](predictions.row_weights)
-            assert np.nan_to_num(again, posinf=0.0) == pytest.approx(info.value or 0.0, rel=1e-4), info.name
         assert rows.tolist() == sorted(rows)
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_rows_read_back_give_the_metrics_of_the_result(
+    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+) -> None:
+    """A comparison knows the result alone, and resamples its rows."""
+    store, task = scoring_stores[name], task_of(name)
+    assert task.needs.field is not None
+    model = save_scoring_model(store, task.needs.field, tmp_path / "model")
+    spec = {"name": name, **OPTIONS.get(name, {})}
+    evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
+    result = read_result(tmp_path / "result")
+    rows = load_task(result.task.spec).row_statistics(tmp_path / "result", result)
+    assert rows is not None
+    assert len(rows.rows) == len(rows.truth) == len(rows.weights) == result.data.rows
+    for info in result.metrics:
+        again = rows.metrics[info.name](rows.weights)
+        assert np.nan_to_num(again, posinf=0.0) == pytest.approx(info.value or 0.0, rel=1e-4), info.name
+    resampled = rows.weights * np.random.default_rng(1).poisson(1.0, len(rows.rows))
+    values = [rows.metrics[info.name](resampled) for info in result.metrics]
+    assert any(value != pytest.approx(info.value) for value, info in zip(values, result.metrics, strict=True))
 
 
 @pytest.mark.parametrize("name", SCORING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +19,8 @@ from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import SCORES, Baseline, MetricInfo, scores_table
+from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
+from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric
 
@@ -67,6 +69,11 @@ class TaggingTask(Task):
     def roc_pairs(self) -> tuple[tuple[str, str], ...]:
         """Every signal against the background."""
         return tuple((signal, self.background) for signal in self.signals)
+
+    def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
+        """Return the scored rows of a result."""
+        predictions, rows = read_scores(folder, result)
+        return RowStatistics(rows, predictions.labels, predictions.row_weights, self.statistics(predictions))
 
     def statistics(self, predictions: Predictions) -> dict[str, Statistic]:
         """Return the metrics as functions of row weights."""
