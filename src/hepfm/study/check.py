@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hepfm.networks.specs import GeneratorSpec
     from hepfm.objectives.requirements import Requirements
     from hepfm.tasks.base import Task
+    from hepfm.train.recipe import FinetuneDataConfig
 
 
 def resolver() -> Resolve:
@@ -176,9 +177,9 @@ def _check_downstream(config: StudyConfig, stores: Mapping[str, StoreInfo], cell
     recipe = read_finetune_recipe(finetune_values(config, cell, 0, None), where=f"task {cell.task!r}")
     requirements = check_compatible(recipe.objective, _backbone(config, cell.size), info.schema)
     data = recipe.data
-    if config.search and data.validation_fraction == 0.0:
-        raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
     _check_rows(info, data.train, cell.budget, f"downstream.{cell.task}.budgets")
+    if config.search or recipe.early_stopping:
+        _check_held_out(info, data, requirements, cell.budget)
     _check_task(cell.task, downstream, stores)
     _check_learned(cell.task, downstream, stores, requirements)
     if downstream.generate is not None:
@@ -199,6 +200,19 @@ def _check_split(info: StoreInfo, split: str) -> int:
     if split not in info.splits:
         raise ConfigError(f"the store has no split {split!r}{did_you_mean(split, info.splits)}")
     return info.splits[split]
+
+
+def _check_held_out(
+    info: StoreInfo, data: FinetuneDataConfig, requirements: Requirements, budget: int | None
+) -> None:
+    """Refuse a budget of which no row is left for the search or for early stopping."""
+    from hepfm.train.validation_rows import check_validation_part, validation_places
+
+    rows, targets = budget or _check_split(info, data.train), requirements.labels
+    balanced = budget is not None and len(targets) == 1
+    width = sum(count > 0 for count in info.class_counts(data.train, targets[0]).values()) if balanced else 1
+    held_out = validation_places(rows, data.validation_fraction, width=max(width, 1))
+    check_validation_part(rows, int(held_out.sum()), fraction=data.validation_fraction)
 
 
 def _check_rows(info: StoreInfo, split: str, rows: int | None, key: str) -> None:

@@ -14,6 +14,7 @@ from hepfm.data.store import Store
 from hepfm.data.subsets import label_budget
 from hepfm.train.label_classes import check_classes, class_counts, tell_undrawn
 from hepfm.train.recipe import FinetuneDataConfig
+from hepfm.train.validation_rows import validation_places
 
 Index = npt.NDArray[np.int64]
 
@@ -121,7 +122,6 @@ def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> 
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:
-    """Put every k-th group of `width` consecutive rows into validation."""
-    group = np.arange(len(rows)) // width
-    chosen = np.floor((group + 1) * fraction + 1e-9) > np.floor(group * fraction + 1e-9)
+    """Return the rows to train on and those to validate on."""
+    chosen = validation_places(len(rows), fraction, width=width)
     return rows[~chosen], rows[chosen]
