@@ -90,6 +90,7 @@ class Network(nn.Module):
         """Add a tokenizer in place of any; a new one if none is given."""
         self.tokenizer_spec = spec
         self.tokenizer = tokenizer or spec.build(self.feature_names)
+        self.backbone.massless = self.inputs == "decoded"
 
     def add_generator(self, spec: GeneratorSpec) -> None:
         """Add a new generator in place of any, and the time that it needs."""
