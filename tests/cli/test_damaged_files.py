@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +154,32 @@ def test_files_of_a_result(good_result: Path, call, tmp_path: Path, name: str, d
         (result / name).write_bytes(content)
         check(call("compare", result, "-o", tmp_path / "report"), result / name, content)
         shutil.rmtree(tmp_path / "report", ignore_errors=True)
+
+
+def loop_in_heap(path: Path, owner: str, name: str) -> None:
+    """Give a file an attribute of variable length and its heap an entry that ends before it starts."""
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file[owner].attrs[name] = '["pt", "eta"]'
+    content = bytearray(path.read_bytes())
+    heap = content.find(b"GCOL")
+    struct.pack_into("<Q", content, heap + 24, 2**64 - 16)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "attribute"),
+    [("omnilearned.h5", "/", "columns"), ("top_tagging.h5", "table/table", "values_block_0_kind")],
+)
+def test_text_in_which_hdf5_loops_for_ever_is_not_read(
+    inputs, tmp_path: Path, name: str, owner: str, attribute: str
+) -> None:
+    format_name, good = inputs[name]
+    path = Path(shutil.copy(good, tmp_path / "bad_file.h5"))
+    loop_in_heap(path, owner, attribute)
+    command = [sys.executable, "-m", "hepfm", "ingest", format_name, str(path), "-o", str(tmp_path / "store")]
+    done = subprocess.run(command, timeout=100, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "bad_file.h5: attribute" in done.stderr
+    assert "fixed length" in done.stderr

@@ -150,11 +150,7 @@ def heads_of(backbone: str) -> list[str]:
 
 
 def cases() -> Iterator[Case]:
-    """Yield the cases.
-
-    The Particle Transformer is paired with finite scalars: where decoded constituents coincide, the squared
-    mass of a pair is rounding, whose logarithm may differ between runtimes by more than is allowed.
-    """
+    """Yield the cases: each backbone with each way of reading, each tokenizer with each way of being read."""
     turn: dict[str, Iterator[str]] = {way: itertools.cycle(TOKENIZERS) for way in ("decoded", "codes")}
     left = {(name, way): None for name in TOKENIZERS for way in turn}
     for backbone in BACKBONES:

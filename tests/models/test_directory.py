@@ -23,6 +23,7 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
+from hepfm.inference.scores import embed, score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
@@ -206,34 +207,34 @@ def test_an_extra_tensor_is_refused(saved: Path) -> None:
 def test_predictions_come_in_the_order_asked_for(jet_store: Store) -> None:
     model = make_model()
     rows = np.random.default_rng(0).permutation(jet_store.num_rows)[:100]
-    together = model.predict(jet_store, rows=rows, batch_size=32)
+    together = score(model, jet_store, rows=rows, batch_size=32)
     assert together["jet_label"].dtype == np.float32
     assert together["jet_label"].shape == (100, 10)
     assert together["jet_softdrop_mass"].shape == (100,)
     np.testing.assert_allclose(together["jet_label"].sum(1), 1, rtol=1e-5)
     for place in (0, 41, 99):
-        alone = model.predict(jet_store, rows=rows[place : place + 1])
+        alone = score(model, jet_store, rows=rows[place : place + 1])
         np.testing.assert_allclose(alone["jet_label"][0], together["jet_label"][place], atol=1e-6)
-    embedded = model.embed(jet_store, rows=rows)
-    np.testing.assert_allclose(model.embed(jet_store, rows=rows[[7]])[0], embedded[7], atol=1e-5)
+    embedded = embed(model, jet_store, rows=rows)
+    np.testing.assert_allclose(embed(model, jet_store, rows=rows[[7]])[0], embedded[7], atol=1e-5)
 
 
 def test_a_row_asked_for_twice_comes_twice(jet_store: Store) -> None:
-    scores = make_model().predict(jet_store, rows=[5, 3, 5])["jet_label"]
+    scores = score(make_model(), jet_store, rows=[5, 3, 5])["jet_label"]
     np.testing.assert_array_equal(scores[0], scores[2])
     assert not np.array_equal(scores[0], scores[1])
 
 
 def test_no_rows_give_empty_predictions(jet_store: Store) -> None:
-    assert make_model().predict(jet_store, rows=[])["jet_label"].shape == (0, 10)
-    assert make_model().embed(jet_store, rows=[]).shape == (0, 16)
+    assert score(make_model(), jet_store, rows=[])["jet_label"].shape == (0, 10)
+    assert embed(make_model(), jet_store, rows=[]).shape == (0, 16)
 
 
 def test_empty_and_single_constituent_jets_give_finite_scores(tmp_path: Path, jet_columns: object) -> None:
     columns = jet_columns(3, seed=4, lengths=[0, 1, 200])  # type: ignore[operator]
     write_store(tmp_path / "odd", jet_schema(JETCLASS_CLASSES), [("test", columns)], provenance={})
     store = Store.open(tmp_path / "odd")
-    scores = make_model().predict(store)["jet_label"]
+    scores = score(make_model(), store)["jet_label"]
     assert np.isfinite(scores).all()
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
 

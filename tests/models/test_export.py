@@ -108,6 +108,22 @@ def test_onnx_is_torch(case: Case, tmp_path: Path) -> None:
     assert ("context" in inputs) == (case.context is not None)
 
 
+@pytest.mark.parametrize("tokenizer", ["binned", "vqvae_mlp"])
+def test_pairs_of_decoded_constituents_that_coincide(tokenizer: str, tmp_path: Path) -> None:
+    """Equal codes give equal momenta: the logarithm of their mass must not be that of a rounding error."""
+    case = Case("particle_transformer", None, "decoded", tokenizer, ("classify",))
+    model = Model.load(save(case, tmp_path / "model"))
+    export(tmp_path / "model", output=tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    batch = rows(case, [LIMIT, LIMIT, 6], 5)
+    twice_N = torch.arange(batch.mask_BN.shape[1]) // 3 * 3
+    features_BNF = batch.features_BNF[:, twice_N] * batch.mask_BN[..., None]
+    batch = replace(batch, features_BNF=features_BNF)
+    (found,) = session.run(None, feed(batch, session))
+    (expected,) = expected_outputs(model, batch)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
 @dataclass(frozen=True)
 class Exported:
     """A model directory and its ONNX file."""

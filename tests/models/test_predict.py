@@ -17,6 +17,7 @@ from hepfm.data.store import Store
 from hepfm.data.table import Table
 from hepfm.heads import HEADS
 from hepfm.inference.predict import predict
+from hepfm.inference.scores import embed, score
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
@@ -45,7 +46,7 @@ def test_arrow_holds_rows_observers_scores_and_embeddings_in_order(
     rows = np.asarray(jet_store.split("test"))
     np.testing.assert_array_equal(table["row"].to_numpy(), rows)
     np.testing.assert_array_equal(table["jet_pt"].to_numpy(), jet_store.read(["jet_pt"], rows)["jet_pt"])
-    expected = Model.load(model).predict(jet_store, rows=rows)["jet_label"]
+    expected = score(Model.load(model), jet_store, rows=rows)["jet_label"]
     np.testing.assert_allclose(table["jet_label_Tbl"].to_numpy(), expected[:, 9], atol=1e-6)
     assert table["embedding"].type == pa.list_(pa.float32(), 16)
 
@@ -65,7 +66,7 @@ def test_other_formats_hold_the_same(model: Path, jet_store: Store, tmp_path: Pa
     file = tmp_path / f"scores.{ending}"
     predict(model, jet_store.path, output=file)
     assert len(read(file, "row")) == jet_store.num_rows
-    expected = Model.load(model).predict(jet_store)["jet_label"]
+    expected = score(Model.load(model), jet_store)["jet_label"]
     np.testing.assert_allclose(read(file, "jet_label_QCD"), expected[:, 0], atol=1e-6)
 
 
@@ -124,13 +125,13 @@ def test_a_table_is_predicted_as_the_store_of_the_same_rows(
     rows = jet_store.split("val")
     table = Table.from_dict(jet_store.read(names, rows), jet_store.schema.having(names))
     loaded = Model.load(model)
-    stored = loaded.predict(jet_store, rows=rows)["jet_label"]
-    np.testing.assert_array_equal(loaded.predict(table)["jet_label"], stored)
-    np.testing.assert_array_equal(loaded.predict(table, rows=[7, 3, 7])["jet_label"], stored[[7, 3, 7]])
-    np.testing.assert_array_equal(loaded.embed(table), loaded.embed(jet_store, rows=rows))
+    stored = score(loaded, jet_store, rows=rows)["jet_label"]
+    np.testing.assert_array_equal(score(loaded, table)["jet_label"], stored)
+    np.testing.assert_array_equal(score(loaded, table, rows=[7, 3, 7])["jet_label"], stored[[7, 3, 7]])
+    np.testing.assert_array_equal(embed(loaded, table), embed(loaded, jet_store, rows=rows))
     predict(model, table, output=tmp_path / "s.parquet", observers=["jet_pt"])
     np.testing.assert_array_equal(read(tmp_path / "s.parquet", "jet_label_QCD"), stored[:, 0])
     names.remove("part_energy")
     lacking = Table.from_dict(table.read(names), table.schema.having(names))
     with pytest.raises(IncompatibleError, match="the table in memory lacks its fields part_energy"):
-        loaded.predict(lacking)
+        score(loaded, lacking)

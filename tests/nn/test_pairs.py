@@ -45,6 +45,18 @@ def test_two_massless_particles(
     torch.testing.assert_close(off_diagonal / scale, expected.clamp(min=1e-8) / scale, atol=1e-7, rtol=1e-6)
 
 
+def test_masses_of_massless_pairs_are_not_rounding() -> None:
+    """In single precision the difference of squares gives a mass to a particle with itself."""
+    pt, eta = torch.tensor([[311.7, 42.3, 0.7]]), torch.tensor([[0.123, 0.123, 1.7]])
+    phi = torch.tensor([[0.3, 0.3 + 1e-4, -2.9]])
+    pairs = PairIndex.of(torch.ones(1, 3, dtype=torch.bool))
+    log_mass2 = pair_features(massless(pt, eta, phi), pairs, massless=True)[:, 3]
+    assert (log_mass2[pairs.i_M == pairs.j_M] == math.log(1e-8)).all()
+    exact = pair_features(massless(*(x.double() for x in (pt, eta, phi))), pairs)[:, 3]
+    others = pairs.i_M != pairs.j_M
+    torch.testing.assert_close(log_mass2[others].double(), exact[others], atol=2e-3, rtol=0)
+
+
 def test_distance_is_taken_around_the_circle() -> None:
     p4 = massless(torch.ones(1, 2), torch.zeros(1, 2), torch.tensor([[3.1, -3.1]]))
     features = pair_features(p4, PairIndex.of(torch.ones(1, 2, dtype=torch.bool)))

@@ -115,3 +115,44 @@ def test_an_unknown_label_names_the_nearest() -> None:
 def test_an_unknown_head_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'classify'"):
         validate(SupervisedConfig, {"head": "clasify"}, where="test")
+
+
+def test_only_rows_of_the_chosen_classes_count() -> None:
+    """Two of three classes of the label itself: the loss is that of the batch without the third."""
+    batch = labelled()
+    chosen = batch.labels["jet_label"] != 1
+    some = build(SupervisedConfig(only=("jet_label", "Tbqq", "QCD")))
+    parts = Batch(
+        features_BNF=batch.features_BNF[chosen],
+        mask_BN=batch.mask_BN[chosen],
+        rows_B=batch.rows_B[chosen],
+        p4_BN4=None if batch.p4_BN4 is None else batch.p4_BN4[chosen],
+        labels={name: values[chosen] for name, values in batch.labels.items()},
+    )
+    expected, loss = loss_of(build(SupervisedConfig()), parts), loss_of(some, batch)
+    assert float(loss.total.detach()) == pytest.approx(float(expected.total.detach()), rel=1e-5)
+    assert number(loss, "accuracy") == pytest.approx(number(expected, "accuracy"))
+    every = loss_of(build(SupervisedConfig(only=("jet_label", *CLASSES))), batch)
+    plain = loss_of(build(SupervisedConfig()), batch)
+    assert float(every.total.detach()) == pytest.approx(float(plain.total.detach()))
+
+
+def test_one_class_of_another_field_selects_for_a_continuous_label() -> None:
+    batch = labelled()
+    loss = loss_of(build(SupervisedConfig(label="jet_pt", only=("jet_label", "Hbb"))), batch)
+    assert float(loss.terms["huber"].count) == int((batch.labels["jet_label"] == 1).sum())
+
+
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [
+        (("jet_label", "Hbb"), "leaves one class of the label"),
+        (("jet_label", "Hbb", "Hbb"), "leaves one class of the label"),
+        (("jet_label", "QCD", "Hbx"), "no class 'Hbx'; did you mean 'Hbb'"),
+        (("jet_pt", "high", "low"), "it has no classes"),
+        (("part_charge", "1", "2"), "is a field of the constituent"),
+    ],
+)
+def test_a_selection_that_cannot_be_meant_is_refused(only: tuple[str, ...], said: str) -> None:
+    with pytest.raises(IncompatibleError, match=said):
+        build(SupervisedConfig(only=only))

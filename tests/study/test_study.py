@@ -209,6 +209,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
             "big": {**downstream, "task": "top_tagging", "budgets": [40, 5000]},
             "absent": {**downstream, "task": "top_tagging", "store": "only", "budgets": [20]},
             "wrong": {**downstream, "task": "quark_gluon"},
+            "small": {**downstream, "task": "top_tagging", "budgets": [8]},
         },
     }
     with pytest.raises(ConfigError) as error:
@@ -219,6 +220,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         "did you mean 'supervised'",
         "task 'big', size 'tiny': data.budget asks for 5,000 rows, split 'train' of the store has 120",
         "no row of split 'train' has the class Tbqq",
+        "task 'small', size 'tiny': no row of the budget is left for validation (8 rows, fraction 0.2)",
         "has the classes QCD, Tbqq; the task 'quark_gluon' needs gluon, quark",
     ):
         assert text in str(error.value), text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store
+from hepfm.metrics.contrast import Contrast
+from hepfm.report.comparer import Comparer
 from hepfm.report.results import load_sections
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
@@ -173,6 +176,13 @@ def test_results_with_other_options_are_never_in_one_table(store: Store, tmp_pat
     assert sorted(len(section.results) for section in sections) == [1, 2]
 
 
+def test_rows_of_several_classes_count(store: Store, tmp_path: Path) -> None:
+    result = classify(store, tmp_path / "r", field="flavour", only=["jet_label", "Hbb", "QCD", "Tbl"])
+    _, rows = read_scores(tmp_path / "r", result)
+    assert rows.tolist() == counted(store, jet_label=("Hbb", "QCD", "Tbl")).tolist()
+    assert "jet_label = Hbb or QCD or Tbl only" in result.task.title
+
+
 def test_only_some_rows_count_and_weights_do(store: Store, tmp_path: Path) -> None:
     options = {"field": "flavour", "only": ["jet_label", "Hbb"]}
     result = classify(weighed(store, "importance"), tmp_path / "r", **options)
@@ -276,6 +286,40 @@ def test_rows_and_weights_of_a_regression(store: Store, tmp_path: Path) -> None:
     assert result.metric("residual_mae").value == pytest.approx(expected, rel=1e-4)
     expected = np.sqrt(np.average(errors**2, weights=weights))
     assert result.metric("residual_rmse").value == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", [None, "importance"])
+def test_two_regressions_are_compared_row_by_row(store: Store, tmp_path: Path, weights: str | None) -> None:
+    """Errors that are common to two models cancel in the interval over test rows."""
+    data = store if weights is None else weighed(store, weights)
+    options = {"field": "true_energy", "groups": "flavour"}
+    for name, spread in (("worse", 0.21), ("better", 0.2)):
+        scorer = Shifted("true_energy", spread=spread)  # the same error of a row but for its size
+        scorer.training = {"arm": name}  # type: ignore[misc]
+        regress(data, tmp_path / name, scorer, **options)
+    (section,) = load_sections([tmp_path / "worse", tmp_path / "better"])
+    contrast, result = Contrast("c", ("better",), ("worse",)), section.results[0].file
+    for name in ("residual_mae", "residual_width", "residual_mae_charm"):
+        difference = Comparer(section).difference(contrast, None, result.metric(name))
+        assert difference is not None
+        assert difference.test is not None
+        values = [other.file.metric(name).value for other in section.results]  # better, worse
+        assert difference.test.value == pytest.approx(values[0] - values[1], rel=1e-3)
+        assert difference.test.low < difference.test.value < difference.test.high < 0
+        metric = section.results[0].file.metric(name)
+        assert difference.test.high - difference.test.low < 0.2 * (metric.high - metric.low)
+    rows = np.asarray(store.split("test"))
+    columns = dict(data.read(data.schema.names(), rows[::-1]))
+    write_store(tmp_path / "turned", data.schema, [("test", columns)], provenance={})
+    again = Shifted("true_energy")
+    again.training = {"arm": "again"}  # type: ignore[misc]
+    regress(Store.open(tmp_path / "turned"), tmp_path / "again", again, **options)
+    mixed = replace(section.results[0], path=tmp_path / "again")
+    comparer = Comparer(
+        replace(section, groups=(replace(section.groups[0], results=(mixed,)), section.groups[1]))
+    )
+    with pytest.raises(DataError, match="hold other test rows"):
+        comparer.difference(contrast, None, result.metric("residual_mae"))
 
 
 def test_groups_of_few_rows_are_not_measured_by_themselves(store: Store, tmp_path: Path) -> None:

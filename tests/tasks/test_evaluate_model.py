@@ -12,6 +12,7 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ModelError
 from hepfm.data import feature_set
 from hepfm.heads import HEADS
+from hepfm.inference.scores import score
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
@@ -49,7 +50,7 @@ def test_scores_are_the_models_own_and_provenance_is_kept(model, jet_store, tmp_
     evaluation = evaluate(model, "jetclass", jet_store, output=tmp_path / "result")
     result = read_result(tmp_path / "result")
     predictions, rows = read_scores(tmp_path / "result", result)
-    expected = Model.load(model).predict(jet_store, rows=rows)["jet_label"]
+    expected = score(Model.load(model), jet_store, rows=rows)["jet_label"]
     np.testing.assert_array_equal(predictions.probabilities.astype(np.float32), expected)
     accuracy = (expected.argmax(1) == np.asarray(jet_store.read(["jet_label"], rows)["jet_label"])).mean()
     assert evaluation.result.metric("accuracy").value == pytest.approx(accuracy)

@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from hepfm import api
 from hepfm.cli.evaluate import command
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError
-from hepfm.core.ragged import Columns
-from hepfm.data.features import lists
+from hepfm.core.ragged import Columns, lists
 from hepfm.data.shower_grid import grid_of
 from hepfm.data.store import Store
 from hepfm.inference.codes_file import decode_codes

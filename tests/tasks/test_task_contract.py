@@ -25,6 +25,7 @@ from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
+from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import Evaluation, evaluate
 from hepfm.tasks.result import read_result, read_scores
 from hepfm.tasks.samples import draw_samples
@@ -94,6 +95,23 @@ def test_contract(
     name: str, law: Callable[[TaskCase], None], scoring_stores: dict[str, Store], tmp_path: Path
 ) -> None:
     law(scoring_case(name, scoring_stores, tmp_path))
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_resampled_rows_give_other_metrics(
+    name: str, scoring_stores: dict[str, Store], tmp_path: Path
+) -> None:
+    store, task = scoring_stores[name], task_of(name)
+    assert task.needs.field is not None
+    model = save_scoring_model(store, task.needs.field, tmp_path / "model")
+    spec = {"name": name, **OPTIONS.get(name, {})}
+    evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
+    result = read_result(tmp_path / "result")
+    rows = load_task(result.task.spec).row_statistics(tmp_path / "result", result)
+    assert rows is not None
+    resampled = rows.weights * np.random.default_rng(1).poisson(1.0, len(rows.rows))
+    values = [rows.metrics[info.name](resampled) for info in result.metrics]
+    assert any(value != pytest.approx(info.value) for value, info in zip(values, result.metrics, strict=True))
 
 
 @pytest.mark.parametrize("name", SCORING)

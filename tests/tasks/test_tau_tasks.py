@@ -11,6 +11,7 @@ import pytest
 from hepfm import api
 from hepfm.core.config import validate
 from hepfm.core.errors import DataError, IncompatibleError, ModelError
+from hepfm.data.row_selection import RowSelection
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.data.store import Store
@@ -136,7 +137,7 @@ def test_several_heads_are_measured_each_on_its_task(store: Store, tmp_path: Pat
         assert result.data.rows == rows
     schema, cls = store.schema, WeightedSum
     both = validate(cls.Config, {"terms": terms[1:]}, where="test")
-    assert cls.requirements(both, schema).rows == ("jet_label", 1)
+    assert cls.requirements(both, schema).rows == RowSelection("jet_label", ("tau",), (1,))
     assert cls.requirements(validate(cls.Config, {"terms": terms}, where="test"), schema).rows is None
 
 
@@ -164,7 +165,7 @@ def test_models_and_stores_of_other_kinds_are_refused(store: Store, jet_store: S
     with pytest.raises(DataError, match="needs it"):
         api.evaluate(model, "tau_momentum", jet_store.path, output=tmp_path / "result")
     for wrong in (["jet_label", "muon"], ["tau_visible_pt", "tau"]):
-        with pytest.raises(IncompatibleError, match="names no class"):
+        with pytest.raises(IncompatibleError, match="no class"):
             train(store, tmp_path / "wrong", label="tau_decay_mode", only=wrong)
 
 

@@ -16,9 +16,11 @@ from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleEr
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Level
+from hepfm.data.row_selection import RowSelection
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.scores import score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.tasks.model_subject import training_facts
@@ -210,6 +212,25 @@ def test_a_budget_without_some_classes_is_balanced_over_the_others(lacking_store
         assert np.delete(counts, [0, 7]).tolist() == pytest.approx([each] * 8, abs=0.5)
 
 
+def test_a_budget_of_some_classes_is_balanced_over_these(jet_store: Store, lacking_store: Path) -> None:
+    only = RowSelection.of(["jet_label", "QCD", "Tbl", "Hbb"], jet_store.schema, where="test")
+    data = FinetuneDataConfig(store="", budget=60, validation_fraction=0.25)
+    parts = budget_rows(jet_store, data, targets=("jet_label",), seed=1, only=only)
+    labels = np.asarray(jet_store.read(["jet_label"])["jet_label"])
+    for rows, each in zip(parts, (15, 5), strict=True):
+        counts = np.bincount(labels[rows], minlength=10)
+        assert counts[list(only.numbers)].tolist() == [each] * 3
+        assert counts.sum() == 3 * each
+    with pytest.raises(DataError, match="rows with jet_label = QCD or Tbl or Hbb"):
+        budget_rows(
+            jet_store, data.model_copy(update={"budget": 599}), targets=("jet_label",), seed=1, only=only
+        )
+    eight = Store.open(lacking_store)
+    only = RowSelection.of(["jet_label", JETCLASS_CLASSES[7], "Tbl"], eight.schema, where="test")
+    with pytest.raises(DataError, match=f"has jet_label = {JETCLASS_CLASSES[7]}; leave it out of only"):
+        budget_rows(eight, data, targets=("jet_label",), seed=1, only=only)
+
+
 def test_a_budget_in_which_a_class_is_too_rare_names_it(jet_store: Store) -> None:
     data = FinetuneDataConfig(store="", budget=580)
     with pytest.raises(DataError, match=r"needs up to 58 rows of each class.*has \d+ of "):
@@ -304,7 +325,7 @@ def test_regression_of_a_continuous_field(finetune_recipe: Values, tiny_run: Pat
         tiny_run / "model", {**finetune_recipe, "objective": objective}, output=tmp_path / "run"
     )
     store = Store.open(finetune_recipe["data"]["store"])
-    mass = Model.load(result.model_path).predict(store)["jet_softdrop_mass"]
+    mass = score(Model.load(result.model_path), store)["jet_softdrop_mass"]
     assert mass.shape == (store.num_rows,)
     assert 50 < mass.mean() < 150
     assert "validation_mae" in Model.load(result.model_path).metrics

@@ -20,6 +20,7 @@ from hepfm.data.loader import EvalLoader
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.scores import score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
@@ -192,7 +193,7 @@ def test_a_model_trained_with_dropped_groups_works_without_them(
     values = merge(finetune_recipe, {"data": {"store": str(plain_store.path)}})
     tuned = Model.load(finetune(source, values, output=tmp_path / "tuned").model_path)
     assert set(tuned.absent) == {"identity", "displacement"}
-    scores = tuned.predict(plain_store, rows=np.arange(20))["jet_label"]
+    scores = score(tuned, plain_store, rows=np.arange(20))["jet_label"]
     assert np.isfinite(scores).all()
     assert scores.shape == (20, len(JETCLASS_CLASSES))
 

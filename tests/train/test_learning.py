@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.inference.scores import score
 from hepfm.models.directory import Model
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
@@ -40,7 +41,7 @@ def two_classes(
 
 def auc(model: Path, store: Store) -> float:
     rows = np.asarray(store.split("test"))
-    scores = Model.load(model).predict(store, rows=rows)["jet_label"][:, 1]
+    scores = score(Model.load(model), store, rows=rows)["jet_label"][:, 1]
     return float(roc_auc_score(store.read(["jet_label"], rows)["jet_label"], scores))
 
 

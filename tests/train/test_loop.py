@@ -235,7 +235,7 @@ def test_resuming_with_a_changed_config_is_refused(recipe: Values, tmp_path: Pat
         resume(result.path)
 
 
-def test_resuming_with_another_store_at_its_place_is_refused(
+def test_resuming_without_its_store_or_with_another_at_its_place_is_refused(
     recipe: Values, tmp_path: Path, jet_columns: Any
 ) -> None:
     path = tmp_path / "jets"
@@ -247,6 +247,8 @@ def test_resuming_with_another_store_at_its_place_is_refused(
     write(1)
     result = pretrain(merge(recipe, {"data": {"store": str(path)}}), output=tmp_path / "run")
     shutil.rmtree(path)
+    with pytest.raises(DataError, match=r"run/config.json: no store at .*jets"):
+        resume(result.path)
     write(2)
     with pytest.raises(TrainingError, match=r"the store of .* is not the one it was trained on"):
         resume(result.path)

@@ -18,6 +18,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO
 from hepfm.data.writer import write_store
+from hepfm.inference.scores import score
 from hepfm.models.directory import Model
 from hepfm.train.distributed import World
 from hepfm.train.finetune import finetune
@@ -149,7 +150,7 @@ def test_the_validation_loss_is_the_weighted_one(
     rows = np.asarray(store.split("val"))
     columns = store.read(["jet_label", "jet_weight"], rows)
     model = Model.load(run.model_path)
-    loss = -np.log(model.predict(store, rows=rows)["jet_label"][np.arange(100), columns["jet_label"]])
+    loss = -np.log(score(model, store, rows=rows)["jet_label"][np.arange(100), columns["jet_label"]])
     assert logged == pytest.approx(np.average(loss, weights=columns["jet_weight"]), rel=1e-4)
     assert logged != pytest.approx(loss.mean(), rel=0.02)
     assert model.provenance["data"]["weights"] == "jet_weight"
@@ -181,7 +182,7 @@ def test_the_probe_uses_the_stores_weights_and_refuses_negative_ones(
         chosen = merge(values, {"data": {"weights": setting}})
         models.append(Model.load(finetune(tiny_run / "model", chosen, output=tmp_path / name).model_path))
     rows = np.asarray(store.split("val"))
-    called_qcd = [(model.predict(store, rows=rows)["jet_label"].argmax(1) == 0).mean() for model in models]
+    called_qcd = [(score(model, store, rows=rows)["jet_label"].argmax(1) == 0).mean() for model in models]
     assert called_qcd[0] > called_qcd[1] + 0.2
     signed = weighted(lambda c: np.where(np.arange(size(c)) % 5 == 0, -1.0, 1.0), "signed")
     refused = merge(values, {"data": {"store": str(signed.path)}})

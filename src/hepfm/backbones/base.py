@@ -68,6 +68,8 @@ class Backbone(nn.Module):
 
     width: int
     """D, the size of the feature vectors."""
+    massless: bool = False
+    """Whether all momenta that it is given are those of massless constituents, made of decoded features."""
 
     @abstractmethod
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:

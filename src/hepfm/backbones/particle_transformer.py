@@ -140,7 +140,7 @@ class ParticleTransformer(Backbone):
                 "the particle_transformer makes pair features from four-momenta, but the batch has none; "
                 "use data with four-momenta, or the plain network: pair_widths=[]"
             )
-        bias_BHNN: Tensor = self.pairs(p4_BN4, mask_BN)
+        bias_BHNN: Tensor = self.pairs(p4_BN4, mask_BN, massless=self.massless)
         return bias_BHNN
 
     def _pool(self, x_BND: Tensor, mask_BN: Tensor) -> Tensor:

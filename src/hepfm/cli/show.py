@@ -135,5 +135,7 @@ def _refuse(names: tuple[str, ...], name: str) -> NoReturn:
     known |= {verb_name: list(builtin_recipes(verb_name)) for verb_name in RECIPE_VERBS}
     if len(names) > 1 and names[0] not in known:
         raise ConfigError(f"there is no kind {names[0]!r}{did_you_mean(names[0], known)}")
-    choices = known[names[0]] if len(names) > 1 else [one for rows in known.values() for one in rows]
+    choices = (
+        known[names[0]] if len(names) > 1 else sorted({name for rows in known.values() for name in rows})
+    )
     raise ConfigError(f"nothing is called {' '.join(names)!r}{did_you_mean(name, choices)}")

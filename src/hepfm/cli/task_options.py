@@ -14,11 +14,11 @@ def _names(texts: Sequence[str]) -> list[str]:
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
-def _class_of_field(text: str) -> list[str]:
-    field, equals, name = text.partition("=")
-    if not (field and equals and name):
-        raise click.BadParameter(f"write FIELD=CLASS, e.g. jet_label=tau; got {text!r}")
-    return [field.strip(), name.strip()]
+def _classes_of_field(text: str) -> list[str]:
+    field, equals, names = text.partition("=")
+    if not (field and equals and names):
+        raise click.BadParameter(f"write FIELD=CLASS,..., e.g. jet_label=tau; got {text!r}")
+    return [field.strip(), *(name.strip() for name in names.split(","))]
 
 
 def _fractions(text: str) -> list[float]:
@@ -67,8 +67,8 @@ _OPTIONS = (
     ),
     _option(
         "only",
-        _class_of_field,
-        metavar="FIELD=CLASS",
+        _classes_of_field,
+        metavar="FIELD=CLASS,...",
         help="classification, regression: the only rows that count.",
     ),
     _option(

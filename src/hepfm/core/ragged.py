@@ -103,6 +103,14 @@ def largest(values: Ragged, number: int) -> tuple[npt.NDArray[np.int64], npt.NDA
     return order[place < number], np.minimum(values.lengths, number)
 
 
+def lists(columns: Columns, name: str) -> Ragged:
+    """Return a column of lists; raise `TypeError` for one that has a value a row."""
+    column = columns[name]
+    if not isinstance(column, Ragged):
+        raise TypeError(f"column {name!r} has one value a row, not a list")
+    return column
+
+
 def concatenate(parts: Sequence[Columns]) -> dict[str, Array | Ragged]:
     """Join column sets of the same fields row after row."""
     joined: dict[str, Array | Ragged] = {}

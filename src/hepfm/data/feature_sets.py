@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepfm.core.ragged import Array, Columns
+from hepfm.core.ragged import Array, Columns, lists
 from hepfm.data.feature_names import AXES, DISPLACEMENT, IDENTITY, KINEMATICS, PARTICLE_TRANSFORMER_KINEMATICS
-from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureGroup, FeatureSet, Fill, lists
+from hepfm.data.features import JET_COLUMNS, KINEMATIC_COLUMNS, FeatureGroup, FeatureSet, Fill
 from hepfm.data.jet_inverse import JetInverse
 
 _SMALLEST = np.float32(1e-8)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, DataError, IncompatibleError, did_you_mean
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Schema
 from hepfm.data import invertible_sets
 from hepfm.data.inverse import Inverse, RowFields, Values
@@ -252,13 +252,6 @@ def _rows(column: Array | Ragged, start: int, stop: int) -> Array | Ragged:
         return column[start:stop]
     first = column.offsets[start]
     return Ragged(column.values[first : column.offsets[stop]], column.offsets[start : stop + 1] - first)
-
-
-def lists(columns: Columns, name: str) -> Ragged:
-    """Return a column of lists."""
-    column = columns[name]
-    assert isinstance(column, Ragged)
-    return column
 
 
 def four_momenta(

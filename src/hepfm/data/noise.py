@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepfm.core.ragged import Array, Columns, Ragged, largest
+from hepfm.core.ragged import Array, Columns, Ragged, largest, lists
 from hepfm.data.feature_sets import MASSLESS
-from hepfm.data.features import FeatureSet, lists
+from hepfm.data.features import FeatureSet
 from hepfm.data.shower_features import CALO
 
 _LARGEST_SPREADS = 5.0

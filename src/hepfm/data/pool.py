@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from hepfm.core.batch import Batch
-from hepfm.core.ragged import Array, Columns, Ragged, gather_index
+from hepfm.core.ragged import Array, Columns, Ragged, gather_index, lists
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.content import Content
-from hepfm.data.features import four_momenta, lists
+from hepfm.data.features import four_momenta
 from hepfm.data.row_source import RowSource
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import DataError, did_you_mean
-from hepfm.core.ragged import Array, Ragged
+from hepfm.core.ragged import Array, Ragged, lists
 from hepfm.core.schema import Schema
 
 Rows = npt.NDArray[Any] | Sequence[int] | range | slice | None
@@ -94,9 +94,7 @@ class RowSource(ABC):
         name = next((field.name for field in self.schema if field.level == level), None)
         if name is None or not self.schema.is_ragged(name):
             raise DataError(f"{self.name} has no lists of level {level!r}")
-        column = self.read([name], rows)[name]
-        assert isinstance(column, Ragged)
-        return column.lengths
+        return lists(self.read([name], rows), name).lengths
 
     def index(self, rows: Rows) -> range | Index:
         """Return rows as a range or as an int64 array; raise `DataError` when the source lacks some."""

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Schema
 from hepfm.data.context import ContextSet
-from hepfm.data.features import FeatureSet, lists
+from hepfm.data.features import FeatureSet
 from hepfm.data.inverse import RowFields, Values
 from hepfm.data.schemas.showers import shower_schema
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.data.features import lists
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.physics.nearest_free_cells import nearest_free_cells
 from hepfm.physics.voxels import Voxels
 

@@ -111,17 +111,15 @@ class Autoregressive(Generator):
         device, max_length = label_B.device, self.max_constituents
         uniform_BT = torch.rand(len(label_B), max_length, generator=generator, device=device)
         size = config.batch_size or _batch_size(len(label_B), device)
-        batches: dict[int, tuple[Tensor, Tensor]] = {}
 
-        def grow(row_R: Tensor) -> None:
+        def grow(row_R: Tensor) -> tuple[Tensor, Tensor]:
             context_RC = None if context_BC is None else context_BC[row_R]
             decoding = encoder.start_decoding(self.starts(label_B[row_R]), context_RC, max_length)
             codes_RN = self._grow(decoding, uniform_BT[row_R], config)
             codes_RN = codes_RN[:, : int((codes_RN != PADDING).sum(1).max())]
-            batches[int(row_R[0])] = codes_RN, decoding.decoded(codes_RN)
+            return codes_RN, decoding.decoded(codes_RN)
 
-        for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
-        parts = [batches[first_row] for first_row in sorted(batches)]
+        parts = for_each(grow, torch.split(torch.arange(len(label_B), device=device), size), device=device)
         longest = max(codes_RN.shape[1] for codes_RN, _ in parts)
         mask_BN = torch.cat([_lengthen(codes_RN != PADDING, longest) for codes_RN, _ in parts])
         return GeneratedRows(

@@ -18,7 +18,7 @@ from hepfm.core.ragged import Array
 from hepfm.data.features import FeatureSet
 from hepfm.data.row_source import RowSource
 from hepfm.data.writer import StoreWriter
-from hepfm.inference.token_report import Tokenized
+from hepfm.inference.round_trip import RoundTrip
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import tokenizer_fingerprint
 
@@ -100,7 +100,7 @@ class CodesWriter:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def write(self, block: Tokenized) -> None:
+    def write(self, block: RoundTrip) -> None:
         """Add rows."""
         given = self.source.read(self.given, block.rows_R) if self.given else {}
         offsets = np.concatenate(([0], np.cumsum(block.lengths_R))).astype(np.int32)

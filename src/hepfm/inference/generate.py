@@ -19,6 +19,7 @@ from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator, torch_generator
+from hepfm.core.schema import Field, Schema
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
@@ -43,21 +44,21 @@ class Settings:
     ----------
     builder
         How rows are made of features.
+    schema
+        Of the store that is made.
     config
         Options of the generator.
     seed
         Of all draws.
     device
         Where the network runs; other kinds of device draw other numbers.
-    label
-        Field of the class in the store that is made.
     """
 
     builder: RowBuilder
+    schema: Schema
     config: Config
     seed: int
     device: str
-    label: str
 
 
 def generate(
@@ -119,57 +120,77 @@ def generate(
         When kinematics or numbers of constituents would have to be drawn from networks never trained.
     """
     source = Model.load(model)
-    made_of = source.network.generator_spec
-    if made_of is None:
-        raise IncompatibleError(
-            f"{model} has no generator; train one with objective=flow_matching or next_token, alone or in a "
-            "weighted_sum"
-        )
-    request, rows = _request(source, made_of, n=n, classes=classes, like=like, seed=seed)
-    config = generator_options(made_of.generator, options)
-    where = str(pick_device(device, option="--device"))
+    spec = _generator_spec(source, model)
+    request = _request(source, spec.label, n=n, classes=classes, like=like, seed=seed)
     builder = row_builder(source, cells=cells)
-    schema = builder.schema(made_of.label.classes if made_of.label and request.label_R is not None else ())
-    settings = Settings(builder, config, seed, where, schema.label or "")
-    facts = {
+    settings = Settings(
+        builder=builder,
+        schema=builder.schema(spec.label.classes if spec.label and request.label_R is not None else ()),
+        config=generator_options(spec.generator, options),
+        seed=seed,
+        device=str(pick_device(device, option="--device")),
+    )
+    provenance = {
         "source": "generated",
         "model": _fingerprint(model_directory(model)),
         "hepfm_version": hepfm.__version__,
         "seed": seed,
-        "generator": {"name": made_of.generator.name, **settings.config.model_dump(mode="json")},
+        "generator": {"name": spec.generator.name, **settings.config.model_dump(mode="json")},
         "like": open_rows(like).fingerprint if like is not None else None,
         "cells": cells,
     }
-    with StoreWriter(output, schema, provenance=facts) as writer, log.progress("generating", rows) as advance:
-        source.network.to(settings.device).eval()
-        for start in range(0, rows, BLOCK):
-            index = np.arange(start, min(start + BLOCK, rows))
-            writer.write(_block(source, settings, request, index), split="test")
+    return _write(source, settings, request, Path(output), provenance)
+
+
+def _generator_spec(model: Model, path: str | Path) -> GeneratorSpec:
+    spec = model.network.generator_spec
+    if spec is None:
+        raise IncompatibleError(
+            f"{path} has no generator; train one with objective=flow_matching or next_token, alone or in a "
+            "weighted_sum"
+        )
+    return spec
+
+
+def _write(
+    model: Model,
+    settings: Settings,
+    request: GenerationRequest,
+    output: Path,
+    provenance: Mapping[str, Any],
+) -> Path:
+    """Make the rows block by block and write them to a store."""
+    model.network.to(settings.device).eval()
+    with (
+        StoreWriter(output, settings.schema, provenance=provenance) as writer,
+        log.progress("generating", request.num_rows) as advance,
+    ):
+        for start in range(0, request.num_rows, BLOCK):
+            index = np.arange(start, min(start + BLOCK, request.num_rows))
+            writer.write(_block(model, settings, request, index), split="test")
             advance(len(index))
     return writer.path
 
 
 def _request(
     model: Model,
-    source: GeneratorSpec,
+    label: Field | None,
     *,
     n: int | None,
     classes: Classes,
     like: str | Path | RowSource | None,
     seed: int,
-) -> tuple[GenerationRequest, int]:
+) -> GenerationRequest:
     if n is not None and n < 1:
         raise ConfigError(f"the number of rows must be at least 1, got {n}")
     if like is not None:
         if classes is not None:
             raise ConfigError("--like brings the classes of its jets; leave out --classes")
-        found = from_store(model, source.label, open_rows(like), n=n)
-        assert found.context_RC is not None
-        return found, len(found.context_RC)
+        return from_store(model, label, open_rows(like), n=n)
     if n is None:
         raise ConfigError("say how many rows to make, or give a store with --like")
     _check_sampler(model)
-    return from_classes(source.label, classes, n=n, seed=seed), n
+    return from_classes(label, classes, n=n, seed=seed)
 
 
 def _check_sampler(model: Model) -> None:
@@ -221,16 +242,16 @@ def _block(
 ) -> dict[str, Array | Ragged]:
     """Make the rows of one block; return their columns."""
     number = int(index[0]) // BLOCK
-    made = _make(model, settings, request, index, number)
-    features_BNF = model.network.physical(_within(made, model), made.mask_BN).features_BNF
-    values = features_BNF[made.mask_BN].double().cpu().numpy()
-    columns = {name: values[:, k] for k, name in enumerate(model.features.names)}
-    lengths = made.mask_BN.sum(1).cpu().numpy()
+    generated = _make(model, settings, request, index, number)
+    mask_BN = generated.mask_BN
+    features_BNF = model.network.physical(_within(generated, model), mask_BN).features_BNF
+    values = features_BNF[mask_BN].double().cpu().numpy()
+    features = {name: values[:, k] for k, name in enumerate(model.features.names)}
     rng = numpy_generator(settings.seed, "generate.phi", number)
-    made_columns = settings.builder.columns(made, columns, lengths, rng)
-    if request.label_R is not None:
-        made_columns[settings.label] = request.label_R[index].astype(np.int16)
-    return made_columns
+    columns = settings.builder.columns(generated, features, mask_BN.sum(1).cpu().numpy(), rng)
+    if request.label_R is not None and settings.schema.label is not None:
+        columns[settings.schema.label] = request.label_R[index].astype(np.int16)
+    return columns
 
 
 def _make(
@@ -249,7 +270,7 @@ def _make(
     return network.generate(label_B, context_BC, generator, options=settings.config)
 
 
-def _within(made: GeneratedRows, model: Model) -> Tensor:
+def _within(rows: GeneratedRows, model: Model) -> Tensor:
     """Keep standardised features within what the network has been trained on."""
     limit = model.network.standardize.limit
-    return made.x_BNF.clamp(-limit, limit)
+    return rows.x_BNF.clamp(-limit, limit)

@@ -12,6 +12,7 @@ from hepfm.core.files import output_path, refuse_existing
 from hepfm.core.ragged import Array
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
+from hepfm.inference.scores import embed, score
 from hepfm.inference.tables import WRITERS, write_table
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
@@ -71,9 +72,9 @@ def predict(
     source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))
-    table = {"row": rows, **_observed(observers, data, rows), **_scores(source, data, rows, where)}
+    table = {"row": rows, **_observed(observers, data, rows), **_score_columns(source, data, rows, where)}
     if embeddings:
-        table["embedding"] = source.embed(data, rows=rows, device=where)
+        table["embedding"] = embed(source, data, rows=rows, device=where)
     write_table(path, table)
     return list(table)
 
@@ -86,15 +87,15 @@ def _check_observers(observers: Sequence[str], data: RowSource) -> None:
 
 
 def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> dict[str, Array]:
-    found = data.read(observers, rows) if observers else {}
-    return {name: np.asarray(values) for name, values in found.items()}
+    columns = data.read(observers, rows) if observers else {}
+    return {name: np.asarray(values) for name, values in columns.items()}
 
 
-def _scores(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array]:
+def _score_columns(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array]:
     columns = {}
-    for name, values in model.predict(data, rows=rows, device=device).items():
-        if values.ndim == 2:
-            columns.update({f"{name}_{one}": values[:, k] for k, one in enumerate(model.classes[name])})
+    for field, values in score(model, data, rows=rows, device=device).items():
+        if field in model.classes:
+            columns.update({f"{field}_{name}": values[:, k] for k, name in enumerate(model.classes[field])})
         else:
-            columns[f"{name}_predicted"] = values
+            columns[f"{field}_predicted"] = values
     return columns

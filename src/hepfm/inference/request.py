@@ -29,10 +29,13 @@ class GenerationRequest:
         Class numbers; None for rows of no given class.
     context_RC
         Context features in physical units; None to draw them from what was learned.
+    num_rows
+        How many there are.
     """
 
     label_R: npt.NDArray[np.int64] | None
     context_RC: Array | None
+    num_rows: int
 
 
 def from_classes(label: Field | None, classes: Classes, *, n: int, seed: int) -> GenerationRequest:
@@ -46,11 +49,11 @@ def from_classes(label: Field | None, classes: Classes, *, n: int, seed: int) ->
     if label is None:
         if classes is not None:
             raise ConfigError("this model was trained without classes; leave out --classes")
-        return GenerationRequest(None, None)
+        return GenerationRequest(None, None, n)
     fractions = _fractions(label.classes, classes)
     counts = np.diff(np.round(n * np.cumsum([0.0, *fractions]) / fractions.sum()).astype(np.int64))
     label_R = np.repeat(np.arange(len(fractions)), counts)
-    return GenerationRequest(numpy_generator(seed, "generate.classes").permutation(label_R), None)
+    return GenerationRequest(numpy_generator(seed, "generate.classes").permutation(label_R), None, n)
 
 
 def _fractions(known: tuple[str, ...], classes: Classes) -> npt.NDArray[np.float64]:
@@ -96,7 +99,7 @@ def from_store(model: Model, label: Field | None, source: RowSource, *, n: int |
     rows = rows[:n]
     lengths = np.clip(source.lengths(Level.CONSTITUENT, rows), 1, model.max_constituents)
     columns = source.read(context.columns, rows)
-    return GenerationRequest(_labels(label, source, rows), context.compute(columns, lengths))
+    return GenerationRequest(_labels(label, source, rows), context.compute(columns, lengths), len(rows))
 
 
 def _labels(

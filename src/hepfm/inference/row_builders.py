@@ -48,13 +48,17 @@ class RowBuilder:
         return self.features.schema(classes=classes, known=known)
 
     def columns(
-        self, made: GeneratedRows, values: Values, lengths: npt.NDArray[np.int64], rng: np.random.Generator
+        self,
+        generated: GeneratedRows,
+        values: Values,
+        lengths: npt.NDArray[np.int64],
+        rng: np.random.Generator,
     ) -> dict[str, Array | Ragged]:
         """Return the columns of rows, all but the label.
 
         Parameters
         ----------
-        made
+        generated
             What the generator made.
         values
             Physical features of all constituents by name, shape (n,) each, row after row.
@@ -64,15 +68,15 @@ class RowBuilder:
             Of what the features do not tell.
         """
         inverse = self.features.require_inverse()
-        fields = inverse.draw(values, lengths=lengths, context=self._context(made), rng=rng)
+        fields = inverse.draw(values, lengths=lengths, context=self._context(generated), rng=rng)
         massless = {name: values[name] for name in values if name != _MASSLESS_WITHOUT}
         columns = self.features.invert(massless, lengths=lengths, row_fields=fields)
         return columns if self.voxels is None else columns | hits_in_cells(columns, self.voxels)
 
-    def _context(self, made: GeneratedRows) -> dict[str, Array]:
-        if made.context_BC is None:
+    def _context(self, generated: GeneratedRows) -> dict[str, Array]:
+        if generated.context_BC is None:
             return {}
-        context_CB = made.context_BC.double().cpu().numpy().T
+        context_CB = generated.context_BC.double().cpu().numpy().T
         return dict(zip(self.context_names, context_CB, strict=True))
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
 from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.shower_features import CALO
 from hepfm.data.store import Store
+from hepfm.inference.round_trip import RoundTrip
+from hepfm.inference.scores import score
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.paired import paired_bootstrap
 from hepfm.metrics.predictions import Predictions
@@ -28,35 +28,6 @@ KEPT = 5_000_000
 
 _RADIUS = 0.8
 """R0 of tau_N, which cancels in the ratios."""
-
-
-@dataclass
-class Tokenized:
-    """What was found of a block of rows, in their order.
-
-    Attributes
-    ----------
-    original_TF, decoded_TF
-        Physical features before and after.
-    codes_T
-        Codes.
-    lengths_R, rows_R
-        Constituents of each jet, and its row in the store.
-    clipped, outside
-        Constituents with a feature beyond the network's clip, and beyond the tokenizer's fitted range.
-    momenta
-        Four-momenta of the constituents before and after, (T, 4), as massless ones; None where the features
-        do not tell.
-    """
-
-    original_TF: npt.NDArray[np.float64]
-    decoded_TF: npt.NDArray[np.float64]
-    codes_T: npt.NDArray[np.int64]
-    lengths_R: npt.NDArray[np.int64]
-    rows_R: npt.NDArray[np.int64]
-    clipped: int
-    outside: int
-    momenta: tuple[Array, Array] | None
 
 
 class Tally:
@@ -79,17 +50,17 @@ class Tally:
         """Constituents so far."""
         return int(self.count_C.sum())
 
-    def add(self, found: Tokenized) -> None:
+    def add(self, trip: RoundTrip) -> None:
         """Add a block."""
-        if len(found.codes_T) and self.constituents < KEPT:
-            self.resolved += len(found.rows_R)
-            difference_TF = (found.decoded_TF - found.original_TF).astype(np.float32)
+        if len(trip.codes_T) and self.constituents < KEPT:
+            self.resolved += len(trip.rows_R)
+            difference_TF = (trip.decoded_TF - trip.original_TF).astype(np.float32)
             self.parts["features"].append(dict(zip(self.names, difference_TF.T, strict=True)))
-            self.parts[self.kind].append(_DIFFERENCES[self.kind](found))
-        self.rows += len(found.rows_R)
-        self.count_C += np.bincount(found.codes_T, minlength=len(self.count_C))
-        self.clipped += found.clipped
-        self.outside += found.outside
+            self.parts[self.kind].append(_DIFFERENCES[self.kind](trip))
+        self.rows += len(trip.rows_R)
+        self.count_C += np.bincount(trip.codes_T, minlength=len(self.count_C))
+        self.clipped += trip.clipped
+        self.outside += trip.outside
 
     def report(self) -> dict[str, Any]:
         """Return code use, perplexity and resolutions; see `hepfm.inference.tokenize.tokenize_store`."""
@@ -110,40 +81,40 @@ class Tally:
         }
 
 
-def _jets(found: Tokenized) -> dict[str, Array]:
+def _jets(trip: RoundTrip) -> dict[str, Array]:
     """Return differences of jets of massless constituents; of tau ratios for jets that have them."""
-    if found.momenta is None:
+    if trip.momenta is None:
         return {}
-    filled = found.lengths_R > 0
-    lengths = found.lengths_R[filled]
+    filled = trip.lengths_R > 0
+    lengths = trip.lengths_R[filled]
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
-    sums = [np.add.reduceat(p4, starts, axis=0) for p4 in found.momenta]
+    sums = [np.add.reduceat(p4, starts, axis=0) for p4 in trip.momenta]
     pt = [np.hypot(total[:, 1], total[:, 2]) for total in sums]
     mass = [mass_of(total) for total in sums]
-    tau = [n_subjettiness(p4, lengths, radius=_RADIUS, number=3) for p4 in found.momenta]
+    tau = [n_subjettiness(p4, lengths, radius=_RADIUS, number=3) for p4 in trip.momenta]
     quantities = {"pt": pt[1] / pt[0] - 1, "mass": mass[1] - mass[0]}
     for low, high in ((1, 2), (2, 3)):
         enough = lengths >= high
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = [one[enough, high - 1] / one[enough, low - 1] for one in tau]
+            ratio = [tau_RN[enough, high - 1] / tau_RN[enough, low - 1] for tau_RN in tau]
         quantities[f"tau{high}{low}"] = ratio[1] - ratio[0]
     return {name: values[np.isfinite(values)] for name, values in quantities.items()}
 
 
-def _showers(found: Tokenized) -> dict[str, Array]:
+def _showers(trip: RoundTrip) -> dict[str, Array]:
     """Return differences of energy sum (relative) and centres of gravity of showers with hits."""
-    filled = found.lengths_R > 0
-    starts = np.concatenate(([0], np.cumsum(found.lengths_R[filled])[:-1])).astype(np.int64)
+    filled = trip.lengths_R > 0
+    starts = np.concatenate(([0], np.cumsum(trip.lengths_R[filled])[:-1])).astype(np.int64)
     sums = []
-    for values_TF in (found.original_TF, found.decoded_TF):
+    for values_TF in (trip.original_TF, trip.decoded_TF):
         columns = CALO.named(values_TF)
         energy = np.exp(columns.pop("log_hit_energy"))
         total = np.add.reduceat(energy, starts)
-        centres = {name: np.add.reduceat(energy * one, starts) / total for name, one in columns.items()}
+        centres = {name: np.add.reduceat(energy * place, starts) / total for name, place in columns.items()}
         sums.append((total, centres))
     (before, places), (after, moved) = sums
-    found_centres = {f"cog_{name.removeprefix('hit_')}": moved[name] - places[name] for name in places}
-    return {"energy": after / before - 1, **found_centres}
+    shifts = {f"cog_{name.removeprefix('hit_')}": moved[name] - places[name] for name in places}
+    return {"energy": after / before - 1, **shifts}
 
 
 _DIFFERENCES = {"jets": _jets, "showers": _showers}
@@ -162,14 +133,14 @@ def accuracy_lost(classifier: str | Path, source: RowSource, decoded: Path, rows
     truth = np.asarray(source.read([label], rows)[label]).astype(np.int64)
     classes = source.schema.label_classes
     both = [
-        Predictions(truth, judge.predict(one, rows=wanted)[label], classes)
-        for one, wanted in ((source, rows), (Store.open(decoded), None))
+        Predictions(truth, score(judge, sample, rows=wanted)[label], classes)
+        for sample, wanted in ((source, rows), (Store.open(decoded), None))
     ]
     statistics = [accuracy_statistic(predictions) for predictions in both]
     weights = both[0].row_weights
     lost = paired_bootstrap([statistics[0]], [statistics[1]], weights)
     names = ("original", "reconstructed")
-    values = {name: float(one(weights)) for name, one in zip(names, statistics, strict=True)}
+    values = {name: float(accuracy(weights)) for name, accuracy in zip(names, statistics, strict=True)}
     return {**values, "lost": lost.to_dict(), "label": label}
 
 

@@ -13,9 +13,12 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
-from hepfm.metrics.bootstrap import RESAMPLES
+from hepfm.metrics.bootstrap import RESAMPLES, Statistic
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray
+
+RowStatistic = Callable[[FloatArray, FloatArray | None], float]
+"""Values of rows, shape (n,), and their weights, None for equal ones, to a number."""
 
 
 def bias(response: FloatArray, weights: FloatArray | None = None) -> float:
@@ -40,9 +43,35 @@ def percentiles(values: FloatArray, percents: list[float], weights: FloatArray |
     return np.percentile(values, percents, weights=weights, method="inverted_cdf")
 
 
+def weights_statistic(values: FloatArray, statistic: RowStatistic, weights: FloatArray | None) -> Statistic:
+    """Return a statistic of responses or residuals as a function of row weights, for paired comparisons.
+
+    Without event weights a resample holds each row as often as its Poisson count says, so that quantiles
+    interpolate as they do for the rows themselves. A resample without any row has no value, NaN.
+
+    Parameters
+    ----------
+    values
+        Responses or residuals, shape (n,).
+    statistic
+        A function of values and weights, e.g. `bias`.
+    weights
+        Event weights, shape (n,); None for equal ones, then row weights are counts.
+    """
+
+    def weighted(row_weights: FloatArray) -> float:
+        if not row_weights.any():
+            return float("nan")
+        if weights is None:
+            return statistic(np.repeat(values, row_weights.astype(np.int64)), None)
+        return statistic(values, row_weights)
+
+    return weighted
+
+
 def response_measurement(
     response: FloatArray,
-    statistic: Callable[[FloatArray, FloatArray | None], float],
+    statistic: RowStatistic,
     *,
     definition: str,
     weights: FloatArray | None = None,

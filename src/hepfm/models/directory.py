@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 import hepfm
 from hepfm.backbones import BACKBONES
@@ -27,19 +25,17 @@ from hepfm.core.files import (
 )
 from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
-from hepfm.core.ragged import Array
-from hepfm.core.schema import Kind, Schema
+from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
-from hepfm.data.loader import EvalLoader
-from hepfm.data.row_source import Rows, RowSource
+from hepfm.data.row_source import RowSource
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
 from hepfm.models.card import render_card
 from hepfm.models.constants import constants_of
-from hepfm.models.fixture import EMBEDDING, forward, load_fixture, random_batch, save_fixture
+from hepfm.models.fixture import load_fixture, random_batch, save_fixture
 from hepfm.models.folder import (
     CARD,
     CONFIG,
@@ -57,9 +53,6 @@ from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
 FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
-
-_BATCH_ROWS = {"cpu": 128, "cuda": 1024}
-"""Rows of a batch of predictions. On a processor larger ones are slower and take gigabytes."""
 
 
 @dataclass
@@ -241,56 +234,6 @@ class Model:
             )
         return features
 
-    def predict(
-        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
-    ) -> dict[str, Array]:
-        """Return what each head says of each row of a store or a table, in the order of `rows`.
-
-        Returns
-        -------
-        dict
-            By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
-            the value in its own unit, float32 (R,), for another.
-        """
-        raw = self._run(source, tuple(self.outputs), rows, batch_size, device)
-        return {name: self._readable(name, raw[name]) for name in self.outputs}
-
-    def embed(
-        self, source: RowSource, *, rows: Rows = None, batch_size: int | None = None, device: str = "cpu"
-    ) -> Array:
-        """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
-        return self._run(source, (EMBEDDING,), rows, batch_size, device)[EMBEDDING].numpy()
-
-    def _run(
-        self, source: RowSource, names: tuple[str, ...], rows: Rows, batch_size: int | None, device: str
-    ) -> dict[str, Tensor]:
-        wanted = np.asarray(source.index(rows))
-        loader = EvalLoader(
-            source,
-            self.content(source),
-            rows=wanted,
-            batch_size=batch_size or _BATCH_ROWS[torch.device(device).type],
-        )
-        network = self.network.to(device).eval()
-        parts = []
-        numbers = []
-        for batch in loader:
-            outputs = forward(network, batch.to(device))
-            parts.append({name: outputs[name].cpu() for name in names})
-            numbers.append(batch.rows_B)
-        if not parts:
-            return {name: torch.zeros(0, self._size(name)) for name in names}
-        order = _positions(torch.cat(numbers).numpy(), wanted)
-        return {name: torch.cat([part[name] for part in parts])[order] for name in names}
-
-    def _size(self, name: str) -> int:
-        return self.network.backbone.width if name == EMBEDDING else self.outputs[name].num_outputs
-
-    def _readable(self, name: str, raw_RK: Tensor) -> Array:
-        if self.outputs[name].field.kind is Kind.CATEGORICAL:
-            return raw_RK.softmax(-1).numpy()
-        return raw_RK[:, 0].numpy()
-
 
 def _source_values(source: GeneratorSpec | None) -> dict[str, Any] | None:
     if source is None:
@@ -324,10 +267,3 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.pop("fingerprint", None) != fingerprint(config):
         raise ModelError(f"{folder / CONFIG} was altered: its fingerprint does not fit; get a fresh copy")
     return config
-
-
-def _positions(found: Array, wanted: Array) -> Tensor:
-    """Return where in `found` each entry of `wanted` stands; both hold the same numbers, maybe repeated."""
-    order = np.empty(len(wanted), np.int64)
-    order[np.argsort(wanted, kind="stable")] = np.argsort(found, kind="stable")
-    return torch.from_numpy(order)

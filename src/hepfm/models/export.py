@@ -7,6 +7,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,13 +192,27 @@ def _read(graph: Any) -> Iterator[str]:
 
 
 def _batches(source: Model) -> Iterator[Batch]:
-    """Rows of many lengths, one of them empty, in batches of several shapes; then the fixture's, padded."""
+    """Rows of many lengths, one of them empty, in batches of several shapes; some with constituents that
+    coincide, as those of equal codes do; then the fixture's, padded."""
     longest = min(source.max_constituents, _LONGEST)
     yield probe(source, (1,), size=1, seed=1)
     yield probe(source, (1, 0, min(2, longest)), size=longest, seed=2)
     yield probe(source, tuple(range(longest + 1)), size=longest + 3, seed=3)
+    yield _coincident(probe(source, (longest, longest, 1), size=longest, seed=4))
     if source.fixture is not None and source.fixture.p4_BN4 is not None:
         yield source.fixture
+
+
+def _coincident(batch: Batch) -> Batch:
+    """Return a batch in which every second constituent is the one before it again."""
+    again_N = torch.arange(batch.mask_BN.shape[1]) // 2 * 2
+    p4_BN4 = None if batch.p4_BN4 is None else batch.p4_BN4[:, again_N]
+    real_BN1 = batch.mask_BN[..., None]
+    return replace(
+        batch,
+        features_BNF=batch.features_BNF[:, again_N] * real_BN1,
+        p4_BN4=None if p4_BN4 is None else p4_BN4 * real_BN1,
+    )
 
 
 def _differences(graph: Graph, source: Model, session: Any) -> dict[str, float]:

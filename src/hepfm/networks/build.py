@@ -62,7 +62,7 @@ def build_network(
         _build_backbone(
             backbone, features, new_tokenizer if tokenizer and tokenizer.inputs == "codes" else None
         ),
-        feature_names=features.names,
+        feature_set=features,
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)

@@ -11,6 +11,7 @@ from hepfm.backbones.base import Backbone, Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config
 from hepfm.data.context import ContextSet
+from hepfm.data.features import FeatureSet
 from hepfm.generators.base import GeneratedRows, Generator, GeneratorSizes
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.conditioning import Conditioning
@@ -29,8 +30,8 @@ class Network(nn.Module):
         The layer from physical features to network inputs; its constants are buffers.
     backbone
         The backbone.
-    feature_names
-        Names of the physical features.
+    feature_set
+        What the physical features are.
     context
         Features of the whole row that the backbone is conditioned on; None for none.
     """
@@ -45,16 +46,16 @@ class Network(nn.Module):
         standardize: Standardize,
         backbone: Backbone,
         *,
-        feature_names: tuple[str, ...],
+        feature_set: FeatureSet,
         context: ContextSet | None = None,
     ) -> None:
         super().__init__()
         self.standardize = standardize
         self.backbone = backbone
-        self.feature_names = feature_names
+        self.feature_set = feature_set
         self.context = context
-        self.register_buffer("input_scale_F", torch.ones(len(feature_names)))
-        self.register_buffer("input_shift_F", torch.zeros(len(feature_names)))
+        self.register_buffer("input_scale_F", torch.ones(len(feature_set)))
+        self.register_buffer("input_shift_F", torch.zeros(len(feature_set)))
         self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
@@ -63,6 +64,11 @@ class Network(nn.Module):
         self.head_specs: dict[str, HeadSpec] = {}
         self.tokenizer_spec: TokenizerSpec | None = None
         self.generator_spec: GeneratorSpec | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the physical features."""
+        return self.feature_set.names
 
     def add_head(self, spec: HeadSpec) -> None:
         """Add a new head named after the field it predicts, replacing one of the same name."""
@@ -84,6 +90,7 @@ class Network(nn.Module):
         """Set the tokenizer; a new one if none is given."""
         self.tokenizer_spec = spec
         self.tokenizer = tokenizer or spec.build(self.feature_names)
+        self.backbone.massless = self.inputs == "decoded"
 
     def add_generator(self, spec: GeneratorSpec) -> None:
         """Set a new generator, and add the conditioning on time if it needs it."""

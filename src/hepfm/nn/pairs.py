@@ -51,7 +51,7 @@ class PairIndex:
 
 
 @torch.no_grad()
-def pair_features(p4_BN4: Tensor, pairs: PairIndex) -> Tensor:
+def pair_features(p4_BN4: Tensor, pairs: PairIndex, *, massless: bool = False) -> Tensor:
     """Return ln kT, ln z, ln dR and ln m^2 of pairs, shape (M, 4), in GeV; no gradient reaches the momenta.
 
     dR uses the rapidity. The order of operations in single precision is that of the public implementation, so
@@ -63,16 +63,26 @@ def pair_features(p4_BN4: Tensor, pairs: PairIndex) -> Tensor:
         (E, px, py, pz) in GeV.
     pairs
         Which pairs.
+    massless
+        Whether constituents are known to have no mass. The squared mass of a pair then follows from the angle
+        between the two: as the difference of squares it would be rounding wherever they coincide, as those of
+        equal codes do, and its logarithm another number on another machine.
     """
     energy, px, py, pz = p4_BN4.reshape(-1, 4).T
     pt = (px.square() + py.square()).sqrt()
     rapidity = 0.5 * torch.log(1 + (2 * pz) / (energy - pz).clamp(min=1e-20))
     table = torch.stack((energy, px, py, pz, pt, rapidity, torch.atan2(py, px)))
     first, second = table.index_select(1, pairs.i_M), table.index_select(1, pairs.j_M)
-    total = first[:4] + second[:4]
-    mass2 = total[0].square() - (total[1].square() + total[2].square() + total[3].square())
     dphi = (first[6] - second[6] + math.pi) % (2 * math.pi) - math.pi
-    distance = ((first[5] - second[5]).square() + dphi.square()).sqrt()
+    drapidity = first[5] - second[5]
+    distance = (drapidity.square() + dphi.square()).sqrt()
+    if massless:
+        # cosh - cos, without the difference of two numbers near 1.
+        opening = 2 * ((0.5 * drapidity).sinh().square() + (0.5 * dphi).sin().square())
+        mass2 = 2 * first[4] * second[4] * opening
+    else:
+        total = first[:4] + second[:4]
+        mass2 = total[0].square() - (total[1].square() + total[2].square() + total[3].square())
     softer = torch.minimum(first[4], second[4])
     arguments = (softer * distance, softer / (first[4] + second[4]).clamp(min=_FLOOR), distance, mass2)
     return torch.stack(arguments, dim=-1).clamp(min=_FLOOR).log()
@@ -98,10 +108,13 @@ class PairEmbedding(nn.Module):
             LinearBatchNorm(inputs, outputs) for inputs, outputs in itertools.pairwise(sizes)
         )
 
-    def forward(self, p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
-        """Return the attention bias, (B, H, N, N); padded keys have a logit that gives them no weight."""
+    def forward(self, p4_BN4: Tensor, mask_BN: Tensor, *, massless: bool = False) -> Tensor:
+        """Return the attention bias, (B, H, N, N); padded keys have a logit that gives them no weight.
+
+        For `massless` see `pair_features`.
+        """
         pairs = PairIndex.of(mask_BN)
-        x_MC = pair_features(p4_BN4, pairs)
+        x_MC = pair_features(p4_BN4, pairs, massless=massless)
         count = x_MC.shape[0]
         x_MC = self.norm(x_MC, torch.ones_like(pairs.i_M, dtype=torch.bool))
         x_MC = x_MC if is_traced() else F.pad(x_MC, (0, 0, 0, rows_to_add(count)))

@@ -31,6 +31,11 @@ class Standardize(nn.Module):
         x = ((x - self.centre_F) * self.scale_F).clamp(-self.limit, self.limit)
         return x * mask[..., None]
 
+    def clips(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return where a physical feature lies beyond the clip, boolean of the shape of `mask`, (...)."""
+        beyond = ((x - self.centre_F) * self.scale_F).abs() > self.limit
+        return beyond.any(-1) & mask
+
     def inverse(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return physical features of standardised ones, zero where `mask` is false."""
         return (x / self.scale_F + self.centre_F) * mask[..., None]

@@ -15,7 +15,7 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Schema
-from hepfm.data import FEATURE_SETS, feature_set, invertible_sets
+from hepfm.data import invertible_sets
 from hepfm.generators import GENERATORS
 from hepfm.generators.flow import Flow
 from hepfm.networks.network import Network
@@ -99,11 +99,10 @@ class FlowMatching(Objective[FlowMatchingConfig]):
     @classmethod
     def check(cls, config: FlowMatchingConfig, network: Network) -> None:
         """Refuse features that follow from others: noised one by one they would contradict each other."""
-        sets = [feature_set(name) for name in FEATURE_SETS]
-        features = next((one for one in sets if one.names == network.feature_names), None)
-        if features is not None and not features.invertible:
+        if not network.feature_set.invertible:
             raise IncompatibleError(
-                f"objective 'flow_matching' makes every feature by itself, and some of {features.name!r} "
+                f"objective 'flow_matching' makes every feature by itself, and some of "
+                f"{network.feature_set.name!r} "
                 "follow from others; set data.features to one of independent columns: "
                 f"{', '.join(invertible_sets())}"
             )

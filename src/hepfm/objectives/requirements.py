@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hepfm.data.row_selection import RowSelection
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
 
 CLEAN = "clean"
@@ -32,7 +33,7 @@ class Requirements:
     trains_backbone
         Whether a backbone is trained at all; a tokenizer is trained without one.
     rows
-        Field and number of the class of the only rows that count; None for all rows.
+        The only rows that count; None for all.
     head_rows
         The same for each head, by the field that it predicts.
     signed_weights
@@ -52,8 +53,8 @@ class Requirements:
     inputs: frozenset[str] = frozenset()
     backbone: frozenset[str] = frozenset()
     trains_backbone: bool = True
-    rows: tuple[str, int] | None = None
-    head_rows: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
+    rows: RowSelection | None = None
+    head_rows: Mapping[str, RowSelection | None] = field(default_factory=dict)
     signed_weights: bool = False
     views: frozenset[str] = frozenset({CLEAN})
     reads: str | None = None

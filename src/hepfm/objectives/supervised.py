@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
+from hepfm.data.row_selection import Only, RowSelection
 from hepfm.heads import HEADS
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
@@ -37,9 +39,11 @@ class SupervisedConfig(BaseConfig):
     huber_delta
         Where the loss of a continuous label turns from quadratic to linear, in units of the head's ``scale``.
     only
-        A field and one of its classes: rows of other classes do not count, and are in no label budget. For
-        labels that have a meaning for some rows only, as the decay mode of a tau in a store with quarks:
-        ``[jet_label, tau]``.
+        A field and one or more of its classes: rows of other classes do not count, and are in no label
+        budget. For labels that have a meaning for some rows only, as the decay mode of a tau in a store with
+        quarks: ``[jet_label, tau]``. The field may be the label itself, with at least two classes:
+        ``[jet_label, QCD, Tbqq, Hbb]`` learns to tell three of ten apart. The head keeps an output for each
+        of the ten, and learns not to name the other seven.
     focal_gamma
         Power of (1 - p) that the cross-entropy is multiplied by, p the probability of the true class: above 0
         rows that are hard to tell count more (focal loss, 1708.02002).
@@ -58,7 +62,7 @@ class SupervisedConfig(BaseConfig):
     head: Annotated[Component | dict[str, Any], ComponentOf(HEADS, late=True)] | None = None
     label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     huber_delta: float = pydantic.Field(1.0, gt=0.0)
-    only: tuple[str, str] | None = None
+    only: Only | None = None
     focal_gamma: float = pydantic.Field(0.0, ge=0.0)
     view: Literal["clean", "noised", "masked"] = "clean"
     context: bool = False
@@ -98,7 +102,7 @@ class Supervised(Objective[SupervisedConfig]):
         """Return a head of the field that is learned; rows are those that `SupervisedConfig.only` names."""
         field, only = _target(config, schema), _only(config, schema)
         return Requirements(
-            labels=tuple(dict.fromkeys((field.name, *(only[:1] if only else ())))),
+            labels=tuple(dict.fromkeys((field.name, *((only.field,) if only else ())))),
             heads={field.name: HeadSpec(_head(config, field), field)},
             rows=only,
             head_rows={field.name: only},
@@ -124,8 +128,8 @@ class Supervised(Objective[SupervisedConfig]):
         batch = views[self.config.view].batch
         weights_B = row_weights(batch)
         if self.only is not None:
-            name, number = self.only
-            weights_B = weights_B * (batch.labels[name] == number)
+            label_B = batch.labels[self.only.field]
+            weights_B = weights_B * torch.isin(label_B, label_B.new_tensor(self.only.numbers))
         return {self.term: weights_B}
 
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
@@ -190,15 +194,14 @@ def _head(config: SupervisedConfig, field: Field) -> Component:
     return resolve_component(HEADS, config.head or default, where="objective.head", default=default)
 
 
-def _only(config: SupervisedConfig, schema: Schema) -> tuple[str, int] | None:
-    """Return field and class number of `SupervisedConfig.only`."""
+def _only(config: SupervisedConfig, schema: Schema) -> RowSelection | None:
+    """Return the rows that `SupervisedConfig.only` names."""
     if config.only is None:
         return None
-    name, value = config.only
-    field = schema[name]
-    if field.kind is not Kind.CATEGORICAL or value not in field.classes:
+    selection = RowSelection.of(config.only, schema, where="the data", error=IncompatibleError)
+    if selection.field == _target(config, schema).name and len(selection.classes) == 1:
         raise IncompatibleError(
-            f"objective 'supervised': only=[{name}, {value}] names no class; {name!r} has the classes "
-            f"{', '.join(field.classes) or 'none'}"
+            f"objective 'supervised': only=[{', '.join(config.only)}] leaves one class of the label, and "
+            "nothing to learn; name at least two"
         )
-    return name, field.classes.index(value)
+    return selection

@@ -17,6 +17,7 @@ from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
+from hepfm.data.row_selection import RowSelection
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
@@ -134,7 +135,7 @@ class WeightedSum(Objective[WeightedSumConfig]):
         generators = [needed.generator for needed in each if needed.generator is not None]
         tokenizers = [needed.tokenizer for needed in each if needed.tokenizer is not None]
         heads: dict[str, HeadSpec] = {}
-        head_rows: dict[str, tuple[str, int] | None] = {}
+        head_rows: dict[str, RowSelection | None] = {}
         # The head of a term that makes its own view comes before that of one that reads another's.
         for needed in sorted(each, key=lambda needed: needed.reads is not None):
             heads = {**needed.heads, **heads}

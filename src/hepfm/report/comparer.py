@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -12,12 +13,13 @@ from hepfm.metrics.bootstrap import bootstrap_values
 from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.paired import resampled_difference
-from hepfm.metrics.predictions import FloatArray, IntArray
+from hepfm.metrics.predictions import FloatArray
 from hepfm.report.difference import Difference, corrected
 from hepfm.report.guards import guard
 from hepfm.report.results import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
-from hepfm.tasks.result import SCORES, MetricInfo
+from hepfm.tasks.result import PREDICTIONS, SCORES, MetricInfo
+from hepfm.tasks.row_statistics import RowStatistics
 
 
 def task_of(section: Section) -> Task:
@@ -36,18 +38,30 @@ def has_scores(section: Section) -> bool:
     return all((result.path / SCORES).exists() for result in section.results)
 
 
+def measured_by_row(section: Section) -> bool:
+    """Tell whether the results say something of each test row, so that differences pair the rows."""
+    return all(
+        any((result.path / name).exists() for name in (SCORES, PREDICTIONS)) for result in section.results
+    )
+
+
 class Comparer:
     """Compares the arms of one section."""
 
     def __init__(self, section: Section) -> None:
         self.section = section
-        self._draws: dict[str, FloatArray] = {}
-        self._labels: tuple[Result, IntArray] | None = None
+        self._draws: dict[str, dict[str, FloatArray]] = {}
+        self._rows: tuple[Result, RowStatistics] | None = None
 
     @cached_property
     def scored(self) -> bool:
-        """Whether test rows have scores, so that differences have an interval over them."""
+        """Whether test rows have class scores."""
         return has_scores(self.section)
+
+    @cached_property
+    def by_row(self) -> bool:
+        """Whether differences have an interval over test rows."""
+        return measured_by_row(self.section)
 
     def difference(
         self, contrast: Contrast, budget: int | None, metric: MetricInfo, *, margin: float | None = None
@@ -71,7 +85,7 @@ class Comparer:
             budget,
             metric,
             contrast.measure(values, scale=metric.scale),
-            self._over_rows(contrast, shared, metric) if self.scored else None,
+            self._over_rows(contrast, shared, metric) if self.by_row else None,
             guard=guard(shared, metric),
             margin=margin,
         )
@@ -104,9 +118,8 @@ class Comparer:
 
     def _over_rows(self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo) -> Measurement:
         """Return the difference with the interval over test rows, of the trainings as they are."""
-        column = [known.name for known in task_of(self.section).metrics()].index(metric.name)
         by_arm = {
-            group.arm: np.stack([self._resampled(result)[:, column] for result in group.results], axis=1)
+            group.arm: np.stack([self._resampled(result)[metric.name] for result in group.results], axis=1)
             for group in groups
         }
         sides = (
@@ -115,23 +128,26 @@ class Comparer:
         ours, theirs = sides
         return resampled_difference(ours, theirs, self.section.data.rows, scale=metric.scale)
 
-    def _resampled(self, result: Result) -> FloatArray:
-        """Return all metrics of a model on the test rows and on resamples, shape (1 + resamples, metrics)."""
+    def _resampled(self, result: Result) -> Mapping[str, FloatArray]:
+        """Return by name each metric of a model on the test rows and on resamples, shape (1 + resamples,)."""
         key = str(result.path)
         if key not in self._draws:
-            predictions = result.predictions()
-            self._check_same_rows(result, predictions.labels)
-            statistics = list(task_of(self.section).statistics(predictions).values())
-            weights = predictions.row_weights
-            itself = np.array([[statistic(weights) for statistic in statistics]])
-            self._draws[key] = np.concatenate([itself, bootstrap_values(statistics, weights)])
+            rows = task_of(self.section).row_statistics(result.path, result.file)
+            if rows is None:
+                raise DataError(f"{result.path}: the task {self.section.task.name!r} measures no single rows")
+            self._check_same_rows(result, rows)
+            statistics = list(rows.metrics.values())
+            itself = np.array([[statistic(rows.weights) for statistic in statistics]])
+            values = np.concatenate([itself, bootstrap_values(statistics, rows.weights)])
+            self._draws[key] = dict(zip(rows.metrics, values.T, strict=True))
         return self._draws[key]
 
-    def _check_same_rows(self, result: Result, labels: IntArray) -> None:
-        if self._labels is None:
-            self._labels = result, labels
-        first, expected = self._labels
-        if not np.array_equal(expected, labels):
+    def _check_same_rows(self, result: Result, rows: RowStatistics) -> None:
+        if self._rows is None:
+            self._rows = result, replace(rows, metrics={})
+        first, expected = self._rows
+        same = np.array_equal(expected.rows, rows.rows) and np.array_equal(expected.truth, rows.truth)
+        if not same:
             raise DataError(
                 f"{result.path} and {first.path} hold other test rows; evaluate one of them again"
             )

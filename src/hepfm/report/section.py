@@ -121,7 +121,7 @@ def section_part(
 def _data_line(comparer: Comparer) -> str:
     section = comparer.section
     counts = ", ".join(f"{name} {count:,}" for name, count in section.data.rows_per_class.items())
-    rows = f"{section.data.rows:,} test jets" if comparer.scored else f"{section.data.rows:,} real rows"
+    rows = f"{section.data.rows:,} test jets" if comparer.by_row else f"{section.data.rows:,} real rows"
     return (
         f"Protocol {section.task.name} version {section.task.version}. "
         f"{rows}{f' ({counts})' if counts else ''} of the data set {section.data.fingerprint}; "
@@ -210,8 +210,8 @@ def _both(page: _Page, name: str, note: str, found: tuple[Sequence[Difference], 
 
 
 def _table(page: _Page, found: Sequence[Difference], note: str) -> str:
-    scored = "" if page.comparer.scored else NO_SCORES
-    return difference_table(found, caption=HOW + scored + note + EXPLORATORY.format(count=len(found)))
+    unscored = "" if page.comparer.by_row else NO_SCORES
+    return difference_table(found, caption=HOW + unscored + note + EXPLORATORY.format(count=len(found)))
 
 
 # -- figures

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hepfm.metrics.contrast import read_contrast
 from hepfm.report import html
-from hepfm.report.comparer import Comparer, has_scores
+from hepfm.report.comparer import Comparer, measured_by_row
 from hepfm.report.difference import Difference, corrected
 from hepfm.report.difference_table import HOW, NO_SCORES, difference_table, differences_csv, p_text, shown
 from hepfm.report.preference import primary_metric
@@ -82,7 +82,7 @@ def contrasts_part(
     if found:
         table = differences_csv([one.difference for one in found], _leading(found))
         body += f'<div class="glance">{html.bullets([_sentence(one) for one in found])}</div>'
-        scored = all(has_scores(panel.section) for panel, _ in panels)
+        scored = all(measured_by_row(panel.section) for panel, _ in panels)
         caption = HOW + ("" if scored else NO_SCORES) + HOLM
         caption += MARGIN if any(one.difference.margin is not None for one in found) else ""
         body += difference_table(

@@ -13,13 +13,12 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.schema import Schema
 from hepfm.data.store import Store
-from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.predictions import Predictions
 from hepfm.metrics.trainings import Scale
 from hepfm.tasks import TASKS
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import MetricInfo
+from hepfm.tasks.result import MetricInfo, ResultFile
+from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Subject
 
 
@@ -149,6 +148,10 @@ class Task(ABC):
     def metrics(self) -> tuple[TaskMetric, ...]:
         """Return the metrics in the order of tables; a group of rows may add its name to them."""
 
+    def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics | None:
+        """Return what a result directory says of each test row; None where single rows are not measured."""
+        return None
+
     @abstractmethod
     def measure(self, subject: Subject, store: Store, options: MeasureOptions) -> Measured:
         """Measure a model, or generated rows, on the test rows of a store that this task is bound to.
@@ -208,14 +211,6 @@ class Task(ABC):
     def headline(self) -> TaskMetric:
         """The metric that a report opens with."""
         return self.metric(self.primary)
-
-    def statistics(self, predictions: Predictions) -> dict[str, Statistic]:
-        """Return metrics of class scores as functions of row weights, for paired comparisons.
-
-        Those of tasks whose results hold a class score for each test row, in the order of `metrics`;
-        none by default.
-        """
-        return {}
 
     @property
     def roc_pairs(self) -> tuple[tuple[str, str], ...]:

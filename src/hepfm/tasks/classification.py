@@ -10,9 +10,9 @@ import pydantic
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import ConfigError, DataError, HepfmError, ModelError
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.row_selection import Only, RowSelection, only_words
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import IntArray
-from hepfm.tasks.counted_rows import class_number
 from hepfm.tasks.tagging import TaggingTask
 from hepfm.tasks.tagging_metrics import (
     ACCURACY,
@@ -47,7 +47,7 @@ class ClassificationConfig(BaseConfig):
         probabilities too. Where only one of both is given, the other is all the rest; where none is, all
         classes are compared with each other, and there are no rejections.
     only
-        A field and one of its classes: other rows do not count.
+        A field and one or more of its classes: other rows do not count.
     efficiencies
         Signal efficiencies of the background rejections.
     """
@@ -55,7 +55,7 @@ class ClassificationConfig(BaseConfig):
     field: str | None = None
     signal: Names = ()
     background: Names = ()
-    only: tuple[str, str] | None = None
+    only: Only | None = None
     efficiencies: tuple[Annotated[float, pydantic.Field(gt=0.0, lt=1.0)], ...] = (0.5, 0.3)
 
     @pydantic.model_validator(mode="after")
@@ -92,7 +92,7 @@ class Classification(TaggingTask):
     def _title(self) -> str:
         signal, background = (" + ".join(names) for names in (self.config.signal, self.config.background))
         against = f": {signal} against {background}" if background else ""
-        only = f", {' = '.join(self.only)} only" if self.only else ""
+        only = f", {only_words(self.only)} only" if self.only else ""
         return f"Classification by {self.label}{against}{only}"
 
     @property
@@ -140,10 +140,9 @@ class Classification(TaggingTask):
                 f"{self.label!r} of {where} is {field.kind} of the {field.level}; the task {self.name!r} "
                 f"needs a categorical field of the rows: {', '.join(fit) or 'there is none'}"
             )
-        for name in self.classes:
-            class_number(schema, self.label, name, where=where)
+        RowSelection.of((self.label, *self.classes), schema, where=where)
         if self.only:
-            class_number(schema, *self.only, where=where)
+            RowSelection.of(self.only, schema, where=where)
 
     def _sides(self, names: Sequence[str], label: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         signal, background = self.config.signal, self.config.background

@@ -12,6 +12,7 @@ from hepfm.core.files import read_json
 from hepfm.core.ragged import Array
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
+from hepfm.inference.scores import score
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
@@ -70,7 +71,7 @@ class ModelHead:
 
     def score(self, store: Store, rows: IntArray) -> Array:
         """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
-        return self.model.predict(store, rows=rows, device=self.device)[self.field]
+        return score(self.model, store, rows=rows, device=self.device)[self.field]
 
 
 class ModelSubject(Subject):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,28 +11,43 @@ import numpy as np
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.row_selection import Only, RowSelection, only_words, selected_rows
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
+from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.metrics.residuals import mean_absolute, residual_bias, residual_width, root_mean_square
-from hepfm.metrics.response import bias, relative_iqr, response_measurement
+from hepfm.metrics.response import (
+    RowStatistic,
+    bias,
+    relative_iqr,
+    response_measurement,
+    weights_statistic,
+)
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
-from hepfm.tasks.counted_rows import class_number, rows_of_class
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import PREDICTIONS, Baseline, MetricInfo, predictions_table
+from hepfm.tasks.result import (
+    PREDICTIONS,
+    Baseline,
+    MetricInfo,
+    PredictedNumbers,
+    ResultFile,
+    predictions_table,
+    read_predictions,
+)
+from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Scorer, Subject
 from hepfm.tasks.tagging import JET_OBSERVERS
 
 MIN_ROWS = 20
 """Fewer rows of a group are not measured by themselves."""
 
-Statistic = Callable[[FloatArray, FloatArray | None], float]
 Comparison = Literal["difference", "ratio", "log_ratio"]
-_RESPONSE: tuple[tuple[str, str, Statistic], ...] = (
+_RESPONSE: tuple[tuple[str, str, RowStatistic], ...] = (
     ("response_iqr", "relative width of the response", relative_iqr),
     ("response_bias", "|median of the response - 1|", bias),
 )
-_RESIDUAL: tuple[tuple[str, str, Statistic], ...] = (
+_RESIDUAL: tuple[tuple[str, str, RowStatistic], ...] = (
     ("residual_mae", "mean absolute error", mean_absolute),
     ("residual_rmse", "RMSE", root_mean_square),
     ("residual_bias", "|median of the residual|", residual_bias),
@@ -48,8 +64,8 @@ class RegressionTask(Task):
     """Predicted less true, in the unit of the field; predicted over true; or, for a field that is the
     logarithm of a ratio, the exponential of the difference."""
     unit: str = "1"
-    only: tuple[str, str] | None = None
-    """Field and class of the rows that count; None for all rows."""
+    only: Sequence[str] | None = None
+    """Field and classes of the rows that count; None for all rows."""
     groups: str | None = None
     """A field whose classes are measured by themselves too."""
     group_names: tuple[str, ...] = ()
@@ -89,13 +105,14 @@ class RegressionTask(Task):
         truth = np.asarray(store.read([self.label], rows)[self.label], np.float64)
         weights, groups = read_weights(store, rows), self._groups(store, rows)
         predicted = self._predicted(scorer, store, rows)
+        error = self._compared(predicted, truth)
         observers = [name for name in self.observers if name in store.schema and name != self.label]
 
         def errors(values: FloatArray) -> tuple[MetricInfo, ...]:
             return tuple(self._measured(self._compared(values, truth), weights, groups))
 
         return Measured(
-            metrics=errors(predicted),
+            metrics=tuple(self._measured(error, weights, groups)),
             rows=len(rows),
             rows_per_class={name: int((groups == name).sum()) for name in self.group_names},
             effective_rows=effective_rows(weights),
@@ -109,10 +126,7 @@ class RegressionTask(Task):
             ),
             tables={
                 PREDICTIONS: predictions_table(
-                    truth,
-                    predicted,
-                    rows=rows,
-                    weights=weights,
+                    PredictedNumbers(rows, truth, predicted, error, groups, weights),
                     observers={
                         key: np.asarray(values) for key, values in store.read(observers, rows).items()
                     },
@@ -120,8 +134,26 @@ class RegressionTask(Task):
             },
         )
 
+    def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
+        """Return the predicted rows of a result, of all and of each group."""
+        numbers = read_predictions(folder, result)
+        weights = np.ones(len(numbers.rows)) if numbers.weights is None else numbers.weights
+        names = ("", *dict.fromkeys(name for name in numbers.group.tolist() if name))
+        metrics = {
+            metric.of_group(name).name: self._of_group(numbers, name, statistic)
+            for name in names
+            for metric, statistic in self._statistics
+        }
+        return RowStatistics(numbers.rows, numbers.truth, weights, metrics)
+
+    def _of_group(self, numbers: PredictedNumbers, group: str, statistic: RowStatistic) -> Statistic:
+        chosen = numbers.group == group if group else np.ones(len(numbers.rows), bool)
+        weights = None if numbers.weights is None else numbers.weights[chosen]
+        of_chosen = weights_statistic(numbers.error[chosen], statistic, weights)
+        return lambda row_weights: of_chosen(row_weights[chosen])
+
     @property
-    def _statistics(self) -> tuple[tuple[TaskMetric, Statistic], ...]:
+    def _statistics(self) -> tuple[tuple[TaskMetric, RowStatistic], ...]:
         """What is measured of all rows, and how."""
         rows = _RESIDUAL if self.compare == "difference" else _RESPONSE
         unit = f" [{self.unit}]" if self.compare == "difference" and self.unit != "1" else ""
@@ -131,9 +163,9 @@ class RegressionTask(Task):
         )
 
     def _rows(self, store: Store) -> IntArray:
-        rows = rows_of_class(store, np.asarray(store.split(self.split), np.int64), self.only)
+        rows = selected_rows(store, np.asarray(store.split(self.split), np.int64), self.only)
         if not len(rows):
-            of = f" has {' = '.join(self.only)}" if self.only else f" is in its split {self.split!r}"
+            of = f" has {only_words(self.only)}" if self.only else f" is in its split {self.split!r}"
             raise DataError(f"no row of {store.path}{of}; the task {self.name!r} needs some")
         return rows
 
@@ -191,7 +223,7 @@ class RegressionConfig(BaseConfig):
     field
         The field that is predicted; the label of the store's schema when null.
     only
-        A field and one of its classes: other rows do not count.
+        A field and one or more of its classes: other rows do not count.
     groups
         A categorical field whose classes are measured by themselves too.
     compare
@@ -201,7 +233,7 @@ class RegressionConfig(BaseConfig):
     """
 
     field: str | None = None
-    only: tuple[str, str] | None = None
+    only: Only | None = None
     groups: str | None = None
     compare: Comparison = "difference"
 
@@ -220,7 +252,7 @@ class Regression(RegressionTask):
         self.label = self.config.field or ""
         self.only, self.groups, self.compare = self.config.only, self.config.groups, self.config.compare
         self.primary = "residual_mae" if self.compare == "difference" else "response_iqr"
-        only = f", {' = '.join(self.only)} only" if self.only else ""
+        only = f", {only_words(self.only)} only" if self.only else ""
         self.title = f"Regression of {self.label}{only}"
 
     def bind(self, schema: Schema, *, where: str) -> Self:
@@ -246,7 +278,7 @@ class Regression(RegressionTask):
         if self.angle and self.compare != "difference":
             raise DataError(f"{self.label!r} of {where} is an angle; use compare=difference")
         if self.only:
-            class_number(schema, *self.only, where=where)
+            RowSelection.of(self.only, schema, where=where)
         if self.groups:
             self.group_names = schema[self.groups].classes
             if not self.group_names:

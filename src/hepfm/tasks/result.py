@@ -5,7 +5,8 @@ the training. Beside it lie the tables of the task, which any Arrow reader opens
 
 - ``scores.arrow`` of a task with classes: for each test row its number in the store, the true class, the
   class probabilities, its event weight if it has one, and some observers;
-- ``predictions.arrow`` of a regression: the same with the true and the predicted number;
+- ``predictions.arrow`` of a regression: the same with the true and the predicted number, what is measured of
+  both (residual or response), and the group;
 - ``spectra.arrow`` of generated rows: binned spectra, see `hepfm.tasks.spectra`.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +34,8 @@ from hepfm.metrics.predictions import IntArray, Predictions
 RESULTS, SCORES, PREDICTIONS = "results.json", "scores.arrow", "predictions.arrow"
 FORMAT_VERSION = 4
 _PREFIX, _WEIGHT = "score_", "weight"
+_NUMBERS = ("truth", "predicted", "error", "group")
+_AGAIN = "run hepfm evaluate again"
 
 
 class Training(Config):
@@ -278,12 +282,36 @@ def scores_table(predictions: Predictions, *, rows: IntArray, observers: Mapping
     return rows_table(rows, {**labels, **_weights(predictions.weights), **scores, **observers})
 
 
-def predictions_table(
-    truth: Array, predicted: Array, *, rows: IntArray, weights: Array | None, observers: Mapping[str, Array]
-) -> pa.Table:
-    """Return ``predictions.arrow`` of a regression: true and predicted number of each row."""
-    numbers = {"truth": truth, "predicted": predicted}
-    return rows_table(rows, {**numbers, **_weights(weights), **observers})
+@dataclass(frozen=True)
+class PredictedNumbers:
+    """Predicted numbers of test rows.
+
+    Attributes
+    ----------
+    rows
+        Numbers of the rows in their store.
+    truth, predicted
+        True and predicted number.
+    error
+        Their residual or response, whichever the task measures.
+    group
+        Name of each row's group; empty without groups.
+    weights
+        Event weights; None for equal ones.
+    """
+
+    rows: IntArray
+    truth: Array
+    predicted: Array
+    error: Array
+    group: Array
+    weights: Array | None
+
+
+def predictions_table(numbers: PredictedNumbers, *, observers: Mapping[str, Array]) -> pa.Table:
+    """Return ``predictions.arrow`` of a regression; see `read_predictions`."""
+    columns = {name: getattr(numbers, name) for name in _NUMBERS}
+    return rows_table(numbers.rows, {**columns, **_weights(numbers.weights), **observers})
 
 
 def rows_table(rows: IntArray, columns: Mapping[str, Array]) -> pa.Table:
@@ -332,18 +360,33 @@ def read_result(folder: Path) -> ResultFile:
 
 def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray]:
     """Read the scores of a result: predictions in the task's class order, and the store's row numbers."""
-    path = folder / SCORES
-    with reading(path, what="scores", fix="run hepfm evaluate again"):
-        with pa.memory_map(str(member(folder, SCORES))) as file:
-            table = pa.ipc.open_file(file).read_all()
-        table.validate(full=True)
-        columns = [table.column(f"{_PREFIX}{name}").to_numpy() for name in result.task.classes]
-        rows, labels = table.column("row").to_numpy(), table.column("label").to_numpy()
-        if len(rows) != result.data.rows:
-            raise DataError(
-                f"{path} has {len(rows)} rows, {RESULTS} says {result.data.rows}; run hepfm evaluate again"
-            )
+    with reading(folder / SCORES, what="scores", fix=_AGAIN):
+        table = _read_rows(folder, SCORES, result)
+        columns = [table[f"{_PREFIX}{name}"] for name in result.task.classes]
         scores = np.stack(columns, axis=1).astype(np.float64)
-        weights = table.column(_WEIGHT).to_numpy() if result.data.weights is not None else None
-        predictions = Predictions(labels.astype(np.int64), scores, result.task.classes, weights)
-        return predictions, rows.astype(np.int64)
+        labels = table["label"].astype(np.int64)
+        predictions = Predictions(labels, scores, result.task.classes, table.get(_WEIGHT))
+        return predictions, table["row"].astype(np.int64)
+
+
+def read_predictions(folder: Path, result: ResultFile) -> PredictedNumbers:
+    """Read the predicted numbers of a regression's result."""
+    with reading(folder / PREDICTIONS, what="predictions", fix=_AGAIN):
+        table = _read_rows(folder, PREDICTIONS, result)
+        columns = {name: table[name] for name in _NUMBERS}
+        return PredictedNumbers(rows=table["row"].astype(np.int64), **columns, weights=table.get(_WEIGHT))
+
+
+def _read_rows(folder: Path, name: str, result: ResultFile) -> dict[str, Array]:
+    """Return the columns of a table of test rows; with weights just where the result was measured so."""
+    with pa.memory_map(str(member(folder, name))) as file:
+        table = pa.ipc.open_file(file).read_all()
+    table.validate(full=True)
+    if len(table) != result.data.rows:
+        raise DataError(f"{folder / name} has {len(table)} rows, {RESULTS} says {result.data.rows}; {_AGAIN}")
+    columns = {key: table.column(key).to_numpy(zero_copy_only=False) for key in table.column_names}
+    if result.data.weights is None:
+        columns.pop(_WEIGHT, None)
+    elif _WEIGHT not in columns:
+        raise DataError(f"{folder / name} has no weights, {RESULTS} says there are; {_AGAIN}")
+    return columns

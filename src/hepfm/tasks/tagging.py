@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,14 +12,15 @@ import numpy as np
 from hepfm.core.errors import DataError, HepfmError, ModelError
 from hepfm.core.log import progress
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.row_selection import selected_rows
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
-from hepfm.tasks.counted_rows import rows_of_class
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import SCORES, Baseline, MetricInfo, scores_table
+from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
+from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric
 
@@ -39,8 +41,8 @@ class TaggingTask(Task):
     """Classes of the label that are not the task's: their rows are left out; models may know them."""
     background: str
     """The class that ROC curves are drawn against."""
-    only: tuple[str, str] | None = None
-    """Field and class of the rows that count; None for all rows."""
+    only: Sequence[str] | None = None
+    """Field and classes of the rows that count; None for all rows."""
     observers: ClassVar[tuple[str, ...]] = JET_OBSERVERS
     """Fields of the store that are written beside the scores, where the store has them."""
 
@@ -67,6 +69,11 @@ class TaggingTask(Task):
     def roc_pairs(self) -> tuple[tuple[str, str], ...]:
         """Every signal against the background."""
         return tuple((signal, self.background) for signal in self.signals)
+
+    def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
+        """Return the scored rows of a result."""
+        predictions, rows = read_scores(folder, result)
+        return RowStatistics(rows, predictions.labels, predictions.row_weights, self.statistics(predictions))
 
     def statistics(self, predictions: Predictions) -> dict[str, Statistic]:
         """Return the metrics as functions of row weights."""
@@ -118,7 +125,7 @@ class TaggingTask(Task):
 
     def _rows(self, store: Store) -> IntArray:
         """Return the rows of the test split that count and whose class is one of the task's."""
-        rows = rows_of_class(store, np.asarray(store.split(self.split), np.int64), self.only)
+        rows = selected_rows(store, np.asarray(store.split(self.split), np.int64), self.only)
         kept = self._labels(store, rows) >= 0
         if len(rows) and not kept.any():
             raise DataError(f"no row of {store.path} has a class of the task {self.name!r}")

@@ -26,7 +26,7 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.evaluate import evaluate, measure
-from hepfm.tasks.result import ResultFile, read_result, read_scores
+from hepfm.tasks.result import ResultFile, read_result
 from hepfm.testing.laws import hold
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
@@ -238,16 +238,16 @@ def check_agreement(task: Task, result: ResultFile) -> None:
 
 def check_statistics(task: Task, result: ResultFile, folder: Path) -> None:
     """Raise unless metrics as functions of row weights, for paired comparisons, give the result's values."""
-    predictions, rows = read_scores(folder, result)
-    assert np.allclose(predictions.probabilities.sum(1), 1, rtol=1e-5), "probabilities do not sum to 1"
-    assert rows.tolist() == sorted(rows), "scores are not in the order of the store"
-    statistics = task.statistics(predictions)
-    names = [metric.name for metric in task.metrics()]
-    assert list(statistics) in ([], names), f"statistics {list(statistics)}, metrics {names}"
-    for name, statistic in statistics.items():
-        again = np.nan_to_num(statistic(predictions.row_weights), posinf=0.0)
-        value = result.metric(name).value or 0.0
-        assert np.isclose(again, value, rtol=1e-4), f"statistic {name} is {again}, the metric {value}"
+    statistics = task.row_statistics(folder, result)
+    if statistics is None:
+        return
+    counts = {len(statistics.rows), len(statistics.truth), len(statistics.weights), result.data.rows}
+    assert len(counts) == 1, f"rows, truth, weights and the result differ in length: {counts}"
+    assert statistics.rows.tolist() == sorted(statistics.rows), "rows are not in the order of the store"
+    for info in result.metrics:
+        again = np.nan_to_num(statistics.metrics[info.name](statistics.weights), posinf=0.0)
+        value = info.value or 0.0
+        assert np.isclose(again, value, rtol=1e-4), f"statistic {info.name} is {again}, the metric {value}"
 
 
 def save_scoring_model(store: Store, field: str, path: Path, *, features: str = "kin") -> Path:

@@ -8,11 +8,13 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
+from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
 from hepfm.data.subsets import label_budget
 from hepfm.train.label_classes import check_classes, class_counts, tell_undrawn
 from hepfm.train.recipe import FinetuneDataConfig
+from hepfm.train.validation_rows import validation_places
 
 Index = npt.NDArray[np.int64]
 
@@ -23,7 +25,7 @@ def budget_rows(
     *,
     targets: tuple[str, ...],
     seed: int,
-    only: tuple[str, int] | None = None,
+    only: RowSelection | None = None,
 ) -> tuple[Index, Index]:
     """Return the rows to train on and the rows to validate on, together the label budget.
 
@@ -41,7 +43,7 @@ def budget_rows(
     seed
         Of the draw.
     only
-        Field and class number of the rows that are taken into account; None for all.
+        The rows that are taken into account; None for all.
 
     Raises
     ------
@@ -53,16 +55,17 @@ def budget_rows(
     split = np.asarray(store.split(data.train))
     among = ""
     if only is not None:
-        name, number = only
-        split = split[np.asarray(store.read([name], split)[name]) == number]
-        among = f" with {name} = {store.schema[name].classes[number]}"
+        split = only.of_rows(store, split)
+        among = f" with {only}"
+        if targets == (only.field,):
+            _check_selected(store, split, only)
     if data.budget is not None and data.budget > len(split):
         raise DataError(
             f"data.budget is {data.budget}, split {data.train!r} of {store.path} has {len(split)} rows{among}"
         )
-    learned = [name for name in targets if only is None or name != only[0]]
+    learned = [name for name in targets if only is None or name != only.field]
     if only is None:
-        # Among rows of one class another label may be bound to lack some: a tau has a decay mode.
+        # Among rows of some classes another label may be bound to lack some: a tau has a decay mode.
         check_classes(store, split, labels=learned, lacking=data.lacking)
     field = store.schema[targets[0]] if len(targets) == 1 else None
     if data.budget is not None and field is not None and field.kind is Kind.CATEGORICAL:
@@ -73,6 +76,16 @@ def budget_rows(
     parts = _split(drawn, data.validation_fraction, width=1)
     tell_undrawn(store, split, parts[0], labels=learned)
     return parts
+
+
+def _check_selected(store: Store, rows: Index, only: RowSelection) -> None:
+    """Refuse rows that lack a class which is to be told from others."""
+    counts = class_counts(store, rows, store.schema[only.field])
+    absent = [name for name in only.classes if not counts[name]]
+    if absent:
+        raise DataError(
+            f"no training row of {store.path} has {only.field} = {' or '.join(absent)}; leave it out of only"
+        )
 
 
 def _balanced(
@@ -109,7 +122,6 @@ def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> 
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:
-    """Put every k-th group of `width` consecutive rows into validation."""
-    group = np.arange(len(rows)) // width
-    chosen = np.floor((group + 1) * fraction + 1e-9) > np.floor(group * fraction + 1e-9)
+    """Return the rows to train on and those to validate on."""
+    chosen = validation_places(len(rows), fraction, width=width)
     return rows[~chosen], rows[chosen]

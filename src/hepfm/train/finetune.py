@@ -36,6 +36,7 @@ from hepfm.train.recipe import FinetuneRecipe, read_finetune_recipe
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
+from hepfm.train.validation_rows import check_validation_part
 from hepfm.train.weights import check_weights
 
 
@@ -91,12 +92,9 @@ class Finetuning:
         name = f"{recipe.objective.name} (mode probe)" if convex else recipe.objective.name
         signed = needed.signed_weights and not convex
         check_weights(store, rows[0], recipe.data.weights, signed=signed, objective=name)
-        if recipe.early_stopping and not len(rows[1]):
-            raise IncompatibleError(
-                f"no row of the budget is left for validation ({len(rows[0])} rows, fraction "
-                f"{recipe.data.validation_fraction}); raise data.budget or data.validation_fraction, "
-                "or set early_stopping=null"
-            )
+        if recipe.early_stopping:
+            total = len(rows[0]) + len(rows[1])
+            check_validation_part(total, len(rows[1]), fraction=recipe.data.validation_fraction)
         return cls(recipe, needed, source, model, store, features, context, *rows)
 
     def config(self) -> dict[str, Any]:

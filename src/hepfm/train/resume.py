@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import TrainingError
+from hepfm.core.guards import reading
 from hepfm.train.distributed import first_process
 from hepfm.train.finetune import Finetuning
 from hepfm.train.pretrain import Pretraining
@@ -34,6 +35,17 @@ def resume(run: str | Path) -> RunResult:
         model are others now.
     """
     directory = RunDirectory.open(Path(run))
+    with reading(directory.path / "config.json", TrainingError):
+        work = _work(directory)
+    result = work.run(lambda: directory)
+    wish = ReportWish.of(directory.path)
+    if wish is not None and first_process():
+        wish.fulfil(result)
+    return result
+
+
+def _work(directory: RunDirectory) -> Pretraining | Finetuning:
+    """Return the checked work of a run's config; refuse data and models that changed since."""
     config = directory.config()
     where = str(directory.path / "config.json")
     extra = {key: config.pop(key, None) for key in _ADDED}
@@ -47,8 +59,4 @@ def resume(run: str | Path) -> RunResult:
             raise TrainingError(
                 f"{what} of {directory.path} is not the one it was trained on; start a new run"
             )
-    result = work.run(lambda: directory)
-    wish = ReportWish.of(directory.path)
-    if wish is not None and first_process():
-        wish.fulfil(result)
-    return result
+    return work

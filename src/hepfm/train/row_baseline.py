@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET
+from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
 
@@ -60,20 +61,17 @@ class LabelledRows:
     weights: str | None
     seed: int
 
-    def some(self, rows: Rows, only: tuple[str, int] | None) -> Ints:
+    def some(self, rows: Rows, only: RowSelection | None) -> Ints:
         """Return at most `MOST_ROWS` of the rows, those that count, in rising order."""
         index = np.asarray(self.store.index(rows), np.int64)
         if len(index) > MOST_ROWS:
             drawn = numpy_generator(self.seed, "row_baseline").choice(index, MOST_ROWS, replace=False)
             index = np.sort(drawn)
-        if only is None:
-            return index
-        name, number = only
-        return index[np.asarray(self.store.read([name], index)[name]) == number]
+        return index if only is None else only.of_rows(self.store, index)
 
 
 def fit_baselines(
-    labelled: LabelledRows, head_rows: Mapping[str, tuple[str, int] | None], fields: tuple[str, ...]
+    labelled: LabelledRows, head_rows: Mapping[str, RowSelection | None], fields: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the baselines of some label fields, JSON-ready, by field; none where rows have no constituents.
 
@@ -105,7 +103,7 @@ def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
     return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
 
 
-def _fit(labelled: LabelledRows, name: str, only: tuple[str, int] | None) -> dict[str, Any]:
+def _fit(labelled: LabelledRows, name: str, only: RowSelection | None) -> dict[str, Any]:
     store, field = labelled.store, labelled.store.schema[name]
     rows = labelled.some(labelled.rows, only)
     weights = _weights(labelled, rows)
@@ -146,7 +144,7 @@ def _weights(labelled: LabelledRows, rows: Ints) -> Floats:
     return np.asarray(labelled.store.read([labelled.weights], rows)[labelled.weights], np.float64)
 
 
-def _fractions(labelled: LabelledRows, name: str, only: tuple[str, int] | None, classes: int) -> list[float]:
+def _fractions(labelled: LabelledRows, name: str, only: RowSelection | None, classes: int) -> list[float]:
     rows = labelled.some(labelled.split, only)
     labels = np.asarray(labelled.store.read([name], rows)[name]).astype(np.int64)
     sums = np.bincount(labels, _weights(labelled, rows), minlength=classes)

@@ -18,7 +18,7 @@ from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG, model_directory
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
-from hepfm.train.pretrain import check_pretrain
+from hepfm.train.pretrain import Pretraining, check_pretrain
 from hepfm.train.run import RunDirectory, RunResult
 
 TOKENS = "tokens"
@@ -103,15 +103,7 @@ def tokenize(
     model = _model(source)
     if model is None:
         work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
-        if work.requirements.tokenizer is None:
-            raise ConfigError(
-                f"{prepare.recipe_name(source)}: its objective {work.recipe.objective.name!r} trains no "
-                "tokenizer; use `hepfm pretrain`, or objective=tokenize"
-            )
-        store = store or work.recipe.data.store
-        split = split or work.recipe.data.validation or "test"
-        _check_report(store, split, classifier)
-        wish = ReportWish(str(Path(store).resolve()), split, number, _resolved(classifier))
+        wish = _report_wish(work, source, store=store, split=split, number=number, classifier=classifier)
         result = work.run(lambda: _start(Path(output), values, work.config(), wish))
         return wish.fulfil(result) if first_process() else {}
     if overrides or smoke:
@@ -121,6 +113,30 @@ def tokenize(
     return tokenize_store(
         model, store, output=output, split=split or "test", number=number, classifier=classifier
     )
+
+
+def _report_wish(
+    work: Pretraining,
+    source: prepare.Recipe,
+    *,
+    store: str | Path | None,
+    split: str | None,
+    number: int | None,
+    classifier: str | Path | None,
+) -> ReportWish:
+    """Return what to report after a training; refuse what no report can be made of before it starts."""
+    data = work.recipe.data
+    if work.requirements.tokenizer is None:
+        raise ConfigError(
+            f"{prepare.recipe_name(source)}: its objective {work.recipe.objective.name!r} trains no "
+            "tokenizer; use `hepfm pretrain`, or objective=tokenize"
+        )
+    path = Path(store or data.store).resolve()
+    split = split or data.validation or "test"
+    Store.open(path).split(split)
+    if classifier is not None:
+        Model.load(classifier)
+    return ReportWish(str(path), split, number, _resolved(classifier))
 
 
 def _start(
@@ -134,13 +150,6 @@ def _start(
 
 def _resolved(path: str | Path | None) -> str | None:
     return None if path is None else str(Path(path).resolve())
-
-
-def _check_report(store: str | Path, split: str, classifier: str | Path | None) -> None:
-    """Refuse what the report cannot be made of, before a tokenizer is trained."""
-    Store.open(store).split(split)
-    if classifier is not None:
-        Model.load(classifier)
 
 
 def _model(source: prepare.Recipe) -> Path | None:

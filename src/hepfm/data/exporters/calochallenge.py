@@ -10,7 +10,7 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Columns
+from hepfm.core.ragged import Columns, lists
 from hepfm.core.schema import Schema
 from hepfm.data.exporters.sinks import Sink
 from hepfm.data.padded import open_hdf5_sink
@@ -60,8 +60,8 @@ class CaloChallengeFormat:
     def convert(self, columns: Columns) -> Columns:
         """Return the arrays of some showers."""
         known = [layer.number for layer in self.voxels.layers]
-        found = np.unique(np.asarray(columns["hit_layer"].values))  # type: ignore[union-attr]
-        strange = np.setdiff1d(found, known)
+        hit_layers = np.unique(lists(columns, "hit_layer").values)
+        strange = np.setdiff1d(hit_layers, known)
         if len(strange):
             raise DataError(f"the store has hits in layer {int(strange[0])}, and these cells have no such")
         grid, _ = grid_of(columns, self.voxels)

@@ -10,10 +10,9 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Schema
 from hepfm.data.exporters.sinks import Sink, open_sink
-from hepfm.data.features import lists
 from hepfm.data.readers.jetclass import COPIED, FLAGS
 from hepfm.data.schemas.jets import JETCLASS_CLASSES
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Schema
 from hepfm.data.context import jet_mass
 from hepfm.data.exporters.sinks import Sink
-from hepfm.data.features import JET_COLUMNS, lists
+from hepfm.data.features import JET_COLUMNS
 from hepfm.data.padded import Hdf5Sink, open_hdf5_sink, padded
 
 _LABEL = "class"

@@ -12,13 +12,13 @@ import pydantic
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Schema
 from hepfm.data import feature_set
 from hepfm.data.context import jet_mass
 from hepfm.data.exporters.sinks import Sink
 from hepfm.data.feature_names import DISPLACEMENT, KINEMATICS
-from hepfm.data.features import JET_COLUMNS, lists
+from hepfm.data.features import JET_COLUMNS
 from hepfm.data.padded import open_hdf5_sink, padded
 from hepfm.data.readers.omnilearned import GLOBALS, PID
 from hepfm.data.schemas.jets import PID_CLASSES

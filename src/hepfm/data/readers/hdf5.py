@@ -60,6 +60,30 @@ def array_of(file: Any, name: str, path: Path, *, shape: str) -> Any:
     return array
 
 
+def attribute_of(item: Any, name: str, path: Path) -> Any:
+    """Return an attribute of a file or a data set; None when there is none.
+
+    Raises
+    ------
+    DataError
+        For one of variable length: libhdf5 follows such lists through a heap, and in a damaged file it does
+        so for ever. Data sets of variable length are refused by `array_of`.
+    """
+    if name not in item.attrs:
+        return None
+    refuse_variable_length(item.attrs.get_id(name).dtype, f"attribute {name!r}", path)
+    return item.attrs[name]
+
+
+def refuse_variable_length(dtype: Any, what: str, path: Path) -> None:
+    """Raise `DataError` for a type of variable length, whose values are not read; see `attribute_of`."""
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: {what} is of variable length, which is not read from HDF5; write it with a fixed "
+            "length, text as numpy.bytes_"
+        )
+
+
 def same_rows(path: Path, **arrays: Any) -> int:
     """Return the number of rows of arrays; raise `DataError` unless it is the same for all."""
     sizes = {name: len(array) for name, array in arrays.items()}

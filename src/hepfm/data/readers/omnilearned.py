@@ -21,7 +21,7 @@ from hepfm.data.feature_names import DISPLACEMENT, FLAGS, KINEMATICS
 from hepfm.data.feature_sets import PETFULL
 from hepfm.data.features import FeatureSet
 from hepfm.data.readers.base import row_weights
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
+from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, attribute_of, open_hdf5, same_rows
 from hepfm.data.readers.physics import PDG_TYPES, particle_types
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 from hepfm.physics.kinematics import energy_of
@@ -116,9 +116,10 @@ class _Layout:
 
     def _of(self, name: str, given: Any) -> Any:
         """Return an option, or the file's attribute of that name, or None."""
-        if given is not None or name not in self.file.attrs:
+        if given is not None:
             return given
-        return json.loads(self.file.attrs[name])
+        text = attribute_of(self.file, name, self.path)
+        return None if text is None else json.loads(text)
 
     def _check_columns(self) -> None:
         known = (*KINEMATICS, PID, *DISPLACEMENT, IGNORED)

@@ -14,7 +14,7 @@ from hepfm.core.errors import DataError, missing_extra
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.hdf5 import CHUNK_ROWS
+from hepfm.data.readers.hdf5 import CHUNK_ROWS, attribute_of, refuse_variable_length
 from hepfm.data.readers.physics import constituent_fields, jet_fields
 from hepfm.data.schemas.jets import jet_schema
 
@@ -75,7 +75,7 @@ class _PandasTable:
         self.path = path
         try:
             self._table = self._file["table/table"]
-            self._places = _columns(self._table)
+            self._places = _columns(self._table, path)
         except KeyError:
             self._file.close()
             raise DataError(f"{path} has no data set table/table, as pandas writes it") from None
@@ -98,16 +98,17 @@ class _PandasTable:
         return momenta, rows[label_block][:, label]
 
 
-def _columns(table: Any) -> dict[str, tuple[str, int]]:
+def _columns(table: Any, path: Path) -> dict[str, tuple[str, int]]:
     """Return block and place of each column, from the names that pandas keeps beside the blocks."""
+    refuse_variable_length(table.dtype, "data set table/table", path)
     places = {}
     for block in table.dtype.names:
-        for place, name in enumerate(_strings(table.attrs.get(f"{block}_kind", b""))):
+        for place, name in enumerate(_strings(attribute_of(table, f"{block}_kind", path))):
             places[name] = (block, place)
     return places
 
 
-def _strings(pickled: bytes) -> list[str]:
+def _strings(pickled: bytes | None) -> list[str]:
     if not pickled:
         return []
     return [arg for _, arg, _ in pickletools.genops(bytes(pickled)) if isinstance(arg, str)]

@@ -68,8 +68,8 @@ class Evaluate(Verb):
             store.check_rows(task.split, generations[0].values["n"], "generate.n")
         models = graph.parents(generations[0] if generations else run, "model")
         _check_learned(graph, task, models[0])
-        if len(models) > 1 and not Finetune().recipe(models[0]).data.validation_fraction:
-            raise ConfigError("the search needs validation rows; set data.validation_fraction above 0")
+        if len(models) > 1:  # the best of them is chosen by its validation loss
+            Finetune().check_validation(graph, models[0])
 
     def amount(self, graph: Graph, run: Run) -> float:
         """Return the number of rows that are scored, or were generated."""

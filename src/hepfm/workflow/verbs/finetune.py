@@ -35,11 +35,28 @@ class Finetune(Training):
 
     def check(self, graph: Graph, run: Run) -> None:
         """Refuse components that do not fit, and a store without the rows and classes that are asked for."""
-        data, store = self.recipe(run).data, graph.store(run)
-        labels = self.requirements(graph, run).labels
+        recipe, store = self.recipe(run), graph.store(run)
+        data, labels = recipe.data, self.requirements(graph, run).labels
         store.check_rows(data.train, data.budget, "data.budget")
+        if recipe.early_stopping:
+            self.check_validation(graph, run)
         if len(labels) == 1 and store.schema[labels[0]].classes:
             _check_classes(store, data.train, labels[0], data.budget)
+
+    def check_validation(self, graph: Graph, run: Run) -> None:
+        """Refuse a budget of which no row is left to validate on."""
+        from hepfm.train.validation_rows import check_validation_part, validation_places
+
+        data, store = self.recipe(run).data, graph.store(run)
+        rows, labels, width = (
+            data.budget or store.check_split(data.train),
+            self.requirements(graph, run).labels,
+            1,
+        )
+        if data.budget is not None and len(labels) == 1:  # drawn in equal parts, class by class
+            width = max(sum(count > 0 for count in store.class_counts(data.train, labels[0]).values()), 1)
+        validated = validation_places(rows, data.validation_fraction, width=width)
+        check_validation_part(rows, int(validated.sum()), fraction=data.validation_fraction)
 
     def requirements(self, graph: Graph, run: Run) -> Requirements:
         """Return what the objective needs; raise `IncompatibleError` where model or data lack it."""

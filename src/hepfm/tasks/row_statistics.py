@@ -1,0 +1,32 @@
+"""What a result says of each test row: the metrics as functions of the rows' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hepfm.core.ragged import Array
+from hepfm.metrics.bootstrap import Statistic
+from hepfm.metrics.predictions import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class RowStatistics:
+    """A model on test rows, ready to be resampled together with another on the same rows.
+
+    Attributes
+    ----------
+    rows
+        Numbers of the rows in their store.
+    truth
+        True class or number of each.
+    weights
+        Their weights; ones without event weights.
+    metrics
+        By name of the metric its value for given weights.
+    """
+
+    rows: IntArray
+    truth: Array
+    weights: FloatArray
+    metrics: Mapping[str, Statistic]
