@@ -29,7 +29,7 @@ FORWARD = 1 / 3
 """Share of a training step that the forward pass takes, for validation, scoring and generation."""
 
 TINY = 100
-"""Jets of each class and split that are simulated to measure with, where the store is not there yet."""
+"""Rows of each split (of jets, in each class) simulated to measure with, where there is no store yet."""
 
 TINY_WITH_CODES = 1000
 """The same for a study with a tokenizer, whose codes start from different constituents."""
@@ -195,7 +195,7 @@ class _Meter:
     ) -> None:
         self.plan, self.stores, self.folder, self.scratch = plan, stores, folder, scratch
         self.paths: dict[str, Path] = {}
-        self.per_jet: dict[str, float] = {}
+        self.per_row: dict[str, float] = {}
         self.kinds = kinds(plan)
         self.overhead = 0.0
         self.trained: dict[str, Rate] = {}
@@ -318,15 +318,15 @@ class _Meter:
     def _simulation(self, run: Run) -> float:
         """Simulate in small, once; return the seconds of the whole."""
         recipe, output = run.values["recipe"], self.scratch / run.name
-        rows = "showers" if "showers" in recipe else "jets"
-        wanted = sum(recipe[rows].values())
-        most = TINY if self.plan.config.tokenizer is None else TINY_WITH_CODES
-        few = {split: min(number, most) for split, number in recipe[rows].items()}
+        kind = recipe["kind"]
+        wanted = sum(recipe[kind].values())
+        limit = TINY if self.plan.config.tokenizer is None else TINY_WITH_CODES
+        few = {split: min(rows, limit) for split, rows in recipe[kind].items()}
         if run.name not in self.paths:
-            seconds = _in_child(_simulated, {**recipe, rows: few}, output)
+            seconds = _in_child(_simulated, {**recipe, kind: few}, output)
             self.paths[run.name] = output
-            self.per_jet[run.name] = seconds / sum(few.values())
-        return self.per_jet[run.name] * wanted
+            self.per_row[run.name] = seconds / sum(few.values())
+        return self.per_row[run.name] * wanted
 
     def _info(self, run: Run) -> StoreInfo:
         if "store" in run.parents:

@@ -69,13 +69,12 @@ def _existing(path: str) -> StoreInfo:
 
 
 def _simulated(given: SimulatedStore) -> StoreInfo:
-    from hepfm.simulate.plan import read_plan
+    from hepfm.simulate.recipe import kind_of, read_simulation
 
     values = merge(load_recipe(given.simulate, "simulate"), given.options)
-    numbers = {key: rows for key in ("jets", "showers") if (rows := getattr(given, key))}
-    plan = read_plan(merge(values, numbers), seed=given.seed)
+    simulation = read_simulation(merge(values, {kind_of(values): given.rows}), seed=given.seed)
     sizes: Counter[str] = Counter()
-    for chunk in plan.chunks():
+    for chunk in simulation.chunks():
         sizes[chunk.split] += chunk.rows
-    full = {**plan.recipe.model_dump(mode="json"), "description": ""}
-    return StoreInfo(plan.schema(), dict(sizes), recipe=full)
+    full = {**simulation.config.model_dump(mode="json"), "description": ""}
+    return StoreInfo(simulation.schema(), dict(sizes), recipe=full)

@@ -19,4 +19,4 @@ class Simulate(Verb):
         from hepfm.simulate.run import simulate
 
         result = simulate(run.values["recipe"], output=workspace.run(run.name).store, processes=cores)
-        return {"jets": result.rows}
+        return {"rows": result.rows}
