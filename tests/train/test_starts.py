@@ -72,7 +72,7 @@ def test_a_refused_simulation_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(DataError, match="cannot start"):
             simulate(values, output=tmp_path / "made" / "store", processes=1)
     assert leaves_nothing(tmp_path / "made")
-    corrected = merge(values, {"energy": {"most": 3}})
+    corrected = merge(values, {"energy": {"max": 3}})
     assert simulate(corrected, output=tmp_path / "made" / "store", processes=1).rows["train"] == 4
 
 
