@@ -14,15 +14,15 @@ from typing import Any
 import frame
 
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.jet_plan import versions
+from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import make_chunk
-from hepfm.simulate.recipe import Recipe, read_recipe
+from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 
 SCALING = ["only=[Hbb,Tbqq,QCD,Wqq]", "jets.val=0", "jets.test=0"]
 
 
-def by_class(recipe: Recipe, classes: tuple[str, ...], jets: int) -> dict[str, dict[str, float]]:
+def by_class(recipe: JetRecipe, classes: tuple[str, ...], jets: int) -> dict[str, dict[str, float]]:
     """Return the share of Pythia and the rate of each class, and of equal numbers of all classes together."""
     rows, pythia, total = {}, 0.0, 0.0
     for name in classes:
@@ -59,11 +59,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "what": "hepfm simulate, processor time of one process",
         "jets_per_class": jets,
-        "simulation_versions": versions(),
+        "simulation_versions": read_simulation("jetclass").versions(),
         "peer": None,
     }
     for key, name in (("with_mpi", "jetclass"), ("without_mpi", "jetclass_fast")):
-        recipe = read_recipe(name)
+        recipe = read_simulation(name).config
         result[key] = by_class(recipe, recipe.class_names[:1] if options.toy else recipe.class_names, jets)
     if not options.toy:
         result["two_processes"] = scaling(2 * jets)

@@ -126,8 +126,9 @@ def jet_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def shower_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store of 200 train, 32 val and 120 test showers of 1 to 2 GeV; do not write into it."""
     recipe = {
+        "kind": "showers",
         "showers": {"train": 200, "val": 32, "test": 120},
-        "energy": {"least": 1, "most": 2},
+        "energy": {"min": 1, "max": 2},
         "chunk_showers": 50,
     }
     path = tmp_path_factory.mktemp("stores") / "showers"

@@ -67,7 +67,7 @@ PRESET = "omnijet_alpha_c"
 def store(root: Path, name: str) -> Path:
     """Make the showers of a calorimeter."""
     overrides, seed = STORES[name]
-    energy = ["energy.least=1", "energy.most=4"]
+    energy = ["energy.min=1", "energy.max=4"]
     return once(
         root / f"store_{name}",
         lambda path: api.simulate("calo_showers", output=path, overrides=[*overrides, *energy], seed=seed),

@@ -19,7 +19,7 @@ def verbs(few_jets: Store, small_recipe: Path, small_run: Path, tmp_path_factory
     """Arguments of every verb that writes, all but ``-o``, and how the name of its output ends."""
     folder = tmp_path_factory.mktemp("verbs")
     simulation = folder / "showers.yaml"
-    simulation.write_text("showers: {train: 2}\nenergy: {least: 1, most: 2}\n")
+    simulation.write_text("kind: showers\nshowers: {train: 2}\nenergy: {min: 1, max: 2}\n")
     jets = folder / "jets.parquet"
     from hepfm.data.exporters.export import export_store
 

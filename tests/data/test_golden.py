@@ -40,7 +40,7 @@ def assert_golden(found: dict[str, float], expected: dict[str, float]) -> None:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> dict[str, Columns]:
-    recipe = {"showers": {"test": 40}, "energy": {"least": 1, "most": 2}, "chunk_showers": 20}
+    recipe = {"kind": "showers", "showers": {"test": 40}, "energy": {"min": 1, "max": 2}, "chunk_showers": 20}
     path = tmp_path_factory.mktemp("golden") / "showers"
     store = Store.open(simulate(recipe, output=path, processes=1).path)
     return {"jets": jet_columns(200, seed=7), "showers": store.read(store.schema.names())}

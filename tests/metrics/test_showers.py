@@ -14,7 +14,7 @@ from hepfm.metrics.showers.profiles import profiles
 from hepfm.metrics.showers.sample import Showers, showers
 from hepfm.metrics.showers.separation import EDGES, edges_of, of_histograms, separation
 from hepfm.physics.voxels import CALOCHALLENGE, Layer, Voxels
-from hepfm.simulate.plan import read_plan
+from hepfm.simulate.recipe import read_simulation
 
 SMALL = Voxels(tuple(Layer(number, (0.0, 2.0, 4.0), 4) for number in range(3)))
 
@@ -25,13 +25,14 @@ def samples() -> tuple[Showers, Showers, Showers]:
 
     def make(seed: int, **changes: float) -> Showers:
         recipe = {
+            "kind": "showers",
             "seed": seed,
             "showers": {"test": 300},
-            "energy": {"least": 1, "most": 10},
+            "energy": {"min": 1, "max": 10},
             "chunk_showers": 300,
         }
-        plan = read_plan({**recipe, **changes})
-        columns = plan.make(plan.chunks()[0]).columns
+        simulation = read_simulation({**recipe, **changes})
+        columns = simulation.make(simulation.chunks()[0]).columns
         grid, _ = grid_of(columns, CALOCHALLENGE["dataset_2"])
         incident = np.asarray(columns["incident_energy"], np.float64)
         return showers(grid, incident, CALOCHALLENGE["dataset_2"], threshold=15.15e-6)

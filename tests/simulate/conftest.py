@@ -13,7 +13,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.particles import Particles
-from hepfm.simulate.recipe import read_recipe
+from hepfm.simulate.recipe import read_simulation
 
 MakeParticles = Callable[..., Particles]
 
@@ -54,7 +54,7 @@ def make_jets(recipe_name: str, classes: tuple[str, ...], jets: int) -> dict[str
     """Return jets of some JetClass classes, labelled as in JetClass."""
     pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
     pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
-    recipe = read_recipe(recipe_name, overrides=["batch_events=100"], seed=20)
+    recipe = read_simulation(recipe_name, overrides=["batch_events=100"], seed=20).config
     return concatenate([make_chunk(recipe, ChunkKey(name, "test", 0, jets)).columns for name in classes])
 
 

@@ -13,9 +13,9 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.simulate import DETECTORS
 from hepfm.simulate.detector import particle_type
+from hepfm.simulate.jet_recipe import JetSelection
 from hepfm.simulate.jets import cluster
 from hepfm.simulate.particles import Candidates, Particles
-from hepfm.simulate.recipe import JetSelection
 
 OFF = {"tracks_by_calorimeter": False, "eta_at_calorimeter": False, "vanished_tracks_cluster": False}
 

@@ -9,7 +9,7 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.physics.kinematics import four_momentum, mass_of
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jets import make_chunk
-from hepfm.simulate.recipe import read_recipe
+from hepfm.simulate.recipe import read_simulation
 
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
@@ -19,8 +19,8 @@ JETS = 80
 
 
 def make(name: str, *overrides: str, recipe: str = "jetnet150", jets: int = JETS) -> Chunk:
-    read = read_recipe(recipe, overrides=["batch_events=50", *overrides], seed=21)
-    return make_chunk(read, ChunkKey(name, "test", 0, jets))
+    read = read_simulation(recipe, overrides=["batch_events=50", *overrides], seed=21)
+    return make_chunk(read.config, ChunkKey(name, "test", 0, jets))
 
 
 def lists(chunk: Chunk, name: str) -> Ragged:
@@ -95,13 +95,13 @@ def test_the_thirty_hardest(samples: dict[str, Chunk]) -> None:
 def test_schema_is_that_of_the_published_files() -> None:
     from hepfm.data.schemas.jets import jet_schema
 
-    recipe = read_recipe("jetnet150")
+    recipe = read_simulation("jetnet150").config
     assert recipe.store_schema() == jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
-    assert (recipe.max_constituents, read_recipe("jetnet30").max_constituents) == (150, 30)
+    assert (recipe.max_constituents, read_simulation("jetnet30").config.max_constituents) == (150, 30)
     assert recipe.mpi
 
 
 def test_a_cut_changes_the_fingerprint() -> None:
     """So that finished chunks of another recipe are not used."""
-    cut = read_recipe("quark_gluon", overrides=["max_constituents=200"])
-    assert cut.fingerprint() != read_recipe("quark_gluon").fingerprint()
+    cut = read_simulation("quark_gluon", overrides=["max_constituents=200"])
+    assert cut.fingerprint() != read_simulation("quark_gluon").fingerprint()

@@ -22,7 +22,8 @@ from hepfm.core.errors import ConfigError, DataError, HepfmError
 from hepfm.data.store import Store
 from hepfm.simulate import jets, run, workers
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.recipe import Recipe
+from hepfm.simulate.jet_recipe import JetRecipe
+from hepfm.simulate.recipe import read_simulation
 
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
@@ -78,7 +79,7 @@ def test_provenance_names_settings_seed_versions_and_counts(store: Store) -> Non
     assert provenance["classes"]["Tbqq"]["jets_kept"] == 36
     assert provenance["classes"]["Tbqq"]["events"] >= 36 / 2
     assert provenance["detector"]["tracks_by_calorimeter"] is True
-    assert Recipe.model_validate(provenance["recipe"]).fingerprint() == provenance["recipe_fingerprint"]
+    assert read_simulation(provenance["recipe"]).fingerprint() == provenance["recipe_fingerprint"]
 
 
 def test_same_jets_with_two_processes(store: Store, tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_jets(
     made: list[ChunkKey] = []
     make = jets.make_chunk
 
-    def stop_after_three(recipe: Recipe, key: ChunkKey) -> Any:
+    def stop_after_three(recipe: JetRecipe, key: ChunkKey) -> Any:
         if len(made) == 3:
             raise KeyboardInterrupt
         made.append(key)
@@ -163,7 +164,7 @@ def test_scripts_need_no_guard_and_may_come_from_standard_input(store: Store, tm
 def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, made = jets.make_chunk, []
 
-    def stop_at_the_second(recipe: Recipe, key: ChunkKey) -> Any:
+    def stop_at_the_second(recipe: JetRecipe, key: ChunkKey) -> Any:
         if made:
             raise KeyboardInterrupt
         made.append(key)
@@ -180,7 +181,7 @@ def test_work_of_another_recipe_is_not_mixed_in(tmp_path: Path, monkeypatch: pyt
 def test_a_start_without_any_chunk_does_not_stand_in_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(recipe: Recipe, key: ChunkKey) -> Any:
+    def stop(recipe: JetRecipe, key: ChunkKey) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jets, "make_chunk", stop)
@@ -190,7 +191,7 @@ def test_a_start_without_any_chunk_does_not_stand_in_the_way(
 
 
 def test_damaged_chunk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def truncated(recipe: Recipe, key: ChunkKey, work: Path) -> ChunkKey:
+    def truncated(recipe: JetRecipe, key: ChunkKey, work: Path) -> ChunkKey:
         (work / key.file).write_bytes(b"PK\x03\x04")
         return key
 
@@ -283,7 +284,7 @@ def test_a_second_simulation_of_one_output_is_told(tmp_path: Path, monkeypatch: 
     told = []
     make = jets.make_chunk
 
-    def start_another(recipe: Recipe, key: ChunkKey) -> Any:
+    def start_another(recipe: JetRecipe, key: ChunkKey) -> Any:
         if not told:
             with pytest.raises(
                 HepfmError, match=r"another simulation is at work on .*store; wait for it"

@@ -12,13 +12,14 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Ragged
 from hepfm.data.store import Store
 from hepfm.physics.voxels import load_voxels
-from hepfm.simulate.plan import read_plan
+from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 
 TINY: dict[str, Any] = {
+    "kind": "showers",
     "seed": 3,
     "showers": {"train": 40, "val": 5, "test": 30},
-    "energy": {"least": 1, "most": 20},
+    "energy": {"min": 1, "max": 20},
     "chunk_showers": 16,
 }
 
@@ -63,28 +64,28 @@ def test_hits_are_cells_above_the_threshold_in_falling_order(tmp_path: Path) -> 
 
 
 def test_splits_and_seeds_differ() -> None:
-    plan = read_plan(TINY)
-    keys = {(key.split, key.index): key for key in plan.chunks()}
+    simulation = read_simulation(TINY)
+    keys = {(key.split, key.index): key for key in simulation.chunks()}
     assert sum(key.rows for key in keys.values()) == 75
-    one, other = plan.make(keys["train", 0]), plan.make(keys["test", 0])
+    one, other = simulation.make(keys["train", 0]), simulation.make(keys["test", 0])
     assert not np.array_equal(one.columns["incident_energy"][:5], other.columns["incident_energy"][:5])
-    moved = read_plan(TINY, seed=4).make(keys["train", 0])
+    moved = read_simulation(TINY, seed=4).make(keys["train", 0])
     assert not np.array_equal(one.columns["incident_energy"], moved.columns["incident_energy"])
 
 
 def test_built_in_recipe() -> None:
-    plan = read_plan("calo_showers", overrides=["energy.most=50", "showers.val=7"])
-    plan.check()
-    assert plan.rows == "showers"
-    assert plan.fingerprint() != read_plan("calo_showers").fingerprint()
+    simulation = read_simulation("calo_showers", overrides=["energy.max=50", "showers.val=7"])
+    simulation.check()
+    assert simulation.kind == "showers"
+    assert simulation.fingerprint() != read_simulation("calo_showers").fingerprint()
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"showers": {"train": 0}}, "no showers asked for"),
-        ({"energy": {"least": 5, "most": 1}}, "must not be below"),
-        ({"energy": {"least": 0.01}}, "too soft"),
+        ({"energy": {"min": 5, "max": 1}}, "must not be below"),
+        ({"energy": {"min": 0.01}}, "too soft"),
         ({"voxels": "dataset_9"}, "no cells"),
         ({"absorber": "wood"}, "absorber"),
         ({"detector": "cms"}, "detector"),

@@ -12,9 +12,10 @@ import pytest
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data.store import Store
 from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import chunk_keys, make_chunk
 from hepfm.simulate.lhe import count_events, events_of
-from hepfm.simulate.recipe import Recipe, read_recipe
+from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
@@ -125,9 +126,9 @@ def test_the_jets_stand_for_the_cross_section_that_unbiased_events_give(biased: 
     weights = np.asarray(biased.read(["jet_weight"])["jet_weight"], np.float64)
     each = variant["unit"] * variant["sigma_mb"] / variant["sum_of_event_weights"]
     found = weights.sum() * each * row["jets_found"] / row["jets_kept"]
-    chunk = make_chunk(read_recipe(qcd([], 600)), ChunkKey("QCD", "test", 0, 600))
+    chunk = make_chunk(JetRecipe(**qcd([], 600)), ChunkKey("QCD", "test", 0, 600))
     assert chunk.process is not None
-    assert found == pytest.approx(chunk.process.sigma_mb * chunk.found / chunk.events, rel=0.15)
+    assert found == pytest.approx(chunk.process.sigma_mb * chunk.passed / chunk.events, rel=0.15)
 
 
 def test_the_same_weights_come_from_two_processes(biased: Store, tmp_path: Path) -> None:
@@ -175,12 +176,12 @@ def test_weights_of_an_event_file_go_to_the_jets_of_their_event_and_no_event_to_
 
 def test_chunks_share_the_events_of_a_file_without_overlap(tmp_path: Path) -> None:
     file = write_events(tmp_path / "events.lhe", np.ones(53))
-    recipe = Recipe.model_validate(lhe_recipe(file, train=25, test=8))
+    recipe = JetRecipe.model_validate(lhe_recipe(file, train=25, test=8))
     keys = chunk_keys(recipe)
     shares = [events_of(recipe, key, keys) for key in keys]
     assert [event for share in shares if share is not None for event in share] == list(range(53))
     assert count_events(file) == 53
-    assert events_of(Recipe.model_validate(qcd([], 5)), ChunkKey("QCD", "test", 0, 5), []) is None
+    assert events_of(JetRecipe.model_validate(qcd([], 5)), ChunkKey("QCD", "test", 0, 5), []) is None
 
 
 def test_a_file_with_too_few_events_is_named_and_equal_weights_are_not_stored(tmp_path: Path) -> None:
@@ -193,9 +194,9 @@ def test_a_file_with_too_few_events_is_named_and_equal_weights_are_not_stored(tm
 
 def test_another_file_is_another_recipe_and_skipping_is_refused(tmp_path: Path) -> None:
     file = write_events(tmp_path / "events.lhe", np.ones(2))
-    before = read_recipe(lhe_recipe(file, train=2)).fingerprint()
+    before = read_simulation(lhe_recipe(file, train=2)).fingerprint()
     write_events(file, [1.0, 2.0])
-    assert read_recipe(lhe_recipe(file, train=2)).fingerprint() != before
+    assert read_simulation(lhe_recipe(file, train=2)).fingerprint() != before
     recipe = lhe_recipe(file, train=2)
     recipe["classes"]["g"]["pythia"].append("Beams:nSkipLHEFatInit = 1")
     with pytest.raises(ConfigError, match="leave out Beams:nSkipLHEFatInit"):

@@ -10,7 +10,7 @@ from hepfm.core.ragged import Ragged
 from hepfm.physics.taus import DECAY_MODES
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jets import make_chunk
-from hepfm.simulate.recipe import read_recipe
+from hepfm.simulate.recipe import read_simulation
 
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
@@ -20,7 +20,7 @@ JETS = 400
 
 @pytest.fixture(scope="module")
 def samples() -> dict[str, Chunk]:
-    recipe = read_recipe("clic_taus", overrides=["batch_events=200"], seed=3)
+    recipe = read_simulation("clic_taus", overrides=["batch_events=200"], seed=3).config
     return {name: make_chunk(recipe, ChunkKey(name, "test", 0, JETS)) for name in ("quark", "tau")}
 
 
@@ -60,15 +60,15 @@ def test_taus_are_narrow_and_have_few_constituents(samples: dict[str, Chunk]) ->
 
 @pytest.mark.parametrize(
     "override",
-    ["max_constituents=30", "selection.algorithm=anti_kt", "classes.quark.match.without_tau=false", "seed=2"],
+    ["max_constituents=30", "selection.algorithm=anti_kt", "classes.quark.match.hadronic_tau=null", "seed=2"],
 )
 def test_every_option_is_in_the_fingerprint(override: str) -> None:
     """Stores know the recipe that they were made with by this."""
-    changed = read_recipe("clic_taus", overrides=[override])
-    assert changed.fingerprint() != read_recipe("clic_taus").fingerprint()
-    assert changed.fingerprint() == read_recipe("clic_taus", overrides=[override]).fingerprint()
+    changed = read_simulation("clic_taus", overrides=[override])
+    assert changed.fingerprint() != read_simulation("clic_taus").fingerprint()
+    assert changed.fingerprint() == read_simulation("clic_taus", overrides=[override]).fingerprint()
 
 
 def test_one_kind_of_match() -> None:
     with pytest.raises(ConfigError, match="one of"):
-        read_recipe("clic_taus", overrides=["classes.tau.match={hadronic_tau: true, parton: q}"])
+        read_simulation("clic_taus", overrides=["classes.tau.match={hadronic_tau: true, parton: q}"])

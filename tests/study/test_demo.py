@@ -12,8 +12,8 @@ from hepfm.study.demo import demo
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself
 
 SMALL = (
-    "stores.pretrain.jets={train: 12, val: 2, test: 2}",
-    "stores.top.jets={train: 40, val: 1, test: 30}",
+    "stores.pretrain.rows={train: 12, val: 2, test: 2}",
+    "stores.top.rows={train: 40, val: 1, test: 30}",
     "pretrain.options.train={steps: 4, validate_every: 4}",
     "downstream.top_tagging.options.train={steps: 4, validate_every: 2}",
     "downstream.top_tagging.budgets=[20]",

@@ -23,17 +23,17 @@ FLOW = {"name": "flow_matching", "max_constituents": 96, "generator": {"name": "
 def values(**generate: Any) -> dict[str, Any]:
     """Return a study of scratch and flow matching from tungsten to lead."""
     recipe = {"data": DATA, "backbone": TINY, "objective": FLOW, "train": TRAIN}
-    few = {"energy": {"least": 1, "most": 2}, "chunk_showers": 50}
+    few = {"energy": {"min": 1, "max": 2}, "chunk_showers": 50}
     return {
         "stores": {
             "pretrain": {
                 "simulate": "calo_showers",
-                "showers": {"train": 60, "val": 20, "test": 20},
+                "rows": {"train": 60, "val": 20, "test": 20},
                 "options": few,
             },
             "lead": {
                 "simulate": "calo_showers",
-                "showers": {"train": 60, "val": 20, "test": 120},
+                "rows": {"train": 60, "val": 20, "test": 120},
                 "options": {**few, "absorber": "lead"},
                 "seed": 5,
             },

@@ -62,7 +62,7 @@ def test_a_refused_tokenizer_leaves_nothing(recipe: Values, tmp_path: Path, bad:
 
 
 def test_a_refused_simulation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {"showers": {"train": 4, "val": 2, "test": 2}, "energy": {"least": 1, "most": 2}}
+    values = {"kind": "showers", "showers": {"train": 4, "val": 2, "test": 2}, "energy": {"min": 1, "max": 2}}
 
     def refuse(*_: Any) -> Any:
         raise DataError("the generator cannot start")
@@ -72,7 +72,7 @@ def test_a_refused_simulation_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(DataError, match="cannot start"):
             simulate(values, output=tmp_path / "made" / "store", processes=1)
     assert leaves_nothing(tmp_path / "made")
-    corrected = merge(values, {"energy": {"most": 3}})
+    corrected = merge(values, {"energy": {"max": 3}})
     assert simulate(corrected, output=tmp_path / "made" / "store", processes=1).rows["train"] == 4
 
 

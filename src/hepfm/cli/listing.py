@@ -22,7 +22,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.masked_targets import MASKED_TARGETS
-    from hepfm.simulate import DETECTORS
+    from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
     from hepfm.tasks import TASKS
     from hepfm.tokenizers import TOKENIZERS
     from hepfm.train.optimizers import OPTIMIZERS
@@ -44,6 +44,8 @@ def registries() -> dict[str, Registry]:
         READERS,
         EXPORTERS,
         CONVERTERS,
+        SIMULATIONS,
+        LABELLERS,
         DETECTORS,
         OPTIMIZERS,
         SCHEDULES,

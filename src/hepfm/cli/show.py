@@ -42,17 +42,20 @@ def _recipe_file(path: Path) -> dict[str, Any]:
 
     values = read_yaml(path)
     of_base = [name for name in RECIPE_VERBS if values.get("base") in builtin_recipes(name)]
-    of_sections = [name for name, sections in _SECTIONS.items() if sections & set(values)]
+    of_sections = [name for name, sections in _sections().items() if sections & set(values)]
     verb_name = next(iter([*of_sections, *of_base]), "finetune")
     return {"kind": f"{verb_name} recipe", "values": load_recipe(path, verb_name)}
 
 
-_SECTIONS = {
-    "study": {"arms", "contrasts"},
-    "simulate": {"classes", "jets", "showers", "pythia"},
-    "pretrain": {"backbone"},
-}
-"""What only the recipes of a verb have."""
+def _sections() -> dict[str, set[str]]:
+    """Return what only the recipes of a verb have; those of a simulation the section of their kind."""
+    from hepfm.simulate import SIMULATIONS
+
+    return {
+        "study": {"arms", "contrasts"},
+        "simulate": {"kind", "classes", "pythia", *SIMULATIONS},
+        "pretrain": {"backbone"},
+    }
 
 
 def _components(name: str) -> Iterator[dict[str, Any]]:

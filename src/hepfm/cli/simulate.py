@@ -32,19 +32,19 @@ def command(
 
     A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class),
     mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms; of showers:
-    showers.train=1000, energy.most=100.
+    showers.train=1000, energy.max=100.
     """
     from hepfm.simulate.run import simulate
 
     result = simulate(recipe, output=output, overrides=overrides, processes=processes, seed=seed)
     rows = ", ".join(f"{count} {split}" for split, count in result.rows.items())
-    of = f" from {result.events} events" if result.kind == "jets" else ""
+    origin = "" if result.events is None else f" from {result.events} events"
     return {
         "path": str(result.path),
         "kind": result.kind,
         "rows": result.rows,
         "events": result.events,
         "pythia_share": result.pythia_share,
-        "lines": [f"{result.path}: {rows} {result.kind}{of}"],
+        "lines": [f"{result.path}: {rows} {result.kind}{origin}"],
         "next": command_line("data", "info", result.path),
     }

@@ -1,8 +1,38 @@
-"""Simulation: Pythia 8 events, a detector, FastJet jets, labels, a store."""
+"""Simulation: jets from Pythia 8 events, a detector, FastJet and labels; parametrised showers; a store."""
 
 from __future__ import annotations
 
 from hepfm.core.registry import Registry
+
+SIMULATIONS = Registry(
+    "simulation",
+    {
+        "jets": (
+            "hepfm.simulate.jet_simulation:JetSimulation",
+            "jets of collisions: Pythia 8, a detector, FastJet",
+        ),
+        "showers": (
+            "hepfm.simulate.showers:ShowerSimulation",
+            "parametrised electron showers in the cells of a calorimeter",
+        ),
+    },
+)
+"""Kinds of simulation by the recipe's ``kind``; a row's class is a `hepfm.simulate.simulation.Simulation`."""
+
+LABELLERS = Registry(
+    "labeller",
+    {
+        "decays": (
+            "hepfm.simulate.labellers.decays:DecayLabeller",
+            "jets by the resonance, its decay or the parton that they hold",
+        ),
+        "taus": (
+            "hepfm.simulate.labellers.taus:TauLabeller",
+            "the same, and by hadronic taus: decay mode and visible momentum",
+        ),
+    },
+)
+"""What decides the class of simulated jets; a row's class is a `hepfm.simulate.labellers.base.Labeller`."""
 
 DETECTORS = Registry(
     "detector",

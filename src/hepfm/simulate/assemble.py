@@ -43,7 +43,7 @@ def count(keys: Sequence[ChunkKey], work: Path, *, rows: str) -> tuple[dict[str,
         chunk = read_chunk(work, key)
         row = counts.setdefault(key.class_name, {"events": 0, f"{rows}_found": 0, f"{rows}_kept": 0})
         row["events"] += chunk.events
-        row[f"{rows}_found"] += chunk.found
+        row[f"{rows}_found"] += chunk.passed
         row[f"{rows}_kept"] += key.rows
         seconds += (chunk.pythia_seconds, chunk.seconds)
     return counts, seconds

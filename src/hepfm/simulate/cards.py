@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hepfm.physics.pdg import MUON, NEUTRINOS
 from hepfm.simulate.calorimeter import Calorimeter, Grid, Resolution
 from hepfm.simulate.helix import Solenoid
 from hepfm.simulate.tracks import TrackResponse
@@ -20,8 +21,6 @@ MUON_EFFICIENCY = ((0.75, 0.99, 0.99), (0.70, 0.98, 0.98))
 HADRON_RESOLUTION = ((0.06, 1.3e-3), (0.10, 1.7e-3), (0.25, 3.1e-3))
 ELECTRON_RESOLUTION = ((0.03, 1.3e-3), (0.05, 1.7e-3), (0.15, 3.1e-3))
 MUON_RESOLUTION = ((0.01, 1.0e-4), (0.015, 1.5e-4), (0.025, 3.5e-4))
-
-NEUTRINOS = (12, 14, 16)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ ATLAS_HCAL_GRID = Grid.symmetric(
 )
 
 ECAL_FRACTIONS = {11: 1.0, 22: 1.0, 310: 0.3, 3122: 0.3}
-HCAL_FRACTIONS = {11: 0.0, 22: 0.0, 310: 0.7, 3122: 0.7} | dict.fromkeys((13, *NEUTRINOS), 0.0)
+HCAL_FRACTIONS = {11: 0.0, 22: 0.0, 310: 0.7, 3122: 0.7} | dict.fromkeys((MUON, *NEUTRINOS), 0.0)
 
 CMS_CARD = Card(
     solenoid=Solenoid(field=3.8, radius=1290.0, half_length=3000.0),

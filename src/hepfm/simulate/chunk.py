@@ -40,11 +40,11 @@ class Chunk:
     Attributes
     ----------
     columns
-        The rows, in the fields of the plan's schema; those of events of a generator with the weight of their
+        The rows, in the fields of the simulation's schema; those of generated events with the weight of their
         event in the field `hepfm.data.schemas.jets.JET_WEIGHT`, as the generator gives it.
     events
         Events generated; showers are events of their own.
-    found
+    passed
         Rows that passed; at least those in `columns`, which stop at the number asked for.
     pythia_seconds, seconds
         Processor time inside Pythia, and in all.
@@ -54,7 +54,7 @@ class Chunk:
 
     columns: Columns
     events: int
-    found: int
+    passed: int
     pythia_seconds: float
     seconds: float
     process: Process | None = None
@@ -62,7 +62,7 @@ class Chunk:
 
 def pack(chunk: Chunk) -> dict[str, Array]:
     """Return a chunk as plain arrays for a file; the inverse of `unpack`."""
-    arrays: dict[str, Array] = {"#counts": np.array([chunk.events, chunk.found], np.int64)}
+    arrays: dict[str, Array] = {"#counts": np.array([chunk.events, chunk.passed], np.int64)}
     if chunk.process is not None:
         arrays["#process"] = np.array([chunk.process.weight_sum, chunk.process.sigma_mb])
     arrays["#seconds"] = np.array([chunk.pythia_seconds, chunk.seconds])
@@ -83,7 +83,7 @@ def unpack(arrays: Mapping[str, Array]) -> Chunk:
             columns[field] = Ragged(arrays[name], arrays[f"{field}#offsets"])
         elif field and not part:
             columns[field] = arrays[name]
-    events, found = arrays["#counts"].tolist()
+    events, passed = arrays["#counts"].tolist()
     pythia_seconds, seconds = arrays["#seconds"].tolist()
     process = Process(*arrays["#process"].tolist()) if "#process" in arrays else None
-    return Chunk(columns, events, found, pythia_seconds, seconds, process)
+    return Chunk(columns, events, passed, pythia_seconds, seconds, process)

@@ -19,8 +19,9 @@ import numpy as np
 from hepfm.core.config import Config
 from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.physics.kinematics import energy_of, four_momentum, pseudorapidity
+from hepfm.physics.pdg import NEUTRINOS
 from hepfm.simulate.calorimeter import Neutrals, energy_flow
-from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, NEUTRINOS, Card
+from hepfm.simulate.cards import ATLAS_CARD, CMS_CARD, Card
 from hepfm.simulate.helix import Flight, fly
 from hepfm.simulate.particles import Bools, Candidates, Floats, Ints, Particles, merge_candidates
 from hepfm.simulate.tracks import (

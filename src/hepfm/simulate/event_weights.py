@@ -20,7 +20,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.plan import SimulationPlan
+from hepfm.simulate.simulation import Simulation
 from hepfm.simulate.workers import read_chunk
 
 NORMALISATION = "jet_weight has a mean of 1 over the jets of each variant of the class"
@@ -105,7 +105,7 @@ class EventWeights:
         return {"weights": {"normalisation": NORMALISATION, "variants": variants}}
 
 
-def collect_weights(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path) -> EventWeights:
+def collect_weights(simulation: Simulation, keys: Sequence[ChunkKey], work: Path) -> EventWeights:
     """Add up the weights of all chunks.
 
     Raises
@@ -115,7 +115,7 @@ def collect_weights(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path) 
     """
     sums: dict[tuple[str, int], _Sums] = {}
     for key in keys:
-        sums.setdefault((key.class_name, plan.variant(key)), _Sums()).add(read_chunk(work, key))
+        sums.setdefault((key.class_name, simulation.variant(key)), _Sums()).add(read_chunk(work, key))
     if all(one.plain for one in sums.values()):
         return EventWeights({})
     for (name, variant), one in sums.items():

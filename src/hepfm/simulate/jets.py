@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
 from hepfm.simulate.detector import Detector
-from hepfm.simulate.labels import match_decay, match_parton, match_resonance
+from hepfm.simulate.jet_recipe import JetRecipe, JetSelection
+from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.lhe import events_of
-from hepfm.simulate.particles import Bools, Candidates
+from hepfm.simulate.particles import Candidates
 from hepfm.simulate.pythia import SEED_BITS, PythiaGenerator, Record
-from hepfm.simulate.recipe import SPLITS, JetSelection, Match, Recipe
-from hepfm.simulate.taus import holds_tau, tau_columns
+from hepfm.simulate.simulation import SPLITS
 
 MAX_PZ = 10_000.0
 """GeV; constituents beyond are dropped, as in JetClass."""
@@ -32,7 +33,7 @@ HOPELESS_EVENTS = 20_000
 """A class that gives no jet in so many events is taken for a mistake in its recipe."""
 
 
-def chunk_keys(recipe: Recipe) -> list[ChunkKey]:
+def chunk_keys(recipe: JetRecipe) -> list[ChunkKey]:
     """Return the chunks of a recipe, class after class within each split."""
     return [
         ChunkKey(name, split, index, size)
@@ -42,59 +43,88 @@ def chunk_keys(recipe: Recipe) -> list[ChunkKey]:
     ]
 
 
-def _chunk_sizes(recipe: Recipe, name: str, jets: int) -> list[int]:
+def _chunk_sizes(recipe: JetRecipe, name: str, jets: int) -> list[int]:
     """Cut a number of jets into chunks; the variants of a class get equally many."""
-    variants = max(1, len(recipe.classes[name].variants))
+    variants = recipe.num_variants(name)
     chunks = variants * -(-jets // (variants * recipe.chunk_jets))
     return [size for size in (jets // chunks + (i < jets % chunks) for i in range(chunks)) if size]
 
 
-def make_chunk(recipe: Recipe, key: ChunkKey) -> Chunk:
+@dataclass(frozen=True)
+class ClassJets:
+    """Jets of a class: as clustered, the labeller's fields, and the candidates that are stored."""
+
+    jets: Jets
+    truth: Mapping[str, Array]
+    constituents: Ragged
+
+    def __len__(self) -> int:
+        return len(self.jets)
+
+    def take(self, rows: Array) -> ClassJets:
+        """Return the given jets."""
+        truth = {name: column[rows] for name, column in self.truth.items()}
+        return ClassJets(self.jets.take(rows), truth, self.constituents.take(rows))
+
+
+def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     """Generate, measure, cluster and label until the chunk has its jets."""
     started = time.process_time()
-    component = recipe.detector_component()
-    detector: Detector = component.cls(component.config)
     purpose = f"simulate {key.class_name} {key.split}"
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
-    seed = 1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS)
+    detector: Detector = recipe.detector.cls(recipe.detector.config)
     generator = PythiaGenerator(
         recipe.lines(key.class_name, key.index),
-        seed=seed,
+        seed=1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS),
         where=f"class {key.class_name}",
         events=events_of(recipe, key, chunk_keys(recipe)),
     )
-    label = recipe.class_names.index(key.class_name)
     parts: list[dict[str, Array | Ragged]] = []
-    kept = found = events = 0
-    while kept < key.rows:
+    stored = passed = events = 0
+    while stored < key.rows:
         record = generator.batch(recipe.batch_events)
         candidates = detector(generator.stable(record), rng)
-        jets = select(cluster(candidates, record.num_events, recipe.selection), recipe.selection)
-        match, radius = recipe.classes[key.class_name].match, recipe.selection.radius
-        good_jets = matched(match, record, jets, radius=radius)
-        if match.without_tau:
-            good_jets &= ~holds_tau(record, jets, radius=radius)
-        # Of all jets of the event, so that a tau belongs to its nearest one even if that was not kept.
-        truth = tau_columns(record, jets, radius=radius) if recipe.taus else {}
-        jets, truth = jets.take(good_jets), {name: one[good_jets] for name, one in truth.items()}
-        members = stored_constituents(jets, candidates, most=recipe.max_constituents)
-        good = np.flatnonzero(members.lengths > 0)
-        wanted = good[: key.rows - kept]
-        taken = jets.take(wanted)
-        told = {name: one[wanted] for name, one in truth.items()}
-        columns = jet_columns(taken, members.take(wanted), candidates, recipe, label=label, truth=told)
-        parts.append({**columns, JET_WEIGHT.name: record.weight[taken.event]})
+        good = jets_of_class(recipe, key.class_name, record, candidates)
+        taken = good.take(np.arange(min(len(good), key.rows - stored)))
+        columns = jet_columns(taken, candidates, recipe, class_name=key.class_name)
+        parts.append({**columns, JET_WEIGHT.name: record.weight[taken.jets.event]})
         events += record.num_events
-        found += len(good)
-        kept += len(wanted)
-        if found == 0 and events >= HOPELESS_EVENTS:
-            from hepfm.simulate.cut_flow import blame  # which needs this module
-
-            why = blame(recipe, key, record, candidates)
-            raise ConfigError(f"class {key.class_name}: no jet passed in {events} events. {why}")
+        passed += len(good)
+        stored += len(taken)
+        if passed == 0 and events >= HOPELESS_EVENTS:
+            _refuse_hopeless(recipe, key.class_name, record, candidates, events=events)
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
-    return Chunk(concatenate(parts), events, found, *seconds, process)
+    return Chunk(concatenate(parts), events, passed, *seconds, process)
+
+
+def _refuse_hopeless(
+    recipe: JetRecipe, class_name: str, record: Record, candidates: Candidates, *, events: int
+) -> NoReturn:
+    from hepfm.simulate.cut_flow import blame  # which needs this module
+
+    why = blame(recipe, class_name, record, candidates)
+    raise ConfigError(f"class {class_name}: no jet passed in {events} events. {why}")
+
+
+def jets_of_class(recipe: JetRecipe, class_name: str, record: Record, candidates: Candidates) -> ClassJets:
+    """Return the jets of some events that pass the cuts, belong to the class and have constituents to store.
+
+    All jets within the cuts are labelled together: a tau belongs to its nearest jet even where that jet is
+    not of the class.
+    """
+    selection = recipe.selection
+    jets = select(cluster(candidates, record.num_events, selection), selection)
+    labels = label_jets(recipe, class_name, record, jets)
+    members = stored_constituents(jets, candidates, limit=recipe.max_constituents)
+    good = np.flatnonzero(labels.belongs & (members.lengths > 0))
+    return ClassJets(jets, labels.columns, members).take(good)
+
+
+def label_jets(recipe: JetRecipe, class_name: str, record: Record, jets: Jets) -> JetLabels:
+    """Return what the recipe's labeller says of jets as members of a class."""
+    labeller: Labeller[Any] = recipe.labeller.cls(recipe.labeller.config)
+    return labeller.label(record, jets, recipe.match(class_name), radius=recipe.selection.radius)
 
 
 def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:
@@ -123,64 +153,49 @@ def select(jets: Jets, selection: JetSelection) -> Jets:
     return jets.take(keep)
 
 
-def matched(match: Match, record: Record, jets: Jets, *, radius: float) -> Bools:
-    """Tell which jets belong to the class."""
-    if match.hadronic_tau:
-        return holds_tau(record, jets, radius=radius)
-    _, px, py, pz = jets.p4.T
-    axes = (jets.event, pseudorapidity(px, py, pz), np.arctan2(py, px))
-    if match.resonance is not None and match.decay is not None:
-        return match_decay(record, axes, resonance=match.resonance, pattern=match.decay, radius=radius)
-    if match.resonance is not None:
-        return match_resonance(record, axes, resonance=match.resonance, radius=radius)
-    if match.parton is not None:
-        return match_parton(record, axes, parton=match.parton, radius=radius)
-    return np.ones(len(jets), bool)
-
-
 def jet_columns(
-    jets: Jets,
-    constituents: Ragged,
-    candidates: Candidates,
-    recipe: Recipe,
-    *,
-    label: int,
-    truth: Mapping[str, Array] | None = None,
+    chosen: ClassJets, candidates: Candidates, recipe: JetRecipe, *, class_name: str
 ) -> dict[str, Array | Ragged]:
-    """Return the fields of the store for these jets and their stored constituents."""
-    energy, px, py, pz = jets.p4.T
+    """Return the fields of the store for these jets."""
+    energy, px, py, pz = chosen.jets.p4.T
     columns: dict[str, Array | Ragged] = {
         "jet_pt": np.hypot(px, py),
         "jet_eta": pseudorapidity(px, py, pz),
         "jet_phi": np.arctan2(py, px),
         "jet_energy": energy,
-        "jet_label": np.full(len(jets), label),
-        **(truth or {}),
+        "jet_label": np.full(len(chosen), recipe.class_names.index(class_name)),
+        **chosen.truth,
+        **(_substructure_columns(chosen.jets, candidates, recipe) if recipe.substructure else {}),
     }
-    if recipe.substructure:
-        inner = substructure(
-            candidates.p4[jets.members.values], jets.members.lengths, radius=recipe.selection.radius
-        )
-        columns["jet_softdrop_mass"] = inner.softdrop_mass
-        columns |= {f"jet_tau{n + 1}": inner.tau[:, n] for n in range(4)}
     names = ["pt", "eta", "phi", "energy"]
     names += ["charge", "pid"] if recipe.identity else []
     names += ["d0", "d0_error", "dz", "dz_error"] if recipe.tracks else []
     for name in names:
-        columns[f"part_{name}"] = constituents.with_values(getattr(candidates, name)[constituents.values])
+        values = getattr(candidates, name)[chosen.constituents.values]
+        columns[f"part_{name}"] = chosen.constituents.with_values(values)
     return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.store_schema()}
 
 
-def stored_constituents(jets: Jets, candidates: Candidates, *, most: int | None = None) -> Ragged:
-    """Return the candidates of each jet that are stored, in falling order of pT, at most `most` of them."""
+def _substructure_columns(jets: Jets, candidates: Candidates, recipe: JetRecipe) -> dict[str, Array]:
+    inner = substructure(
+        candidates.p4[jets.members.values], jets.members.lengths, radius=recipe.selection.radius
+    )
+    return {
+        "jet_softdrop_mass": inner.softdrop_mass,
+        **{f"jet_tau{n + 1}": inner.tau[:, n] for n in range(4)},
+    }
+
+
+def stored_constituents(jets: Jets, candidates: Candidates, *, limit: int | None = None) -> Ragged:
+    """Return the candidates of each jet that are stored, in falling order of pT, at most `limit` of them."""
     order = np.lexsort((-candidates.pt[jets.members.values], jets.members.row_index()))
     members = jets.members.with_values(jets.members.values[order])
     pt, eta = candidates.pt[members.values], candidates.eta[members.values]
     stored = members.keep((pt > 0) & (np.abs(pt * np.sinh(eta)) <= MAX_PZ) & (np.abs(eta) <= MAX_ETA))
-    if most is None:
+    if limit is None:
         return stored
     rank = np.arange(len(stored.values)) - np.repeat(stored.offsets[:-1], stored.lengths)
-    return stored.keep(rank < most)
+    return stored.keep(rank < limit)
 
 
 def _as_type(column: Array | Ragged, dtype: str) -> Array | Ragged:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.physics.kinematics import delta_r, pseudorapidity
-from hepfm.simulate.cards import NEUTRINOS
+from hepfm.physics.pdg import CHARGED_LEPTONS, ELECTRON, GLUON, MUON, NEUTRINOS, PHOTON, QUARKS, TAU
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 
@@ -18,20 +18,20 @@ TOKENS: dict[str, tuple[int, ...]] = {
     "s": (3,),
     "c": (4,),
     "b": (5,),
-    "g": (21,),
-    "gamma": (22,),
-    "e": (11,),
-    "mu": (13,),
-    "tau": (15,),
-    "l": (11, 13),
-    "nu": (12, 14, 16),
-    "q": (1, 2, 3, 4, 5),
+    "g": (GLUON,),
+    "gamma": (PHOTON,),
+    "e": (ELECTRON,),
+    "mu": (MUON,),
+    "tau": (TAU,),
+    "l": (ELECTRON, MUON),
+    "nu": NEUTRINOS,
+    "q": QUARKS,
     "uds": (1, 2, 3),
-    "any": (1, 2, 3, 4, 5, 21, 22, 11, 12, 13, 14, 15, 16),
+    "any": (*QUARKS, GLUON, PHOTON, *CHARGED_LEPTONS, *NEUTRINOS),
 }
 """What a word of a decay pattern stands for, as |PDG code|."""
 
-FUNDAMENTAL = (*range(1, 6), *range(11, 17), 21, 22)
+FUNDAMENTAL = TOKENS["any"]
 """|PDG code| at which a decay chain ends."""
 
 OUTGOING_HARD = -23
@@ -125,7 +125,7 @@ def find_decays(record: Record, resonance: int) -> Decays:
         deeper = _daughters(record, owner[open_], last_copy(record, product[open_]))
         owner = np.concatenate([owner[~open_], deeper[0]])
         product = np.concatenate([product[~open_], deeper[1]])
-    leptons = np.isin(np.abs(record.pdg[product]), (11, 13, 15))
+    leptons = np.isin(np.abs(record.pdg[product]), CHARGED_LEPTONS)
     product[leptons] = last_copy(record, product[leptons])
     return _decays(record, record.event_of(index), _table(owner, product, len(index)))
 

@@ -18,7 +18,7 @@ from hepfm.core.guards import reading, regular_file
 
 if TYPE_CHECKING:
     from hepfm.simulate.chunk import ChunkKey
-    from hepfm.simulate.recipe import Recipe
+    from hepfm.simulate.jet_recipe import JetRecipe
 
 _SOURCE, _FRAME, _SKIP = "Beams:LHEF", "Beams:frameType", "Beams:nSkipLHEFatInit"
 
@@ -50,7 +50,7 @@ def skip(events: range) -> str:
     return f"{_SKIP} = {events.start}"
 
 
-def events_of(recipe: Recipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
+def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
     """Return the events of the file that a chunk may use; None where Pythia makes its own.
 
     Parameters
@@ -71,7 +71,7 @@ def events_of(recipe: Recipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range 
     return range(events * before // total, events * (before + key.rows) // total)
 
 
-def _file_of(recipe: Recipe, key: ChunkKey) -> Path | None:
+def _file_of(recipe: JetRecipe, key: ChunkKey) -> Path | None:
     return event_file(recipe.lines(key.class_name, key.index), where=f"class {key.class_name}")
 
 
@@ -109,11 +109,11 @@ def _open(path: Path) -> TextIO:
     return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
 
 
-def file_hashes(recipe: Recipe) -> dict[str, str]:
+def file_hashes(recipe: JetRecipe) -> dict[str, str]:
     """Return the SHA-256 of every file of events that a recipe reads, by its path as given."""
     found = {}
     for name in recipe.class_names:
-        for variant in range(max(1, len(recipe.classes[name].variants))):
+        for variant in range(recipe.num_variants(name)):
             path = event_file(recipe.lines(name, variant), where=f"class {name}")
             if path is not None and str(path) not in found:
                 found[str(path)] = sha256(path)

@@ -22,8 +22,8 @@ from hepfm.data.writer import StoreWriter
 from hepfm.simulate.assemble import count, shuffled
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.event_weights import collect_weights
-from hepfm.simulate.plan import SimulationPlan, read_plan
-from hepfm.simulate.recipe import SPLITS, Recipe
+from hepfm.simulate.recipe import read_simulation
+from hepfm.simulate.simulation import SPLITS, Simulation
 from hepfm.simulate.workers import processors, read_chunk, run_chunks
 
 LOCK = ".lock"
@@ -34,7 +34,7 @@ NOTE = "recipe.json"
 
 
 @dataclass(frozen=True)
-class Simulation:
+class SimulationResult:
     """What `simulate` returns.
 
     Attributes
@@ -42,11 +42,11 @@ class Simulation:
     path
         The store.
     kind
-        What the rows are: ``"jets"`` or ``"showers"``.
+        Kind of simulation, which is also what the rows are called: ``"jets"``, ``"showers"``.
     rows
         Rows by split.
     events
-        Events generated.
+        Events generated; None where each row is an event of its own.
     pythia_share
         Share of the processor time that was spent inside Pythia; None when the store was there already.
     """
@@ -54,18 +54,18 @@ class Simulation:
     path: Path
     kind: str
     rows: dict[str, int]
-    events: int
+    events: int | None
     pythia_share: float | None
 
 
 def simulate(
-    recipe: str | Path | Mapping[str, Any] | Recipe,
+    recipe: str | Path | Mapping[str, Any],
     *,
     output: str | Path,
     overrides: Sequence[str] = (),
     processes: int | None = None,
     seed: int | None = None,
-) -> Simulation:
+) -> SimulationResult:
     """Generate jets or showers after a recipe and write a store with the splits train, val and test.
 
     The same recipe and seed give the same rows for any number of processes. Work in progress is kept beside
@@ -91,35 +91,39 @@ def simulate(
     DataError
         When something else stands at `output`, or the work beside it belongs to another recipe.
     """
-    plan = read_plan(recipe, overrides=overrides, seed=seed)
+    simulation = read_simulation(recipe, overrides=overrides, seed=seed)
     path = output_path(output)
     if path.exists():
-        return _already_there(path, plan)
+        return _already_there(path, simulation)
     if processes is not None and processes < 1:
         raise ConfigError(f"processes must be at least 1, got {processes}")
-    plan.check()
-    keys = plan.chunks()
-    with _work_folder(path, plan) as work:
-        _make_missing(plan, keys, work, processes or processors())
-        return _finish(plan, keys, work, path)
+    simulation.check()
+    keys = simulation.chunks()
+    with _work_folder(path, simulation) as work:
+        _make_missing(simulation, keys, work, processes or processors())
+        return _finish(simulation, keys, work, path)
 
 
-def _already_there(path: Path, plan: SimulationPlan) -> Simulation:
+def _already_there(path: Path, simulation: Simulation) -> SimulationResult:
     try:
         manifest = read_manifest(path)
     except DataError:
         raise DataError(f"{path} exists and is not a store; choose another output") from None
-    if manifest.provenance.get("recipe_fingerprint") != plan.fingerprint():
+    if manifest.provenance.get("recipe_fingerprint") != simulation.fingerprint():
         raise DataError(f"{path} holds a store of another recipe or seed; remove it or choose another output")
     log.logger.info("%s is complete already; nothing to do", path)
     splits = {name: len(rows) for name, rows in manifest.splits().items()}
-    return Simulation(
-        path, plan.rows, splits, sum(row["events"] for row in manifest.provenance["classes"].values()), None
-    )
+    events = _events(simulation, manifest.provenance["classes"])
+    return SimulationResult(path, simulation.kind, splits, events, None)
+
+
+def _events(simulation: Simulation, counts: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Return the number of generated events of all classes."""
+    return sum(row["events"] for row in counts.values()) if simulation.generates_events else None
 
 
 @contextmanager
-def _work_folder(path: Path, plan: SimulationPlan) -> Iterator[Path]:
+def _work_folder(path: Path, simulation: Simulation) -> Iterator[Path]:
     """Yield the folder of the chunks, made or found again, held for this process.
 
     It is removed when the block ends well. It is removed too when the recipe is to blame, or when there is no
@@ -133,7 +137,7 @@ def _work_folder(path: Path, plan: SimulationPlan) -> Iterator[Path]:
         if path.exists():
             raise DataError(f"{path} was made by another call meanwhile; remove it or choose another output")
         try:
-            _claim(work, plan)
+            _claim(work, simulation)
             yield work
         except BaseException as error:
             if isinstance(error, ConfigError) or not _chunks(work):
@@ -142,10 +146,10 @@ def _work_folder(path: Path, plan: SimulationPlan) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _claim(work: Path, plan: SimulationPlan) -> None:
+def _claim(work: Path, simulation: Simulation) -> None:
     """Note what the chunks are made after; refuse those of another recipe."""
     note = work / NOTE
-    mark = {"recipe_fingerprint": plan.fingerprint(), "versions": plan.versions()}
+    mark = {"recipe_fingerprint": simulation.fingerprint(), "versions": simulation.versions()}
     if not (note.exists() and _chunks(work)):
         write_json(note, mark)
     elif read_json(note, DataError) != mark:
@@ -160,38 +164,38 @@ def _chunks(work: Path) -> list[Path]:
     return list(work.glob("*.npz"))
 
 
-def _make_missing(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
+def _make_missing(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, processes: int) -> None:
     missing = [key for key in keys if not (work / key.file).exists()]
     total = sum(key.rows for key in keys)
     with log.progress("simulate", total) as advance:
         done = total - sum(key.rows for key in missing)
         if done:
             advance(done, "found from an earlier call")
-        for key in run_chunks(plan, missing, work, min(processes, len(missing))):
+        for key in run_chunks(simulation, missing, work, min(processes, len(missing))):
             advance(key.rows, key.class_name)
 
 
-def _finish(plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, path: Path) -> Simulation:
-    counts, seconds = count(keys, work, rows=plan.rows)
-    weights = collect_weights(plan, keys, work)
+def _finish(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, path: Path) -> SimulationResult:
+    counts, seconds = count(keys, work, rows=simulation.kind)
+    weights = collect_weights(simulation, keys, work)
     described = {name: {**row, **weights.facts(name)} for name, row in counts.items()}
 
     def read(key: ChunkKey) -> Columns:
-        return weights.apply(key, read_chunk(work, key).columns, plan.variant(key))
+        return weights.apply(key, read_chunk(work, key).columns, simulation.variant(key))
 
-    schema = plan.schema(weighted=weights.stored)
-    with StoreWriter(path, schema, provenance=plan.provenance(described)) as writer:
+    schema = simulation.schema(weighted=weights.stored)
+    with StoreWriter(path, schema, provenance=simulation.provenance(described)) as writer:
         for number, split in enumerate(SPLITS):
             mine = [key for key in keys if key.split == split]
-            rng = numpy_generator(plan.seed, "simulate shuffle", number)
+            rng = numpy_generator(simulation.seed, "simulate shuffle", number)
             for columns in shuffled(mine, read, rng):
                 writer.write(columns, split=split)
     rows = {split: sum(key.rows for key in keys if key.split == split) for split in SPLITS}
     share = float(seconds[0] / seconds[1])
-    return Simulation(
+    return SimulationResult(
         path,
-        plan.rows,
+        simulation.kind,
         {name: n for name, n in rows.items() if n},
-        sum(row["events"] for row in counts.values()),
+        _events(simulation, counts),
         share,
     )

@@ -1,18 +1,15 @@
-"""The plan of parametrised showers: Grindhammer and Peters' profiles in the cells of a calorimeter."""
+"""The simulation of parametrised showers: Grindhammer and Peters' profiles in the cells of a calorimeter."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pydantic
 
-import hepfm
-from hepfm.core.config import Config, fingerprint
+from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Ragged, concatenate
 from hepfm.core.rng import numpy_generator
@@ -22,7 +19,7 @@ from hepfm.data.shower_grid import hits_of
 from hepfm.physics.voxels import Voxels, load_voxels
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.parametrised_shower import MATERIALS, SamplingCalorimeter, draw_spots, longitudinal
-from hepfm.simulate.recipe import SPLITS, SplitSizes
+from hepfm.simulate.simulation import SPLITS, Simulation, SimulationRecipe, SplitSizes
 
 _BATCH = 32
 """Showers drawn at once: one of 1 TeV has 46,000 spots."""
@@ -35,38 +32,34 @@ class Energies(Config):
 
     Attributes
     ----------
-    least, most
+    min, max
         Ends of the spectrum.
     spectrum
         ``log_uniform``, as in CaloChallenge's data sets 2 and 3, or ``uniform``.
     """
 
-    least: float = pydantic.Field(default=1.0, gt=0)
-    most: float = pydantic.Field(default=1000.0, gt=0)
+    min: float = pydantic.Field(default=1.0, gt=0)
+    max: float = pydantic.Field(default=1000.0, gt=0)
     spectrum: Literal["log_uniform", "uniform"] = "log_uniform"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Energies:
-        if self.most < self.least:
-            raise ValueError(f"most {self.most} must not be below least {self.least}")
+        if self.max < self.min:
+            raise ValueError(f"max {self.max} must not be below min {self.min}")
         return self
 
-    def draw(self, number: int, rng: np.random.Generator) -> Array:
-        """Return energies, shape (number,)."""
+    def draw(self, rows: int, rng: np.random.Generator) -> Array:
+        """Return energies, shape (rows,)."""
         if self.spectrum == "uniform":
-            return rng.uniform(self.least, self.most, number)
-        return np.exp(rng.uniform(np.log(self.least), np.log(self.most), number))
+            return rng.uniform(self.min, self.max, rows)
+        return np.exp(rng.uniform(np.log(self.min), np.log(self.max), rows))
 
 
-class ShowerRecipe(Config):
+class ShowerRecipe(SimulationRecipe):
     """A simulation of electron showers along the axis of a sampling calorimeter.
 
     Attributes
     ----------
-    description
-        One line.
-    seed
-        Seed of everything.
     showers
         Showers of each split.
     energy
@@ -85,8 +78,7 @@ class ShowerRecipe(Config):
         Showers of one unit of work: it has its own seed, and is what a stopped run may lose.
     """
 
-    description: str = ""
-    seed: int = pydantic.Field(default=0, ge=0)
+    kind: Literal["showers"] = "showers"
     showers: SplitSizes
     energy: Energies = Energies()
     voxels: str = "dataset_2"
@@ -105,68 +97,49 @@ class ShowerRecipe(Config):
         return SamplingCalorimeter(absorber, active, self.absorber_mm, self.active_mm, self.resolution)
 
 
-@dataclass(frozen=True)
-class ShowerPlan:
-    """A recipe of showers, carried out; see `hepfm.simulate.plan.SimulationPlan`.
+class ShowerSimulation(Simulation):
+    """Showers of one particle each, all of the class ``electron``."""
 
-    Attributes
-    ----------
-    recipe
-        The recipe.
-    """
+    Config = ShowerRecipe
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
+    generates_events: ClassVar[bool] = False
+    config: ShowerRecipe
 
-    recipe: ShowerRecipe
-    rows: ClassVar[str] = "showers"
-
-    @property
-    def seed(self) -> int:
-        """Seed of everything."""
-        return self.recipe.seed
-
-    def fingerprint(self) -> str:
-        """Return a hash of everything that changes the showers, the cells of a file among them."""
-        values = self.recipe.model_dump(mode="json", exclude={"description"})
-        layers = [[one.number, one.edges, one.num_sectors] for one in load_voxels(self.recipe.voxels).layers]
-        return fingerprint({**values, "voxels": layers})
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions that the showers depend on."""
-        libraries = {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
-        return {"hepfm": hepfm.__version__, **libraries}
+    def contents(self) -> dict[str, Any]:
+        """Return everything that changes the showers, the cells of a file among them."""
+        layers = load_voxels(self.config.voxels).layers
+        cells = [[layer.number, layer.edges, layer.num_sectors] for layer in layers]
+        return {**super().contents(), "voxels": cells}
 
     def schema(self, *, weighted: bool = False) -> Schema:
         """Return the schema of the store; showers have no weights."""
         return shower_schema()
 
-    def variant(self, key: ChunkKey) -> int:
-        """Return 0: all showers are made alike."""
-        return 0
-
     def chunks(self) -> list[ChunkKey]:
         """Return the chunks."""
+        full = self.config.chunk_showers
         return [
-            ChunkKey("electron", split, index, min(most, number - index * most))
-            for most in (self.recipe.chunk_showers,)
+            ChunkKey("electron", split, index, min(full, rows - index * full))
             for split in SPLITS
-            for number in (getattr(self.recipe.showers, split),)
-            for index in range(-(-number // most))
+            for rows in (self.config.sizes[split],)
+            for index in range(-(-rows // full))
         ]
 
     def check(self) -> None:
         """Raise `ConfigError` for energies or cells that the parametrisation cannot serve."""
-        longitudinal(np.array([self.recipe.energy.least]), self.recipe.calorimeter())
-        numbers = [layer.number for layer in load_voxels(self.recipe.voxels).layers]
+        longitudinal(np.array([self.config.energy.min]), self.config.calorimeter())
+        numbers = [layer.number for layer in load_voxels(self.config.voxels).layers]
         if numbers != list(range(len(numbers))):
             raise ConfigError(f"layers must be equally thick and numbered from 0, got the numbers {numbers}")
 
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk."""
         started = time.process_time()
-        rng = numpy_generator(self.recipe.seed, f"simulate showers {key.split}", key.index)
-        voxels = load_voxels(self.recipe.voxels)
-        energy = self.recipe.energy.draw(key.rows, rng)
+        rng = numpy_generator(self.seed, f"simulate showers {key.split}", key.index)
+        voxels = load_voxels(self.config.voxels)
+        energy = self.config.energy.draw(key.rows, rng)
         parts = [
-            shower_columns(energy[start : start + _BATCH], self.recipe, voxels, rng)
+            shower_columns(energy[start : start + _BATCH], self.config, voxels, rng)
             for start in range(0, len(energy), _BATCH)
         ]
         return Chunk(concatenate(parts), key.rows, key.rows, 0.0, time.process_time() - started)
@@ -176,11 +149,7 @@ class ShowerPlan:
         return {
             "source": "parametrised electron showers (Grindhammer and Peters, hep-ex/0001020) by hepfm",
             "particle_transport": "none: neither Geant4 nor any other",
-            "recipe": self.recipe.model_dump(mode="json"),
-            "recipe_fingerprint": self.fingerprint(),
-            "seed": self.recipe.seed,
-            "versions": self.versions(),
-            "classes": {name: dict(row) for name, row in counts.items()},
+            **super().provenance(counts),
         }
 
 

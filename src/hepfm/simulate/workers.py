@@ -22,11 +22,11 @@ from hepfm.core.errors import HepfmError
 from hepfm.core.files import atomic_path
 from hepfm.core.guards import reading
 from hepfm.simulate.chunk import Chunk, ChunkKey, pack, unpack
-from hepfm.simulate.plan import SimulationPlan
+from hepfm.simulate.simulation import Simulation
 
 
 def run_chunks(
-    plan: SimulationPlan, keys: Sequence[ChunkKey], work: Path, processes: int
+    simulation: Simulation, keys: Sequence[ChunkKey], work: Path, processes: int
 ) -> Iterator[ChunkKey]:
     """Make chunks and yield the key of each when its file is there.
 
@@ -34,7 +34,7 @@ def run_chunks(
     """
     if processes <= 1:
         for key in keys:
-            yield write_chunk(plan, key, work)
+            yield write_chunk(simulation, key, work)
         return
     context = multiprocessing.get_context("spawn")
     listening, stopping = context.Pipe(duplex=False)
@@ -43,7 +43,9 @@ def run_chunks(
     )
     try:
         with _hidden_main(), _signals_kept():
-            futures: list[Future[ChunkKey]] = [pool.submit(write_chunk, plan, key, work) for key in keys]
+            futures: list[Future[ChunkKey]] = [
+                pool.submit(write_chunk, simulation, key, work) for key in keys
+            ]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool:
@@ -103,9 +105,9 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def write_chunk(plan: SimulationPlan, key: ChunkKey, work: Path) -> ChunkKey:
+def write_chunk(simulation: Simulation, key: ChunkKey, work: Path) -> ChunkKey:
     """Make one chunk and write its file, whole or not at all."""
-    arrays = pack(plan.make(key))
+    arrays = pack(simulation.make(key))
     with atomic_path(work / key.file) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     return key

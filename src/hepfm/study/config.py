@@ -47,8 +47,8 @@ class SimulatedStore(Config):
     ----------
     simulate
         Name or file of a simulation recipe.
-    jets, showers
-        Jets of each class, or showers, by split; laid over the recipe.
+    rows
+        Rows by split, of jets in each class; laid over the recipe.
     seed
         Seed of the simulation.
     options
@@ -56,8 +56,7 @@ class SimulatedStore(Config):
     """
 
     simulate: str
-    jets: dict[str, Count] = pydantic.Field(default_factory=dict)
-    showers: dict[str, Count] = pydantic.Field(default_factory=dict)
+    rows: dict[str, Count] = pydantic.Field(default_factory=dict)
     seed: int = pydantic.Field(0, ge=0)
     options: Values = pydantic.Field(default_factory=dict)
 

@@ -25,6 +25,7 @@ def open_stores(config: StudyConfig) -> dict[str, StoreInfo]:
 
 
 def _simulated(given: SimulatedStore, name: str) -> StoreInfo:
+    from hepfm.simulate.recipe import kind_of
+
     values = merge(load_recipe(given.simulate, "simulate"), given.options)
-    numbers = {key: rows for key in ("jets", "showers") if (rows := getattr(given, key))}
-    return simulated_store(merge(values, numbers), seed=given.seed, name=name)
+    return simulated_store(merge(values, {kind_of(values): given.rows}), seed=given.seed, name=name)

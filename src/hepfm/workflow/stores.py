@@ -106,11 +106,11 @@ def existing_store(path: str | Path, name: str = "") -> StoreInfo:
 
 def simulated_store(recipe: Values, *, seed: int, name: str = "") -> StoreInfo:
     """Return what is known of the store that a simulation recipe makes."""
-    from hepfm.simulate.plan import read_plan
+    from hepfm.simulate.recipe import read_simulation
 
-    plan = read_plan(recipe, seed=seed)
+    simulation = read_simulation(recipe, seed=seed)
     sizes: Counter[str] = Counter()
-    for chunk in plan.chunks():
+    for chunk in simulation.chunks():
         sizes[chunk.split] += chunk.rows
-    full = {**plan.recipe.model_dump(mode="json"), "description": ""}
-    return StoreInfo(plan.schema(), dict(sizes), recipe=full, name=name)
+    full = {**simulation.config.model_dump(mode="json"), "description": ""}
+    return StoreInfo(simulation.schema(), dict(sizes), recipe=full, name=name)

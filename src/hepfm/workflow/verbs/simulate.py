@@ -31,9 +31,8 @@ class Simulate(Verb):
     def small(self, run: Run, *, rows: int) -> Run:
         """Return the simulation of a few rows."""
         recipe = run.values["recipe"]
-        key = "showers" if "showers" in recipe else "jets"
-        few = {split: min(number, rows) for split, number in recipe[key].items()}
-        return Run(run.verb, {"recipe": merge(recipe, {key: few})}, note=run.note)
+        few = {split: min(number, rows) for split, number in recipe[recipe["kind"]].items()}
+        return Run(run.verb, {"recipe": merge(recipe, {recipe["kind"]: few})}, note=run.note)
 
     def measure(self, bench: Bench, run: Run) -> Timing:
         """Time the simulation of a few rows."""

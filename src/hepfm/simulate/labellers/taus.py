@@ -1,23 +1,30 @@
-"""Hadronic tau decays of a batch of events, and the jets that they are in."""
+"""Jets by the hadronic tau that they hold, with its decay mode and visible momentum."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
+from hepfm.core import config
 from hepfm.core.ragged import Array
+from hepfm.core.schema import Field
+from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
+from hepfm.physics.pdg import CHARGED_KAON, CHARGED_PION, ELECTRON, MUON, NEUTRAL_PION, NEUTRINOS, TAU
 from hepfm.physics.taus import decay_mode_class
-from hepfm.simulate.cards import NEUTRINOS
+from hepfm.simulate.labellers.base import JetLabels, Labeller
+from hepfm.simulate.labellers.decays import DecayMatch, belongs
 from hepfm.simulate.labels import last_copy
-from hepfm.simulate.particles import Bools, Floats, Ints
+from hepfm.simulate.particles import Floats, Ints
 from hepfm.simulate.pythia import Record
 
-TAU, PI0 = 15, 111
-CHARGED_HADRONS = (211, 321)
+CHARGED_HADRONS = (CHARGED_PION, CHARGED_KAON)
+"""Of the decay vertex of a tau."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,41 @@ class Taus:
     p4: Floats
 
 
+class TauMatch(DecayMatch):
+    """Which jets belong to a class: those of `DecayMatch`, with or without a hadronic tau.
+
+    Attributes
+    ----------
+    hadronic_tau
+        Whether the visible products of a tau that decays into hadrons must point into the jet (true), or must
+        not (false), as those of a heavy quark's decay may. Not asked when nothing is given.
+    """
+
+    hadronic_tau: bool | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_single(self) -> TauMatch:
+        if self.hadronic_tau and (self.resonance is not None or self.parton is not None):
+            raise ValueError("give one of 'hadronic_tau: true', 'resonance' and 'parton'")
+        return self
+
+
+class TauLabeller(Labeller[TauMatch]):
+    """Classes with and without hadronic taus, and the fields of the tau in every jet."""
+
+    Match: ClassVar[type[config.Config]] = TauMatch
+    fields: ClassVar[tuple[Field, ...]] = TAU_FIELDS
+
+    def label(self, record: Record, jets: Jets, match: TauMatch, *, radius: float) -> JetLabels:
+        """Label jets; a tau belongs to its nearest jet, also where that one is not of the class."""
+        taus = hadronic_taus(record)
+        tau_of_jet = nearest_tau(taus, jets, radius=radius)
+        fitting = belongs(match, record, jets, radius=radius)
+        if match.hadronic_tau is not None:
+            fitting = fitting & ((tau_of_jet >= 0) == match.hadronic_tau)
+        return JetLabels(fitting, tau_columns(taus, tau_of_jet, jets))
+
+
 def hadronic_taus(record: Record) -> Taus:
     """Find the taus that decay into hadrons; pions and kaons count as in the tau's own decay vertex."""
     index = np.flatnonzero(np.abs(record.pdg) == TAU)
@@ -55,8 +97,8 @@ def hadronic_taus(record: Record) -> Taus:
     visible = ~np.isin(pdg, NEUTRINOS)
     parts = [getattr(record, name)[product[visible]] for name in ("energy", "px", "py", "pz")]
     p4 = np.stack([np.bincount(owner[visible], part, minlength=len(index)) for part in parts], axis=-1)
-    hadronic = (number((11, 13)) == 0) & (number(CHARGED_HADRONS) > 0)
-    mode = 5 * (number(CHARGED_HADRONS) - 1) + number((PI0,))
+    hadronic = (number((ELECTRON, MUON)) == 0) & (number(CHARGED_HADRONS) > 0)
+    mode = 5 * (number(CHARGED_HADRONS) - 1) + number((NEUTRAL_PION,))
     return Taus(record.event_of(index)[hadronic], mode[hadronic], p4[hadronic])
 
 
@@ -80,15 +122,8 @@ def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int6
     return tau_of_jet
 
 
-def holds_tau(record: Record, jets: Jets, *, radius: float) -> Bools:
-    """Tell which jets hold a hadronic tau."""
-    return nearest_tau(hadronic_taus(record), jets, radius=radius) >= 0
-
-
-def tau_columns(record: Record, jets: Jets, *, radius: float) -> dict[str, Array]:
-    """Return the fields of `hepfm.data.schemas.taus.TAU_FIELDS` of jets."""
-    taus = hadronic_taus(record)
-    tau_of_jet = nearest_tau(taus, jets, radius=radius)
+def tau_columns(taus: Taus, tau_of_jet: Ints, jets: Jets) -> dict[str, Array]:
+    """Return the `TAU_FIELDS` of jets; -1 in `tau_of_jet` stands for no tau."""
     has = tau_of_jet >= 0
     p4 = np.zeros((len(jets), 4))
     p4[has] = taus.p4[tau_of_jet[has]]

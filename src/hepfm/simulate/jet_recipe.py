@@ -1,0 +1,171 @@
+"""What a recipe of jets says: classes with their Pythia lines and matches, detector, clustering, sizes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from hepfm.core.config import Component, ComponentOf, Config, validate
+from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.schema import Schema
+from hepfm.data.schemas.jets import jet_schema
+from hepfm.physics.clustering import Algorithm
+from hepfm.simulate import DETECTORS, LABELLERS
+from hepfm.simulate.simulation import SimulationRecipe, SplitSizes
+
+
+class ClassRecipe(Config):
+    """One class: its Pythia lines, after the common ones, and its truth match.
+
+    Attributes
+    ----------
+    pythia
+        Lines of this class.
+    variants
+        Further lines that change from chunk to chunk in turn, e.g. the two charges of a lepton.
+    match
+        Which jets are kept, in the words of the recipe's labeller.
+    """
+
+    pythia: tuple[str, ...]
+    variants: tuple[tuple[str, ...], ...] = ()
+    match: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+class JetSelection(Config):
+    """Clustering and the jets that are kept: pT in GeV strictly between the bounds.
+
+    Attributes
+    ----------
+    algorithm
+        ``anti_kt``, or ``ee_genkt``: generalised kt for e+e- with p = -1, in angles instead of eta and phi.
+    """
+
+    algorithm: Algorithm = "anti_kt"
+    radius: float = pydantic.Field(default=0.8, gt=0)
+    pt_min: float = pydantic.Field(default=500.0, gt=0)
+    pt_max: float = 1000.0
+    eta_max: float | None = None
+    rapidity_max: float | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> JetSelection:
+        if self.pt_max <= self.pt_min:
+            raise ValueError(f"pt_max {self.pt_max} must be above pt_min {self.pt_min}")
+        return self
+
+
+class JetRecipe(SimulationRecipe):
+    """A simulation of jets.
+
+    Attributes
+    ----------
+    jets
+        Jets per class of each split.
+    classes
+        Classes by name, in label order.
+    only
+        Names of the classes to make, where not all are wanted; labels are numbered in this order.
+    pythia
+        Lines common to all classes.
+    mpi
+        Multi-parton interactions. Without them Pythia is about six times as fast, and jets lack underlying
+        event.
+    detector
+        Name of a detector, or a mapping with its options.
+    selection
+        Clustering and cuts.
+    labeller
+        What decides which jets belong to a class, and which truth is stored with them: ``decays``, ``taus``.
+    identity, tracks, substructure
+        Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
+    max_constituents
+        The hardest constituents of a jet that are stored; all of them when nothing is given. The jet's own
+        fields are those of the whole jet.
+    chunk_jets
+        Jets of one unit of work: it has its own seeds, and is what a stopped run may lose.
+    batch_events
+        Events generated at once.
+    """
+
+    kind: Literal["jets"] = "jets"
+    jets: SplitSizes
+    classes: dict[str, ClassRecipe]
+    only: tuple[str, ...] = ()
+    pythia: tuple[str, ...] = ()
+    mpi: bool = True
+    detector: Annotated[Component, ComponentOf(DETECTORS, default="jetclass")] = pydantic.Field(
+        default="jetclass", validate_default=True
+    )
+    selection: JetSelection = JetSelection()
+    labeller: Annotated[Component, ComponentOf(LABELLERS, default="decays")] = pydantic.Field(
+        default="decays", validate_default=True
+    )
+    identity: bool = True
+    tracks: bool = True
+    substructure: bool = True
+    max_constituents: int | None = pydantic.Field(default=None, gt=0)
+    chunk_jets: int = pydantic.Field(default=500, gt=0)
+    batch_events: int = pydantic.Field(default=200, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _check_classes(self) -> JetRecipe:
+        if not self.classes:
+            raise ValueError("'classes' is empty")
+        for name in self.only:
+            if name not in self.classes:
+                raise ValueError(f"unknown class {name!r} in 'only'{did_you_mean(name, self.classes)}")
+        if len(set(self.only)) != len(self.only):
+            raise ValueError("'only' names a class twice")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_matches(self) -> JetRecipe:
+        try:
+            for name in self.classes:
+                self.match(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_tracks(self) -> JetRecipe:
+        if self.tracks and not self.detector.cls.measures_tracks:
+            raise ValueError(
+                f"detector {self.detector.name!r} measures no impact parameters; set tracks: false"
+            )
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that are made, in label order."""
+        return self.only or tuple(self.classes)
+
+    def match(self, class_name: str) -> Config:
+        """Return which jets belong to a class, in the words of the labeller; its keys are checked."""
+        cls: type[Config] = self.labeller.cls.Match
+        where = f"classes.{class_name}.match (labeller {self.labeller.name})"
+        return validate(cls, self.classes[class_name].match, where=where)
+
+    def num_variants(self, class_name: str) -> int:
+        """Return the number of processes of a class."""
+        return max(1, len(self.classes[class_name].variants))
+
+    def store_schema(self, *, weighted: bool = False) -> Schema:
+        """Return the schema of the store, with a field for event weights if they are not all 1."""
+        return jet_schema(
+            self.class_names,
+            identity=self.identity,
+            tracks=self.tracks,
+            substructure=self.substructure,
+            weight=weighted,
+            extra=self.labeller.cls.fields,
+        )
+
+    def lines(self, class_name: str, chunk: int) -> tuple[str, ...]:
+        """Return the Pythia lines of a chunk of a class."""
+        recipe = self.classes[class_name]
+        variant = recipe.variants[chunk % len(recipe.variants)] if recipe.variants else ()
+        mpi = f"PartonLevel:MPI = {'on' if self.mpi else 'off'}"
+        return (mpi, *self.pythia, *recipe.pythia, *variant)
