@@ -15,6 +15,7 @@ from hepfm.core.log import progress
 from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
 from hepfm.data import READERS
+from hepfm.data.plausibility import Plausibility
 from hepfm.data.readers.base import Reader
 from hepfm.data.writer import StoreWriter
 
@@ -58,17 +59,24 @@ def ingest(
             raise DataError(f"{path} has other fields or classes than {first}; ingest them separately")
     total = sum(reader.num_rows(path) for _, path in inputs)
     described = [_describe(split, path) for split, path in inputs]
+    _refuse_twice(described)
     provenance = {
         "ingested": format_name,
         "options": component.config.model_dump(mode="json"),
         "source": source,
         "files": described,
     }
+    plausibility = Plausibility(schema)
     with StoreWriter(output, schema, provenance=provenance) as writer, progress("ingest", total) as advance:
         for split, path in inputs:
+            first_row = 0
             for columns in reader.chunks(path):
-                writer.write(columns, split=split)
-                advance(len(next(iter(columns.values()))), path.name)
+                writer.write(columns, split=split, where=str(path), first_row=first_row)
+                plausibility.look(columns, path=path, first_row=first_row)
+                rows = len(next(iter(columns.values())))
+                first_row += rows
+                advance(rows, path.name)
+    plausibility.warn()
     return writer.path
 
 
@@ -114,6 +122,18 @@ def _split_and_path(text: str) -> tuple[str, Path]:
         if not found[1].exists():
             raise DataError(f"no file {found[1]}")
     return found[0], regular_file(found[1])
+
+
+def _refuse_twice(described: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse the same bytes twice: rows would count twice, or be in two splits."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    for file in described:
+        other = seen.setdefault(file["sha256"], file)
+        if other is not file:
+            raise DataError(
+                f"{other['name']} (split {other['split']!r}) and {file['name']} (split {file['split']!r}) are "
+                "the same file; give it once"
+            )
 
 
 def _describe(split: str, path: Path) -> dict[str, Any]:

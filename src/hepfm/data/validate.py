@@ -14,7 +14,7 @@ SORTED_FALLING = ("part_pt", "hit_energy")
 _PI = float(np.nextafter(np.float32(np.pi), np.float32(4)))
 
 
-def prepare(schema: Schema, columns: Columns, *, where: str) -> dict[str, Array | Ragged]:
+def prepare(schema: Schema, columns: Columns, *, where: str, first_row: int = 0) -> dict[str, Array | Ragged]:
     """Check columns against a schema and return them in the stored types.
 
     Parameters
@@ -25,6 +25,8 @@ def prepare(schema: Schema, columns: Columns, *, where: str) -> dict[str, Array 
         One array or `Ragged` per field.
     where
         What is being written or read, for the message.
+    first_row
+        Number of the first row there.
 
     Raises
     ------
@@ -33,18 +35,18 @@ def prepare(schema: Schema, columns: Columns, *, where: str) -> dict[str, Array 
     """
     _check_names(schema, columns, where)
     cast = {field.name: _cast(field, columns[field.name], where) for field in schema}
-    check(schema, cast, where=where)
+    check(schema, cast, where=where, first_row=first_row)
     return cast
 
 
-def check(schema: Schema, columns: Columns, *, where: str) -> None:
+def check(schema: Schema, columns: Columns, *, where: str, first_row: int = 0) -> None:
     """Raise `DataError` unless columns of the stored types satisfy every rule of a store."""
     _check_lengths(schema, columns, where)
     for field in schema:
-        _check_values(field, columns[field.name], where)
+        _check_values(field, columns[field.name], where, first_row)
     for name in SORTED_FALLING:
         if name in schema and schema[name].level is Level.CONSTITUENT:
-            _check_order(name, columns[name], where)
+            _check_order(name, columns[name], where, first_row)
 
 
 def _check_names(schema: Schema, columns: Columns, where: str) -> None:
@@ -92,18 +94,19 @@ def _check_offsets(name: str, column: Ragged, where: str) -> None:
         raise DataError(f"{where}: offsets of {name!r} do not rise from 0 to the number of values")
 
 
-def _check_values(field: Field, column: Array | Ragged, where: str) -> None:
+def _check_values(field: Field, column: Array | Ragged, where: str, first_row: int) -> None:
     values = column.values if isinstance(column, Ragged) else column
     if values.dtype.kind == "f":
-        _refuse(~np.isfinite(values), field, column, where, "must be finite")
+        _refuse(~np.isfinite(values), field, column, where, first_row, "must be finite")
     if field.kind is Kind.CATEGORICAL:
         bad = (values < 0) | (values >= len(field.classes))
-        _refuse(bad, field, column, where, f"must be a class number from 0 to {len(field.classes) - 1}")
+        rule = f"must be a class number from 0 to {len(field.classes) - 1}"
+        _refuse(bad, field, column, where, first_row, rule)
     if field.kind is Kind.ANGLE:
-        _refuse(np.abs(values) > _PI, field, column, where, "must be an angle in (-pi, pi]")
+        _refuse(np.abs(values) > _PI, field, column, where, first_row, "must be an angle in (-pi, pi]")
 
 
-def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, rule: str) -> None:
+def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, first_row: int, rule: str) -> None:
     if not bad.any():
         return
     index = row = int(np.argmax(bad))
@@ -112,11 +115,11 @@ def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, rule: 
         row = int(np.searchsorted(column.offsets, index, side="right")) - 1
     number = int(bad.sum())
     raise DataError(
-        f"{where}: field {field.name!r}, row {row}: {values[index]} {rule} ({number} such values)"
+        f"{where}: field {field.name!r}, row {first_row + row}: {values[index]} {rule} ({number} such values)"
     )
 
 
-def _check_order(name: str, column: Array | Ragged, where: str) -> None:
+def _check_order(name: str, column: Array | Ragged, where: str, first_row: int) -> None:
     if not isinstance(column, Ragged) or len(column.values) < 2:
         return
     rises = np.diff(column.values) > 0
@@ -125,4 +128,4 @@ def _check_order(name: str, column: Array | Ragged, where: str) -> None:
     rises[inner - 1] = False
     if rises.any():
         row = int(np.searchsorted(column.offsets, int(np.argmax(rises)), side="right")) - 1
-        raise DataError(f"{where}: constituents of row {row} are not in falling order of {name}")
+        raise DataError(f"{where}: constituents of row {first_row + row} are not in falling order of {name}")

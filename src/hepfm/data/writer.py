@@ -86,8 +86,17 @@ class StoreWriter:
             self._finish()
         return None
 
-    def write(self, columns: Columns, *, split: str = "train") -> None:
+    def write(self, columns: Columns, *, split: str = "train", where: str = "", first_row: int = 0) -> None:
         """Add rows to a split.
+
+        Parameters
+        ----------
+        columns
+            The rows.
+        split
+            The split.
+        where, first_row
+            Where the rows come from, and the number that the first of them has there, for messages.
 
         Raises
         ------
@@ -98,7 +107,9 @@ class StoreWriter:
         """
         if not re.fullmatch(r"[a-z0-9_]+", split):
             raise DataError(f"split {split!r}: a split is named with small letters, digits and _")
-        prepared = prepare(self.schema, columns, where=f"writing {self.path}, split {split}")
+        prepared = prepare(
+            self.schema, columns, where=where or f"writing {self.path}, split {split}", first_row=first_row
+        )
         if self.schema.group:
             self._groups.setdefault(split, []).append(np.unique(np.asarray(prepared[self.schema.group])))
         for piece in _pieces(prepared, self.shard_bytes):
