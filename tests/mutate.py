@@ -2,9 +2,9 @@
 
     python tests/mutate.py --floors metrics,objectives --per-floor 30 --seed 1 --output mutants.jsonl
 
-There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn, with equal numbers
-from each floor, and each mutant meets the test files that name its module and those of its floor, until one test
-fails or the time is over. The call goes on where an earlier one with the same output was stopped.
+There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn, with equal
+numbers from each floor. Each mutant meets the test files that name its module and those of its floor, until one
+test fails or the time is over. The call goes on where an earlier one with the same output was stopped.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
 
 
 def changes(node: ast.AST) -> Iterator[Change]:
-    """Yield the changes of a node: what is done, and a function that makes the new node (None: no statement)."""
+    """Yield the changes of a node: their names, and functions that make the new node (None: no statement)."""
     if isinstance(node, ast.Compare | ast.BinOp | ast.BoolOp | ast.AugAssign):
         operator = node.ops[0] if isinstance(node, ast.Compare) else node.op
         if type(operator) in SWAPS:
@@ -116,7 +116,7 @@ def _is_none(node: ast.AST) -> bool:
 
 
 def _skipped(tree: ast.AST) -> set[int]:
-    """Return the ids of nodes that are not mutated: messages, annotations, decorators, imports for types only."""
+    """Return the ids of nodes that are not mutated: messages, annotations, decorators, imports for types."""
     roots: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert):

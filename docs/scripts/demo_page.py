@@ -27,10 +27,11 @@ It takes minutes on two cores and ends in `demo/report/report.html`:
 3. `finetune demo`: from 100 and 1,000 labelled jets of the second set, five times each, from the pre-trained
    weights and from scratch, each until 15 validations bring nothing better (600 steps at the most). Each run draws
    its own labels and order; validation is paid for with a fifth of the same labels; settings are the same for both.
-4. `evaluate` on 4,000 test jets, `compare` into the report.
+4. `evaluate` on 4,000 test jets, and the report.
 
-What is complete is kept: the same command goes on after a stop. Settings follow as `key=value`, e.g.
-`hepfm demo -o big pretrain_jets=10000 pretrain_steps=10000 budgets=[100,1000,10000] finetune_jets=10000`.
+The demo is the built-in [study](studies.md) `demo` (`hepfm show study demo`). What is complete is kept: the same command goes on after a stop.
+Settings follow as `key=value`, e.g.
+`hepfm demo -o big stores.pretrain.rows.train=10000 pretrain.options.train.steps=10000 downstream.top_tagging.budgets=[100,1000,10000] stores.top.rows.train=10000`.
 
 ## What pre-training buys
 

@@ -131,8 +131,8 @@ def _refuse_twice(described: Sequence[Mapping[str, Any]]) -> None:
         other = seen.setdefault(file["sha256"], file)
         if other is not file:
             raise DataError(
-                f"{other['name']} (split {other['split']!r}) and {file['name']} (split {file['split']!r}) are "
-                "the same file; give it once"
+                f"{other['name']} (split {other['split']!r}) and {file['name']} (split {file['split']!r}) "
+                "are the same file; give it once"
             )
 
 
