@@ -3,8 +3,8 @@
     python tests/mutate.py --floors metrics,objectives --per-floor 30 --seed 1 --output mutants.jsonl
 
 There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn, with equal
-numbers from each floor. Each mutant meets the test files that name its module and those of its floor, until one
-test fails or the time is over. The call goes on where an earlier one with the same output was stopped.
+numbers from each floor. Each mutant meets the test files that name its module and those of its floor, until
+one test fails or the time is over. The call goes on where an earlier one with the same output was stopped.
 """
 
 from __future__ import annotations
@@ -191,14 +191,11 @@ def _run(tests: list[str], overlay: Path, limit: float) -> str:
     child = os.fork()
     if child == 0:
         os.setsid()
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        os.environ["PYTHONPATH"] = str(overlay)
-        sys.path.insert(0, str(overlay))
-        import pytest
-
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+        code = 1
+        try:  # whatever happens, the child must not return: it would clean up for its parent
+            code = _pytest(tests, overlay)
+        finally:
+            os._exit(code)
     end = time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -208,6 +205,17 @@ def _run(tests: list[str], overlay: Path, limit: float) -> str:
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "timeout"
+
+
+def _pytest(tests: list[str], overlay: Path) -> int:
+    import pytest
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.environ["PYTHONPATH"] = str(overlay)
+    sys.path.insert(0, str(overlay))
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
 def sample(floors: list[str], count: int, seed: int) -> list[Mutant]:

@@ -86,9 +86,7 @@ def test_the_other_record_has_another_doi(tmp_path: Path) -> None:
 
 
 def test_classes_of_several_files_and_of_an_option(tmp_path: Path) -> None:
-    files = [
-        make_file(tmp_path / f"{name}.hdf5", *make_arrays(seed=seed)) for seed, name in enumerate("zwg")
-    ]
+    files = [make_file(tmp_path / f"{name}.hdf5", *make_arrays(seed=seed)) for seed, name in enumerate("zwg")]
     store = Store.open(ingest("jetnet", files, output=tmp_path / "s"))
     np.testing.assert_array_equal(store.read(["jet_label"])["jet_label"], np.repeat([4, 3, 0], 4))
     odd = make_file(tmp_path / "tops.h5", *make_arrays())
