@@ -242,8 +242,6 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=180.0, help="seconds of tests for each mutant")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    import hypothesis  # noqa: F401
-    import pytest  # noqa: F401
     import scipy.stats  # noqa: F401
     import torch
 
@@ -254,6 +252,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         overlay = Path(folder) / "src"
         shutil.copytree(ROOT / "src", overlay)
+        if _run(["tests/metrics/test_trainings.py"], overlay, options.limit) != "survived":
+            raise SystemExit("the tests fail without any mutation")
         for mutant in sample(options.floors.split(","), options.per_floor, options.seed):
             if mutant.key in known:
                 continue
