@@ -16,6 +16,7 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.data.feature_names import DISPLACEMENT, IDENTITY, KINEMATICS
 from hepfm.nn.attention import key_bias
 from hepfm.nn.dynamic_tanh import DynamicTanh
+from hepfm.nn.layers import Layers
 from hepfm.nn.massless_pairs import MasslessPairBias
 from hepfm.nn.packing import Packing
 from hepfm.nn.pet_blocks import PetBlock, TanhFeedForward, init_pet
@@ -117,7 +118,7 @@ class Pet(Backbone):
         )
         self.pairs = MasslessPairBias(2 * width, num_heads=config.num_heads) if config.interaction else None
         self.registers = nn.Parameter(torch.empty(1, config.num_registers, width))
-        self.blocks = nn.ModuleList(self._blocks(config.depth))
+        self.blocks: Layers[PetBlock] = Layers(self._blocks(config.depth))
         self.norm = DynamicTanh(width)
         init_pet(self)
         nn.init.trunc_normal_(self.registers, std=0.02)
@@ -157,7 +158,6 @@ class Pet(Backbone):
             assert physical_BNF is not None
             bias = self.pairs(physical_BNF[..., self.kinematics], mask_BN, num)
         for block in self.blocks:
-            assert isinstance(block, PetBlock)
             x_TD = block.packed(x_TD, seen, bias)
         x_BMD = seen.unpack(self.norm(x_TD))
         registers_BLD = x_BMD[:, :num]

@@ -15,6 +15,7 @@ from hepfm.core.config import Config
 from hepfm.nn.attention import KeyValueCache, causal_bias, key_bias
 from hepfm.nn.blocks import Block, PreNormBlock
 from hepfm.nn.init import init_transformer
+from hepfm.nn.layers import Layers
 
 
 class TransformerConfig(Config):
@@ -89,7 +90,7 @@ class Transformer(Backbone):
         self.width = config.width
         self.embedding = _embedding(len(feature_names), num_codes, config.width)
         self.registers = nn.Parameter(torch.randn(1, config.num_registers, config.width) * 0.02)
-        self.blocks = nn.ModuleList(self._block(config) for _ in range(config.depth))
+        self.blocks: Layers[Block] = Layers(self._block(config) for _ in range(config.depth))
         self.norm = self._last_norm(config)
         init_transformer(self, self.blocks)
 
@@ -168,7 +169,7 @@ class Transformer(Backbone):
         return x_BND
 
     def _blocks(self) -> list[Block]:
-        return list(self.blocks)  # type: ignore[arg-type]
+        return list(self.blocks)
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the embedding with the registers, each block, then the last norm."""

@@ -16,6 +16,6 @@ def command(model: str) -> dict[str, Any]:
     """Verify the files of MODEL and rerun its fixture."""
     from hepfm.models.check import check
 
-    found = check(model)
-    lines = [f"{name}: differs by {value:.1e} of its largest value" for name, value in found.items()]
-    return {"differences": found, "lines": [*lines, "the model is as it was saved"]}
+    differences = check(model)
+    lines = [f"{name}: differs by {value:.1e} of its largest value" for name, value in differences.items()]
+    return {"differences": differences, "lines": [*lines, "the model is as it was saved"]}

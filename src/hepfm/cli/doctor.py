@@ -50,9 +50,9 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _extra_lines(found: dict[str, dict[str, str | None]]) -> list[str]:
+def _extra_lines(versions_of: dict[str, dict[str, str | None]]) -> list[str]:
     lines = []
-    for extra, versions in found.items():
+    for extra, versions in versions_of.items():
         missing = [name for name, version in versions.items() if version is None]
         state = f"missing {', '.join(missing)}: pip install 'hepfm[{extra}]'" if missing else "ok"
         present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -74,7 +74,7 @@ def _torch_facts() -> dict[str, Any]:
 @verb
 def command() -> dict[str, Any]:
     """Say which parts are installed, which devices torch sees, and what would make training faster."""
-    found = {extra: {name: _version(name) for name in names} for extra, names in extras().items()}
+    versions_of = {extra: {name: _version(name) for name in names} for extra, names in extras().items()}
     torch_facts = _torch_facts()
     free_gb = shutil.disk_usage(".").free / 1e9
     advice = []
@@ -89,13 +89,13 @@ def command() -> dict[str, Any]:
         f"{os.cpu_count()} processors, {free_gb:.0f} GB free here",
         f"torch: {torch_facts['threads']} threads, devices: {devices}",
         "extras:",
-        *_extra_lines(found),
+        *_extra_lines(versions_of),
         *(f"advice: {line}" for line in advice),
     ]
     return {
         "python": platform.python_version(),
         "torch": torch_facts,
-        "extras": found,
+        "extras": versions_of,
         "lines": lines,
         "next": "hepfm demo",
     }

@@ -20,6 +20,6 @@ def command(model: str, output: str, overwrite: bool, _format: str) -> dict[str,
     """Export MODEL to ONNX and compare it with torch on two batches."""
     from hepfm.models.export import export
 
-    found = export(model, output=output, overwrite=overwrite)
-    lines = [f"{name}: differs from torch by at most {value:.1e}" for name, value in found.items()]
-    return {"output": output, "differences": found, "lines": lines}
+    differences = export(model, output=output, overwrite=overwrite)
+    lines = [f"{name}: differs from torch by at most {value:.1e}" for name, value in differences.items()]
+    return {"output": output, "differences": differences, "lines": lines}

@@ -31,7 +31,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.train.trackers import TRACKERS
     from hepfm.workflow.verbs import VERBS
 
-    found = (
+    every = (
         BACKBONES,
         TOKENIZERS,
         HEADS,
@@ -53,7 +53,7 @@ def registries() -> dict[str, Registry]:
         TRACKERS,
         VERBS,
     )
-    return {registry.kind: registry for registry in found}
+    return {registry.kind: registry for registry in every}
 
 
 def _rows(kind: str) -> dict[str, str]:
@@ -90,12 +90,12 @@ def singular(kind: str) -> str:
 def command(kind: str | None) -> dict[str, Any]:
     """List components of a KIND (backbone or backbones, objective, task, ..., recipes), or all of them."""
     kinds = [singular(kind)] if kind else [*registries(), "recipes"]
-    found = {one: _rows(one) for one in kinds}
-    width = max((len(name) for rows in found.values() for name in rows), default=0)
+    rows_of_kind = {name: _rows(name) for name in kinds}
+    width = max((len(name) for rows in rows_of_kind.values() for name in rows), default=0)
     lines = []
-    for one, rows in found.items():
-        lines += [f"{one}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
-    first, rows = next(iter(found.items()))
+    for listed, rows in rows_of_kind.items():
+        lines += [f"{listed}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
+    first, rows = next(iter(rows_of_kind.items()))
     example = next(iter(rows), None) if first == "recipes" else " ".join([first, *list(rows)[:1]])
     following = {"next": f"hepfm show {example}"} if rows else {}
-    return {"kinds": found, "lines": lines[:-1], **following}
+    return {"kinds": rows_of_kind, "lines": lines[:-1], **following}

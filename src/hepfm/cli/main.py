@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import click
@@ -53,10 +54,14 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        from hepfm.cli.common import ended_in_words
+        try:  # click would make "Aborted!" and exit code 1 of a Ctrl-C while imports run
+            from hepfm.cli.common import ended_in_words
 
-        with ended_in_words():  # click would make "Aborted!" and exit code 1 of a Ctrl-C while imports run
-            return super().invoke(ctx)
+            with ended_in_words():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:  # during the import above
+            click.echo("\ninterrupted; nothing half-made was left", err=True)
+            sys.exit(130)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

@@ -110,18 +110,18 @@ def command(names: tuple[str, ...]) -> dict[str, Any]:
         raise ConfigError(f"give one NAME, with or without its kind; got {' '.join(names)!r}")
     path = Path(name)
     if path.is_dir() and not kinds:
-        found = [_directory(path)]
+        matches = [_directory(path)]
     elif path.suffix in (".yaml", ".yml") and not kinds:
-        found = [_recipe_file(path)]
+        matches = [_recipe_file(path)]
     else:
         every = [*_recipes(name), *_components(name)]
-        found = [one for one in every if not kinds or _short(one["kind"]) == singular(kinds[0])]
-    if not found:
+        matches = [match for match in every if not kinds or _short(match["kind"]) == singular(kinds[0])]
+    if not matches:
         _refuse(names, name)
-    first, *others = found
+    first, *others = matches
     lines = [f"# {first['kind']}: {name}", *_yaml(first["values"])]
-    also = [f"hepfm show {_short(one['kind'])} {name}" for one in others]
-    return {**first, "also": also, "lines": [*lines, *(f"# also: {one}" for one in also)]}
+    also = [f"hepfm show {_short(other['kind'])} {name}" for other in others]
+    return {**first, "also": also, "lines": [*lines, *(f"# also: {line}" for line in also)]}
 
 
 def _short(kind: str) -> str:

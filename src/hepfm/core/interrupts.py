@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from hepfm.core import log
@@ -79,11 +79,11 @@ def orderly_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handled(handler: object) -> Iterator[None]:
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handler)  # type: ignore[arg-type]
+    before = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:

@@ -52,7 +52,9 @@ def decode_codes(model: str | Path, codes: str | Path, *, output: str | Path) ->
         given = kept_fields(features, reader.schema.names)
         missing = [name for name in inverse.needs if name not in given]
         if missing:
-            raise DataError(f"{path} is not a file of codes of such rows: it lacks {', '.join(missing)}")
+            raise DataError(
+                f"{path} lacks {', '.join(missing)}, without which no rows can be made of its codes"
+            )
         schema, facts = features.schema(known=given), {"source": "decoded", "tokenizer_fingerprint": expected}
         with StoreWriter(output, schema, provenance=facts) as writer:
             for number in range(reader.num_record_batches):

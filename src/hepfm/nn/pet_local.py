@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.nn.attention import key_bias, masked_logit
+from hepfm.nn.layers import Layers
 from hepfm.nn.massless_pairs import NUM_PAIR_FEATURES, massless_pair_features
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
@@ -65,7 +66,7 @@ class LocalTransformer(nn.Module):
         super().__init__()
         self.edges = edges
         self.embedding = embedding
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks: Layers[PetBlock] = Layers(blocks)
 
     def forward(self, x_BNF: Tensor, packing: Packing) -> Tensor:
         """Return one vector per packed constituent, (T, D); zero for one without neighbours."""
@@ -81,7 +82,6 @@ class LocalTransformer(nn.Module):
         *blocks, last = self.blocks
         for block in blocks:
             x_TKD = block(x_TKD, bias)
-        assert isinstance(last, PetBlock)
         return last.weighted_mean(x_TKD, mean_TK, bias)
 
 

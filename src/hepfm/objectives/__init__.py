@@ -18,7 +18,7 @@ OBJECTIVES = Registry(
             "remove constituents and predict them from the others: regression or k-means tokens",
         ),
         "tokenize": (
-            "hepfm.objectives.tokenize:Tokenize",
+            "hepfm.objectives.tokenize:TrainTokenizer",
             "train a tokenizer: encode constituents to codes and decode them",
         ),
         "next_token": (

@@ -24,7 +24,7 @@ from hepfm.tokenizers.base import Tokenizer
 
 
 class TokenizeConfig(BaseConfig):
-    """Options of `Tokenize`.
+    """Options of `TrainTokenizer`.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TokenizeConfig(BaseConfig):
     )
 
 
-class Tokenize(Objective[TokenizeConfig]):
+class TrainTokenizer(Objective[TokenizeConfig]):
     """Squared error of the decoded standardised features, and what moves vectors and codes together.
 
     In single precision always: with half of it constituents would get other codes. The mean is over all real

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hepfm.core.config import Config
 from hepfm.nn.attention import causal_bias, key_bias
 from hepfm.nn.blocks import Block, PreNormBlock, SandwichBlock
+from hepfm.nn.layers import Layers
 from hepfm.nn.linear import Linear
 
 
@@ -91,7 +92,7 @@ class AttentionHalf(nn.Module):
     ) -> None:
         super().__init__()
         self.enter = Linear(inputs, config.width)
-        self.blocks = nn.ModuleList(block() for _ in range(config.depth))
+        self.blocks: Layers[Block] = Layers(block() for _ in range(config.depth))
         self.leave = Linear(config.width, outputs)
         self.causal = causal
 
@@ -109,7 +110,7 @@ class AttentionHalf(nn.Module):
 
     def stack(self) -> list[Block]:
         """Return the blocks."""
-        return list(self.blocks)  # type: ignore[arg-type]
+        return list(self.blocks)
 
 
 class MlpHalf(nn.Module):

@@ -53,7 +53,7 @@ def check_classes(
             raise DataError(
                 f"none of the {len(rows)} training rows of {store.path} has {field.name} "
                 f"{' or '.join(refused)} (rows of each class: {_words(counts)}); take more rows, or data "
-                f"that have such, or say that they may lack with data.lacking=[{','.join(absent)}]"
+                f"with this class, or allow it to be absent with data.lacking=[{','.join(absent)}]"
             )
         if absent:
             logger.info("training rows without %s (%s)", " or ".join(absent), _words(counts))
@@ -67,7 +67,7 @@ def tell_undrawn(
         field = store.schema[name]
         if field.kind is Kind.CATEGORICAL:
             there, counts = class_counts(store, split, field), class_counts(store, drawn, field)
-            missed = [one for one, count in counts.items() if count == 0 and there[one]]
+            missed = [label for label, count in counts.items() if count == 0 and there[label]]
             if missed:
                 logger.warning("no training row has %s %s (%s)", name, " or ".join(missed), _words(counts))
 

@@ -153,10 +153,10 @@ class Loaders:
         sample = self._each(self._draw(rows, FITTING_ROWS, "fitting.rows"))
         return Fitting(sample, self.features, constants)
 
-    def _draw(self, rows: Rows, most: int, purpose: str) -> npt.NDArray[np.int64]:
+    def _draw(self, rows: Rows, limit: int, purpose: str) -> npt.NDArray[np.int64]:
         drawn = np.asarray(self.store.index(rows))
-        if len(drawn) > most:
-            drawn = np.sort(numpy_generator(self.seed, purpose).choice(drawn, most, replace=False))
+        if len(drawn) > limit:
+            drawn = np.sort(numpy_generator(self.seed, purpose).choice(drawn, limit, replace=False))
         return drawn
 
     def _each(self, rows: npt.NDArray[np.int64], *, weights: str | None = None) -> EvalLoader:

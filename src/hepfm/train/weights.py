@@ -51,19 +51,20 @@ def check_weights(store: Store, rows: Rows, weights: str | None, *, signed: bool
 
 
 def _check_sums(sums: WeightSums, field: str, where: str) -> None:
-    groups = {"": (sums.rows, sums.total), **{f" of class {name}": one for name, one in sums.classes.items()}}
+    by_class = {f" of class {name}": rows_and_sum for name, rows_and_sum in sums.classes.items()}
+    groups = {"": (sums.rows, sums.total), **by_class}
     for group, (rows, total) in groups.items():
         if total <= 0:
             raise DataError(
-                f"{where}: weights {field!r}{group} sum to {total:.4g} over {rows} rows, not to more than "
-                "0; take more rows, drop the class, or set data.weights=null"
+                f"{where}: weights {field!r}{group} sum to {total:.4g} over {rows} rows, which must be "
+                "above 0; take more rows, drop the class, or set data.weights=null"
             )
 
 
 def _check_spread(sums: WeightSums, field: str, where: str) -> None:
-    least = max(min(LEAST_EFFECTIVE_ROWS, sums.rows / 2), LEAST_EFFECTIVE_SHARE * sums.rows)
-    if sums.effective_rows < least:
+    required = max(min(LEAST_EFFECTIVE_ROWS, sums.rows / 2), LEAST_EFFECTIVE_SHARE * sums.rows)
+    if sums.effective_rows < required:
         raise DataError(
             f"{where}: weights {field!r} leave {sums.effective_rows:.1f} effective rows of {sums.rows}, "
-            f"fewer than {least:g}: a few rows have most of the weight; cap it, or set data.weights=null"
+            f"fewer than {required:g}: a few rows have most of the weight; cap it, or set data.weights=null"
         )

@@ -114,11 +114,11 @@ def convert_omnijet_alpha(
 
 
 def _read(path: Path) -> State:
-    found = load_plain(path)
-    found = found.get("state_dict", found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    state = load_plain(path)
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path}: expected a state dict of names and tensors, or a dict with 'state_dict'")
-    plain = {re.sub(r"^(model|module)\.", "", name): value for name, value in found.items()}
+    plain = {re.sub(r"^(model|module)\.", "", name): value for name, value in state.items()}
     return {name: value for name, value in plain.items() if not name.endswith("tril")}
 
 
@@ -171,8 +171,8 @@ def _tokenizer(state: State) -> Model:
 
 
 def _tokenizer_name(name: str, value: Tensor) -> tuple[str, Tensor]:
-    if found := _MLP.fullmatch(name):
-        return f"{found[1]}.layers.{found[2]}.{found[3]}", value
+    if match := _MLP.fullmatch(name):
+        return f"{match[1]}.layers.{match[2]}.{match[3]}", value
     for pattern, ours in _HALVES:
         name = re.sub(f"^{pattern}", ours, name)
     for pattern, ours in _NORMFORMER:
@@ -204,7 +204,7 @@ def _check_features(number: int) -> None:
 
 
 def _count(values: State, pattern: str) -> int:
-    return len({found[1] for name in values if (found := re.match(pattern, name))})
+    return len({match[1] for name in values if (match := re.match(pattern, name))})
 
 
 # -- the backbone
@@ -250,10 +250,10 @@ def _backbone(state: State, tokenizer: str | Path | None) -> Model:
 
 
 def _head(state: State) -> State:
-    found = {kind: state.get(f"head.fc1.{kind}") for kind in ("weight", "bias")}
-    if found["weight"] is None or found["bias"] is None or found["weight"].ndim != 2:
+    layer = {kind: state.get(f"head.fc1.{kind}") for kind in ("weight", "bias")}
+    if layer["weight"] is None or layer["bias"] is None or layer["weight"].ndim != 2:
         raise ModelError("this backbone has no next-token head (head.fc1); classifiers are not read")
-    return {kind: value for kind, value in found.items() if value is not None}
+    return {kind: value for kind, value in layer.items() if value is not None}
 
 
 def _backbone_config(state: State) -> PostNormTransformerConfig:
@@ -270,14 +270,14 @@ def _backbone_config(state: State) -> PostNormTransformerConfig:
 
 
 def _blocks(state: State) -> dict[str, Tensor]:
-    found = {}
+    blocks = {}
     for name, value in state.items():
         if not name.startswith("GPT_blocks.") or re.search(r"mha_block\.(query|key|value)\.", name):
             continue
         for pattern, ours in _GPT:
             name = re.sub(pattern, ours, name)
-        found[name] = value
+        blocks[name] = value
     for number in range(_count(state, r"GPT_blocks\.(\d+)\.")):
         parts = [state[f"GPT_blocks.{number}.mha_block.{part}.weight"] for part in _PARTS]
-        found[f"blocks.{number}.attention.in_proj.weight"] = torch.cat(parts)
-    return found
+        blocks[f"blocks.{number}.attention.in_proj.weight"] = torch.cat(parts)
+    return blocks

@@ -58,8 +58,8 @@ class OmniLearnedGenerator:
         ModelError
             When a name or a shape does not fit.
         """
-        own = generator.state_dict()
-        sampler = {name: value for name, value in own.items() if name.startswith("sampler.")}
+        present = generator.state_dict()
+        sampler = {name: value for name, value in present.items() if name.startswith("sampler.")}
         try:
             generator.load_state_dict({**sampler, **self.state}, strict=True)
         except RuntimeError as error:
@@ -83,9 +83,9 @@ def why_left_out(body: State, head: State) -> str | None:
             f"it is given {' and '.join(told)} without noise and makes the kinematics to them, while "
             "generators here make all features"
         )
-    made = len(head["out.weight"]) if "out.weight" in head else 0
-    if made != len(KINEMATICS):
-        return f"it makes {made} features; read are those of {', '.join(KINEMATICS)}"
+    features = len(head["out.weight"]) if "out.weight" in head else 0
+    if features != len(KINEMATICS):
+        return f"it makes {features} features; read are those of {', '.join(KINEMATICS)}"
     return None
 
 
@@ -112,7 +112,7 @@ def map_generator(head: State, config: PetConfig) -> OmniLearnedGenerator:
     if table is not None:
         state["label.0.weight"] = torch.cat([table, table.mean(0, keepdim=True)])
     hidden = head.get("fc.0.fc1.bias")
-    blocks = {found[1] for name in head if (found := re.match(r"in_blocks\.(\d+)\.", name))}
+    blocks = {match[1] for name in head if (match := re.match(r"in_blocks\.(\d+)\.", name))}
     if hidden is None or not blocks:
         raise ModelError(
             f"not a generator head of OmniLearned's PET2: expected in_blocks.0. and fc.0.fc1.bias; it has "

@@ -202,8 +202,8 @@ def _time(body: State) -> dict[str, Tensor]:
 
 def _sequence(body: State, prefix: str, layers: tuple[str, ...]) -> dict[str, Tensor]:
     """Return the state of layers as that of a `torch.nn.Sequential` with them in the given order."""
-    found = {name.removeprefix(prefix): value for name, value in body.items() if name.startswith(prefix)}
-    return {re.sub(r"^\w+", lambda part: str(layers.index(part[0])), name): found[name] for name in found}
+    named = {name.removeprefix(prefix): value for name, value in body.items() if name.startswith(prefix)}
+    return {re.sub(r"^\w+", lambda part: str(layers.index(part[0])), name): named[name] for name in named}
 
 
 def rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
@@ -214,7 +214,7 @@ def rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def _count(state: State, prefix: str) -> int:
-    return len({found[1] for name in state if (found := re.match(rf"{re.escape(prefix)}\.(\d+)\.", name))})
+    return len({match[1] for name in state if (match := re.match(rf"{re.escape(prefix)}\.(\d+)\.", name))})
 
 
 @torch.no_grad()

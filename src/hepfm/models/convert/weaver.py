@@ -212,25 +212,25 @@ def _config(plain: Mapping[str, Tensor]) -> ParticleTransformerConfig:
 
 def _layer_widths(plain: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]:
     pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\.weight")
-    sizes = {int(found[1]): plain[name].shape for name in plain if (found := pattern.fullmatch(name))}
+    sizes = {int(match[1]): plain[name].shape for name in plain if (match := pattern.fullmatch(name))}
     return tuple(shape[0] for _, shape in sorted(sizes.items()) if len(shape) > 1)
 
 
 def _count(plain: Mapping[str, Tensor], prefix: str) -> int:
-    numbers = {int(found[1]) for name in plain if (found := re.match(rf"{prefix}\.(\d+)\.", name))}
+    numbers = {int(match[1]) for name in plain if (match := re.match(rf"{prefix}\.(\d+)\.", name))}
     return len(numbers)
 
 
 def _rename(name: str, value: Tensor) -> tuple[str, Tensor]:
-    if found := re.fullmatch(r"embed\.embed\.(\d+)\.(\w+)", name):
-        layer, part = divmod(int(found[1]), 3)
-        return f"embedding.layers.{layer}.{part}.{found[2]}", value
-    found = re.fullmatch(r"pair_embed\.embed\.(\d+)\.(\w+)", name)
-    if found and found[1] != "0":
-        layer, part = divmod(int(found[1]) - 1, 3)
+    if match := re.fullmatch(r"embed\.embed\.(\d+)\.(\w+)", name):
+        layer, part = divmod(int(match[1]), 3)
+        return f"embedding.layers.{layer}.{part}.{match[2]}", value
+    match = re.fullmatch(r"pair_embed\.embed\.(\d+)\.(\w+)", name)
+    if match and match[1] != "0":
+        layer, part = divmod(int(match[1]) - 1, 3)
         kind = ("linear", "norm")[part]
         # The public implementation calls its linear layers one-by-one convolutions.
-        return f"pairs.layers.{layer}.{kind}.{found[2]}", value.squeeze(-1) if kind == "linear" else value
+        return f"pairs.layers.{layer}.{kind}.{match[2]}", value.squeeze(-1) if kind == "linear" else value
     for pattern, replacement in _RENAMES:
         name = re.sub(rf"^{pattern}" if not pattern.startswith(r"\.") else pattern, replacement, name)
     return name, value

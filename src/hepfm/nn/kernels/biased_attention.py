@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hepfm.nn.kernels.function import call
 from hepfm.nn.kernels.switch import cpu_kernels_allowed
 
 _SHORT = 32
@@ -38,7 +39,7 @@ def biased_attention(qkv_3BHNK: Tensor, bias: Tensor, factors_BHNN: Tensor | Non
     factors_BHNN
         Factors of the attention weights, from dropout; they get no gradient. None for none.
     """
-    out: Tensor = _BiasedAttention.apply(qkv_3BHNK, bias, factors_BHNN)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_BiasedAttention, qkv_3BHNK, bias, factors_BHNN)
     return out
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hepfm.nn.kernels.function import call
 from hepfm.nn.kernels.switch import cpu_kernels_allowed
 
 _MIN_SIZE = 1 << 15
@@ -46,7 +47,7 @@ def linear_by_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
     """Return ``x @ weight.T + bias``; shapes as in `hepfm.nn.linear.linear`."""
     if bias is None or weight.numel() > _FEW_WEIGHTS or torch.is_autocast_enabled("cpu"):
         return _convolution(x, weight, bias)
-    out: Tensor = _FewWeights.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_FewWeights, x, weight, bias)
     return out
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hepfm.nn.kernels.function import call
+
 
 def fast_tanh(x: Tensor, alpha: Tensor) -> Tensor:
     """Return ``tanh(alpha * x)``; it differs from torch's by rounding of numbers of order one.
@@ -18,7 +20,7 @@ def fast_tanh(x: Tensor, alpha: Tensor) -> Tensor:
     alpha
         Shape (1,).
     """
-    out: Tensor = _FastTanh.apply(x, alpha)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_FastTanh, x, alpha)
     return out
 
 

@@ -8,16 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hepfm.nn.kernels.function import call
+
 
 def pack_rows(x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
     """Return ``x_SC[index_M]`` with zeros up to `total` rows, (T, C); indices must differ."""
-    out: Tensor = _Pack.apply(x_SC, index_M, total)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_Pack, x_SC, index_M, total)
     return out
 
 
 def unpack_rows(x_TC: Tensor, index_M: Tensor, slots: int) -> Tensor:
     """Return zeros, (S, C), with the first M rows of `x_TC` at ``index_M``; the way back of `pack_rows`."""
-    out: Tensor = _Unpack.apply(x_TC, index_M, slots)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_Unpack, x_TC, index_M, slots)
     return out
 
 
@@ -27,7 +29,7 @@ def split_heads(x_TC: Tensor, index_M: Tensor, shape: torch.Size) -> Tensor:
     Padding and the transposition to heads in one gather of rows of K. There must be a real row; padding is
     filled with the first one, and no gradient comes back from there.
     """
-    out: Tensor = _SplitHeads.apply(x_TC, index_M, shape)  # type: ignore[no-untyped-call]
+    out: Tensor = call(_SplitHeads, x_TC, index_M, shape)
     return out
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hepfm.nn.kernels.function import call
 from hepfm.nn.linear import linear
 
 
 def sum_and_gram(x_MC: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the sum (C,) and the matrix of products ``x.T @ x`` (C, C) of the first `count` rows."""
-    sum_C, gram_CC = _Moments.apply(x_MC, count)  # type: ignore[no-untyped-call]
+    sum_C, gram_CC = call(_Moments, x_MC, count)
     return sum_C, gram_CC
 
 

@@ -46,4 +46,4 @@ class Simulate(Verb):
         from hepfm.simulate.run import simulate
 
         result = simulate(run.values["recipe"], output=workspace.run(run.name).store, processes=cores)
-        return {"rows": result.rows}
+        return {"rows": sum(result.rows.values())}
