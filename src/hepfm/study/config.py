@@ -158,7 +158,7 @@ Rates = Annotated[tuple[Annotated[float, pydantic.Field(gt=0.0)], ...], pydantic
 """Learning rates to choose among."""
 
 
-class Generate(Config, extra="allow"):
+class Generation(Config, extra="allow"):
     """How rows are generated for a task that measures them; further keys are options of the generator.
 
     Attributes
@@ -205,7 +205,7 @@ class Downstream(Config):
     options: Values = pydantic.Field(default_factory=dict)
     budgets: tuple[Count | None, ...]
     objective: str | Values | None = None
-    generate: Generate | None = None
+    generate: Generation | None = None
     learning_rates: Rates | None = None
 
 

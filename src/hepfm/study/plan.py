@@ -13,7 +13,7 @@ from functools import cached_property
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run
 from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.evaluate import Evaluate
@@ -95,7 +95,7 @@ class Plan:
     """
 
     config: StudyConfig
-    graph: Graph
+    graph: RunGraph
     trials: tuple[Trial, ...]
     problems: tuple[str, ...] = ()
 
@@ -137,7 +137,7 @@ class _Planner:
 
     def __init__(self, config: StudyConfig, stores: Mapping[str, StoreInfo]) -> None:
         self.config, self.stores = config, stores
-        self.graph = Graph(stores.values())
+        self.graph = RunGraph(stores.values())
         self.trials: list[Trial] = []
         self.problems: dict[str, None] = {}
 

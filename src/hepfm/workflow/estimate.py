@@ -13,7 +13,7 @@ from hepfm.core.errors import HepfmError, TrainingError
 from hepfm.core.log import progress
 from hepfm.workflow.child import in_child, one_thread, start_server
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run
 from hepfm.workflow.verbs import VERBS
 from hepfm.workflow.verbs.base import Verb
@@ -74,7 +74,7 @@ class Estimate:
 
 
 def estimate(
-    graph: Graph, workspace: Workspace, kinds: Mapping[str, str], scratch: Workspace
+    graph: RunGraph, workspace: Workspace, kinds: Mapping[str, str], scratch: Workspace
 ) -> tuple[Estimate, ...]:
     """Estimate the runs of a graph that are not done, those of one kind together.
 
@@ -148,7 +148,7 @@ class Bench:
         Where small ones are made; finished ones are linked there.
     """
 
-    def __init__(self, graph: Graph, workspace: Workspace, scratch: Workspace) -> None:
+    def __init__(self, graph: RunGraph, workspace: Workspace, scratch: Workspace) -> None:
         self.graph, self.workspace, self.scratch = graph, workspace, scratch
         tokenizes = any(run.verb == "tokenize" for run in graph.runs.values())
         self._rows = SMALL_ROWS_WITH_TOKENIZER if tokenizes else SMALL_ROWS

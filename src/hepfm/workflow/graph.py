@@ -8,7 +8,7 @@ from hepfm.workflow.run import Run
 from hepfm.workflow.stores import StoreInfo
 
 
-class Graph:
+class RunGraph:
     """Runs by name, parents first, each once.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hepfm.core.config import merge
 from hepfm.workflow.folder import RunFolder, Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Verb(ABC):
         return Needs()
 
     @abstractmethod
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Raise `HepfmError` for a run that cannot work, from what is known before any run."""
 
     @abstractmethod
-    def amount(self, graph: Graph, run: Run) -> float:
+    def amount(self, graph: RunGraph, run: Run) -> float:
         """Return how much a run does, at most, in the unit in which its time grows: steps or rows."""
 
     def small(self, run: Run, *, rows: int) -> Run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose
 from hepfm.workflow.stores import StoreInfo
@@ -56,7 +56,7 @@ class Evaluate(Verb):
         measured = {"generated": (generated,)} if generated else {"model": tuple(models)}
         return Run("evaluate", values, {**source.parents, **measured}, source.paths, note)
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse a task that does not fit the store, or asks for what the model does not learn."""
         store, task = graph.store(run), bound_task(graph, run)
         rows = store.check_split(task.split)
@@ -71,7 +71,7 @@ class Evaluate(Verb):
         if len(models) > 1:  # the best of them is chosen by its validation loss
             Finetune().check_validation(graph, models[0])
 
-    def amount(self, graph: Graph, run: Run) -> float:
+    def amount(self, graph: RunGraph, run: Run) -> float:
         """Return the number of rows that are scored, or were generated."""
         for generation in graph.parents(run, "generated"):
             return float(generation.values["n"])
@@ -93,7 +93,7 @@ class Evaluate(Verb):
         return {"model": model}
 
 
-def bound_task(graph: Graph, run: Run) -> Task:
+def bound_task(graph: RunGraph, run: Run) -> Task:
     """Return the task of an evaluation, with what its options leave to the data filled in."""
     from hepfm.tasks.base import load_task
 
@@ -101,7 +101,7 @@ def bound_task(graph: Graph, run: Run) -> Task:
     return load_task(run.values["task"]).bind(store.schema, where=f"the store {store.name!r}")
 
 
-def _check_learned(graph: Graph, task: Task, model: Run) -> None:
+def _check_learned(graph: RunGraph, task: Task, model: Run) -> None:
     """Raise `ConfigError` when a model does not learn the field that the task measures."""
     learned = tuple(Finetune().requirements(graph, model).heads)
     if task.needs.field is not None and task.needs.field not in learned:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from hepfm.core.config import merge
 from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose, learning_rate
 from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.base import parents_of, recipe_of
 from hepfm.workflow.verbs.pretrain import Pretrain
-from hepfm.workflow.verbs.training import Training, train
+from hepfm.workflow.verbs.training import TrainingVerb, train
 
 if TYPE_CHECKING:
     from hepfm.objectives.requirements import Requirements
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hepfm.train.recipe import FinetuneRecipe
 
 
-class Finetune(Training):
+class Finetune(TrainingVerb):
     """Adapt a model to a task, with the learning rate of the best parent in the role ``choice``."""
 
     verb = "finetune"
@@ -33,7 +33,7 @@ class Finetune(Training):
 
         return read_finetune_recipe(values, where=where)
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse components that do not fit, and a store without the rows and classes that are asked for."""
         recipe, store = self.recipe(run), graph.store(run)
         data, labels = recipe.data, self.requirements(graph, run).labels
@@ -43,7 +43,7 @@ class Finetune(Training):
         if len(labels) == 1 and store.schema[labels[0]].classes:
             _check_classes(store, data.train, labels[0], data.budget)
 
-    def check_validation(self, graph: Graph, run: Run) -> None:
+    def check_validation(self, graph: RunGraph, run: Run) -> None:
         """Refuse a budget of which no row is left to validate on."""
         from hepfm.train.validation_rows import check_validation_part, validation_places
 
@@ -58,7 +58,7 @@ class Finetune(Training):
         validated = validation_places(rows, data.validation_fraction, width=width)
         check_validation_part(rows, int(validated.sum()), fraction=data.validation_fraction)
 
-    def requirements(self, graph: Graph, run: Run) -> Requirements:
+    def requirements(self, graph: RunGraph, run: Run) -> Requirements:
         """Return what the objective needs; raise `IncompatibleError` where model or data lack it."""
         from hepfm.objectives.compatibility import check_compatible
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose
 from hepfm.workflow.stores import StoreInfo
@@ -38,7 +38,7 @@ class Generate(Verb):
         parents = {"model": tuple(models), **source.parents}
         return Run("generate", {**options, **source.values}, parents, source.paths, note)
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse a model without generator, options that it lacks, and cells for rows without hits."""
         from hepfm.inference.generate import generator_options
         from hepfm.physics.voxels import load_voxels
@@ -60,7 +60,7 @@ class Generate(Verb):
         options = {key: value for key, value in run.values.items() if key not in _ARGUMENTS}
         generator_options(required.generator, options)
 
-    def amount(self, graph: Graph, run: Run) -> float:
+    def amount(self, graph: RunGraph, run: Run) -> float:
         """Return the number of rows."""
         return float(run.values["n"])
 

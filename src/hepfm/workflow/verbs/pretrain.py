@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import recipe_of
-from hepfm.workflow.verbs.training import Training, train
+from hepfm.workflow.verbs.training import TrainingVerb, train
 
 if TYPE_CHECKING:
     from hepfm.objectives.requirements import Requirements
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hepfm.train.recipe import PretrainRecipe
 
 
-class Pretrain(Training):
+class Pretrain(TrainingVerb):
     """Train a model from a recipe."""
 
     verb = "pretrain"
@@ -29,7 +29,7 @@ class Pretrain(Training):
 
         return read_pretrain_recipe(values, where=where)
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse components that do not fit, and a store without the rows that are asked for."""
         self.requirements(graph, run)
         recipe, store = self.recipe(run), graph.store(run)
@@ -39,7 +39,7 @@ class Pretrain(Training):
         for tokenizer in graph.parents(run, "tokenizer"):
             _check_features(recipe.data.features, tokenizer)
 
-    def requirements(self, graph: Graph, run: Run) -> Requirements:
+    def requirements(self, graph: RunGraph, run: Run) -> Requirements:
         """Return what the objective needs; raise `IncompatibleError` where backbone or data lack it."""
         from hepfm.objectives.compatibility import check_compatible
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hepfm.core.config import merge
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import Needs, Verb
 
@@ -21,10 +21,10 @@ class Simulate(Verb):
         """Return all cores: chunks are independent."""
         return Needs(cores)
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Find nothing: a simulation recipe is checked when its store is described."""
 
-    def amount(self, graph: Graph, run: Run) -> float:
+    def amount(self, graph: RunGraph, run: Run) -> float:
         """Return the number of rows."""
         return float(sum(graph.store(run).splits.values()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hepfm.core.errors import ConfigError
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import recipe_of
 from hepfm.workflow.verbs.pretrain import Pretrain
@@ -15,7 +15,7 @@ class Tokenize(Pretrain):
 
     verb = "tokenize"
 
-    def check(self, graph: Graph, run: Run) -> None:
+    def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse what `Pretrain` refuses, and an objective that trains no tokenizer."""
         super().check(graph, run)
         if self.requirements(graph, run).tokenizer is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hepfm.core.config import merge
 from hepfm.core.files import read_json
 from hepfm.workflow.folder import RunFolder, Workspace
-from hepfm.workflow.graph import Graph
+from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.base import Needs, Verb, recipe_of
@@ -24,7 +24,7 @@ _NO_EFFECT = ("log_every", "checkpoint_every", "trackers")
 """Keys of the section ``train`` that do not change the parameters of the model."""
 
 
-class Training(Verb):
+class TrainingVerb(Verb):
     """A verb that trains by a recipe."""
 
     verb: str
@@ -68,7 +68,7 @@ class Training(Verb):
         """Return one core, and a GPU where the recipe asks for one."""
         return Needs(gpus=int(run.values["recipe"].get("train", {}).get("device") == "cuda"))
 
-    def amount(self, graph: Graph, run: Run) -> float:
+    def amount(self, graph: RunGraph, run: Run) -> float:
         """Return the number of steps; early stopping makes fewer."""
         return float(run.values["recipe"]["train"]["steps"])
 
