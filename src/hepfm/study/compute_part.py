@@ -66,8 +66,8 @@ def compute_part(outcomes: Sequence[Outcome]) -> Part:
 # -- what each point of the grid cost
 
 SPENT = (
-    "Means over replicates. Pre-train, search, fine-tune and evaluate: core seconds as measured (wall time of "
-    "the attempt that finished, times threads). Search: fine-tunings that were tried and not kept. One "
+    "Means over replicates. Pre-train, search, fine-tune and evaluate: core seconds as measured (wall time "
+    "of the attempt that finished, times threads). Search: fine-tunings that were tried and not kept. One "
     "pre-training serves all budgets, tasks and replicates; it is counted in full for each."
 )
 
@@ -103,9 +103,9 @@ SPENT_COLUMNS: tuple[Column[Point], ...] = (
 # -- what the same compute buys
 
 EQUAL = (
-    "By rising compute (pre-training, search and fine-tuning together) within each task and number of labels"
-    ". Read down to a cost to see what the same compute buys with another arm or size; the means are those of "
-    "the test rows, so the best of many is slightly optimistic."
+    "By rising compute (pre-training, search and fine-tuning together) within each task and number of "
+    "labels. Read down to a cost to see what the same compute buys with another arm or size; the means are "
+    "those of the test rows, so the best of many is slightly optimistic."
 )
 
 
