@@ -16,8 +16,8 @@ from hepfm.report.figures.style import Figure
 from hepfm.report.page import Page
 from hepfm.report.table import Column, Table, full_numbers, in_file, make_table, on_page, text
 
-NAUGHTY = '<b onclick="x">ε_S & co</b>'
-SHOWN = "&lt;b onclick=&#34;x&#34;&gt;ε<sub>S</sub> &amp; co&lt;/b&gt;"
+NAUGHTY = '" onclick="x"><b>ε_S & co</b>'
+SHOWN = "&#34; onclick=&#34;x&#34;&gt;&lt;b&gt;ε<sub>S</sub> &amp; co&lt;/b&gt;"
 
 
 def render(*blocks: Any) -> str:
