@@ -74,8 +74,8 @@ def test_stores_alone_are_drawn_over_each_other(showers, tmp_path):
 
 
 def test_two_real_stores_are_refused_and_one_kind_alone_draws_nothing(showers):
-    assert store_spectra([showers["real"]], anchor="x") is None
-    assert store_spectra([showers["good"], showers["dim"]], anchor="x") is None
+    assert store_spectra([showers["real"]], anchor="x") == []
+    assert store_spectra([showers["good"], showers["dim"]], anchor="x") == []
     with pytest.raises(DataError, match="are several"):
         store_spectra([showers["real"], showers["real"], showers["good"]], anchor="x")
 

@@ -12,11 +12,12 @@ from study_values import small_study
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
 from hepfm.report.comparer import Comparer
+from hepfm.report.page import Page
 from hepfm.report.results import load_sections
 from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.contrasts_part import answers, contrasts_part
 from hepfm.study.folder import StudyFolder
-from hepfm.study.outcome import Panel
+from hepfm.study.panels import Panel
 from hepfm.study.registration import (
     REGISTRATION,
     digest,
@@ -173,12 +174,12 @@ def test_families_are_corrected_together_and_apart_from_others(panel: Panel) -> 
         "c": {**ASKED, "metric": "auc", "family": "alone"},
     }
     found = answers(config(contrasts=asked), [(panel, Comparer(panel.section))])
-    assert [(one.family, one.difference.contrast.name) for one in found] == [
+    assert [(one.family, one.contrast.name) for one in found] == [
         ("tagging", "a: classification - scratch"),
         ("tagging", "b: classification - scratch"),
         ("alone", "c: classification - scratch"),
     ]
-    a, b, c = (one.difference for one in found)
+    a, b, c = found
     assert c.adjusted_p == pytest.approx(c.p)
     assert min(a.adjusted_p, b.adjusted_p) == pytest.approx(2 * min(a.p, b.p))
     assert a.verdict == "better"
@@ -189,8 +190,9 @@ def test_the_page_answers_first(panel: Panel, tmp_path: Path) -> None:
     registration = register(values, StudyFolder(tmp_path))
     assert registration is not None
     part = contrasts_part(values, [(panel, Comparer(panel.section))], registration)
-    assert "helps: classification - scratch, AUC, top_tagging, tiny, 40 labels: better (+0." in part.html
-    assert 'class="text better"' in part.html
+    page = Page("t", "l", (part,)).render()
+    assert "helps: classification - scratch, AUC, top_tagging, tiny, 40 labels: better (+0." in page
+    assert 'class="text better"' in page
     assert list(part.tables) == ["contrasts"]
     assert part.tables["contrasts"].header[:2] == ("family", "panel")
 

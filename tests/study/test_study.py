@@ -24,7 +24,7 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.study.cost import estimate
 from hepfm.study.folder import StudyFolder
-from hepfm.study.outcome import HEADER
+from hepfm.study.results_file import COLUMNS
 from hepfm.study.study import StudyResult, prepare, study
 
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself
@@ -83,7 +83,7 @@ def test_the_report_names_what_is_missing_and_what_is_not_resolved(result: Study
 def test_results_csv_has_a_row_for_each_metric_of_each_trial(result: StudyResult) -> None:
     with (result.path / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == HEADER
+    assert list(rows[0]) == [column.key for column in COLUMNS]
     assert {(row["arm"], row["replicate"]) for row in rows if row["metric"] == "auc"} == {
         (arm, seed) for arm in ("scratch", "classification") for seed in ("1", "2")
     }

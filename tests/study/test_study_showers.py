@@ -68,6 +68,7 @@ def test_showers_are_generated_at_the_energies_of_the_store(tmp_path: Path) -> N
         wanted = real.read(["incident_energy"], real.split("test")[:60])["incident_energy"]
         found = made.read(["incident_energy"])["incident_energy"]
         assert found == pytest.approx(wanted, rel=1e-5)
+    assert "The jets of" not in (tmp_path / "study" / "report" / "report.html").read_text(encoding="utf-8")
     (table,) = (tmp_path / "study" / "report" / "csv").glob("*-results.csv")
     rows = table.read_text().splitlines()
     assert sum(",real against real," in row for row in rows) == len({row.split(",")[0] for row in rows[1:]})

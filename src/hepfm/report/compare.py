@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hepfm.core.files import atomic_path, refuse_other_folder
+from hepfm.core.files import refuse_other_folder
 from hepfm.core.log import progress
 from hepfm.data.store import Store
+from hepfm.report.blocks import Part
 from hepfm.report.comparer import Comparer, task_of
 from hepfm.report.figures.style import pens
+from hepfm.report.formats import interval, number
 from hepfm.report.gallery import gallery_part
 from hepfm.report.generated_part import section_spectra, store_spectra
-from hepfm.report.page import render
+from hepfm.report.page import REPORT, Page, closing_parts
 from hepfm.report.results import BASELINE, Section, load_sections
-from hepfm.report.section import Part, section_part
 from hepfm.report.summary import summarise
-from hepfm.report.table import interval, number
-
-REPORT, CSV = "report.html", "csv"
+from hepfm.report.task_part import task_part
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,18 @@ def compare(
     sections = load_sections(results) if results or not opened else ()
     for section in sections:
         task_of(section)
-    parts = _parts(sections, opened)
-    tables = {name: table for part in parts for name, table in part.tables.items()}
-    with atomic_path(folder) as temporary:
-        (temporary / CSV).mkdir(parents=True)
-        for name, table in tables.items():
-            (temporary / CSV / f"{name}.csv").write_text(table.to_csv(), encoding="utf-8")
-        (temporary / REPORT).write_text(render(sections, parts), encoding="utf-8")
-    return Comparison(folder / REPORT, tuple(folder / CSV / f"{name}.csv" for name in tables), sections)
+    parts = (*_parts(sections, opened), *closing_parts(sections))
+    page = Page("Comparison of trained models", _lead(sections), parts)
+    return Comparison(folder / REPORT, page.write(folder), sections)
+
+
+def _lead(sections: Sequence[Section]) -> str:
+    if not sections:
+        return "No results; data only."
+    models = sum(len(section.results) for section in sections)
+    arms = sorted({arm for section in sections for arm in section.arms})
+    apart = " Results on different tasks or test rows are in separate sections." if len(sections) > 1 else ""
+    return f"{models} models, {len(arms)} ways of training: {'; '.join(arms)}.{apart}"
 
 
 def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
@@ -75,18 +78,16 @@ def _parts(sections: Sequence[Section], stores: Sequence[Store]) -> list[Part]:
     parts = []
     with progress("report", len(sections) + len(stores)) as advance:
         for index, section in enumerate(sections):
+            anchor = f"task{index + 1}"
             parts.append(
-                section_part(
-                    Comparer(section), pens=drawn_with, anchor=f"task{index + 1}-{section.task.name}"
-                )
+                task_part(Comparer(section), pens=drawn_with, anchor=f"{anchor}-{section.task.name}")
             )
-            spectra = section_spectra(section, pens=drawn_with, anchor=f"task{index + 1}-spectra")
-            parts += [spectra] if spectra else []
+            parts += section_spectra(section, pens=drawn_with, anchor=f"{anchor}-spectra")
             advance(1, section.task.name)
         spectra = store_spectra(stores, anchor="stores-spectra")
-        parts += [spectra] if spectra else []
+        parts += spectra
         for index, store in enumerate(stores):
-            if store.schema.label_classes or spectra is None:
+            if store.schema.label_classes or not spectra:
                 parts.append(gallery_part(store, anchor=f"store{index + 1}"))
             advance(1, store.path.name)
     return parts

@@ -39,6 +39,9 @@ class Difference:
         Size below which a difference counts as none; None when nobody named one beforehand.
     adjusted_p, adjusted_equivalence
         Holm's p-values of no difference, and of one as large as the margin, in the family of `corrected`.
+    family, where
+        What it is corrected together with, and the panel of a study that it belongs to; empty in tables that
+        are one family of their own.
     """
 
     contrast: Contrast
@@ -50,6 +53,8 @@ class Difference:
     margin: float | None = None
     adjusted_p: float | None = None
     adjusted_equivalence: float | None = None
+    family: str = ""
+    where: str = ""
 
     @property
     def p(self) -> float | None:
@@ -87,7 +92,7 @@ class Difference:
         if by_trainings and by_test:
             return "better" if self._better else "worse"
         if by_trainings:
-            return "not resolved by the test jets"
+            return "not resolved by the test rows"
         return "not resolved by the trainings" if by_test else "not resolved"
 
     @property
@@ -112,16 +117,25 @@ class Difference:
         return inside and self.adjusted_equivalence < ALPHA
 
 
-def corrected(family: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Return the differences with Holm's p-values over the family.
+def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return the differences with Holm's p-values over each family, families together in their order.
 
     The two questions, whether there is a difference and whether it is as large as the margin, are corrected
     apart: of any one comparison at most one of the two null hypotheses is true.
     """
-    p = holm([one.p for one in family])
-    asked = [index for index, one in enumerate(family) if one.margin is not None]
-    same = dict(zip(asked, holm([family[index].equivalence_p for index in asked]), strict=True))
+    families = dict.fromkeys(difference.family for difference in differences)
     return tuple(
-        replace(one, adjusted_p=p[index], adjusted_equivalence=same.get(index))
-        for index, one in enumerate(family)
+        adjusted
+        for family in families
+        for adjusted in _corrected([one for one in differences if one.family == family])
     )
+
+
+def _corrected(family: Sequence[Difference]) -> list[Difference]:
+    p = holm([difference.p for difference in family])
+    asked = [index for index, difference in enumerate(family) if difference.margin is not None]
+    same = dict(zip(asked, holm([family[index].equivalence_p for index in asked]), strict=True))
+    return [
+        replace(difference, adjusted_p=p[index], adjusted_equivalence=same.get(index))
+        for index, difference in enumerate(family)
+    ]

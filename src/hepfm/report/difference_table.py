@@ -1,13 +1,13 @@
-"""Differences as a table of the page and as CSV."""
+"""The table of differences: against scratch, against the best arm, effects, registered contrasts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from hepfm.metrics.measurement import Measurement
-from hepfm.report import html
 from hepfm.report.difference import Difference
-from hepfm.report.table import Cell, ReportTable, labels_text, make_table, significant
+from hepfm.report.formats import labels_text, p_value, significant
+from hepfm.report.table import Cell, Column, Table, in_file, on_page, text
 from hepfm.tasks.result import MetricInfo
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -15,8 +15,8 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 HOW = (
     "Trainings with equal seeds share the draw of labels, so arms are compared pair by pair. Mean: over "
     "pairs; a difference, or a ratio for 1/ε_B. 95% over trainings: interval of that mean, Student's t "
-    "widened for skewness; p belongs to it. 95% over test jets: paired bootstrap, all models share the "
-    "resampled jets. 'better' and 'worse' need a Holm-corrected p below 0.05 and an interval over test jets "
+    "widened for skewness; p belongs to it. 95% over test rows: paired bootstrap, all models share the "
+    "resampled rows. 'better' and 'worse' need a Holm-corrected p below 0.05 and an interval over test rows "
     "that excludes no difference (0, or ratio 1)."
 )
 NO_SCORES = (
@@ -24,66 +24,44 @@ NO_SCORES = (
     "finite samples is in their spread, that of the common reference is not."
 )
 
-HEADER = (
-    "metric",
-    "comparison",
-    "verdict",
-    "labels",
-    "pairs",
-    "mean",
-    "95% over trainings",
-    "95% over test jets",
-    "p",
-    "p (Holm)",
-)
-
 
 def difference_table(
-    found: Sequence[Difference], *, caption: str, families: Sequence[str] | None = None
-) -> str:
-    """Return the table for the page; nothing without differences.
+    differences: Sequence[Difference],
+    *,
+    note: str,
+    scored: bool,
+    name: str = "",
+    more: Sequence[Difference] = (),
+) -> list[Table[Difference]]:
+    """Return the table of corrected differences; nothing without differences.
 
     Parameters
     ----------
-    found
-        Corrected differences, those of one metric together.
-    caption
-        What is compared and how it is corrected.
-    families
-        A first column with the family of each; none when None.
+    differences
+        Those of one family or one metric together.
+    note
+        Added to the caption: what is compared and how it is corrected.
+    scored
+        Whether test rows have scores.
+    name, more
+        CSV file, and differences in that file alone.
     """
-    if not found:
-        return ""
-    rows = [_row(one) for one in found]
-    header: tuple[str, ...] = HEADER
-    keys = [one.metric.name for one in found]
-    if families is not None:
-        rows = [[family, *row] for family, row in zip(families, rows, strict=True)]
-        header, keys = ("family", *HEADER), list(families)
-    firsts = [index for index in range(len(keys)) if index == 0 or keys[index] != keys[index - 1]]
-    verdict = header.index("verdict")
-    return html.scroll_table(
-        header, rows, caption=caption, text_columns=verdict, first_rows=firsts, verdict_column=verdict
-    )
-
-
-def _row(one: Difference) -> list[str]:
-    mean, show = one.over_trainings, shown(one.metric)
+    if not differences:
+        return []
+    families = any(difference.family for difference in differences)
     return [
-        one.metric.title,
-        one.contrast.name,
-        one.verdict,
-        labels_text(one.budget),
-        str(mean.n),
-        "none" if mean.value is None else show(mean.value),
-        ends_text(mean, show),
-        "no scores" if one.test is None else ends_text(one.test, show),
-        p_text(one.p),
-        p_text(one.adjusted_p),
+        Table(
+            (*(FAMILY if families else ()), *COLUMNS),
+            tuple(differences),
+            caption=HOW + ("" if scored else NO_SCORES) + note,
+            name=name,
+            more=tuple(more),
+            group=_family if families else lambda difference: difference.metric.name,
+        )
     ]
 
 
-def shown(metric: MetricInfo) -> Callable[[float], str]:
+def written(metric: MetricInfo) -> Callable[[float], str]:
     """Return how a difference by this metric is written: with its sign, or as a factor."""
     if metric.scale == "ratio":
         return lambda value: f"{TIMES}{significant(value)}"
@@ -92,76 +70,56 @@ def shown(metric: MetricInfo) -> Callable[[float], str]:
     return lambda value: f"{value:+.4f}"
 
 
-def ends_text(measured: Measurement, show: Callable[[float], str]) -> str:
-    """Return an interval; an open end says so."""
-    low, high = measured.low, measured.high
+def mean_text(difference: Difference) -> str:
+    """Return the mean over pairs of trainings for people."""
+    value = difference.over_trainings.value
+    return "none" if value is None else written(difference.metric)(value)
+
+
+def _ends(difference: Difference, measured: Measurement) -> str:
+    """Return an interval for people; an open end says so."""
+    low, high, write = measured.low, measured.high, written(difference.metric)
     if low is None and high is None:
         return "none"
-    return f"{'open' if low is None else show(low)} to {'open' if high is None else show(high)}"
+    return f"{'open' if low is None else write(low)} to {'open' if high is None else write(high)}"
 
 
-def p_text(p: float | None) -> str:
-    """Return a p-value for people.
-
-    >>> p_text(0.0312), p_text(0.00002), p_text(None)
-    ('0.031', '< 0.0001', 'none')
-    """
-    if p is None:
-        return "none"
-    return "< 0.0001" if p < 1e-4 else significant(p, 2)
+def _over_rows(difference: Difference) -> str:
+    return "no scores" if difference.test is None else _ends(difference, difference.test)
 
 
-def differences_csv(
-    found: Sequence[Difference], extra: Mapping[str, Sequence[Cell]] | None = None
-) -> ReportTable:
-    """Return the same numbers in full; `extra` are leading columns."""
-    leading = extra or {}
-    header = [
-        *leading,
-        "metric",
-        "scale",
-        "comparison",
-        "plus",
-        "minus",
-        "labels",
-        "verdict",
-        "pairs",
-        "mean",
-        "trainings_low",
-        "trainings_high",
-        "test_low",
-        "test_high",
-        "p",
-        "p_holm",
-        "margin",
-        "p_equivalence",
-        "p_equivalence_holm",
-    ]
-    rows = [
-        [*(column[index] for column in leading.values()), *_cells(one)] for index, one in enumerate(found)
-    ]
-    return make_table(header, rows)
+def _end(difference: Difference, end: str) -> Cell:
+    return None if difference.test is None else getattr(difference.test, end)
 
 
-def _cells(one: Difference) -> list[Cell]:
-    mean, test = one.over_trainings, one.test
-    return [
-        one.metric.name,
-        one.metric.scale,
-        one.contrast.name,
-        " ".join(one.contrast.plus),
-        " ".join(one.contrast.minus),
-        one.budget,
-        one.verdict,
-        mean.n,
-        mean.value,
-        mean.low,
-        mean.high,
-        None if test is None else test.low,
-        None if test is None else test.high,
-        one.p,
-        one.adjusted_p,
-        one.margin,
-        one.equivalence_p,
-        one.adjusted_equivalence,
-    ]
+def _family(difference: Difference) -> str:
+    return f"{difference.family} ({difference.where})"
+
+
+FAMILY: tuple[Column[Difference], ...] = (
+    text("family", "family", lambda one: one.family, _family),
+    in_file("panel", lambda one: one.where),
+)
+
+COLUMNS: tuple[Column[Difference], ...] = (
+    text("metric", "metric", lambda one: one.metric.name, lambda one: one.metric.title),
+    in_file("scale", lambda one: one.metric.scale),
+    text("comparison", "comparison", lambda one: one.contrast.name),
+    in_file("plus", lambda one: " ".join(one.contrast.plus)),
+    in_file("minus", lambda one: " ".join(one.contrast.minus)),
+    Column("verdict", "verdict", lambda one: one.verdict, kind="verdict"),
+    Column("labels", "labels", lambda one: one.budget, lambda one: labels_text(one.budget)),
+    Column("pairs", "pairs", lambda one: one.over_trainings.n),
+    Column("mean", "mean", lambda one: one.over_trainings.value, mean_text),
+    on_page("95% over trainings", lambda one: _ends(one, one.over_trainings)),
+    in_file("trainings_low", lambda one: one.over_trainings.low),
+    in_file("trainings_high", lambda one: one.over_trainings.high),
+    on_page("95% over test rows", _over_rows),
+    in_file("test_low", lambda one: _end(one, "low")),
+    in_file("test_high", lambda one: _end(one, "high")),
+    Column("p", "p", lambda one: one.p, lambda one: p_value(one.p)),
+    Column("p (Holm)", "p_holm", lambda one: one.adjusted_p, lambda one: p_value(one.adjusted_p)),
+    in_file("margin", lambda one: one.margin),
+    in_file("p_equivalence", lambda one: one.equivalence_p),
+    in_file("p_equivalence_holm", lambda one: one.adjusted_equivalence),
+)

@@ -76,8 +76,8 @@ def first_crossing(x: np.ndarray, y: np.ndarray, height: float) -> float | None:
     for left in range(len(x) - 1):
         low, high = y[left], y[left + 1]
         if min(low, high) <= height <= max(low, high):
-            share = 0.0 if high == low else (height - low) / (high - low)
-            return float(x[left] + share * (x[left + 1] - x[left]))
+            fraction = 0.0 if high == low else (height - low) / (high - low)
+            return float(x[left] + fraction * (x[left + 1] - x[left]))
     return None
 
 

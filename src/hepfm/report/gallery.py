@@ -8,10 +8,9 @@ from typing import Any
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
-from hepfm.report import html
+from hepfm.report.blocks import Part, Text, grid, titled
 from hepfm.report.figures.jets import first_of_each_class, jet_figure
 from hepfm.report.figures.spectra import sample_rows, spectra_figures
-from hepfm.report.section import Part
 
 ROWS = 20_000
 """Most jets in a spectrum."""
@@ -19,8 +18,8 @@ ROWS = 20_000
 DEFAULT_RADIUS = 0.8
 
 
-def gallery_part(store: Store, *, anchor: str) -> Part:
-    """Build the part of the page for one store.
+def gallery_part(store: Store, *, anchor: str, name: str = "") -> Part:
+    """Build the part of the page for one store, by its name or that of its folder.
 
     Raises
     ------
@@ -30,28 +29,23 @@ def gallery_part(store: Store, *, anchor: str) -> Part:
     label = store.schema.label
     if label is None or not store.schema.label_classes:
         raise DataError(f"{store.path} has no classes; mass spectra and drawings are made by class")
+    name = name or store.path.name
     split = "test" if "test" in store.splits else next(iter(store.splits))
     rows = sample_rows(store.split(split), ROWS, numpy_generator(0, "study.gallery"))
-    where = f"{len(rows):,} jets of the split '{split}' of {store.path.name} ({store.fingerprint})"
+    where = f"{len(rows):,} jets of the split '{split}' of {name} ({store.fingerprint})"
     spectra = spectra_figures(store, rows, label=label, prefix=anchor, where=where)
     radius, known = jet_radius(store.manifest.provenance)
-    jets = first_of_each_class(store, rows, label=label)
     drawings = [
-        jet_figure(jet, radius=radius, name=f"{anchor}-jet-{index}") for index, jet in enumerate(jets)
+        jet_figure(jet, radius=radius, name=f"{anchor}-jet-{index}")
+        for index, jet in enumerate(first_of_each_class(store, rows, label=label))
     ]
-    title = f"The jets of {store.path.name}"
-    body = (
-        html.grid(spectra)
-        + "<h3>One jet of each class</h3>"
-        + html.paragraph(
-            "The first jet of each class among those of the spectra, not chosen by its looks. Marker area is "
-            "proportional to transverse momentum; colour and shape give the type of the particle; the dashed "
-            f"circle has the radius {radius:g}{'' if known else ', assumed: the store does not say it'}."
-        )
-        + html.grid(drawings, small=True)
+    note = Text(
+        "The first jet of each class among those of the spectra, not chosen by its looks. Marker area is "
+        "proportional to transverse momentum; colour and shape give the type of the particle; the dashed "
+        f"circle has the radius {radius:g}{'' if known else ', assumed: the store does not say it'}."
     )
-    tables = {drawn.name: drawn.table for drawn in (*spectra, *drawings)}
-    return Part(anchor, title, html.section(anchor, title, body), tables)
+    single = titled("One jet of each class", [note, *grid(drawings, small=True)])
+    return Part(anchor, f"The jets of {name}", (*grid(spectra), *single))
 
 
 def jet_radius(provenance: Mapping[str, Any]) -> tuple[float, bool]:

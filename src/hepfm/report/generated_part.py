@@ -8,12 +8,11 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.data.store import Store
-from hepfm.report import html
+from hepfm.report.blocks import Block, Part, Text, folded, grid, titled
 from hepfm.report.figures.confusion import typical
 from hepfm.report.figures.generated import Shown, generated_figure
 from hepfm.report.figures.style import Figure, Pen, pens
 from hepfm.report.results import Section, budget_text
-from hepfm.report.section import Part
 from hepfm.tasks.base import load_task
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration
@@ -24,9 +23,14 @@ from hepfm.tasks.spectra import Overlay, overlays, read_spectra
 OPEN_CLASSES = 3
 """Classes whose figures stand open; those of more are folded away."""
 
+NOISE = (
+    "Real and generated rows with the same number of rows of each class. Noise: constituents drawn from "
+    "Gaussians with the mean and the spread of the real ones, as many as real rows have, without a network."
+)
 
-def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> Part | None:
-    """Build the part of one task from the spectra in its result directories; None where they have none.
+
+def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -> list[Part]:
+    """Build the part of one task from the spectra in its result directories; nothing where they have none.
 
     Of each arm the training with the median primary metric at the largest number of labels is drawn.
     """
@@ -35,19 +39,19 @@ def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -
     for arm in section.arms:
         group = section.of(arm)[-1]
         chosen = typical(group, load_task(section.task.spec).primary)
-        found = read_spectra(chosen.path)
-        if found:
-            drawn[arm] = found
+        spectra = read_spectra(chosen.path)
+        if spectra:
+            drawn[arm] = spectra
             notes.append(f"{arm}: seed {chosen.seed}, {budget_text(group.budget)}")
     if not drawn:
-        return None
+        return []
     note = f" Training with the median primary metric of each arm ({'; '.join(notes)})."
     title = f"Generated over real: {section.task.title}"
-    return _part(drawn, pens, anchor=anchor, title=title, note=note)
+    return [_part(drawn, pens, anchor=anchor, title=title, note=note)]
 
 
-def store_spectra(stores: Sequence[Store], *, anchor: str) -> Part | None:
-    """Build the part of one real store and stores of generated rows; None where there are not both.
+def store_spectra(stores: Sequence[Store], *, anchor: str) -> list[Part]:
+    """Build the part of one real store and stores of generated rows; nothing where there are not both.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def store_spectra(stores: Sequence[Store], *, anchor: str) -> Part | None:
     made = [store for store in stores if is_generated(store)]
     real = [store for store in stores if not is_generated(store)]
     if not made or not real:
-        return None
+        return []
     if len(real) > 1:
         several = ", ".join(str(store.path) for store in real)
         raise DataError(f"generated rows are drawn over those of one real store, {several} are several")
@@ -69,7 +73,7 @@ def store_spectra(stores: Sequence[Store], *, anchor: str) -> Part | None:
         for name, store, own in zip(names, made, samples, strict=True)
     }
     title = f"Generated over real: {real[0].path.name}"
-    return _part(drawn, pens(list(drawn), ""), anchor=anchor, title=title, note="")
+    return [_part(drawn, pens(list(drawn), ""), anchor=anchor, title=title, note="")]
 
 
 def is_generated(store: Store) -> bool:
@@ -85,18 +89,14 @@ def _part(
     drawn: Mapping[str, Sequence[Overlay]], pens: Mapping[str, Pen], *, anchor: str, title: str, note: str
 ) -> Part:
     figures = _figures(drawn, pens, anchor, note)
-    groups = list(figures)
-    body = html.paragraph(
-        "Real and generated rows with the same number of rows of each class. Noise: constituents drawn from "
-        "Gaussians with the mean and the spread of the real ones, as many as real rows have, without a "
-        "network."
-    )
-    body += "".join(html.subsection(group or "All rows", html.grid(figures[group])) for group in groups[:1])
-    rest = groups[1:]
-    each = "".join(html.subsection(group, html.grid(figures[group])) for group in rest)
-    body += html.folded(f"Each of {len(rest)} classes", each) if len(rest) > OPEN_CLASSES else each
-    tables = {one.name: one.table for some in figures.values() for one in some}
-    return Part(anchor, title, html.section(anchor, title, body), tables)
+    (first, *classes) = (titled(group or "All rows", grid(some)) for group, some in figures.items())
+    each: list[Block] = [block for blocks in classes for block in blocks]
+    blocks = [
+        Text(NOISE),
+        *first,
+        *(folded(f"Each of {len(each)} classes", each) if len(each) > OPEN_CLASSES else each),
+    ]
+    return Part(anchor, title, tuple(blocks))
 
 
 def _figures(
@@ -109,7 +109,7 @@ def _figures(
             raise DataError(
                 f"the spectra of {arm!r} have other bins; run hepfm evaluate again for all results"
             )
-    found: dict[str, list[Figure]] = {}
+    figures: dict[str, list[Figure]] = {}
     for index, overlay in enumerate(first):
         arms = {arm: some[index].samples["generated"] for arm, some in drawn.items()}
         shown = Shown(
@@ -121,5 +121,5 @@ def _figures(
             arms,
         )
         name = f"{anchor}-{overlay.axis.name}{f'-{overlay.group}' if overlay.group else ''}"
-        found.setdefault(overlay.group, []).append(generated_figure(shown, pens, name=name, note=note))
-    return found
+        figures.setdefault(overlay.group, []).append(generated_figure(shown, pens, name=name, note=note))
+    return figures

@@ -11,7 +11,7 @@ from hepfm.report.results import Group
 from hepfm.tasks.result import MetricInfo
 
 MOST_AT_AN_END = 0.2
-"""Share of the trainings of an arm that may have had their first or last validation as the best one."""
+"""Fraction of the trainings of an arm that may have had their first or last validation as the best one."""
 
 
 def guard(groups: Sequence[Group], metric: MetricInfo) -> str:

@@ -1,21 +1,30 @@
-"""The page: sections, method and provenance put together into one self-contained file."""
+"""The page: parts, definitions and provenance in one self-contained file, with a CSV file for each table."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from importlib.resources import files
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import markupsafe
 
 import hepfm
+from hepfm.core.files import atomic_path
 from hepfm.metrics.definitions import definition_of
-from hepfm.report import html
-from hepfm.report.results import Section, budget_text
-from hepfm.report.section import Part
+from hepfm.report.blocks import Definitions, Part, folded
+from hepfm.report.formats import labels_text
+from hepfm.report.results import Result, Section
+from hepfm.report.table import Column, Table, text
+
+REPORT, CSV = "report.html", "csv"
 
 METHOD = (
     (
         "Two errors, kept apart",
         (
-            "The statistical uncertainty of the test jets says how a number would move with other test jets "
+            "The statistical uncertainty of the test rows says how a number would move with other test rows "
             "and the same trained model. The interval of the mean over trainings says how the mean would "
             "move with other trainings: other labels drawn, other initial weights, other order of batches, "
             "and another pre-training where there are several. They answer different questions, so they "
@@ -23,11 +32,11 @@ METHOD = (
         ),
     ),
     (
-        "Statistical uncertainty of the test jets",
+        "Statistical uncertainty of the test rows",
         (
-            "Percentile bootstrap over test jets with Poisson(1) weights, 200 resamples, 68%. For "
+            "Percentile bootstrap over test rows with Poisson(1) weights, 200 resamples, 68%. For "
             "rejections 1/ε_B every resample finds its own threshold, and the interval reaches at least as "
-            "far as the Clopper-Pearson interval at the threshold of the sample; where no background jet "
+            "far as the Clopper-Pearson interval at the threshold of the sample; where no background row "
             "passes there is no value, only the 95% lower limit."
         ),
     ),
@@ -48,7 +57,7 @@ METHOD = (
         (
             "'better' and 'worse' need a p-value over trainings below 0.05 after Holm's correction for all "
             "comparisons of the table, or of the family for contrasts that were registered before the first "
-            "run, and a 95% interval over test jets that excludes no difference. There is no verdict where "
+            "run, and a 95% interval over test rows that excludes no difference. There is no verdict where "
             "more than a fifth of the trainings of an arm were stopped while they still improved, nor "
             "between generators that both are no better than noise."
         ),
@@ -56,77 +65,102 @@ METHOD = (
 )
 
 
-def render(
-    sections: Sequence[Section],
-    parts: Sequence[Part],
-    *,
-    title: str = "Comparison of trained models",
-    lead: str | None = None,
-) -> str:
-    """Return the page as text.
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page.
 
-    Parameters
+    Attributes
     ----------
-    sections
-        What was compared, for the lead and the table of provenance.
-    parts
-        Finished parts in the order of the page.
     title, lead
-        Heading and first paragraph; the lead counts models and arms when None.
+        Heading and first paragraph.
+    parts
+        In their order.
     """
-    css = (files("hepfm.report") / "report.css").read_text(encoding="utf-8")
-    links = [(part.anchor, part.title) for part in parts]
-    links += [("method", "Definitions and errors"), ("provenance", "Where the numbers come from")]
-    body = "".join(part.html for part in parts) + _method(sections) + _provenance(sections)
-    return html.page(
-        title=title,
-        lead=_lead(sections) if lead is None else lead,
-        links=links,
-        body=body,
-        footer=f"Made by hepfm {hepfm.__version__}. One file, no scripts, nothing is loaded from elsewhere.",
-        css=css,
-    )
+
+    title: str
+    lead: str
+    parts: tuple[Part, ...]
+
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``report.html`` and ``csv/*.csv``; return the paths of the CSV files.
+
+        The folder is replaced when the new one is complete. The same parts give the same bytes.
+        """
+        tables = {name: table for part in self.parts for name, table in part.tables.items()}
+        with atomic_path(folder) as temporary:
+            (temporary / CSV).mkdir(parents=True)
+            for name, table in tables.items():
+                (temporary / CSV / f"{name}.csv").write_text(table.to_csv(), encoding="utf-8")
+            (temporary / REPORT).write_text(self.render(), encoding="utf-8")
+        return tuple(folder / CSV / f"{name}.csv" for name in tables)
+
+    def render(self) -> str:
+        """Return the page as text."""
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("hepfm.report"), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+        environment.filters["symbols"] = symbols
+        template = environment.get_template("page.html.j2")
+        return template.render(title=self.title, lead=self.lead, parts=self.parts, version=hepfm.__version__)
 
 
-def _lead(sections: Sequence[Section]) -> str:
-    if not sections:
-        return "No results; data only."
-    models = sum(len(section.results) for section in sections)
-    arms = sorted({arm for section in sections for arm in section.arms})
-    apart = " Results on different tasks or test jets are in separate sections." if len(sections) > 1 else ""
-    return f"{models} models, {len(arms)} ways of training: {'; '.join(arms)}.{apart}"
+def symbols(text: str) -> markupsafe.Markup:
+    """Return plain text as HTML, with ε_S, p_B and the like as symbols with an index.
+
+    >>> str(symbols("1/ε_B < 3"))
+    '1/ε<sub>B</sub> &lt; 3'
+    """
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"\b([εp])_([SBab])\b", r"\1<sub>\2</sub>", escaped))
 
 
-def _method(sections: Sequence[Section]) -> str:
-    shown = [metric.definition for section in sections for metric in section.results[0].file.metrics]
-    found = [definition_of(identifier) for identifier in shown]
-    terms = dict.fromkeys((one.title, one.text) for one in found if one is not None)
-    return html.section("method", "Definitions and errors", html.definitions([*METHOD, *terms]))
+def closing_parts(sections: Sequence[Section]) -> tuple[Part, ...]:
+    """Return the parts that close every page: how the numbers were made, and from which models."""
+    return _definitions(sections), _provenance(sections)
 
 
-def _provenance(sections: Sequence[Section]) -> str:
-    rows = [
-        [
-            section.task.name,
-            result.arm,
-            budget_text(result.budget),
-            "none" if result.seed is None else str(result.seed),
-            result.file.model.fingerprint,
-            result.file.training.parent or "none",
-            result.file.data.fingerprint,
-            (result.file.code.commit or "unknown")[:10],
-        ]
-        for section in sections
-        for result in section.results
-    ]
-    table = html.scroll_table(
-        ("task", "arm", "labels", "seed", "model", "started from", "test data", "commit"),
+def _definitions(sections: Sequence[Section]) -> Part:
+    identifiers = [metric.definition for section in sections for metric in section.results[0].file.metrics]
+    definitions = [definition_of(identifier) for identifier in identifiers]
+    terms = dict.fromkeys((known.title, known.text) for known in definitions if known is not None)
+    return Part("method", "Definitions and errors", (Definitions((*METHOD, *terms)),))
+
+
+PROVENANCE: tuple[Column[tuple[Section, Result]], ...] = (
+    text("task", "task", lambda row: row[0].task.name),
+    text("arm", "arm", lambda row: row[1].arm),
+    Column("labels", "labels", lambda row: row[1].budget, lambda row: labels_text(row[1].budget)),
+    Column("seed", "seed", lambda row: row[1].seed, lambda row: _or_none(row[1].seed)),
+    Column("model", "model", lambda row: row[1].file.model.fingerprint),
+    Column(
+        "started from",
+        "started_from",
+        lambda row: row[1].file.training.parent,
+        lambda row: _or_none(row[1].file.training.parent),
+    ),
+    Column("test data", "test_data", lambda row: row[1].file.data.fingerprint),
+    Column(
+        "commit",
+        "commit",
+        lambda row: row[1].file.code.commit,
+        lambda row: (row[1].file.code.commit or "unknown")[:10],
+    ),
+)
+
+
+def _or_none(value: int | str | None) -> str:
+    return "none" if value is None else str(value)
+
+
+def _provenance(sections: Sequence[Section]) -> Part:
+    rows = tuple((section, result) for section in sections for result in section.results)
+    table = Table(
+        PROVENANCE,
         rows,
         caption=(
             "Every model behind this page. Fingerprints are hashes: of weights and config for a model, of "
             "schema and contents for a data set."
         ),
-        text_columns=2,
+        name="provenance" if rows else "",
     )
-    body = html.folded(f"{len(rows)} models", table)
-    return html.section("provenance", "Where the numbers come from", body)
+    return Part("provenance", "Where the numbers come from", tuple(folded(f"{len(rows)} models", [table])))

@@ -27,7 +27,7 @@ class Summary:
     mean
         Mean over trainings with its interval.
     test_low, test_high
-        Statistical uncertainty of the test jets: the mean, moved by the average distance of each model's own
+        Statistical uncertainty of the test rows: the mean, moved by the average distance of each model's own
         interval. Where the mean does not exist because no background passes, `test_low` is a lower limit:
         the mean with the 95 % limits in place of the missing values.
     """
@@ -98,7 +98,7 @@ class Reference:
     mean
         Mean over the draws of labels, or of samples, with its interval.
     test_low, test_high
-        Statistical uncertainty of the test jets.
+        Statistical uncertainty of the test rows.
     """
 
     title: str

@@ -1,15 +1,17 @@
-"""Tables: the numbers of a figure or a comparison, for the page and as CSV."""
+"""Tables: one list of columns gives the cells of the page and the file of full numbers."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from hepfm.metrics.trainings import Scale
+from functools import cached_property
+from typing import ClassVar, Generic, Literal, TypeVar
 
 Cell = str | int | float | None
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class ReportTable:
         writer.writerow([_harmless(name) for name in self.header])
         writer.writerows([[_harmless(cell) for cell in row] for row in self.rows])
         return text.getvalue()
+
+    @property
+    def base64(self) -> str:
+        """The CSV text for a link that saves it from within the page."""
+        return base64.b64encode(self.to_csv().encode()).decode()
 
 
 def _harmless(cell: Cell) -> str | int | float:
@@ -50,58 +57,110 @@ def _is_number(text: str) -> bool:
 
 
 def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> ReportTable:
-    """Build a table; every row must be as long as the header."""
+    """Build the numbers of a figure; every row is as long as the header, whose names differ."""
+    if len(set(header)) < len(header):
+        raise ValueError(f"two columns have the same name: {', '.join(header)}")
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"a row has {len(row)} cells, the header {len(header)}: {row!r}")
     return ReportTable(tuple(header), tuple(tuple(row) for row in rows))
 
 
-def number(value: float | None, scale: Scale) -> str:
-    """Return a metric for people: four decimals, or three significant digits for a rejection.
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """One quantity of a table.
 
-    >>> number(0.98765, "difference"), number(1234.5, "ratio"), number(None, "ratio")
-    ('0.9877', '1,230', 'none')
+    Attributes
+    ----------
+    title
+        Heading on the page; empty for a column of the CSV file alone.
+    key
+        Heading in the CSV file; empty for a column of the page alone.
+    value
+        The cell of a row in full precision.
+    format
+        The same for people; the value as it is when None.
+    kind
+        Numbers are right-aligned; verdicts get a colour besides their words.
     """
-    if value is None:
-        return "none"
-    if scale == "difference":
-        return f"{value:.4f}"
-    return significant(value)
+
+    title: str
+    key: str
+    value: Callable[[Row], Cell]
+    format: Callable[[Row], str] | None = None
+    kind: Literal["number", "text", "verdict"] = "number"
+
+    def text(self, row: Row) -> str:
+        """Return the cell of the page."""
+        if self.format is not None:
+            return self.format(row)
+        value = self.value(row)
+        return "" if value is None else str(value)
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """Return a number with some significant digits and no exponent below a million.
+def text(
+    title: str, key: str, value: Callable[[Row], Cell], format: Callable[[Row], str] | None = None
+) -> Column[Row]:
+    """Return a left-aligned column."""
+    return Column(title, key, value, format, kind="text")
 
-    >>> significant(0.012345), significant(98765.0), significant(2.0)
-    ('0.0123', '98,800', '2.00')
+
+def on_page(title: str, format: Callable[[Row], str]) -> Column[Row]:
+    """Return a column of the page alone, such as an interval, whose ends the CSV file holds in two."""
+    return Column(title, "", lambda row: None, format)
+
+
+def in_file(key: str, value: Callable[[Row], Cell]) -> Column[Row]:
+    """Return a column of the CSV file alone."""
+    return Column("", key, value)
+
+
+def full_numbers(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> ReportTable:
+    """Return rows in full precision, the columns' keys as header."""
+    kept = [column for column in columns if column.key]
+    return make_table(
+        [column.key for column in kept], [[column.value(row) for column in kept] for row in rows]
+    )
+
+
+@dataclass(frozen=True)
+class Table(Generic[Row]):
+    """A table of the page with its CSV file.
+
+    Attributes
+    ----------
+    columns, rows
+        What is shown of which objects.
+    caption
+        What the columns are; the first sentence names the table for screen readers.
+    name
+        Name of its CSV file.
+    more
+        Rows of the CSV file alone.
+    group
+        Rows between which this changes are set apart by a line.
     """
-    if value == 0:
-        return "0"
-    rounded = float(f"{value:.{digits - 1}e}")
-    decimals = max(0, digits - 1 - int(f"{rounded:e}".split("e")[1]))
-    return f"{rounded:,.{decimals}f}"
 
+    columns: tuple[Column[Row], ...]
+    rows: tuple[Row, ...]
+    caption: str
+    name: str = ""
+    more: tuple[Row, ...] = ()
+    group: Callable[[Row], object] | None = None
+    block: ClassVar[str] = "table"
 
-def interval(low: float | None, high: float | None, scale: Scale) -> str:
-    """Return an interval for people; an open end says so.
+    @property
+    def shown(self) -> tuple[Column[Row], ...]:
+        """Columns of the page."""
+        return tuple(column for column in self.columns if column.title)
 
-    >>> interval(1.5, None, "ratio")
-    'above 1.50'
-    """
-    if low is None and high is None:
-        return "none"
-    if high is None:
-        return f"above {number(low, scale)}"
-    if low is None:
-        return f"below {number(high, scale)}"
-    return f"{number(low, scale)} to {number(high, scale)}"
+    def starts_group(self, index: int) -> bool:
+        """Tell whether a line is drawn above a row."""
+        if self.group is None or index == 0:
+            return False
+        return self.group(self.rows[index]) != self.group(self.rows[index - 1])
 
-
-def labels_text(budget: int | None) -> str:
-    """Return a number of labels for a column of its own.
-
-    >>> labels_text(1000), labels_text(None)
-    ('1,000', 'all')
-    """
-    return "all" if budget is None else f"{budget:,}"
+    @cached_property
+    def numbers(self) -> ReportTable:
+        """All rows in full precision."""
+        return full_numbers(self.columns, (*self.rows, *self.more))

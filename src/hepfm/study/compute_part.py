@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from hepfm.report import html
+from hepfm.report.blocks import Part, Titled
+from hepfm.report.formats import number, significant
 from hepfm.report.preference import lower_is_better, primary_metric
-from hepfm.report.results import Group, budget_text
-from hepfm.report.section import Part
+from hepfm.report.results import Group
 from hepfm.report.summary import summarise
-from hepfm.report.table import ReportTable, make_table, number, significant
+from hepfm.report.table import Column, Table, in_file
+from hepfm.study.grid_columns import grid_columns
 from hepfm.study.outcome import Outcome
 from hepfm.study.plan import Cell
+from hepfm.tasks.result import MetricInfo
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,23 @@ class Point:
         """Return the mean of an item of cost."""
         return mean(float(getattr(one.spent, name)) for one in self.outcomes)
 
-    def reached(self, metric: str) -> float | None:
-        """Return the mean of a metric over replicates."""
+    @property
+    def metric(self) -> MetricInfo:
+        """The metric that the task opens with."""
+        return primary_metric(self.outcomes[0].result.file)
+
+    @property
+    def reached(self) -> float | None:
+        """Its mean over replicates."""
         group = Group(self.cell.arm, self.cell.budget, tuple(one.result for one in self.outcomes))
-        return summarise(group, metric).mean.value
+        return summarise(group, self.metric.name).mean.value
+
+    def better_than(self, other: Point) -> bool:
+        """Tell whether this reached more; a mean that does not exist is the best there is."""
+        ours, theirs = self.reached, other.reached
+        if ours is None or theirs is None:
+            return theirs is None
+        return ours < theirs if lower_is_better(self.metric) else ours > theirs
 
 
 def points(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
@@ -39,7 +54,35 @@ def points(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
     return tuple(Point(cell, tuple(one for one in outcomes if one.trial.cell == cell)) for cell in cells)
 
 
-_COST = (
+def compute_part(outcomes: Sequence[Outcome]) -> Part:
+    """Build the part about cost."""
+    grid = points(outcomes)
+    spent = Table(SPENT_COLUMNS, grid, SPENT, "compute")
+    equal = Table(EQUAL_COLUMNS, _at_equal(grid), EQUAL, "equal-compute")
+    blocks = (Titled("Spent", (spent,)), Titled("Equal compute beside equal steps", (equal,)))
+    return Part("compute", "Compute", blocks)
+
+
+# -- what each point of the grid cost
+
+SPENT = (
+    "Means over replicates. Pre-train, search, fine-tune and evaluate: core seconds as measured (wall time "
+    "of the attempt that finished, times threads). Search: fine-tunings that were tried and not kept. One "
+    "pre-training serves all budgets, tasks and replicates; it is counted in full for each."
+)
+
+
+def _item(name: str) -> Column[Point]:
+    def shown(point: Point) -> str:
+        value = point.mean(name)
+        return f"{value:,.0f}" if value >= 100 or value == 0 else significant(value, 2)
+
+    # Rows seen in training, not the rows that there are, which the columns of the grid give.
+    key = f"{name}_seen" if name.endswith("_rows") else name
+    return Column(key.replace("_", " "), key, lambda point: point.mean(name), shown)
+
+
+COST = (
     "pretrain",
     "search",
     "finetune",
@@ -50,148 +93,76 @@ _COST = (
     "finetune_rows",
     "parameters",
 )
+SPENT_COLUMNS: tuple[Column[Point], ...] = (
+    *grid_columns(lambda point: point.cell),
+    *map(_item, COST),
+    in_file("total", lambda point: point.mean("total")),
+)
 
 
-def compute_part(outcomes: Sequence[Outcome]) -> Part:
-    """Build the part about cost."""
-    found = points(outcomes)
-    tables = {"compute": _spent_csv(found), "equal-compute": _equal_csv(found)}
-    body = html.subsection(
-        "Spent", _spent_table(found) + html.csv_link(tables["compute"], "compute")
-    ) + html.subsection(
-        "Equal compute beside equal steps",
-        _equal_table(found) + html.csv_link(tables["equal-compute"], "equal-compute"),
-    )
-    return Part("compute", "Compute", html.section("compute", "Compute", body), tables)
+# -- what the same compute buys
+
+EQUAL = (
+    "By rising compute (pre-training, search and fine-tuning together) within each task and number of "
+    "labels. Read down to a cost to see what the same compute buys with another arm or size; the means are "
+    "those of the test rows, so the best of many is slightly optimistic."
+)
 
 
-def _name(cell: Cell) -> list[str]:
-    rows = "" if cell.rows is None else f"{cell.rows:,}"
-    return [cell.task, cell.arm, cell.size, rows]
+@dataclass(frozen=True)
+class Step:
+    """A point of the grid, and the best one of its task and budget that cost no more."""
+
+    point: Point
+    best: Point | None
+
+    @property
+    def best_text(self) -> str:
+        """Arm, size and value of the best one."""
+        if self.best is None:
+            return "none"
+        cell = self.best.cell
+        return f"{cell.arm}, {cell.size} ({number(self.best.reached, self.point.metric.scale)})"
+
+    @property
+    def steps(self) -> float:
+        """Optimizer steps of pre-training and fine-tuning."""
+        return self.point.mean("pretrain_steps") + self.point.mean("finetune_steps")
+
+    @property
+    def reached_text(self) -> str:
+        """The metric and its mean."""
+        return f"{self.point.metric.title} {number(self.point.reached, self.point.metric.scale)}"
 
 
-def _spent_table(found: Sequence[Point]) -> str:
-    rows = [
-        [*_name(point.cell), budget_text(point.cell.budget), *(_cell(point, name) for name in _COST)]
-        for point in found
-    ]
-    header = (
-        "task",
-        "arm",
-        "size",
-        "pre-training rows",
-        "labels",
-        *(name.replace("_", " ") for name in _COST),
-    )
-    return html.scroll_table(
-        header,
-        rows,
-        caption=(
-            "Means over replicates. Pre-train, search, fine-tune and evaluate: core seconds as measured "
-            "(wall time of the attempt that finished, times threads). Search: fine-tunings that were tried "
-            "and not kept. One pre-training serves all budgets, tasks and replicates; it is counted in full "
-            "for each."
-        ),
-        text_columns=3,
-    )
-
-
-def _cell(point: Point, name: str) -> str:
-    value = point.mean(name)
-    return f"{value:,.0f}" if value >= 100 or value == 0 else significant(value, 2)
-
-
-def _spent_csv(found: Sequence[Point]) -> ReportTable:
-    rows = [
-        [*_key(point.cell), *(point.mean(name) for name in _COST), point.mean("total")] for point in found
-    ]
-    return make_table(("task", "arm", "size", "pretrain_rows", "labels", *_COST, "total"), rows)
-
-
-def _key(cell: Cell) -> list[str | int | None]:
-    return [cell.task, cell.arm, cell.size, cell.rows, cell.budget]
-
-
-def _at_equal(found: Sequence[Point]) -> list[tuple[Point, float | None, Point | None]]:
-    """Return the points of each task and budget by rising cost, with the best that costs no more."""
-    listed: list[tuple[Point, float | None, Point | None]] = []
-    for task, budget in dict.fromkeys((point.cell.task, point.cell.budget) for point in found):
-        mine = [point for point in found if (point.cell.task, point.cell.budget) == (task, budget)]
-        best: Point | None = None
-        for point in sorted(mine, key=lambda one: one.mean("total")):
-            value = point.reached(_primary(point))
-            if value is not None and (best is None or _better(point, best)):
-                best = point
-            listed.append((point, value, best))
-    return listed
-
-
-def _primary(point: Point) -> str:
-    return primary_metric(point.outcomes[0].result.file).name
-
-
-def _better(point: Point, other: Point) -> bool:
-    ours, theirs = point.reached(_primary(point)), other.reached(_primary(other))
-    if ours is None or theirs is None:
-        return theirs is None
-    low = lower_is_better(primary_metric(point.outcomes[0].result.file))
-    return ours < theirs if low else ours > theirs
-
-
-def _equal_table(found: Sequence[Point]) -> str:
-    rows = []
-    for point, value, best in _at_equal(found):
-        info = primary_metric(point.outcomes[0].result.file)
-        steps = point.mean("pretrain_steps") + point.mean("finetune_steps")
-        cheap = best.cell if best else None
-        rows.append(
-            [
-                *_name(point.cell),
-                budget_text(point.cell.budget),
-                significant(point.mean("total")),
-                f"{steps:,.0f}",
-                f"{info.title} {number(value, info.scale)}",
-                f"{cheap.arm}, {cheap.size} ({number(best.reached(info.name), info.scale)})"
-                if cheap and best
-                else "none",
-            ]
-        )
-    return html.scroll_table(
-        (
-            "task",
-            "arm",
-            "size",
-            "pre-training rows",
-            "labels",
-            "core seconds",
-            "steps",
-            "mean",
-            "best at no more compute",
-        ),
-        rows,
-        caption=(
-            "By rising compute (pre-training, search and fine-tuning together) within each task and number "
-            "of labels. Read down to a cost to see what the same compute buys with another arm or size; the "
-            "means are those of the test rows, so the best of many is slightly optimistic."
-        ),
-        text_columns=3,
-    )
-
-
-def _equal_csv(found: Sequence[Point]) -> ReportTable:
-    rows = [
-        [*_key(point.cell), point.mean("total"), _primary(point), value, best.cell.arm if best else None]
-        for point, value, best in _at_equal(found)
-    ]
-    header = (
-        "task",
-        "arm",
-        "size",
-        "pretrain_rows",
-        "labels",
+EQUAL_COLUMNS: tuple[Column[Step], ...] = (
+    *grid_columns(lambda step: step.point.cell),
+    Column(
+        "core seconds",
         "core_seconds",
-        "metric",
-        "mean",
+        lambda step: step.point.mean("total"),
+        lambda step: significant(step.point.mean("total")),
+    ),
+    Column("steps", "steps", lambda step: step.steps, lambda step: f"{step.steps:,.0f}"),
+    in_file("metric", lambda step: step.point.metric.name),
+    Column("mean", "mean", lambda step: step.point.reached, lambda step: step.reached_text),
+    Column(
+        "best at no more compute",
         "best_arm",
-    )
-    return make_table(header, rows)
+        lambda step: step.best.cell.arm if step.best else None,
+        lambda step: step.best_text,
+    ),
+)
+
+
+def _at_equal(grid: Sequence[Point]) -> tuple[Step, ...]:
+    """Return the points of each task and budget by rising cost, with the best that costs no more."""
+    steps: list[Step] = []
+    for task, budget in dict.fromkeys((point.cell.task, point.cell.budget) for point in grid):
+        alike = [point for point in grid if (point.cell.task, point.cell.budget) == (task, budget)]
+        best: Point | None = None
+        for point in sorted(alike, key=lambda one: one.mean("total")):
+            if point.reached is not None and (best is None or point.better_than(best)):
+                best = point
+            steps.append(Step(point, best))
+    return tuple(steps)

@@ -2,109 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from hepfm.metrics.contrast import read_contrast
-from hepfm.report import html
-from hepfm.report.comparer import Comparer, measured_by_row
+from hepfm.report.blocks import Block, Bullets, Part, Text
+from hepfm.report.comparer import Comparer
 from hepfm.report.difference import Difference, corrected
-from hepfm.report.difference_table import HOW, NO_SCORES, difference_table, differences_csv, p_text, shown
+from hepfm.report.difference_table import difference_table, mean_text
+from hepfm.report.formats import p_value
 from hepfm.report.preference import primary_metric
 from hepfm.report.results import budget_text
-from hepfm.report.section import Part
 from hepfm.study.config import RegisteredContrast, StudyConfig
-from hepfm.study.outcome import Panel
+from hepfm.study.panels import Panel
 from hepfm.study.registration import Registration, registration_text
-from hepfm.study.trials_part import panel_name
 
 HOLM = " p (Holm) is corrected over all lines of a family, in all tasks."
 MARGIN = (
     " 'equivalent within' a margin: both one-sided tests against the margin, corrected over the family, are "
-    "below 0.05, and the interval over test jets lies inside it."
+    "below 0.05, and the interval over test rows lies inside it."
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A registered contrast at one budget, in one panel."""
-
-    family: str
-    where: str
-    difference: Difference
-
-
-def answers(config: StudyConfig, panels: Sequence[tuple[Panel, Comparer]]) -> tuple[Answer, ...]:
+def answers(config: StudyConfig, panels: Sequence[tuple[Panel, Comparer]]) -> tuple[Difference, ...]:
     """Measure every registered contrast and correct each family, in the order of the file.
 
     A contrast without results at a budget is not in it, and does not count for the correction.
     """
-    found = [
-        Answer(one.family, panel_name(panel), difference)
-        for name, one in config.contrasts.items()
-        for panel, comparer in panels
-        if panel.task == one.task
-        for difference in _differences(name, one, config, comparer)
-    ]
-    families = dict.fromkeys(one.family for one in found)
-    by_family = {family: [one for one in found if one.family == family] for family in families}
-    return tuple(
-        replace(one, difference=difference)
-        for members in by_family.values()
-        for one, difference in zip(members, corrected([one.difference for one in members]), strict=True)
+    return corrected(
+        [
+            difference
+            for name, contrast in config.contrasts.items()
+            for panel, comparer in panels
+            if panel.task == contrast.task
+            for difference in _differences(name, contrast, config, panel, comparer)
+        ]
     )
 
 
 def _differences(
-    name: str, one: RegisteredContrast, config: StudyConfig, comparer: Comparer
+    name: str, registered: RegisteredContrast, config: StudyConfig, panel: Panel, comparer: Comparer
 ) -> list[Difference]:
-    contrast = read_contrast(one.contrast)
+    contrast = read_contrast(registered.contrast)
     file = comparer.section.results[0].file
-    metric = primary_metric(file) if one.metric is None else file.metric(one.metric)
+    metric = primary_metric(file) if registered.metric is None else file.metric(registered.metric)
     named = replace(contrast, name=f"{name}: {contrast.name}")
     measured = [
-        comparer.difference(named, budget, metric, margin=one.equivalence)
-        for budget in config.budgets_of(one)
+        comparer.difference(named, budget, metric, margin=registered.equivalence)
+        for budget in config.budgets_of(registered)
     ]
-    return [difference for difference in measured if difference is not None]
+    return [
+        replace(difference, family=registered.family, where=panel.name)
+        for difference in measured
+        if difference is not None
+    ]
 
 
 def contrasts_part(
     config: StudyConfig, panels: Sequence[tuple[Panel, Comparer]], registration: Registration
 ) -> Part:
     """Build the part: the sentence of each contrast, then the table."""
-    found = answers(config, panels)
-    kind = "" if registration.beforehand else "worse"
-    body = html.paragraph(registration_text(registration), kind=kind)
-    if not found:
-        body += html.paragraph("None of the registered contrasts has results yet.")
-    tables = {}
-    if found:
-        table = differences_csv([one.difference for one in found], _leading(found))
-        body += f'<div class="glance">{html.bullets([_sentence(one) for one in found])}</div>'
-        scored = all(measured_by_row(panel.section) for panel, _ in panels)
-        caption = HOW + ("" if scored else NO_SCORES) + HOLM
-        caption += MARGIN if any(one.difference.margin is not None for one in found) else ""
-        body += difference_table(
-            [one.difference for one in found],
-            caption=caption,
-            families=[f"{one.family} ({one.where})" for one in found],
-        ) + html.csv_link(table, "contrasts")
-        tables = {"contrasts": table}
-    title = "Registered contrasts"
-    return Part("contrasts", title, html.section("contrasts", title, body), tables)
+    registered = Text(registration_text(registration), warning=not registration.beforehand)
+    differences = answers(config, panels)
+    return Part("contrasts", "Registered contrasts", (registered, *_blocks(differences, panels)))
 
 
-def _leading(found: Sequence[Answer]) -> Mapping[str, list[str]]:
-    return {"family": [one.family for one in found], "panel": [one.where for one in found]}
+def _blocks(differences: Sequence[Difference], panels: Sequence[tuple[Panel, Comparer]]) -> list[Block]:
+    if not differences:
+        return [Text("None of the registered contrasts has results yet.")]
+    note = HOLM + (MARGIN if any(one.margin is not None for one in differences) else "")
+    scored = all(comparer.by_row for _, comparer in panels)
+    return [
+        Bullets(tuple(map(_sentence, differences)), answers=True),
+        *difference_table(differences, note=note, scored=scored, name="contrasts"),
+    ]
 
 
-def _sentence(one: Answer) -> str:
-    difference = one.difference
-    mean, show = difference.over_trainings, shown(difference.metric)
-    value = "no value" if mean.value is None else show(mean.value)
+def _sentence(difference: Difference) -> str:
     return (
-        f"{difference.contrast.name}, {difference.metric.title}, {one.where}, "
-        f"{budget_text(difference.budget)}: {difference.verdict} ({value}, p {p_text(difference.p)}, with "
-        f"Holm {p_text(difference.adjusted_p)})."
+        f"{difference.contrast.name}, {difference.metric.title}, {difference.where}, "
+        f"{budget_text(difference.budget)}: {difference.verdict} ({mean_text(difference)}, "
+        f"p {p_value(difference.p)}, with Holm {p_value(difference.adjusted_p)})."
     )

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hepfm.core.files import atomic_path, write_text
-from hepfm.report.compare import CSV, REPORT
+from hepfm.core.files import write_text
+from hepfm.data.store import Store
+from hepfm.report.blocks import Part
 from hepfm.report.comparer import Comparer
-from hepfm.report.figures.style import pens
+from hepfm.report.figures.style import Pen, pens
+from hepfm.report.gallery import gallery_part
 from hepfm.report.generated_part import section_spectra
-from hepfm.report.page import render
+from hepfm.report.page import REPORT, Page, closing_parts
 from hepfm.report.results import BASELINE
-from hepfm.report.section import Part, section_part
+from hepfm.report.task_part import task_part
 from hepfm.study.compute_part import compute_part
+from hepfm.study.config import StudyConfig
 from hepfm.study.contrasts_part import contrasts_part
 from hepfm.study.folder import StudyFolder
-from hepfm.study.outcome import Missing, Outcome, Panel, collect, panels, results_table
+from hepfm.study.outcome import Missing, Outcome, collect, diagnosis
+from hepfm.study.panels import Panel, panels
 from hepfm.study.plan import Plan
 from hepfm.study.registration import read_registration
-from hepfm.study.trials_part import missing_part, panel_name, rules_part
+from hepfm.study.results_file import RESULTS, results_file
+from hepfm.study.trials_part import missing_part, rules_part
 from hepfm.workflow.schedule import State
 
-RESULTS = "results.csv"
+JET_FIELDS = ("jet_pt", "jet_eta", "jet_phi", "part_pt", "part_eta", "part_phi")
+"""What the drawing of a jet needs."""
 
 
 def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> Path | None:
@@ -33,58 +39,66 @@ def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -
     outcomes, missing = collect(plan, folder, states)
     if not outcomes:
         return None
-    found = panels(outcomes)
-    parts = [*_parts(plan, folder, found, outcomes), missing_part(missing, _lost(plan, folder, states))]
-    title = plan.config.description or "A study"
-    page = render([panel.section for panel in found], parts, title=title, lead=_lead(outcomes, missing))
-    with atomic_path(folder.report) as temporary:
-        (temporary / CSV).mkdir(parents=True)
-        for part in parts:
-            for name, table in part.tables.items():
-                (temporary / CSV / f"{name}.csv").write_text(table.to_csv(), encoding="utf-8")
-        (temporary / REPORT).write_text(page, encoding="utf-8")
-    write_text(folder.path / RESULTS, results_table(plan, outcomes).to_csv())
+    compared = [(panel, Comparer(panel.section)) for panel in panels(outcomes)]
+    parts = (
+        *_answers(plan.config, folder, compared),
+        *_panels(plan.config, compared),
+        compute_part(outcomes),
+        rules_part(plan.config),
+        missing_part(missing, _failed(plan, folder, states)),
+        *_galleries(plan, folder, states),
+        *closing_parts([panel.section for panel, _ in compared]),
+    )
+    Page(plan.config.description or "A study", _lead(outcomes, missing), parts).write(folder.report)
+    write_text(folder.path / RESULTS, results_file(plan, outcomes).to_csv())
     return folder.report / REPORT
 
 
-def _parts(
-    plan: Plan, folder: StudyFolder, found: Sequence[Panel], outcomes: tuple[Outcome, ...]
-) -> list[Part]:
-    """Return the answers first, then the panels, cost and rules."""
-    config = plan.config
-    drawn_with = pens([arm for arm in config.arms if arm != BASELINE] + [BASELINE], BASELINE)
-    compared = [(panel, Comparer(panel.section)) for panel in found]
+def _answers(
+    config: StudyConfig, folder: StudyFolder, compared: Sequence[tuple[Panel, Comparer]]
+) -> Iterator[Part]:
     registration = read_registration(folder)
-    parts = [contrasts_part(config, compared, registration)] if registration else []
+    if registration:
+        yield contrasts_part(config, compared, registration)
+
+
+def _panels(config: StudyConfig, compared: Sequence[tuple[Panel, Comparer]]) -> Iterator[Part]:
+    drawn_with = _pens(config)
     for index, (panel, comparer) in enumerate(compared):
-        parts.append(
-            section_part(
-                comparer,
-                pens=drawn_with,
-                anchor=f"panel{index + 1}-{panel.task}",
-                title=f"{panel.section.task.title}: {panel_name(panel)}",
-                effects=config.effects,
-            )
+        anchor = f"panel{index + 1}"
+        title = f"{panel.section.task.title}: {panel.name}"
+        yield task_part(
+            comparer, pens=drawn_with, anchor=f"{anchor}-{panel.task}", title=title, effects=config.effects
         )
-        spectra = section_spectra(panel.section, pens=drawn_with, anchor=f"panel{index + 1}-spectra")
-        parts += [spectra] if spectra else []
-    return [*parts, compute_part(outcomes), rules_part(config)]
+        yield from section_spectra(panel.section, pens=drawn_with, anchor=f"{anchor}-spectra")
 
 
-def _lost(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> dict[str, str]:
+def _pens(config: StudyConfig) -> dict[str, Pen]:
+    return pens([*(arm for arm in config.arms if arm != BASELINE), BASELINE], BASELINE)
+
+
+def _galleries(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> Iterator[Part]:
+    """Show the stores of jets with classes that the study simulated."""
+    simulated = [name for name, run in plan.runs.items() if run.verb == "simulate" and states[name] == "done"]
+    for index, name in enumerate(simulated):
+        store = Store.open(folder.run(name).store)
+        if store.schema.label_classes and all(field in store.schema for field in JET_FIELDS):
+            yield gallery_part(store, anchor=f"store{index + 1}", name=plan.runs[name].note)
+
+
+def _failed(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> dict[str, str]:
     """Return every run that failed, with its diagnosis."""
-    found = {}
-    for name, state in states.items():
-        failure = folder.run(name).failure() if state == "failed" else None
-        if failure:
-            last = failure["message"].strip().splitlines()[-1]
-            found[f"{name} ({plan.runs[name].note})"] = f"{failure['kind']}: {last}"
-    return found
+    failures = {name: folder.run(name).failure() for name, state in states.items() if state == "failed"}
+    return {
+        f"{name} ({plan.runs[name].note})": diagnosis(failure)
+        for name, failure in failures.items()
+        if failure
+    }
 
 
-def _lead(outcomes: tuple[Outcome, ...], missing: tuple[Missing, ...]) -> str:
-    arms = list(dict.fromkeys(one.trial.cell.arm for one in outcomes))
-    text = f"{len(outcomes)} trials of {len(arms)} arms: {', '.join(arms)}."
+def _lead(outcomes: Sequence[Outcome], missing: Sequence[Missing]) -> str:
+    arms = list(dict.fromkeys(outcome.trial.cell.arm for outcome in outcomes))
+    lead = f"{len(outcomes)} trials of {len(arms)} arms: {', '.join(arms)}."
     if missing:
-        text += f" {len(missing)} trials have no result; they are listed at the end with the reason."
-    return text
+        lead += f" {len(missing)} trials have no result; they are listed at the end with the reason."
+    return lead

@@ -4,74 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hepfm.report import html
-from hepfm.report.results import budget_text
-from hepfm.report.section import Part
-from hepfm.report.table import ReportTable, make_table
+from hepfm.report.blocks import Block, Bullets, Part, Text
+from hepfm.report.table import Column, Table, text
 from hepfm.study.config import StudyConfig
-from hepfm.study.outcome import Missing, Panel
-from hepfm.study.plan import Cell
+from hepfm.study.grid_columns import grid_columns
+from hepfm.study.outcome import Missing
+
+MISSING_COLUMNS: tuple[Column[Missing], ...] = (
+    *grid_columns(lambda missing: missing.trial.cell),
+    text("why", "why", lambda missing: missing.why),
+    Column("replicate", "replicate", lambda missing: missing.trial.replicate),
+    Column("run", "run", lambda missing: missing.run),
+)
 
 
-def panel_name(panel: Panel) -> str:
-    """Return size and pre-training rows for people."""
-    rows = "" if panel.rows is None else f", {panel.rows:,} pre-training rows"
-    return f"{panel.task}, {panel.size}{rows}"
-
-
-def missing_part(missing: Sequence[Missing], lost: Mapping[str, str]) -> Part:
-    """Build the part that lists every trial without a result, and every run that failed."""
-    table = make_table(
-        ("arm", "size", "pretrain_rows", "task", "labels", "replicate", "run", "why"),
-        [[*_cell(one.trial.cell), one.trial.replicate, one.run, one.why] for one in missing],
-    )
-    tables: dict[str, ReportTable] = {"missing": table} if missing else {}
-    if not missing and not lost:
-        body = html.paragraph("Nothing: every trial of the study has a result.")
-    else:
-        body = _missing_table(missing) + _lost_list(lost)
-    return Part("missing", "Missing", html.section("missing", "Failed and missing runs", body), tables)
-
-
-def _cell(cell: Cell) -> list[str | int | None]:
-    return [cell.arm, cell.size, cell.rows, cell.task, cell.budget]
-
-
-def _missing_table(missing: Sequence[Missing]) -> str:
-    if not missing:
-        return ""
-    rows = [
-        [
-            one.trial.cell.arm,
-            one.trial.cell.size,
-            one.trial.cell.task,
-            one.why,
-            budget_text(one.trial.cell.budget),
-            str(one.trial.replicate),
-            one.run,
-        ]
-        for one in missing
-    ]
-    return html.scroll_table(
-        ("arm", "size", "task", "why", "labels", "replicate", "run"),
-        rows,
-        caption=(
+def missing_part(missing: Sequence[Missing], failed: Mapping[str, str]) -> Part:
+    """Build the part that lists trials without a result, and runs that failed with their diagnosis."""
+    blocks: list[Block] = []
+    if missing:
+        caption = (
             "Trials without a result. They are left out of every mean, so compare the numbers of trainings."
-        ),
-        text_columns=4,
-    )
-
-
-def _lost_list(lost: Mapping[str, str]) -> str:
-    if not lost:
-        return ""
-    return html.paragraph("Runs that failed:") + html.bullets([f"{run}: {why}" for run, why in lost.items()])
+        )
+        blocks.append(Table(MISSING_COLUMNS, tuple(missing), caption, "missing"))
+    if failed:
+        runs = tuple(f"{run}: {why}" for run, why in failed.items())
+        blocks += [Text("Runs that failed:"), Bullets(runs)]
+    nothing = Text("Nothing: every trial of the study has a result.")
+    return Part("missing", "Missing", tuple(blocks or [nothing]), heading="Failed and missing runs")
 
 
 def rules_part(config: StudyConfig) -> Part:
     """Build the part that says by which rules the study was made."""
     seeds = config.seeds
-    lines = [
+    lines = (
         f"Replicates of fine-tuning: {len(seeds.replicates)}; of pre-training: {len(seeds.pretrain)}.",
         (
             "All arms share recipe, optimiser, steps, validation cadence and early stopping; they differ in "
@@ -79,8 +44,8 @@ def rules_part(config: StudyConfig) -> Part:
         ),
         "Validation, early stopping and the choice of the learning rate use labels of the budget only.",
         _search_line(config),
-    ]
-    return Part("rules", "Rules", html.section("rules", "Rules of this study", html.bullets(lines)), {})
+    )
+    return Part("rules", "Rules", (Bullets(lines),), heading="Rules of this study")
 
 
 def _search_line(config: StudyConfig) -> str:
