@@ -20,7 +20,7 @@ from hepfm.report.page import Page
 from hepfm.report.preference import best_arms
 from hepfm.report.results import Group, Origin, Result, Section
 from hepfm.report.summary import baselines, lines
-from hepfm.report.table import Table
+from hepfm.report.table import ReportTable
 from hepfm.report.task_part import task_part
 from hepfm.report.task_tables import results_table, training_table
 from hepfm.tasks.base import load_task
@@ -53,7 +53,7 @@ def difference(values: np.ndarray, *, test: tuple[float, float] | None = None, *
     return Difference(contrast, 100, metric, PairedTrainings(values, metric.scale), over, **changes)
 
 
-def cells(table: Table[Any]) -> list[list[str]]:
+def cells(table: ReportTable[Any]) -> list[list[str]]:
     """Return the cells that the page shows."""
     return [[column.text(row) for column in table.shown] for row in table.rows]
 

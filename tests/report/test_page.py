@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 import pytest
 
-from hepfm.report.blocks import Block, Bullets, Definitions, Folded, Grid, Part, Text, Titled
+from hepfm.report.blocks import Block, Bullets, Definitions, FigureGrid, Folded, Part, Text, Titled
 from hepfm.report.figures.style import Figure
 from hepfm.report.page import Page
-from hepfm.report.table import Column, Table, full_numbers, in_file, make_table, on_page, text
+from hepfm.report.table import Column, ReportTable, full_numbers, in_file, make_table, on_page, text
 
 NAUGHTY = '" onclick="x"><b>ε_S & co</b>'
 SHOWN = "&#34; onclick=&#34;x&#34;&gt;&lt;b&gt;ε<sub>S</sub> &amp; co&lt;/b&gt;"
@@ -24,8 +24,8 @@ def render(*blocks: Any) -> str:
     return Page("title", "lead", (Part("a", "part", blocks),)).render()
 
 
-def table(*columns: Column[Any], **changes: Any) -> Table[Any]:
-    return Table(columns, ((1.23456, "x"), (-2.0, "=y")), "What it is. More.", "t", **changes)
+def table(*columns: Column[Any], **changes: Any) -> ReportTable[Any]:
+    return ReportTable(columns, ((1.23456, "x"), (-2.0, "=y")), "What it is. More.", "t", **changes)
 
 
 VALUE: Column[Any] = Column("value", "full", lambda row: row[0], lambda row: f"{row[0]:.1f}")
@@ -76,8 +76,8 @@ BLOCKS: tuple[Block, ...] = (
     Text(NAUGHTY),
     Bullets((NAUGHTY,), answers=True),
     Definitions(((NAUGHTY, NAUGHTY),)),
-    Grid((Figure(NAUGHTY, "<svg></svg>", NAUGHTY, NAUGHTY, make_table(("a",), [(1,)])),)),
-    Table(
+    FigureGrid((Figure(NAUGHTY, "<svg></svg>", NAUGHTY, NAUGHTY, make_table(("a",), [(1,)])),)),
+    ReportTable(
         (
             text(NAUGHTY, "key", lambda row: NAUGHTY),
             Column("verdict", "v", lambda row: NAUGHTY, kind="verdict"),

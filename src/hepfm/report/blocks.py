@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hepfm.report.figures.style import Figure
-from hepfm.report.table import ReportTable, Table
+from hepfm.report.table import Numbers, ReportTable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Definitions:
 
 
 @dataclass(frozen=True)
-class Grid:
+class FigureGrid:
     """Figures side by side where there is room."""
 
     figures: tuple[Figure, ...]
@@ -63,7 +63,7 @@ class Folded:
     block: ClassVar[str] = "folded"
 
 
-Block = Text | Bullets | Definitions | Grid | Table[Any] | Titled | Folded
+Block = Text | Bullets | Definitions | FigureGrid | ReportTable[Any] | Titled | Folded
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Part:
     heading: str = ""
 
     @property
-    def tables(self) -> dict[str, ReportTable]:
+    def tables(self) -> dict[str, Numbers]:
         """The numbers of all figures and tables, which become CSV files, by name."""
         return dict(_numbers(self.blocks))
 
@@ -103,16 +103,16 @@ def folded(title: str, blocks: Sequence[Block]) -> list[Folded]:
     return [Folded(title, tuple(blocks))] if blocks else []
 
 
-def grid(figures: Sequence[Figure], *, small: bool = False) -> list[Grid]:
+def grid(figures: Sequence[Figure], *, small: bool = False) -> list[FigureGrid]:
     """Return figures side by side; nothing when there are none."""
-    return [Grid(tuple(figures), small)] if figures else []
+    return [FigureGrid(tuple(figures), small)] if figures else []
 
 
-def _numbers(blocks: Sequence[Block]) -> Iterator[tuple[str, ReportTable]]:
+def _numbers(blocks: Sequence[Block]) -> Iterator[tuple[str, Numbers]]:
     for block in blocks:
-        if isinstance(block, Grid):
+        if isinstance(block, FigureGrid):
             yield from ((figure.name, figure.table) for figure in block.figures)
-        elif isinstance(block, Table):
+        elif isinstance(block, ReportTable):
             if block.name:
                 yield block.name, block.numbers
         elif isinstance(block, Titled | Folded):

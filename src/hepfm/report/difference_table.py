@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hepfm.metrics.measurement import Measurement
 from hepfm.report.difference import Difference
 from hepfm.report.formats import labels_text, p_value, significant
-from hepfm.report.table import Cell, Column, Table, in_file, on_page, text
+from hepfm.report.table import Cell, Column, ReportTable, in_file, on_page, text
 from hepfm.tasks.result import MetricInfo
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -32,7 +32,7 @@ def difference_table(
     scored: bool,
     name: str = "",
     more: Sequence[Difference] = (),
-) -> list[Table[Difference]]:
+) -> list[ReportTable[Difference]]:
     """Return the table of corrected differences; nothing without differences.
 
     Parameters
@@ -50,7 +50,7 @@ def difference_table(
         return []
     families = any(difference.family for difference in differences)
     return [
-        Table(
+        ReportTable(
             (*(FAMILY if families else ()), *COLUMNS),
             tuple(differences),
             caption=HOW + ("" if scored else NO_SCORES) + note,

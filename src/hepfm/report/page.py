@@ -16,7 +16,7 @@ from hepfm.metrics.definitions import definition_of
 from hepfm.report.blocks import Definitions, Part, folded
 from hepfm.report.formats import labels_text
 from hepfm.report.results import Result, Section
-from hepfm.report.table import Column, Table, text
+from hepfm.report.table import Column, ReportTable, text
 
 REPORT, CSV = "report.html", "csv"
 
@@ -154,7 +154,7 @@ def _or_none(value: int | str | None) -> str:
 
 def _provenance(sections: Sequence[Section]) -> Part:
     rows = tuple((section, result) for section in sections for result in section.results)
-    table = Table(
+    table = ReportTable(
         PROVENANCE,
         rows,
         caption=(

@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class ReportTable:
+class Numbers:
     """A header and rows of equal length; None is an empty cell."""
 
     header: tuple[str, ...]
@@ -56,14 +56,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> ReportTable:
+def make_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Numbers:
     """Build the numbers of a figure; every row is as long as the header, whose names differ."""
     if len(set(header)) < len(header):
         raise ValueError(f"two columns have the same name: {', '.join(header)}")
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"a row has {len(row)} cells, the header {len(header)}: {row!r}")
-    return ReportTable(tuple(header), tuple(tuple(row) for row in rows))
+    return Numbers(tuple(header), tuple(tuple(row) for row in rows))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def in_file(key: str, value: Callable[[Row], Cell]) -> Column[Row]:
     return Column("", key, value)
 
 
-def full_numbers(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> ReportTable:
+def full_numbers(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Numbers:
     """Return rows in full precision, the columns' keys as header."""
     kept = [column for column in columns if column.key]
     return make_table(
@@ -124,7 +124,7 @@ def full_numbers(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> ReportT
 
 
 @dataclass(frozen=True)
-class Table(Generic[Row]):
+class ReportTable(Generic[Row]):
     """A table of the page with its CSV file.
 
     Attributes
@@ -161,6 +161,6 @@ class Table(Generic[Row]):
         return self.group(self.rows[index]) != self.group(self.rows[index - 1])
 
     @cached_property
-    def numbers(self) -> ReportTable:
+    def numbers(self) -> Numbers:
         """All rows in full precision."""
         return full_numbers(self.columns, (*self.rows, *self.more))

@@ -14,7 +14,7 @@ from hepfm.report.formats import interval, labels_text, number, significant
 from hepfm.report.guards import Ends
 from hepfm.report.results import BASELINE, Group, Section
 from hepfm.report.summary import Reference, baselines, curves, lines, summarise
-from hepfm.report.table import Column, Table, in_file, on_page, text
+from hepfm.report.table import Column, ReportTable, in_file, on_page, text
 from hepfm.tasks.result import MetricInfo
 
 NUMBERS = (
@@ -103,14 +103,14 @@ RESULT_COLUMNS: tuple[Column[Number], ...] = (
 )
 
 
-def results_table(section: Section, metrics: Sequence[MetricInfo], *, name: str = "") -> Table[Number]:
+def results_table(section: Section, metrics: Sequence[MetricInfo], *, name: str = "") -> ReportTable[Number]:
     """Return the table of means with both errors apart, trivial answers below the arms.
 
     Metrics of the results that are not among `metrics` come into the CSV file alone.
     """
     shown = {metric.name for metric in metrics}
     others = [metric for metric in section.results[0].file.metrics if metric.name not in shown]
-    return Table(
+    return ReportTable(
         RESULT_COLUMNS,
         tuple(row for metric in metrics for row in _numbers(section, metric)),
         caption=average_text(section.groups) + NUMBERS,
@@ -150,7 +150,7 @@ TRAINING = (
 
 
 @dataclass(frozen=True)
-class Length:
+class TrainingLength:
     """How long the trainings of a group were."""
 
     group: Group
@@ -172,25 +172,25 @@ class Length:
         return mean(known) if known else None
 
 
-def _counted(title: str, key: str, count: Callable[[Ends], int]) -> Column[Length]:
-    def value(row: Length) -> int | None:
+def _counted(title: str, key: str, count: Callable[[Ends], int]) -> Column[TrainingLength]:
+    def value(row: TrainingLength) -> int | None:
         return count(row.ends) if row.ends.known else None
 
-    def shown(row: Length) -> str:
+    def shown(row: TrainingLength) -> str:
         return f"{count(row.ends)} of {row.ends.known}" if row.ends.known else "not known"
 
     return Column(title, key, value, shown)
 
 
-def _averaged(title: str, name: str, write: Callable[[float], str]) -> Column[Length]:
-    def shown(row: Length) -> str:
+def _averaged(title: str, name: str, write: Callable[[float], str]) -> Column[TrainingLength]:
+    def shown(row: TrainingLength) -> str:
         value = row.mean(name)
         return "not known" if value is None else write(value)
 
     return Column(title, name, lambda row: row.mean(name), shown)
 
 
-TRAINING_COLUMNS: tuple[Column[Length], ...] = (
+TRAINING_COLUMNS: tuple[Column[TrainingLength], ...] = (
     text("arm", "arm", lambda row: row.group.arm),
     Column("labels", "labels", lambda row: row.group.budget, lambda row: labels_text(row.group.budget)),
     Column("trainings", "trainings", lambda row: len(row.group.results)),
@@ -203,10 +203,12 @@ TRAINING_COLUMNS: tuple[Column[Length], ...] = (
 )
 
 
-def training_table(section: Section, *, name: str = "") -> list[Table[Length]]:
+def training_table(section: Section, *, name: str = "") -> list[ReportTable[TrainingLength]]:
     """Return how long the arms were trained, and how many show no plateau; may be nothing."""
-    rows = tuple(Length(group) for group in section.by_budget)
-    return [Table(TRAINING_COLUMNS, rows, TRAINING, name)] if any(row.ends.known for row in rows) else []
+    rows = tuple(TrainingLength(group) for group in section.by_budget)
+    return (
+        [ReportTable(TRAINING_COLUMNS, rows, TRAINING, name)] if any(row.ends.known for row in rows) else []
+    )
 
 
 # -- label-equivalent factors
@@ -248,7 +250,7 @@ EQUIVALENCE_COLUMNS: tuple[Column[tuple[MetricInfo, Equivalence]], ...] = (
 
 def equivalence_table(
     section: Section, metrics: Sequence[MetricInfo], *, name: str = ""
-) -> list[Table[tuple[MetricInfo, Equivalence]]]:
+) -> list[ReportTable[tuple[MetricInfo, Equivalence]]]:
     """Return the table of label-equivalent factors; nothing without a curve of the baseline."""
     rows = []
     for metric in metrics:
@@ -258,4 +260,4 @@ def equivalence_table(
         baseline = by_arm.pop(BASELINE)
         for curve in by_arm.values():
             rows += [(metric, factor) for factor in equivalences(curve, baseline, metric.scale)]
-    return [Table(EQUIVALENCE_COLUMNS, tuple(rows), EQUIVALENCE, name)] if rows else []
+    return [ReportTable(EQUIVALENCE_COLUMNS, tuple(rows), EQUIVALENCE, name)] if rows else []

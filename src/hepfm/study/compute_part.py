@@ -11,7 +11,7 @@ from hepfm.report.formats import number, significant
 from hepfm.report.preference import lower_is_better, primary_metric
 from hepfm.report.results import Group
 from hepfm.report.summary import summarise
-from hepfm.report.table import Column, Table, in_file
+from hepfm.report.table import Column, ReportTable, in_file
 from hepfm.study.grid_columns import grid_columns
 from hepfm.study.outcome import Outcome
 from hepfm.study.plan import Cell
@@ -57,8 +57,8 @@ def points(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
 def compute_part(outcomes: Sequence[Outcome]) -> Part:
     """Build the part about cost."""
     grid = points(outcomes)
-    spent = Table(SPENT_COLUMNS, grid, SPENT, "compute")
-    equal = Table(EQUAL_COLUMNS, _at_equal(grid), EQUAL, "equal-compute")
+    spent = ReportTable(SPENT_COLUMNS, grid, SPENT, "compute")
+    equal = ReportTable(EQUAL_COLUMNS, _at_equal(grid), EQUAL, "equal-compute")
     blocks = (Titled("Spent", (spent,)), Titled("Equal compute beside equal steps", (equal,)))
     return Part("compute", "Compute", blocks)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hepfm.report.preference import whole_metrics
-from hepfm.report.table import Column, ReportTable, full_numbers, in_file
+from hepfm.report.table import Column, Numbers, full_numbers, in_file
 from hepfm.study.outcome import Outcome
 from hepfm.study.plan import Plan
 from hepfm.tasks.result import MetricInfo
@@ -15,7 +15,7 @@ RESULTS = "results.csv"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricRow:
     """A metric of a trial, with the seeds of the trial."""
 
     outcome: Outcome
@@ -23,7 +23,7 @@ class Measured:
     seeds: dict[str, int | None]
 
 
-COLUMNS: tuple[Column[Measured], ...] = (
+COLUMNS: tuple[Column[MetricRow], ...] = (
     in_file("arm", lambda row: row.outcome.trial.cell.arm),
     in_file("size", lambda row: row.outcome.trial.cell.size),
     in_file("pretrain_rows", lambda row: row.outcome.trial.cell.rows),
@@ -51,10 +51,10 @@ COLUMNS: tuple[Column[Measured], ...] = (
 )
 
 
-def results_file(plan: Plan, outcomes: Sequence[Outcome]) -> ReportTable:
+def results_file(plan: Plan, outcomes: Sequence[Outcome]) -> Numbers:
     """Return the table; metrics of generated rows of single classes are in the result directories only."""
     rows = [
-        Measured(outcome, metric, _seeds(plan, outcome))
+        MetricRow(outcome, metric, _seeds(plan, outcome))
         for outcome in outcomes
         for metric in whole_metrics(outcome.result.file)
     ]

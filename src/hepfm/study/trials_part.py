@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hepfm.report.blocks import Block, Bullets, Part, Text
-from hepfm.report.table import Column, Table, text
+from hepfm.report.table import Column, ReportTable, text
 from hepfm.study.config import StudyConfig
 from hepfm.study.grid_columns import grid_columns
 from hepfm.study.outcome import Missing
@@ -25,7 +25,7 @@ def missing_part(missing: Sequence[Missing], failed: Mapping[str, str]) -> Part:
         caption = (
             "Trials without a result. They are left out of every mean, so compare the numbers of trainings."
         )
-        blocks.append(Table(MISSING_COLUMNS, tuple(missing), caption, "missing"))
+        blocks.append(ReportTable(MISSING_COLUMNS, tuple(missing), caption, "missing"))
     if failed:
         runs = tuple(f"{run}: {why}" for run, why in failed.items())
         blocks += [Text("Runs that failed:"), Bullets(runs)]

@@ -7,7 +7,7 @@ import numpy as np
 from hepfm.metrics.confusion import Confusion, confusion
 from hepfm.report.figures.style import INK, SERIES, Figure, canvas, to_svg
 from hepfm.report.results import Group, Result
-from hepfm.report.table import Cell, ReportTable, make_table
+from hepfm.report.table import Cell, Numbers, make_table
 
 
 def typical(group: Group, metric: str) -> Result:
@@ -72,7 +72,7 @@ def _caption(group: Group, chosen: Result, matrix: Confusion, metric: str) -> st
     )
 
 
-def _table(matrix: Confusion) -> ReportTable:
+def _table(matrix: Confusion) -> Numbers:
     rows: list[list[Cell]] = [
         [matrix.classes[i], matrix.classes[j], int(matrix.counts[i, j]), *map(float, _ends(matrix, i, j))]
         for i, j in np.ndindex(matrix.counts.shape)

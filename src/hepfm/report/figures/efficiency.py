@@ -19,7 +19,7 @@ from hepfm.report.figures.style import (
     to_svg,
 )
 from hepfm.report.summary import Curve, Reference
-from hepfm.report.table import ReportTable, make_table
+from hepfm.report.table import Numbers, make_table
 from hepfm.tasks.result import MetricInfo
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def method(metric: MetricInfo) -> str:
     return metric.interval.split(" (")[0].removesuffix(" 68%").removesuffix(" 95% lower limit")
 
 
-def curve_table(curves: Sequence[Curve], references: Sequence[Reference] = ()) -> ReportTable:
+def curve_table(curves: Sequence[Curve], references: Sequence[Reference] = ()) -> Numbers:
     """Return the numbers of curves, and of the lines beside them."""
     header = (
         "arm",

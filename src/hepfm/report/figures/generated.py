@@ -20,7 +20,7 @@ from hepfm.report.figures.style import (
     legend,
     to_svg,
 )
-from hepfm.report.table import Cell, ReportTable, make_table
+from hepfm.report.table import Cell, Numbers, make_table
 
 REAL, SECOND, NOISE = "real", "other real rows", "noise"
 RATIO = (0.0, 2.0)
@@ -161,7 +161,7 @@ def _profile(axis: Axis) -> bool:
     return axis.y_label.startswith("mean")
 
 
-def _table(shown: Shown) -> ReportTable:
+def _table(shown: Shown) -> Numbers:
     samples = {REAL: shown.real, SECOND: shown.second, NOISE: shown.noise, **shown.generated}
     edges = shown.axis.edges
     rows: list[list[Cell]] = [

@@ -10,7 +10,7 @@ import numpy as np
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.store import Store
 from hepfm.report.figures.style import MUTED, SERIES, Figure, canvas, legend, to_svg
-from hepfm.report.table import Cell, ReportTable, make_table
+from hepfm.report.table import Cell, Numbers, make_table
 
 TYPE_PENS = {
     "charged_hadron": (SERIES[0], "o"),
@@ -110,7 +110,7 @@ def jet_figure(jet: JetDrawing, *, radius: float, name: str) -> Figure:
     return Figure(name, to_svg(figure, name, title=alt), alt, caption, _table(jet, types))
 
 
-def _table(jet: JetDrawing, types: tuple[str, ...]) -> ReportTable:
+def _table(jet: JetDrawing, types: tuple[str, ...]) -> Numbers:
     rows: list[list[Cell]] = [
         [kind, float(eta), float(phi), float(share)]
         for kind, eta, phi, share in zip(types, jet.delta_eta, jet.delta_phi, jet.share, strict=True)

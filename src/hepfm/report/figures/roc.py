@@ -14,7 +14,7 @@ from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.report.averages import average_text
 from hepfm.report.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
 from hepfm.report.results import Group
-from hepfm.report.table import ReportTable, make_table
+from hepfm.report.table import Numbers, make_table
 
 GRID = np.linspace(0.02, 0.98, 97)
 FEWEST = 10
@@ -97,7 +97,7 @@ def _caption(bands: Sequence[_Band], signal: str, background: str) -> str:
     )
 
 
-def _numbers(bands: Sequence[_Band]) -> ReportTable:
+def _numbers(bands: Sequence[_Band]) -> Numbers:
     rows = [
         [band.group.arm, band.group.budget, round(float(x), 4), *_cells(band, index)]
         for band in bands

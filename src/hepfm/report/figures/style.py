@@ -14,7 +14,7 @@ from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.errors import missing_extra
-from hepfm.report.table import ReportTable
+from hepfm.report.table import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ class Figure:
     svg: str
     alt: str
     caption: str
-    table: ReportTable
+    table: Numbers
 
 
 @dataclass(frozen=True)
