@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hepfm.metrics.confusion import Confusion, confusion
 from hepfm.report.figures.style import INK, SERIES, Figure, canvas, to_svg
 from hepfm.report.results import Group, Result
 from hepfm.report.table import Cell, Numbers, make_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def typical(group: Group, metric: str) -> Result:
@@ -23,39 +28,37 @@ def confusion_figure(group: Group, *, metric: str, name: str) -> Figure:
     size = len(matrix.classes)
     figure, axes = canvas(4.0, 3.9)
     for true in range(size):
-        for called in range(size):
-            _cell(axes, called, true, float(matrix.fractions[true, called]))
+        for predicted in range(size):
+            _cell(axes, predicted, true, float(matrix.fractions[true, predicted]))
     axes.set_xlim(-0.5, size - 0.5)
     axes.set_ylim(size - 0.5, -0.5)
     axes.set_xticks(range(size), matrix.classes, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(size), matrix.classes)
     axes.tick_params(which="both", length=0)
-    axes.set_xlabel("called")
+    axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(group.label, fontsize=9.5, loc="left")
     right = ", ".join(f"{c} {100 * matrix.fractions[k, k]:.0f}%" for k, c in enumerate(matrix.classes))
-    alt = f"Confusion matrix of {group.label}. Share called right: {right}."
+    alt = f"Confusion matrix of {group.label}. Fraction classified correctly: {right}."
     return Figure(
         name, to_svg(figure, name, title=alt), alt, _caption(group, chosen, matrix, metric), _table(matrix)
     )
 
 
-def _cell(axes: object, x: int, y: int, share: float) -> None:
-    from matplotlib.axes import Axes
+def _cell(axes: Axes, x: int, y: int, fraction: float) -> None:
     from matplotlib.patches import Rectangle
 
-    assert isinstance(axes, Axes)
     axes.add_patch(
         Rectangle(
             (x - 0.5, y - 0.5),
             1,
             1,
             facecolor=SERIES[0],
-            alpha=0.62 * min(max(share, 0), 1) ** 0.7,
+            alpha=0.62 * min(max(fraction, 0), 1) ** 0.7,
             linewidth=0,
         )
     )
-    percent = 100 * share
+    percent = 100 * fraction
     if percent >= 0.5:
         axes.text(x, y, f"{percent:.0f}", ha="center", va="center", fontsize=8, color=INK)
 
@@ -64,11 +67,11 @@ def _caption(group: Group, chosen: Result, matrix: Confusion, metric: str) -> st
     totals = matrix.counts.sum(axis=1)
     widest = float(((matrix.high - matrix.low) / 2).max())
     return (
-        "Share in per cent of each true class (rows) that is called each class (most probable one), "
-        f"{group.label}; the training with the median {metric} of {len(group.results)} (seed "
-        f"{chosen.seed}). {int(totals.min()):,} to {int(totals.max()):,} test jets a class; statistical "
-        f"uncertainty of the test jets (Clopper-Pearson 68%) at most {100 * widest:.1f} points. Shares "
-        f"below 0.5% are left blank."
+        "Fraction in per cent of each true class (rows) that is assigned to each class (the most probable "
+        f"one), {group.label}; the training with the median {metric} of {len(group.results)} (seed "
+        f"{chosen.seed}). {int(totals.min()):,} to {int(totals.max()):,} test rows per class; statistical "
+        f"uncertainty of the test rows (Clopper-Pearson 68%) at most {100 * widest:.1f} percentage points. "
+        "Fractions below 0.5% are left blank."
     )
 
 
@@ -77,7 +80,7 @@ def _table(matrix: Confusion) -> Numbers:
         [matrix.classes[i], matrix.classes[j], int(matrix.counts[i, j]), *map(float, _ends(matrix, i, j))]
         for i, j in np.ndindex(matrix.counts.shape)
     ]
-    return make_table(("true", "called", "jets", "share", "test_low", "test_high"), rows)
+    return make_table(("true", "predicted", "rows", "fraction", "test_low", "test_high"), rows)
 
 
 def _ends(matrix: Confusion, i: int, j: int) -> tuple[float, float, float]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 LIMITS = (
-    " Trainings that let no background jet pass have no dot; where there is one of them the mean does not "
+    " Trainings in which no background row passes have no dot; where there is one of them the mean does not "
     "exist, and an arrow starts at the lower limit."
 )
 
@@ -48,7 +48,7 @@ def efficiency_figure(
     """Draw the curves of all arms, and the trivial answers beside them.
 
     Lines join means over trainings, bands are the 68 % intervals of the means, bars the statistical
-    uncertainty of the test jets, dots the trainings.
+    uncertainty of the test rows, dots the trainings.
     """
     figure, axes = canvas_with_legend(len(curves) + len({one.title for one in references}))
     axes.set_xscale("log")
@@ -108,7 +108,7 @@ def mean_band(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_curve(axes: Axes, curve: Curve, pen: Pen, *, shift: float) -> None:
-    """Draw means, their band, bars of the test jets' uncertainty and a dot for every training."""
+    """Draw means, their band, bars of the test rows' uncertainty and a dot for every training."""
     x = np.array(curve.budgets, float) * shift
     middle = np.array([np.nan if point.mean.value is None else point.mean.value for point in curve.points])
     test_low = _filled([point.test_low for point in curve.points], middle)
@@ -156,7 +156,7 @@ def _filled(values: Sequence[float | None], middle: np.ndarray) -> np.ndarray:
 
 def budget_axis(axes: Axes, budgets: Sequence[int]) -> None:
     """Label the axis of budgets."""
-    axes.set_xlabel("labelled jets for fine-tuning")
+    axes.set_xlabel("labelled rows for fine-tuning")
     axes.set_xticks(budgets, [_short(budget) for budget in budgets])
     axes.set_xlim(budgets[0] / 1.35, budgets[-1] * 1.35)
     axes.xaxis.set_minor_formatter(lambda value, position: "")
@@ -179,13 +179,13 @@ def _caption(curves: Sequence[Curve], metric: MetricInfo) -> str:
     undefined = any(value is None for curve in curves for point in curve.points for value in point.values)
     note = LIMITS if undefined else ""
     mean = "geometric mean" if metric.scale == "ratio" else "mean"
-    rows = f"{metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test jets"
+    rows = f"{metric.n:,} {'background ' if metric.scale == 'ratio' else ''}test rows"
     return (
         f"{metric.title[:1].upper()}{metric.title[1:]} ({metric.definition}) against the number of labelled "
-        f"jets, {rows}. {average_text(groups, f'Line: {mean}')} Band: 68% "
+        f"rows, {rows}. {average_text(groups, f'Line: {mean}')} Band: 68% "
         f"interval of the mean over trainings, from {FEWEST} trainings on. Bars: statistical uncertainty of "
-        f"the test jets, 68% ({method(metric)}); it is common to all models in part, since they share the "
-        f"test jets. Dots: every training.{note} Markers are shifted sideways a little to be told apart."
+        f"the test rows, 68% ({method(metric)}); it is partly common to all models, since they share the "
+        f"test rows. Dots: every training.{note} Markers are shifted sideways to be distinguishable."
     )
 
 

@@ -134,11 +134,11 @@ def _finish(main: object, ratio: object, shown: Shown) -> None:
 
 def _places(axis: Axis, place: int, arms: int) -> Array:
     """Return where points of an arm stand within the bins, side by side."""
-    share = 0.5 + 0.16 * (place - (arms - 1) / 2)
+    fraction = 0.5 + 0.16 * (place - (arms - 1) / 2)
     low, high = axis.edges[:-1], axis.edges[1:]
     if axis.log_x:
-        return np.asarray(low ** (1 - share) * high**share)
-    return np.asarray(low + share * (high - low))
+        return np.asarray(low ** (1 - fraction) * high**fraction)
+    return np.asarray(low + fraction * (high - low))
 
 
 def _over(above: Array, below: Array) -> Array:
@@ -152,8 +152,8 @@ def _caption(title: str, shown: Shown) -> str:
     return (
         f"{title}, mean over rows; real {shown.real.rows:,} rows, {rows}. Bars: statistical uncertainty of "
         "the generated rows. Below: ratio to the real rows; grey band: statistical uncertainty of real rows "
-        f"over other real rows, within which no generator can be told from perfect; thin grey line: "
-        f"noise, which may leave the frame.{beyond} Triangles: ratios above 2, or bins that stay empty."
+        f"over other real rows, within which no generator can be distinguished from a perfect one; thin grey "
+        f"line: noise, which may leave the frame.{beyond} Triangles: ratios above 2, or bins that stay empty."
     )
 
 

@@ -18,12 +18,12 @@ from hepfm.report.table import Numbers, make_table
 
 GRID = np.linspace(0.02, 0.98, 97)
 FEWEST = 10
-"""A point with fewer background jets is mostly chance (error above 30 %) and is not drawn."""
+"""A point with fewer background rows is mostly chance (error above 30 %) and is not drawn."""
 
 
 @dataclass(frozen=True)
 class _Band:
-    """Mean of one group's rejections on the grid with its interval; NaN where too few jets pass."""
+    """Mean of one group's rejections on the grid with its interval; NaN where too few rows pass."""
 
     group: Group
     middle: FloatArray
@@ -90,10 +90,10 @@ def _means(rejections: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _caption(bands: Sequence[_Band], signal: str, background: str) -> str:
     average = average_text([band.group for band in bands], "Line: geometric mean")
     return (
-        f"{signal} against {background}, score p_S/(p_S + p_B), {bands[0].total:,} background test jets. "
+        f"{signal} against {background}, score p_S/(p_S + p_B), {bands[0].total:,} background test rows. "
         f"{average} Band: 68% interval of the mean over trainings, from {FEWEST_TRAININGS} trainings on; the "
-        "statistical uncertainty of the test jets is not in it. Curves end where on average fewer than "
-        f"{FEWEST} background jets pass, where that uncertainty is above 30%."
+        "statistical uncertainty of the test rows is not in it. Curves end where on average fewer than "
+        f"{FEWEST} background rows pass, where that uncertainty is above 30%."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.data.store import Store
 from hepfm.report.figures.style import BASELINE_COLOUR, DASHES, INK, SERIES, Figure, canvas, legend, to_svg
 from hepfm.report.table import make_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 PANEL = 5
 """Most classes in one figure besides the reference, so that lines can be told apart."""
@@ -30,9 +35,6 @@ class Observable:
 
 
 MASS = Observable("softdrop_mass", "soft-drop mass [GeV]", np.linspace(0, 250, 51), "Soft-drop mass")
-COUNT = Observable(
-    "multiplicity", "constituents per jet", np.arange(-0.5, 121.5, 3), "Number of constituents"
-)
 
 
 def spectra_figures(store: Store, rows: Array, *, label: str, prefix: str, where: str) -> tuple[Figure, ...]:
@@ -117,8 +119,8 @@ def _panel(observable: Observable, values: dict[str, Array], *, name: str, where
     alt = f"{observable.title} of {', '.join(values)} jets."
     caption = (
         f"{observable.title} by class, each normalised to one; jets: {jets}; {where}. The first and last "
-        "bins hold what lies beyond. Bands: statistical error, the square root of the counts, which are in "
-        "the CSV."
+        "bins hold what lies beyond. Bands: statistical uncertainty, the square root of the counts, which are "
+        "in the CSV."
     )
     if observable is MASS:
         caption += " Ticks at the top: W, Z, Higgs and top masses."
@@ -131,13 +133,10 @@ def _panel(observable: Observable, values: dict[str, Array], *, name: str, where
     )
 
 
-def _finish(axes: object, observable: Observable, width: float) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _finish(axes: Axes, observable: Observable, width: float) -> None:
     unit = "GeV" if "GeV" in observable.label else ""
     axes.set_xlabel(observable.label)
-    axes.set_ylabel(f"share of jets per {unit}" if unit else "share of jets per constituent")
+    axes.set_ylabel(f"fraction of jets per {unit}" if unit else "fraction of jets per constituent")
     axes.set_xlim(max(0.0, float(observable.edges[0])), float(observable.edges[-1]))
     axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
     if observable is MASS:
