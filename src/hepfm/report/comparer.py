@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -71,10 +71,10 @@ class Comparer:
         None when an arm has no result at this budget.
         """
         groups = [self.section.find(arm, budget) for arm in contrast.arms]
-        found = [group for group in groups if group is not None]
-        if len(found) < len(groups):
+        present = [group for group in groups if group is not None]
+        if len(present) < len(groups):
             return None
-        shared = _shared(found)
+        shared = _shared(present)
         if not shared[0].results:
             return Difference(contrast, budget, metric, None, None, margin=margin)
         values = {
@@ -94,27 +94,27 @@ class Comparer:
         self, references: Mapping[int | None, str], metrics: Sequence[MetricInfo]
     ) -> tuple[Difference, ...]:
         """Compare every arm with the reference of its budget, Holm-corrected over all that is returned."""
-        found = [
-            self.difference(
-                Contrast(f"{group.arm} against {base}", (group.arm,), (base,)), group.budget, metric
-            )
+        return self._corrected(
+            (Contrast(f"{group.arm} against {base}", (group.arm,), (base,)), group.budget, metric)
             for metric in metrics
             for group in self.section.by_budget
             if (base := references.get(group.budget)) is not None and base != group.arm
-        ]
-        return corrected([one for one in found if one is not None])
+        )
 
     def contrasts(
         self, contrasts: Sequence[Contrast], metrics: Sequence[MetricInfo]
     ) -> tuple[Difference, ...]:
         """Measure contrasts at every budget, Holm-corrected over all that is returned."""
-        found = [
-            self.difference(contrast, budget, metric)
+        return self._corrected(
+            (contrast, budget, metric)
             for metric in metrics
             for budget in self.section.budgets
             for contrast in contrasts
-        ]
-        return corrected([one for one in found if one is not None])
+        )
+
+    def _corrected(self, asked: Iterable[tuple[Contrast, int | None, MetricInfo]]) -> tuple[Difference, ...]:
+        measured = [self.difference(contrast, budget, metric) for contrast, budget, metric in asked]
+        return corrected([difference for difference in measured if difference is not None])
 
     def _over_rows(self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo) -> Measurement:
         """Return the difference with the interval over test rows, of the trainings as they are."""
@@ -122,10 +122,9 @@ class Comparer:
             group.arm: np.stack([self._resampled(result)[metric.name] for result in group.results], axis=1)
             for group in groups
         }
-        sides = (
+        ours, theirs = (
             np.concatenate([by_arm[arm] for arm in arms], axis=1) for arms in (contrast.plus, contrast.minus)
         )
-        ours, theirs = sides
         return resampled_difference(ours, theirs, self.section.data.rows, scale=metric.scale)
 
     def _resampled(self, result: Result) -> Mapping[str, FloatArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,6 +39,17 @@ class Summary:
     mean: TrainingMean
     test_low: float | None
     test_high: float | None
+    spread: ClassVar[bool] = True
+
+    @property
+    def title(self) -> str:
+        """The arm."""
+        return self.group.arm
+
+    @property
+    def budget(self) -> int | None:
+        """Number of labels; None for all."""
+        return self.group.budget
 
 
 def summarise(group: Group, metric: str) -> Summary:
@@ -106,6 +118,11 @@ class Reference:
     mean: TrainingMean
     test_low: float | None
     test_high: float | None
+
+    @property
+    def spread(self) -> bool:
+        """Whether it was fitted or drawn several times."""
+        return self.mean.count > 1
 
 
 REAL, NOISE = "real against real", "noise in place of a model"

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
 
-from hepfm.metrics.trainings import TrainingMean
 from hepfm.report.averages import average_text
 from hepfm.report.equivalence import Equivalence, equivalences
 from hepfm.report.formats import interval, labels_text, number, significant
 from hepfm.report.guards import Ends
 from hepfm.report.results import BASELINE, Group, Section
-from hepfm.report.summary import Reference, baselines, curves, lines, summarise
+from hepfm.report.summary import NOISE, REAL, Reference, Summary, baselines, curves, lines, summarise
 from hepfm.report.table import Column, ReportTable, in_file, on_page, text
 from hepfm.tasks.result import MetricInfo
 
@@ -26,80 +25,59 @@ NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class Number:
-    """A metric of an arm, or of a trivial answer, at one number of labels.
+Number = tuple[MetricInfo, Summary | Reference]
+"""A metric of an arm, or of a trivial answer, at one number of labels."""
 
-    Attributes
-    ----------
-    metric
-        What was measured.
-    arm
-        Name of the arm or of the trivial answer.
-    labels
-        For people; empty where labels do not matter.
-    budget, mean, test_low, test_high
-        Of `Summary` or `Reference`.
-    trained
-        Whether it is an arm.
-    """
 
-    metric: MetricInfo
-    arm: str
-    labels: str
-    budget: int | None
-    mean: TrainingMean
-    test_low: float | None
-    test_high: float | None
-    trained: bool
+def _mean(row: Number) -> str:
+    """Return the mean, or the lower limit where a training lets no background pass."""
+    metric, measured = row
+    if isinstance(measured, Summary) and measured.mean.value is None and measured.test_low is not None:
+        return f"> {number(measured.test_low, metric.scale)}"
+    return number(measured.mean.value, metric.scale)
 
-    @property
-    def value_text(self) -> str:
-        """The mean for people, or the lower limit where it does not exist."""
-        if self.trained and self.mean.value is None and self.test_low is not None:
-            return f"> {number(self.test_low, self.metric.scale)}"
-        return number(self.mean.value, self.metric.scale)
 
-    @property
-    def interval_text(self) -> str:
-        """The interval of the mean; nothing for a trivial answer that was fitted once."""
-        return interval(self.mean.low, self.mean.high, self.metric.scale) if self._spread else ""
+def _std(row: Number) -> str:
+    metric, measured = row
+    if not measured.spread or measured.mean.std is None:
+        return "none" if measured.spread else ""
+    std = measured.mean.std
+    return f"{std:.4f}" if metric.scale == "difference" else f"{100 * std:.0f}%"
 
-    @property
-    def std_text(self) -> str:
-        """The standard deviation of single trainings, in per cent for rejections."""
-        if self.mean.std is None or not self._spread:
-            return "none" if self._spread else ""
-        return f"{self.mean.std:.4f}" if self.metric.scale == "difference" else f"{100 * self.mean.std:.0f}%"
 
-    @property
-    def _spread(self) -> bool:
-        return self.trained or self.mean.count > 1
+def _interval(row: Number) -> str:
+    metric, measured = row
+    return interval(measured.mean.low, measured.mean.high, metric.scale) if measured.spread else ""
+
+
+def _labels(row: Number) -> str:
+    """Return the number of labels; nothing for what holds whatever their number."""
+    return "" if row[1].title in (REAL, NOISE) else labels_text(row[1].budget)
 
 
 RESULT_COLUMNS: tuple[Column[Number], ...] = (
-    text("metric", "metric", lambda row: row.metric.name, lambda row: row.metric.title),
-    in_file("definition", lambda row: row.metric.definition),
-    text("arm", "arm", lambda row: row.arm),
-    Column("labels", "labels", lambda row: row.budget, lambda row: row.labels),
+    text("metric", "metric", lambda row: row[0].name, lambda row: row[0].title),
+    in_file("definition", lambda row: row[0].definition),
+    text("arm", "arm", lambda row: row[1].title),
+    Column("labels", "labels", lambda row: row[1].budget, _labels),
     Column(
         "trainings",
         "trainings",
-        lambda row: row.mean.count,
-        lambda row: str(row.mean.count) if row.trained else "",
+        lambda row: row[1].mean.count,
+        lambda row: str(row[1].mean.count) if isinstance(row[1], Summary) else "",
     ),
-    Column("mean", "mean", lambda row: row.mean.value, lambda row: row.value_text),
-    on_page("68% of the mean", lambda row: row.interval_text),
-    in_file("mean_low", lambda row: row.mean.low),
-    in_file("mean_high", lambda row: row.mean.high),
-    Column("std", "std", lambda row: row.mean.std, lambda row: row.std_text),
+    Column("mean", "mean", lambda row: row[1].mean.value, _mean),
+    on_page("68% of the mean", _interval),
+    in_file("mean_low", lambda row: row[1].mean.low),
+    in_file("mean_high", lambda row: row[1].mean.high),
+    Column("std", "std", lambda row: row[1].mean.std, _std),
     on_page(
         "statistical uncertainty of the test rows",
-        lambda row: interval(row.test_low, row.test_high, row.metric.scale),
+        lambda row: interval(row[1].test_low, row[1].test_high, row[0].scale),
     ),
-    in_file("test_low", lambda row: row.test_low),
-    in_file("test_high", lambda row: row.test_high),
-    in_file("n", lambda row: row.metric.n),
+    in_file("test_low", lambda row: row[1].test_low),
+    in_file("test_high", lambda row: row[1].test_high),
+    in_file("n", lambda row: row[0].n),
 )
 
 
@@ -116,27 +94,15 @@ def results_table(section: Section, metrics: Sequence[MetricInfo], *, name: str 
         caption=average_text(section.groups) + NUMBERS,
         name=name,
         more=tuple(row for metric in others for row in _numbers(section, metric)),
-        group=lambda row: row.metric.name,
+        group=lambda row: row[0].name,
     )
 
 
 def _numbers(section: Section, metric: MetricInfo) -> list[Number]:
-    fitted = baselines(section, metric.name)
-    rows = []
-    for budget in section.budgets:
-        rows += [_arm(group, metric) for group in section.groups if group.budget == budget]
-        rows += [_trivial(one, metric, labels_text(budget)) for one in fitted if one.budget == budget]
-    return rows + [_trivial(line, metric, "") for line in lines(section, metric.name)]
-
-
-def _arm(group: Group, metric: MetricInfo) -> Number:
-    summary, labels = summarise(group, metric.name), labels_text(group.budget)
-    ends = (summary.test_low, summary.test_high)
-    return Number(metric, group.arm, labels, group.budget, summary.mean, *ends, trained=True)
-
-
-def _trivial(one: Reference, metric: MetricInfo, labels: str) -> Number:
-    return Number(metric, one.title, labels, one.budget, one.mean, one.test_low, one.test_high, trained=False)
+    arms = [summarise(group, metric.name) for group in section.groups]
+    measured: list[Summary | Reference] = [*arms, *baselines(section, metric.name)]
+    ordered = [one for budget in section.budgets for one in measured if one.budget == budget]
+    return [(metric, one) for one in (*ordered, *lines(section, metric.name))]
 
 
 # -- how the arms were trained

@@ -11,7 +11,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Literal
 
 from hepfm.core.config import Config, validate
 from hepfm.core.files import read_json, write_json
@@ -99,32 +100,31 @@ def register(config: StudyConfig, folder: StudyFolder) -> Registration | None:
     last = read_registration(folder)
     if last is None and not config.contrasts:
         return None
-    state = _state(config, sum(folder.run(name).facts() is not None for name in folder.existing()))
-    if last is not None and last.current.sha256 == state["sha256"]:
+    state = _state(config, folder)
+    if last is not None and last.current.sha256 == state.sha256:
         return last
-    if last is None or not state["finished_runs"]:
-        new = Registration(**state)
+    if last is None or not state.finished_runs:
+        new = Registration(**state.model_dump())
     else:
         logger.warning(
             "the contrasts were changed after the first run: registered %s, now %s; the report says so",
             last.current.sha256[:12],
-            state["sha256"][:12],
+            state.sha256[:12],
         )
-        new = last.model_copy(update={"changes": (*last.changes, Registered(**state))})
+        new = last.model_copy(update={"changes": (*last.changes, state)})
     write_json(folder.path / REGISTRATION, new.model_dump(mode="json"))
     return new
 
 
-def _state(config: StudyConfig, finished: int) -> dict[str, Any]:
+def _state(config: StudyConfig, folder: StudyFolder) -> Registered:
     content = registered_content(config)
-    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {
-        "content": content,
-        "sha256": digest(content),
-        "date": now,
-        "commit": code_commit(),
-        "finished_runs": finished,
-    }
+    return Registered(
+        content=content,
+        sha256=digest(content),
+        date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        commit=code_commit(),
+        finished_runs=sum(folder.run(name).facts() is not None for name in folder.existing()),
+    )
 
 
 def read_registration(folder: StudyFolder) -> Registration | None:
@@ -135,43 +135,33 @@ def read_registration(folder: StudyFolder) -> Registration | None:
 
 def registration_text(registration: Registration) -> str:
     """Return for people when the contrasts were named, and what was changed since."""
+    finished = registration.finished_runs
+    when = f"when {_runs(finished)} had finished already: NOT before" if finished else "before"
     first = (
         f"Registered on {registration.date} at commit {(registration.commit or 'unknown')[:10]}, "
-        f"SHA-256 {registration.sha256}"
+        f"SHA-256 {registration.sha256}, {when} the first run."
     )
-    if registration.finished_runs:
-        first += f", when {_runs(registration.finished_runs)} had finished already: NOT before the first run"
-    else:
-        first += ", before the first run"
-    lines = [first + "."]
-    before: Registered = registration
-    for change in registration.changes:
-        when = f"on {change.date}, when {_runs(change.finished_runs)} had finished"
-        lines.append(
-            f"CHANGED AFTER THE FIRST RUN, {when}: SHA-256 {change.sha256} in place of {before.sha256}. "
-            f"Changed: {_changes(before.content, change.content)}."
-        )
-        before = change
-    return " ".join(lines)
+    changes = [
+        f"CHANGED AFTER THE FIRST RUN, on {new.date}, when {_runs(new.finished_runs)} had finished: "
+        f"SHA-256 {new.sha256} in place of {old.sha256}. Changed: "
+        f"{', '.join(_changes(old.content, new.content))}."
+        for old, new in pairwise((registration, *registration.changes))
+    ]
+    return " ".join((first, *changes))
 
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def _changes(old: Values, new: Values) -> str:
+def _changes(old: Values, new: Values) -> list[str]:
     """Return what differs between two states, by the names of contrasts and sections."""
-    found = [
-        f"{word} {name!r}"
-        for word, names in (
-            ("new contrast", new["contrasts"].keys() - old["contrasts"].keys()),
-            ("removed contrast", old["contrasts"].keys() - new["contrasts"].keys()),
-        )
-        for name in sorted(names)
+    before, after = old["contrasts"], new["contrasts"]
+    arms = sorted(old["arms"].keys() & new["arms"].keys())
+    return [
+        *(f"new contrast {name!r}" for name in sorted(after.keys() - before.keys())),
+        *(f"removed contrast {name!r}" for name in sorted(before.keys() - after.keys())),
+        *(f"contrast {name!r}" for name in sorted(before) if name in after and before[name] != after[name]),
+        *(f"objective of arm {arm!r}" for arm in arms if old["arms"][arm] != new["arms"][arm]),
+        *(["the replicates"] if old["replicates"] != new["replicates"] else []),
     ]
-    both = sorted(old["contrasts"].keys() & new["contrasts"].keys())
-    found += [f"contrast {name!r}" for name in both if old["contrasts"][name] != new["contrasts"][name]]
-    shared = old["arms"].keys() & new["arms"].keys()
-    found += [f"objective of arm {arm!r}" for arm in sorted(shared) if old["arms"][arm] != new["arms"][arm]]
-    found += ["the replicates"] if old["replicates"] != new["replicates"] else []
-    return ", ".join(found)

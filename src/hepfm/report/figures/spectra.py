@@ -119,8 +119,8 @@ def _panel(observable: Observable, values: dict[str, Array], *, name: str, where
     alt = f"{observable.title} of {', '.join(values)} jets."
     caption = (
         f"{observable.title} by class, each normalised to one; jets: {jets}; {where}. The first and last "
-        "bins hold what lies beyond. Bands: statistical uncertainty, the square root of the counts, which are "
-        "in the CSV."
+        "bins hold what lies beyond. Bands: statistical uncertainty, the square root of the counts, which "
+        "are in the CSV."
     )
     if observable is MASS:
         caption += " Ticks at the top: W, Z, Higgs and top masses."
