@@ -61,7 +61,7 @@ fine-tuning is one choice for both starting points, made by where the best valid
 
 def rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one of the report's tables."""
-    with (TABLES / f"task1-top_tagging-{name}.csv").open(newline="", encoding="utf-8") as file:
+    with (TABLES / f"panel1-top_tagging-{name}.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
