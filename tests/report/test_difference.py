@@ -18,7 +18,7 @@ from hepfm.report.difference import Difference, corrected
 from hepfm.report.guards import Ends, at_noise, guard
 from hepfm.report.page import Page
 from hepfm.report.preference import best_arms
-from hepfm.report.results import Group, Origin, Result, Section
+from hepfm.report.results import Group, Origin, Result, Section, load_sections
 from hepfm.report.summary import baselines, lines
 from hepfm.report.table import ReportTable
 from hepfm.report.task_part import task_part
@@ -34,6 +34,7 @@ from hepfm.tasks.result import (
     TaskInfo,
     Training,
 )
+from hepfm.tasks.tagging import TaggingTask
 
 TASK = load_task("jet_generation")
 CLEAR = np.array([0.020, 0.021, 0.019, 0.022, 0.018])
@@ -295,3 +296,26 @@ def test_loose_generation_results_make_a_part_of_the_page() -> None:
     assert "trainings alone decide" in Page("t", "l", (part,)).render()
     assert "a-against-scratch" in part.tables
     assert against_scratch(found) == {100: "scratch"}
+
+
+def test_a_metric_that_cannot_be_resampled_is_compared_by_trainings_alone(
+    make_result: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = TaggingTask.statistics
+
+    def only_auc(task: TaggingTask, predictions: Any) -> Any:
+        return {name: value for name, value in whole(task, predictions).items() if name == "auc"}
+
+    folders = [make_result(2.0, arm="a", seed=s) for s in range(3)]
+    folders += [make_result(1.0, arm="b", seed=s) for s in range(3)]
+    contrast = Contrast("a - b", ("a",), ("b",))
+    tests = {}
+    for statistics in (whole, only_auc, lambda task, predictions: {}):
+        monkeypatch.setattr(TaggingTask, "statistics", statistics)
+        (section,) = load_sections(folders)
+        for name in ("auc", "accuracy"):
+            difference = Comparer(section).difference(contrast, 100, section.results[0].file.metric(name))
+            assert difference is not None
+            assert difference.trainings is not None
+            tests.setdefault(name, []).append(difference.test is not None)
+    assert tests == {"auc": [True, True, False], "accuracy": [True, False, False]}

@@ -116,8 +116,15 @@ class Comparer:
         measured = [self.difference(contrast, budget, metric) for contrast, budget, metric in asked]
         return corrected([difference for difference in measured if difference is not None])
 
-    def _over_rows(self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo) -> Measurement:
-        """Return the difference with the interval over test rows, of the trainings as they are."""
+    def _over_rows(
+        self, contrast: Contrast, groups: Sequence[Group], metric: MetricInfo
+    ) -> Measurement | None:
+        """Return the difference with the interval over test rows, of the trainings as they are.
+
+        None for a metric that the task cannot measure anew on resampled rows.
+        """
+        if any(metric.name not in self._resampled(result) for group in groups for result in group.results):
+            return None
         by_arm = {
             group.arm: np.stack([self._resampled(result)[metric.name] for result in group.results], axis=1)
             for group in groups
@@ -132,8 +139,8 @@ class Comparer:
         key = str(result.path)
         if key not in self._draws:
             rows = task_of(self.section).row_statistics(result.path, result.file)
-            if rows is None:
-                raise DataError(f"{result.path}: the task {self.section.task.name!r} measures no single rows")
+            if rows is None or not rows.metrics:
+                return self._draws.setdefault(key, {})
             self._check_same_rows(result, rows)
             statistics = list(rows.metrics.values())
             itself = np.array([[statistic(rows.weights) for statistic in statistics]])

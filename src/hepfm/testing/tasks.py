@@ -244,7 +244,12 @@ def check_statistics(task: Task, result: ResultFile, folder: Path) -> None:
     counts = {len(statistics.rows), len(statistics.truth), len(statistics.weights), result.data.rows}
     assert len(counts) == 1, f"rows, truth, weights and the result differ in length: {counts}"
     assert statistics.rows.tolist() == sorted(statistics.rows), "rows are not in the order of the store"
-    for info in result.metrics:
+    measured = {info.name: info for info in result.metrics}
+    unknown = set(statistics.metrics) - set(measured)
+    assert not unknown, (
+        f"statistics are named as metrics are; no metric is called {', '.join(sorted(unknown))}"
+    )
+    for info in (measured[name] for name in statistics.metrics):
         again = np.nan_to_num(statistics.metrics[info.name](statistics.weights), posinf=0.0)
         value = info.value or 0.0
         assert np.isclose(again, value, rtol=1e-4), f"statistic {info.name} is {again}, the metric {value}"
