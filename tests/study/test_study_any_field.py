@@ -60,7 +60,7 @@ def test_a_recipe_that_learns_something_else_is_refused(jet_store: Store, tmp_pa
     assert "set the objective to {'name': 'supervised', 'label': 'jet_softdrop_mass'}" in str(error.value)
     wrong = values(jet_store, label=FIELD)
     wrong["downstream"]["top"]["task"]["signal"] = "Tbq"
-    with pytest.raises(ConfigError, match=r"task 'top': .*no class 'Tbq'; did you mean 'Tbqq'"):
+    with pytest.raises(ConfigError, match=r"task 'top', size 'tiny': .*no class 'Tbq'; did you mean 'Tbqq'"):
         study(wrong, output=tmp_path / "out")
     wrong["contrasts"] = {
         "a": {"contrast": "classification - scratch", "family": "f", "task": "mass", "metric": "mae"}

@@ -63,17 +63,17 @@ def wait_for(happened: Callable[[], bool], *, within: float) -> bool:
 def stop(folder: Path, number: signal.Signals, *, to_group: bool) -> tuple[int, str]:
     """Start the study, send a signal while it pre-trains; return exit code and messages."""
     command = [sys.executable, "-m", "hepfm", "study", "small.yaml", "-o", "out", "--processes", "2"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        assert wait_for(lambda: pretrains(folder / "out"), within=100), process.poll()
-        (os.killpg if to_group else os.kill)(process.pid, number)
-        _, said = process.communicate(timeout=30)
-        assert wait_for(lambda: not session_of(process.pid), within=5), session_of(process.pid)
-    finally:
-        for left in session_of(process.pid):
-            os.kill(left, signal.SIGKILL)
+    ) as process:
+        try:
+            assert wait_for(lambda: pretrains(folder / "out"), within=250), process.poll()
+            (os.killpg if to_group else os.kill)(process.pid, number)
+            _, said = process.communicate(timeout=30)
+            assert wait_for(lambda: not session_of(process.pid), within=5), session_of(process.pid)
+        finally:
+            for left in session_of(process.pid):
+                os.kill(left, signal.SIGKILL)
     return process.returncode, said
 
 
