@@ -235,10 +235,10 @@ def test_noise_and_real_rows_stand_beside_generated_ones() -> None:
     ours = group("C", noise=(info("fpd", 1.3, better="lower"),), truth_vs_truth=truths)
     assert [one.title for one in lines(section(ours), "fpd")] == [
         "noise in place of a model",
-        "real against real",
+        "truth-vs-truth baseline",
     ]
     table = results_table(section(ours, group("scratch")), [info("fpd", better="lower")])
-    assert [row[1] for row in cells(table)][-2:] == ["noise in place of a model", "real against real"]
+    assert [row[1] for row in cells(table)][-2:] == ["noise in place of a model", "truth-vs-truth baseline"]
 
 
 def test_figures_draw_the_lines_that_arms_are_compared_with() -> None:
@@ -256,13 +256,13 @@ def test_figures_draw_the_lines_that_arms_are_compared_with() -> None:
     metric, beside = info("fpd", better="lower"), lines(found, "fpd")
     for draw in (efficiency_figure, generation_figure):
         drawn = draw(curves(found, "fpd"), metric, pens(["C"], "scratch"), name="f", references=beside)
-        assert drawn.caption.endswith("Grey lines: noise in place of a model, real against real.")
+        assert drawn.caption.endswith("Grey lines: noise in place of a model, truth-vs-truth baseline.")
         assert "noise in place of a model" in drawn.svg
         assert [row[0] for row in drawn.table.rows] == [
             "C",
             "C",
             "noise in place of a model",
-            "real against real",
+            "truth-vs-truth baseline",
         ]
         assert "Line: mean over 5 trainings" in drawn.caption
 

@@ -71,7 +71,9 @@ def test_showers_are_generated_at_the_energies_of_the_store(tmp_path: Path) -> N
     assert "The jets of" not in (tmp_path / "study" / "report" / "report.html").read_text(encoding="utf-8")
     (table,) = (tmp_path / "study" / "report" / "csv").glob("*-results.csv")
     rows = table.read_text().splitlines()
-    assert sum(",real against real," in row for row in rows) == len({row.split(",")[0] for row in rows[1:]})
+    assert sum(",truth-vs-truth baseline," in row for row in rows) == len(
+        {row.split(",")[0] for row in rows[1:]}
+    )
 
 
 def test_generation_costs_an_unknown_time_until_one_is_done(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Generation tasks: every metric, real against real beside it, and stores that cannot be measured."""
+"""Generation tasks: every metric, truth-vs-truth baseline beside it, and stores that cannot be measured."""
 
 import numpy as np
 import pytest
@@ -220,7 +220,7 @@ def test_the_summary_prints_value_and_truth_baseline_side_by_side(results):
     line = next(line for line in summary_lines(results["made"]) if "W1M" in line)
     result = results["made"].result
     assert f"{result.metric('w1m').value:.5g}" in line
-    assert f"real against real: {result.truth_line('w1m').value:.5g}" in line
+    assert f"truth-vs-truth baseline: {result.truth_line('w1m').value:.5g}" in line
 
 
 def test_the_three_samples_are_disjoint_and_alike(stores):

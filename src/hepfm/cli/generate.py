@@ -17,7 +17,7 @@ from hepfm.cli.options import device_option, read_options, set_option
 @click.option("-n", "number", type=int, help="Jets to make; as many as --like has by default.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="The store to make.")
 @click.option("--classes", help="Classes to make evenly, g,q,t, or their shares, g=2,t=1; all by default.")
-@click.option("--like", type=click.Path(), help="Store whose test jets give class and kinematics.")
+@click.option("--like", type=click.Path(), help="Store whose test rows give class and kinematics.")
 @click.option("--steps", type=int, help="Steps of the solver; the model's own by default.")
 @click.option("--solver", help="euler, heun or midpoint; the model's own by default.")
 @click.option("--temperature", type=float, help="Of a draw of codes; the model's own by default.")

@@ -21,7 +21,7 @@ VERBS = {
     "finetune": ("hepfm.cli.finetune", "Adapt a model to a task from labelled jets."),
     "generate": ("hepfm.cli.generate", "Make new jets with a model that has learned to."),
     "predict": ("hepfm.cli.predict", "Write scores or embeddings of a store, in its row order."),
-    "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test jets, with uncertainties."),
+    "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test rows, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
     "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
     "list": ("hepfm.cli.listing", "List components and recipes."),

@@ -204,7 +204,7 @@ def _check_sampler(model: Model) -> None:
         return
     fix = "train it with objective=flow_matching"
     if model.context is not None:
-        fix = f"take them from the test jets of a store with --like STORE, or {fix}"
+        fix = f"take them from the test rows of a store with --like STORE, or {fix}"
     raise ModelError(
         "this model's generator has never learned what kinematics and numbers of constituents jets have, as "
         f"one converted from another package has not; {fix}"

@@ -125,7 +125,7 @@ class Reference:
         return self.mean.count > 1
 
 
-REAL, NOISE = "real against real", "noise in place of a model"
+REAL, NOISE = "truth-vs-truth baseline", "noise in place of a model"
 
 
 def baselines(section: Section, metric: str) -> tuple[Reference, ...]:

@@ -176,8 +176,8 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
 
 
 def _beside(result: ResultFile, name: str) -> str:
-    """Return what must stand beside a number: real against real and noise, or what trivial answers score."""
-    beside = [("real against real", result.truth_line(name)), ("noise", result.noise_line(name))]
+    """Return what must stand beside a number: truth-vs-truth and noise, or what trivial answers score."""
+    beside = [("truth-vs-truth baseline", result.truth_line(name)), ("noise", result.noise_line(name))]
     beside += [(baseline.title, baseline.metric(name)) for baseline in result.baselines]
     return "".join(f"{title}: {_number(info.value)}  " for title, info in beside if info is not None)
 
