@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 DEMO ?= demo
 
-.PHONY: demo test setup lint docs bench clean
+.PHONY: demo test setup lint docs bench mutation clean
 
 demo: $(READY)          ## the whole way on simulated jets, ending in demo/report/report.html
 	OMP_NUM_THREADS=2 $(BIN)/hepfm demo -o $(DEMO)
@@ -32,6 +32,9 @@ docs: $(READY)          ## the pages in site/
 
 bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results in benchmarks/results/
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python
+
+mutation: $(READY)      ## how many small changes of the source the tests notice, on a random sample
+	$(BIN)/python tests/mutate.py --output mutants.jsonl
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "hepfm needs Python 3.11 to 3.13; say make PYTHON=python3.12")'

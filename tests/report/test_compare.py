@@ -10,6 +10,7 @@ import pytest
 
 from hepfm.core.errors import ConfigError, DataError, HepfmError, MissingExtraError
 from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.report.compare import compare, summary_lines
@@ -35,11 +36,16 @@ def test_other_test_jets_are_another_section(make_result, jet_columns, tmp_path)
     columns = jet_columns(300, seed=8)
     columns["jet_label"] = (columns["jet_label"] % 2).astype(np.int16)
     path = write_store(tmp_path / "other", jet_schema(("QCD", "Tbqq")), [("test", columns)], provenance={})
-    from hepfm.data.store import Store
-
     one = make_result(1.0)
     other = make_result(1.0, store=Store.open(path))
     assert len(load_sections([one, other])) == 2
+
+
+def test_as_many_test_jets_with_one_other_value_are_another_section(make_result, top_store, tmp_path):
+    columns = dict(top_store.read(top_store.schema.names(), None))
+    columns["jet_pt"] = np.concatenate([columns["jet_pt"][:1] * np.float32(1.001), columns["jet_pt"][1:]])
+    path = write_store(tmp_path / "other", top_store.schema, [("test", columns)], provenance={})
+    assert len(load_sections([make_result(1.0), make_result(1.0, store=Store.open(path), seed=1)])) == 2
 
 
 def test_two_pretrained_models_are_two_arms(make_result):
