@@ -27,17 +27,17 @@ class StudyCost:
     @property
     def unknown(self) -> int:
         """Number of runs that are not done and of which nothing is known."""
-        return sum(one.runs - one.done for one in self.estimates if one.seconds is None)
+        return sum(estimate.runs - estimate.done for estimate in self.estimates if estimate.seconds is None)
 
     @property
     def core_seconds(self) -> float:
         """Of everything that is not done, as far as it is known."""
-        return sum(one.seconds or 0.0 for one in self.estimates)
+        return sum(estimate.seconds or 0.0 for estimate in self.estimates)
 
     @property
     def memory(self) -> int:
         """Peak bytes of all runs at once."""
-        return self.slots * max((one.memory for one in self.estimates), default=0)
+        return self.slots * max((estimate.memory for estimate in self.estimates), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -47,15 +47,17 @@ class StudyCost:
             "hours": self.core_seconds / 3600 / self.slots,
             "unknown_runs": self.unknown,
             "memory_bytes": self.memory,
-            "runs": [asdict(one) for one in self.estimates],
+            "runs": [asdict(estimate) for estimate in self.estimates],
         }
 
     def lines(self) -> list[str]:
         """Return words for people."""
-        runs, done = (sum(getattr(one, key) for one in self.estimates) for key in ("runs", "done"))
+        runs, done = (sum(getattr(estimate, key) for estimate in self.estimates) for key in ("runs", "done"))
         wall = dt.timedelta(seconds=round(self.core_seconds / self.slots))
         problems = [
-            f"not measured, {one.verb} of {one.kind}: {one.problem}" for one in self.estimates if one.problem
+            f"not measured, {estimate.verb} of {estimate.kind}: {estimate.problem}"
+            for estimate in self.estimates
+            if estimate.problem
         ]
         unknown = (
             [f"unknown until one of their kind is finished: {self.unknown} runs"] if self.unknown else []
@@ -73,9 +75,9 @@ class StudyCost:
         ]
 
 
-def _line(one: workflow.Estimate) -> str:
-    hours = "unknown" if one.seconds is None else f"{one.seconds / 3600:.2f} core hours"
-    return f"{one.verb:9} {one.kind:38} {one.runs:5} runs {one.done:5} done {hours:>18}"
+def _line(estimate: workflow.Estimate) -> str:
+    hours = "unknown" if estimate.seconds is None else f"{estimate.seconds / 3600:.2f} core hours"
+    return f"{estimate.verb:9} {estimate.kind:38} {estimate.runs:5} runs {estimate.done:5} done {hours:>18}"
 
 
 def estimate(
