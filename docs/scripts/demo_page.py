@@ -36,15 +36,15 @@ Settings follow as `key=value`, e.g.
 ## What pre-training buys
 
 [The whole report of a run](reports/demo/report.html). Means over five trainings, geometric for rejections,
-the 68 % intervals of the means in brackets, then the 68 % statistical uncertainty of the test jets. All fine-tunings
+the 68 % intervals of the means in brackets, then the 68 % statistical uncertainty of the test rows. All fine-tunings
 start from one pre-training: the intervals do not hold how another would have come out.
 
 """
 
 AFTER = """
-Differences from scratch, asked twice (paired bootstrap over test jets; the mean over five pairs of trainings with
+Differences from scratch, asked twice (paired bootstrap over test rows; the mean over five pairs of trainings with
 its interval), are called *better* only if the p-value over trainings, corrected after Holm for all lines of a table,
-is below 5 % and the 95 % interval over test jets excludes "no difference":
+is below 5 % and the 95 % interval over test rows excludes "no difference":
 
 """
 
@@ -55,7 +55,7 @@ hold. All fine-tunings start from one pre-training.
 
 It is a demonstration: few jets, a small network, no multi-parton interactions, minutes of training. With five
 seeds the spread of small label budgets is wide, and the page says where it resolves nothing. The learning rate of
-fine-tuning is one choice for both starting points, made by where the best validation lies; nothing was chosen by test jets.
+fine-tuning is one choice for both starting points, made by where the best validation lies; nothing was chosen by test rows.
 """
 
 
@@ -94,7 +94,7 @@ def differences() -> list[str]:
         "labels",
         "metric",
         "difference",
-        "95 % over test jets",
+        "95 % over test rows",
         "95 % over trainings",
         "p (Holm)",
         "verdict",
