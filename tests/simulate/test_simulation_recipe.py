@@ -118,7 +118,7 @@ def test_another_kind_is_a_class_and_a_row(tmp_path: Path) -> None:
     }
     assert told("show", str(recipe))["kind"] == "simulate recipe"
     assert "noises" in told("list", "simulations")["kinds"]["simulation"]
-    info = _simulated(SimulatedStore(simulate=str(recipe), rows={"train": 7}))
+    info = _simulated(SimulatedStore(simulate=str(recipe), rows={"train": 7}), "mine")
     assert info.splits == {"train": 7, "test": 2}
 
 
