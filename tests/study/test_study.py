@@ -19,6 +19,7 @@ from study_values import TRAIN, small_study
 
 from hepfm.cli.main import group
 from hepfm.core.errors import ConfigError
+from hepfm.core.log import logger
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
@@ -118,11 +119,17 @@ def test_a_second_call_repeats_nothing_and_writes_the_same_report(
 
 
 def test_another_study_in_the_same_directory_shares_what_is_equal(
-    result: StudyResult, values: dict[str, Any], caplog: pytest.LogCaptureFixture, tmp_path: Path
+    result: StudyResult,
+    values: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = marks(result.path)
     arms = {"scratch": None, "renamed": "supervised"}
-    other = study({**values, "arms": arms}, output=result.path, processes=1)
+    # The command line, which earlier tests of this process may have called, keeps the messages to itself.
+    monkeypatch.setattr(logger, "propagate", True)
+    with caplog.at_level("INFO", logger=logger.name):
+        other = study({**values, "arms": arms}, output=result.path, processes=1)
     assert "was last used for another study: 10 of these runs are done, 0 are new" in caplog.text
     assert marks(result.path) == before
     assert other.complete
