@@ -179,3 +179,12 @@ def test_exports_that_cannot_be(tmp_path: Path, jet_store: Store) -> None:
     with pytest.raises(DataError, match="lacks: classes"):
         export_store(bare, tmp_path / "out", format_name="jetnet")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_negative_pt_is_no_padding(tmp_path: Path) -> None:
+    particles, jets = make_arrays()
+    row = int(np.argmax(LENGTHS > 1))
+    particles[row, np.argmax(particles[row, :, 3] == 1), 2] *= -1
+    path = make_file(tmp_path / "t.hdf5", particles, jets)
+    with pytest.raises(DataError, match=rf"t\.hdf5, row {row}, constituent \d+: part_pt -"):
+        ingest("jetnet", [path], output=tmp_path / "s")

@@ -123,3 +123,10 @@ def test_bad_files(tmp_path: Path, momenta: Any) -> None:
     ]:
         with pytest.raises(DataError, match=message):
             ingest("top_tagging", [path], output=tmp_path / "s")
+
+
+def test_a_negative_energy_is_no_padding(tmp_path: Path, momenta: Any) -> None:
+    momenta[3, 5, 0] *= -1
+    path = make_file(tmp_path / "train.h5", momenta, [1, 0, 1, 0])
+    with pytest.raises(DataError, match=r"train\.h5, row 3, constituent \d+: part_energy -"):
+        ingest("top_tagging", [path], output=tmp_path / "s")

@@ -33,6 +33,8 @@ BELOW_MOMENTUM = (
     "the energy, not a mass or a kinetic energy"
 )
 
+NEVER_NEGATIVE = ("part_pt", "hit_energy", "jet_pt", "jet_energy", "incident_energy")
+
 MANY = 0.2
 """Fraction of the jets that may be odd in this way."""
 
@@ -124,6 +126,15 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
     values = {
         name: column.values if isinstance(column, Ragged) else column for name, column in columns.items()
     }
+    for name in values:
+        if name.endswith("_error"):
+            yield (
+                name,
+                values[name] < 0,
+                "is negative; is this the uncertainty of a measurement, not its value",
+            )
+        if name in NEVER_NEGATIVE:
+            yield name, values[name] < 0, "is negative; is the field this quantity, without a sign"
     for kind in ("part", "jet"):
         names = [f"{kind}_{part}" for part in ("pt", "eta", "energy")]
         if all(name in values for name in names):
@@ -134,15 +145,6 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
                 energy < momentum * (1 - ROUNDING) - ROUNDING,
                 BELOW_MOMENTUM,
             )
-    for name in values:
-        if name.endswith("_error"):
-            yield (
-                name,
-                values[name] < 0,
-                "is negative; is this the uncertainty of a measurement, not its value",
-            )
-        if name in ("jet_pt", "jet_energy", "incident_energy"):
-            yield name, values[name] < 0, "is negative; is the field this quantity, without a sign"
     if "part_charge" in values:
         charge = values["part_charge"]
         bad = (np.abs(charge) > LARGEST_CHARGE) | (charge != np.round(charge))

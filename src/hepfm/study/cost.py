@@ -62,9 +62,10 @@ class StudyCost:
         unknown = (
             [f"unknown until one of their kind is finished: {self.unknown} runs"] if self.unknown else []
         )
+        others = "the others " if self.unknown else ""
         total = (
-            f"at most {self.core_seconds / 3600:.2f} core hours, {wall} on {self.slots} cores "
-            f"(early stopping saves some); memory {self.memory / 1e9:.1f} GB"
+            f"{others}at most {self.core_seconds / 3600:.2f} core hours, {wall} on {self.slots} cores (early "
+            f"stopping saves some); memory {self.memory / 1e9:.1f} GB"
         )
         return [
             *map(_line, self.estimates),

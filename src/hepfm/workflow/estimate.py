@@ -104,7 +104,8 @@ def estimate(
 
 def _estimate(bench: Bench, name: str, kind: str, runs: Sequence[Run]) -> Estimate:
     left = [run for run in runs if bench.workspace.status(run.name) == "waiting"]
-    known = partial(Estimate, name, kind, len(runs), len(runs) - len(left))
+    done = sum(bench.workspace.status(run.name) == "done" for run in runs)
+    known = partial(Estimate, name, kind, len(runs), done)
     if not left:
         return known(0.0)
     verb: Verb = VERBS.load(name)()

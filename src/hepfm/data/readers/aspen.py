@@ -93,7 +93,7 @@ class AspenReader:
     def _jets(self, candidates: Array, kinematics: Array, event: Array, *, where: str) -> dict[str, Any]:
         candidates = candidates.astype(np.float64)
         momenta, weight = candidates[..., :4], candidates[..., 10]
-        real = momenta[..., 3] > 0
+        real = (momenta != 0).any(axis=-1)  # padding is exactly zero
         if not np.isfinite(momenta).all():
             raise DataError(f"{where}: a candidate's momentum is not finite")
         if self.config.puppi:

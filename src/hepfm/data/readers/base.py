@@ -41,12 +41,12 @@ def sort_by_pt(columns: Columns) -> dict[str, Array | Ragged]:
 def sort_falling(columns: Columns, name: str) -> dict[str, Array | Ragged]:
     """Drop constituents whose field `name` is 0, as in padding; sort those of a row by falling values of it.
 
-    Values that are no numbers are kept, so that they are refused by the writer and not lost.
+    Negative values and those that are no numbers are kept, so that they are refused and not lost.
     """
     by = columns[name]
     assert isinstance(by, Ragged)
     order = np.lexsort((-by.values, by.row_index()))
-    keep = ~(by.values[order] <= 0)
+    keep = by.values[order] != 0
 
     def arrange(column: Array | Ragged) -> Array | Ragged:
         return column.with_values(column.values[order]).keep(keep) if isinstance(column, Ragged) else column

@@ -116,7 +116,7 @@ def _strings(pickled: bytes | None) -> list[str]:
 
 def _jets(momenta: Array, labels: Array) -> dict[str, Array | Ragged]:
     energy, px, py, pz = np.moveaxis(momenta.astype(np.float64), 2, 0)
-    real = energy > 0
+    real = (momenta != 0).any(axis=2)  # padding is exactly zero
     lengths = real.sum(axis=1)
     return sort_by_pt(
         {

@@ -15,9 +15,6 @@ from hepfm.core.config import Config
 from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError, did_you_mean
 
-KINEMATICS = ("deta", "dphi", "log_pt", "log_energy")
-"""The targets of 2606.14870: types and impact parameters are seen, and not asked for."""
-
 
 @dataclass(frozen=True)
 class Removed:

@@ -14,8 +14,9 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config
 from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
+from hepfm.data.feature_names import KINEMATICS
 from hepfm.networks.network import Network
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Removed, code_loss, columns
+from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, code_loss, columns
 from hepfm.objectives.masked_targets.regression import Features
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
@@ -39,6 +40,7 @@ class KMeansConfig(Config):
 
     codes: Annotated[int, pydantic.Field(ge=2)] = 8192
     label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.1
+    # As in 2606.14870: types and impact parameters are seen, and not asked for.
     features: Features = KINEMATICS
     scale: Mapping[str, Annotated[float, pydantic.Field(gt=0)]] = {}
     seed: int = 0

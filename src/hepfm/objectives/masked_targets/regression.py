@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config
 from hepfm.core.draws import Draws
+from hepfm.data.feature_names import KINEMATICS
 from hepfm.networks.network import Network
-from hepfm.objectives.masked_targets.base import KINEMATICS, MaskedTarget, Removed, columns
+from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, columns
 
 Features = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
@@ -25,6 +26,7 @@ class FeatureRegressionConfig(Config):
         The features to predict.
     """
 
+    # As in 2606.14870: types and impact parameters are seen, and not asked for.
     features: Features = KINEMATICS
 
 
