@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ("metrics", "objectives", "tasks", "inference", "train", "data")
+FLOORS = ("metrics", "objectives", "tasks", "inference", "train", "data", "study", "workflow")
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Add: ast.Sub,
@@ -29,13 +29,19 @@ class Mutant:
     path: str
     node: int
     change: int
-    line: int
+    lines: tuple[int, int]
+    """First and last line of the statement (of its header, where it has a body)."""
     what: str
 
     @property
     def key(self) -> str:
         """Name in the results."""
-        return f"{self.path}:{self.line}:{self.node}.{self.change}"
+        return f"{self.path}:{self.lines[0]}:{self.node}.{self.change}"
+
+    @property
+    def floor(self) -> str:
+        """Folder of ``src/hepfm``."""
+        return Path(self.path).parts[2]
 
 
 Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
@@ -119,12 +125,23 @@ def _skipped(tree: ast.AST) -> set[int]:
     return inside | logs
 
 
+def _statements(tree: ast.AST) -> dict[int, tuple[int, int]]:
+    """Return the lines of each node's statement, by the node's id; the header of one with a body."""
+    lines: dict[int, tuple[int, int]] = {}
+    for node in ast.walk(tree):  # outer statements first: the innermost has the last word
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            end = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            lines |= {id(child): (node.lineno, end) for child in ast.walk(node)}
+    return lines
+
+
 def mutants_of(path: Path) -> list[Mutant]:
     """Return all mutants of a module."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = _skipped(tree)
+    skipped, statements = _skipped(tree), _statements(tree)
     return [
-        Mutant(str(path.relative_to(ROOT)), number, index, getattr(node, "lineno", 0), what)
+        Mutant(str(path.relative_to(ROOT)), number, index, statements[id(node)], what)
         for number, node in enumerate(ast.walk(tree))
         if id(node) not in skipped
         for index, (what, _) in enumerate(changes(node))
@@ -147,13 +164,8 @@ def mutated(mutant: Mutant) -> str:
 
 
 def sample(floors: list[str], count: int, seed: int) -> list[Mutant]:
-    """Return mutants in random order, the same number of each floor."""
-    chosen = []
-    for floor in floors:
-        mutants = [
-            mutant
-            for path in sorted((ROOT / "src" / "hepfm" / floor).rglob("*.py"))
-            for mutant in mutants_of(path)
-        ]
-        chosen.append(random.Random(f"{seed}-{floor}").sample(mutants, min(count, len(mutants))))
-    return [mutant for row in zip(*chosen, strict=False) for mutant in row]
+    """Return a simple random sample of the mutants of some floors, in random order: each is as likely."""
+    folders = [ROOT / "src" / "hepfm" / floor for floor in floors]
+    modules = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    mutants = [mutant for path in modules for mutant in mutants_of(path)]
+    return random.Random(seed).sample(mutants, min(count, len(mutants)))

@@ -2,102 +2,128 @@
 
     make mutation
 
-There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn, with equal
-numbers from each floor. Each mutant meets the test files that name its module and those of its floor, until
-one test fails or the time is over. The call goes on where an earlier one with the same output was stopped.
+There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn. A run of the
+suite under coverage has shown which tests run which lines; a mutant meets those of its statement, until one
+fails or their time is over. What killed a mutant must pass on the unchanged source, else it does not count.
+The call goes on where an earlier one with the same output was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import csv
 import os
-import re
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from covering import BUDGET, Covering
 from mutants import FLOORS, ROOT, Mutant, mutated, sample
 
-PROMISING = 3
-"""So many files are tried before the rest of the floor."""
+COLUMNS = ["floor", "mutant", "change", "outcome", "test", "seconds", "argument"]
 
 
-def files_for(path: str) -> list[str]:
-    """Return the test files of a module, the most promising first: those that name it, then its folder's."""
-    parts = Path(path).with_suffix("").parts[2:]  # without src/hepfm
-    module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    names = re.compile(rf"hepfm\.{re.escape(module)}\b")
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    texts = {file: file.read_text(encoding="utf-8") for file in files}
-    folder = [file for file in files if file.relative_to(ROOT).parts[1] == parts[0]]
-    folder = folder or [file for file in files if f"hepfm.{parts[0]}." in texts[file]]
-    like = [file for file in folder if parts[-1].split("_")[0] in file.stem]
-    direct = [file for file in files if names.search(texts[file])]
-    direct.sort(key=lambda file: (parts[-1] not in file.stem, file not in folder))
-    return [str(file.relative_to(ROOT)) for file in dict.fromkeys([*direct, *like, *folder])]
+class Ending(NamedTuple):
+    """How tests end: ``passed``, ``failed``, ``hung`` or ``unusable``, and the first that did not pass."""
+
+    result: str
+    by: str = ""
 
 
-def outcome(mutant: Mutant, overlay: Path, limit: float) -> tuple[str, str]:
-    """Return how the tests end with a mutant, ``killed``, ``survived`` or ``timeout``, and what killed it."""
-    target = overlay / Path(mutant.path).relative_to("src")
-    original = target.read_text(encoding="utf-8")
-    target.write_text(mutated(mutant), encoding="utf-8")
-    try:
-        return _in_stages(files_for(mutant.path), overlay, time.monotonic() + limit)
-    finally:
-        target.write_text(original, encoding="utf-8")
+class Bench:
+    """A copy of the source in which one mutant at a time is tried."""
 
+    def __init__(self, folder: Path, tests: Covering) -> None:
+        self.tests = tests
+        self.source = folder / "src"
+        self.report = folder / "failed"
+        shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
+        self._sound: dict[str, bool] = {}
 
-def _in_stages(files: list[str], overlay: Path, end: float) -> tuple[str, str]:
-    """Run the most promising files alone before the rest, for collecting a whole floor is slow."""
-    assert files
-    result = "survived", ""
-    for stage in (files[:PROMISING], files[PROMISING:]):
-        if stage and result[0] == "survived":
-            result = run(stage, overlay, max(1.0, end - time.monotonic()))
-    return result
+    def try_mutant(self, mutant: Mutant) -> tuple[str, str]:
+        """Return the outcome, ``killed``, ``hung``, ``survived`` or ``undecided``, and the killing test."""
+        batches, complete = self.tests.batches(mutant)
+        for batch in batches:
+            tests = batch
+            while (ending := self._with_change(mutant, tests)).result != "passed":
+                if ending.result == "hung" or self._is_sound(ending.by):
+                    return {"hung": "hung"}.get(ending.result, "killed"), ending.by
+                # A test that fails without the change, too, says nothing; the others may.
+                tests = [test for test in tests if test != ending.by and test.split("::")[0] != ending.by]
+                if not tests:
+                    break
+        return ("survived" if complete else "undecided"), ""
 
-
-def run(tests: list[str], overlay: Path, limit: float) -> tuple[str, str]:
-    """Run tests in a fork of this process, which has imported what is slow to import."""
-    report = overlay.parent / "killer"
-    report.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        code = 99
-        try:  # whatever happens, the child must not return: it would clean up for its parent
-            code = _pytest(tests, overlay, report)
+    def _with_change(self, mutant: Mutant, tests: list[str]) -> Ending:
+        target = self.source / Path(mutant.path).relative_to("src")
+        original = target.read_text(encoding="utf-8")
+        target.write_text(mutated(mutant), encoding="utf-8")
+        try:
+            ending = self.run(tests)
+            if ending.result == "unusable":  # a name of a parametrised test has changed: take the whole files
+                ending = self.run(sorted({test.split("::")[0] for test in tests}))
+            # Not even whole files: the shared conftest cannot be imported any more.
+            return Ending("failed", "tests/conftest.py") if ending.result == "unusable" else ending
         finally:
-            os._exit(code)
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return _ending(os.waitstatus_to_exitcode(status), report)
-        time.sleep(0.1)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "timeout", ""
+            target.write_text(original, encoding="utf-8")
+
+    def _is_sound(self, test: str) -> bool:
+        """Whether a test (or the collection of a file) passes on the unchanged source, alone."""
+        if test == "tests/conftest.py":
+            return True  # the first control has used it
+        if test not in self._sound:
+            self._sound[test] = self.run([test], collect_only="::" not in test).result == "passed"
+        return self._sound[test]
+
+    def run(self, tests: list[str], *, collect_only: bool = False) -> Ending:
+        """Run tests in a fork of this process, which has imported what is slow to import."""
+        self.report.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            code = 99
+            try:  # whatever happens, the child must not return: it would clean up for its parent
+                code = self._pytest(tests, collect_only)
+            finally:
+                os._exit(code)
+        end = time.monotonic() + 60.0 + 4 * self.tests.seconds(tests)
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return self._ending(os.waitstatus_to_exitcode(status))
+            time.sleep(0.05)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return Ending("hung")
+
+    def _ending(self, code: int) -> Ending:
+        if self.report.exists():
+            return Ending("failed", self.report.read_text(encoding="utf-8"))
+        if code in (0, 5):  # 5: all were skipped
+            return Ending("passed")
+        if code == 4:
+            return Ending("unusable")
+        raise RuntimeError(f"pytest ended with {code} and no failed test")
+
+    def _pytest(self, tests: list[str], collect_only: bool) -> int:
+        import pytest
+
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.environ["PYTHONPATH"] = str(self.source)
+        sys.path.insert(0, str(self.source))
+        # Hypothesis is imported before pytest can rewrite it: a warning, and here warnings are errors.
+        quiet = ["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider"]
+        only = ["--collect-only"] if collect_only else []
+        return int(pytest.main(["-x", *quiet, *only, *tests], [FirstFailure(self.report)]))
 
 
-def _ending(code: int, report: Path) -> tuple[str, str]:
-    if code == 0:
-        return "survived", ""
-    # A kill needs the name of what failed: pytest that does not even start must not look like a good suite.
-    if report.exists():
-        return "killed", report.read_text(encoding="utf-8")
-    if code == 4:  # the control has shown that the shared conftest can be imported without the change
-        return "killed", "tests/conftest.py"
-    raise RuntimeError(f"pytest ended with {code} and no failed test; run it by hand on the unchanged source")
-
-
-class Killer:
+class FirstFailure:
     """Writes the name of the first test (or file, where its import fails) that does not pass."""
 
     def __init__(self, report: Path) -> None:
@@ -114,21 +140,41 @@ class Killer:
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Note that the change broke what the tests are run by (the shared conftest)."""
-        self.report.write_text("tests/conftest.py", encoding="utf-8")
+        if not self.report.exists():
+            self.report.write_text("tests/conftest.py", encoding="utf-8")
 
 
-def _pytest(tests: list[str], overlay: Path, report: Path) -> int:
-    import pytest
+def work(mutants: list[Mutant], tests: Covering, output: Path) -> None:
+    """Try mutants, one after the other, and add a row for each to the output."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), tests)
+        control = bench.run(["tests/train/test_ema.py"])
+        if control.result != "passed":
+            raise SystemExit(f"the unchanged source does not pass its tests: {control}")
+        for mutant in mutants:
+            start = time.monotonic()
+            outcome, by = bench.try_mutant(mutant)
+            row = [mutant.floor, mutant.key, mutant.what, outcome, by, f"{time.monotonic() - start:.0f}", ""]
+            with output.open("a", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(row)
+            print(*row, flush=True)
 
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    os.environ["PYTHONPATH"] = str(overlay)
-    sys.path.insert(0, str(overlay))
-    # Hypothesis is imported before pytest can rewrite it: a warning, and here warnings are errors.
-    ignored = "ignore::pytest.PytestAssertRewriteWarning"
-    killer = Killer(report)
-    return int(pytest.main(["-x", "-q", "-W", ignored, "-p", "no:cacheprovider", *tests], [killer]))
+
+def summary(output: Path) -> str:
+    """Return the fractions killed, with 95 % Wilson intervals; what is undecided counts as a survivor."""
+    from scipy.stats import binomtest
+
+    with output.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = []
+    for floor in [*sorted({row["floor"] for row in rows}), "all"]:
+        outcomes = [row["outcome"] for row in rows if floor in ("all", row["floor"])]
+        killed = sum(outcome in ("killed", "hung") for outcome in outcomes)
+        low, high = binomtest(killed, len(outcomes)).proportion_ci(method="wilson")
+        counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in ("hung", "survived", "undecided"))
+        fraction = f"{killed / len(outcomes):.0%} ({low:.0%} to {high:.0%})"
+        lines.append(f"{floor:<12}{killed} of {len(outcomes)} killed: {fraction}; {counts}")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -137,12 +183,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--floors", default=",".join(FLOORS))
-    parser.add_argument("--per-floor", type=int, default=30)
-    parser.add_argument("--part", default="0/1", help="every N-th mutant from the I-th, as I/N")
+    parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds of tests for each mutant")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of tests for each mutant")
+    parser.add_argument("--coverage", type=Path, required=True, help="from pytest --cov-context=test")
+    parser.add_argument("--durations", type=Path, required=True, help="from pytest --junitxml")
+    parser.add_argument("--output", type=Path, required=True, help="a CSV file; an existing one is continued")
     options = parser.parse_args()
+    output = options.output.resolve()
+    tests = Covering(options.coverage.resolve(), options.durations.resolve(), options.budget)
+    mutants = sample(options.floors.split(","), options.count, options.seed)
+    if not output.exists():
+        output.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    known = {row.split(",")[1] for row in output.read_text(encoding="utf-8").splitlines()}
+    mutants = [mutant for mutant in mutants if mutant.key not in known]
     import hypothesis  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import pydantic  # noqa: F401
@@ -153,31 +208,15 @@ def main() -> None:
 
     torch.set_num_threads(1)
     os.chdir(ROOT)
-    lines = options.output.read_text(encoding="utf-8").splitlines() if options.output.exists() else []
-    known = {json.loads(line)["mutant"] for line in lines}
-    first, step = map(int, options.part.split("/"))
-    with tempfile.TemporaryDirectory() as folder:
-        overlay = Path(folder) / "src"
-        shutil.copytree(ROOT / "src", overlay, ignore=shutil.ignore_patterns("__pycache__"))
-        control, what = run(["tests/train/test_ema.py"], overlay, 600.0)
-        if control != "survived":
-            raise SystemExit(f"the unchanged source does not pass its tests: {control} {what}")
-        for mutant in sample(options.floors.split(","), options.per_floor, options.seed)[first::step]:
-            if mutant.key in known:
-                continue
-            start = time.monotonic()
-            result, by = outcome(mutant, overlay, options.limit)
-            seconds = round(time.monotonic() - start, 1)
-            row = {
-                "mutant": mutant.key,
-                "what": mutant.what,
-                "outcome": result,
-                "by": by,
-                "seconds": seconds,
-            }
-            with options.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(result, mutant.key, mutant.what, seconds, by, flush=True)
+    workers = []
+    for job in range(options.jobs):
+        workers.append(os.fork())
+        if workers[-1] == 0:
+            work(mutants[job :: options.jobs], tests, output)
+            os._exit(0)
+    codes = [os.waitpid(worker, 0)[1] for worker in workers]
+    print(summary(output))
+    sys.exit(any(codes))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -298,6 +299,25 @@ class CoarseLoss(Supervised):
         return Loss({name: replace(term, total=term.total * factor) for name, term in loss.terms.items()})
 
 
+class StaleTeacher(Supervised):
+    def __init__(self, config: Any, network: Any, schema: Any) -> None:
+        super().__init__(config, network, schema)
+        self.teacher = copy.deepcopy(network).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+
+class NoisyTeacher(StaleTeacher):
+    def prepare(self, network: Any, batches: Any) -> None:
+        self.teacher.load_state_dict(network.state_dict())
+
+    def train(self, mode: bool = True) -> Any:
+        return nn.Module.train(self, mode)
+
+
 OBJECTIVE_FAULTS = {
     "it_says_what_its_views_let_through": Silent,
     "its_views_are_those_it_requires": OtherViews,
@@ -311,6 +331,8 @@ OBJECTIVE_FAULTS = {
     "counts_from_views_are_those_of_the_loss": OtherCounts,
     "saved_and_loaded_weights_give_the_same_loss": Forgets,
     "bfloat16_gives_nearly_the_same_loss": CoarseLoss,
+    "a_copy_of_the_network_starts_with_its_weights": StaleTeacher,
+    "what_is_frozen_stays_in_evaluation_mode": NoisyTeacher,
 }
 
 

@@ -17,6 +17,7 @@ from hepfm.report.blocks import Definitions, Part, folded
 from hepfm.report.formats import labels_text
 from hepfm.report.results import Result, Section
 from hepfm.report.table import Column, ReportTable, text
+from hepfm.tasks.result import MetricInfo
 
 REPORT, CSV = "report.html", "csv"
 
@@ -120,10 +121,17 @@ def closing_parts(sections: Sequence[Section]) -> tuple[Part, ...]:
 
 
 def _definitions(sections: Sequence[Section]) -> Part:
-    identifiers = [metric.definition for section in sections for metric in section.results[0].file.metrics]
-    definitions = [definition_of(identifier) for identifier in identifiers]
-    terms = dict.fromkeys((known.title, known.text) for known in definitions if known is not None)
+    metrics = [metric for section in sections for metric in section.results[0].file.metrics]
+    terms = dict.fromkeys(term for metric in metrics if (term := _definition(metric)))
     return Part("method", "Definitions and errors", (Definitions((*METHOD, *terms)),))
+
+
+def _definition(metric: MetricInfo) -> tuple[str, str] | None:
+    """Return title and definition of a metric; None where a plug-in has given none."""
+    known = definition_of(metric.definition)
+    if known is not None:
+        return known.title, known.text
+    return (metric.title, metric.explanation) if metric.explanation else None
 
 
 PROVENANCE: tuple[Column[tuple[Section, Result]], ...] = (

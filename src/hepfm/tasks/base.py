@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -36,12 +36,16 @@ class TaskMetric:
         Whether two models are compared by difference or by ratio; ratios are drawn on logarithmic axes.
     better
         Whether higher or lower values are better.
+    explanation
+        What it measures, in a sentence or two, for reports. Only needed where the definition of the
+        measurement is not one of `hepfm.metrics.definitions`.
     """
 
     name: str
     title: str
     scale: Scale = "difference"
     better: Literal["higher", "lower"] = "higher"
+    explanation: str = ""
 
     def info(self, measurement: Measurement, group: str = "", *, detail: bool = False) -> MetricInfo:
         """Return the row of a result file.
@@ -62,13 +66,15 @@ class TaskMetric:
             scale=of.scale,
             better=of.better,
             detail=detail,
+            explanation=of.explanation,
             **measurement.to_dict(),
         )
 
     def of_group(self, group: str) -> TaskMetric:
         """Return the metric of the rows of one class; itself for the empty name."""
-        name, title = (f"{self.name}_{group}", f"{self.title}, {group}") if group else (self.name, self.title)
-        return TaskMetric(name=name, title=title, scale=self.scale, better=self.better)
+        if not group:
+            return self
+        return replace(self, name=f"{self.name}_{group}", title=f"{self.title}, {group}")
 
 
 @dataclass(frozen=True)

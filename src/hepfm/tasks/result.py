@@ -182,6 +182,9 @@ class MetricInfo(Config):
     detail
         Whether a report leaves it out of its tables and curves: a number of one class where there is one of
         all classes. It is in the CSV files all the same.
+    explanation
+        What it measures, for reports, where its definition is not one of `hepfm.metrics.definitions`: a
+        report may be made where the plug-in that measured it is not installed.
     """
 
     name: str
@@ -195,6 +198,7 @@ class MetricInfo(Config):
     interval: str
     better: Literal["higher", "lower"] = "higher"
     detail: bool = False
+    explanation: str = ""
 
     @property
     def error(self) -> str:

@@ -77,7 +77,10 @@ class ObjectiveCase:
 
     def build(self, *, seed: int = 0) -> Learner:
         """Return network and objective as they are before the first step."""
-        learner = self.construct(seed=seed)
+        return self.prepared(self.construct(seed=seed))
+
+    def prepared(self, learner: Learner) -> Learner:
+        """Return the learner after `prepare`, a tokenizer with a codebook."""
         batch, network = random_batch(FEATURES, context=self.context, rows=ROWS), learner.network
         if network.tokenizer is not None:
             network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
@@ -244,6 +247,34 @@ def bfloat16_gives_nearly_the_same_loss(case: ObjectiveCase) -> None:
     torch.testing.assert_close(half.float(), full, rtol=0.03, atol=0.03)
 
 
+@torch.no_grad()
+def a_copy_of_the_network_starts_with_its_weights(case: ObjectiveCase) -> None:
+    """`prepare` copies them: when a teacher is made, a pre-trained model's are not loaded yet."""
+    learner = case.construct()
+    network = learner.network.state_dict()
+    copies = {
+        name: key
+        for name, weight in frozen(learner).items()
+        for key, original in network.items()
+        if name.endswith(f".{key}") and weight.shape == original.shape and weight.equal(original)
+    }
+    for weight in learner.network.parameters():
+        weight.add_(0.01 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    case.prepared(learner)
+    weights, network = frozen(learner), learner.network.state_dict()
+    for name, key in copies.items():
+        assert weights[name].equal(network[key]), f"{name} has not the weights that training starts from"
+
+
+def what_is_frozen_stays_in_evaluation_mode(case: ObjectiveCase) -> None:
+    """Dropout in a teacher would make its targets noisy: override `train`."""
+    objective = case.build().train().objective
+    for name, module in objective.named_modules():
+        weights = list(module.parameters(recurse=False))
+        if weights and not any(weight.requires_grad for weight in weights):
+            assert not module.training, f"{name} is in training mode"
+
+
 LAWS = (
     it_says_what_its_views_let_through,
     its_views_are_those_it_requires,
@@ -257,6 +288,8 @@ LAWS = (
     counts_from_views_are_those_of_the_loss,
     saved_and_loaded_weights_give_the_same_loss,
     bfloat16_gives_nearly_the_same_loss,
+    a_copy_of_the_network_starts_with_its_weights,
+    what_is_frozen_stays_in_evaluation_mode,
 )
 
 
@@ -286,6 +319,12 @@ def loss_of(learner: Learner, batch: Batch) -> Loss:
     """Show the network the views of a batch and return the loss."""
     loss: Loss = learner(learner.views(batch, DRAWS), DRAWS)
     return loss
+
+
+def frozen(learner: Learner) -> dict[str, Tensor]:
+    """Return the parameters of the objective that are not trained, by name."""
+    named = learner.objective.named_parameters()
+    return {name: weight.detach() for name, weight in named if not weight.requires_grad}
 
 
 def batch_for(learner: Learner) -> Batch:

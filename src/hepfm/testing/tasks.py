@@ -20,6 +20,7 @@ from hepfm.data import feature_set
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.heads import HEADS
+from hepfm.metrics.definitions import definition_of
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
@@ -231,6 +232,8 @@ def check_agreement(task: Task, result: ResultFile) -> None:
         announced = task.metric(info.name)
         expected = announced.title, announced.scale, announced.better
         assert (info.title, info.scale, info.better) == expected, f"{info.name} was announced as {expected}"
+        explained = info.explanation or definition_of(info.definition)
+        assert explained, f"reports cannot say what {info.name} is: its TaskMetric has no explanation"
     headline = result.metric(again.primary)
     assert not headline.detail, "reports leave out the headline: detail is set"
     assert headline.better == again.headline.better
