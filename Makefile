@@ -9,6 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 DEMO ?= demo
+MUTATION ?= mutation
 
 .PHONY: demo test setup lint docs bench mutation clean
 
@@ -34,7 +35,11 @@ bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results i
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python
 
 mutation: $(READY)      ## how many small changes of the source the tests notice, on a random sample
-	$(BIN)/python tests/mutate.py --output mutants.jsonl
+	mkdir -p $(MUTATION)
+	COVERAGE_FILE=$(MUTATION)/coverage $(BIN)/pytest -n 2 --dist loadgroup --junitxml=$(MUTATION)/durations.xml \
+		--cov=hepfm --cov-context=test --cov-report=
+	$(BIN)/python tests/mutate.py --coverage $(MUTATION)/coverage --durations $(MUTATION)/durations.xml \
+		--output $(MUTATION)/mutants.csv
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "hepfm needs Python 3.11 to 3.13; say make PYTHON=python3.12")'
@@ -51,4 +56,4 @@ $(PEERS)/.ready: $(READY)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist site
+	rm -rf $(VENV) $(DEMO) $(MUTATION) build dist site

@@ -17,7 +17,7 @@ from hepfm.report.compare import compare, summary_lines
 from hepfm.report.comparer import Comparer, against_scratch
 from hepfm.report.equivalence import equivalences
 from hepfm.report.figures.efficiency import mean_band
-from hepfm.report.results import Group, load_sections
+from hepfm.report.sections import Group, load_sections
 from hepfm.report.summary import Curve, Summary, curves, summarise
 from hepfm.report.table import make_table
 

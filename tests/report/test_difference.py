@@ -18,7 +18,7 @@ from hepfm.report.difference import Difference, corrected
 from hepfm.report.guards import Ends, at_noise, guard
 from hepfm.report.page import Page
 from hepfm.report.preference import best_arms
-from hepfm.report.results import Group, Origin, Result, Section, load_sections
+from hepfm.report.sections import Group, Origin, Result, Section, load_sections
 from hepfm.report.summary import baselines, lines
 from hepfm.report.table import ReportTable
 from hepfm.report.task_part import task_part

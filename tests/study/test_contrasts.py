@@ -13,7 +13,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
 from hepfm.report.comparer import Comparer
 from hepfm.report.page import Page
-from hepfm.report.results import load_sections
+from hepfm.report.sections import load_sections
 from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.contrasts_part import answers, contrasts_part
 from hepfm.study.folder import StudyFolder

@@ -23,7 +23,7 @@ from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store
 from hepfm.metrics.contrast import Contrast
 from hepfm.report.comparer import Comparer
-from hepfm.report.results import load_sections
+from hepfm.report.sections import load_sections
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.result import read_result, read_scores

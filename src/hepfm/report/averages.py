@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hepfm.report.results import Group, Origin
+from hepfm.report.sections import Group, Origin
 
 PARTS: tuple[tuple[str, str, Callable[[Origin], object]], ...] = (
     ("pre-training", "pre-trainings", lambda origin: origin.pretraining),

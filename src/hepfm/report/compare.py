@@ -16,7 +16,7 @@ from hepfm.report.formats import interval, number
 from hepfm.report.gallery import gallery_part
 from hepfm.report.generated_part import section_spectra, store_spectra
 from hepfm.report.page import REPORT, Page, closing_parts
-from hepfm.report.results import BASELINE, Section, load_sections
+from hepfm.report.sections import BASELINE, Section, load_sections
 from hepfm.report.summary import summarise
 from hepfm.report.task_part import task_part
 

@@ -16,7 +16,7 @@ from hepfm.metrics.paired import resampled_difference
 from hepfm.metrics.predictions import FloatArray
 from hepfm.report.difference import Difference, corrected
 from hepfm.report.guards import guard
-from hepfm.report.results import BASELINE, Group, Result, Section
+from hepfm.report.sections import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.result import PREDICTIONS, SCORES, MetricInfo
 from hepfm.tasks.row_statistics import RowStatistics

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.metrics.trainings import Scale
-from hepfm.report.results import Group
+from hepfm.report.sections import Group
 from hepfm.report.summary import Curve, Summary
 
 

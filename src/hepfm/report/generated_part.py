@@ -12,7 +12,7 @@ from hepfm.report.blocks import Block, Part, Text, folded, grid, titled
 from hepfm.report.figures.confusion import typical
 from hepfm.report.figures.generated import Shown, generated_figure
 from hepfm.report.figures.style import Figure, Pen, pens
-from hepfm.report.results import Section, budget_text
+from hepfm.report.sections import Section, budget_text
 from hepfm.tasks.base import load_task
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.report.preference import lower_is_better
-from hepfm.report.results import Group
+from hepfm.report.sections import Group
 from hepfm.tasks.result import MetricInfo
 
 MOST_AT_AN_END = 0.2

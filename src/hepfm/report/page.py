@@ -15,7 +15,7 @@ from hepfm.core.files import atomic_path
 from hepfm.metrics.definitions import definition_of
 from hepfm.report.blocks import Definitions, Part, folded
 from hepfm.report.formats import labels_text
-from hepfm.report.results import Result, Section
+from hepfm.report.sections import Result, Section
 from hepfm.report.table import Column, ReportTable, text
 from hepfm.tasks.result import MetricInfo
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hepfm.report.results import Group, Section
+from hepfm.report.sections import Group, Section
 from hepfm.report.summary import summarise
 from hepfm.tasks.base import load_task
 from hepfm.tasks.result import MetricInfo, ResultFile

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from hepfm.metrics.trainings import Scale, TrainingMean, from_scale, mean_over_trainings, to_scale
-from hepfm.report.results import Group, Section
+from hepfm.report.sections import Group, Section
 from hepfm.tasks.result import Baseline, MetricInfo
 
 

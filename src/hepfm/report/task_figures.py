@@ -13,7 +13,7 @@ from hepfm.report.figures.generation import generation_figure
 from hepfm.report.figures.roc import roc_figure
 from hepfm.report.figures.style import Figure, Pen
 from hepfm.report.preference import primary_metric, whole_metrics
-from hepfm.report.results import Section, budget_text
+from hepfm.report.sections import Section, budget_text
 from hepfm.report.summary import Curve, baselines, curves, lines
 from hepfm.tasks.result import MetricInfo
 

@@ -15,7 +15,7 @@ from hepfm.report.difference_table import difference_table
 from hepfm.report.figures.style import Pen
 from hepfm.report.formats import number
 from hepfm.report.preference import best_arms, primary_metric, whole_metrics
-from hepfm.report.results import BASELINE, Group, Section, budget_text
+from hepfm.report.sections import BASELINE, Group, Section, budget_text
 from hepfm.report.summary import summarise
 from hepfm.report.task_figures import TaskFigures
 from hepfm.report.task_tables import equivalence_table, results_table, training_table

@@ -11,7 +11,7 @@ from hepfm.report.averages import average_text
 from hepfm.report.equivalence import Equivalence, equivalences
 from hepfm.report.formats import interval, labels_text, number, significant
 from hepfm.report.guards import Ends
-from hepfm.report.results import BASELINE, Group, Section
+from hepfm.report.sections import BASELINE, Group, Section
 from hepfm.report.summary import NOISE, REAL, Reference, Summary, baselines, curves, lines, summarise
 from hepfm.report.table import Column, ReportTable, in_file, on_page, text
 from hepfm.tasks.result import MetricInfo

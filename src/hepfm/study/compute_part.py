@@ -9,7 +9,7 @@ from statistics import mean
 from hepfm.report.blocks import Part, Titled
 from hepfm.report.formats import number, significant
 from hepfm.report.preference import lower_is_better, primary_metric
-from hepfm.report.results import Group
+from hepfm.report.sections import Group
 from hepfm.report.summary import summarise
 from hepfm.report.table import Column, ReportTable, in_file
 from hepfm.study.grid_columns import grid_columns

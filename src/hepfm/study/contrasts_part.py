@@ -12,7 +12,7 @@ from hepfm.report.difference import Difference, corrected
 from hepfm.report.difference_table import difference_table, mean_text
 from hepfm.report.formats import p_value
 from hepfm.report.preference import primary_metric
-from hepfm.report.results import budget_text
+from hepfm.report.sections import budget_text
 from hepfm.study.config import RegisteredContrast, StudyConfig
 from hepfm.study.panels import Panel
 from hepfm.study.registration import Registration, registration_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from hepfm.report.results import budget_text
+from hepfm.report.sections import budget_text
 from hepfm.report.table import Column, text
 from hepfm.study.plan import Cell
 

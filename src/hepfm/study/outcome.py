@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hepfm.report.results import Origin, Result
+from hepfm.report.sections import Origin, Result
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, Trial
 from hepfm.tasks.result import read_result

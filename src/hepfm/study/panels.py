@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hepfm.report.results import BASELINE, Group, Result, Section
+from hepfm.report.sections import BASELINE, Group, Result, Section
 from hepfm.study.outcome import Outcome
 
 

@@ -13,7 +13,7 @@ from hepfm.report.figures.style import Pen, pens
 from hepfm.report.gallery import gallery_part
 from hepfm.report.generated_part import section_spectra
 from hepfm.report.page import REPORT, Page, closing_parts
-from hepfm.report.results import BASELINE
+from hepfm.report.sections import BASELINE
 from hepfm.report.task_part import task_part
 from hepfm.study.compute_part import compute_part
 from hepfm.study.config import StudyConfig

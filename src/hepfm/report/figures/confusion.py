@@ -8,7 +8,7 @@ import numpy as np
 
 from hepfm.metrics.confusion import Confusion, confusion
 from hepfm.report.figures.style import INK, SERIES, Figure, canvas, to_svg
-from hepfm.report.results import Group, Result
+from hepfm.report.sections import Group, Result
 from hepfm.report.table import Cell, Numbers, make_table
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hepfm.metrics.roc import RocCurve, roc_curve
 from hepfm.metrics.trainings import mean_over_trainings
 from hepfm.report.averages import average_text
 from hepfm.report.figures.style import Figure, Pen, canvas, legend, plain_log_axis, to_svg
-from hepfm.report.results import Group
+from hepfm.report.sections import Group
 from hepfm.report.table import Numbers, make_table
 
 GRID = np.linspace(0.02, 0.98, 97)
