@@ -8,11 +8,24 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from hepfm import api
 from hepfm.cli.common import verb
 from hepfm.cli.main import VERBS, group
 from hepfm.core.errors import ConfigError
 
 HEAVY = ("torch", "pyarrow", "matplotlib", "scipy", "sklearn", "awkward", "pythia8mc", "fastjet")
+
+
+SLOW = ("sklearn", "scipy.stats", "scipy.optimize", "pandas", "matplotlib", "awkward", "fastjet", "distributed")
+"""Seconds to import, each needed by one step of some verbs."""
+
+
+def test_no_verb_waits_for_a_library_that_it_may_not_need():
+    modules = {place.split(":")[0] for place in api._VERBS.values()}
+    imports = "\n".join(f"import {module}" for module in sorted(modules))
+    program = f"import sys\n{imports}\nprint([name for name in {SLOW!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from hepfm.core.errors import ConfigError
 from hepfm.metrics.bootstrap import ONE_SIGMA
@@ -30,8 +30,8 @@ def clopper_pearson(passed: float, total: float, *, level: float = ONE_SIGMA) ->
     """
     _check(passed, total, level)
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, passed, total - passed + 1)) if passed > 0 else 0.0
-    high = float(beta.ppf(1 - tail, passed + 1, total - passed)) if passed < total else 1.0
+    low = float(betaincinv(passed, total - passed + 1, tail)) if passed > 0 else 0.0
+    high = float(betaincinv(passed + 1, total - passed, 1 - tail)) if passed < total else 1.0
     return low, high
 
 
@@ -42,7 +42,7 @@ def upper_limit(passed: float, total: float, *, level: float = 0.95) -> float:
     1002
     """
     _check(passed, total, level)
-    return float(beta.ppf(level, passed + 1, total - passed)) if passed < total else 1.0
+    return float(betaincinv(passed + 1, total - passed, level)) if passed < total else 1.0
 
 
 def _check(passed: float, total: float, level: float) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
@@ -129,6 +128,8 @@ def _fit(labelled: LabelledRows, name: str, only: RowSelection | None) -> dict[s
             "fractions": fractions,
             **_logistic(z_RC, target, weights),
         }
+    from sklearn.linear_model import Ridge  # two seconds that a training need not wait for
+
     ridge = Ridge(alpha=STRENGTH).fit(z_RC, target.astype(np.float64), sample_weight=weights)
     return {
         **facts,
@@ -158,6 +159,8 @@ def _logistic(z_RC: Floats, label_R: Floats, weights_R: Floats) -> dict[str, Any
     present = np.unique(label_R)
     coefficients, intercept = np.zeros((1, z_RC.shape[1])), np.zeros(1)
     if len(present) > 1:
+        from sklearn.linear_model import LogisticRegression
+
         fitted = LogisticRegression(C=STRENGTH, max_iter=1000).fit(z_RC, label_R, sample_weight=weights_R)
         coefficients, intercept = fitted.coef_, fitted.intercept_
     if len(present) == 2:

@@ -12,7 +12,6 @@ trainings as they are; it lies within [0, 1].
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import integer_seed, numpy_generator
@@ -70,6 +69,8 @@ def classifier_features(sample: Observed) -> FloatArray:
 
 def _area(reference: FloatArray, other: FloatArray, seed: int, repeat: int) -> Statistic:
     """Train on half of the rows; return the area on the rest as a function of the weights of all rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # seconds that other verbs need not wait for
+
     rng = numpy_generator(seed, "metrics.classifier", repeat)
     features = np.concatenate([reference, other])
     first, second = _halves(rng, len(reference)), _halves(rng, len(other))

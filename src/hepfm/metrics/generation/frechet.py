@@ -10,7 +10,6 @@ smaller than the draws: compare with the floor of the same sizes.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
@@ -82,6 +81,8 @@ def extrapolate(sizes: IntArray, values: FloatArray) -> tuple[float, float]:
 
     Exact, where the package jetnet's iterative fit stops some 1e-4 away (3e-5 for two equal samples).
     """
+    from scipy.optimize import nnls  # half a second that other verbs need not wait for
+
     design = np.stack([np.ones(len(sizes)), sizes.min() / sizes], axis=1)
     fit, residual = nnls(design, values)
     covariance = np.linalg.inv(design.T @ design) * residual**2 / (len(sizes) - 2)
