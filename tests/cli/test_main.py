@@ -16,7 +16,7 @@ from hepfm.core.errors import ConfigError
 HEAVY = ("torch", "pyarrow", "matplotlib", "scipy", "sklearn", "awkward", "pythia8mc", "fastjet")
 
 
-SLOW = ("sklearn", "scipy.stats", "scipy.optimize", "pandas", "matplotlib", "awkward", "fastjet", "distributed")
+SLOW = ("sklearn", "scipy.stats", "scipy.optimize", "pandas", "matplotlib", "awkward", "fastjet", "dask")
 """Seconds to import, each needed by one step of some verbs."""
 
 
