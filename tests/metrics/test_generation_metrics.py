@@ -330,13 +330,29 @@ def test_the_classifier_cannot_tell_a_sample_from_a_shuffle_of_two():
 
 
 def test_frechet_distance_of_gaussians():
-    a, b = np.diag([1.0, 4.0]), np.diag([9.0, 4.0])
-    assert frechet.frechet_distance(np.zeros(2), a, np.array([3.0, 0]), b) == pytest.approx(9 + 4)
-    assert frechet.frechet_distance(np.ones(2), a, np.ones(2), a) == pytest.approx(0, abs=1e-12)
-    mean, covariance = frechet.moments(np.random.default_rng(0).normal(size=(50, 3)))
-    x = np.random.default_rng(0).normal(size=(50, 3))
-    np.testing.assert_allclose(mean, x.mean(axis=0))
-    np.testing.assert_allclose(covariance, np.cov(x, rowvar=False))
+    narrow = frechet.Gaussian.of(np.zeros(2), np.diag([1.0, 4.0]))
+    wide = frechet.Gaussian.of(np.array([3.0, 0]), np.diag([9.0, 4.0]))
+    assert frechet.frechet_distance(narrow, wide) == pytest.approx(9 + 4)
+    assert frechet.frechet_distance(wide, wide) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("features", [3, 80])
+def test_frechet_distance_of_rows(features):
+    """Against the formula with the symmetric root, for more rows than features and for fewer."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 3, 50)
+    rows = [rng.normal(size=(50, features)), 1 + rng.normal(size=(40, features))]
+    repeated = [np.repeat(rows[0], counts, axis=0), rows[1]]
+    means = [x.mean(axis=0) for x in repeated]
+    covariances = [np.cov(x, rowvar=False) for x in repeated]
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    mixed = np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)
+    expected = (
+        np.square(means[0] - means[1]).sum() + sum(map(np.trace, covariances)) - 2 * np.sqrt(mixed).sum()
+    )
+    fits = frechet.Gaussian.fit(rows[0], counts), frechet.Gaussian.fit(rows[1])
+    assert frechet.frechet_distance(*fits) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_frechet_extrapolation_finds_the_intercept():

@@ -15,7 +15,7 @@ import torch
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.metrics.generation.batches import draw_counts
-from hepfm.metrics.generation.frechet import frechet_distance, moments
+from hepfm.metrics.generation.frechet import Gaussian, frechet_distance
 from hepfm.metrics.generation.jets import JetSample
 from hepfm.metrics.generation.particlenet import CONSTITUENTS, ParticleNet, load_particlenet, resources
 from hepfm.metrics.generation.two_sample import with_error
@@ -51,13 +51,12 @@ def fpnd(jets: JetSample, name: str, *, seed: int = 0) -> Measurement:
         raise DataError(f"FPND of {len(jets)} jets has no meaning; generate at least {MIN_JETS}")
     activations_JA = activations(load_particlenet(), jets.take(np.arange(min(len(jets), MAX_JETS))))
     n = len(activations_JA)
-    mean, covariance = real_moments(name)
+    real = Gaussian.of(*real_moments(name))
     rng = numpy_generator(seed, "metrics.fpnd")
     draws = [
-        frechet_distance(mean, covariance, *moments(activations_JA, draw_counts(rng, n, n)))
-        for _ in range(RESAMPLES)
+        frechet_distance(real, Gaussian.fit(activations_JA, draw_counts(rng, n, n))) for _ in range(RESAMPLES)
     ]
-    value = frechet_distance(mean, covariance, *moments(activations_JA))
+    value = frechet_distance(real, Gaussian.fit(activations_JA))
     interval = f"bootstrap of generated jets, standard deviation ({RESAMPLES})"
     return with_error(value, float(np.std(draws, ddof=1)), n=n, definition=DEFINITION, interval=interval)
 

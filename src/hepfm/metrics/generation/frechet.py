@@ -9,6 +9,8 @@ smaller than the draws: compare with the floor of the same sizes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hepfm.core.errors import DataError
@@ -23,28 +25,48 @@ SMALLEST, LARGEST, POINTS, DRAWS = 20_000, 50_000, 10, 20
 INTERVAL = f"fit uncertainty of a + b/N ({POINTS} sizes, {DRAWS} draws each)"
 
 
-def frechet_distance(
-    mean_a: FloatArray, covariance_a: FloatArray, mean_b: FloatArray, covariance_b: FloatArray
-) -> float:
-    """Return |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of two Gaussians; means (F,), C (F, F).
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian in F dimensions.
 
-    The trace of the root is that of (C_a^(1/2) C_b C_a^(1/2))^(1/2), whose eigenvalues are real and not
-    negative whatever the rank.
+    Attributes
+    ----------
+    mean_F
+        Its mean.
+    root_KF
+        Its covariance is ``root_KF.T @ root_KF``.
     """
-    values, vectors = np.linalg.eigh(covariance_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    mixed = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ covariance_b @ root), 0)).sum()
-    difference = mean_a - mean_b
-    return float(difference @ difference + np.trace(covariance_a) + np.trace(covariance_b) - 2 * mixed)
+
+    mean_F: FloatArray
+    root_KF: FloatArray
+
+    @classmethod
+    def fit(cls, features_NF: FloatArray, counts_N: IntArray | None = None) -> Gaussian:
+        """Return mean and unbiased covariance of rows, each taken `counts_N` times."""
+        counts_N = np.ones(len(features_NF), np.int64) if counts_N is None else counts_N
+        rows_NF, weights_N = features_NF[counts_N > 0], counts_N[counts_N > 0].astype(np.float64)
+        mean_F = weights_N @ rows_NF / weights_N.sum()
+        root_NF = np.sqrt(weights_N / (weights_N.sum() - 1))[:, None] * (rows_NF - mean_F)
+        if len(root_NF) > root_NF.shape[1]:
+            return cls.of(mean_F, root_NF.T @ root_NF)
+        return cls(mean_F, root_NF)  # few rows are the smaller root
+
+    @classmethod
+    def of(cls, mean_F: FloatArray, covariance_FF: FloatArray) -> Gaussian:
+        """Return the Gaussian of a mean and a covariance of any rank."""
+        values_F, vectors_FF = np.linalg.eigh(covariance_FF)
+        return cls(mean_F, np.sqrt(np.maximum(values_F, 0))[:, None] * vectors_FF.T)
 
 
-def moments(features: FloatArray, counts: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """Return mean (F,) and unbiased covariance (F, F) of rows, each taken `counts` times."""
-    weights = np.ones(len(features)) if counts is None else counts.astype(np.float64)
-    total = weights.sum()
-    mean = weights @ features / total
-    centred = features - mean
-    return mean, (centred * weights[:, None]).T @ centred / (total - 1)
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """Return |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of two Gaussians.
+
+    With C = R^T R the trace of the root is the sum of the singular values of R_a R_b^T, whatever the rank.
+    """
+    mixed = np.linalg.svd(a.root_KF @ b.root_KF.T, compute_uv=False).sum()
+    difference_F = a.mean_F - b.mean_F
+    traces = np.square(a.root_KF).sum() + np.square(b.root_KF).sum()
+    return float(difference_F @ difference_F + traces - 2 * mixed)
 
 
 def normalised(reference: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -70,8 +92,8 @@ def fpd_of(reference: FloatArray, other: FloatArray, *, rng: np.random.Generator
     for size in sizes.tolist():
         values = []
         for _ in range(DRAWS):
-            draws = [draw_counts(rng, len(sample), size) for sample in (reference, other)]
-            values.append(frechet_distance(*moments(reference, draws[0]), *moments(other, draws[1])))
+            first, second = (draw_counts(rng, len(sample), size) for sample in (reference, other))
+            values.append(frechet_distance(Gaussian.fit(reference, first), Gaussian.fit(other, second)))
         means.append(float(np.mean(values)))
     return extrapolate(sizes, np.array(means))
 
