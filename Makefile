@@ -36,9 +36,9 @@ bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results i
 
 mutation: $(READY)      ## how many small changes of the source the tests notice, on a random sample
 	mkdir -p $(MUTATION)
-	COVERAGE_FILE=$(MUTATION)/coverage $(BIN)/pytest -n 2 --dist loadgroup --junitxml=$(MUTATION)/durations.xml \
-		--cov=hepfm --cov-context=test --cov-report=
-	$(BIN)/python tests/mutate.py --coverage $(MUTATION)/coverage --durations $(MUTATION)/durations.xml \
+	COVERAGE_FILE=$(MUTATION)/coverage $(BIN)/pytest -n 2 --dist loadgroup --cov=hepfm --cov-context=test \
+		--cov-report= --durations=0 -vv > $(MUTATION)/durations.txt
+	$(BIN)/python tests/mutate.py --coverage $(MUTATION)/coverage --durations $(MUTATION)/durations.txt \
 		--output $(MUTATION)/mutants.csv
 
 $(READY): pyproject.toml constraints.txt

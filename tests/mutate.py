@@ -90,7 +90,7 @@ class Bench:
                 code = self._pytest(tests, collect_only)
             finally:
                 os._exit(code)
-        end = time.monotonic() + 60.0 + 4 * self.tests.seconds(tests)
+        end = time.monotonic() + 120.0 + 5 * self.tests.seconds(tests)
         while time.monotonic() < end:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of tests for each mutant")
     parser.add_argument("--coverage", type=Path, required=True, help="from pytest --cov-context=test")
-    parser.add_argument("--durations", type=Path, required=True, help="from pytest --junitxml")
+    parser.add_argument("--durations", type=Path, required=True, help="from pytest --durations=0 -vv")
     parser.add_argument("--output", type=Path, required=True, help="a CSV file; an existing one is continued")
     options = parser.parse_args()
     output = options.output.resolve()
