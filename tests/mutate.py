@@ -44,9 +44,8 @@ class Bench:
         shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
         self._sound: dict[str, bool] = {}
 
-    def try_mutant(self, mutant: Mutant) -> tuple[str, str]:
+    def try_mutant(self, mutant: Mutant, batches: list[list[str]], complete: bool) -> tuple[str, str]:
         """Return the outcome, ``killed``, ``hung``, ``survived`` or ``undecided``, and the killing test."""
-        batches, complete = self.tests.batches(mutant)
         for batch in batches:
             tests = batch
             while (ending := self._with_change(mutant, tests)).result != "passed":
@@ -144,16 +143,20 @@ class FirstFailure:
             self.report.write_text("tests/conftest.py", encoding="utf-8")
 
 
-def work(mutants: list[Mutant], tests: Covering, output: Path) -> None:
+Plan = tuple[Mutant, list[list[str]], bool]
+"""A mutant, its tests in batches, and whether those are all that run its statement."""
+
+
+def work(plans: list[Plan], tests: Covering, output: Path) -> None:
     """Try mutants, one after the other, and add a row for each to the output."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), tests)
         control = bench.run(["tests/train/test_ema.py"])
         if control.result != "passed":
             raise SystemExit(f"the unchanged source does not pass its tests: {control}")
-        for mutant in mutants:
+        for mutant, batches, complete in plans:
             start = time.monotonic()
-            outcome, by = bench.try_mutant(mutant)
+            outcome, by = bench.try_mutant(mutant, batches, complete)
             row = [mutant.floor, mutant.key, mutant.what, outcome, by, f"{time.monotonic() - start:.0f}", ""]
             with output.open("a", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerow(row)
@@ -197,7 +200,8 @@ def main() -> None:
     if not output.exists():
         output.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
     known = {row.split(",")[1] for row in output.read_text(encoding="utf-8").splitlines()}
-    mutants = [mutant for mutant in mutants if mutant.key not in known]
+    # All is read before the workers are forked: a forked CoverageData empties its file.
+    plans = [(mutant, *tests.batches(mutant)) for mutant in mutants if mutant.key not in known]
     import hypothesis  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import pydantic  # noqa: F401
@@ -212,7 +216,7 @@ def main() -> None:
     for job in range(options.jobs):
         workers.append(os.fork())
         if workers[-1] == 0:
-            work(mutants[job :: options.jobs], tests, output)
+            work(plans[job :: options.jobs], tests, output)
             os._exit(0)
     codes = [os.waitpid(worker, 0)[1] for worker in workers]
     print(summary(output))
