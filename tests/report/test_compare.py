@@ -21,6 +21,8 @@ from hepfm.report.sections import Group, load_sections
 from hepfm.report.summary import Curve, Summary, curves, summarise
 from hepfm.report.table import make_table
 
+pytestmark = pytest.mark.xdist_group("compare")  # its fixtures are slow: made once, by one worker
+
 
 def test_sections_keep_tasks_apart_and_the_baseline_comes_last(study_results):
     sections = load_sections(study_results)

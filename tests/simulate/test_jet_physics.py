@@ -9,6 +9,8 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES
 from hepfm.physics.kinematics import four_momentum, mass_of, wrap_phi
 
+pytestmark = pytest.mark.xdist_group("jet_physics")  # its fixtures are slow: made once, by one worker
+
 Jets = dict[str, Array | Ragged]
 
 

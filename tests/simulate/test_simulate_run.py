@@ -25,6 +25,8 @@ from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.recipe import read_simulation
 
+pytestmark = pytest.mark.xdist_group("simulate_run")  # its fixtures are slow: made once, by one worker
+
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 

@@ -18,6 +18,8 @@ from hepfm.simulate.lhe import count_events, events_of
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 
+pytestmark = pytest.mark.xdist_group("simulated_weights")  # its fixtures are slow: made once, by one worker
+
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 

@@ -12,6 +12,8 @@ from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.recipe import read_simulation
 
+pytestmark = pytest.mark.xdist_group("taus")  # its fixtures are slow: made once, by one worker
+
 pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
 pytest.importorskip("fastjet", reason="the extra 'sim' is not installed")
 

@@ -9,7 +9,10 @@ from hepfm.core.errors import ConfigError
 from hepfm.study.config import read_study
 from hepfm.study.demo import demo
 
-pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+pytestmark = [
+    pytest.mark.enable_socket,  # Dask talks to itself
+    pytest.mark.xdist_group("demo"),  # its fixture is slow: made once, by one worker
+]
 
 SMALL = (
     "stores.pretrain.rows={train: 12, val: 2, test: 2}",
