@@ -54,7 +54,9 @@ class Covering:
         """Return how long tests (or whole files) take, with the fixtures of their files."""
         whole = {test for test in tests if "::" not in test}
         calls = {test for test in self._all if _file(test) in whole} | (set(tests) - whole)
-        return sum(self._call[test] for test in calls) + sum(self._setup[file] for file in set(map(_file, calls)))
+        return sum(self._call[test] for test in calls) + sum(
+            self._setup[file] for file in set(map(_file, calls))
+        )
 
     def batches(self, mutant: Mutant) -> tuple[list[list[str]], bool]:
         """Return a statement's tests in batches, the likeliest first, and whether those are all."""

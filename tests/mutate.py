@@ -4,8 +4,8 @@
 
 There are some ten thousand possible changes and the suite takes minutes, so a sample is drawn. A run of the
 suite under coverage has shown which tests run which lines; a mutant meets those of its statement, until one
-fails or their time is over. What killed a mutant must pass on the unchanged source, else it does not count.
-The call goes on where an earlier one with the same output was stopped.
+fails or their time is over. All tests that killed are run once more on the unchanged source: where one fails
+there, too, its kills do not count. The call goes on where an earlier one with the same output was stopped.
 """
 
 from __future__ import annotations
@@ -42,19 +42,13 @@ class Bench:
         self.source = folder / "src"
         self.report = folder / "failed"
         shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
-        self._sound: dict[str, bool] = {}
 
     def try_mutant(self, mutant: Mutant, batches: list[list[str]], complete: bool) -> tuple[str, str]:
         """Return the outcome, ``killed``, ``hung``, ``survived`` or ``undecided``, and the killing test."""
         for batch in batches:
-            tests = batch
-            while (ending := self._with_change(mutant, tests)).result != "passed":
-                if ending.result == "hung" or self._is_sound(ending.by):
-                    return {"hung": "hung"}.get(ending.result, "killed"), ending.by
-                # A test that fails without the change, too, says nothing; the others may.
-                tests = [test for test in tests if test != ending.by and test.split("::")[0] != ending.by]
-                if not tests:
-                    break
+            ending = self._with_change(mutant, batch)
+            if ending.result != "passed":
+                return {"hung": "hung"}.get(ending.result, "killed"), ending.by
         return ("survived" if complete else "undecided"), ""
 
     def _with_change(self, mutant: Mutant, tests: list[str]) -> Ending:
@@ -70,15 +64,7 @@ class Bench:
         finally:
             target.write_text(original, encoding="utf-8")
 
-    def _is_sound(self, test: str) -> bool:
-        """Whether a test (or the collection of a file) passes on the unchanged source, alone."""
-        if test == "tests/conftest.py":
-            return True  # the first control has used it
-        if test not in self._sound:
-            self._sound[test] = self.run([test], collect_only="::" not in test).result == "passed"
-        return self._sound[test]
-
-    def run(self, tests: list[str], *, collect_only: bool = False) -> Ending:
+    def run(self, tests: list[str]) -> Ending:
         """Run tests in a fork of this process, which has imported what is slow to import."""
         self.report.unlink(missing_ok=True)
         child = os.fork()
@@ -86,7 +72,7 @@ class Bench:
             os.setsid()
             code = 99
             try:  # whatever happens, the child must not return: it would clean up for its parent
-                code = self._pytest(tests, collect_only)
+                code = self._pytest(tests)
             finally:
                 os._exit(code)
         end = time.monotonic() + 120.0 + 5 * self.tests.seconds(tests)
@@ -108,7 +94,7 @@ class Bench:
             return Ending("unusable")
         raise RuntimeError(f"pytest ended with {code} and no failed test")
 
-    def _pytest(self, tests: list[str], collect_only: bool) -> int:
+    def _pytest(self, tests: list[str]) -> int:
         import pytest
 
         null = os.open(os.devnull, os.O_WRONLY)
@@ -118,8 +104,7 @@ class Bench:
         sys.path.insert(0, str(self.source))
         # Hypothesis is imported before pytest can rewrite it: a warning, and here warnings are errors.
         quiet = ["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider"]
-        only = ["--collect-only"] if collect_only else []
-        return int(pytest.main(["-x", *quiet, *only, *tests], [FirstFailure(self.report)]))
+        return int(pytest.main(["-x", *quiet, *tests], [FirstFailure(self.report)]))
 
 
 class FirstFailure:
@@ -161,6 +146,29 @@ def work(plans: list[Plan], tests: Covering, output: Path) -> None:
             with output.open("a", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerow(row)
             print(*row, flush=True)
+
+
+def control(output: Path, tests: Covering) -> None:
+    """Run what killed on the unchanged source; kills by what fails there are undecided."""
+    with output.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    killers = sorted({row["test"] for row in rows if row["outcome"] == "killed"} - {"tests/conftest.py"})
+    unsound = set()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), tests)
+        while killers and (ending := bench.run(killers)).result != "passed":
+            if ending.result != "failed":
+                raise SystemExit(f"the tests that killed cannot be run on the unchanged source: {ending}")
+            unsound.add(ending.by)
+            killers = [test for test in killers if test != ending.by]
+    for row in rows:
+        if row["test"] in unsound:
+            row["outcome"] = "undecided"
+            row["argument"] = "what failed fails on the unchanged source, too"
+    with output.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def summary(output: Path) -> str:
@@ -219,6 +227,7 @@ def main() -> None:
             work(plans[job :: options.jobs], tests, output)
             os._exit(0)
     codes = [os.waitpid(worker, 0)[1] for worker in workers]
+    control(output, tests)
     print(summary(output))
     sys.exit(any(codes))
 
