@@ -13,6 +13,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import hepfm
 from hepfm.core.config import Config
@@ -21,11 +22,16 @@ FILE = Path(__file__).parent / "options.json"
 BOUND = re.compile(r"\b(?:Gt|Ge|Lt|Le|MinLen|MaxLen|MultipleOf)\([^)]*\)")
 
 
-def configs() -> dict[str, type[Config]]:
-    """Return every config of the package by module and name."""
+def modules() -> Iterator[ModuleType]:
+    """Import every module of the package."""
     for module in pkgutil.walk_packages(hepfm.__path__, "hepfm."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            yield importlib.import_module(module.name)
+
+
+def configs() -> dict[str, type[Config]]:
+    """Return every config of the package by module and name."""
+    list(modules())
     classes = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in _below(Config)}
     return {name: cls for name, cls in sorted(classes.items()) if name.startswith("hepfm.")}
 
