@@ -215,3 +215,18 @@ def test_exports_that_cannot_be(tmp_path: Path, jet_store: Store) -> None:
     bare = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
     with pytest.raises(DataError, match="needs classes"):
         export_store(bare, tmp_path / "x.h5", format_name="omnilearned")
+
+
+def test_the_sign_of_a_charge_counts(tmp_path: Path, jet_columns: Any) -> None:
+    """Codes stand for types and signs: a doubly charged hadron has that of a singly charged one."""
+    schema = jet_schema(JETCLASS_CLASSES, tracks=False, substructure=False)
+    columns = {name: column for name, column in jet_columns(20, seed=4).items() if name in schema}
+    hadron = PID_CLASSES.index("charged_hadron")
+    columns["part_pid"].values[:] = hadron
+    columns["part_charge"].values[:] = np.resize([2.0, -2.0, 1.0], len(columns["part_charge"].values))
+    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
+    path = export_store(store, tmp_path / "jets.h5", format_name="omnilearned")
+    with h5py.File(path) as file:
+        real = (file["data"][..., :4] != 0).any(axis=2)
+        numbers = file["data"][..., 4][real]
+    np.testing.assert_array_equal(numbers, np.resize([1.0, 2.0, 1.0], len(numbers)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -27,8 +28,8 @@ from hepfm.tasks.model_subject import training_facts
 from hepfm.tasks.result import Training
 from hepfm.train.budget import budget_rows
 from hepfm.train.checkpoint import checkpoint_steps
-from hepfm.train.finetune import dry_run, finetune
-from hepfm.train.pretrain import pretrain
+from hepfm.train.finetune import check_finetune, dry_run, finetune
+from hepfm.train.pretrain import check_pretrain, pretrain
 from hepfm.train.recipe import FinetuneDataConfig
 from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
@@ -391,3 +392,13 @@ def test_without_validation_there_is_no_best_step(recipe: Values, tmp_path: Path
     assert (found["steps"], found["best_step"], found["rows_seen"]) == (3, None, 192)
     assert (found["training_rows"], found["labels"]) == (600, None)
     assert Training(**training_facts(Model.load(result.model_path).provenance)).last_was_best is None
+
+
+def test_the_config_of_a_run_is_what_its_file_gives_back(
+    recipe: dict[str, Any], finetune_recipe: dict[str, Any], tiny_run: Path
+) -> None:
+    """Plain values: tuples and components would compare unequal after reading."""
+    tuning, _ = check_finetune(tiny_run / "model", {**finetune_recipe, "mode": {"name": "probe"}})
+    training, _ = check_pretrain(recipe)
+    for config in (tuning.config(), training.config()):
+        assert json.loads(json.dumps(config)) == config
