@@ -67,7 +67,7 @@ def changes(node: ast.AST) -> Iterator[Change]:
         yield "statement dropped", lambda new: None
     if isinstance(node, ast.Call):
         for index, keyword in enumerate(node.keywords):
-            if keyword.arg:
+            if keyword.arg and keyword.arg != "strict":
                 yield f"argument {keyword.arg} dropped", partial(_drop_keyword, index=index)
 
 
@@ -106,7 +106,10 @@ def _is_none(node: ast.AST) -> bool:
 
 
 def _skipped(tree: ast.AST) -> set[int]:
-    """Return the ids of nodes that are not mutated: messages, annotations, decorators, imports for types."""
+    """Return the ids of nodes that are not mutated: messages, assertions, annotations, what only types need.
+
+    The keyword ``strict`` of zip asserts equal lengths.
+    """
     roots: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert):
@@ -114,6 +117,8 @@ def _skipped(tree: ast.AST) -> set[int]:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             base = node.func.value
             roots += [node] if isinstance(base, ast.Name) and base.id in SILENT else []
+        elif isinstance(node, ast.keyword) and node.arg == "strict":
+            roots.append(node)
         elif isinstance(node, ast.FunctionDef):
             roots += [*node.decorator_list, *([node.returns] if node.returns else [])]
         elif isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:

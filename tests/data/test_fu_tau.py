@@ -83,6 +83,10 @@ def test_bad_files(tmp_path: Path) -> None:
         path = make_file(tmp_path / f"{name}.parquet", **changes)
         with pytest.raises(DataError, match=message):
             ingest("fu_tau", [f"train={path}"], output=tmp_path / "no")
+    charged = [[0.01] * length for length in LENGTHS]
+    path = make_file(tmp_path / "missing.parquet", reco_cand_dz=[[None, 0.1, 0.2], *charged[1:]])
+    with pytest.raises(DataError, match="different numbers"):
+        ingest("fu_tau", [f"train={path}"], output=tmp_path / "no")
     (tmp_path / "junk.parquet").write_bytes(b"junk")
     with pytest.raises(DataError, match="cannot read"):
         ingest("fu_tau", [f"train={tmp_path / 'junk.parquet'}"], output=tmp_path / "no")
@@ -96,3 +100,11 @@ def test_missing_decay_mode_and_negative_errors(tmp_path: Path) -> None:
     path = make_file(tmp_path / "b.parquet", reco_cand_dxy_err=errors)
     store = Store.open(ingest("fu_tau", [path], output=tmp_path / "other"))
     assert (store.read(["part_d0_error"])["part_d0_error"].values == 0).all()
+
+
+def test_a_missing_impact_parameter_is_that_of_a_track_that_was_not_measured(tmp_path: Path) -> None:
+    values = [[0.02] * length for length in LENGTHS]
+    path = make_file(tmp_path / "a.parquet", reco_cand_dz=[[None], *values[1:]])
+    store = Store.open(ingest("fu_tau", [path], output=tmp_path / "store"))
+    found = store.read(["part_dz", "part_dz_error", "part_d0"])
+    assert [found[name].row(0).tolist() for name in found] == [[0.0], [0.0], [pytest.approx(0.01)]]

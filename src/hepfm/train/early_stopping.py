@@ -42,10 +42,9 @@ class Best:
     step: int = -1
     since: int = 0
 
-    def update(self, loss: float, step: int, *, min_delta: float = 0.0) -> bool:
-        """Take in a validation; return whether it is the best."""
+    def update(self, loss: float, step: int, *, min_delta: float = 0.0) -> None:
+        """Take in a validation."""
         if self.loss is None or loss < self.loss - min_delta:
             self.loss, self.step, self.since = loss, step, 0
-            return True
-        self.since += 1
-        return False
+        else:
+            self.since += 1
