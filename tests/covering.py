@@ -78,9 +78,9 @@ class Covering:
         contexts = self._contexts(mutant.path)
         begin, end = mutant.lines
         on_lines = [context for line in range(begin, end + 1) for context in contexts.get(line, ())]
-        # A statement that is run when its module is imported (or only in another process) has no test of its
-        # own: then all tests of the module are.
-        on_lines = on_lines or [context for line in contexts.values() for context in line]
+        # A statement that is run at import (or only in another process) has all tests of its module.
+        if mutant.at_import or not on_lines:
+            on_lines += [context for line in contexts.values() for context in line]
         direct = {test for test, phase in on_lines if phase == "run"}
         # What a fixture runs is recorded for the first test that uses it only.
         shared = {_file(test) for test, phase in on_lines if phase != "run"}

@@ -31,6 +31,8 @@ class Mutant:
     change: int
     lines: tuple[int, int]
     """First and last line of the statement (of its header, where it has a body)."""
+    at_import: bool
+    """Whether the statement is run when its module is imported."""
     what: str
 
     @property
@@ -130,14 +132,17 @@ def _skipped(tree: ast.AST) -> set[int]:
     return inside | logs
 
 
-def _statements(tree: ast.AST) -> dict[int, tuple[int, int]]:
-    """Return the lines of each node's statement, by the node's id; the header of one with a body."""
-    lines: dict[int, tuple[int, int]] = {}
+def _statements(tree: ast.AST) -> dict[int, tuple[tuple[int, int], bool]]:
+    """Return the lines of each node's statement (the header of one with a body) and whether import runs it."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    inside = {id(child) for node in functions for part in node.body for child in ast.walk(part)}
+    lines: dict[int, tuple[tuple[int, int], bool]] = {}
     for node in ast.walk(tree):  # outer statements first: the innermost has the last word
         if isinstance(node, ast.stmt):
             body = getattr(node, "body", None)
             end = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
-            lines |= {id(child): (node.lineno, end) for child in ast.walk(node)}
+            place = (node.lineno, end), id(node) not in inside
+            lines |= {id(child): place for child in ast.walk(node)}
     return lines
 
 
@@ -146,7 +151,7 @@ def mutants_of(path: Path) -> list[Mutant]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped, statements = _skipped(tree), _statements(tree)
     return [
-        Mutant(str(path.relative_to(ROOT)), number, index, statements[id(node)], what)
+        Mutant(str(path.relative_to(ROOT)), number, index, *statements[id(node)], what)
         for number, node in enumerate(ast.walk(tree))
         if id(node) not in skipped
         for index, (what, _) in enumerate(changes(node))
