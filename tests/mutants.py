@@ -133,7 +133,7 @@ def _skipped(tree: ast.AST) -> set[int]:
 
 
 def _statements(tree: ast.AST) -> dict[int, tuple[tuple[int, int], bool]]:
-    """Return the lines of each node's statement (its header only), and whether import runs it."""
+    """Return the lines of each statement (the header of one with a body), and whether import runs it."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     inside = {id(child) for node in functions for part in node.body for child in ast.walk(part)}
     lines: dict[int, tuple[tuple[int, int], bool]] = {}
