@@ -16,6 +16,7 @@ _VERBS = {
     "simulate": "hepfm.simulate.run:simulate",
     "ingest": "hepfm.data.ingest:ingest",
     "export_store": "hepfm.data.exporters.export:export_store",
+    "mix": "hepfm.data.mixtures:mix",
     "label_budget": "hepfm.data.subsets:label_budget",
     "tokenize": "hepfm.train.tokenize:tokenize",
     "decode_codes": "hepfm.inference.codes_file:decode_codes",

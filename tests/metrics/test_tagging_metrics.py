@@ -15,6 +15,7 @@ from hepfm.metrics.per_class import efficiency as class_efficiency
 from hepfm.metrics.predictions import Predictions
 from hepfm.metrics.rejection import rejection, rejection_statistic
 from hepfm.metrics.roc import roc_curve
+from hepfm.metrics.significance import significance_improvement
 
 CLASSES = ("background", "signal")
 
@@ -286,3 +287,42 @@ def test_an_absent_class_and_an_impossible_efficiency_are_refused():
         rejection(predictions, signal="signal", background="background", efficiency=50)
     with pytest.raises(ConfigError, match="between 0 and 1"):
         roc_curve(predictions, np.array([0.0, 0.5]), signal="signal", background="background")
+
+
+# -- significance improvement
+
+
+def test_significance_improvement_is_that_of_a_direct_count() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 500)
+    score = np.round(0.25 + 0.5 * rng.uniform(size=500) + 0.15 * labels, 2)  # with ties
+    weights = rng.uniform(0.5, 1.5, 500)
+    predictions = Predictions(labels, np.stack([1 - score, score], axis=1), ("B", "S"), weights)
+    found = significance_improvement(predictions, signal="S", background="B", efficiency=0.1)
+    background, signal = labels == 0, labels == 1
+    best = 0.0
+    for threshold in np.unique(score):
+        passed = score > threshold
+        if weights[passed & background].sum() <= 0.1 * weights[background].sum():
+            best = max(best, weights[passed & signal].sum() / weights[signal].sum())
+    assert found.value == pytest.approx(best / np.sqrt(0.1))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize(("scores", "expected"), [("perfect", 10.0), ("constant", 0.0), ("inverse", 0.0)])
+def test_significance_improvement_of_scores_that_are_known(scores: str, expected: float) -> None:
+    labels = np.repeat([0, 1], 200)
+    score = {"perfect": labels * 0.8 + 0.1, "constant": np.full(400, 0.5), "inverse": 0.9 - labels * 0.8}[
+        scores
+    ]
+    predictions = Predictions(labels, np.stack([1 - score, score], axis=1), ("B", "S"))
+    found = significance_improvement(predictions, signal="S", background="B", efficiency=0.01)
+    assert found.value == pytest.approx(expected)
+
+
+def test_a_background_efficiency_lies_between_0_and_1() -> None:
+    predictions = Predictions(np.array([0, 1]), np.eye(2), ("B", "S"))
+    with pytest.raises(ConfigError, match="got 1"):
+        significance_improvement(predictions, signal="S", background="B", efficiency=1.0)

@@ -116,6 +116,11 @@ def test_two_classes_are_measured_as_the_built_in_task_does(jet_columns: Any, tm
     free = classify(store, tmp_path / "b", scorer, signal="Tbqq", background="QCD")
     assert free.metrics == built_in.metrics
     assert free.task.classes == built_in.task.classes == ("QCD", "Tbqq")
+    sides = {"signal": "Tbqq", "background": "QCD"}
+    search = classify(store, tmp_path / "c", scorer, **sides, background_efficiencies=[0.1])
+    assert search.metrics[:-1] == built_in.metrics
+    assert search.metrics[-1].name == "significance_improvement_10"
+    assert search.metrics[-1].value > 0.1**0.5
 
 
 def test_several_classes_have_one_against_the_rest_and_the_union_of_backgrounds(
@@ -219,6 +224,11 @@ def test_only_some_rows_count_and_weights_do(store: Store, tmp_path: Path) -> No
         ({"signal": list(JETCLASS_CLASSES)}, None, ""),
         ({"background": list(JETCLASS_CLASSES)}, ConfigError, "leave nothing to compare"),
         ({"efficiencies": [1.5]}, ConfigError, "less than 1"),
+        (
+            {"field": "flavour", "background_efficiencies": [0.1]},
+            ConfigError,
+            "one signal and one background",
+        ),
         ({"only": ["jet_label", "muon"]}, DataError, "no class 'muon'"),
         ({"only": ["true_energy", "muon"]}, DataError, "it has no classes"),
         ({"sginal": "QCD"}, ConfigError, "did you mean 'signal'"),
@@ -453,6 +463,7 @@ def test_the_command_line_measures_and_compares(store: Store, body: Path, tmp_pa
         "background": ["light", "charm"],
         "only": ["detected", "yes"],
         "efficiencies": [0.7],
+        "background_efficiencies": [],
     }
     plain = str(tmp_path / "plain")
     done = CliRunner().invoke(group, [*arguments[:-1], plain, "--field", "flavour"])
@@ -474,6 +485,7 @@ def test_the_command_line_measures_and_compares(store: Store, body: Path, tmp_pa
         (["--on", "classification", "--signal", "Tbq"], "did you mean 'Tbqq'"),
         (["--on", "classification", "--only", "jet_label"], "write FIELD=CLASS"),
         (["--on", "classification", "--efficiencies", "half"], "write numbers between 0 and 1"),
+        (["--on", "classification", "--background-efficiencies", "2"], "less than 1"),
         (["--on", "classification", "--groups", "flavour"], "unknown key 'groups'"),
         (["--on", "regression", "--compare", "quotient"], "is not one of"),
         (["--on", "top_tagging", "--signal", "Tbqq"], "takes no options; leave out signal, or take classif"),

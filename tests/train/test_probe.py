@@ -17,7 +17,8 @@ from hepfm.inference.scores import embed, score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.train.finetune import finetune
-from hepfm.train.probe import Labelled, fit_logistic
+from hepfm.train.fitted_head import Labelled
+from hepfm.train.probe import fit_logistic
 from hepfm.train.run import read_metrics
 
 

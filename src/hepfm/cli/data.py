@@ -1,4 +1,4 @@
-"""``hepfm data``: look at, check and export stores."""
+"""``hepfm data``: look at, check, mix and export stores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check and export stores."""
+    """Look at, check, mix and export stores."""
 
 
 @command.command()
@@ -59,6 +59,45 @@ def check(store: Path) -> dict[str, Any]:
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
     lines = [line, *describe_weights(opened)]
     return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}
+
+
+@command.command()
+@_STORE
+@click.option("--signal", required=True, metavar="CLASS", help="Class of the signal.")
+@click.option("--background", required=True, metavar="CLASS", help="Class of the background.")
+@click.option("--count", type=int, required=True, help="Rows of signal in the training split.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="Store to make.")
+@overwrite_option
+@verb
+def mix(
+    store: Path, signal: str, background: str, count: int, seed: int, output: Path, overwrite: bool
+) -> dict[str, Any]:
+    """Make of STORE two samples that differ by their signal, for weak supervision (CWoLa).
+
+    The label becomes the field sample: half of the background is pure; the other half and the signal are
+    mixed. In the test split mixed is signal.
+    """
+    from dataclasses import asdict
+
+    from hepfm.data.mixtures import MIXED, PURE, SAMPLE
+    from hepfm.data.mixtures import mix as mix_store
+    from hepfm.data.store import Store
+    from hepfm.data.summary import describe, summarize
+
+    path = mix_store(
+        store,
+        output,
+        signal=signal,
+        background=background,
+        count=count,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    opened = Store.open(path)
+    sides = ("--field", SAMPLE, "--signal", MIXED, "--background", PURE, "--background-efficiencies", "0.01")
+    evaluate = ("evaluate", "MODEL", "--on", "classification", *sides, "--store", path, "-o", "result")
+    return {**asdict(summarize(opened)), "lines": describe(opened), "next": command_line(*evaluate)}
 
 
 @command.command()

@@ -35,7 +35,7 @@ def _option(name: str, read: Callable[[Any], Any], **settings: Any) -> Callable[
         if value not in (None, ()):
             context.meta.setdefault(_META, {})[name] = read(value)
 
-    return click.option(f"--{name}", callback=keep, expose_value=False, **settings)
+    return click.option(f"--{name.replace('_', '-')}", callback=keep, expose_value=False, **settings)
 
 
 _OPTIONS = (
@@ -64,6 +64,12 @@ _OPTIONS = (
         _fractions,
         metavar="NUMBER,...",
         help="classification: signal efficiencies of the background rejections; 0.5,0.3 by default.",
+    ),
+    _option(
+        "background_efficiencies",
+        _fractions,
+        metavar="NUMBER,...",
+        help="classification: background efficiencies of significance improvements; none by default.",
     ),
     _option(
         "only",

@@ -18,6 +18,10 @@ HEADS = Registry(
             "hepfm.heads.class_token:ClassToken",
             "a learned token attends to the constituents, then class logits (2202.03772, 2512.04149)",
         ),
+        "knn": (
+            "hepfm.heads.knn:NearestNeighbours",
+            "votes of the most similar of labelled rows; filled by mode=knn (1805.01978)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

@@ -43,6 +43,12 @@ DEFINITIONS: dict[str, Definition] = {
         "Area under the ROC curve of one class against all other rows, score: its probability; ties count "
         "one half.",
     ),
+    "significance_improvement.v1": Definition(
+        "significance improvement",
+        "Score p_S/(p_S + p_B), rows of the two classes only. The threshold is the lowest at which at most "
+        "the fraction ε_B of the background passes, without interpolation; the improvement is ε_S/√ε_B. "
+        "Random scores give √ε_B.",
+    ),
     "rejection.threshold_first_above.v1": Definition(
         "background rejection",
         "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "

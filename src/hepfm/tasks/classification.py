@@ -35,6 +35,9 @@ Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_tuple_of_names)]
 """One name or several."""
 
 
+Efficiency = Annotated[float, pydantic.Field(gt=0.0, lt=1.0)]
+
+
 class ClassificationConfig(BaseConfig):
     """Options of `Classification`.
 
@@ -50,13 +53,16 @@ class ClassificationConfig(BaseConfig):
         A field and one or more of its classes: other rows do not count.
     efficiencies
         Signal efficiencies of the background rejections.
+    background_efficiencies
+        Background efficiencies of significance improvements, of two classes.
     """
 
     field: str | None = None
     signal: Names = ()
     background: Names = ()
     only: Only | None = None
-    efficiencies: tuple[Annotated[float, pydantic.Field(gt=0.0, lt=1.0)], ...] = (0.5, 0.3)
+    efficiencies: tuple[Efficiency, ...] = (0.5, 0.3)
+    background_efficiencies: tuple[Efficiency, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _no_class_twice(self) -> Self:
@@ -112,8 +118,12 @@ class Classification(TaggingTask):
             rates = one_vs_rest_metrics(self.classes), class_metrics(self.classes)
             return (ACCURACY, MACRO_AUC, *rates[0], *self._rejections(), *rates[1])
         if signal and background:
-            efficiencies = self.config.efficiencies
-            return binary_metrics(signal=signal[0], background=background[0], efficiencies=efficiencies)
+            return binary_metrics(
+                signal=signal[0],
+                background=background[0],
+                efficiencies=self.config.efficiencies,
+                background_efficiencies=self.config.background_efficiencies,
+            )
         first, second = self.classes
         auc = binary_auc_metric(signal=second, background=first)
         return (ACCURACY, auc, *class_metrics(self.classes))
@@ -127,6 +137,11 @@ class Classification(TaggingTask):
         label = self.label or str(schema.label)
         self.__class__(self.config.model_copy(update={"field": label}))._check_fields(schema, where)
         signal, background = self._sides(schema[label].classes, label, where)
+        if self.config.background_efficiencies and len(signal) + len(background) > 2:
+            raise ConfigError(
+                "significance improvements are measured for one signal and one background class, not for "
+                f"{', '.join((*signal, *background))}; leave out background_efficiencies, or name two classes"
+            )
         values = {**self.config.model_dump(), "field": label, "signal": signal, "background": background}
         return self.__class__(ClassificationConfig(**values))
 

@@ -20,6 +20,7 @@ from hepfm.metrics.merged_classes import (
 from hepfm.metrics.per_class import efficiency, efficiency_statistic, purity, purity_statistic
 from hepfm.metrics.predictions import Predictions
 from hepfm.metrics.rejection import rejection, rejection_statistic
+from hepfm.metrics.significance import significance_improvement, significance_improvement_statistic
 from hepfm.metrics.trainings import Scale
 from hepfm.tasks.base import TaskMetric
 
@@ -58,6 +59,7 @@ _JOINT_REJECTION = _Functions(joint_rejection, joint_rejection_statistic)
 _EFFICIENCY = _Functions(efficiency, efficiency_statistic)
 _PURITY = _Functions(purity, purity_statistic)
 _BINARY_AUC = _Functions(binary_auc, binary_auc_statistic)
+_SIGNIFICANCE = _Functions(significance_improvement, significance_improvement_statistic)
 _ONE_VS_REST = _Functions(one_vs_rest_auc, one_vs_rest_auc_statistic)
 
 ACCURACY = _Functions(accuracy, accuracy_statistic).metric("accuracy", "accuracy")
@@ -104,9 +106,13 @@ def class_metrics(classes: tuple[str, ...]) -> tuple[ScoreMetric, ...]:
 
 
 def binary_metrics(
-    *, signal: str, background: str, efficiencies: tuple[float, ...] = (0.5, 0.3)
+    *,
+    signal: str,
+    background: str,
+    efficiencies: tuple[float, ...] = (0.5, 0.3),
+    background_efficiencies: tuple[float, ...] = (),
 ) -> tuple[ScoreMetric, ...]:
-    """Return accuracy, AUC and the rejections that two-class tagging is compared by."""
+    """Return accuracy, AUC and rejections of two classes, and the significance improvements of a search."""
     rejections = (
         rejection_metric(
             f"rejection_{percent_text(efficiency)}",
@@ -117,7 +123,19 @@ def binary_metrics(
         )
         for efficiency in efficiencies
     )
-    return (ACCURACY, binary_auc_metric(signal=signal, background=background), *rejections)
+    improvements = (
+        _SIGNIFICANCE.metric(
+            f"significance_improvement_{percent_text(efficiency)}",
+            f"ε_S/√ε_B at ε_B = {efficiency:g}",
+            "ratio",
+            signal=signal,
+            background=background,
+            efficiency=efficiency,
+        )
+        for efficiency in background_efficiencies
+    )
+    auc = binary_auc_metric(signal=signal, background=background)
+    return (ACCURACY, auc, *rejections, *improvements)
 
 
 def percent_text(efficiency: float) -> str:

@@ -88,9 +88,9 @@ class Finetuning:
         rows = budget_rows(
             store, recipe.data, targets=needed.labels, seed=recipe.seed_of("subset"), only=needed.rows
         )
-        convex = recipe.mode.name == "probe"
-        name = f"{recipe.objective.name} (mode probe)" if convex else recipe.objective.name
-        signed = needed.signed_weights and not convex
+        signed = recipe.mode.cls.signed_weights
+        name = recipe.objective.name if signed else f"{recipe.objective.name} (mode {recipe.mode.name})"
+        signed = needed.signed_weights and signed
         check_weights(store, rows[0], recipe.data.weights, signed=signed, objective=name)
         if recipe.early_stopping:
             total = len(rows[0]) + len(rows[1])

@@ -249,7 +249,7 @@ class FinetuneRecipe(Seeded):
         is new: noise has to have the spread of the rows that it becomes. From scratch they are always
         measured.
     mode
-        Which weights are trained: component spec of ``full``, ``frozen``, ``probe`` or ``lora``.
+        Which weights are trained: component spec of ``full``, ``frozen``, ``probe``, ``knn`` or ``lora``.
     early_stopping
         None trains for all steps and keeps the last weights; otherwise the best validated weights are kept.
     """

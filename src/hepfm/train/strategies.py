@@ -1,4 +1,4 @@
-"""Which weights fine-tuning changes: all, only the heads, a linear probe, or low-rank updates."""
+"""Which weights fine-tuning changes: all, only the heads, a probe, none, or low-rank updates."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ STRATEGIES = Registry(
         "full": ("hepfm.train.strategies:Full", "every weight is trained"),
         "frozen": ("hepfm.train.strategies:Frozen", "the backbone is fixed, the heads are trained"),
         "probe": ("hepfm.train.probe:Probe", "logistic regression on features of the fixed backbone"),
+        "knn": ("hepfm.train.knn:Knn", "nearest neighbours among the features of the fixed backbone"),
         "lora": ("hepfm.train.lora:Lora", "low-rank updates of the backbone's linear layers (2106.09685)"),
     },
 )
@@ -32,6 +33,8 @@ class Strategy:
     """The contract. Subclasses are built by ``cls(config)``."""
 
     Config: ClassVar[type[BaseConfig]] = NoStrategyOptions
+    signed_weights: ClassVar[bool] = True
+    """Whether it takes negative weights of rows, where the objective does."""
     by_steps: ClassVar[bool] = True
     """Whether it trains by steps of the loop."""
 

@@ -1,0 +1,135 @@
+"""Weak supervision: two samples that differ by the signal that one of them holds, in place of true labels.
+
+A classifier that tells the samples apart orders rows as one that tells signal from background does (CWoLa,
+1708.02949). In the idealised form of 2401.13537 and 2409.12589, which is made here, the background of both
+samples is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.ragged import Array, Columns
+from hepfm.core.rng import numpy_generator
+from hepfm.core.schema import Field, Kind, Schema
+from hepfm.data.row_source import Index
+from hepfm.data.store import Store
+from hepfm.data.writer import StoreWriter
+
+SAMPLE = "sample"
+"""Field that says which sample a row is in."""
+PURE, MIXED = SAMPLES = ("pure", "mixed")
+_CHUNK = 10_000
+
+
+def mix(
+    store: str | Path | Store,
+    output: str | Path,
+    *,
+    signal: str,
+    background: str,
+    count: int,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Write a store for weak supervision: its label is the sample that a row is in, not its true class.
+
+    In the splits for training and validation half of the background is ``pure``; the other half and the
+    signal are ``mixed``. The training split gets `count` rows of signal, the validation split as many for
+    its rows. In the test split all rows of both classes are kept, and ``mixed`` are those of signal: there
+    the field says what the classifier is to find. The true label stays, as a field without the role.
+
+    Parameters
+    ----------
+    store
+        With the label of the schema as true class.
+    output
+        The store to make.
+    signal, background
+        Classes of the label.
+    count
+        Rows of signal in the training split.
+    seed
+        Of the draws.
+    overwrite
+        Replace a store that is already there.
+
+    Raises
+    ------
+    DataError
+        When the store has no such classes, or too few rows of them.
+    """
+    source = store if isinstance(store, Store) else Store.open(store)
+    classes = source.schema.label_classes
+    for name in (signal, background):
+        if name not in classes:
+            raise DataError(f"{source.path} has no class {name!r}{did_you_mean(name, classes)}")
+    if signal == background:
+        raise DataError(f"signal and background are both {signal!r}")
+    if count < 0:
+        raise DataError(f"a number of rows of signal is not negative, got {count}")
+    truth = np.asarray(source.read([str(source.schema.label)])[str(source.schema.label)]).astype(int)
+    numbers = classes.index(signal), classes.index(background)
+    provenance = {
+        "source": "weak supervision",
+        "signal": signal,
+        "background": background,
+        "signal_rows": count,
+        "seed": seed,
+        "store_fingerprint": source.fingerprint,
+    }
+    with StoreWriter(output, _schema(source.schema), provenance=provenance, overwrite=overwrite) as writer:
+        for split in source.splits:
+            rows, mixed = _samples(source, split, truth, numbers, count, seed)
+            for columns in _pieces(source, rows, mixed):
+                writer.write(columns, split=split)
+    return writer.path
+
+
+def _schema(schema: Schema) -> Schema:
+    if SAMPLE in schema:
+        raise DataError(f"the store has a field {SAMPLE!r} already; mix the store that it was made of")
+    field = Field(
+        SAMPLE,
+        schema.row,
+        Kind.CATEGORICAL,
+        dtype="int8",
+        classes=SAMPLES,
+        description="sample of weak supervision; in the test split mixed is signal",
+    )
+    return replace(schema, fields=(*schema.fields, field), label=SAMPLE)
+
+
+def _samples(
+    source: Store, split: str, truth: Array, numbers: tuple[int, int], count: int, seed: int
+) -> tuple[Index, Array]:
+    """Return the rows of a split that are kept, rising, and whether each is of the mixed sample."""
+    rows = np.asarray(source.split(split))
+    signal, background = (rows[truth[rows] == number] for number in numbers)
+    if split != "test":
+        if split != "train":
+            count = round(count * len(rows) / max(len(source.split("train")), 1))
+        if len(signal) < count:
+            raise DataError(
+                f"split {split!r} of {source.path} has {len(signal)} rows of signal, {count} are asked for"
+            )
+        rng = numpy_generator(seed, f"mixtures.{split}")
+        signal = rng.permutation(signal)[:count]
+        background = rng.permutation(background)
+    pure = background if split == "test" else background[: len(background) // 2]
+    if len(background) < 2:
+        raise DataError(f"split {split!r} of {source.path} has {len(background)} rows of background")
+    chosen = np.sort(np.concatenate([signal, background]))
+    return chosen, ~np.isin(chosen, pure)
+
+
+def _pieces(source: Store, rows: Index, mixed: Array) -> Iterator[Columns]:
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        columns = source.read(source.schema.names(), rows[part])
+        yield {**columns, SAMPLE: mixed[part].astype(np.int8)}
