@@ -1,4 +1,4 @@
-"""Objectives that compare rows: who belongs to whom, what is refused, and that training does what it should."""
+"""Objectives that compare rows: who belongs to whom, what is refused, what training does."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class Augmentation(ABC, Generic[ConfigT]):
         if missing:
             raise IncompatibleError(
                 f"the augmentation {cls.__name__.lower()!r} needs the features {', '.join(NEEDED)}, and "
-                f"these lack {', '.join(missing)} (they are {', '.join(feature_names)}); choose other features, or "
-                "augmentations: [cropping]"
+                f"these lack {', '.join(missing)} (they are {', '.join(feature_names)}); choose other features, "
+                "or augmentations: [cropping]"
             )
 
     @abstractmethod
