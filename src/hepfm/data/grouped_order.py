@@ -61,8 +61,8 @@ class GroupedOrder:
         sizes = np.bincount(self._group)
         if members > 1 and sizes.max() == 1:
             raise DataError(
-                f"{members} members of a group are to stand together, and each of the {len(sizes)} groups has "
-                "one row only; give data with more rows of a group, or deal rows one by one (members=None)"
+                f"{members} members of a group are to stand together, and each of the {len(sizes)} groups "
+                "has one row only; give data with more rows of a group, or set members=None"
             )
         self.batch_size, self.members = batch_size, members
         self._sizes = _unit_sizes(sizes, members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,10 @@ class Record:
         """Number of events."""
         return len(self.offsets) - 1
 
+    def with_weights(self, weight: Floats) -> Record:
+        """Return the record with other weights of its events."""
+        return replace(self, weight=weight)
+
     def event_of(self, index: Ints) -> Ints:
         """Return the event that entries belong to."""
         return np.searchsorted(self.offsets, index, side="right") - 1
@@ -104,18 +108,12 @@ class PythiaGenerator:
     """
 
     def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
-        started = time.process_time()
+        begin = time.process_time()
         self._where, self._events, self._left = where, events, len(events or ())
         self.weight_sum = 0.0
         """Sum of the weights of all events so far."""
-        self._pythia = configured([*lines, *([skip(events)] if events else [])], where=where)
-        for line in ("Random:setSeed = on", f"Random:seed = {seed}"):
-            self._pythia.readString(line)
-        if not self._pythia.init():
-            raise ConfigError(
-                f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
-            )
-        self.seconds = time.process_time() - started
+        self._pythia = started([*lines, *([skip(events)] if events else [])], seed=seed, where=where)
+        self.seconds = time.process_time() - begin
         """Processor time spent in Pythia."""
 
     @property
@@ -131,15 +129,15 @@ class PythiaGenerator:
         DataError
             When the events of the file are used up.
         """
-        started = time.process_time()
+        begin = time.process_time()
         if self._events is None:
             batch = self._pythia.nextBatch(events, errorMode="skip")
             if len(batch) != events:
                 raise HepfmError(f"Pythia returned {len(batch)} of {events} events")
         else:
             batch = self._from_file(events)
-        self.seconds += time.process_time() - started
-        record = _flatten(batch)
+        self.seconds += time.process_time() - begin
+        record = flatten(batch)
         self.weight_sum += float(record.weight.sum())
         return record
 
@@ -178,6 +176,31 @@ class PythiaGenerator:
         )
 
 
+def started(lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> Any:
+    """Return a Pythia that has started with these lines and this seed.
+
+    Parameters
+    ----------
+    source
+        An ``LHAup`` that gives it its hard events.
+
+    Raises
+    ------
+    ConfigError
+        For a line that Pythia does not know, or settings with which it cannot start.
+    """
+    pythia = configured(lines, where=where)
+    for line in ("Random:setSeed = on", f"Random:seed = {seed}"):
+        pythia.readString(line)
+    if source is not None:
+        pythia.setLHAupPtr(source)
+    if not pythia.init():
+        raise ConfigError(
+            f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
+        )
+    return pythia
+
+
 def configured(lines: Sequence[str], *, where: str) -> Any:
     """Return a Pythia with the lines read, not yet started; raise `ConfigError` for a line it refuses."""
     pythia = import_pythia().Pythia("", False)
@@ -211,7 +234,8 @@ def import_pythia() -> Any:
     return pythia8mc
 
 
-def _flatten(batch: Any) -> Record:
+def flatten(batch: Any) -> Record:
+    """Return what ``nextBatch`` gave, with no event missing, as flat arrays."""
     entries = batch.prt.layout
     fields = {name: entries.content.content(name) for name in entries.content.fields}
     momentum = {name: np.asarray(fields["p"].content(name).data) for name in ("px", "py", "pz", "e")}

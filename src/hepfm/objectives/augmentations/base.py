@@ -38,7 +38,7 @@ class Augmentation(ABC, Generic[ConfigT]):
         if missing:
             raise IncompatibleError(
                 f"the augmentation {cls.__name__.lower()!r} needs the features {', '.join(NEEDED)}, and "
-                f"these lack {', '.join(missing)} (they are {', '.join(feature_names)}); choose other features, "
+                f"these lack {', '.join(missing)} (they are {', '.join(feature_names)}); choose others, "
                 "or augmentations: [cropping]"
             )
 
