@@ -199,14 +199,14 @@ class Resimulator(PythiaGenerator):
 
 
 def chooses_events(line: str) -> bool:
-    """Tell whether a line says which hard events there are: a process that is on, or a file.
+    """Tell whether a line says which hard events there are: a process that is on, its phase space, or a file.
 
     >>> [chooses_events(line) for line in ("HardQCD:all = on", "Beams:LHEF = a.lhe", "HiddenValley:FSR = on")]
     [True, True, False]
     """
     key = line.partition("=")[0].strip()
     group, _, name = key.partition(":")
-    if key.lower() in ("beams:frametype", "beams:lhef"):
+    if group == "PhaseSpace" or key.lower() in ("beams:frametype", "beams:lhef"):
         return True
     return group in PROCESS_GROUPS and (
         "2" in name or name.startswith(("all", "single", "double", "central")) or name in _NAMED_PROCESSES

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -194,11 +197,29 @@ def started(lines: Sequence[str], *, seed: int, where: str, source: Any = None) 
         pythia.readString(line)
     if source is not None:
         pythia.setLHAupPtr(source)
-    if not pythia.init():
+    with _silence():
+        good = pythia.init()
+    if not good:
         raise ConfigError(
             f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
         )
     return pythia
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Vincia's banner, which no setting turns off, from standard output."""
+    library = ctypes.CDLL(None)
+    library.fflush(None)
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is asked for
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def configured(lines: Sequence[str], *, where: str) -> Any:
