@@ -3,7 +3,6 @@ refused."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,15 @@ import torch
 from hepfm.core.config import merge
 from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.rng import numpy_generator
-from hepfm.core.schema import Field, Kind, Level
 from hepfm.data.groups import draw_whole
-from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
-from hepfm.data.writer import write_store
 from hepfm.train.distributed import World
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import Pretraining, pretrain
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.run import read_metrics
 
-EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the event")
-SCHEMA = replace(jet_schema(JETCLASS_CLASSES, extra=(EVENT,)), group="event")
 MEMBERS = {"data": {"members": 2}, "objective": {"name": "contrastive", "positives": "members"}}
-
-
-def write(path: Path, jet_columns: Any, *, per_event: int) -> Store:
-    parts = []
-    for number, (split, rows) in enumerate((("train", 192), ("val", 96), ("test", 12))):
-        events = 1000 * number + np.arange(rows) // per_event
-        parts.append((split, {**jet_columns(rows, seed=number), "event": events}))
-    write_store(path, SCHEMA, parts, provenance={"source": "test jets"})
-    return Store.open(path)
-
-
-@pytest.fixture(scope="module")
-def grouped(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> Store:
-    """64 training events of three jets each."""
-    return write(tmp_path_factory.mktemp("grouped") / "jets", jet_columns, per_event=3)
 
 
 def with_store(recipe: dict[str, Any], store: Store, **changes: Any) -> dict[str, Any]:
@@ -50,20 +29,23 @@ def with_store(recipe: dict[str, Any], store: Store, **changes: Any) -> dict[str
 
 
 def test_every_row_of_a_step_and_of_a_validation_has_another_of_its_event(
-    recipe: dict[str, Any], grouped: Store
+    recipe: dict[str, Any], grouped_store: Store
 ) -> None:
-    values = with_store(recipe, grouped, train={"validation_rows": 50, "batch_size": 30})
+    values = with_store(recipe, grouped_store, train={"validation_rows": 50, "batch_size": 30})
     job = Pretraining.check(read_pretrain_recipe(values, where="test")).job(World(0, 1, torch.device("cpu")))
     assert job.validation is not None
     assert len(job.validation.rows) == 48
-    for events in (grouped.read(["event"], job.validation.rows)["event"], next(iter(job.train)).group_B):
+    for events in (
+        grouped_store.read(["jet_origin"], job.validation.rows)["jet_origin"],
+        next(iter(job.train)).group_B,
+    ):
         assert np.unique(np.asarray(events), return_counts=True)[1].min() >= 2
 
 
 def test_pretraining_on_members_runs_and_logs_how_many_are_found(
-    recipe: dict[str, Any], grouped: Store, tmp_path: Path
+    recipe: dict[str, Any], grouped_store: Store, tmp_path: Path
 ) -> None:
-    pretrain(with_store(recipe, grouped, train={"steps": 4}), output=tmp_path / "run")
+    pretrain(with_store(recipe, grouped_store, train={"steps": 4}), output=tmp_path / "run")
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl", "train")
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     for line in lines:
@@ -72,19 +54,19 @@ def test_pretraining_on_members_runs_and_logs_how_many_are_found(
 
 
 def test_rows_that_come_one_by_one_are_refused(
-    recipe: dict[str, Any], grouped: Store, tmp_path: Path
+    recipe: dict[str, Any], grouped_store: Store, tmp_path: Path
 ) -> None:
     with pytest.raises(IncompatibleError, match=r"rows come one by one; set data\.members=2"):
-        pretrain(with_store(recipe, grouped, data={"members": None}), output=tmp_path / "run")
-    pretrain(with_store(recipe, grouped, train={"steps": 1}), output=tmp_path / "run")
+        pretrain(with_store(recipe, grouped_store, data={"members": None}), output=tmp_path / "run")
+    pretrain(with_store(recipe, grouped_store, train={"steps": 1}), output=tmp_path / "run")
     tuning = {key: recipe[key] for key in ("train", "seed")}
-    tuning = {**tuning, "data": {"store": str(grouped.path)}, "objective": MEMBERS["objective"]}
+    tuning = {**tuning, "data": {"store": str(grouped_store.path)}, "objective": MEMBERS["objective"]}
     with pytest.raises(IncompatibleError, match="fine-tuning has no such setting"):
         finetune(tmp_path / "run" / "model", tuning, output=tmp_path / "tuned")
 
 
 def test_events_of_one_row_each_are_refused(recipe: dict[str, Any], tmp_path: Path, jet_columns: Any) -> None:
-    store = write(tmp_path / "jets", jet_columns, per_event=1)
+    store = write_groups(tmp_path / "jets", jet_columns, members=1)
     with pytest.raises(DataError, match=r"each of the 192 groups has one row only"):
         pretrain(with_store(recipe, store), output=tmp_path / "run")
 
