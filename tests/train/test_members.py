@@ -35,10 +35,8 @@ def test_every_row_of_a_step_and_of_a_validation_has_another_of_its_event(
     job = Pretraining.check(read_pretrain_recipe(values, where="test")).job(World(0, 1, torch.device("cpu")))
     assert job.validation is not None
     assert len(job.validation.rows) == 48
-    for events in (
-        grouped_store.read(["jet_origin"], job.validation.rows)["jet_origin"],
-        next(iter(job.train)).group_B,
-    ):
+    validated = grouped_store.read(["jet_origin"], job.validation.rows)["jet_origin"]
+    for events in (validated, next(iter(job.train)).group_B):
         assert np.unique(np.asarray(events), return_counts=True)[1].min() >= 2
 
 
@@ -65,10 +63,11 @@ def test_rows_that_come_one_by_one_are_refused(
         finetune(tmp_path / "run" / "model", tuning, output=tmp_path / "tuned")
 
 
-def test_events_of_one_row_each_are_refused(recipe: dict[str, Any], tmp_path: Path, jet_columns: Any) -> None:
-    store = write_groups(tmp_path / "jets", jet_columns, members=1)
+def test_events_of_one_row_each_are_refused(
+    recipe: dict[str, Any], tmp_path: Path, store_of_singles: Store
+) -> None:
     with pytest.raises(DataError, match=r"each of the 192 groups has one row only"):
-        pretrain(with_store(recipe, store), output=tmp_path / "run")
+        pretrain(with_store(recipe, store_of_singles), output=tmp_path / "run")
 
 
 def test_a_draw_of_whole_groups_is_random_whole_and_within_the_limit() -> None:
