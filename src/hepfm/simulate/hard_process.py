@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hepfm.core.errors import ConfigError, DataError, HepfmError
-from hepfm.simulate.lhe import skip
+from hepfm.core.errors import ConfigError, HepfmError
+from hepfm.simulate.lhe import skip, used_up
 from hepfm.simulate.particles import Ints
-from hepfm.simulate.pythia import PythiaGenerator, Record, flatten, import_pythia, started
+from hepfm.simulate.pythia import Pythia, Record, flatten, import_pythia
 
 _PARTONS_OFF = "PartonLevel:all = off"
 _FROM_MEMORY = "Beams:frameType = 5"
@@ -43,7 +43,7 @@ PROCESS_GROUPS = (
 """Groups of Pythia's settings that switch processes on, from its manual's pages on processes."""
 
 _NAMED_PROCESSES = frozenset(
-    ("hardccbar", "hardbbbar", "3parton", "monojet", "dijets", "nonDiffractive", "inelastic", "elastic")
+    ("hardccbar", "hardbbbar", "3parton", "monojet", "dijets", "nondiffractive", "inelastic", "elastic")
 )
 
 
@@ -75,26 +75,18 @@ class Beams:
     energies: tuple[float, float]
 
 
-class HardProcess:
+class HardProcess(Pythia):
     """Pythia 8 with these lines and this seed, stopped before shower and hadronisation.
 
     Parameters are those of `hepfm.simulate.pythia.PythiaGenerator`.
     """
 
     def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
-        begin = time.process_time()
-        self._where, self._events, self._left = where, events, len(events or ())
+        lines = [*lines, *([skip(events)] if events else []), _PARTONS_OFF]
+        super().__init__(lines, seed=seed, where=where)
+        self._events, self._left = events, len(events or ())
         self.weight_sum = 0.0
         """Sum of the weights of all events so far."""
-        lines = [*lines, *([skip(events)] if events else []), _PARTONS_OFF]
-        self._pythia = started(lines, seed=seed, where=where)
-        self.seconds = time.process_time() - begin
-        """Processor time spent in Pythia."""
-
-    @property
-    def sigma_mb(self) -> float:
-        """Pythia's estimate of the cross section so far, mb."""
-        return float(self._pythia.infoPython().sigmaGen())
 
     @property
     def beams(self) -> Beams:
@@ -120,10 +112,7 @@ class HardProcess:
             for _ in range(tries):
                 events += self._next()
             if not events:
-                raise DataError(
-                    f"{self._where}: the event file has {len(self._events)} events for a chunk, too few for "
-                    "its jets; ask for fewer jets or larger chunks, loosen the cuts, or give a longer file"
-                )
+                raise used_up(self._events, where=self._where)
         self.weight_sum += sum(event.weight for event in events)
         return events
 
@@ -146,7 +135,7 @@ def _particle(entry: Any) -> tuple[float, ...]:
     return (entry.id(), status, *mothers, *colours, *momentum, entry.tau(), entry.pol())
 
 
-class Resimulator(PythiaGenerator):
+class Resimulator(Pythia):
     """Pythia 8 that gives hard events their shower, multi-parton interactions and hadrons.
 
     Parameters
@@ -167,13 +156,9 @@ class Resimulator(PythiaGenerator):
     """
 
     def __init__(self, lines: Sequence[str], *, seed: int, where: str, beams: Beams) -> None:
-        begin = time.process_time()
-        self._where = where
-        self.weight_sum = 0.0
         self._source = _source(beams)
         own = [line for line in lines if not chooses_events(line)]
-        self._pythia = started([*own, _FROM_MEMORY], seed=seed, where=where, source=self._source)
-        self.seconds = time.process_time() - begin
+        super().__init__([*own, _FROM_MEMORY], seed=seed, where=where, source=self._source)
 
     def simulate(self, events: Sequence[HardEvent]) -> tuple[Record, Ints]:
         """Return the record of hard events with their weights, and the number of each; some events may
@@ -201,14 +186,14 @@ class Resimulator(PythiaGenerator):
 def chooses_events(line: str) -> bool:
     """Tell whether a line says which hard events there are: a process that is on, its phase space, or a file.
 
-    >>> [chooses_events(line) for line in ("HardQCD:all = on", "Beams:LHEF = a.lhe", "HiddenValley:FSR = on")]
+    >>> [chooses_events(line) for line in ("hardQCD:all = on", "Beams:LHEF = a.lhe", "HiddenValley:FSR = on")]
     [True, True, False]
     """
-    key = line.partition("=")[0].strip()
+    key = line.partition("=")[0].strip().lower()  # Pythia ignores case too
     group, _, name = key.partition(":")
-    if group == "PhaseSpace" or key.lower() in ("beams:frametype", "beams:lhef"):
+    if group == "phasespace" or key in ("beams:frametype", "beams:lhef"):
         return True
-    return group in PROCESS_GROUPS and (
+    return group in {group.lower() for group in PROCESS_GROUPS} and (
         "2" in name or name.startswith(("all", "single", "double", "central")) or name in _NAMED_PROCESSES
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, HepfmError, missing_extra
-from hepfm.simulate.lhe import skip
+from hepfm.simulate.lhe import skip, used_up
 from hepfm.simulate.particles import Floats, Ints, Particles
 
 SEED_BITS = 29
@@ -90,8 +90,8 @@ class Record:
         return x, y, z
 
 
-class PythiaGenerator:
-    """Pythia 8 with these lines and this seed.
+class Pythia:
+    """A Pythia 8 that has started, and the time that is spent in it.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ class PythiaGenerator:
         From 1 to 9e8. The same lines and seed give the same events, whatever ran before.
     where
         What the lines belong to, for messages.
-    events
-        For lines that read an event file: which of its events are used. None where Pythia makes its own.
+    source
+        An ``LHAup`` that gives it its hard events; None where it makes its own, or reads a file.
 
     Raises
     ------
@@ -110,12 +110,10 @@ class PythiaGenerator:
         For a line that Pythia does not know, or settings with which it cannot start.
     """
 
-    def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
+    def __init__(self, lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> None:
         begin = time.process_time()
-        self._where, self._events, self._left = where, events, len(events or ())
-        self.weight_sum = 0.0
-        """Sum of the weights of all events so far."""
-        self._pythia = started([*lines, *([skip(events)] if events else [])], seed=seed, where=where)
+        self._where = where
+        self._pythia = started(lines, seed=seed, where=where, source=source)
         self.seconds = time.process_time() - begin
         """Processor time spent in Pythia."""
 
@@ -123,6 +121,41 @@ class PythiaGenerator:
     def sigma_mb(self) -> float:
         """Pythia's estimate of the cross section so far, mb."""
         return float(self._pythia.infoPython().sigmaGen())
+
+    def stable(self, record: Record) -> Particles:
+        """Return the final particles of a record, neutrinos included."""
+        index = np.flatnonzero(record.status > 0)
+        pdg = record.pdg[index]
+        codes = np.unique(pdg)
+        charges = np.array([self._pythia.particleData.charge(int(code)) for code in codes])
+        x, y, z = record.vertices(index)
+        return Particles(
+            event=record.event_of(index),
+            pdg=pdg,
+            charge=charges[np.searchsorted(codes, pdg)],
+            **{name: getattr(record, name)[index] for name in ("px", "py", "pz", "energy", "mass")},
+            x=x,
+            y=y,
+            z=z,
+        )
+
+
+class PythiaGenerator(Pythia):
+    """Pythia 8 with these lines and this seed, as a source of whole events.
+
+    Parameters
+    ----------
+    lines, seed, where
+        As for `Pythia`.
+    events
+        For lines that read an event file: which of its events are used. None where Pythia makes its own.
+    """
+
+    def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
+        super().__init__([*lines, *([skip(events)] if events else [])], seed=seed, where=where)
+        self._events, self._left = events, len(events or ())
+        self.weight_sum = 0.0
+        """Sum of the weights of all events so far."""
 
     def batch(self, events: int) -> Record:
         """Generate the next events; those that fail are replaced, but for those of a file.
@@ -149,10 +182,7 @@ class PythiaGenerator:
 
         assert self._events is not None
         if self._left == 0:
-            raise DataError(
-                f"{self._where}: the event file has {len(self._events)} events for a chunk, too few for its "
-                "jets; ask for fewer jets or larger chunks, loosen the selection, or give a longer file"
-            )
+            raise used_up(self._events, where=self._where)
         number = min(events, self._left)
         self._left -= number
         # An event that fails must not be replaced: the next one in the file may be that of another chunk.
@@ -160,23 +190,6 @@ class PythiaGenerator:
         if len(batch) == 0:
             raise DataError(f"{self._where}: Pythia can use none of {number} events of the file")
         return batch
-
-    def stable(self, record: Record) -> Particles:
-        """Return the final particles of a record, neutrinos included."""
-        index = np.flatnonzero(record.status > 0)
-        pdg = record.pdg[index]
-        codes = np.unique(pdg)
-        charges = np.array([self._pythia.particleData.charge(int(code)) for code in codes])
-        x, y, z = record.vertices(index)
-        return Particles(
-            event=record.event_of(index),
-            pdg=pdg,
-            charge=charges[np.searchsorted(codes, pdg)],
-            **{name: getattr(record, name)[index] for name in ("px", "py", "pz", "energy", "mass")},
-            x=x,
-            y=y,
-            z=z,
-        )
 
 
 def started(lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> Any:
