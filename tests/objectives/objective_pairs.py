@@ -21,6 +21,15 @@ SPECS: dict[str, Any] = {
     },
     "next_token_decoded": {"name": "next_token"},
     "supervised_only": {"name": "supervised", "label": "jet_pt", "only": ["jet_label", "Tbqq"]},
+    "contrastive_members": {"name": "contrastive", "positives": "members", "projector": None},
+    "contrastive_jetclr": {
+        "name": "contrastive",
+        # Smearing comes last: neighbours of one direction are chosen arbitrarily among equals.
+        "augmentations": ["rotation", "translation", "splitting", "smearing"],
+        "projector": {"hidden": [16], "outputs": 8, "activation": "elu", "norm": False},
+    },
+    "supervised_contrastive_views": {"name": "supervised_contrastive", "augmentations": ["cropping"]},
+    "vicreg_members": {"name": "vicreg", "positives": "members", "augmentations": ["rotation"]},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",

@@ -176,6 +176,23 @@ def test_weights_of_an_event_file_go_to_the_jets_of_their_event_and_no_event_to_
     assert store.manifest.provenance["event_files"][str(file)]
 
 
+def test_events_of_a_file_that_are_simulated_again_keep_their_weights_and_their_chunk(tmp_path: Path) -> None:
+    number = np.arange(30)
+    file = write_events(tmp_path / "events.lhe", 1.0 + number)
+    recipe = lhe_recipe(file, train=20, test=10) | {"resimulate": {"variations": ["nominal", "seed"]}}
+    store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
+    (variant,) = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    rows = store.read(["jet_weight", "jet_origin"])
+    raw, origin = np.asarray(rows["jet_weight"]) * variant["unit"], np.asarray(rows["jet_origin"])
+    assert set(np.rint(raw)) <= set(1.0 + number)
+    np.testing.assert_allclose(raw, np.rint(raw), rtol=1e-4)
+    for one in np.unique(origin):
+        assert np.ptp(raw[origin == one]) < 1e-4 * raw[origin == one][0]
+    found = {name: set(np.rint(raw[list(part)])) for name, part in store.splits.items()}
+    assert not found["train"] & found["test"]
+    assert len(found["train"]) > 5
+
+
 def test_chunks_share_the_events_of_a_file_without_overlap(tmp_path: Path) -> None:
     file = write_events(tmp_path / "events.lhe", np.ones(53))
     recipe = JetRecipe.model_validate(lhe_recipe(file, train=25, test=8))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from hepfm.core.schema import Field, Kind, Level
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
+from hepfm.data.writer import write_store
 from hepfm.train.pretrain import pretrain
 
 TINY = {"name": "transformer", "width": 16, "depth": 2, "num_heads": 2, "num_registers": 1}
@@ -32,6 +37,34 @@ def tiny_recipe(store: Store, **train: Any) -> dict[str, Any]:
         "train": {**options, **train},
         "seed": 3,
     }
+
+
+ORIGIN = Field(
+    "jet_origin", Level.OBJECT, Kind.COUNT, dtype="int64", description="which jets belong together"
+)
+
+
+def write_groups(path: Path, jet_columns: Any, *, members: int) -> Store:
+    """Write 192 training jets, 96 for validation and 12 for tests in groups of some members."""
+    schema = replace(jet_schema(JETCLASS_CLASSES, extra=(ORIGIN,)), group=ORIGIN.name)
+    parts = []
+    for number, (split, rows) in enumerate((("train", 192), ("val", 96), ("test", 12))):
+        origin = 1000 * number + np.arange(rows) // members
+        parts.append((split, {**jet_columns(rows, seed=number), ORIGIN.name: origin}))
+    write_store(path, schema, parts, provenance={"source": "test jets"})
+    return Store.open(path)
+
+
+@pytest.fixture(scope="session")
+def grouped_store(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -> Store:
+    """A store of jets in groups of three."""
+    return write_groups(tmp_path_factory.mktemp("grouped") / "jets", jet_columns, members=3)
+
+
+@pytest.fixture
+def store_of_singles(tmp_path: Path, jet_columns: Any) -> Store:
+    """A store of jets each of which is a group of its own."""
+    return write_groups(tmp_path / "singles", jet_columns, members=1)
 
 
 @pytest.fixture

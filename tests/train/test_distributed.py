@@ -98,14 +98,23 @@ class Interleaved(TrainLoader):
 
 SUM = {
     "name": "weighted_sum",
-    "terms": [{"name": "flow_matching"}, {"name": "masked"}, {"name": "lejepa", "directions": 16}],
+    "terms": [
+        {"name": "flow_matching"},
+        {"name": "masked"},
+        {"name": "lejepa", "directions": 16},
+        {"name": "contrastive", "augmentations": ["rotation"]},
+        {"name": "supervised_contrastive"},
+    ],
 }
-"""Noise, masks and a statistic of the whole step."""
+"""Noise, masks, a statistic of the whole step, and similarities of all rows of all processes."""
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"data": {"weights": "jet_pt"}}, {"data": {"features": "pet"}, "objective": SUM}],
+    [
+        {"data": {"weights": "jet_pt"}},
+        {"data": {"features": "pet"}, "objective": SUM},
+    ],
     ids=["weights", "sum"],
 )
 def test_two_processes_are_one(

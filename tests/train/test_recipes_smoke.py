@@ -20,8 +20,11 @@ def few_codes(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
-def test_pretraining(name: str, jet_store: Store, shower_store: Store, tmp_path: Path) -> None:
-    store = shower_store if name.startswith("omnijet_alpha_c") else jet_store
+def test_pretraining(
+    name: str, jet_store: Store, shower_store: Store, grouped_store: Store, tmp_path: Path
+) -> None:
+    stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store}
+    store = next((store for prefix, store in stores.items() if name.startswith(prefix)), jet_store)
     overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name)]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(

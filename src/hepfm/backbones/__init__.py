@@ -17,6 +17,10 @@ BACKBONES = Registry(
             "hepfm.backbones.pet:Pet",
             "Point Edge Transformer of OmniLearned: neighbours, pair features, class tokens (2510.24066)",
         ),
+        "edge_conv": (
+            "hepfm.backbones.edge_conv:EdgeConv",
+            "dynamic edge convolutions of nearest neighbours, summed: RS3L's network (2403.07066)",
+        ),
         "post_norm_transformer": (
             "hepfm.backbones.post_norm_transformer:PostNormTransformer",
             "causal post-norm transformer of tokens or features: OmniJet-alpha's (2403.05618)",

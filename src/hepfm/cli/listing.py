@@ -21,6 +21,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
+    from hepfm.objectives.augmentations import AUGMENTATIONS
     from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
     from hepfm.tasks import TASKS
@@ -37,6 +38,7 @@ def registries() -> dict[str, Registry]:
         HEADS,
         OBJECTIVES,
         MASKED_TARGETS,
+        AUGMENTATIONS,
         GENERATORS,
         TASKS,
         FEATURE_SETS,

@@ -38,7 +38,7 @@ class GroupedOrder:
     Raises
     ------
     DataError
-        When a batch does not hold `members`, or there are fewer units than processes.
+        When a batch does not hold `members`, no group has two rows, or there are fewer units than processes.
     """
 
     def __init__(
@@ -59,6 +59,11 @@ class GroupedOrder:
             )
         self._rows, self._group = _by_group(groups)
         sizes = np.bincount(self._group)
+        if members > 1 and sizes.max() == 1:
+            raise DataError(
+                f"{members} members of a group are to stand together, and each of the {len(sizes)} groups "
+                "has one row only; give data with more rows of a group, or set members=None"
+            )
         self.batch_size, self.members = batch_size, members
         self._sizes = _unit_sizes(sizes, members)
         self._starts = np.cumsum(self._sizes) - self._sizes

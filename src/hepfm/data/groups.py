@@ -28,6 +28,25 @@ def read_groups(source: RowSource, rows: Rows) -> Index:
     return np.asarray(source.read([field], rows)[field], np.int64)
 
 
+def draw_whole(groups: Array, limit: int, rng: np.random.Generator) -> Index:
+    """Return the numbers of rows of a random draw of whole groups, rising: at most `limit`, of one group at
+    least.
+
+    Parameters
+    ----------
+    groups
+        Number of the group of each row, (rows,).
+    limit
+        Most rows.
+    rng
+        Source of the draw.
+    """
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(sizes))
+    drawn = order[: max(1, int(np.searchsorted(np.cumsum(sizes[order]), limit, side="right")))]
+    return np.flatnonzero(np.isin(group, drawn))
+
+
 def check_whole(groups: Mapping[str, Array], *, field: str, where: str) -> None:
     """Raise `DataError` when a group has rows in two splits: a test would then know the training rows' twins.
 

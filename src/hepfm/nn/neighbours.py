@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hepfm.nn.packing import Packing
 
+_FEW = 4
+"""Coordinates up to which differences are taken one by one, which is exact and holds no large array."""
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -44,7 +47,7 @@ def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighb
     """
     mask_BN = packing.mask_BN
     rows, length = mask_BN.shape
-    distance_BNN = (points_BNC[:, :, None] - points_BNC[:, None]).square().sum(-1)
+    distance_BNN = _squared_distances(points_BNC)
     barred_BNN = ~mask_BN[:, None] | torch.eye(length, dtype=torch.bool, device=mask_BN.device)
     distance_BNN = distance_BNN.masked_fill(barred_BNN, torch.inf)
     # Empty slots behind the last make sure that every row has K of them.
@@ -53,3 +56,13 @@ def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighb
     slot_BNK = start_B11 + index.clamp(max=max(length - 1, 0))
     mask_BNK = distance.isfinite() & mask_BN[..., None]
     return Neighbours(packing.pack(slot_BNK), packing.pack(mask_BNK))
+
+
+def _squared_distances(points_BNC: Tensor) -> Tensor:
+    """Return the squared distances of all pairs, (B, N, N), in single precision at least."""
+    if points_BNC.shape[-1] <= _FEW:
+        return (points_BNC[:, :, None] - points_BNC[:, None]).square().sum(-1)
+    with torch.autocast(points_BNC.device.type, enabled=False):
+        x_BNC = points_BNC.to(torch.promote_types(points_BNC.dtype, torch.float32))
+        square_BN = x_BNC.square().sum(-1)
+        return square_BN[:, :, None] + square_BN[:, None] - 2 * x_BNC @ x_BNC.mT

@@ -29,6 +29,18 @@ OBJECTIVES = Registry(
             "hepfm.objectives.lejepa:LeJEPA",
             "two croppings of a row agree, and all rows look Gaussian",
         ),
+        "contrastive": (
+            "hepfm.objectives.contrastive:Contrastive",
+            "NT-Xent between simulations of one event (RS3L), or two views of a row (JetCLR)",
+        ),
+        "supervised_contrastive": (
+            "hepfm.objectives.supervised_contrastive:SupervisedContrastive",
+            "rows of one class lie close together, others apart (SupCon)",
+        ),
+        "vicreg": (
+            "hepfm.objectives.vicreg:VICReg",
+            "two views or simulations agree; the numbers of their vectors vary, each for itself",
+        ),
         "weighted_sum": (
             "hepfm.objectives.weighted_sum:WeightedSum",
             "sum of objectives, in one pass where they share a view",

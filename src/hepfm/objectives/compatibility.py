@@ -50,6 +50,25 @@ def check_compatible(objective: Component, backbone: Component, schema: Schema) 
     return requirements
 
 
+def check_members(requirements: Requirements, members: int | None, *, objective: str) -> None:
+    """Refuse training in which rows of a group come one by one, where the objective compares them.
+
+    Parameters
+    ----------
+    requirements
+        What the objective needs.
+    members
+        Rows of a group that the loader brings together, the setting ``data.members``; None for none.
+    objective
+        Its name, for the message.
+    """
+    if requirements.members > (members or 1):
+        raise IncompatibleError(
+            f"objective {objective!r} compares members of groups, and rows come one by one; set data.members="
+            f"{requirements.members} in a recipe of pre-training (fine-tuning has no such setting)"
+        )
+
+
 def _problems(requirements: Requirements, backbone: type[Backbone], schema: Schema) -> list[str]:
     problems = [
         f"the objective needs a backbone that supports {what!r}, and this one does not"

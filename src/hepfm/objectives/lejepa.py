@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import pydantic
-from torch import Tensor, nn
+from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
@@ -17,8 +17,9 @@ from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
 from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, mean
+from hepfm.objectives.projector import ProjectorConfig, build_projector
 from hepfm.objectives.requirements import Requirements
-from hepfm.objectives.selection import gather_visible, random_ranks
+from hepfm.objectives.selection import gather_visible, random_part
 from hepfm.objectives.sigreg import sigreg
 
 CROPS = ("crop_1", "crop_2")
@@ -77,16 +78,8 @@ class LeJEPA(Objective[LeJEPAConfig]):
 
     def __init__(self, config: LeJEPAConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        inner = config.projector_width
-        self.projector = nn.Sequential(
-            nn.Linear(network.backbone.width, inner),
-            nn.LayerNorm(inner),
-            nn.GELU(),
-            nn.Linear(inner, inner),
-            nn.LayerNorm(inner),
-            nn.GELU(),
-            nn.Linear(inner, config.projector_outputs),
-        )
+        projector = ProjectorConfig(hidden=(config.projector_width,) * 2, outputs=config.projector_outputs)
+        self.projector = build_projector(projector, network.backbone.width)
 
     @classmethod
     def requirements(cls, config: LeJEPAConfig, schema: Schema) -> Requirements:
@@ -103,11 +96,8 @@ class LeJEPA(Objective[LeJEPAConfig]):
         return {name: self._crop(network, batch, draws, name) for name in CROPS}
 
     def _crop(self, network: Network, batch: Batch, draws: Draws, name: str) -> View:
-        low, high = self.config.keep
-        kept_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.share")
-        count_B = (kept_B * batch.mask_BN.sum(1)).round().clamp(min=1)
-        kept_BN = random_ranks(batch, draws, name) < count_B[:, None]
-        return View(gather_visible(batch, batch.mask_BN & kept_BN, network), weight_B=kept_B)
+        visible_BN, kept_B = random_part(batch, draws, name, keep=self.config.keep)
+        return View(gather_visible(batch, visible_BN, network), weight_B=kept_B)
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
         """Return the weights of the rows for the prediction, 1 for SIGReg."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed
 import torch.distributed.nn.functional as differentiable
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from hepfm.objectives.together import Together
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
 """From the mean of what was summed, and the count, to a number."""
@@ -45,6 +49,12 @@ class Term:
     def __add__(self, other: Term) -> Term:
         return replace(self, total=self.total + other.total, count=self.count + other.count)
 
+    def share(self, count: Tensor, processes: int) -> Tensor:
+        """Return a scalar whose gradient is this part's share of the whole step's; see `Loss.share`."""
+        if self.statistic is None:
+            return processes * self.number(count)
+        return replace(self, total=_over_processes(self.total, processes)).number(count)
+
     def detached(self) -> Term:
         """Return the term without its graph, in double precision: many parts are added up."""
         return replace(self, total=self.total.detach().double(), count=self.count.double())
@@ -54,10 +64,10 @@ class Term:
 class Loss:
     """The terms of a loss by name; what is minimised is the sum of their numbers times their weights."""
 
-    terms: Mapping[str, Term]
+    terms: Mapping[str, Term | Together]
 
     def __add__(self, other: Loss) -> Loss:
-        return Loss({name: term + other.terms[name] for name, term in self.terms.items()})
+        return Loss({name: term + other.terms[name] for name, term in self.terms.items()})  # type: ignore[operator]
 
     @property
     def total(self) -> Tensor:
@@ -74,13 +84,11 @@ class Loss:
         processes
             Number of processes that hold parts of the step, whose gradients are averaged.
         """
-        shares = []
-        for name, term in self.terms.items():
-            if term.weight and term.statistic is None:
-                shares.append(term.weight * processes * term.number(counts[name]))
-            elif term.weight:
-                whole = replace(term, total=_over_processes(term.total, processes))
-                shares.append(term.weight * whole.number(counts[name]))
+        shares = [
+            term.weight * term.share(counts[name], processes)
+            for name, term in self.terms.items()
+            if term.weight
+        ]
         return torch.stack(shares).sum()
 
     def detached(self) -> Loss:

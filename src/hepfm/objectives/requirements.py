@@ -41,6 +41,9 @@ class Requirements:
         which has the expectation that an unweighted sample of the same distribution would have.
     views
         Names of the views that the objective makes.
+    members
+        Rows of a group that must come together in a step, by the setting ``data.members``; 1 where rows may
+        come one by one.
     reads
         Name of a view that the loss reads and that another term of a sum has to make; None where it makes all
         that it reads.
@@ -57,4 +60,5 @@ class Requirements:
     head_rows: Mapping[str, RowSelection | None] = field(default_factory=dict)
     signed_weights: bool = False
     views: frozenset[str] = frozenset({CLEAN})
+    members: int = 1
     reads: str | None = None

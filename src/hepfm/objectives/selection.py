@@ -55,6 +55,20 @@ def random_ranks(batch: Batch, draws: Draws, name: str) -> Tensor:
     return score_BN.argsort(dim=1, stable=True).argsort(dim=1)
 
 
+def random_part(batch: Batch, draws: Draws, name: str, *, keep: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Return a random part of each row's constituents, (B, N), at least one; and the fraction drawn, (B,).
+
+    Parameters
+    ----------
+    keep
+        Smallest and largest fraction that is kept; drawn evenly per row.
+    """
+    low, high = keep
+    kept_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.share")
+    count_B = (kept_B * batch.mask_BN.sum(1)).round().clamp(min=1)
+    return batch.mask_BN & (random_ranks(batch, draws, name) < count_B[:, None]), kept_B
+
+
 def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
     """Return the batch with only the visible constituents.
 

@@ -152,6 +152,7 @@ class WeightedSum(Objective[WeightedSumConfig]):
             head_rows=head_rows,
             signed_weights=all(needed.signed_weights for needed in each),
             views=views,
+            members=max(needed.members for needed in each),
         )
 
     def each(self) -> Iterable[tuple[str, Objective[Any]]]:

@@ -12,7 +12,10 @@ from hepfm.core.ragged import Array, Columns, Ragged
 
 @dataclass(frozen=True)
 class ChunkKey:
-    """Which chunk: class, split, and number within them; `rows` is how many it makes."""
+    """Which chunk: class, split, and number within them; `rows` is how many are asked for.
+
+    A chunk has as many rows, or, of simulations of hard events, as many origins of rows.
+    """
 
     class_name: str
     split: str
@@ -58,6 +61,11 @@ class Chunk:
     pythia_seconds: float
     seconds: float
     process: Process | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return min(len(column) for column in self.columns.values())
 
 
 def pack(chunk: Chunk) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -12,6 +13,7 @@ from hepfm.core.schema import Schema
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS, LABELLERS
+from hepfm.simulate.resimulation import ORIGIN, Resimulation
 from hepfm.simulate.simulation import SimulationRecipe, SplitSizes
 
 
@@ -78,6 +80,9 @@ class JetRecipe(SimulationRecipe):
         Clustering and cuts.
     labeller
         What decides which jets belong to a class, and which truth is stored with them: ``decays``, ``taus``.
+    resimulate
+        How each hard event is simulated several times; None for once. The numbers of `jets` are then those of
+        jets of the hard process, each of which becomes a row in every variation in which it passes.
     identity, tracks, substructure
         Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
     max_constituents
@@ -102,6 +107,7 @@ class JetRecipe(SimulationRecipe):
     labeller: Annotated[Component, ComponentOf(LABELLERS, default="decays")] = pydantic.Field(
         default="decays", validate_default=True
     )
+    resimulate: Resimulation | None = None
     identity: bool = True
     tracks: bool = True
     substructure: bool = True
@@ -154,14 +160,16 @@ class JetRecipe(SimulationRecipe):
 
     def store_schema(self, *, weighted: bool = False) -> Schema:
         """Return the schema of the store, with a field for event weights if they are not all 1."""
-        return jet_schema(
+        again = self.resimulate.fields() if self.resimulate else ()
+        schema = jet_schema(
             self.class_names,
             identity=self.identity,
             tracks=self.tracks,
             substructure=self.substructure,
             weight=weighted,
-            extra=self.labeller.cls.fields,
+            extra=(*again, *self.labeller.cls.fields),
         )
+        return replace(schema, group=ORIGIN.name) if again else schema
 
     def lines(self, class_name: str, chunk: int) -> tuple[str, ...]:
         """Return the Pythia lines of a chunk of a class."""

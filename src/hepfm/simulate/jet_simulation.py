@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hepfm.core.schema import Schema
-from hepfm.simulate import jets
+from hepfm.simulate import jets, resimulated_jets
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import chunk_keys
@@ -29,7 +29,7 @@ class JetSimulation(Simulation):
         values = super().contents()
         for name, row in values["classes"].items():
             row["match"] = self.config.match(name).model_dump(mode="json")
-        return {**values, **self._event_files()}
+        return {**values, "variations": self._variations(), **self._event_files()}
 
     def _event_files(self) -> dict[str, dict[str, str]]:
         hashes = file_hashes(self.config)
@@ -59,13 +59,21 @@ class JetSimulation(Simulation):
         """
         for name in self.config.class_names:
             for variant in range(self.config.num_variants(name)):
-                configured(self.config.lines(name, variant), where=f"class {name}")
+                lines = self.config.lines(name, variant)
+                configured(lines, where=f"class {name}")
+                for variation, more in self._variations().items():
+                    configured((*lines, *more), where=f"class {name}, variation {variation}")
         for path in file_hashes(self.config):
             check_strategy(Path(path))
 
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk."""
-        return jets.make_chunk(self.config, key)
+        make = resimulated_jets.make_chunk if self.config.resimulate else jets.make_chunk
+        return make(self.config, key)
+
+    def _variations(self) -> dict[str, list[str]]:
+        """Return the Pythia lines of the variations by name; none where events are simulated once."""
+        return self.config.resimulate.resolved() if self.config.resimulate else {}
 
     def provenance(self, counts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return what the store says about its making, with every Pythia line in force."""
@@ -82,5 +90,6 @@ class JetSimulation(Simulation):
             "source": "simulated with Pythia 8 and FastJet by hepfm",
             **super().provenance(described),
             "detector": recipe.detector.spec(),
+            **({"variations": self._variations()} if recipe.resimulate else {}),
             **self._event_files(),
         }

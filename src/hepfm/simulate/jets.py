@@ -92,15 +92,16 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
         passed += len(good)
         stored += len(taken)
         if passed == 0 and events >= HOPELESS_EVENTS:
-            _refuse_hopeless(recipe, key.class_name, record, candidates, events=events)
+            refuse_hopeless(recipe, key.class_name, record, candidates, events=events)
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
     return Chunk(concatenate(parts), events, passed, *seconds, process)
 
 
-def _refuse_hopeless(
+def refuse_hopeless(
     recipe: JetRecipe, class_name: str, record: Record, candidates: Candidates, *, events: int
 ) -> NoReturn:
+    """Raise `ConfigError` that names the cut which left no jet of the last events."""
     from hepfm.simulate.cut_flow import blame  # which needs this module
 
     why = blame(recipe, class_name, record, candidates)

@@ -50,6 +50,14 @@ def skip(events: range) -> str:
     return f"{_SKIP} = {events.start}"
 
 
+def used_up(events: range, *, where: str) -> DataError:
+    """Return the error of a chunk that has used its events of a file and lacks jets."""
+    return DataError(
+        f"{where}: the event file has {len(events)} events for a chunk, too few for its jets; ask for fewer "
+        "jets or larger chunks, loosen the selection, or give a longer file"
+    )
+
+
 def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
     """Return the events of the file that a chunk may use; None where Pythia makes its own.
 

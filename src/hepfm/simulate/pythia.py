@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, HepfmError, missing_extra
-from hepfm.simulate.lhe import skip
+from hepfm.simulate.lhe import skip, used_up
 from hepfm.simulate.particles import Floats, Ints, Particles
 
 SEED_BITS = 29
@@ -63,6 +66,10 @@ class Record:
         """Number of events."""
         return len(self.offsets) - 1
 
+    def with_weights(self, weight: Floats) -> Record:
+        """Return the record with other weights of its events."""
+        return replace(self, weight=weight)
+
     def event_of(self, index: Ints) -> Ints:
         """Return the event that entries belong to."""
         return np.searchsorted(self.offsets, index, side="right") - 1
@@ -83,8 +90,8 @@ class Record:
         return x, y, z
 
 
-class PythiaGenerator:
-    """Pythia 8 with these lines and this seed.
+class Pythia:
+    """A Pythia 8 that has started, and the time that is spent in it.
 
     Parameters
     ----------
@@ -94,8 +101,8 @@ class PythiaGenerator:
         From 1 to 9e8. The same lines and seed give the same events, whatever ran before.
     where
         What the lines belong to, for messages.
-    events
-        For lines that read an event file: which of its events are used. None where Pythia makes its own.
+    source
+        An ``LHAup`` that gives it its hard events; None where it makes its own, or reads a file.
 
     Raises
     ------
@@ -103,62 +110,17 @@ class PythiaGenerator:
         For a line that Pythia does not know, or settings with which it cannot start.
     """
 
-    def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
-        started = time.process_time()
-        self._where, self._events, self._left = where, events, len(events or ())
-        self.weight_sum = 0.0
-        """Sum of the weights of all events so far."""
-        self._pythia = configured([*lines, *([skip(events)] if events else [])], where=where)
-        for line in ("Random:setSeed = on", f"Random:seed = {seed}"):
-            self._pythia.readString(line)
-        if not self._pythia.init():
-            raise ConfigError(
-                f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
-            )
-        self.seconds = time.process_time() - started
+    def __init__(self, lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> None:
+        begin = time.process_time()
+        self._where = where
+        self._pythia = started(lines, seed=seed, where=where, source=source)
+        self.seconds = time.process_time() - begin
         """Processor time spent in Pythia."""
 
     @property
     def sigma_mb(self) -> float:
         """Pythia's estimate of the cross section so far, mb."""
         return float(self._pythia.infoPython().sigmaGen())
-
-    def batch(self, events: int) -> Record:
-        """Generate the next events; those that fail are replaced, but for those of a file.
-
-        Raises
-        ------
-        DataError
-            When the events of the file are used up.
-        """
-        started = time.process_time()
-        if self._events is None:
-            batch = self._pythia.nextBatch(events, errorMode="skip")
-            if len(batch) != events:
-                raise HepfmError(f"Pythia returned {len(batch)} of {events} events")
-        else:
-            batch = self._from_file(events)
-        self.seconds += time.process_time() - started
-        record = _flatten(batch)
-        self.weight_sum += float(record.weight.sum())
-        return record
-
-    def _from_file(self, events: int) -> Any:
-        import awkward as ak
-
-        assert self._events is not None
-        if self._left == 0:
-            raise DataError(
-                f"{self._where}: the event file has {len(self._events)} events for a chunk, too few for its "
-                "jets; ask for fewer jets or larger chunks, loosen the selection, or give a longer file"
-            )
-        number = min(events, self._left)
-        self._left -= number
-        # An event that fails must not be replaced: the next one in the file may be that of another chunk.
-        batch = ak.to_packed(ak.drop_none(self._pythia.nextBatch(number, errorMode="none")))
-        if len(batch) == 0:
-            raise DataError(f"{self._where}: Pythia can use none of {number} events of the file")
-        return batch
 
     def stable(self, record: Record) -> Particles:
         """Return the final particles of a record, neutrinos included."""
@@ -176,6 +138,101 @@ class PythiaGenerator:
             y=y,
             z=z,
         )
+
+
+class PythiaGenerator(Pythia):
+    """Pythia 8 with these lines and this seed, as a source of whole events.
+
+    Parameters
+    ----------
+    lines, seed, where
+        As for `Pythia`.
+    events
+        For lines that read an event file: which of its events are used. None where Pythia makes its own.
+    """
+
+    def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
+        super().__init__([*lines, *([skip(events)] if events else [])], seed=seed, where=where)
+        self._events, self._left = events, len(events or ())
+        self.weight_sum = 0.0
+        """Sum of the weights of all events so far."""
+
+    def batch(self, events: int) -> Record:
+        """Generate the next events; those that fail are replaced, but for those of a file.
+
+        Raises
+        ------
+        DataError
+            When the events of the file are used up.
+        """
+        begin = time.process_time()
+        if self._events is None:
+            batch = self._pythia.nextBatch(events, errorMode="skip")
+            if len(batch) != events:
+                raise HepfmError(f"Pythia returned {len(batch)} of {events} events")
+        else:
+            batch = self._from_file(events)
+        self.seconds += time.process_time() - begin
+        record = flatten(batch)
+        self.weight_sum += float(record.weight.sum())
+        return record
+
+    def _from_file(self, events: int) -> Any:
+        import awkward as ak
+
+        assert self._events is not None
+        if self._left == 0:
+            raise used_up(self._events, where=self._where)
+        number = min(events, self._left)
+        self._left -= number
+        # An event that fails must not be replaced: the next one in the file may be that of another chunk.
+        batch = ak.to_packed(ak.drop_none(self._pythia.nextBatch(number, errorMode="none")))
+        if len(batch) == 0:
+            raise DataError(f"{self._where}: Pythia can use none of {number} events of the file")
+        return batch
+
+
+def started(lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> Any:
+    """Return a Pythia that has started with these lines and this seed.
+
+    Parameters
+    ----------
+    source
+        An ``LHAup`` that gives it its hard events.
+
+    Raises
+    ------
+    ConfigError
+        For a line that Pythia does not know, or settings with which it cannot start.
+    """
+    pythia = configured(lines, where=where)
+    for line in ("Random:setSeed = on", f"Random:seed = {seed}"):
+        pythia.readString(line)
+    if source is not None:
+        pythia.setLHAupPtr(source)
+    with _silence():
+        good = pythia.init()
+    if not good:
+        raise ConfigError(
+            f"{where}: Pythia cannot start with these lines; is a process on, and open in this range?"
+        )
+    return pythia
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Vincia's banner, which no setting turns off, from standard output."""
+    library = ctypes.CDLL(None)
+    library.fflush(None)
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is asked for
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def configured(lines: Sequence[str], *, where: str) -> Any:
@@ -211,7 +268,8 @@ def import_pythia() -> Any:
     return pythia8mc
 
 
-def _flatten(batch: Any) -> Record:
+def flatten(batch: Any) -> Record:
+    """Return what ``nextBatch`` gave, with no event missing, as flat arrays."""
     entries = batch.prt.layout
     fields = {name: entries.content.content(name) for name in entries.content.fields}
     momentum = {name: np.asarray(fields["p"].content(name).data) for name in ("px", "py", "pz", "e")}

@@ -176,9 +176,9 @@ def _make_missing(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, 
 
 
 def _finish(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, path: Path) -> SimulationResult:
-    counts, seconds = count(keys, work, rows=simulation.kind)
+    counts = count(keys, work, rows=simulation.kind)
     weights = collect_weights(simulation, keys, work)
-    described = {name: {**row, **weights.facts(name)} for name, row in counts.items()}
+    described = {name: {**row, **weights.facts(name)} for name, row in counts.classes.items()}
 
     def read(key: ChunkKey) -> Columns:
         return weights.apply(key, read_chunk(work, key).columns, simulation.variant(key))
@@ -188,14 +188,13 @@ def _finish(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, path: 
         for number, split in enumerate(SPLITS):
             mine = [key for key in keys if key.split == split]
             rng = numpy_generator(simulation.seed, "simulate shuffle", number)
-            for columns in shuffled(mine, read, rng):
+            for columns in shuffled(mine, [counts.sizes[key] for key in mine], read, rng):
                 writer.write(columns, split=split)
-    rows = {split: sum(key.rows for key in keys if key.split == split) for split in SPLITS}
-    share = float(seconds[0] / seconds[1])
+    rows = {split: sum(counts.sizes[key] for key in keys if key.split == split) for split in SPLITS}
     return SimulationResult(
         path,
         simulation.kind,
         {name: n for name, n in rows.items() if n},
-        _events(simulation, counts),
-        share,
+        _events(simulation, counts.classes),
+        counts.pythia_share,
     )

@@ -17,7 +17,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Component, resolve_component
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
-from hepfm.core.schema import Kind
+from hepfm.core.schema import Field, Kind, Level
 from hepfm.data import context_set, feature_set
 from hepfm.data.context import ContextSet
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
@@ -31,10 +31,13 @@ from hepfm.objectives.loss import Loss, added
 from hepfm.testing.laws import hold
 from hepfm.train.learner import Learner, make_learner
 
-SCHEMA = jet_schema(JETCLASS_CLASSES)
+EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="which rows belong together")
+SCHEMA = replace(jet_schema(JETCLASS_CLASSES, extra=(EVENT,)), group=EVENT.name)
 FEATURES = feature_set("petfull")
 DRAWS = Draws(1, "test")
 ROWS = 16
+MEMBERS = 3
+"""Rows of a group; the last is a group of its own."""
 
 CUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "halves": (tuple(range(8)), tuple(range(8, ROWS))),
@@ -335,7 +338,7 @@ def batch_for(learner: Learner) -> Batch:
     for name in learner.requirements.labels:
         field, number = SCHEMA[name], torch.arange(len(batch))
         labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
-    return replace(batch, labels=labels)
+    return replace(batch, labels=labels, group_B=torch.arange(len(batch)) // MEMBERS)
 
 
 def exact(learner: Learner) -> Learner:
@@ -376,6 +379,7 @@ def take(batch: Batch, rows: Tensor) -> Batch:
     return replace(
         changed(batch, lambda values: values[rows, :longest]),
         rows_B=batch.rows_B[rows],
+        group_B=None if batch.group_B is None else batch.group_B[rows],
         context_BC=None if batch.context_BC is None else batch.context_BC[rows],
         labels={name: label[rows] for name, label in batch.labels.items()},
         weights_B=None if batch.weights_B is None else batch.weights_B[rows],

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hepfm.models.device import pick_device as pick_device
-from hepfm.objectives.loss import Loss
+from hepfm.objectives.loss import Loss, Term
+from hepfm.objectives.together import Together
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,26 @@ class World:
         """Return the sum of the detached losses of all processes."""
         if self.size == 1:
             return loss
-        parts = [
-            part for term in loss.terms.values() for part in (term.total.reshape(-1), term.count.reshape(-1))
-        ]
+        together = {
+            name: term.over_processes(self.size)
+            for name, term in loss.terms.items()
+            if isinstance(term, Together)
+        }
+        return Loss({**loss.terms, **self._summed(loss), **together})
+
+    def _summed(self, loss: Loss) -> dict[str, Term]:
+        """Return the terms that are sums, all in one exchange."""
+        terms = {name: term for name, term in loss.terms.items() if isinstance(term, Term)}
+        parts = [part for term in terms.values() for part in (term.total.reshape(-1), term.count.reshape(-1))]
+        if not parts:
+            return {}
         sums = iter(torch.split(self.sum(torch.cat(parts)), [len(part) for part in parts]))
-        terms = {
+        return {
             name: replace(
                 term, total=next(sums).view(term.total.shape), count=next(sums).view(term.count.shape)
             )
-            for name, term in loss.terms.items()
+            for name, term in terms.items()
         }
-        return Loss(terms)
 
     def wait(self) -> None:
         """Wait until every process is here."""

@@ -17,6 +17,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.data.groups import draw_whole, read_groups
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
@@ -137,13 +138,22 @@ class Loaders:
 
     def validation(self, rows: Rows) -> EvalLoader | None:
         """Return a loader of ``train.validation_rows`` of the rows, a seeded draw; None without rows."""
-        drawn = self._draw(rows, self.config.validation_rows, "validation.rows")
+        drawn = self._validation_rows(rows)
         if len(drawn) == 0:
             return None
         return self._each(
             drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn,
             weights=self.weight_field,
         )
+
+    def _validation_rows(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """Return a draw of the rows: of whole groups where members of groups are trained on together."""
+        limit, purpose = self.config.validation_rows, "validation.rows"
+        index = np.asarray(self.store.index(rows))
+        if self.members is None or len(index) <= limit:
+            return self._draw(rows, limit, purpose)
+        groups = read_groups(self.store, index)
+        return index[draw_whole(groups, limit, numpy_generator(self.seed, purpose))]
 
     def fitting(self, rows: Rows, *, constants: Constants) -> Fitting:
         """Return what is measured on the training rows before the first step, in every process alike.

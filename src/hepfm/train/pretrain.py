@@ -20,7 +20,7 @@ from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import TokenizerSpec
-from hepfm.objectives.compatibility import check_compatible
+from hepfm.objectives.compatibility import check_compatible, check_members
 from hepfm.objectives.requirements import Requirements
 from hepfm.train import prepare
 from hepfm.train.budget import training_rows
@@ -54,6 +54,7 @@ class Pretraining:
         store = Store.open(data.store)
         features = feature_set(data.features)
         needed = check_compatible(recipe.objective, recipe.backbone, store.schema)
+        check_members(needed, data.members, objective=recipe.objective.name)
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
         Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
