@@ -21,6 +21,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
+    from hepfm.objectives.masked_hiding import MASKED_HIDING
     from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
     from hepfm.tasks import TASKS
@@ -36,6 +37,7 @@ def registries() -> dict[str, Registry]:
         TOKENIZERS,
         HEADS,
         OBJECTIVES,
+        MASKED_HIDING,
         MASKED_TARGETS,
         GENERATORS,
         TASKS,
