@@ -18,7 +18,7 @@ from hepfm.core.errors import ConfigError, IncompatibleError
 from hepfm.data import feature_set
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.base import Output, apply
+from hepfm.objectives.base import apply
 from hepfm.objectives.compatibility import check_compatible
 from hepfm.objectives.masked import MASKED
 from hepfm.objectives.masked_hiding.placeholder import PlaceholderHiding
@@ -170,14 +170,14 @@ def by_place(learner: Any, batch: Any, hidden: Tensor) -> Tensor:
 
 def test_ranks_tell_placeholders_apart_after_the_encoder_and_not_before() -> None:
     learner = build(hide="placeholder", fraction=0.5).eval()
-    view, output, _, shown = asked(learner, jets(lengths=torch.tensor([12]).numpy()))
+    view, output, hidden, shown = asked(learner, jets(lengths=torch.tensor([12]).numpy()))
     assert view.placeholder is not None
     tokens = output.features.tokens_BND[0][view.placeholder.hidden_BN[0]]
     torch.testing.assert_close(tokens, tokens[:1].expand_as(tokens))
     assert torch.pdist(shown.vectors[0]).min() > 1e-5
     with torch.no_grad():
         learner.objective.get_submodule("decoder.attention").ranks_RW.zero_()  # type: ignore[operator, union-attr]
-    blind = masked(learner).decoder(Output(view, output.features), asked(learner, jets())[2])  # type: ignore[misc]
+    blind = masked(learner).decoder(output, hidden)  # type: ignore[misc]
     torch.testing.assert_close(blind[0, :6], blind[0, :1].expand(6, -1), rtol=1e-5, atol=1e-5)
 
 
