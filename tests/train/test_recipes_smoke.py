@@ -6,28 +6,46 @@ from pathlib import Path
 
 import pytest
 
-from hepfm.core.config import builtin_recipes
+from hepfm.core.config import builtin_recipes, load_recipe
 from hepfm.data.store import Store
 from hepfm.models.check import check
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.run import read_metrics
 
 
-def few_codes(name: str) -> list[str]:
-    """Fewer codes than the small store has constituents."""
-    return ["objective.tokenizer.codes=64"] if name.endswith("_tokenizer") else []
+def smaller(name: str) -> list[str]:
+    """Fewer codes than the small store has constituents, and no network of a hundred million weights."""
+    if name.endswith("_tokenizer"):
+        return ["objective.tokenizer.codes=64"]
+    codes = ["objective.targets=[identity, {name: kmeans, codes: 64}]"] if "kmeans" in name else []
+    return [*codes, "backbone.width=64", "backbone.depth=1"] if name in MPM else codes
+
+
+MPM = [
+    name
+    for name in builtin_recipes("pretrain")
+    if name.startswith("mpm_") and not name.endswith(("_cpu", "_tokenizer"))
+]
+
+
+@pytest.mark.parametrize("name", MPM)
+def test_the_backbone_of_masked_particle_modelling_has_the_published_size(name: str) -> None:
+    config = read_pretrain_recipe(load_recipe(name, "pretrain")).backbone.config
+    width = {"mpm_v1": 1024}.get(name, 512)
+    assert (config.width, config.depth, config.num_heads) == (width, 8, 8)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_pretraining(name: str, jet_store: Store, shower_store: Store, tmp_path: Path) -> None:
     store = shower_store if name.startswith("omnijet_alpha_c") else jet_store
-    overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name)]
+    overrides = [f"data.store={store.path}", "train.device=cpu", *smaller(name)]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(
             f"{name}_tokenizer",
             output=tmp_path / "tokenizer",
-            overrides=[*overrides, *few_codes(f"{name}_tokenizer")],
+            overrides=[*overrides, *smaller(f"{name}_tokenizer")],
             smoke=True,
         ).model_path
         overrides.append(f"tokenizer.model={model}")
