@@ -16,11 +16,20 @@ from hepfm.train.run import read_metrics
 
 
 def smaller(name: str) -> list[str]:
-    """Fewer codes than the small store has constituents, and no network of a hundred million weights."""
+    """Fewer codes than the small store has constituents, and no hundred million weights in bfloat16."""
     if name.endswith("_tokenizer"):
         return ["objective.tokenizer.codes=64"]
     codes = ["objective.targets=[identity, {name: kmeans, codes: 64}]"] if "kmeans" in name else []
-    return [*codes, "backbone.width=64", "backbone.depth=1"] if name in MPM else codes
+    return [*codes, *TINY_MPM] if name in MPM else codes
+
+
+TINY_MPM = (
+    "backbone.width=64",
+    "backbone.depth=1",
+    "objective.hide.decoder_width=64",
+    "objective.hide.decoder_blocks=1",
+    "train.precision=float32",
+)
 
 
 MPM = [
@@ -40,12 +49,13 @@ def test_the_backbone_of_masked_particle_modelling_has_the_published_size(name: 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_pretraining(name: str, jet_store: Store, shower_store: Store, tmp_path: Path) -> None:
     store = shower_store if name.startswith("omnijet_alpha_c") else jet_store
-    overrides = [f"data.store={store.path}", "train.device=cpu", *smaller(name)]
+    store_at = [f"data.store={store.path}", "train.device=cpu"]
+    overrides = [*store_at, *smaller(name)]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(
             f"{name}_tokenizer",
             output=tmp_path / "tokenizer",
-            overrides=[*overrides, *smaller(f"{name}_tokenizer")],
+            overrides=[*store_at, *smaller(f"{name}_tokenizer")],
             smoke=True,
         ).model_path
         overrides.append(f"tokenizer.model={model}")
