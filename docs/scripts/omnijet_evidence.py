@@ -79,7 +79,7 @@ BACKBONES: dict[str, tuple[str, dict[str, Any], str]] = {
                 "name": "weighted_sum",
                 "terms": [
                     {"name": "next_token", "max_constituents": 64},
-                    {"name": "masked", "target": "codes"},
+                    {"name": "masked", "targets": ["codes"]},
                 ],
             },
         },

@@ -70,7 +70,7 @@ def pretrained(root: Path, seed: int) -> Path:
     recipe = {
         "data": {"store": str(store(root)), "features": "kinpid", "max_constituents": 16},
         "backbone": {"name": "transformer", "width": 64, "depth": 2, "num_heads": 4},
-        "objective": {"name": "masked", "target": target},
+        "objective": {"name": "masked", "targets": [target]},
         "train": {**TRAIN, "steps": 800},
         "seed": seed,
     }

@@ -11,10 +11,27 @@ from hepfm.objectives import OBJECTIVES
 from hepfm.testing.objectives import ObjectiveCase
 from hepfm.tokenizers import TOKENIZERS
 
+ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz_error"]
+
 SPECS: dict[str, Any] = {
     **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
-    "masked": {"name": "masked", "target": "regression"},
-    "masked_kmeans": {"name": "masked", "target": {"name": "kmeans", "codes": 16}},
+    "masked": {"name": "masked"},
+    "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
+    "masked_flows": {
+        "name": "masked",
+        "targets": [
+            {"name": "identity", "weight": 0.3},
+            {"name": "spline_flow", "features": ALL_BUT_TYPES, "transforms": 2, "hidden_width": 8},
+            {"name": "flow_matching", "features": ALL_BUT_TYPES},
+            {"name": "set_flow_matching", "features": ALL_BUT_TYPES, "num_blocks": 2},
+        ],
+    },
+    "placeholder": {
+        "name": "masked",
+        "hide": "placeholder",
+        "fraction": 0.3,
+        "targets": [{"name": "codes", "weight": 2}, "regression"],
+    },
     "tokenize": {
         "name": "tokenize",
         "tokenizer": {"name": "vqvae", "size": "xs", "codes": 16, "dropout": 0.0, "replace_after": 0},
@@ -49,8 +66,9 @@ TOKENIZER = resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where
 CODES = {
     "next_token": TokenizerSpec(TOKENIZER, "codes"),
     "next_token_decoded": TokenizerSpec(TOKENIZER, "decoded"),
+    "placeholder": TokenizerSpec(TOKENIZER),
 }
-"""TokenizerSpec of the networks whose objective predicts them."""
+"""TokenizerSpec of the networks whose objective predicts codes."""
 
 
 def case(objective: str, backbone: str) -> ObjectiveCase:

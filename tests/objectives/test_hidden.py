@@ -29,14 +29,18 @@ from hepfm.train.learner import Learner, make_learner
 TRAINED = [name for name in BACKBONES if BACKBONES.load(name).encodes]
 CONDITIONED = [name for name in TRAINED if "prefix" in BACKBONES.load(name).supports]
 
-HIDING = ("masked", "lejepa")
+HIDING = {
+    "masked": {"name": "masked"},
+    "placeholder": {"name": "masked", "hide": "placeholder"},
+    "lejepa": {"name": "lejepa"},
+}
 """Objectives whose views leave constituents out."""
 
 
 def construct(
     name: str, backbone: str, *, context: str | None, inputs: str, features: FeatureSet = FEATURES
 ) -> Learner:
-    component = resolve_component(OBJECTIVES, {"name": name}, where="test")
+    component = resolve_component(OBJECTIVES, HIDING.get(name, {"name": name}), where="test")
     with seeded_init(0, "test"):
         network = build_network(
             smallest(backbone),
@@ -54,6 +58,8 @@ def construct(
 def cases() -> Iterator[tuple[str, str, str | None, str]]:
     for name in HIDING:
         for backbone in TRAINED:
+            if name == "placeholder" and "placeholder" not in BACKBONES.load(backbone).supports:
+                continue
             for context in (None, *(["jet"] if backbone in CONDITIONED else [])):
                 codes = ["codes"] if "codes" in BACKBONES.load(backbone).supports else []
                 for inputs in ("features", "decoded", *codes):
@@ -93,7 +99,8 @@ def test_momenta_relative_to_the_row_are_relative_to_what_is_left(name: str) -> 
         log_pt_BN, relative_BN = (
             view.batch.features_BNF[..., kin.names.index(n)] for n in ("log_pt", "log_pt_rel")
         )
-        torch.testing.assert_close(relative_BN, (log_pt_BN - pt_B.log()[:, None]) * view.batch.mask_BN)
+        shown_BN = view.batch.p4_BN4[..., 0] > 0  # type: ignore[index]
+        torch.testing.assert_close(relative_BN, (log_pt_BN - pt_B.log()[:, None]) * shown_BN)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,7 @@ def shown_by(view: View, batch: Batch) -> Tensor:
     """Return which constituents of a batch a view has, (B, N), by their momenta."""
     assert batch.p4_BN4 is not None
     assert view.batch.p4_BN4 is not None
+    # Placeholders have no momentum, and real constituents have one.
     same_BNM = (batch.p4_BN4[:, :, None] == view.batch.p4_BN4[:, None]).all(-1)
     return (same_BNM & view.batch.mask_BN[:, None]).any(-1)
 

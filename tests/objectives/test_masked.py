@@ -25,7 +25,7 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import Output
 from hepfm.objectives.masked import MASKED, Masked
-from hepfm.objectives.masked_targets.base import MaskedTarget
+from hepfm.objectives.masked_targets.base import Hidden, MaskedTarget
 from hepfm.objectives.masked_targets.kmeans import KMeans
 from hepfm.train.learner import Learner, make_learner
 
@@ -41,7 +41,9 @@ def build(*, features: str = "pet", **options: Any) -> Learner:
 
 def target_of(learner: Learner) -> MaskedTarget:
     assert isinstance(learner.objective, Masked)
-    return learner.objective.target
+    (target,) = learner.objective.targets.values()
+    assert isinstance(target, MaskedTarget)
+    return target
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -65,7 +67,7 @@ def test_visible_and_removed_make_the_row_and_counts_are_rounded(lengths: list[i
     standardize = objective.network.standardize
     for row, length in enumerate(lengths):
         seen = standardize(view.batch.features_BNF, view.batch.mask_BN)[row][view.batch.mask_BN[row]][:, 0]
-        gone = view.extra["removed"][row][view.extra["removed_mask"][row]][:, 0]
+        gone = view.extra["hidden.x_BMF"][row][view.extra["hidden.mask_BM"][row]][:, 0]
         whole = standardize(batch.features_BNF, batch.mask_BN)[row][batch.mask_BN[row]][:, 0]
         assert torch.equal(torch.cat([seen, gone]).sort().values, whole)
         assert torch.equal(seen.sort().values, seen)
@@ -78,7 +80,7 @@ def test_at_least_one_constituent_stays_of_every_row(fraction: float) -> None:
     lengths = [1, 2, 3, 5, 40]
     view = build(fraction=fraction).views(numbered(lengths), draws())[MASKED]
     removed = [min(round(fraction * length), length - 1) for length in lengths]
-    assert view.extra["removed_mask"].sum(1).tolist() == removed
+    assert view.extra["hidden.mask_BM"].sum(1).tolist() == removed
     assert (view.batch.mask_BN.sum(1) >= 1).all()
 
 
@@ -91,7 +93,7 @@ def test_momenta_go_with_their_constituents_and_the_weight_is_the_visible_fracti
 
 def test_which_are_removed_is_random_and_even() -> None:
     objective, batch = build(), numbered([10] * 4000)
-    removed = objective.views(batch, draws())[MASKED].extra["removed"][..., 0]
+    removed = objective.views(batch, draws())[MASKED].extra["hidden.x_BMF"][..., 0]
     place = (removed / objective.network.standardize.scale_F[0] / 0.01).round().long().flatten()
     share = np.bincount(place.numpy(), minlength=11)[1:] / 4000
     assert np.abs(share - 0.4).max() < 0.03
@@ -100,7 +102,7 @@ def test_which_are_removed_is_random_and_even() -> None:
 def test_the_backbone_sees_nothing_of_what_is_removed() -> None:
     objective, batch = build().eval(), random_batch(feature_set("pet"))
     view = objective.views(batch, draws())[MASKED]
-    assert int(view.batch.mask_BN.sum()) + int(view.extra["removed_mask"].sum()) == int(batch.mask_BN.sum())
+    assert int(view.batch.mask_BN.sum()) + int(view.extra["hidden.mask_BM"].sum()) == int(batch.mask_BN.sum())
     assert view.batch.features_BNF.shape[1] == int(view.batch.mask_BN.sum(1).max())
 
 
@@ -116,10 +118,10 @@ def test_regression_is_the_mean_absolute_error_per_row() -> None:
     objective, batch = build(), numbered([10, 20, 2])
     view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
-    mask = view.extra["removed_mask"]
-    h_BMW = objective.objective.get_submodule("decoder")(features, view.batch.mask_BN, mask)
-    output = objective.objective.get_submodule("target.linear")(h_BMW).detach().numpy()
-    error = np.abs(output - view.extra["removed"].numpy()).mean(-1)
+    mask = view.extra["hidden.mask_BM"]
+    h_BMW = objective.objective.get_submodule("decoder")(Output(view, features), Hidden.of(view.extra))
+    output = target_of(objective).get_submodule("linear")(h_BMW).detach().numpy()
+    error = np.abs(output - view.extra["hidden.x_BMF"].numpy()).mean(-1)
     expected = np.mean([error[row][mask[row].numpy()].mean() for row in range(3)])
     assert float(
         objective.objective.loss(objective.network, {MASKED: Output(view, features)}, draws()).total.detach()
@@ -131,7 +133,7 @@ def test_the_place_in_pt_tells_removed_constituents_apart() -> None:
     view = objective.views(batch, draws())[MASKED]
     features = objective.network.features(view.batch)
     decoder = objective.objective.get_submodule("decoder")
-    output = decoder(features, view.batch.mask_BN, view.extra["removed_mask"])
+    output = decoder(Output(view, features), Hidden.of(view.extra))
     assert not torch.allclose(output[0, 0], output[0, 1])
 
 
@@ -146,16 +148,25 @@ def correlated(rows: int, *, shuffled: bool = False) -> Batch:
     return Batch(build().network.standardize.inverse(x, mask), mask, torch.arange(rows))
 
 
-@pytest.mark.parametrize("target", ["regression", {"name": "kmeans", "codes": 32, "label_smoothing": 0.0}])
-def test_learning_beats_what_knows_nothing_of_the_row_and_its_control_does_not(target: Any) -> None:
-    gains = {shuffled: gain(target, correlated(1024, shuffled=shuffled)) for shuffled in (False, True)}
+@pytest.mark.parametrize(
+    ("target", "hide"),
+    [
+        ("regression", "removed"),
+        ({"name": "kmeans", "codes": 32, "label_smoothing": 0.0}, "placeholder"),
+    ],
+    ids=("regression", "kmeans"),
+)
+def test_learning_beats_what_knows_nothing_of_the_row_and_its_control_does_not(
+    target: Any, hide: str
+) -> None:
+    gains = {shuffled: gain(target, hide, correlated(1024, shuffled=shuffled)) for shuffled in (False, True)}
     assert gains[False] > 0.3
     assert gains[True] < 0.05
 
 
-def gain(target: Any, data: Batch) -> float:
+def gain(target: Any, hide: str, data: Batch) -> float:
     """Share by which the loss on rows held out lies below that of the best constant prediction."""
-    objective = build(target=target)
+    objective = build(targets=[target], hide=hide)
     train, test = rows_of(data, slice(0, 896)), rows_of(data, slice(896, None))
     objective.prepare([train])
     optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
@@ -188,7 +199,7 @@ def test_codes_are_those_of_the_nearest_centroid_and_centroids_those_of_an_exact
     draw = generator(0)
     centre = torch.tensor([[0.0, 0, 0, 0], [4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]])
     points = centre.repeat(200, 1) + 0.1 * torch.randn(1000, 4, generator=draw)
-    objective = build(target={"name": "kmeans", "codes": 5, "seed": 3})
+    objective = build(targets=[{"name": "kmeans", "codes": 5, "seed": 3}])
     target = target_of(objective)
     assert isinstance(target, KMeans)
     target.fit([points])
@@ -200,7 +211,7 @@ def test_codes_are_those_of_the_nearest_centroid_and_centroids_those_of_an_exact
 
 
 def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
-    learner = build(target={"name": "kmeans", "codes": 2, "scale": {"deta": 1e-3}})
+    learner = build(targets=[{"name": "kmeans", "codes": 2, "scale": {"deta": 1e-3}}])
     target = target_of(learner)
     assert isinstance(target, KMeans)
     target.centroids_CK.copy_(torch.tensor([[0.0, 0, 0, 0], [0, 1, 0, 0]]))
@@ -209,18 +220,18 @@ def test_scale_of_a_feature_changes_which_centroid_is_near() -> None:
 
 
 def test_more_codes_than_constituents_are_refused() -> None:
-    objective = build(target="kmeans")
+    objective = build(targets=["kmeans"])
     with pytest.raises(DataError, match=r"codebook larger than the data: .*codes=8192.* 30 different"):
         objective.prepare([numbered([30])])
 
 
 def test_a_loss_before_the_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="fit the centroids"):
-        loss_of(build(target={"name": "kmeans", "codes": 4}), numbered([10]))
+        loss_of(build(targets=[{"name": "kmeans", "codes": 4}]), numbered([10]))
 
 
 def test_centroids_are_part_of_the_checkpoint() -> None:
-    first, second = (build(target={"name": "kmeans", "codes": 4}) for _ in range(2))
+    first, second = (build(targets=[{"name": "kmeans", "codes": 4}]) for _ in range(2))
     first.prepare([random_batch(feature_set("pet"))])
     second.load_state_dict(first.state_dict())
     batch = numbered([10])
@@ -232,13 +243,13 @@ def test_centroids_are_part_of_the_checkpoint() -> None:
     [
         ({"fraction": 1.0}, "fraction"),
         ({"fraction": 0.0}, "fraction"),
-        ({"target": "regresion"}, "did you mean 'regression'"),
-        ({"target": {"name": "regression", "features": ["log_ptt"]}}, "did you mean 'log_pt'"),
-        ({"target": {"name": "regression", "features": []}}, "features"),
-        ({"target": {"name": "kmeans", "codes": 1}}, "codes"),
-        ({"target": {"name": "kmeans", "scale": {"charge": 2.0}}}, "charge, not among the features"),
-        ({"target": {"name": "kmeans", "scale": {"deta": 0.0}}}, "scale"),
-        ({"decoder_width": 30}, "decoder_heads=4 does not divide"),
+        ({"targets": ["regresion"]}, "did you mean 'regression'"),
+        ({"targets": [{"name": "regression", "features": ["log_ptt"]}]}, "did you mean 'log_pt'"),
+        ({"targets": [{"name": "regression", "features": []}]}, "features"),
+        ({"targets": [{"name": "kmeans", "codes": 1}]}, "codes"),
+        ({"targets": [{"name": "kmeans", "scale": {"charge": 2.0}}]}, "charge, not among the features"),
+        ({"targets": [{"name": "kmeans", "scale": {"deta": 0.0}}]}, "scale"),
+        ({"hide": {"decoder_width": 30}}, "decoder_heads=4 does not divide"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -> None:

@@ -96,7 +96,7 @@ def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     terms = (
         ("supervised.cross_entropy",),
         ("flow_matching.velocity", "flow_matching.multiplicity", "flow_matching.jet"),
-        ("masked.masked",),
+        ("masked.regression",),
         ("supervised_2.cross_entropy",),
         ("supervised_3.cross_entropy",),
     )
@@ -202,7 +202,7 @@ def test_a_term_on_masked_rows_can_be_a_regression() -> None:
         ([{"name": "supervised", "weight": "much"}], "got 'much'"),
         ([{"name": "supervised", "weight": True}], "got True"),
         ([{"name": "superviced"}], "did you mean 'supervised'"),
-        ([{"weight": 1.0}], "an objective's options with its name"),
+        ([{"weight": 1.0}], "its options with its name"),
         ([{"name": "weighted_sum", "terms": [{"name": "supervised"}]}], "cannot be a term of a sum"),
         ([{"name": "masked"}, {"name": "masked", "fraction": 0.2}], "two terms make the view 'masked'"),
         ([{"name": "supervised", "view": "noised"}], "no term makes it.*none"),

@@ -6,17 +6,44 @@ from pathlib import Path
 
 import pytest
 
-from hepfm.core.config import builtin_recipes
+from hepfm.core.config import builtin_recipes, load_recipe
 from hepfm.data.store import Store
 from hepfm.models.check import check
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.run import read_metrics
 
 
-def few_codes(name: str) -> list[str]:
-    """Fewer codes than the small store has constituents."""
-    return ["objective.tokenizer.codes=64"] if name.endswith("_tokenizer") else []
+def smaller(name: str) -> list[str]:
+    """Fewer codes than the small store has constituents, and no hundred million weights in bfloat16."""
+    if name.endswith("_tokenizer"):
+        return ["objective.tokenizer.codes=64"]
+    codes = ["objective.targets=[identity, {name: kmeans, codes: 64}]"] if "kmeans" in name else []
+    return [*codes, *TINY_MPM] if name in MPM else codes
+
+
+TINY_MPM = (
+    "backbone.width=64",
+    "backbone.depth=1",
+    "objective.hide.decoder_width=64",
+    "objective.hide.decoder_blocks=1",
+    "train.precision=float32",
+)
+
+
+MPM = [
+    name
+    for name in builtin_recipes("pretrain")
+    if name.startswith("mpm_") and not name.endswith(("_cpu", "_tokenizer"))
+]
+
+
+@pytest.mark.parametrize("name", MPM)
+def test_the_backbone_of_masked_particle_modelling_has_the_published_size(name: str) -> None:
+    config = read_pretrain_recipe(load_recipe(name, "pretrain")).backbone.config
+    width = {"mpm_v1": 1024}.get(name, 512)
+    assert (config.width, config.depth, config.num_heads) == (width, 8, 8)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
@@ -25,12 +52,13 @@ def test_pretraining(
 ) -> None:
     stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store}
     store = next((store for prefix, store in stores.items() if name.startswith(prefix)), jet_store)
-    overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name)]
+    store_at = [f"data.store={store.path}", "train.device=cpu"]
+    overrides = [*store_at, *smaller(name)]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(
             f"{name}_tokenizer",
             output=tmp_path / "tokenizer",
-            overrides=[*overrides, *few_codes(f"{name}_tokenizer")],
+            overrides=[*store_at, *smaller(f"{name}_tokenizer")],
             smoke=True,
         ).model_path
         overrides.append(f"tokenizer.model={model}")

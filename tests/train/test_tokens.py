@@ -113,7 +113,7 @@ def test_the_tokenizer_stays_bit_for_bit_in_what_follows(
 ) -> None:
     changes: dict[str, Any] = {}
     if inputs == "features":  # codes are targets only
-        changes["objective"] = {"name": "masked", "target": "codes"}
+        changes["objective"] = {"name": "masked", "targets": ["codes"]}
     model = pretrain(
         recipe(jet_store, tokenizer, inputs=inputs, **changes), output=tmp_path / "run"
     ).model_path

@@ -71,8 +71,8 @@ def test_the_same_rows_get_the_same_draws_in_every_validation(recipe: Values, je
     (batch,) = loader(jet_store, made, 10_000)
     draws = Draws(1, "validation")
     first, second = (
-        number(made(made.views(one, draws), draws), "masked")
+        number(made(made.views(one, draws), draws), "regression")
         for one in (batch, replace(batch, mask_BN=batch.mask_BN.clone()))
     )
     assert first == second
-    assert number(made(made.views(batch, Draws(2, "validation")), draws), "masked") != first
+    assert number(made(made.views(batch, Draws(2, "validation")), draws), "regression") != first

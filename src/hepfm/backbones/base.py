@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from hepfm.core.config import Config
@@ -37,6 +38,26 @@ class Features:
     registers_BKD: Tensor | None = None
     prefix_BKD: Tensor | None = None
     vectors_BNV4: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """A learned vector in place of hidden constituents.
+
+    Attributes
+    ----------
+    hidden_BN
+        Boolean, True where the vector stands; such a constituent is real, and nothing of it is read.
+    vector_D
+        The vector.
+    """
+
+    hidden_BN: Tensor
+    vector_D: Tensor
+
+    def put(self, h_BND: Tensor) -> Tensor:
+        """Return embedded constituents with the vector in place of the hidden ones."""
+        return torch.where(self.hidden_BN[..., None], self.vector_D.to(h_BND.dtype), h_BND)
 
 
 class Backbone(nn.Module):
@@ -124,10 +145,15 @@ class Backbone(nn.Module):
         physical_BNF: Tensor | None = None,
         prefix_BKD: Tensor | None = None,
         causal: bool = False,
+        placeholder: Placeholder | None = None,
     ) -> Features:
-        """Return the features of a batch: `embed`, then `encode`."""
+        """Return the features of a batch: `embed`, then `encode`, with placeholders put in between."""
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
-        h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
+        if placeholder is None:
+            h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
+        else:
+            shown_BN = mask_BN & ~placeholder.hidden_BN
+            h_BND = placeholder.put(self.embed(x_BNF, shown_BN, physical_BNF=physical_BNF))
         return self.encode(
             h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
         )

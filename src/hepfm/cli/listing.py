@@ -22,6 +22,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.augmentations import AUGMENTATIONS
+    from hepfm.objectives.masked_hiding import MASKED_HIDING
     from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
     from hepfm.tasks import TASKS
@@ -37,6 +38,7 @@ def registries() -> dict[str, Registry]:
         TOKENIZERS,
         HEADS,
         OBJECTIVES,
+        MASKED_HIDING,
         MASKED_TARGETS,
         AUGMENTATIONS,
         GENERATORS,

@@ -94,20 +94,21 @@ def _displacement(columns: Columns, out: Array) -> None:
     np.clip(lists(columns, "part_dz_error").values, 0, 1, out=out[3])
 
 
-_GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill]] = {
-    "identity": (IDENTITY, ("part_charge", "part_pid"), _identity),
+_GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill, str | None]] = {
+    "identity": (IDENTITY, ("part_charge", "part_pid"), _identity, None),
     "displacement": (
         DISPLACEMENT,
         ("part_d0", "part_d0_error", "part_dz", "part_dz_error"),
         _displacement,
+        "charge",
     ),
 }
 
 
 def _group(name: str, names: tuple[str, ...]) -> FeatureGroup:
-    features, columns, fill = _GROUPS[name]
+    features, columns, fill, exist_with = _GROUPS[name]
     first = names.index(features[0])
-    return FeatureGroup(name, range(first, first + len(features)), columns, fill)
+    return FeatureGroup(name, range(first, first + len(features)), columns, fill, exist_with)
 
 
 def _particle_transformer(name: str, *groups: str) -> FeatureSet:

@@ -41,12 +41,16 @@ class FeatureGroup:
         Fields of the store that they need.
     fill
         Their computation; it is given the rows of `features` only.
+    exist_with
+        A feature that is zero for constituents that do not have those of the group: neutral ones, of charge
+        zero, have no impact parameters. None where all constituents have them.
     """
 
     name: str
     features: range
     columns: tuple[str, ...]
     fill: Fill
+    exist_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,16 @@ class FeatureSet:
         """Names of the features that are not of absent groups."""
         absent = {k for group in self.optional if group.name in self.absent for k in group.features}
         return tuple(name for k, name in enumerate(self.names) if k not in absent)
+
+    @property
+    def conditional(self) -> dict[str, str]:
+        """Features that some constituents do not have, each with the feature that is zero for those."""
+        return {
+            self.names[k]: group.exist_with
+            for group in self._present()
+            if group.exist_with in self.present
+            for k in group.features
+        }
 
     @property
     def invertible(self) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Backbone, Features
+from hepfm.backbones.base import Backbone, Features, Placeholder
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config
 from hepfm.data.context import ContextSet
@@ -182,6 +183,7 @@ class Network(nn.Module):
         codes_BN: Tensor | None = None,
         prefix_BKD: Tensor | None = None,
         causal: bool = False,
+        placeholder: Placeholder | None = None,
     ) -> Features:
         """Return the backbone's features of a batch.
 
@@ -197,18 +199,21 @@ class Network(nn.Module):
             Further vectors in front of each row, after those of context and time.
         causal
             Whether constituents see only those before them.
+        placeholder
+            Constituents that a learned vector stands for; they come after those that are shown.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
+        shown_BN = batch.mask_BN if placeholder is None else batch.mask_BN & ~placeholder.hidden_BN
         if self.inputs == "features":
-            x_BNF = self._inputs(self.standardize(physical_BNF, batch.mask_BN), batch.mask_BN)
+            x_BNF = self._inputs(self.standardize(physical_BNF, shown_BN), shown_BN)
         else:
-            x_BNF = self.encode(batch) if codes_BN is None else codes_BN
+            x_BNF = self.encode(replace(batch, mask_BN=shown_BN)) if codes_BN is None else codes_BN
             if self.inputs == "decoded":
                 decoded_BNF = self.decode(x_BNF)
-                physical_BNF = self.standardize.inverse(decoded_BNF, batch.mask_BN)
+                physical_BNF = self.standardize.inverse(decoded_BNF, shown_BN)
                 # The measured momenta contain more than the token: pairs are those of decoded constituents.
-                p4_BN4 = relative_momenta(physical_BNF, batch.mask_BN, self.feature_names)
-                x_BNF = self._inputs(decoded_BNF, batch.mask_BN)
+                p4_BN4 = relative_momenta(physical_BNF, shown_BN, self.feature_names)
+                x_BNF = self._inputs(decoded_BNF, shown_BN)
         features: Features = self.backbone(
             x_BNF,
             batch.mask_BN,
@@ -216,6 +221,7 @@ class Network(nn.Module):
             physical_BNF=physical_BNF,
             prefix_BKD=self.prefix(batch.context_BC, time_B, prefix_BKD),
             causal=causal,
+            placeholder=placeholder,
         )
         return features
 

@@ -15,7 +15,7 @@ OBJECTIVES = Registry(
         ),
         "masked": (
             "hepfm.objectives.masked:Masked",
-            "remove constituents and predict them from the others: regression or k-means tokens",
+            "hide constituents and predict them from the others: type, features, tokens, densities",
         ),
         "tokenize": (
             "hepfm.objectives.tokenize:TrainTokenizer",

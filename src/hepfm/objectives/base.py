@@ -10,7 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Features
+from hepfm.backbones.base import Features, Placeholder
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
@@ -42,6 +42,8 @@ class View:
         Tokens that the network is shown in front of each row.
     causal
         Whether constituents see only what stands before them.
+    placeholder
+        Constituents of the batch that a learned vector stands for; the batch holds nothing of them.
     """
 
     batch: Batch
@@ -51,6 +53,7 @@ class View:
     codes_BN: Tensor | None = None
     prefix_BKD: Tensor | None = None
     causal: bool = False
+    placeholder: Placeholder | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def apply(network: Network, view: View) -> Output:
         codes_BN=view.codes_BN,
         prefix_BKD=view.prefix_BKD,
         causal=view.causal,
+        placeholder=view.placeholder,
     )
     return Output(view, features)
 

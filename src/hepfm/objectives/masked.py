@@ -1,35 +1,37 @@
-"""Masked modelling: remove constituents and predict them from those that are left."""
+"""Masked modelling: hide constituents and predict them from those that are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import pydantic
 import torch
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
-from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
+from hepfm.core.weighted import Weighted, WeightedOf
 from hepfm.networks.network import Network
-from hepfm.nn.attention import key_bias
-from hepfm.nn.dynamic_tanh import DynamicTanh
-from hepfm.nn.pet_blocks import PetBlock
-from hepfm.nn.pooling import row_tokens
 from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.loss import Loss, mean
+from hepfm.objectives.masked_hiding import MASKED_HIDING
+from hepfm.objectives.masked_hiding.base import Hiding, shown_tokens
 from hepfm.objectives.masked_targets import MASKED_TARGETS
-from hepfm.objectives.masked_targets.base import MaskedTarget, Removed
+from hepfm.objectives.masked_targets.base import Hidden, MaskedTarget, Shown, existing
 from hepfm.objectives.requirements import Requirements
-from hepfm.objectives.selection import Selection, constituent_mean, gather_visible, random_ranks
+from hepfm.objectives.selection import Selection, constituent_mean, random_ranks
 
 MASKED = "masked"
-"""Name of the view from which constituents are removed."""
+"""Name of the view in which constituents are hidden."""
+
+_Targets = Annotated[
+    tuple[Annotated[Weighted, WeightedOf(MASKED_TARGETS)], ...], pydantic.Field(min_length=1)
+]
 
 
 class MaskedConfig(BaseConfig):
@@ -37,131 +39,140 @@ class MaskedConfig(BaseConfig):
 
     Attributes
     ----------
-    target
-        Component spec of what is asked of a removed constituent: ``regression``, ``kmeans`` or ``codes``.
+    targets
+        Component specs of what is asked of a hidden constituent, each with its ``weight`` (1 if not given).
+    hide
+        Component spec of how constituents are hidden from the backbone: ``removed`` or ``placeholder``.
     fraction
-        Fraction of each row's constituents that is removed; 0.4 in 2409.12589 and 2606.14870.
-    decoder_blocks
-        Attention blocks of the decoder; 2 in 2606.14870.
-    decoder_width
-        Size of its vectors, a multiple of `decoder_heads`; None means the backbone's.
-    decoder_heads
-        Its attention heads.
-    num_ranks
-        Learned vectors of the 1st, 2nd, ... removed constituent; those beyond share the last.
+        Fraction of each row's constituents that is hidden, above 0 and below 1; 0.4 in 2409.12589 and
+        2606.14870, 0.3 in 2401.13537.
+    noise_for_missing_features
+        Whether features that a constituent does not have (impact parameters of neutral ones) are replaced by
+        standard normal noise, in what the network is shown and in what it is asked for, as in the public code
+        of 2409.12589. Otherwise they are as the feature set has them, and not asked for.
     """
 
-    target: Annotated[Component, ComponentOf(MASKED_TARGETS, default="regression")] = pydantic.Field(
-        "regression", validate_default=True
+    targets: _Targets = pydantic.Field(("regression",), validate_default=True)
+    hide: Annotated[Component, ComponentOf(MASKED_HIDING, default="removed")] = pydantic.Field(
+        "removed", validate_default=True
     )
     fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.4
-    decoder_blocks: pydantic.PositiveInt = 2
-    decoder_width: pydantic.PositiveInt | None = None
-    decoder_heads: pydantic.PositiveInt = 4
-    num_ranks: pydantic.PositiveInt = 64
+    noise_for_missing_features: bool = False
 
-
-class Decoder(nn.Module):
-    """Attention over what the backbone made of the visible constituents and a vector for each removed one.
-
-    Parameters
-    ----------
-    config
-        Options.
-    width
-        D of the backbone.
-    """
-
-    def __init__(self, config: MaskedConfig, *, width: int) -> None:
-        super().__init__()
-        self.width = inner = config.decoder_width or width
-        if inner % config.decoder_heads:
-            raise ConfigError(
-                f"objective 'masked': decoder_heads={config.decoder_heads} does not divide the decoder's "
-                f"width {inner}; set decoder_width or decoder_heads"
-            )
-        self.enter = nn.Linear(width, inner)
-        self.ranks_RW = nn.Parameter(torch.randn(config.num_ranks, inner) * 0.02)
-        self.blocks = nn.ModuleList(
-            PetBlock(inner, num_heads=config.decoder_heads) for _ in range(config.decoder_blocks)
-        )
-        self.norm = DynamicTanh(inner)
-
-    def forward(self, features: Features, visible_BN: Tensor, removed_BM: Tensor) -> Tensor:
-        """Return a vector of each removed constituent, (B, M, W), in falling order of pt."""
-        row_BKD = row_tokens(features.tokens_BND, features.pooled_BD, features.registers_BKD)
-        seen_BND = self.enter(torch.cat([row_BKD, features.tokens_BND], dim=1))
-        rank_M = torch.arange(removed_BM.shape[1], device=removed_BM.device).clamp(max=len(self.ranks_RW) - 1)
-        rank_BMW = self.ranks_RW[rank_M].expand(len(removed_BM), -1, -1)
-        x_BND = torch.cat([seen_BND, rank_BMW.to(seen_BND.dtype)], dim=1)
-        row_BK = visible_BN.new_ones(row_BKD.shape[:2])
-        bias = key_bias(torch.cat([row_BK, visible_BN, removed_BM], dim=1), x_BND.dtype)
-        for block in self.blocks:
-            x_BND = block(x_BND, bias)
-        h_BMW: Tensor = self.norm(x_BND[:, seen_BND.shape[1] :])
-        return h_BMW
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> MaskedConfig:
+        names = [target.component.name for target in self.targets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"targets: {twice[0]!r} is there twice; terms of the loss are named after them")
+        return self
 
 
 class Masked(Objective[MaskedConfig]):
-    """Remove a random fraction of the constituents, and predict each from what is left and its place in pt.
+    """Hide a random fraction of the constituents, and predict each from the others and its rank in pt.
 
-    The masked autoencoder of 2409.12589 as used in 2606.14870: the backbone never sees a placeholder; a
-    decoder gets a learned vector for the 1st, 2nd, ... removed constituent in falling order of pt. Of n
-    constituents ``round(fraction * n)`` are removed, at least one stays, and a row of one keeps it and has no
-    loss. Mean over the removed constituents of each row, then over the rows that have any.
+    Masked particle modelling (2401.13537, 2409.12589; with constituents removed as in 2606.14870): how they
+    are hidden is said by `hepfm.objectives.masked_hiding`, what is asked of them by
+    `hepfm.objectives.masked_targets`. Mean over the hidden constituents of each row, then over the rows that
+    have any; a row of one constituent has no loss.
 
-    Term of the loss: ``masked``.
+    Terms of the loss: one for each target, called by its name.
     """
 
     Config: ClassVar[type[BaseConfig]] = MaskedConfig
     lets_through = (
-        "of the removed constituents their number, their places in pt, and the row's axis, the origin of "
-        "deta and dphi; context and momenta relative to the row are those of what is left"
+        "of the hidden constituents their number, their ranks in pt (to the decoder alone), and the row's "
+        "axis, the origin of deta and dphi; context and momenta relative to the row are those of what is left"
     )
 
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
-        self.decoder = Decoder(config, width=network.backbone.width)
-        self.target: MaskedTarget = config.target.cls(config.target.config, network, width=self.decoder.width)
+        self.hiding: Hiding = config.hide.cls(config.hide.config, network)
+        reads = any(target.component.cls.reads_vectors for target in config.targets)
+        self.decoder = self.hiding.decoder(network) if reads else None
+        width = self.decoder.width if self.decoder else 0
+        self.targets = nn.ModuleDict(
+            {
+                target.component.name: target.component.cls(target.component.config, network, width=width)
+                for target in config.targets
+            }
+        )
+        self.target_weights = {target.component.name: target.weight for target in config.targets}
 
     @classmethod
     def requirements(cls, config: MaskedConfig, schema: Schema) -> Requirements:
-        """Return that it needs no labels, and allows negative weights."""
-        return Requirements(signed_weights=True, views=frozenset({MASKED}))
+        """Return what the backbone must support; no labels are needed, and negative weights allowed."""
+        return Requirements(signed_weights=True, views=frozenset({MASKED}), backbone=config.hide.cls.needs)
+
+    def each(self) -> Iterator[tuple[str, MaskedTarget]]:
+        """Yield the targets by name."""
+        for name, target in self.targets.items():
+            assert isinstance(target, MaskedTarget)
+            yield name, target
 
     def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
-        """Fit what the target has to fit."""
-        self.target.fit(
-            network.standardize(batch.features_BNF, batch.mask_BN)[batch.mask_BN] for batch in batches
-        )
+        """Fit what the targets have to fit; `batches` is gone through once for each."""
+        draws = Draws(0, "masked.prepare")
+        for _, target in self.each():
+            noised = (self._noised(network, batch, draws) for batch in batches)
+            target.fit(self._standardised(network, batch)[batch.mask_BN] for batch in noised)
+
+    def _standardised(self, network: Network, batch: Batch) -> Tensor:
+        """Return the standardised features of all constituents, (B, N, F), zero where they have none."""
+        x_BNF: Tensor = network.standardize(batch.features_BNF, batch.mask_BN)
+        return x_BNF * self._exists(network, batch)
+
+    def _exists(self, network: Network, batch: Batch) -> Tensor:
+        if self.config.noise_for_missing_features:
+            return torch.ones_like(batch.features_BNF, dtype=torch.bool)
+        return existing(batch.features_BNF, network.feature_set)
+
+    def _noised(self, network: Network, batch: Batch, draws: Draws) -> Batch:
+        """Return the batch with noise in place of features that constituents do not have, if asked for."""
+        if not self.config.noise_for_missing_features:
+            return batch
+        noise_BNF = draws.rows(batch.rows_B).normal("masked.missing", *batch.features_BNF.shape[1:])
+        drawn_BNF = network.standardize.inverse(noise_BNF, batch.mask_BN).to(batch.features_BNF.dtype)
+        exists_BNF = existing(batch.features_BNF, network.feature_set)
+        return replace(batch, features_BNF=torch.where(exists_BNF, batch.features_BNF, drawn_BNF))
 
     def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
-        """Return the batch without the removed constituents; `extra` holds those, standardised."""
+        """Return the batch without the hidden constituents; `extra` holds those."""
         ranks_BN = random_ranks(batch, draws, "masked")
-        count_B = batch.mask_BN.sum(1)
-        num_removed_B = (self.config.fraction * count_B).round().long()
-        removed_BN = batch.mask_BN & (
-            ranks_BN < torch.minimum(num_removed_B, (count_B - 1).clamp(min=0))[:, None]
+        num_hidden_B = self.hiding.count(self.config.fraction, batch.mask_BN.sum(1))
+        hidden_BN = batch.mask_BN & (ranks_BN < num_hidden_B[:, None])
+        batch = self._noised(network, batch, draws)
+        view = self.hiding.view(batch, hidden_BN, network)
+        visible_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=hidden_BN.device)
+        hidden = self._hidden(network, batch, hidden_BN)
+        return {MASKED: replace(view, weight_B=visible_B, extra={**view.extra, **hidden.extra()})}
+
+    def _hidden(self, network: Network, batch: Batch, hidden_BN: Tensor) -> Hidden:
+        selection = Selection.of(hidden_BN)
+        codes_BM = None
+        if any(target.reads_codes for _, target in self.each()):
+            codes_BM = selection.gather(network.encode(batch)[..., None])[..., 0]
+        return Hidden(
+            features_BMF=selection.gather(batch.features_BNF),
+            x_BMF=selection.gather(self._standardised(network, batch)),
+            exists_BMF=selection.gather(self._exists(network, batch)),
+            mask_BM=selection.mask_BM,
+            codes_BM=codes_BM,
         )
-        removed = Selection.of(removed_BN)
-        x_BNF = network.standardize(batch.features_BNF, batch.mask_BN)
-        extra = {"removed": removed.gather(x_BNF), "removed_mask": removed.mask_BM}
-        if self.target.reads_codes:
-            extra["removed_codes"] = removed.gather(network.encode(batch)[..., None])[..., 0]
-        visible_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=x_BNF.device)
-        visible = gather_visible(batch, batch.mask_BN & ~removed_BN, network)
-        return {MASKED: View(visible, weight_B=visible_B, extra=extra)}
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
-        """Return the weights of the rows, 0 for those of which nothing was removed."""
-        view = views[MASKED]
-        return {MASKED: row_weights(view.batch) * view.extra["removed_mask"].any(1)}
+        """Return the weights of the rows for each target, 0 for those of which nothing is asked."""
+        hidden, weights_B = Hidden.of(views[MASKED].extra), row_weights(views[MASKED].batch)
+        return {name: weights_B * target.asked(hidden).any(1) for name, target in self.each()}
 
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
-        """Return the target's loss of the removed constituents."""
-        view = outputs[MASKED].view
-        removed = Removed(view.extra["removed"], view.extra["removed_mask"], view.extra.get("removed_codes"))
-        h_BMW = self.decoder(outputs[MASKED].features, view.batch.mask_BN, removed.mask_BM)
-        loss_BM = self.target.loss(h_BMW, removed, view.batch, draws)
-        loss_B = constituent_mean(loss_BM, removed.mask_BM)
-        return Loss({MASKED: mean(loss_B, self.weights({MASKED: view})[MASKED])})
+        """Return the targets' losses of the hidden constituents."""
+        output = outputs[MASKED]
+        hidden, weights = Hidden.of(output.view.extra), self.weights({MASKED: output.view})
+        vectors_BMW = None if self.decoder is None else self.decoder(output, hidden)
+        shown = Shown(*shown_tokens(output), vectors_BMW, draws.rows(output.view.batch.rows_B))
+        terms = {}
+        for name, target in self.each():
+            loss_B = constituent_mean(target.loss(hidden, shown), target.asked(hidden))
+            terms[name] = mean(loss_B, weights[name], weight=self.target_weights[name])
+        return Loss(terms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.core.batch import Batch
@@ -87,3 +88,30 @@ def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
         p4_BN4=p4_BM4,
         context_BC=network.visible_context(batch.context_BC, selection.mask_BM, p4_BM4),
     )
+
+
+def blank_hidden(batch: Batch, hidden_BN: Tensor, network: Network) -> tuple[Batch, Tensor, Tensor]:
+    """Return the batch with the hidden constituents as empty places behind the visible ones.
+
+    Returns
+    -------
+    batch
+        Rows as long as they were; features and momenta of the empty places are zero, what is known of the
+        row as a whole is that of the visible ones, and the mask counts both.
+    hidden_BN
+        Where the empty places are.
+    rank_BN
+        Place that each constituent had in its row.
+    """
+    visible_BN = batch.mask_BN & ~hidden_BN
+    visible = gather_visible(batch, visible_BN, network)
+    rank_BN = torch.argsort(hidden_BN + 2 * (~batch.mask_BN).to(torch.uint8), dim=1, stable=True)
+    empty = batch.mask_BN.shape[1] - visible.mask_BN.shape[1]
+    p4_BM4 = visible.p4_BN4
+    blank = replace(
+        visible,
+        features_BNF=F.pad(visible.features_BNF, (0, 0, 0, empty)),
+        mask_BN=batch.mask_BN.gather(1, rank_BN),
+        p4_BN4=None if p4_BM4 is None else F.pad(p4_BM4, (0, 0, 0, empty)),
+    )
+    return blank, hidden_BN.gather(1, rank_BN), rank_BN

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import pydantic
-from pydantic import PlainSerializer, PlainValidator
 from torch import Tensor, nn
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
+from hepfm.core.weighted import Weighted, WeightedOf
 from hepfm.data.row_selection import RowSelection
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
@@ -25,45 +24,9 @@ from hepfm.objectives.base import Objective, Output, View
 from hepfm.objectives.loss import Loss
 from hepfm.objectives.requirements import CLEAN, Requirements
 
-_NAME = "weighted_sum"
-
-
-@dataclass(frozen=True)
-class WeightedTerm:
-    """An objective of a sum and its weight."""
-
-    component: Component
-    weight: float
-
-    @classmethod
-    def read(cls, values: Any) -> WeightedTerm:
-        """Return the term of a component spec with its ``weight``."""
-        if isinstance(values, WeightedTerm):
-            return values
-        if not isinstance(values, Mapping) or "name" not in values:
-            raise ValueError("expected an objective's options with its name and weight")
-        weight = values.get("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-            raise ValueError(f"weight: expected a number above 0, got {weight!r}")
-        if values["name"] == _NAME:
-            raise ValueError("a sum cannot be a term of a sum; write its terms here")
-        spec = {key: value for key, value in values.items() if key != "weight"}
-        return cls(ComponentOf(OBJECTIVES).read(spec), float(weight))
-
-    def spec(self) -> dict[str, Any]:
-        """Return the values that are read as this term."""
-        return {**self.component.spec(), "weight": self.weight}
-
-    def requirements(self, schema: Schema) -> Requirements:
-        """Return what it needs."""
-        needed: Requirements = self.component.cls.requirements(self.component.config, schema)
-        return needed
-
-
-_TermField = Annotated[
-    WeightedTerm,
-    PlainValidator(WeightedTerm.read, json_schema_input_type=dict[str, Any]),
-    PlainSerializer(WeightedTerm.spec),
+_Term = Annotated[
+    Weighted,
+    WeightedOf(OBJECTIVES, {"weighted_sum": "a sum cannot be a term of a sum; write its terms here"}),
 ]
 
 
@@ -76,7 +39,7 @@ class WeightedSumConfig(BaseConfig):
         Component specs of objectives, each with its ``weight`` (1 if not given).
     """
 
-    terms: Annotated[tuple[_TermField, ...], pydantic.Field(min_length=1)]
+    terms: Annotated[tuple[_Term, ...], pydantic.Field(min_length=1)]
 
     def labels(self) -> tuple[str, ...]:
         """Return what the terms are called in the log: by name, counted where a name occurs again."""
@@ -128,7 +91,7 @@ class WeightedSum(Objective[WeightedSumConfig]):
         IncompatibleError
             When two terms make one view in different ways, or none makes a view that is read.
         """
-        each = [term.requirements(schema) for term in config.terms]
+        each = [_needs(term, schema) for term in config.terms]
         needs = dict(zip(config.labels(), each, strict=True))
         views = _views(needs)
         rows = {needed.rows for needed in each}
@@ -202,6 +165,11 @@ class WeightedSum(Objective[WeightedSumConfig]):
         """Let every term do what follows a step."""
         for _, term in self.each():
             term.after_step(network, step, num_steps)
+
+
+def _needs(term: Weighted, schema: Schema) -> Requirements:
+    needed: Requirements = term.component.cls.requirements(term.component.config, schema)
+    return needed
 
 
 def _views(needs: Mapping[str, Requirements]) -> frozenset[str]:

@@ -14,6 +14,7 @@ SCHEDULES = Registry(
     "schedule",
     {
         "constant": ("hepfm.train.schedules:Constant", "linear warm-up, then constant"),
+        "linear": ("hepfm.train.schedules:Linear", "linear warm-up, then linear decay"),
         "cosine": ("hepfm.train.schedules:Cosine", "linear warm-up, then half a cosine down (1608.03983)"),
         "wsd": (
             "hepfm.train.schedules:WarmupStableDecay",
@@ -51,6 +52,33 @@ class Constant:
         1.0
         """
         return _warmup(step, self.config.warmup * steps)
+
+
+class LinearConfig(Config):
+    """Options of `Linear`: `warmup` is a fraction of all steps, `final` the factor at the end."""
+
+    warmup: float = pydantic.Field(0.05, ge=0.0, le=1.0)
+    final: float = pydantic.Field(0.0, ge=0.0, le=1.0)
+
+
+class Linear:
+    """Linear warm-up to 1, then linear decay to `final`."""
+
+    Config = LinearConfig
+
+    def __init__(self, config: LinearConfig) -> None:
+        self.config = config
+
+    def factor(self, step: int, steps: int) -> float:
+        """Return the factor of a step.
+
+        >>> schedule = Linear(LinearConfig(warmup=0.0))
+        >>> [round(schedule.factor(step, 100), 2) for step in (0, 50, 99)]
+        [1.0, 0.5, 0.01]
+        """
+        warm = self.config.warmup * steps
+        done = min(max(0.0, step - warm) / max(1.0, steps - warm), 1.0)
+        return _warmup(step, warm) * (1.0 - done * (1.0 - self.config.final))
 
 
 class CosineConfig(Config):

@@ -3,40 +3,90 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar
 
+import pydantic
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.core.draws import Draws
+from hepfm.core.draws import RowDraws
 from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.data.features import FeatureSet
+from hepfm.networks.network import Network
+
+FeatureNames = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+
+_PREFIX = "hidden."
 
 
 @dataclass(frozen=True)
-class Removed:
-    """The removed constituents of a batch, M of each row at most, in falling order of pt.
+class Hidden:
+    """The hidden constituents of a batch, M of each row at most, in falling order of pt.
 
     Attributes
     ----------
+    features_BMF
+        Their features, in physical units.
     x_BMF
-        Their standardised features.
+        The same standardised; zero for those that the constituent does not have.
+    exists_BMF
+        Boolean, False for features that the constituent does not have: impact parameters of neutral ones.
     mask_BM
-        Boolean, True where one was removed; elsewhere all is arbitrary.
+        Boolean, True where one was hidden; elsewhere all is arbitrary.
     codes_BM
         Their codes, for a target that reads codes.
     """
 
+    features_BMF: Tensor
     x_BMF: Tensor
+    exists_BMF: Tensor
     mask_BM: Tensor
     codes_BM: Tensor | None = None
 
+    @classmethod
+    def of(cls, extra: Mapping[str, Tensor]) -> Hidden:
+        """Return what `extra` was made of."""
+        named = {key.removeprefix(_PREFIX): value for key, value in extra.items() if key.startswith(_PREFIX)}
+        return cls(**named)
+
+    def extra(self) -> dict[str, Tensor]:
+        """Return it as entries of a view's `extra`."""
+        values = {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known of the rows when their hidden constituents are asked for.
+
+    Attributes
+    ----------
+    tokens_BKD, mask_BK
+        The backbone's tokens of the row and of its constituents, and which of them are not hidden.
+    vectors_BMW
+        The decoder's vector of each hidden constituent; None where no target reads them.
+    draws
+        Source of every random draw.
+    """
+
+    tokens_BKD: Tensor
+    mask_BK: Tensor
+    vectors_BMW: Tensor | None
+    draws: RowDraws
+
+    @property
+    def vectors(self) -> Tensor:
+        """The decoder's vectors, (B, M, W), for a target that reads them."""
+        assert self.vectors_BMW is not None
+        return self.vectors_BMW
+
 
 class MaskedTarget(nn.Module):
-    """What is asked of a removed constituent.
+    """What is asked of a hidden constituent.
 
     Subclasses are built by ``cls(config, network, width=W)``, W the size of the decoder's vectors, and own
     the layer that answers. The network, whose features and tokenizer a target may look at, is not kept.
@@ -44,26 +94,58 @@ class MaskedTarget(nn.Module):
 
     Config: ClassVar[type[Config]]
     reads_codes: ClassVar[bool] = False
-    """Whether `Removed.codes_BM` is wanted: the codes of the network's tokenizer."""
+    """Whether `Hidden.codes_BM` is wanted: the codes of the network's tokenizer."""
+    reads_vectors: ClassVar[bool] = True
+    """Whether `Shown.vectors_BMW` is wanted; without any target that reads them there is no decoder."""
 
     def fit(self, parts: Iterable[Tensor]) -> None:
-        """Fit constants to standardised features (T, F) of constituents, in parts. Nothing by default."""
+        """Fit constants to features (T, F) of constituents as in `Hidden.x_BMF`. Nothing by default."""
+
+    def asked(self, hidden: Hidden) -> Tensor:
+        """Return which hidden constituents have a loss, boolean (B, M): all by default."""
+        return hidden.mask_BM
 
     @abstractmethod
-    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
-        """Return the loss of each removed constituent, (B, M).
+    def loss(self, hidden: Hidden, shown: Shown) -> Tensor:
+        """Return the loss of each hidden constituent, (B, M); finite also where none is asked for."""
 
-        Parameters
-        ----------
-        h_BMW
-            The decoder's vector of each.
-        removed
-            What they are.
-        batch
-            The rows without them.
-        draws
-            Source of every random draw.
-        """
+
+class ContinuousTarget(MaskedTarget):
+    """A target that asks for the standardised features that a constituent has.
+
+    Parameters
+    ----------
+    features
+        Names of the K features that are asked for.
+    network
+        The network that is trained.
+    """
+
+    def __init__(self, features: tuple[str, ...], network: Network) -> None:
+        super().__init__()
+        self.columns = columns(features, network.feature_set)
+
+    def asked(self, hidden: Hidden) -> Tensor:
+        """Return which hidden constituents have one of the features at least."""
+        return hidden.mask_BM & hidden.exists_BMF[..., self.columns].any(-1)
+
+    def wanted(self, hidden: Hidden) -> tuple[Tensor, Tensor]:
+        """Return the features, (B, M, K), zero where a constituent has none, and which it has."""
+        return hidden.x_BMF[..., self.columns], hidden.exists_BMF[..., self.columns]
+
+
+def existing(features: Tensor, feature_set: FeatureSet) -> Tensor:
+    """Return which physical features constituents have, boolean (..., F); see `FeatureSet.conditional`."""
+    exists = torch.ones_like(features, dtype=torch.bool)
+    for name, marker in feature_set.conditional.items():
+        exists[..., feature_set.names.index(name)] = features[..., feature_set.names.index(marker)] != 0
+    return exists
+
+
+def mean_over_existing(values_BMK: Tensor, exists_BMK: Tensor) -> Tensor:
+    """Return the mean over the features that each constituent has, (B, M); zero without any."""
+    total_BM = torch.where(exists_BMK, values_BMK, 0.0).sum(-1)
+    return total_BM / exists_BMK.sum(-1).clamp(min=1)
 
 
 def code_loss(logits_BMC: Tensor, codes_BM: Tensor, *, smoothing: float) -> Tensor:
@@ -73,12 +155,12 @@ def code_loss(logits_BMC: Tensor, codes_BM: Tensor, *, smoothing: float) -> Tens
     return loss_T.view(codes_BM.shape)
 
 
-def columns(wanted: tuple[str, ...], feature_names: tuple[str, ...]) -> list[int]:
+def columns(wanted: tuple[str, ...], feature_set: FeatureSet) -> list[int]:
     """Return where features stand; raise `ConfigError` for one that the network does not read."""
     for name in wanted:
-        if name not in feature_names:
+        if name not in feature_set.present:
             raise ConfigError(
-                f"objective.target.features: the feature set has no {name!r}"
-                f"{did_you_mean(name, feature_names)}"
+                f"objective.targets: features: the feature set {feature_set.name!r} has no {name!r}"
+                f"{did_you_mean(name, feature_set.present)}"
             )
-    return [feature_names.index(name) for name in wanted]
+    return [feature_set.names.index(name) for name in wanted]

@@ -1,4 +1,4 @@
-"""Code target: the code that the network's own tokenizer gives a removed constituent."""
+"""Code target: the code that the network's own tokenizer gives a hidden constituent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Annotated, ClassVar
 import pydantic
 from torch import Tensor, nn
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.networks.network import Network
-from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, code_loss
+from hepfm.objectives.masked_targets.base import Hidden, MaskedTarget, Shown, code_loss
 
 
 class CodesConfig(Config):
@@ -28,7 +26,10 @@ class CodesConfig(Config):
 
 
 class TokenizerCodes(MaskedTarget):
-    """Cross-entropy of the tokenizer's code, found from the whole row (2401.13537, 2512.04149)."""
+    """Cross-entropy of the tokenizer's code, found from the whole row (2401.13537, 2512.04149).
+
+    The tokenizer reads features as they are: impact parameters of neutral constituents are zero.
+    """
 
     Config: ClassVar[type[Config]] = CodesConfig
     reads_codes = True
@@ -37,13 +38,13 @@ class TokenizerCodes(MaskedTarget):
         super().__init__()
         if network.tokenizer is None:
             raise IncompatibleError(
-                "objective.target=codes asks for codes, and this network has no tokenizer; name one with "
+                "objective.targets: 'codes' asks for codes, and this network has no tokenizer; name one with "
                 "tokenizer.model=PATH, or use the target kmeans"
             )
         self.config = config
         self.linear = nn.Linear(width, network.tokenizer.num_codes)
 
-    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
+    def loss(self, hidden: Hidden, shown: Shown) -> Tensor:
         """Return the cross-entropy of each constituent, (B, M)."""
-        assert removed.codes_BM is not None
-        return code_loss(self.linear(h_BMW), removed.codes_BM, smoothing=self.config.label_smoothing)
+        assert hidden.codes_BM is not None
+        return code_loss(self.linear(shown.vectors), hidden.codes_BM, smoothing=self.config.label_smoothing)

@@ -1,4 +1,4 @@
-"""k-means target: which of many centroids a removed constituent is nearest to."""
+"""k-means target: which of many centroids a hidden constituent is nearest to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.core.draws import Draws
 from hepfm.core.errors import ConfigError
 from hepfm.data.feature_names import KINEMATICS
 from hepfm.networks.network import Network
-from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, code_loss, columns
-from hepfm.objectives.masked_targets.regression import Features
+from hepfm.objectives.masked_targets.base import (
+    FeatureNames,
+    Hidden,
+    MaskedTarget,
+    Shown,
+    code_loss,
+    columns,
+)
 from hepfm.tokenizers.codebook import CodeSearch, fit_codes
 
 
@@ -41,13 +45,17 @@ class KMeansConfig(Config):
     codes: Annotated[int, pydantic.Field(ge=2)] = 8192
     label_smoothing: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.1
     # As in 2606.14870: types and impact parameters are seen, and not asked for.
-    features: Features = KINEMATICS
+    features: FeatureNames = KINEMATICS
     scale: Mapping[str, Annotated[float, pydantic.Field(gt=0)]] = {}
     seed: int = 0
 
 
 class KMeans(MaskedTarget):
-    """Cross-entropy of the nearest centroid, fitted before the first step (2401.13537, 2409.12589)."""
+    """Cross-entropy of the nearest centroid, fitted before the first step (2401.13537, 2409.12589).
+
+    Features that a constituent does not have are zero in the fit and where the nearest is looked for, so that
+    those of neutral constituents tell them from charged ones and nothing else.
+    """
 
     Config: ClassVar[type[Config]] = KMeansConfig
     centroids_CK: Tensor
@@ -57,13 +65,13 @@ class KMeans(MaskedTarget):
     def __init__(self, config: KMeansConfig, network: Network, *, width: int) -> None:
         super().__init__()
         self.config = config
-        self.columns = columns(config.features, network.feature_names)
+        self.columns = columns(config.features, network.feature_set)
         self.linear = nn.Linear(width, config.codes)
         self.search = CodeSearch()
         unknown = sorted(set(config.scale) - set(config.features))
         if unknown:
             raise ConfigError(
-                f"objective.target.scale names {', '.join(unknown)}, not among the features "
+                f"objective.targets: scale names {', '.join(unknown)}, not among the features "
                 f"{', '.join(config.features)}"
             )
         scale = [float(config.scale.get(name, 1.0)) for name in config.features]
@@ -76,14 +84,14 @@ class KMeans(MaskedTarget):
         """Place the centroids by mini-batch k-means; raise `DataError` for more codes than constituents."""
         points = np.concatenate([self._space(part).cpu().numpy() for part in parts])
         codes, seed = self.config.codes, self.config.seed
-        fitted = fit_codes(points, codes, seed=seed, where="objective.target.codes")
+        fitted = fit_codes(points, codes, seed=seed, where="objective.targets: kmeans: codes")
         self.centroids_CK.copy_(torch.from_numpy(fitted))
         self.fitted.fill_(True)
 
-    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
+    def loss(self, hidden: Hidden, shown: Shown) -> Tensor:
         """Return the cross-entropy of each constituent, (B, M)."""
-        codes_BM = self.assign(removed.x_BMF)
-        return code_loss(self.linear(h_BMW), codes_BM, smoothing=self.config.label_smoothing)
+        codes_BM = self.assign(hidden.x_BMF)
+        return code_loss(self.linear(shown.vectors), codes_BM, smoothing=self.config.label_smoothing)
 
     @torch.no_grad()
     def assign(self, x_BMF: Tensor) -> Tensor:

@@ -1,20 +1,21 @@
-"""FeatureRegression target: the standardised features of a removed constituent."""
+"""FeatureRegression target: the standardised features of a hidden constituent."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-import pydantic
 from torch import Tensor, nn
 
-from hepfm.core.batch import Batch
 from hepfm.core.config import Config
-from hepfm.core.draws import Draws
 from hepfm.data.feature_names import KINEMATICS
 from hepfm.networks.network import Network
-from hepfm.objectives.masked_targets.base import MaskedTarget, Removed, columns
-
-Features = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+from hepfm.objectives.masked_targets.base import (
+    ContinuousTarget,
+    FeatureNames,
+    Hidden,
+    Shown,
+    mean_over_existing,
+)
 
 
 class FeatureRegressionConfig(Config):
@@ -27,20 +28,19 @@ class FeatureRegressionConfig(Config):
     """
 
     # As in 2606.14870: types and impact parameters are seen, and not asked for.
-    features: Features = KINEMATICS
+    features: FeatureNames = KINEMATICS
 
 
-class FeatureRegression(MaskedTarget):
+class FeatureRegression(ContinuousTarget):
     """Mean absolute error of the standardised features (2409.12589; all of 2606.14870's results)."""
 
     Config: ClassVar[type[Config]] = FeatureRegressionConfig
 
     def __init__(self, config: FeatureRegressionConfig, network: Network, *, width: int) -> None:
-        super().__init__()
-        self.columns = columns(config.features, network.feature_names)
+        super().__init__(config.features, network)
         self.linear = nn.Linear(width, len(self.columns))
 
-    def loss(self, h_BMW: Tensor, removed: Removed, batch: Batch, draws: Draws) -> Tensor:
-        """Return the mean absolute error over the features, (B, M)."""
-        predicted_BMK = self.linear(h_BMW).float()
-        return (predicted_BMK - removed.x_BMF[..., self.columns]).abs().mean(-1)
+    def loss(self, hidden: Hidden, shown: Shown) -> Tensor:
+        """Return the mean absolute error over the features that each constituent has, (B, M)."""
+        x_BMK, exists_BMK = self.wanted(hidden)
+        return mean_over_existing((self.linear(shown.vectors).float() - x_BMK).abs(), exists_BMK)
