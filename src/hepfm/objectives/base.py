@@ -15,6 +15,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.groupings.base import Groups
 from hepfm.networks.network import Network
 from hepfm.nn.batchnorm import BatchNorm
 from hepfm.objectives.loss import Loss
@@ -42,6 +43,8 @@ class View:
         Tokens that the network is shown in front of each row.
     causal
         Whether constituents see only what stands before them.
+    groups
+        The only groups that are shown, for a network with a grouping; None for all of the batch.
     """
 
     batch: Batch
@@ -51,6 +54,7 @@ class View:
     codes_BN: Tensor | None = None
     prefix_BKD: Tensor | None = None
     causal: bool = False
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def apply(network: Network, view: View) -> Output:
         codes_BN=view.codes_BN,
         prefix_BKD=view.prefix_BKD,
         causal=view.causal,
+        groups=view.groups,
     )
     return Output(view, features)
 

@@ -71,5 +71,6 @@ def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
         features_BNF=features_BMF,
         mask_BN=selection.mask_BM,
         p4_BN4=p4_BM4,
+        subjets={},  # made of all constituents
         context_BC=network.visible_context(batch.context_BC, selection.mask_BM, p4_BM4),
     )

@@ -14,6 +14,7 @@ from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
 from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
+from hepfm.data.clustering import Subjets
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
@@ -101,6 +102,8 @@ class Loaders:
     context: ContextSet | None = None
     random_parts: bool = False
     """Whether the parts of a batch are random draws, not rows of similar length."""
+    subjets: Subjets | None = None
+    """What makes subjets of the constituents, once for each row."""
     members: int | None = None
     """Rows of one group that stand together in a part of a batch; None draws rows one by one."""
 
@@ -163,7 +166,9 @@ class Loaders:
         return EvalLoader(self.store, self._content(weights=weights), rows=rows, batch_size=_VALIDATION_BATCH)
 
     def _content(self, *, weights: str | None) -> Content:
-        return Content(self.features, self.targets, weights, self.max_constituents, self.context)
+        return Content(
+            self.features, self.targets, weights, self.max_constituents, self.context, self.subjets
+        )
 
 
 def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Pretraining:
         data = recipe.data
         store = Store.open(data.store)
         features = feature_set(data.features)
-        needed = check_compatible(recipe.objective, recipe.backbone, store.schema)
+        needed = check_compatible(recipe.objective, recipe.backbone, store.schema, recipe.grouping)
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
         Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
@@ -92,6 +92,7 @@ class Pretraining:
             world=world,
             context=self.context,
             random_parts=learner.random_parts,
+            subjets=learner.subjets,
             members=recipe.data.members,
         )
         validation = recipe.data.validation
@@ -111,6 +112,7 @@ class Pretraining:
                 self.features,
                 context=self.context,
                 feature_dropout=self.recipe.data.feature_dropout,
+                grouping=self.recipe.grouping,
                 tokenizer=self._tokenizer_spec(),
             )
             if self.tokenizer is not None:
