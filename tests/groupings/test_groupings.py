@@ -1,4 +1,4 @@
-"""Groupings: subjets are those of FastJet, patches those of a plain loop; short rows; the way into a model."""
+"""Groupings: subjets are those of FastJet, patches those of a plain loop; short rows; models with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches as tokens: centres far from each other, each with its nearest constituents (HEP-JEPA, 2502.03933)."""
+"""Patches as tokens: centres far from each other, each with its nearest constituents (2502.03933)."""
 
 from __future__ import annotations
 

@@ -29,6 +29,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.lejepa:LeJEPA",
             "two croppings of a row agree, and all rows look Gaussian",
         ),
+        "jepa": (
+            "hepfm.objectives.jepa:JEPA",
+            "predict a teacher's latents of hidden constituents, subjets or patches from the others",
+        ),
         "weighted_sum": (
             "hepfm.objectives.weighted_sum:WeightedSum",
             "sum of objectives, in one pass where they share a view",

@@ -45,9 +45,43 @@ class Term:
     def __add__(self, other: Term) -> Term:
         return replace(self, total=self.total + other.total, count=self.count + other.count)
 
+    def over_processes(self, processes: int) -> Term:
+        """Return the term with what all processes hold of it, where it is a statistic of the whole step."""
+        total = self.total if processes == 1 else differentiable.all_reduce(self.total)  # type: ignore[no-untyped-call]
+        return replace(self, total=total)
+
     def detached(self) -> Term:
         """Return the term without its graph, in double precision: many parts are added up."""
         return replace(self, total=self.total.detach().double(), count=self.count.double())
+
+
+@dataclass(frozen=True)
+class Joined(Term):
+    """A statistic that needs each row of the whole step, not their sum: `total` has one entry per row.
+
+    `statistic` is given all entries, (R, ...) in any order, and the count.
+    """
+
+    def number(self, count: Tensor | None = None) -> Tensor:
+        """Return the statistic; see `Term.number`."""
+        assert self.statistic is not None
+        return self.statistic(self.total, self.count if count is None else count)
+
+    def __add__(self, other: Term) -> Joined:
+        return replace(self, total=torch.cat([self.total, other.total]), count=self.count + other.count)
+
+    def over_processes(self, processes: int) -> Joined:
+        """Return the term with the rows of all processes, of which each may hold another number."""
+        if processes == 1:
+            return self
+        own = torch.tensor(len(self.total), device=self.total.device)
+        lengths = [torch.zeros_like(own) for _ in range(processes)]
+        torch.distributed.all_gather(lengths, own)
+        longest = max(int(length) for length in lengths)
+        padding = self.total.new_zeros(longest - len(self.total), *self.total.shape[1:])
+        parts = differentiable.all_gather(torch.cat([self.total, padding]))  # type: ignore[no-untyped-call]
+        rows = [part[: int(length)] for part, length in zip(parts, lengths, strict=True)]
+        return replace(self, total=torch.cat(rows))
 
 
 @dataclass(frozen=True)
@@ -79,7 +113,7 @@ class Loss:
             if term.weight and term.statistic is None:
                 shares.append(term.weight * processes * term.number(counts[name]))
             elif term.weight:
-                whole = replace(term, total=_over_processes(term.total, processes))
+                whole = term.over_processes(processes)
                 shares.append(term.weight * whole.number(counts[name]))
         return torch.stack(shares).sum()
 
@@ -111,7 +145,3 @@ def added(losses: Iterable[Loss]) -> Loss:
     for other in others:
         first = first + other
     return first
-
-
-def _over_processes(total: Tensor, processes: int) -> Tensor:
-    return total if processes == 1 else differentiable.all_reduce(total)  # type: ignore[no-untyped-call]

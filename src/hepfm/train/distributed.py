@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hepfm.models.device import pick_device as pick_device
-from hepfm.objectives.loss import Loss
+from hepfm.objectives.loss import Joined, Loss
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,20 @@ class World:
         """Return the sum of the detached losses of all processes."""
         if self.size == 1:
             return loss
+        summed = {name: term for name, term in loss.terms.items() if not isinstance(term, Joined)}
+        joined = {name: term.over_processes(self.size) for name, term in loss.terms.items() if name not in summed}
+        joined = {name: replace(term, count=self.sum(term.count.clone())) for name, term in joined.items()}
         parts = [
-            part for term in loss.terms.values() for part in (term.total.reshape(-1), term.count.reshape(-1))
+            part for term in summed.values() for part in (term.total.reshape(-1), term.count.reshape(-1))
         ]
         sums = iter(torch.split(self.sum(torch.cat(parts)), [len(part) for part in parts]))
         terms = {
             name: replace(
                 term, total=next(sums).view(term.total.shape), count=next(sums).view(term.count.shape)
             )
-            for name, term in loss.terms.items()
+            for name, term in summed.items()
         }
-        return Loss(terms)
+        return Loss({name: {**terms, **joined}[name] for name in loss.terms})
 
     def wait(self) -> None:
         """Wait until every process is here."""

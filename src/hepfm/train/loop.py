@@ -224,7 +224,8 @@ class Trainer:
         of the whole step all parts are kept until the end; else each is done with before the next.
         """
         draws = Draws(self.job.seed, "objective", self.step)
-        views = [self.learner.views(part, draws) for part in parts]
+        with self.autocast():
+            views = [self.learner.views(part, draws) for part in parts]
         counts = self._counts(views)
         losses: list[Loss] = []
         waiting: list[Loss] = []
