@@ -89,9 +89,10 @@ class JEPA(Objective[JEPAConfig]):
 
     Config: ClassVar[type[BaseConfig]] = JEPAConfig
     lets_through = (
-        "of the hidden tokens their number and their places in eta and phi, the row's axis, and of overlapping "
-        "patches the constituents that they share with shown ones and which centres were chosen; with mask_at "
-        "output everything: the network's vectors of the context are made of the whole row"
+        "of the hidden tokens their number and their places in eta and phi, the row's axis, and of "
+        "overlapping 
+        "patches the constituents that they share with shown ones and which centres were chosen; with "
+        "mask_at output everything: the network's vectors of the context are made of the whole row"
     )
 
     def __init__(self, config: JEPAConfig, network: Network, schema: Schema) -> None:
@@ -143,7 +144,7 @@ class JEPA(Objective[JEPAConfig]):
             "context_mask": context.mask_BM,
             "context_place": context.gather(place_BG2),
             "target_place": _gathered(target, place_BG2, targets),
-            "target_mask": target.mask_BM.unflatten(0, (-1, targets)),
+            "target_mask": target.mask_BM.view(len(mask_BG), targets, -1),
             "latent": _gathered(target, latent_BGD, targets),
             "row": row_BD,
         }
@@ -225,7 +226,8 @@ class JEPA(Objective[JEPAConfig]):
 
 def _gathered(target: Selection, values_BGF: Tensor, targets: int) -> Tensor:
     """Return the values of the tokens of all targets, (B, T, M, F)."""
-    return target.gather(values_BGF.repeat_interleave(targets, 0)).unflatten(0, (-1, targets))
+    gathered = target.gather(values_BGF.repeat_interleave(targets, 0))
+    return gathered.view(len(values_BGF), targets, *gathered.shape[1:])
 
 
 def _shown(

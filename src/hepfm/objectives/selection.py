@@ -56,9 +56,7 @@ def random_ranks(batch: Batch, draws: Draws, name: str) -> Tensor:
     return score_BN.argsort(dim=1, stable=True).argsort(dim=1)
 
 
-def gather_groups(
-    batch: Batch, groups: Groups, shown_BG: Tensor, network: Network
-) -> tuple[Batch, Groups]:
+def gather_groups(batch: Batch, groups: Groups, shown_BG: Tensor, network: Network) -> tuple[Batch, Groups]:
     """Return the batch with only the members of some groups, and these groups; see `gather_visible`.
 
     A constituent that is in a shown and in a hidden group is shown.

@@ -64,9 +64,7 @@ class TokenMasks:
     target_BTG: Tensor
 
 
-def draw_masks(
-    config: TokenMasksConfig, mask_BG: Tensor, centre_BG2: Tensor, draws: RowDraws
-) -> TokenMasks:
+def draw_masks(config: TokenMasksConfig, mask_BG: Tensor, centre_BG2: Tensor, draws: RowDraws) -> TokenMasks:
     """Draw context and targets of rows.
 
     Parameters
@@ -84,7 +82,10 @@ def draw_masks(
         eligible_BG[:, config.leading :] = False
     numbers = range(config.targets)
     target_BTG = torch.stack(
-        [_piece(config.target_fraction, mask_BG, eligible_BG, chain_BG, draws, f"target_{t}") for t in numbers],
+        [
+            _piece(config.target_fraction, mask_BG, eligible_BG, chain_BG, draws, f"target_{t}")
+            for t in numbers
+        ],
         dim=1,
     )
     hidden_BG = target_BTG.any(1)
@@ -136,4 +137,6 @@ def nearest_chain(centre_BG2: Tensor, mask_BG: Tensor) -> Tensor:
         here_B12 = centre_BG2.gather(1, present_B[:, None, None].expand(-1, 1, 2))
         distance_BG = (centre_BG2 - here_B12).square().sum(-1).masked_fill(~left_BG, torch.inf)
         present_B = distance_BG.argmin(1)
+    # Rows that have come to their end went on to their first token.
+    place_BG[:, :1] = 0
     return place_BG.masked_fill(~mask_BG, mask_BG.shape[1])

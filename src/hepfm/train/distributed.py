@@ -60,7 +60,9 @@ class World:
         if self.size == 1:
             return loss
         summed = {name: term for name, term in loss.terms.items() if not isinstance(term, Joined)}
-        joined = {name: term.over_processes(self.size) for name, term in loss.terms.items() if name not in summed}
+        joined = {
+            name: term.over_processes(self.size) for name, term in loss.terms.items() if name not in summed
+        }
         joined = {name: replace(term, count=self.sum(term.count.clone())) for name, term in joined.items()}
         parts = [
             part for term in summed.values() for part in (term.total.reshape(-1), term.count.reshape(-1))
