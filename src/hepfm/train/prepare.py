@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from hepfm.train.fitting import ROWS as FITTING_ROWS
 from hepfm.train.fitting import Constants, Fitting
 from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import Length, RunDirectory, environment, read_metrics
+from hepfm.train.watch import ROWS as WATCH_ROWS
+from hepfm.train.watch import Watch
 
 Recipe = str | Path | Mapping[str, Any]
 """A recipe's name, its file, or its values."""
@@ -147,6 +149,17 @@ class Loaders:
             drawn[self.world.rank :: self.world.size] if len(drawn) >= self.world.size else drawn,
             weights=self.weight_field,
         )
+
+    def watch(self, train: Rows, validation: Rows, *, label: str | None) -> Watch:
+        """Return what is watched of the embedding; labels are compared where the data have classes."""
+
+        def loader(rows: Rows, purpose: str) -> EvalLoader:
+            content = replace(self._content(weights=None), labels=(label,) if label else ())
+            drawn = self._draw(rows, WATCH_ROWS, purpose)
+            return EvalLoader(self.store, content, rows=drawn, batch_size=_VALIDATION_BATCH)
+
+        bank = loader(train, "watch.bank") if label else None
+        return Watch(loader(validation, "watch.rows"), bank, label)
 
     def fitting(self, rows: Rows, *, constants: Constants) -> Fitting:
         """Return what is measured on the training rows before the first step, in every process alike.
