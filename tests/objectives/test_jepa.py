@@ -1,4 +1,4 @@
-"""JEPA: what context and targets are, that hidden tokens change nothing, and that the teacher is what is asked."""
+"""JEPA: what context and targets are, that hidden tokens change nothing, and what is asked of the predictor."""
 
 from __future__ import annotations
 

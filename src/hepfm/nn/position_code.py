@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 _FREQUENCIES = 8
 _FIRST = math.pi / 2
-"""Lowest angular frequency, 1 / rad: a quarter of a wave over a distance of 1. The highest is 128 times it."""
+"""Lowest angular frequency, 1 / rad: a quarter of a wave over 1 rad; the highest is 128 times that."""
 
 
 class PositionCode(nn.Module):

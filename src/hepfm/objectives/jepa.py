@@ -90,8 +90,8 @@ class JEPA(Objective[JEPAConfig]):
     Config: ClassVar[type[BaseConfig]] = JEPAConfig
     lets_through = (
         "of the hidden tokens their number and their places in eta and phi, the row's axis, and of "
-        "overlapping patches the constituents shared with shown ones and which centres were chosen; with mask_at "
-        "output everything: the network's vectors of the context are made of the whole row"
+        "overlapping patches the constituents shared with shown ones and which centres were chosen; with "
+        "mask_at output everything: the network's vectors of the context are made of the whole row"
     )
 
     def __init__(self, config: JEPAConfig, network: Network, schema: Schema) -> None:
@@ -112,8 +112,8 @@ class JEPA(Objective[JEPAConfig]):
         """Refuse features without places."""
         if not set(AXES) <= set(network.feature_names):
             raise IncompatibleError(
-                f"objective 'jepa' asks for tokens by their places and needs the features {' and '.join(AXES)}; "
-                "choose a feature set of jets"
+                f"objective 'jepa' asks for tokens by their places and needs the features "
+                f"{' and '.join(AXES)}; choose a feature set of jets"
             )
 
     def prepare(self, network: Network, batches: Iterable[Batch]) -> None:

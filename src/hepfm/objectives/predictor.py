@@ -1,4 +1,4 @@
-"""The predictor of JEPA: from what the network made of the context to the latents of tokens at given places."""
+"""The predictor of JEPA: from the network's vectors of the context to latents of tokens at given places."""
 
 from __future__ import annotations
 

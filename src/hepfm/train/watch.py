@@ -1,4 +1,4 @@
-"""The watch on collapse: what a few hundred rows of validation say of the embedding in self-supervised training."""
+"""The watch on collapse: what some hundred rows say of the embedding in training without labels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from hepfm.core.draws import Draws
@@ -67,7 +68,7 @@ class Watch:
 
     def _embedded(
         self, learner: Learner, loader: EvalLoader, device: torch.device
-    ) -> tuple[Floats, Floats | None]:
+    ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
         vectors, labels = [], []
         for batch in loader:
             vectors.append(forward(learner.network, batch.to(device))[EMBEDDING].cpu().numpy())
@@ -97,5 +98,5 @@ def describe_collapse(values: Mapping[str, float]) -> str | None:
     return (
         f"the embedding has collapsed: effective rank {found.rankme:.3g} (collapse: below {LEAST_RANK:g}), "
         f"variance {found.spread:.2g} of the mean square (below {LEAST_SPREAD:g}). Rows can hardly be told "
-        "apart: raise the weight of a term that spreads them, the teacher's momentum, or lower the learning rate"
+        "apart: raise the weight of a term that spreads them or the teacher's momentum, or lower the rate"
     )
