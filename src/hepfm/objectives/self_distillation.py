@@ -1,4 +1,4 @@
-"""Self-distillation: views of a row must get the prototypes that a slower copy of the network gives others."""
+"""Self-distillation: views of a row get the prototypes that a slower copy of the network gives others."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
 
     Config: ClassVar[type[BaseConfig]] = SelfDistillationConfig
     lets_through = (
-        "nothing is asked of what a view hides but the row's prototypes; views show the row's axis, and those "
-        "of subjets its whole momentum"
+        "nothing is asked of what a view hides but the row's prototypes; views show the row's axis, and "
+        "those of subjets its whole momentum"
     )
     progress: Tensor
     centre_VK: Tensor
@@ -169,8 +169,8 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
         if unknown or not set(AXES) <= names:
             raise IncompatibleError(
                 f"objective 'self_distillation' with views={config.views} makes features of jets anew: it "
-                f"needs {', '.join(AXES)} and log_pt, and knows no other features than {', '.join(sorted(KNOWN))}; "
-                "choose a feature set of jets"
+                f"needs {', '.join(AXES)} and log_pt, and of subjets knows no others than "
+                f"{', '.join(sorted(KNOWN))}; choose a feature set of jets"
             )
 
     def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
