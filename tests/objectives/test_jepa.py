@@ -1,4 +1,4 @@
-"""JEPA: what context and targets are, that hidden tokens change nothing, and what is asked of the predictor."""
+"""JEPA: what context and targets are, that hidden tokens change nothing, and what the predictor must give."""
 
 from __future__ import annotations
 

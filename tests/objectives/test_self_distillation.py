@@ -1,4 +1,4 @@
-"""Self-distillation: what views hold, what keeps prototypes in use, and that only other views are compared."""
+"""Self-distillation: what views hold, what keeps prototypes in use, and which views are compared."""
 
 from __future__ import annotations
 
@@ -102,15 +102,15 @@ def test_smearing_is_wider_for_soft_constituents_and_croppings_keep_their_share(
 
 
 def test_sinkhorn_uses_all_prototypes_alike_and_leaves_rows_of_no_weight_out() -> None:
-    logits = 3 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) + torch.arange(8.0)
+    logits = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) + torch.arange(8.0)
     weights = torch.ones(64)
     weights[:8] = 0
     assert logits.softmax(-1)[8:].sum(0).max() > 20
     found = sinkhorn(logits, weights)
     torch.testing.assert_close(found.sum(-1), torch.ones(64))
     share = found[8:].sum(0)
-    assert share.min() > 5
-    assert share.max() < 9
+    assert share.min() > 6
+    assert share.max() < 8
     other = logits.clone()
     other[:8] += 100 * torch.randn(8, 8, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(sinkhorn(other, weights)[8:], found[8:])

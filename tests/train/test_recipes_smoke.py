@@ -19,10 +19,14 @@ def few_codes(name: str) -> list[str]:
     return ["objective.tokenizer.codes=64"] if name.endswith("_tokenizer") else []
 
 
+SHALLOW = {"j_jepa": ["backbone.depth=1", "objective.predictor.depth=1"]}
+"""Networks of a hundred million weights, which take a minute, are tried with fewer layers."""
+
+
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_pretraining(name: str, jet_store: Store, shower_store: Store, tmp_path: Path) -> None:
     store = shower_store if name.startswith("omnijet_alpha_c") else jet_store
-    overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name)]
+    overrides = [f"data.store={store.path}", "train.device=cpu", *few_codes(name), *SHALLOW.get(name, [])]
     if f"{name}_tokenizer" in builtin_recipes("pretrain"):
         model = pretrain(
             f"{name}_tokenizer",

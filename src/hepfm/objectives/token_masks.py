@@ -126,8 +126,8 @@ def _piece(
 def nearest_chain(centre_BG2: Tensor, mask_BG: Tensor) -> Tensor:
     """Return the place of each token in a chain, int64 (B, G); padding comes last.
 
-    The chain begins with the first token; the next is always the nearest that is left. Point-JEPA (2404.16432)
-    begins at a corner of the cloud instead.
+    The chain begins with the first token; the next is always the nearest that is left. That of Point-JEPA
+    (2404.16432) begins at a corner of the cloud.
     """
     place_BG = torch.zeros(mask_BG.shape, dtype=torch.int64, device=mask_BG.device)
     left_BG, present_B = mask_BG.clone(), torch.zeros(len(mask_BG), dtype=torch.int64, device=mask_BG.device)
