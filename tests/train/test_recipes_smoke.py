@@ -19,6 +19,8 @@ def smaller(name: str) -> list[str]:
     """Fewer codes than the small store has constituents, and no hundred million weights in bfloat16."""
     if name.endswith("_tokenizer"):
         return ["objective.tokenizer.codes=64"]
+    if name == "j_jepa":
+        return ["backbone.depth=1", "objective.predictor.depth=1"]
     codes = ["objective.targets=[identity, {name: kmeans, codes: 64}]"] if "kmeans" in name else []
     return [*codes, *TINY_MPM] if name in MPM else codes
 

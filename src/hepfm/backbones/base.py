@@ -31,6 +31,8 @@ class Features:
     vectors_BNV4
         V four-vectors (E, px, py, pz) per constituent, in the frame of `hepfm.core.batch.Batch.p4_BN4`, of an
         equivariant backbone; else None.
+    mask_BN
+        Which tokens are real, where these are groups of constituents; None where they are the constituents.
     """
 
     tokens_BND: Tensor
@@ -38,6 +40,11 @@ class Features:
     registers_BKD: Tensor | None = None
     prefix_BKD: Tensor | None = None
     vectors_BNV4: Tensor | None = None
+    mask_BN: Tensor | None = None
+
+    def token_mask(self, mask_BN: Tensor) -> Tensor:
+        """Return which tokens are real, given which constituents are."""
+        return mask_BN if self.mask_BN is None else self.mask_BN
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
     from hepfm.generators import GENERATORS
+    from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
@@ -36,6 +37,7 @@ def registries() -> dict[str, Registry]:
     every = (
         BACKBONES,
         TOKENIZERS,
+        GROUPINGS,
         HEADS,
         OBJECTIVES,
         MASKED_HIDING,

@@ -40,6 +40,6 @@ def command(
     return {
         "run": str(result.path),
         "model": str(result.model_path),
-        "lines": [f"model: {result.model_path}"],
+        "lines": [f"model: {result.model_path}", *([f"warning: {result.warning}"] if result.warning else [])],
         "next": after_training(result.path),
     }

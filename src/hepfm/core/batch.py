@@ -39,6 +39,9 @@ class Batch:
     group_B
         Number of the group of each row, int64: rows with the same number belong together. None when the data
         have no groups.
+    subjets
+        Number of the subjet of each constituent, int64 (B, N), by the name of the clustering: 0 for the
+        hardest, -1 in padding.
     """
 
     features_BNF: Tensor
@@ -49,6 +52,7 @@ class Batch:
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     weights_B: Tensor | None = None
     group_B: Tensor | None = None
+    subjets: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]
@@ -69,4 +73,5 @@ class Batch:
             labels={name: move(tensor) for name, tensor in self.labels.items()},
             weights_B=None if self.weights_B is None else move(self.weights_B),
             group_B=None if self.group_B is None else move(self.group_B),
+            subjets={name: move(tensor) for name, tensor in self.subjets.items()},
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hepfm.core.errors import DataError
 from hepfm.core.schema import Schema
 from hepfm.data import FEATURE_SETS, feature_set
+from hepfm.data.clustering import Subjets
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 
@@ -27,6 +28,8 @@ class Content:
         Longer rows keep their first constituents, which are the hardest: stores are sorted by pt.
     context
         What becomes ``Batch.context_BC``, or None.
+    subjets
+        What makes ``Batch.subjets``, or None.
     """
 
     features: FeatureSet
@@ -34,6 +37,7 @@ class Content:
     weights: str | None = None
     max_constituents: int = 128
     context: ContextSet | None = None
+    subjets: Subjets | None = None
 
     def check(self, schema: Schema) -> None:
         """Raise `DataError` when the store cannot give this."""
@@ -50,6 +54,8 @@ class Content:
                 f"context set {self.context.name!r} needs fields that this store lacks: "
                 f"{', '.join(missing)}; go without context"
             )
+        if self.subjets is not None:
+            self.subjets.check(self.features, self.max_constituents)
         if self.weights is not None:
             schema.check_weight(self.weights)
         for name in self._row_fields():

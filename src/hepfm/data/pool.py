@@ -36,6 +36,11 @@ class RowPool:
         self._offsets = lists(self._columns, content.features.entries).offsets
         self.rows = np.asarray(rows, np.int64)
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
+        self._subjets = (
+            content.subjets.read(source, self.rows, self._columns, content.features, self.lengths)
+            if content.subjets
+            else {}
+        )
 
     def by_length(self, members: npt.NDArray[np.int64], batch_size: int) -> list[npt.NDArray[np.int64]]:
         """Return `members` (numbers within the pool) in batches of similar length."""
@@ -64,6 +69,10 @@ class RowPool:
             labels={name: torch.from_numpy(values) for name, values in labels.items()},
             weights_B=None if weights is None else torch.from_numpy(weights),
             group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
+            subjets={
+                name: torch.from_numpy(number[members, : len(slots)])
+                for name, number in self._subjets.items()
+            },
         )
 
     def _momenta(self, columns: Columns, index: npt.NDArray[np.int64]) -> torch.Tensor | None:

@@ -27,11 +27,13 @@ from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
 from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.clustering import subjets_of
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.row_source import RowSource
 from hepfm.generators import GENERATORS
+from hepfm.groupings import GROUPINGS
 from hepfm.heads import HEADS
 from hepfm.models.card import render_card
 from hepfm.models.constants import constants_of
@@ -117,7 +119,9 @@ class Model:
         with atomic_path(Path(path)) as folder:
             folder.mkdir()
             save_tensors(folder / WEIGHTS, network.state_dict())
-            fixture = self.fixture or random_batch(self.features, context=self.context)
+            fixture = self.fixture or random_batch(
+                self.features, context=self.context, clusterings=network.clusterings
+            )
             save_fixture(folder / FIXTURE, network, fixture)
             write_json(folder / PROVENANCE, dict(self.provenance))
             config = self._config(folder)
@@ -138,6 +142,7 @@ class Model:
             "feature_dropout": self.network.feature_dropout.rate,
             "generator": _source_values(self.network.generator_spec),
             "tokenizer": codes_values(self.network),
+            "grouping": self.network.grouping_spec.spec() if self.network.grouping_spec else None,
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
             "schema": self.schema.to_dict(),
@@ -181,6 +186,7 @@ class Model:
                 heads=outputs,
                 generator=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
                 tokenizer=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
+                grouping=_grouping(config.get("grouping"), where=f"{folder / CONFIG}: grouping"),
             )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
         check_tokenizer(network, config.get("tokenizer"), where=str(folder))
@@ -206,7 +212,12 @@ class Model:
             When the source lacks fields; see `features_of`.
         """
         features = self.features_of(source)
-        return Content(features, max_constituents=self.max_constituents, context=self.context)
+        return Content(
+            features,
+            max_constituents=self.max_constituents,
+            context=self.context,
+            subjets=subjets_of(self.network.clusterings),
+        )
 
     def features_of(self, source: RowSource, *, with_context: bool = True) -> FeatureSet:
         """Return the feature set as a source can give it, which must have the fields of the context too.
@@ -233,6 +244,10 @@ class Model:
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features
+
+
+def _grouping(spec: Any, *, where: str) -> Component | None:
+    return None if spec is None else resolve_component(GROUPINGS, spec, where=where)
 
 
 def _source_values(source: GeneratorSpec | None) -> dict[str, Any] | None:

@@ -73,6 +73,11 @@ def export(model: str | Path, *, output: str | Path, overwrite: bool = False) ->
         raise missing_extra(str(error.name), "onnx") from None
     source = Model.load(model)
     _check_heads(source, model)
+    if source.network.grouping is not None:
+        raise ModelError(
+            f"{model} cannot be exported: its tokens are groups of constituents, which ONNX files "
+            "do not hold yet; use `hepfm predict`"
+        )
     graph = Graph(source).eval().requires_grad_(False)
     with atomic_path(Path(output)) as temporary:
         with _refused(source, model):

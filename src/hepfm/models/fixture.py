@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
 from hepfm.core.ragged import Array
 from hepfm.core.rng import numpy_generator
+from hepfm.data.clustering import Clustering, cluster
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.models.weights import load_tensors, save_tensors
@@ -21,6 +22,9 @@ from hepfm.nn.pooling import summary
 
 ROWS = 16
 """Rows of a fixture."""
+
+_SUBJETS = "subjets."
+"""Before the name of a clustering among the inputs."""
 
 TOLERANCE = 1e-4
 """Largest difference of an output over the largest output of its kind; other processors round otherwise."""
@@ -39,10 +43,11 @@ def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
     A network with a tokenizer also gives what is decoded of the constituents' codes, (B, N, F).
     """
     features = network.features(batch)
-    outputs = {name: head(features, batch.mask_BN).float() for name, head in network.heads.items()}
+    mask_BN = features.token_mask(batch.mask_BN)
+    outputs = {name: head(features, mask_BN).float() for name, head in network.heads.items()}
     if network.tokenizer is not None:
         outputs[DECODED] = network.tokenizer.decode(network.encode(batch)).float()
-    outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, batch.mask_BN).float()
+    outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, mask_BN).float()
     return outputs
 
 
@@ -53,11 +58,13 @@ def random_batch(
     rows: int = ROWS,
     seed: int = 0,
     lengths: Array | None = None,
+    clusterings: Sequence[Clustering] = (),
 ) -> Batch:
     """Return rows of random constituents: features near their centres, four-momenta of light particles.
 
     For models that have no data at hand, e.g. converted ones. Where `lengths` does not say how many
-    constituents each row has, there are `rows` of them, and the second has one constituent.
+    constituents each row has, there are `rows` of them, and the second has one constituent. `clusterings` are
+    those of its subjets.
     """
     rng = numpy_generator(seed, "fixture")
     if lengths is None:
@@ -76,7 +83,19 @@ def random_batch(
         rows_B=torch.arange(rows),
         p4_BN4=torch.from_numpy((momenta * mask[..., None]).astype(np.float32)),
         context_BC=_random_context(context, lengths, rng),
+        subjets=_subjets(momenta, mask, lengths, clusterings) if clusterings else {},
     )
+
+
+def _subjets(
+    momenta: Array, mask: Array, lengths: Array, clusterings: Sequence[Clustering]
+) -> dict[str, Tensor]:
+    numbers = np.full((len(clusterings), *mask.shape), -1)
+    numbers[:, mask] = cluster(momenta[mask], lengths, clusterings)
+    return {
+        clustering.name: torch.from_numpy(number)
+        for clustering, number in zip(clusterings, numbers, strict=True)
+    }
 
 
 def _random_context(
@@ -98,6 +117,7 @@ def save_fixture(path: Path, network: Network, batch: Batch) -> None:
         "rows": batch.rows_B,
         "p4": batch.p4_BN4,
         "context": batch.context_BC,
+        **{f"{_SUBJETS}{name}": number for name, number in batch.subjets.items()},
     }
     tensors = {f"input.{name}": tensor for name, tensor in inputs.items() if tensor is not None}
     outputs = {f"output.{name}": tensor for name, tensor in forward(network, batch).items()}
@@ -114,6 +134,11 @@ def load_fixture(path: Path) -> tuple[Batch, dict[str, Tensor]]:
             rows_B=tensors["input.rows"],
             p4_BN4=tensors.get("input.p4"),
             context_BC=tensors.get("input.context"),
+            subjets={
+                key.removeprefix(f"input.{_SUBJETS}"): value
+                for key, value in tensors.items()
+                if key.startswith(f"input.{_SUBJETS}")
+            },
         )
     except KeyError as error:
         raise ModelError(f"{path} is not a fixture: {error} is missing") from None

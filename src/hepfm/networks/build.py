@@ -28,6 +28,7 @@ def build_network(
     context: ContextSet | None = None,
     feature_dropout: float = 0.0,
     heads: Iterable[HeadSpec] = (),
+    grouping: Component | None = None,
     tokenizer: TokenizerSpec | None = None,
     generator: GeneratorSpec | None = None,
 ) -> Network:
@@ -43,6 +44,8 @@ def build_network(
         Features of the whole row that the backbone is conditioned on.
     feature_dropout
         Probability with which a group of features is dropped for a row in training.
+    grouping
+        What makes the backbone's tokens of constituents; None for constituents as they are.
     heads, tokenizer, generator
         What to add to the backbone.
 
@@ -66,6 +69,13 @@ def build_network(
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
+    if grouping and grouping.cls.groups:
+        if tokenizer:
+            raise IncompatibleError(
+                f"grouping {grouping.name!r} makes tokens of the constituents' own features, not of codes; "
+                "leave tokenizer out, or set grouping=particles"
+            )
+        network.add_grouping(grouping)
     if tokenizer:
         network.add_tokenizer(tokenizer, new_tokenizer)
     network.equip(heads=heads, generator=generator)

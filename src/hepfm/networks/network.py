@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Backbone, Features, Placeholder
 from hepfm.core.batch import Batch
-from hepfm.core.config import Config
+from hepfm.core.config import Component, Config
+from hepfm.data.clustering import Clustering
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.generators.base import GeneratedRows, Generator, GeneratorSizes
+from hepfm.groupings.base import Grouping, Groups
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
@@ -60,9 +62,11 @@ class Network(nn.Module):
         self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
+        self.grouping: Grouping | None = None
         self.tokenizer: Tokenizer | None = None
         self.generator: Generator | None = None
         self.head_specs: dict[str, HeadSpec] = {}
+        self.grouping_spec: Component | None = None
         self.tokenizer_spec: TokenizerSpec | None = None
         self.generator_spec: GeneratorSpec | None = None
 
@@ -92,6 +96,23 @@ class Network(nn.Module):
         self.tokenizer_spec = spec
         self.tokenizer = tokenizer or spec.build(self.feature_names)
         self.backbone.massless = self.inputs == "decoded"
+
+    def add_grouping(self, spec: Component) -> None:
+        """Let the backbone's tokens be groups of constituents."""
+        self.grouping_spec = spec
+        self.grouping = spec.cls(spec.config, width=self.backbone.width, feature_names=self.feature_names)
+
+    @property
+    def clusterings(self) -> tuple[Clustering, ...]:
+        """Subjets that batches must have for the grouping."""
+        spec = self.grouping_spec
+        return spec.cls.clusterings(spec.config) if spec else ()
+
+    def groups(self, batch: Batch) -> Groups | None:
+        """Return the groups of constituents that are the backbone's tokens; None for constituents."""
+        if self.grouping is None:
+            return None
+        return self.grouping.assign(batch.features_BNF, batch.mask_BN, batch.subjets)
 
     def add_generator(self, spec: GeneratorSpec) -> None:
         """Set a new generator, and add the conditioning on time if it needs it."""
@@ -184,6 +205,7 @@ class Network(nn.Module):
         prefix_BKD: Tensor | None = None,
         causal: bool = False,
         placeholder: Placeholder | None = None,
+        groups: Groups | None = None,
     ) -> Features:
         """Return the backbone's features of a batch.
 
@@ -201,6 +223,8 @@ class Network(nn.Module):
             Whether constituents see only those before them.
         placeholder
             Constituents that a learned vector stands for; they come after those that are shown.
+        groups
+            For a network with a grouping: the only groups that are its tokens; None for those of the batch.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
         shown_BN = batch.mask_BN if placeholder is None else batch.mask_BN & ~placeholder.hidden_BN
@@ -214,16 +238,37 @@ class Network(nn.Module):
                 # The measured momenta contain more than the token: pairs are those of decoded constituents.
                 p4_BN4 = relative_momenta(physical_BNF, shown_BN, self.feature_names)
                 x_BNF = self._inputs(decoded_BNF, shown_BN)
+        prefix_BKD = self.prefix(batch.context_BC, time_B, prefix_BKD)
+        groups = groups or self.groups(batch)
+        if groups is not None:
+            return self._group_features(
+                x_BNF, replace(batch, p4_BN4=p4_BN4), physical_BNF, groups, prefix_BKD
+            )
         features: Features = self.backbone(
             x_BNF,
             batch.mask_BN,
             p4_BN4,
             physical_BNF=physical_BNF,
-            prefix_BKD=self.prefix(batch.context_BC, time_B, prefix_BKD),
+            prefix_BKD=prefix_BKD,
             causal=causal,
             placeholder=placeholder,
         )
         return features
+
+    def _group_features(
+        self, x_BNF: Tensor, batch: Batch, physical_BNF: Tensor, groups: Groups, prefix_BKD: Tensor | None
+    ) -> Features:
+        """Return features of groups: momenta are the sums of their members', physical features the means."""
+        assert self.grouping is not None
+        h_BND = self.backbone.embed(x_BNF, batch.mask_BN, physical_BNF=physical_BNF)
+        features = self.backbone.encode(
+            self.grouping(h_BND, batch.features_BNF, groups) * groups.mask_BG[..., None],
+            groups.mask_BG,
+            None if batch.p4_BN4 is None else groups.sums(batch.p4_BN4),
+            physical_BNF=groups.means(physical_BNF),
+            prefix_BKD=prefix_BKD,
+        )
+        return replace(features, mask_BN=groups.mask_BG)
 
     def _inputs(self, x_BNF: Tensor, mask_BN: Tensor) -> Tensor:
         """Return the backbone's input from standardised features; see `input_scale_F`."""
@@ -267,7 +312,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the output of every head by name."""
         features = self.features(batch)
-        return {name: head(features, batch.mask_BN) for name, head in self.heads.items()}
+        return {name: head(features, features.token_mask(batch.mask_BN)) for name, head in self.heads.items()}
 
 
 class _Encoder:

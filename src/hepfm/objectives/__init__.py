@@ -41,6 +41,14 @@ OBJECTIVES = Registry(
             "hepfm.objectives.vicreg:VICReg",
             "two views or simulations agree; the numbers of their vectors vary, each for itself",
         ),
+        "jepa": (
+            "hepfm.objectives.jepa:JEPA",
+            "predict a teacher's latents of hidden constituents, subjets or patches from the others",
+        ),
+        "self_distillation": (
+            "hepfm.objectives.self_distillation:SelfDistillation",
+            "views of a row get the prototypes that a teacher gives other views (DINO; RINO, jBOT)",
+        ),
         "weighted_sum": (
             "hepfm.objectives.weighted_sum:WeightedSum",
             "sum of objectives, in one pass where they share a view",

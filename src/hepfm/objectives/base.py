@@ -15,6 +15,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.groupings.base import Groups
 from hepfm.networks.network import Network
 from hepfm.nn.batchnorm import BatchNorm
 from hepfm.objectives.loss import Loss
@@ -44,6 +45,8 @@ class View:
         Whether constituents see only what stands before them.
     placeholder
         Constituents of the batch that a learned vector stands for; the batch holds nothing of them.
+    groups
+        The only groups that are shown, for a network with a grouping; None for all of the batch.
     """
 
     batch: Batch
@@ -54,6 +57,7 @@ class View:
     prefix_BKD: Tensor | None = None
     causal: bool = False
     placeholder: Placeholder | None = None
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def apply(network: Network, view: View) -> Output:
         prefix_BKD=view.prefix_BKD,
         causal=view.causal,
         placeholder=view.placeholder,
+        groups=view.groups,
     )
     return Output(view, features)
 

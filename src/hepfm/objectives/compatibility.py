@@ -11,6 +11,7 @@ from hepfm.core.errors import HepfmError, IncompatibleError, MissingExtraError
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
 from hepfm.data.features import KINEMATIC_COLUMNS
+from hepfm.groupings import GROUPINGS
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.requirements import Requirements
 
@@ -27,7 +28,9 @@ def requirements_of(objective: Component, schema: Schema) -> Requirements:
     return requirements
 
 
-def check_compatible(objective: Component, backbone: Component, schema: Schema) -> Requirements:
+def check_compatible(
+    objective: Component, backbone: Component, schema: Schema, grouping: Component | None = None
+) -> Requirements:
     """Return what the objective needs; raise `IncompatibleError`, which names what fits, unless all fit.
 
     Parameters
@@ -36,8 +39,12 @@ def check_compatible(objective: Component, backbone: Component, schema: Schema) 
         The components asked for.
     schema
         The schema of the training data.
+    grouping
+        What makes the backbone's tokens; None for constituents.
     """
     requirements = requirements_of(objective, schema)
+    if grouping is not None and grouping.cls.groups:
+        _check_grouping(objective, requirements, grouping, schema)
     problems = _problems(requirements, backbone.cls, schema)
     if problems:
         backbones = _fitting_backbones(requirements, schema)
@@ -66,6 +73,27 @@ def check_members(requirements: Requirements, members: int | None, *, objective:
         raise IncompatibleError(
             f"objective {objective!r} compares members of groups, and rows come one by one; set data.members="
             f"{requirements.members} in a recipe of pre-training (fine-tuning has no such setting)"
+        )
+
+
+def _check_grouping(
+    objective: Component, requirements: Requirements, grouping: Component, schema: Schema
+) -> None:
+    clustered = bool(grouping.cls.clusterings(grouping.config))
+    if clustered and not has_momenta(schema):
+        raise IncompatibleError(
+            f"grouping {grouping.name!r} needs four-momenta, from the fields {', '.join(KINEMATIC_COLUMNS)}"
+        )
+    if ("read" if clustered else "shown") not in requirements.groups:
+        fitting = [
+            name
+            for name, cls in _installed(GROUPINGS).items()
+            if not cls.groups  # type: ignore[attr-defined]
+            or ("read" if cls.clusterings(cls.Config()) else "shown") in requirements.groups  # type: ignore[attr-defined]
+        ]
+        raise IncompatibleError(
+            f"objective {objective.name!r} cannot train a network with grouping {grouping.name!r}; "
+            f"groupings that fit it: {', '.join(fitting)}"
         )
 
 

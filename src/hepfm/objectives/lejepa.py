@@ -84,7 +84,7 @@ class LeJEPA(Objective[LeJEPAConfig]):
     @classmethod
     def requirements(cls, config: LeJEPAConfig, schema: Schema) -> Requirements:
         """Return that it needs no labels."""
-        return Requirements(views=frozenset(CROPS))
+        return Requirements(views=frozenset(CROPS), groups=frozenset({"shown"}))
 
     @property
     def whole_step(self) -> bool:
@@ -122,6 +122,7 @@ class LeJEPA(Objective[LeJEPAConfig]):
 
     def _project(self, output: Output) -> Tensor:
         features = output.features
-        row_BD = summary(features.tokens_BND, features.pooled_BD, output.view.batch.mask_BN)
+        mask_BN = features.token_mask(output.view.batch.mask_BN)
+        row_BD = summary(features.tokens_BND, features.pooled_BD, mask_BN)
         vector_BE: Tensor = self.projector(row_BD)
         return vector_BE.float()

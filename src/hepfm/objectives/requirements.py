@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hepfm.data.clustering import Clustering
 from hepfm.data.row_selection import RowSelection
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
 
@@ -36,6 +37,12 @@ class Requirements:
         The only rows that count; None for all.
     head_rows
         The same for each head, by the field that it predicts.
+    clusterings
+        Subjets that batches must have.
+    groups
+        Whether the tokens of the network may be groups of constituents, by where these come from:
+        ``"shown"``, made of what the network is shown; ``"read"``, subjets that come with the rows, which
+        a view without some constituents would contradict. Empty: tokens must be the constituents.
     signed_weights
         Whether rows may have negative weights: only where the loss is a mean over rows, or constituents,
         which has the expectation that an unweighted sample of the same distribution would have.
@@ -58,6 +65,8 @@ class Requirements:
     trains_backbone: bool = True
     rows: RowSelection | None = None
     head_rows: Mapping[str, RowSelection | None] = field(default_factory=dict)
+    clusterings: tuple[Clustering, ...] = ()
+    groups: frozenset[str] = frozenset()
     signed_weights: bool = False
     views: frozenset[str] = frozenset({CLEAN})
     members: int = 1

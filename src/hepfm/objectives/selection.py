@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
+from hepfm.groupings.base import Groups
 from hepfm.networks.network import Network
 from hepfm.nn.momenta import relative_to_visible
 
@@ -70,6 +71,30 @@ def random_part(batch: Batch, draws: Draws, name: str, *, keep: tuple[float, flo
     return batch.mask_BN & (random_ranks(batch, draws, name) < count_B[:, None]), kept_B
 
 
+def gather_groups(batch: Batch, groups: Groups, shown_BG: Tensor, network: Network) -> tuple[Batch, Groups]:
+    """Return the batch with only the members of some groups, and these groups; see `gather_visible`.
+
+    A constituent that is in a shown and in a hidden group is shown.
+    """
+    kept_T = shown_BG.flatten()[groups.group_T]
+    member_T, group_T = groups.constituent_T[kept_T], groups.group_T[kept_T]
+    visible_BN = torch.zeros_like(batch.mask_BN)
+    visible_BN.view(-1)[member_T] = True
+    shown, selection = gather_visible(batch, visible_BN, network), Selection.of(shown_BG)
+    return shown, Groups(
+        _moved(visible_BN, shown.mask_BN.shape[1])[member_T],
+        _moved(shown_BG, selection.mask_BM.shape[1])[group_T],
+        selection.mask_BM,
+        selection.gather(groups.centre_BG2),
+    )
+
+
+def _moved(kept_BN: Tensor, width: int) -> Tensor:
+    """Return the flat position that each kept entry has among the kept ones of its row, (B * N,)."""
+    row_B1 = torch.arange(len(kept_BN), device=kept_BN.device)[:, None]
+    return (row_B1 * width + kept_BN.long().cumsum(1) - 1).flatten()
+
+
 def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
     """Return the batch with only the visible constituents.
 
@@ -86,6 +111,7 @@ def gather_visible(batch: Batch, visible_BN: Tensor, network: Network) -> Batch:
         features_BNF=features_BMF,
         mask_BN=selection.mask_BM,
         p4_BN4=p4_BM4,
+        subjets={},  # made of all constituents
         context_BC=network.visible_context(batch.context_BC, selection.mask_BM, p4_BM4),
     )
 

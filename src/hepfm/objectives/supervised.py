@@ -108,6 +108,7 @@ class Supervised(Objective[SupervisedConfig]):
             head_rows={field.name: only},
             signed_weights=True,
             views=frozenset({CLEAN} if config.view == CLEAN else ()),
+            groups=frozenset({"shown", "read"} if config.view == CLEAN else ()),
             reads=None if config.view == CLEAN else config.view,
         )
 
@@ -136,7 +137,7 @@ class Supervised(Objective[SupervisedConfig]):
         """Return the mean loss over the rows, weighted by their weights."""
         output = outputs[self.config.view]
         batch, head = output.view.batch, network.heads[self.field.name]
-        predicted = head(output.features, batch.mask_BN).float()
+        predicted = head(output.features, output.features.token_mask(batch.mask_BN)).float()
         target, weights_B = (
             batch.labels[self.field.name],
             self.weights({self.config.view: output.view})[self.term],

@@ -38,6 +38,12 @@ class StepRows:
     branch_V: Tensor
     weights_V: Tensor
 
+    @classmethod
+    def of(cls, vectors_VE: Tensor, weights_V: Tensor) -> StepRows:
+        """Return rows of one vector each, none of which belongs to another."""
+        number_V = torch.arange(len(weights_V), device=weights_V.device)
+        return cls(vectors_VE, number_V, torch.zeros_like(number_V), weights_V)
+
     def __len__(self) -> int:
         return len(self.identity_V)
 

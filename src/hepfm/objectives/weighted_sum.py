@@ -113,6 +113,8 @@ class WeightedSum(Objective[WeightedSumConfig]):
             trains_backbone=any(needed.trains_backbone for needed in each),
             rows=rows.pop() if len(rows) == 1 else None,
             head_rows=head_rows,
+            clusterings=tuple(dict.fromkeys(each_one for needed in each for each_one in needed.clusterings)),
+            groups=frozenset.intersection(*(needed.groups for needed in each)),
             signed_weights=all(needed.signed_weights for needed in each),
             views=views,
             members=max(needed.members for needed in each),

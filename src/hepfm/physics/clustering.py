@@ -1,7 +1,9 @@
-"""Jets from FastJet: anti-kT, or generalised kT of e+e-, over many events in one call."""
+"""Jets and subjets from FastJet, over many events in one call."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +15,10 @@ from hepfm.core.ragged import Ragged
 
 Floats = npt.NDArray[np.floating]
 Algorithm = Literal["anti_kt", "ee_genkt"]
+SubjetAlgorithm = Literal["cambridge_aachen", "kt"]
+
+_ONE_AT_A_TIME = threading.Lock()
+"""FastJet's arrays of events corrupt memory when two threads cluster at once (fastjet 3.5.1)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,85 @@ def cluster_jets(
     first = np.concatenate([[0], np.cumsum(lengths)])[event]
     index = awkward.to_numpy(awkward.flatten(lists)).astype(np.int64) + np.repeat(first, sizes)
     return Jets(jet_p4, event, Ragged.from_lengths(index, sizes))
+
+
+def radius_subjets(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -> npt.NDArray[np.int64]:
+    """Return the subjet of each particle, int64 (n,), by Cambridge-Aachen, E scheme.
+
+    Subjets are numbered within their event, 0 for the one of highest pT.
+
+    Parameters
+    ----------
+    p4
+        (E, px, py, pz) in GeV of all particles, one event after the other, shape (n, 4).
+    lengths
+        Number of particles of each event.
+    radius
+        Radius R of the subjets.
+    """
+    fastjet, _ = import_fastjet()
+    definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, radius)
+    with _ONE_AT_A_TIME:
+        sequence = fastjet.ClusterSequence(events_of_momenta(p4, lengths), definition)
+        members = sequence.constituent_index(0.0)
+    return _numbers(p4, lengths, members)
+
+
+def exclusive_subjets(
+    p4: Floats, lengths: npt.NDArray[np.int64], *, numbers: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """Return the subjet of each particle for several numbers of exclusive kT subjets (R = 1), int64 (K, n).
+
+    Numbered as by `radius_subjets`; each particle of an event of no more particles is a subjet of its own.
+
+    Parameters
+    ----------
+    p4, lengths
+        As of `radius_subjets`.
+    numbers
+        K numbers of subjets.
+    """
+    fastjet, _ = import_fastjet()
+    definition = fastjet.JetDefinition(fastjet.kt_algorithm, 1.0)
+    subjets = np.tile(_numbers(p4, lengths, None), (len(numbers), 1))
+    tried = sorted(set(numbers))
+    for smaller, larger in zip(tried, [*tried[1:], np.inf], strict=True):
+        # FastJet refuses more subjets than particles: only these events have `smaller` and no larger number.
+        events = (lengths > smaller) & (lengths <= larger)
+        particles = np.repeat(events, lengths)
+        if not events.any():
+            continue
+        part = p4[particles], lengths[events]
+        with _ONE_AT_A_TIME:
+            sequence = fastjet.ClusterSequence(events_of_momenta(*part), definition)
+            members = {n: sequence.exclusive_jets_constituent_index(n) for n in tried if n <= smaller}
+        for row, number in enumerate(numbers):
+            if number <= smaller:
+                subjets[row, particles] = _numbers(*part, members[number])
+    return subjets
+
+
+def _numbers(p4: Floats, lengths: npt.NDArray[np.int64], members: Any) -> npt.NDArray[np.int64]:
+    """Return the number of each particle's subjet in its event, by falling pT; without members its own."""
+    event = np.repeat(np.arange(len(lengths)), lengths)
+    if members is None:
+        subjet, jet_event = np.arange(len(p4)), event
+    else:
+        _, awkward = import_fastjet()
+        counts = awkward.to_numpy(awkward.num(members))
+        lists = awkward.flatten(members)
+        sizes = awkward.to_numpy(awkward.num(lists))
+        jet_event = np.repeat(np.arange(len(lengths)), counts)
+        first = (np.cumsum(lengths) - lengths)[jet_event]
+        particle = awkward.to_numpy(awkward.flatten(lists)) + np.repeat(first, sizes)
+        subjet = np.empty(len(p4), np.int64)
+        subjet[particle] = np.repeat(np.arange(len(jet_event)), sizes)
+    px, py = (np.bincount(subjet, p4[:, axis], minlength=len(jet_event)) for axis in (1, 2))
+    order = np.lexsort((-np.hypot(px, py), jet_event))
+    number = np.empty(len(order), np.int64)
+    start = np.searchsorted(jet_event, np.arange(len(lengths)))
+    number[order] = np.arange(len(order)) - start[jet_event[order]]
+    return number[subjet]
 
 
 def events_of_momenta(p4: Floats, lengths: npt.NDArray[np.int64]) -> Any:

@@ -84,7 +84,7 @@ class ObjectiveCase:
 
     def prepared(self, learner: Learner) -> Learner:
         """Return the learner after `prepare`, a tokenizer with a codebook."""
-        batch, network = random_batch(FEATURES, context=self.context, rows=ROWS), learner.network
+        batch, network = _random_rows(learner), learner.network
         if network.tokenizer is not None:
             network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
         learner.prepare([batch])
@@ -332,13 +332,18 @@ def frozen(learner: Learner) -> dict[str, Tensor]:
 
 def batch_for(learner: Learner) -> Batch:
     """Return random rows with the labels that the objective needs."""
-    context = context_set("jet") if learner.network.num_context else None
-    batch = random_batch(FEATURES, context=context, rows=ROWS)
+    batch = _random_rows(learner)
     labels = {}
     for name in learner.requirements.labels:
         field, number = SCHEMA[name], torch.arange(len(batch))
         labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
     return replace(batch, labels=labels, group_B=torch.arange(len(batch)) // MEMBERS)
+
+
+def _random_rows(learner: Learner) -> Batch:
+    context = context_set("jet") if learner.network.num_context else None
+    clusterings = learner.subjets.clusterings if learner.subjets else ()
+    return random_batch(FEATURES, context=context, rows=ROWS, clusterings=clusterings)
 
 
 def exact(learner: Learner) -> Learner:
@@ -370,6 +375,7 @@ def changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
         features_BNF=change(batch.features_BNF),
         mask_BN=change(batch.mask_BN),
         p4_BN4=change(batch.p4_BN4),
+        subjets={name: change(number + 1) - 1 for name, number in batch.subjets.items()},
     )
 
 

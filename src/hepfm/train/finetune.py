@@ -79,7 +79,7 @@ class Finetuning:
         """Open model and data and refuse what does not fit."""
         source = model_directory(model_path)
         model, store = Model.load(source), Store.open(recipe.data.store)
-        needed = check_compatible(recipe.objective, model.backbone, store.schema)
+        needed = check_compatible(recipe.objective, model.backbone, store.schema, model.network.grouping_spec)
         check_members(needed, None, objective=recipe.objective.name)
         context = _context(model, recipe, generates=needed.generator is not None)
         features = model.features_of(store, with_context=context is not None)
@@ -120,6 +120,7 @@ class Finetuning:
                 context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
                 heads=self.model.outputs.values() if recipe.head == "keep" else (),
+                grouping=self.model.network.grouping_spec,
                 tokenizer=self._tokenizer_spec(),
             )
             learner = make_learner(recipe.objective, network, self.store.schema)
@@ -172,6 +173,7 @@ class Finetuning:
             world=world,
             context=self.context,
             random_parts=learner.random_parts,
+            subjets=learner.subjets,
         )
         return Job(
             learner=learner,

@@ -11,6 +11,7 @@ from hepfm.core.batch import Batch
 from hepfm.core.config import Component
 from hepfm.core.draws import Draws
 from hepfm.core.schema import Schema
+from hepfm.data.clustering import Subjets, subjets_of
 from hepfm.networks.network import Network
 from hepfm.objectives.base import Objective, View, apply
 from hepfm.objectives.loss import Loss
@@ -42,6 +43,11 @@ class Learner(nn.Module):
     def random_parts(self) -> bool:
         """Whether the parts of a step must be random draws, not rows of similar length."""
         return self.objective.random_parts(self.network)
+
+    @property
+    def subjets(self) -> Subjets | None:
+        """What makes the subjets that network and objective need of batches; None where they need none."""
+        return subjets_of(tuple(dict.fromkeys((*self.network.clusterings, *self.requirements.clusterings))))
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Let the objective fit its constants, or fill its teacher; see `Objective.prepare`."""

@@ -43,6 +43,7 @@ from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import Length, RunDirectory
 from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
+from hepfm.train.watch import Watch, describe_collapse
 
 _KEEP = 2
 
@@ -71,6 +72,8 @@ class Job:
         What is measured on the training rows before the first step.
     new
         Names of the network's weights that did not come from a model; None where none did.
+    watch
+        What is measured of the embedding at each validation; None where it is not what is trained.
     """
 
     learner: Learner
@@ -82,6 +85,7 @@ class Job:
     early_stopping: EarlyStoppingConfig | None = None
     fitting: Fitting | None = None
     new: frozenset[str] | None = None
+    watch: Watch | None = None
 
 
 class Trainer:
@@ -124,6 +128,8 @@ class Trainer:
             network.backbone.compile(dynamic=True)
         self.model = world.wrap(self.learner)
         self.step, self.best, self.meter, self.clock = 0, Best(), Meter(), Clock()
+        self.collapse: str | None = None
+        """What is to be said of the embedding at the last validation; None where it has not collapsed."""
 
     def fit(self) -> None:
         """Train to the end, from the last checkpoint if there is one; the network gets the final weights."""
@@ -224,7 +230,8 @@ class Trainer:
         of the whole step all parts are kept until the end; else each is done with before the next.
         """
         draws = Draws(self.job.seed, "objective", self.step)
-        views = [self.learner.views(part, draws) for part in parts]
+        with self.autocast():
+            views = [self.learner.views(part, draws) for part in parts]
         counts = self._counts(views)
         losses: list[Loss] = []
         waiting: list[Loss] = []
@@ -274,6 +281,8 @@ class Trainer:
     def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
             values = validate(self.learner, loader, self.world, self.autocast(), seed=self.job.seed)
+            if self.job.watch is not None:
+                values |= self.job.watch.measure(self.learner, self.world.device)
         self.train_mode()
         if not math.isfinite(values["loss"]):
             raise DivergedError(
@@ -283,6 +292,9 @@ class Trainer:
         delta = self.job.early_stopping.min_delta if self.job.early_stopping else 0.0
         self.best.update(values["loss"], self.step, min_delta=delta)
         recorder.log("validation", self.step, values)
+        self.collapse = describe_collapse(values)
+        if self.collapse and self.world.first:
+            log.logger.warning("step %d: %s", self.step, self.collapse)
 
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""

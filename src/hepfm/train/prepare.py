@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
 from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
+from hepfm.data.clustering import Subjets
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
@@ -29,6 +30,8 @@ from hepfm.train.fitting import ROWS as FITTING_ROWS
 from hepfm.train.fitting import Constants, Fitting
 from hepfm.train.recipe import TrainConfig
 from hepfm.train.run import Length, RunDirectory, environment, read_metrics
+from hepfm.train.watch import ROWS as WATCH_ROWS
+from hepfm.train.watch import Watch
 
 Recipe = str | Path | Mapping[str, Any]
 """A recipe's name, its file, or its values."""
@@ -102,6 +105,8 @@ class Loaders:
     context: ContextSet | None = None
     random_parts: bool = False
     """Whether the parts of a batch are random draws, not rows of similar length."""
+    subjets: Subjets | None = None
+    """What makes subjets of the constituents, once for each row."""
     members: int | None = None
     """Rows of one group that stand together in a part of a batch; None draws rows one by one."""
 
@@ -155,6 +160,17 @@ class Loaders:
         groups = read_groups(self.store, index)
         return index[draw_whole(groups, limit, numpy_generator(self.seed, purpose))]
 
+    def watch(self, train: Rows, validation: Rows, *, label: str | None) -> Watch:
+        """Return what is watched of the embedding; labels are compared where the data have classes."""
+
+        def loader(rows: Rows, purpose: str) -> EvalLoader:
+            content = replace(self._content(weights=None), labels=(label,) if label else ())
+            drawn = self._draw(rows, WATCH_ROWS, purpose)
+            return EvalLoader(self.store, content, rows=drawn, batch_size=_VALIDATION_BATCH)
+
+        bank = loader(train, "watch.bank") if label else None
+        return Watch(loader(validation, "watch.rows"), bank, label)
+
     def fitting(self, rows: Rows, *, constants: Constants) -> Fitting:
         """Return what is measured on the training rows before the first step, in every process alike.
 
@@ -173,7 +189,9 @@ class Loaders:
         return EvalLoader(self.store, self._content(weights=weights), rows=rows, batch_size=_VALIDATION_BATCH)
 
     def _content(self, *, weights: str | None) -> Content:
-        return Content(self.features, self.targets, weights, self.max_constituents, self.context)
+        return Content(
+            self.features, self.targets, weights, self.max_constituents, self.context, self.subjets
+        )
 
 
 def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any]:

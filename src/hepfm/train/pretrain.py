@@ -31,6 +31,7 @@ from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainRecipe, read_pretrain_recipe
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
+from hepfm.train.watch import Watch
 from hepfm.train.weights import check_weights
 
 
@@ -53,7 +54,7 @@ class Pretraining:
         data = recipe.data
         store = Store.open(data.store)
         features = feature_set(data.features)
-        needed = check_compatible(recipe.objective, recipe.backbone, store.schema)
+        needed = check_compatible(recipe.objective, recipe.backbone, store.schema, recipe.grouping)
         check_members(needed, data.members, objective=recipe.objective.name)
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
@@ -93,6 +94,7 @@ class Pretraining:
             world=world,
             context=self.context,
             random_parts=learner.random_parts,
+            subjets=learner.subjets,
             members=recipe.data.members,
         )
         validation = recipe.data.validation
@@ -103,7 +105,17 @@ class Pretraining:
             config=recipe.train,
             seed=recipe.seed_of("order"),
             fitting=loaders.fitting(self.rows, constants="measure" if self.tokenizer is None else "keep"),
+            watch=self._watch(loaders),
         )
+
+    def _watch(self, loaders: prepare.Loaders) -> Watch | None:
+        """Return what is watched of the embedding, in training without labels whose aim it is."""
+        needs, validation = self.requirements, self.recipe.data.validation
+        if needs.labels or needs.generator is not None or not needs.trains_backbone or not validation:
+            return None
+        schema = self.store.schema
+        label = schema.label if schema.label_classes else None
+        return loaders.watch(self.rows, self.store.split(validation), label=label)
 
     def _learner(self) -> Learner:
         with seeded_init(self.recipe.seed_of("init"), "init"):
@@ -112,6 +124,7 @@ class Pretraining:
                 self.features,
                 context=self.context,
                 feature_dropout=self.recipe.data.feature_dropout,
+                grouping=self.recipe.grouping,
                 tokenizer=self._tokenizer_spec(),
             )
             if self.tokenizer is not None:
@@ -168,7 +181,7 @@ class Pretraining:
                 baselines=self._baselines(model),
             )
         world.wait()
-        return RunResult(run.path, run.model)
+        return RunResult(run.path, run.model, trainer.collapse)
 
     def _baselines(self, model: Model) -> dict[str, Any]:
         recipe = self.recipe

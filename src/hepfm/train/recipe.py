@@ -11,6 +11,7 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, ComponentOf, Config, validate
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
+from hepfm.groupings import GROUPINGS
 from hepfm.networks.specs import Inputs
 from hepfm.objectives import OBJECTIVES
 from hepfm.train.early_stopping import EarlyStoppingConfig
@@ -220,12 +221,15 @@ class PretrainRecipe(Seeded):
     ----------
     tokenizer
         Where constituents get codes from; None for a network without codes.
+    grouping
+        What the backbone's tokens are made of: component spec of ``particles``, ``subjets`` or ``patches``.
     """
 
     description: str = ""
     data: PretrainDataConfig
     tokenizer: TokenizerConfig | None = None
     backbone: Annotated[Component, ComponentOf(BACKBONES)]
+    grouping: Annotated[Component, ComponentOf(GROUPINGS, default="particles")] = _chosen("particles")
     objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig
 

@@ -38,6 +38,8 @@ class RunResult:
 
     path: Path
     model_path: Path
+    warning: str | None = None
+    """What must be said at the end, e.g. that the embedding has collapsed."""
 
 
 @dataclass(frozen=True)

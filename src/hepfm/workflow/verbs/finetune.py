@@ -63,8 +63,9 @@ class Finetune(TrainingVerb):
         from hepfm.objectives.compatibility import check_compatible
 
         (model,) = graph.parents(run, "model")
-        backbone = Pretrain().recipe(model).backbone
-        return check_compatible(self.recipe(run).objective, backbone, graph.store(run).schema)
+        source = Pretrain().recipe(model)
+        schema = graph.store(run).schema
+        return check_compatible(self.recipe(run).objective, source.backbone, schema, source.grouping)
 
     def time(self, workspace: Workspace, run: Run, recipe: Values) -> Cost:
         """Return what a few steps cost."""

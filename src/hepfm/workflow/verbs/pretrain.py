@@ -44,7 +44,7 @@ class Pretrain(TrainingVerb):
         from hepfm.objectives.compatibility import check_compatible
 
         recipe = self.recipe(run)
-        return check_compatible(recipe.objective, recipe.backbone, graph.store(run).schema)
+        return check_compatible(recipe.objective, recipe.backbone, graph.store(run).schema, recipe.grouping)
 
     def time(self, workspace: Workspace, run: Run, recipe: Values) -> Cost:
         """Return what a few steps cost."""

@@ -1,0 +1,102 @@
+"""The watch on collapse: what some hundred rows say of the embedding in training without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hepfm.core.draws import Draws
+from hepfm.data.loader import EvalLoader
+from hepfm.metrics.representation import (
+    LEAST_RANK,
+    LEAST_SPREAD,
+    Floats,
+    Spread,
+    knn_accuracy,
+    lidar,
+    probe_accuracy,
+    spread,
+)
+from hepfm.models.fixture import EMBEDDING, forward
+from hepfm.nn.pooling import summary
+from hepfm.objectives.base import apply
+from hepfm.train.learner import Learner
+
+ROWS = 400
+"""Validation rows that are watched; as many training rows are the bank of neighbours, and train the probe."""
+_LIDAR_ROWS, _LIDAR_VIEWS = 100, 4
+PREFIX = "embedding_"
+"""Before the names of its numbers in the log."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched.
+
+    Attributes
+    ----------
+    validation
+        Rows whose embedding is measured.
+    bank
+        Training rows with labels; None where the data have none.
+    label
+        The field with the classes.
+    """
+
+    validation: EvalLoader
+    bank: EvalLoader | None = None
+    label: str | None = None
+
+    @torch.no_grad()
+    def measure(self, learner: Learner, device: torch.device) -> dict[str, float]:
+        """Return the numbers of the present weights, for the log; the learner is left in evaluation mode."""
+        learner.eval()
+        vectors_RD, label_R = self._embedded(learner, self.validation, device)
+        found: Spread = spread(vectors_RD)
+        values = {"rankme": found.rankme, "spread": found.spread, "lidar": self._lidar(learner, device)}
+        if self.bank is not None and label_R is not None:
+            bank_RD, bank_label_R = self._embedded(learner, self.bank, device)
+            assert bank_label_R is not None
+            if np.isfinite(vectors_RD).all() and np.isfinite(bank_RD).all():
+                values["knn_accuracy"] = knn_accuracy(bank_RD, bank_label_R, vectors_RD, label_R)
+                values["probe_accuracy"] = probe_accuracy(bank_RD, bank_label_R, vectors_RD, label_R)
+        return {f"{PREFIX}{name}": value for name, value in values.items()}
+
+    def _embedded(
+        self, learner: Learner, loader: EvalLoader, device: torch.device
+    ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+        vectors, labels = [], []
+        for batch in loader:
+            vectors.append(forward(learner.network, batch.to(device))[EMBEDDING].cpu().numpy())
+            labels += [batch.labels[self.label].numpy()] if self.label else []
+        return np.concatenate(vectors), np.concatenate(labels) if labels else None
+
+    def _lidar(self, learner: Learner, device: torch.device) -> float:
+        """Return LiDAR over draws of the objective's first view."""
+        batch = next(iter(self.validation)).to(device)
+        drawn = []
+        for number in range(_LIDAR_VIEWS):
+            view = next(iter(learner.views(batch, Draws(0, "watch", number)).values()))
+            features = apply(learner.network, view).features
+            mask_BN = features.token_mask(view.batch.mask_BN)
+            drawn.append(summary(features.tokens_BND, features.pooled_BD, mask_BN).float().cpu().numpy())
+        vectors = np.stack(drawn, axis=1)[:_LIDAR_ROWS]
+        return lidar(vectors) if np.isfinite(vectors).all() and len(vectors) > 1 else float("nan")
+
+
+def describe_collapse(values: Mapping[str, float]) -> str | None:
+    """Return what to say of an embedding that has collapsed; None of one that has not, or is not watched."""
+    if f"{PREFIX}rankme" not in values:
+        return None
+    found = Spread(values[f"{PREFIX}rankme"], values[f"{PREFIX}spread"])
+    if not found.collapsed:
+        return None
+    return (
+        f"the embedding has collapsed: effective rank {found.rankme:.3g} (collapse: below {LEAST_RANK:g}), "
+        f"variance {found.spread:.2g} of the mean square (below {LEAST_SPREAD:g}). Rows can hardly be told "
+        "apart: raise the weight of a term that spreads them or the teacher's momentum, or lower the rate"
+    )
