@@ -80,12 +80,12 @@ class Covering:
         contexts = self._contexts(mutant.path)
         begin, end = mutant.lines
         on_lines = [context for line in range(begin, end + 1) for context in contexts.get(line, ())]
+        # What a fixture or an import runs is recorded for the first test that needs it only.
+        shared = {_file(test) for test, phase in on_lines if phase != "run" or mutant.at_import}
         # A statement that is run at import (or only in another process) has all tests of its module.
         if mutant.at_import or not on_lines:
             on_lines += [context for line in contexts.values() for context in line]
         direct = {test for test, phase in on_lines if phase == "run"}
-        # What a fixture runs is recorded for the first test that uses it only.
-        shared = {_file(test) for test, phase in on_lines if phase != "run"}
         near = self._near(mutant)
         files: dict[str, list[str]] = defaultdict(list)
         for test in self._all:
