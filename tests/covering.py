@@ -14,6 +14,8 @@ BUDGET = 120.0
 """Seconds of tests, as the run under coverage took them, that a mutant meets at most."""
 FIRST = 12.0
 """Seconds of the first batch: most mutants die in it, and a long list of tests is slow to collect."""
+FAR = 15.0
+"""Seconds by which a file that neither names the module nor lies in its floor's folder comes later."""
 GROUP = re.compile(r"@[\w-]+$")
 """What pytest-xdist adds to the name of a test that shares a worker with others."""
 DURATION = re.compile(r"^([\d.]+)s (setup|call|teardown) +(tests/.+?)\s*$")
@@ -78,12 +80,12 @@ class Covering:
         contexts = self._contexts(mutant.path)
         begin, end = mutant.lines
         on_lines = [context for line in range(begin, end + 1) for context in contexts.get(line, ())]
+        # What a fixture or an import runs is recorded for the first test that needs it only.
+        shared = {_file(test) for test, phase in on_lines if phase != "run" or mutant.at_import}
         # A statement that is run at import (or only in another process) has all tests of its module.
         if mutant.at_import or not on_lines:
             on_lines += [context for line in contexts.values() for context in line]
         direct = {test for test, phase in on_lines if phase == "run"}
-        # What a fixture runs is recorded for the first test that uses it only.
-        shared = {_file(test) for test, phase in on_lines if phase != "run"}
         near = self._near(mutant)
         files: dict[str, list[str]] = defaultdict(list)
         for test in self._all:
@@ -92,7 +94,9 @@ class Covering:
                 files[file].append(test)
         for tests in files.values():
             tests.sort(key=lambda test: (test not in direct, self._call[test], test))
-        return sorted(files.items(), key=lambda item: (item[0] not in near, self.seconds(item[1]), item[0]))
+        return sorted(
+            files.items(), key=lambda item: (self.seconds(item[1]) + FAR * (item[0] not in near), item[0])
+        )
 
     def _near(self, mutant: Mutant) -> set[str]:
         """Return the test files that name a module or lie in the folder of its floor."""

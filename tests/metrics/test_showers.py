@@ -64,6 +64,17 @@ def test_observables_of_a_shower_made_by_hand() -> None:
     assert np.isfinite(found.features()).all()
 
 
+def test_edges_of_histograms_are_part_of_the_definition() -> None:
+    energies = edges_of("layer_energy", np.array([0.0, 3.0]))
+    assert len(energies) == 41
+    assert energies[[0, -1]] == pytest.approx([15.15e-6, 3.0])
+    assert np.diff(np.log(energies)) == pytest.approx(np.log(energies[1] / energies[0]))
+    assert edges_of("layer_energy", np.zeros(2))[-1] == pytest.approx(2 * 15.15e-6)
+    others = edges_of("cog_layer", np.array([2.0, np.nan, 10.0]))
+    assert others == pytest.approx(np.linspace(0, 10, 101))
+    assert edges_of("cog_layer", np.zeros(3)) == pytest.approx(np.linspace(0, 1, 101))
+
+
 def test_separation_is_that_of_histograms(samples: tuple[Showers, Showers, Showers]) -> None:
     first, second, _ = samples
     found = separation(first, second)

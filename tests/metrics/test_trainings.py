@@ -24,6 +24,12 @@ COVERAGE = Path(__file__).parents[2] / "docs" / "data" / "interval_coverage.csv"
 samples = st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=10).filter(lambda values: np.ptp(values) > 1e-3)
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
+def test_a_level_lies_between_0_and_1(level):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        mean_interval(np.array([1.0, 2.0, 3.0]), level=level)
+
+
 @given(values=samples, level=st.sampled_from([0.6827, 0.95]))
 def test_the_interval_holds_the_mean_and_students_interval(values, level):
     values = np.array(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hepfm.report.sections import Group, Section
+from hepfm.report.sections import Section
 from hepfm.report.summary import summarise
 from hepfm.tasks.base import load_task
 from hepfm.tasks.result import MetricInfo, ResultFile
@@ -29,14 +29,17 @@ def best_arms(section: Section) -> dict[int | None, str]:
     found: dict[int | None, str] = {}
     for budget in section.budgets:
         groups = [group for group in section.groups if group.budget == budget]
-        ranked = sorted(groups, key=lambda group: _rank(group, info))
+        ranked = sorted(groups, key=lambda group: rank(summarise(group, info.name).mean.value, info))
         found[budget] = ranked[0].arm
     return found
 
 
-def _rank(group: Group, info: MetricInfo) -> float:
-    """Smaller is better; an undefined rejection, from no background that passes, is the best there is."""
-    value = summarise(group, info.name).mean.value
+def rank(value: float | None, info: MetricInfo) -> float:
+    """Return a number that is smaller for a better mean.
+
+    A rejection that does not exist, for no background passes, is the best there is; any other mean that does
+    not exist is the worst.
+    """
     if value is None:
-        return float("-inf")
+        return float("-inf") if info.scale == "ratio" else float("inf")
     return value if lower_is_better(info) else -value

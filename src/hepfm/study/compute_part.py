@@ -8,7 +8,7 @@ from statistics import mean
 
 from hepfm.report.blocks import Part, Titled
 from hepfm.report.formats import number, significant
-from hepfm.report.preference import lower_is_better, primary_metric
+from hepfm.report.preference import primary_metric, rank
 from hepfm.report.sections import Group
 from hepfm.report.summary import summarise
 from hepfm.report.table import Column, ReportTable, in_file
@@ -41,11 +41,8 @@ class Point:
         return summarise(group, self.metric.name).mean.value
 
     def better_than(self, other: Point) -> bool:
-        """Tell whether this reached more; a mean that does not exist is the best there is."""
-        ours, theirs = self.reached, other.reached
-        if ours is None or theirs is None:
-            return theirs is None
-        return ours < theirs if lower_is_better(self.metric) else ours > theirs
+        """Tell whether this reached more."""
+        return rank(self.reached, self.metric) < rank(other.reached, self.metric)
 
 
 def points(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
@@ -114,13 +111,11 @@ class Step:
     """A point of the grid, and the best one of its task and budget that cost no more."""
 
     point: Point
-    best: Point | None
+    best: Point
 
     @property
     def best_text(self) -> str:
         """Arm, size and value of the best one."""
-        if self.best is None:
-            return "none"
         cell = self.best.cell
         return f"{cell.arm}, {cell.size} ({number(self.best.reached, self.point.metric.scale)})"
 
@@ -149,7 +144,7 @@ EQUAL_COLUMNS: tuple[Column[Step], ...] = (
     Column(
         "best at no more compute",
         "best_arm",
-        lambda step: step.best.cell.arm if step.best else None,
+        lambda step: step.best.cell.arm,
         lambda step: step.best_text,
     ),
 )
@@ -162,7 +157,7 @@ def _at_equal(grid: Sequence[Point]) -> tuple[Step, ...]:
         alike = [point for point in grid if (point.cell.task, point.cell.budget) == (task, budget)]
         best: Point | None = None
         for point in sorted(alike, key=lambda one: one.mean("total")):
-            if point.reached is not None and (best is None or point.better_than(best)):
+            if best is None or point.better_than(best):
                 best = point
             steps.append(Step(point, best))
     return tuple(steps)
