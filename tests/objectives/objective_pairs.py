@@ -45,8 +45,6 @@ SPECS: dict[str, Any] = {
         "augmentations": ["rotation", "translation", "splitting", "smearing"],
         "projector": {"hidden": [16], "outputs": 8, "activation": "elu", "norm": False},
     },
-    "supervised_contrastive_views": {"name": "supervised_contrastive", "augmentations": ["cropping"]},
-    "vicreg_members": {"name": "vicreg", "positives": "members", "augmentations": ["rotation"]},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",

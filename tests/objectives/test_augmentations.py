@@ -152,12 +152,14 @@ def test_a_rotation_keeps_distances_from_the_axis_and_turns_every_row_by_one_ang
 
 
 def test_a_translation_shifts_all_constituents_of_a_row_alike_and_not_farther_than_asked() -> None:
-    before, after = augmented("translation", largest=0.3)
+    before, near = augmented("translation", largest=0.3)
+    _, far = augmented("translation")
     for name in ("deta", "dphi"):
-        shift = (column(after, name) - column(before, name))[0, :30]
+        small, large = ((column(batch, name) - column(before, name))[0, :30] for batch in (near, far))
         extent = column(before, name)[0, :30].max() - column(before, name)[0, :30].min()
-        assert shift.std() < 1e-6
-        assert 0 < shift.abs().max() <= 0.3 * extent
+        assert small.std() < 1e-6
+        assert 0 < small.abs().max() <= 0.3 * extent
+        torch.testing.assert_close(small, 0.3 * large, rtol=1e-3, atol=1e-6)
 
 
 def test_smearing_is_gaussian_of_a_width_that_falls_with_pt() -> None:
