@@ -9,6 +9,7 @@ similar length as in training. Both steps see the same jets, in turn.
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ BACKBONE_SPECS: dict[str, dict[str, Any]] = {
     "pet, size s": {"name": "pet", "size": "s"},
     "particle_transformer, size s": {"name": "particle_transformer", "size": "s", "dropout": 0.0},
 }
+TOY: dict[str, dict[str, Any]] = {"toy": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}}
 TARGET_SPECS: dict[str, list[dict[str, Any]]] = {
     "regression": [{"name": "regression", "features": CONTINUOUS}],
     "spline_flow": [{"name": "spline_flow", "features": CONTINUOUS}],
@@ -42,6 +44,9 @@ TARGET_SPECS: dict[str, list[dict[str, Any]]] = {
     "set_flow_matching": [{"name": "set_flow_matching", "features": CONTINUOUS}],
 }
 """k-means and codes cost a linear layer more than regression, and the search for the nearest code."""
+
+
+FIRST = ("regression", "removed")
 
 
 def jets(rows: int, parts: int) -> list[Batch]:
@@ -80,41 +85,45 @@ def stepper(backbone: dict[str, Any], objective: Any, batches: list[Batch]) -> C
     return step
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the processor seconds of steps, and those of masked over those of supervised steps."""
-    if options.toy:
-        specs: dict[str, dict[str, Any]] = {
-            "toy": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}
-        }
-        batches, targets = jets(4, 1), {"regression": TARGET_SPECS["regression"]}
-    else:
-        specs, batches, targets = BACKBONE_SPECS, jets(options.jets, 4), TARGET_SPECS
-    figures: dict[str, Any] = {}
-    for label, backbone in specs.items():
-        objectives: dict[str, Any] = {"supervised": "supervised"}
+def cases(backbone: dict[str, Any]) -> dict[str, Any]:
+    """Return the objectives that a backbone is tried with; all targets where placeholders are possible."""
+    objectives: dict[str, Any] = {"supervised": "supervised"}
+    placeholders = "placeholder" in BACKBONES.load(backbone["name"]).supports
+    for target, spec in TARGET_SPECS.items():
         for hide, fraction in (("removed", 0.4), ("placeholder", 0.3)):
-            if hide == "placeholder" and "placeholder" not in BACKBONES.load(backbone["name"]).supports:
-                continue
-            for target, spec in targets.items():
+            # The targets differ in the same way for all backbones and both ways to hide.
+            if (target == "regression" or hide == "removed") if placeholders else (target, hide) == FIRST:
                 objectives[f"{hide}, {target}"] = {
                     "name": "masked",
                     "fraction": fraction,
                     "hide": {"name": hide, **DECODER},
                     "targets": spec,
                 }
-        cases = {name: stepper(backbone, objective, batches) for name, objective in objectives.items()}
-        samples = frame.take_turns(cases, repeats=options.repeats, warmup=1)
-        medians = {name: frame.spread(times) for name, times in samples.items()}
-        base = medians["supervised"]["median"]
-        figures[label] = {
-            "cpu_seconds_per_step": medians,
-            "over_supervised": {name: round(times["median"] / base, 3) for name, times in medians.items()},
-        }
+    return objectives
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the processor seconds of steps, and those of masked over those of supervised steps."""
+    specs, batches = (TOY, jets(4, 1)) if options.toy else (BACKBONE_SPECS, jets(options.jets, 4))
+    steps = []
+    for label, backbone in specs.items():
+        steppers = {name: stepper(backbone, spec, batches) for name, spec in cases(backbone).items()}
+        samples = frame.take_turns(steppers, repeats=options.repeats, warmup=1)
+        supervised = statistics.median(samples["supervised"])
+        steps += [
+            {
+                "backbone": label,
+                "objective": name,
+                "cpu_seconds": frame.spread(seconds),
+                "over_supervised": round(statistics.median(seconds) / supervised, 3),
+            }
+            for name, seconds in samples.items()
+        ]
     return {
         "what": "processor seconds of a training step: views, forward, backward, optimizer",
         "jets": sum(len(batch) for batch in batches),
         "repeats": options.repeats,
-        "steps": figures,
+        "steps": steps,
         "peer": None,
     }
 

@@ -153,6 +153,32 @@ def loader() -> list[str]:
     return ["## Loader", "", f"{result['what']}. {machine(result)}.", "", *sizes, peer, ""]
 
 
+def masked() -> list[str]:
+    """Return the section on masked modelling."""
+    result = read("masked")
+    rows = [
+        [
+            step["backbone"],
+            step["objective"],
+            f"{step['cpu_seconds']['median']:.2f}",
+            f"{step['over_supervised']:.2f}",
+        ]
+        for step in result["steps"]
+    ]
+    about = (
+        f"{result['what']}, {result['jets']} jets, median of {result['repeats']} turns; 40 % are removed, or 30 % "
+        f"behind placeholders, and the decoder has two blocks of 64. {machine(result)}."
+    )
+    return [
+        "## Masked modelling",
+        "",
+        about,
+        "",
+        *table(["backbone", "objective", "s", "over supervised"], rows),
+        "",
+    ]
+
+
 def simulate() -> list[str]:
     """Return the section on simulation."""
     result = read("simulate")
@@ -204,7 +230,7 @@ python docs/scripts/benchmarks_page.py                    # this page
 
 def main() -> None:
     """Write the page."""
-    sections = (particle_transformer, pet, generate, tokens, loader, simulate, command_line)
+    sections = (particle_transformer, pet, masked, generate, tokens, loader, simulate, command_line)
     lines = [INTRODUCTION, *(line for section in sections for line in section())]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
 
