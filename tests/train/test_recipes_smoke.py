@@ -19,7 +19,7 @@ def few_codes(name: str) -> list[str]:
     return ["objective.tokenizer.codes=64"] if name.endswith("_tokenizer") else []
 
 
-SHALLOW = {"j_jepa": ["backbone.depth=1", "objective.predictor.depth=1"]}
+SHALLOW = {"j_jepa": ["backbone.depth=1", "backbone.width=64", "objective.predictor.depth=1"]}
 """Networks of a hundred million weights, which take a minute, are tried with fewer layers."""
 
 
