@@ -81,7 +81,7 @@ def grouping_speeds(store: Store, batches: list[Batch], subjets: Subjets, width:
                 for batch, h_BND in zip(batches, hidden, strict=True):
                     network.grouping(h_BND, batch.features_BNF, network.groups(batch))
 
-        cases[f"{grouping}, assignment and vectors of {width}"] = embedding
+        cases[f"{grouping}, assignment and vectors"] = embedding
 
         def assignment(network: Any = network) -> None:
             for batch in batches:
@@ -132,7 +132,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         batches = batches_of(store, jets, size, subjets)
         return {
             "what": f"{jets} jets in batches of {size}; transformer, width {width}, depth {depth}",
-            "peer": "none: there is no public package of these groupings",
+            "peer": None,
             "repeats": options.repeats,
             "jets_per_second": grouping_speeds(store, batches, subjets, width),
             "steps": step_costs(batches, options.repeats, width, depth),
