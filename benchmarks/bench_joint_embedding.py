@@ -1,7 +1,7 @@
 """Speed of groupings, and the cost of a step of JEPA beside a supervised step of the same network.
 
-Jets are synthetic, with JetClass's multiplicity. Subjets have three speeds: that of FastJet's clustering, which
-a row passes once in a training; reading rows that are clustered already; and the network's part, from
+Jets are synthetic, with JetClass's multiplicity. Of subjets three speeds are given: of FastJet, through which
+a row passes once in a training; of reading rows that are clustered already; of the network's part, from
 subjets to vectors. Patches have the last only. Steps are whole ones: views, loss, gradient and teacher.
 """
 
@@ -81,7 +81,7 @@ def grouping_speeds(store: Store, batches: list[Batch], subjets: Subjets, width:
                 for batch, h_BND in zip(batches, hidden, strict=True):
                     network.grouping(h_BND, batch.features_BNF, network.groups(batch))
 
-        cases[f"{grouping}, assignment and vectors of {width}"] = embedding
+        cases[f"{grouping}, assignment and vectors"] = embedding
 
         def assignment(network: Any = network) -> None:
             for batch in batches:
@@ -132,6 +132,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         batches = batches_of(store, jets, size, subjets)
         return {
             "what": f"{jets} jets in batches of {size}; transformer, width {width}, depth {depth}",
+            "peer": None,
             "repeats": options.repeats,
             "jets_per_second": grouping_speeds(store, batches, subjets, width),
             "steps": step_costs(batches, options.repeats, width, depth),

@@ -19,11 +19,19 @@ def smaller(name: str) -> list[str]:
     """Fewer codes than the small store has constituents, and no hundred million weights in bfloat16."""
     if name.endswith("_tokenizer"):
         return ["objective.tokenizer.codes=64"]
-    if name == "j_jepa":
-        return ["backbone.depth=1", "objective.predictor.depth=1"]
+    if name in SHALLOW:
+        return SHALLOW[name]
     codes = ["objective.targets=[identity, {name: kmeans, codes: 64}]"] if "kmeans" in name else []
     return [*codes, *TINY_MPM] if name in MPM else codes
 
+
+SHALLOW = {
+    "j_jepa": ["backbone.depth=1", "backbone.width=64", "objective.predictor.depth=1"],
+    "hep_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
+    "jetparticle_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
+    "rino": ["backbone.depth=1"],
+}
+"""Networks that take a minute are tried with fewer layers."""
 
 TINY_MPM = (
     "backbone.width=64",
