@@ -12,6 +12,7 @@ import pytest
 
 from hepfm.core.errors import DataError
 from hepfm.data.ingest import ingest
+from hepfm.data.readers.fu_tau import FuTauReader
 from hepfm.data.store import Store
 from hepfm.physics.taus import DECAY_MODES
 
@@ -100,6 +101,12 @@ def test_missing_decay_mode_and_negative_errors(tmp_path: Path) -> None:
     path = make_file(tmp_path / "b.parquet", reco_cand_dxy_err=errors)
     store = Store.open(ingest("fu_tau", [path], output=tmp_path / "other"))
     assert (store.read(["part_d0_error"])["part_d0_error"].values == 0).all()
+
+
+def test_the_schema_is_that_of_fu_tau_files_only(tmp_path: Path) -> None:
+    path = make_file(tmp_path / "lacks.parquet", reco_cand_dz=None)
+    with pytest.raises(DataError, match="lacks the columns"):
+        FuTauReader(FuTauReader.Config()).schema(path)
 
 
 def test_a_missing_impact_parameter_is_that_of_a_track_that_was_not_measured(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_observables_of_a_shower_made_by_hand() -> None:
     assert np.isfinite(found.features()).all()
 
 
+def test_a_cell_at_the_threshold_counts() -> None:
+    grid = np.zeros((1, len(SMALL)))
+    grid[0, :3] = [1.0, np.nextafter(1.0, 0), 2.0]
+    assert showers(grid, np.array([8.0]), SMALL, threshold=1.0).values["num_hits"].tolist() == [2]
+
+
 def test_edges_of_histograms_are_part_of_the_definition() -> None:
     energies = edges_of("layer_energy", np.array([0.0, 3.0]))
     assert len(energies) == 41

@@ -274,6 +274,7 @@ def test_a_dry_run_writes_nothing_and_counts_weights(recipe: Values, tmp_path: P
     cost = dry_run(recipe)
     assert cost.parameters == cost.trained_parameters > 0
     assert cost.validation_seconds > 0
+    assert cost.rows_per_s * cost.seconds_per_step == pytest.approx(64)
     assert cost.total_seconds == pytest.approx(8 * cost.seconds_per_step + 2 * cost.validation_seconds)
     assert cost.loss == pytest.approx(2.3, abs=1.5)
     assert list(tmp_path.iterdir()) == []

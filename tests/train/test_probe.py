@@ -42,6 +42,7 @@ def test_the_probe_keeps_the_backbone_and_the_best_penalty(
     result = finetune(tiny_run / "model", values, output=tmp_path / "run")
     tried = read_metrics(result.path / "metrics.jsonl", "validation")
     assert [line["penalty"] for line in tried] == [1.0, 0.01, 0.1, 10.0, 100.0]
+    assert 0.2 < max(line["accuracy"] for line in tried) < 0.95  # a tenth would be by chance
     model, before = Model.load(result.model_path), Model.load(tiny_run / "model")
     assert model.metrics["validation_loss"] == min(line["loss"] for line in tried)
     store = Store.open(values["data"]["store"])

@@ -144,7 +144,6 @@ def even_edges(values: FloatArray, *, whole: bool = False) -> FloatArray:
     if whole:
         step = max(1.0, np.ceil(step))
     first = np.floor((low - room) / step) if low - room > 0 or low < 0 else 0.0
-    first = max(first, -1.0) if whole and low >= 0 else first
     last = np.ceil((high + room) / step)
     edges: FloatArray = np.arange(first, last + 1) * step - (0.5 if whole else 0.0)
     return edges
