@@ -37,10 +37,10 @@ def test_weights_for_raw_features_give_the_scores_of_standardised_ones(num_class
 
 def test_loss_and_accuracy_of_a_setting_count_rows_by_weight() -> None:
     logits = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]))
-    data = Labelled(np.zeros((3, 1)), np.array([0, 1, 1]), np.array([1.0, 2.0, 1.0]))
+    data = Labelled(np.zeros((3, 1)), np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]))
     found = _score(logits, data)
-    assert found["accuracy"] == pytest.approx(0.5)
-    assert found["loss"] == pytest.approx(-(np.log(0.9) + 2 * np.log(0.2) + np.log(0.7)) / 4)
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["loss"] == pytest.approx(-(np.log(0.9) + 2 * np.log(0.2) + 3 * np.log(0.7)) / 6)
 
 
 def test_the_probe_keeps_the_backbone_and_the_best_penalty(
