@@ -174,6 +174,18 @@ def test_smearing_is_gaussian_of_a_width_that_falls_with_pt() -> None:
     assert float(pull.mean()) == pytest.approx(0.0, abs=0.08)
 
 
+def test_smearing_in_units_of_the_row_is_that_of_its_pt() -> None:
+    before, relative = augmented("smearing", "pet", scale=1e-3, softest=1e-2, unit="row")
+    total = float((direction(before)[0] * before.mask_BN)[0].sum())
+    _, absolute = augmented("smearing", "pet", scale=1e-3 * total, softest=1e-2 * total)
+    for name in ("deta", "dphi"):
+        shift = column(relative, name, "pet")[0] - column(before, name, "pet")[0]
+        assert shift.abs().max() > 1e-4
+        torch.testing.assert_close(
+            column(relative, name, "pet")[0], column(absolute, name, "pet")[0], rtol=1e-4, atol=1e-6
+        )
+
+
 @pytest.mark.parametrize("fraction", [0.3, 1.0])
 def test_splitting_conserves_the_momentum_of_every_row(fraction: float) -> None:
     before, after = augmented("splitting", fraction=fraction)

@@ -17,7 +17,6 @@ from hepfm.data import feature_set
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
-from hepfm.nn.momenta import relative_momenta
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.self_distillation import SelfDistillation, _cross_entropy
 from hepfm.objectives.sinkhorn import sinkhorn
@@ -75,7 +74,7 @@ def test_subjets_have_the_sums_means_and_flags_of_their_members() -> None:
 
 
 def test_augmented_copies_are_rotated_by_one_angle_a_row_and_have_the_momenta_of_their_features() -> None:
-    learner = build(smearing=0.0)
+    learner = build(augmentations=["rotation"])
     batch = rows_for(learner)
     first, second = (view.batch for view in learner.views(batch, draws()).values())
     before, after = batch.features_BNF[..., :2], first.features_BNF[..., :2]
@@ -85,20 +84,8 @@ def test_augmented_copies_are_rotated_by_one_angle_a_row_and_have_the_momenta_of
         turned = torch.polar(torch.ones(int(real.sum())), turn[row, real])
         assert float(turned.mean().abs()) == pytest.approx(1.0, abs=1e-4)
     assert not torch.allclose(after, second.features_BNF[..., :2])
-    expected = relative_momenta(first.features_BNF, first.mask_BN, FEATURES.names)
-    torch.testing.assert_close(first.p4_BN4, expected)
-
-
-def test_smearing_is_wider_for_soft_constituents_and_croppings_keep_their_share() -> None:
-    batch = rows_for(build(), rows=64)
-    plain, smeared = (
-        next(iter(build(smearing=width).views(batch, draws()).values())).batch for width in (0.0, 1e-3)
-    )
-    shift = (plain.features_BNF - smeared.features_BNF)[..., :2].norm(dim=-1)[batch.mask_BN]
-    soft = plain.features_BNF[..., 2][batch.mask_BN]
-    assert shift[soft < soft.median()].mean() > 2 * shift[soft > soft.median()].mean()
-    cropped = next(iter(build(keep=[0.5, 0.5]).views(batch, draws()).values())).batch
-    assert cropped.mask_BN.sum(1).tolist() == (batch.mask_BN.sum(1) * 0.5).round().clamp(min=1).tolist()
+    assert first.p4_BN4 is not None
+    torch.testing.assert_close(first.p4_BN4[..., 1:3].norm(dim=-1), batch.p4_BN4[..., 1:3].norm(dim=-1))  # type: ignore[index]
 
 
 def test_sinkhorn_uses_all_prototypes_alike_and_leaves_rows_of_no_weight_out() -> None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import pydantic
 import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, ComponentOf, resolve_component
+from hepfm.core.config import Component, resolve_component
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.networks.network import Network
-from hepfm.nn.momenta import relative_to_visible
 from hepfm.nn.pooling import summary
 from hepfm.objectives.augmentations import AUGMENTATIONS
+from hepfm.objectives.augmentations.apply import Augmentations, augmented
 from hepfm.objectives.base import Objective, Output, View, row_weights
 from hepfm.objectives.projector import ProjectorConfig, build_projector
 from hepfm.objectives.requirements import CLEAN, Requirements
@@ -27,8 +26,6 @@ from hepfm.objectives.together import StepRows
 
 AUGMENTED = ("augmented_1", "augmented_2")
 """Names of the augmented views."""
-
-Augmentations = tuple[Annotated[Component, ComponentOf(AUGMENTATIONS)], ...]
 
 
 class JointEmbeddingConfig(BaseConfig):
@@ -144,17 +141,7 @@ class JointEmbedding(Objective[ConfigT]):
         names = self.names(self.config)
         if names == (CLEAN,):
             return super().views(network, batch, draws)
-        return {name: View(self._augmented(network, batch, draws, name)) for name in names}
-
-    def _augmented(self, network: Network, batch: Batch, draws: Draws, view: str) -> Batch:
-        for number, augmentation in enumerate(self.augmentations):
-            batch = augmentation(batch, draws, f"{view}.{number}", network.feature_names)
-        # What is known of the row as a whole is that of what is shown of it.
-        features_BNF = relative_to_visible(
-            batch.features_BNF, batch.mask_BN, batch.p4_BN4, network.feature_names
-        )
-        context_BC = network.visible_context(batch.context_BC, batch.mask_BN, batch.p4_BN4)
-        return replace(batch, features_BNF=features_BNF, context_BC=context_BC)
+        return {name: View(augmented(batch, network, self.augmentations, draws, name)) for name in names}
 
     def identity(self, batch: Batch) -> Tensor:
         """Return what each row stands for, int64 (B,): those of one number belong together."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pydantic
 
@@ -13,6 +13,9 @@ from hepfm.core.draws import Draws
 from hepfm.objectives.augmentations.base import Augmentation
 from hepfm.objectives.augmentations.geometry import directions, moved, transverse_momentum
 
+_SMALLEST = 1e-8
+"""Least pt of a row, GeV: rows may have no constituents."""
+
 
 class SmearingConfig(config.Config):
     """Options of `Smearing`.
@@ -20,13 +23,16 @@ class SmearingConfig(config.Config):
     Attributes
     ----------
     scale
-        A constituent of this pt (GeV) is smeared by 1 in eta and in phi; 0.1 GeV in 2108.04253.
+        A constituent of this pt is smeared by 1 in eta and in phi; 0.1 GeV in 2108.04253.
     softest
-        Those below this pt (GeV) are smeared like one of it.
+        Those below this pt are smeared like one of it.
+    unit
+        Of both: ``"GeV"``, or ``"row"``, the sum of the pt of the row's constituents.
     """
 
     scale: float = pydantic.Field(0.1, gt=0)
     softest: float = pydantic.Field(0.1, gt=0)
+    unit: Literal["GeV", "row"] = "GeV"
 
 
 class Smearing(Augmentation[SmearingConfig]):
@@ -36,7 +42,10 @@ class Smearing(Augmentation[SmearingConfig]):
 
     def __call__(self, batch: Batch, draws: Draws, name: str, feature_names: Sequence[str]) -> Batch:
         """Return the rows smeared."""
-        width_BN = self.config.scale / transverse_momentum(batch).clamp(min=self.config.softest)
+        pt_BN = transverse_momentum(batch) * batch.mask_BN
+        if self.config.unit == "row":
+            pt_BN = pt_BN / pt_BN.sum(1, keepdim=True).clamp(min=_SMALLEST)
+        width_BN = self.config.scale / pt_BN.clamp(min=self.config.softest)
         rows, length = draws.rows(batch.rows_B), batch.mask_BN.shape[1]
         deta, dphi = directions(batch, feature_names)
         return moved(
