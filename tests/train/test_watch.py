@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from hepfm.data.store import Store
-from hepfm.metrics.representation import knn_accuracy, lidar, probe_accuracy, spread
+from hepfm.metrics.representation import lidar, spread
 from hepfm.objectives.jepa import JEPA
+from hepfm.train.fitted_head import Labelled
 from hepfm.train.pretrain import pretrain
 from hepfm.train.run import read_metrics
+from hepfm.train.watch import _accuracies
 
 RNG = np.random.default_rng(0)
 HEALTHY = RNG.normal(size=(300, 8)) + 5.0
@@ -51,10 +53,14 @@ def test_lidar_counts_directions_that_tell_rows_apart_not_those_that_differ_betw
 def test_neighbours_and_probe_find_classes_that_are_there_and_none_that_are_not() -> None:
     label = np.arange(300) % 3
     apart = HEALTHY + 4 * np.eye(8)[label]
-    assert knn_accuracy(apart[:200], label[:200], apart[200:], label[200:]) > 0.9
-    assert probe_accuracy(apart[:200], label[:200], apart[200:], label[200:]) > 0.9
-    assert knn_accuracy(HEALTHY[:200], label[:200], HEALTHY[200:], label[200:]) < 0.55
-    assert probe_accuracy(HEALTHY[:200], label[:200], HEALTHY[200:], label[200:]) < 0.55
+    for vectors, found in ((apart, True), (HEALTHY, False)):
+        rows = vectors.astype(np.float32)
+        accuracies = _accuracies(Labelled(rows[:200], label[:200]), Labelled(rows[200:], label[200:]))
+        assert set(accuracies) == {"knn_accuracy", "probe_accuracy"}
+        for accuracy in accuracies.values():
+            assert accuracy > 0.9 if found else accuracy < 0.55
+    rows[0] = np.nan
+    assert _accuracies(Labelled(rows[:200], label[:200]), Labelled(rows[200:], label[200:])) == {}
 
 
 @pytest.mark.parametrize("collapsed", [False, True])

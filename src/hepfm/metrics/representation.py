@@ -1,4 +1,4 @@
-"""How good an embedding is, from a few hundred rows: its rank, its spread, and what is near in it."""
+"""How good an embedding is, from a few hundred rows: its rank, its spread, and what a probe reads off it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ Floats = npt.NDArray[np.floating]
 LEAST_RANK = 2.0
 """Effective rank below which an embedding has collapsed: all rows lie on a line."""
 LEAST_SPREAD = 1e-4
-"""Share of the variance in the mean square below which it has: all rows have nearly the same vector."""
-_NEIGHBOURS = 20
+"""Fraction of the variance in the mean square below which it has: all rows have nearly the same vector."""
 _RIDGE = 1e-2
 _WITHIN = 1e-4
 
@@ -47,16 +46,16 @@ def spread(vectors_RD: Floats) -> Spread:
         return Spread(float("nan"), float("nan"))
     centred = vectors - vectors.mean(0)
     size = float(np.square(vectors).mean())
-    share = float(np.square(centred).mean()) / size if size else 0.0
-    return Spread(_effective_rank(np.linalg.svd(centred, compute_uv=False)), share)
+    fraction = float(np.square(centred).mean()) / size if size else 0.0
+    return Spread(_effective_rank(np.linalg.svd(centred, compute_uv=False)), fraction)
 
 
 def _effective_rank(values: Floats) -> float:
     total = float(values.sum())
     if total <= 0:
         return 0.0
-    share = values / total + 1e-7
-    return float(np.exp(-(share * np.log(share)).sum()))
+    fractions = values / total + 1e-7
+    return float(np.exp(-(fractions * np.log(fractions)).sum()))
 
 
 def lidar(vectors_RQD: Floats) -> float:
@@ -75,18 +74,6 @@ def lidar(vectors_RQD: Floats) -> float:
     return _effective_rank(np.clip(np.linalg.eigvalsh(whiten.T @ between @ whiten), 0, None))
 
 
-def knn_accuracy(
-    bank_RD: Floats, bank_label_R: npt.NDArray[np.int64], vectors_SD: Floats, label_S: npt.NDArray[np.int64]
-) -> float:
-    """Return the fraction of rows whose class is the commonest of their 20 nearest in a bank, by cosine."""
-    similarity = _unit(vectors_SD) @ _unit(bank_RD).T
-    count = min(_NEIGHBOURS, len(bank_RD))
-    nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-    classes = int(max(bank_label_R.max(), label_S.max())) + 1
-    votes = np.eye(classes)[bank_label_R[nearest]].sum(1)
-    return float((votes.argmax(1) == label_S).mean())
-
-
 def probe_accuracy(
     train_RD: Floats, train_label_R: npt.NDArray[np.int64], vectors_SD: Floats, label_S: npt.NDArray[np.int64]
 ) -> float:
@@ -97,7 +84,3 @@ def probe_accuracy(
     gram = train.T @ train + _RIDGE * len(train) * np.eye(train.shape[1])
     weights = np.linalg.solve(gram, train.T @ np.eye(classes)[train_label_R])
     return float(((test @ weights).argmax(1) == label_S).mean())
-
-
-def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

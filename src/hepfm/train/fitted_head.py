@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -103,13 +103,10 @@ class FittedHead(Frozen):
     def _labelled(
         self, network: Network, loader: EvalLoader, spec: HeadSpec, device: torch.device
     ) -> Labelled:
-        features, labels, weights = [], [], []
-        for batch in loader:
-            features.append(forward(network, batch.to(device))[EMBEDDING].cpu().numpy())
-            labels.append(batch.labels[spec.field.name].numpy())
-            weights += [] if batch.weights_B is None else [batch.weights_B.numpy()]
-        weight_R = self._relative(np.concatenate(weights), str(loader.content.weights)) if weights else None
-        return Labelled(np.concatenate(features), np.concatenate(labels), weight_R)
+        rows = embed_rows(network, loader, spec.field.name, device)
+        if rows.weight_R is None:
+            return rows
+        return replace(rows, weight_R=self._relative(rows.weight_R, str(loader.content.weights)))
 
     def _relative(self, weight_R: Array, field: str) -> Array:
         """Return weights with a mean of 1, so that a setting means the same with weights and without."""
@@ -121,6 +118,17 @@ class FittedHead(Frozen):
                 "mode=frozen, or set data.weights=null"
             )
         return weight_R / weight_R.mean()
+
+
+def embed_rows(network: Network, loader: EvalLoader, label: str, device: torch.device) -> Labelled:
+    """Return the summaries of rows by a network as it is, with the classes of a field and their weights."""
+    features, labels, weights = [], [], []
+    for batch in loader:
+        features.append(forward(network, batch.to(device))[EMBEDDING].cpu().numpy())
+        labels.append(batch.labels[label].numpy())
+        weights += [] if batch.weights_B is None else [batch.weights_B.numpy()]
+    weight_R = np.concatenate(weights) if weights else None
+    return Labelled(np.concatenate(features), np.concatenate(labels), weight_R)
 
 
 def _finite(loader: TrainLoader) -> EvalLoader:

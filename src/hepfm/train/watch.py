@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from hepfm.core.draws import Draws
@@ -14,9 +13,7 @@ from hepfm.data.loader import EvalLoader
 from hepfm.metrics.representation import (
     LEAST_RANK,
     LEAST_SPREAD,
-    Floats,
     Spread,
-    knn_accuracy,
     lidar,
     probe_accuracy,
     spread,
@@ -24,11 +21,14 @@ from hepfm.metrics.representation import (
 from hepfm.models.fixture import EMBEDDING, forward
 from hepfm.nn.pooling import summary
 from hepfm.objectives.base import apply
+from hepfm.train.fitted_head import Labelled, embed_rows
+from hepfm.train.knn import Knn, KnnConfig
 from hepfm.train.learner import Learner
 
 ROWS = 400
 """Validation rows that are watched; as many training rows are the bank of neighbours, and train the probe."""
 _LIDAR_ROWS, _LIDAR_VIEWS = 100, 4
+_NEIGHBOURS = 20
 PREFIX = "embedding_"
 """Before the names of its numbers in the log."""
 
@@ -55,25 +55,22 @@ class Watch:
     def measure(self, learner: Learner, device: torch.device) -> dict[str, float]:
         """Return the numbers of the present weights, for the log; the learner is left in evaluation mode."""
         learner.eval()
-        vectors_RD, label_R = self._embedded(learner, self.validation, device)
-        found: Spread = spread(vectors_RD)
-        values = {"rankme": found.rankme, "spread": found.spread, "lidar": self._lidar(learner, device)}
-        if self.bank is not None and label_R is not None:
-            bank_RD, bank_label_R = self._embedded(learner, self.bank, device)
-            assert bank_label_R is not None
-            if np.isfinite(vectors_RD).all() and np.isfinite(bank_RD).all():
-                values["knn_accuracy"] = knn_accuracy(bank_RD, bank_label_R, vectors_RD, label_R)
-                values["probe_accuracy"] = probe_accuracy(bank_RD, bank_label_R, vectors_RD, label_R)
+        if self.label is None or self.bank is None:
+            batches = [forward(learner.network, batch.to(device)) for batch in self.validation]
+            vectors_RD = np.concatenate([outputs[EMBEDDING].cpu().numpy() for outputs in batches])
+            values: dict[str, float] = {}
+        else:
+            bank = embed_rows(learner.network, self.bank, self.label, device)
+            rows = embed_rows(learner.network, self.validation, self.label, device)
+            vectors_RD, values = rows.features_RD, _accuracies(bank, rows)
+        found = spread(vectors_RD)
+        values = {
+            "rankme": found.rankme,
+            "spread": found.spread,
+            "lidar": self._lidar(learner, device),
+            **values,
+        }
         return {f"{PREFIX}{name}": value for name, value in values.items()}
-
-    def _embedded(
-        self, learner: Learner, loader: EvalLoader, device: torch.device
-    ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
-        vectors, labels = [], []
-        for batch in loader:
-            vectors.append(forward(learner.network, batch.to(device))[EMBEDDING].cpu().numpy())
-            labels += [batch.labels[self.label].numpy()] if self.label else []
-        return np.concatenate(vectors), np.concatenate(labels) if labels else None
 
     def _lidar(self, learner: Learner, device: torch.device) -> float:
         """Return LiDAR over draws of the objective's first view."""
@@ -86,6 +83,19 @@ class Watch:
             drawn.append(summary(features.tokens_BND, features.pooled_BD, mask_BN).float().cpu().numpy())
         vectors = np.stack(drawn, axis=1)[:_LIDAR_ROWS]
         return lidar(vectors) if np.isfinite(vectors).all() and len(vectors) > 1 else float("nan")
+
+
+def _accuracies(bank: Labelled, rows: Labelled) -> dict[str, float]:
+    """Return the accuracies of nearest neighbours and of a probe; nothing for vectors that are not finite."""
+    if not (np.isfinite(bank.features_RD).all() and np.isfinite(rows.features_RD).all()):
+        return {}
+    classes = int(max(bank.label_R.max(), rows.label_R.max())) + 1
+    knn = Knn(KnnConfig(neighbours=(_NEIGHBOURS,)))
+    votes_RK = knn.logits(knn.fit(bank, classes, _NEIGHBOURS), rows.features_RD)
+    return {
+        "knn_accuracy": float((votes_RK.argmax(1) == rows.label_R).mean()),
+        "probe_accuracy": probe_accuracy(bank.features_RD, bank.label_R, rows.features_RD, rows.label_R),
+    }
 
 
 def describe_collapse(values: Mapping[str, float]) -> str | None:
