@@ -23,7 +23,7 @@ from hepfm.objectives.base import Output, View, apply
 from hepfm.objectives.masked import MASKED, Masked
 from hepfm.objectives.masked_hiding.base import shown_tokens
 from hepfm.objectives.masked_targets.base import Hidden, MaskedTarget, Shown
-from hepfm.testing.objectives import DRAWS
+from hepfm.testing.objective_steps import DRAWS
 from hepfm.train.learner import Learner, make_learner
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2, "num_registers": 1}

@@ -23,7 +23,8 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.base import View, apply
-from hepfm.testing.objectives import FEATURES, SCHEMA, smallest
+from hepfm.testing.objective_steps import FEATURES, SCHEMA
+from hepfm.testing.objectives import smallest
 from hepfm.train.learner import Learner, make_learner
 
 TRAINED = [name for name in BACKBONES if BACKBONES.load(name).encodes]

@@ -20,7 +20,7 @@ from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.together import Together
-from hepfm.testing.objectives import SCHEMA
+from hepfm.testing.objective_steps import SCHEMA
 from hepfm.train.learner import Learner, make_learner
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}

@@ -22,7 +22,8 @@ from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives.masked import MASKED
 from hepfm.objectives.masked_targets.base import Hidden, Shown, existing
 from hepfm.objectives.masked_targets.identity import TYPES, ParticleTypes
-from hepfm.testing.objectives import DRAWS, check_objective
+from hepfm.testing.objective_steps import DRAWS
+from hepfm.testing.objectives import check_objective
 from hepfm.tokenizers import TOKENIZERS
 
 SMALL_FLOW = {"name": "spline_flow", "transforms": 2, "hidden_width": 8, "context_width": 4, "bins": 4}

@@ -23,7 +23,7 @@ from hepfm.objectives.compatibility import check_compatible
 from hepfm.objectives.masked import MASKED
 from hepfm.objectives.masked_hiding.placeholder import PlaceholderHiding
 from hepfm.objectives.masked_hiding.removed import RemovedHiding
-from hepfm.testing.objectives import DRAWS
+from hepfm.testing.objective_steps import DRAWS
 
 CAUSAL = {"name": "post_norm_transformer", "width": 16, "depth": 1, "num_heads": 2}
 HIDE = ("removed", "placeholder")
