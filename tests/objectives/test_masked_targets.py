@@ -21,7 +21,7 @@ from hepfm.data.feature_names import DISPLACEMENT, FLAGS
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives.masked import MASKED
 from hepfm.objectives.masked_targets.base import Hidden, Shown, existing
-from hepfm.objectives.masked_targets.identity import TYPES, ParticleTypes
+from hepfm.objectives.masked_targets.identity import TYPES, ParticleTypeReader
 from hepfm.testing.objective_steps import DRAWS
 from hepfm.testing.objectives import check_objective
 from hepfm.tokenizers import TOKENIZERS
@@ -208,7 +208,7 @@ def test_types_are_told_by_flag_and_sign_of_the_charge() -> None:
         features[row, PETFULL.names.index("charge")] = charge
         if flag:
             features[row, PETFULL.names.index(f"is_{flag}")] = 1.0
-    numbers = ParticleTypes(PETFULL, asking="test").numbers(features).tolist()
+    numbers = ParticleTypeReader(PETFULL, asking="test").numbers(features).tolist()
     assert numbers == [*range(9), 8]
     assert len(TYPES) == 9
     assert len(FLAGS) == 5

@@ -89,6 +89,7 @@ FINETUNING: dict[str, dict[str, Any]] = {
             "head": {"name": name, **({"num_heads": 2} if name.startswith("class_") else {})},
         }
         for name in HEADS
+        if name != "knn"  # which has no weights to train
     },
     "generator-flow": {"name": "flow_matching"},
     "generator-autoregressive": {"name": "next_token"},

@@ -6,7 +6,7 @@ GROUPINGS = Registry(
     "grouping",
     {
         "particles": (
-            "hepfm.groupings.particles:Particles",
+            "hepfm.groupings.particles:SingleParticles",
             "each constituent is a token (JetParticle-JEPA, 2606.14813, and all networks without grouping)",
         ),
         "subjets": (

@@ -15,7 +15,7 @@ class ParticlesConfig(BaseConfig):
     """There are no options."""
 
 
-class Particles(Grouping):
+class SingleParticles(Grouping):
     """The name of what every network without a grouping does; it is never built."""
 
     Config: ClassVar[type[BaseConfig]] = ParticlesConfig

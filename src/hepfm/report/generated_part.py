@@ -10,7 +10,7 @@ from hepfm.core.errors import DataError
 from hepfm.data.store import Store
 from hepfm.report.blocks import Block, Part, Text, folded, grid, titled
 from hepfm.report.figures.confusion import typical
-from hepfm.report.figures.generated import Shown, generated_figure
+from hepfm.report.figures.generated import SpectrumPanel, generated_figure
 from hepfm.report.figures.style import Figure, Pen, pens
 from hepfm.report.sections import Section, budget_text
 from hepfm.tasks.base import load_task
@@ -112,7 +112,7 @@ def _figures(
     figures: dict[str, list[Figure]] = {}
     for index, overlay in enumerate(first):
         arms = {arm: some[index].samples["generated"] for arm, some in drawn.items()}
-        shown = Shown(
+        shown = SpectrumPanel(
             overlay.axis,
             overlay.group,
             overlay.samples["reference"],

@@ -14,7 +14,7 @@ SCHEDULES = Registry(
     "schedule",
     {
         "constant": ("hepfm.train.schedules:Constant", "linear warm-up, then constant"),
-        "linear": ("hepfm.train.schedules:Linear", "linear warm-up, then linear decay"),
+        "linear": ("hepfm.train.schedules:LinearDecay", "linear warm-up, then linear decay"),
         "cosine": ("hepfm.train.schedules:Cosine", "linear warm-up, then half a cosine down (1608.03983)"),
         "wsd": (
             "hepfm.train.schedules:WarmupStableDecay",
@@ -54,25 +54,25 @@ class Constant:
         return _warmup(step, self.config.warmup * steps)
 
 
-class LinearConfig(Config):
-    """Options of `Linear`: `warmup` is a fraction of all steps, `final` the factor at the end."""
+class LinearDecayConfig(Config):
+    """Options of `LinearDecay`: `warmup` is a fraction of all steps, `final` the factor at the end."""
 
     warmup: float = pydantic.Field(0.05, ge=0.0, le=1.0)
     final: float = pydantic.Field(0.0, ge=0.0, le=1.0)
 
 
-class Linear:
+class LinearDecay:
     """Linear warm-up to 1, then linear decay to `final`."""
 
-    Config = LinearConfig
+    Config = LinearDecayConfig
 
-    def __init__(self, config: LinearConfig) -> None:
+    def __init__(self, config: LinearDecayConfig) -> None:
         self.config = config
 
     def factor(self, step: int, steps: int) -> float:
         """Return the factor of a step.
 
-        >>> schedule = Linear(LinearConfig(warmup=0.0))
+        >>> schedule = LinearDecay(LinearDecayConfig(warmup=0.0))
         >>> [round(schedule.factor(step, 100), 2) for step in (0, 50, 99)]
         [1.0, 0.5, 0.01]
         """

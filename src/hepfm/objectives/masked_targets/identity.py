@@ -58,7 +58,7 @@ class Identity(MaskedTarget):
     def __init__(self, config: IdentityConfig, network: Network, *, width: int) -> None:
         super().__init__()
         self.config = config
-        self.types = ParticleTypes(network.feature_set, asking="identity")
+        self.types = ParticleTypeReader(network.feature_set, asking="identity")
         self.linear = nn.Linear(width, len(TYPES))
 
     def loss(self, hidden: Hidden, shown: Shown) -> Tensor:
@@ -67,7 +67,7 @@ class Identity(MaskedTarget):
         return code_loss(self.linear(shown.vectors), number_BM, smoothing=self.config.label_smoothing)
 
 
-class ParticleTypes:
+class ParticleTypeReader:
     """Reads the particle type from the charge and the flags of a feature set.
 
     Parameters

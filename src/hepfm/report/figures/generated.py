@@ -28,7 +28,7 @@ RATIO = (0.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Shown:
+class SpectrumPanel:
     """One figure: what is drawn of one class of rows.
 
     Attributes
@@ -51,39 +51,39 @@ class Shown:
     generated: Mapping[str, Binned]
 
 
-def generated_figure(shown: Shown, pens: Mapping[str, Pen], *, name: str, note: str = "") -> Figure:
+def generated_figure(panel: SpectrumPanel, pens: Mapping[str, Pen], *, name: str, note: str = "") -> Figure:
     """Draw generated over real rows; bars are statistical uncertainties, the band that of real over real."""
     figure, main = canvas(4.0, 3.9)
     main.remove()
     main, ratio = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1.0))
-    edges, real = shown.axis.edges, shown.real
+    edges, real = panel.axis.edges, panel.real
     main.stairs(real.value, edges, fill=True, color=BASELINE_COLOUR, alpha=0.3, label=REAL)
-    main.stairs(shown.noise.value, edges, color=MUTED, linewidth=0.8, label=NOISE)
-    _band(ratio, shown)
-    ratio.stairs(_over(shown.noise.value, real.value), edges, color=MUTED, linewidth=0.8, baseline=None)
-    for place, (arm, made) in enumerate(shown.generated.items()):
+    main.stairs(panel.noise.value, edges, color=MUTED, linewidth=0.8, label=NOISE)
+    _band(ratio, panel)
+    ratio.stairs(_over(panel.noise.value, real.value), edges, color=MUTED, linewidth=0.8, baseline=None)
+    for place, (arm, made) in enumerate(panel.generated.items()):
         pen = pens[arm]
         main.stairs(made.value, edges, color=pen.colour, linestyle=pen.dash, linewidth=1.4, label=arm)
-        x = _places(shown.axis, place, len(shown.generated))
+        x = _places(panel.axis, place, len(panel.generated))
         look: dict[str, Any] = {"color": pen.colour, "linewidth": 0.9, "fmt": "none"}
         main.errorbar(x, made.value, made.error, **look)
         _points(ratio, x, made, real, pen)
-    _finish(main, ratio, shown)
-    title = f"{shown.axis.title}{f', {shown.group}' if shown.group else ''}"
-    alt = f"{title} of generated rows ({', '.join(shown.generated)}) over real ones, with the ratio."
+    _finish(main, ratio, panel)
+    title = f"{panel.axis.title}{f', {panel.group}' if panel.group else ''}"
+    alt = f"{title} of generated rows ({', '.join(panel.generated)}) over real ones, with the ratio."
     return Figure(
-        name, to_svg(figure, name, title=alt), alt, f"{_caption(title, shown)}{note}", _table(shown)
+        name, to_svg(figure, name, title=alt), alt, f"{_caption(title, panel)}{note}", _table(panel)
     )
 
 
-def _band(axes: object, shown: Shown) -> None:
+def _band(axes: object, panel: SpectrumPanel) -> None:
     """Draw what the ratio of two real samples of these sizes scatters by."""
     from matplotlib.axes import Axes
 
     assert isinstance(axes, Axes)
-    half = _over(np.hypot(shown.real.error, shown.second.error), shown.real.value)
+    half = _over(np.hypot(panel.real.error, panel.second.error), panel.real.value)
     half = np.where(np.isfinite(half), half, 0.0)
-    edges = shown.axis.edges
+    edges = panel.axis.edges
     axes.stairs(1 + half, edges, baseline=1 - half, fill=True, color=BASELINE_COLOUR, alpha=0.3)
     axes.axhline(1.0, color=INK, linewidth=0.7)
 
@@ -103,18 +103,18 @@ def _points(axes: object, x: Array, made: Binned, real: Binned, pen: Pen) -> Non
     axes.plot(x[below], np.full(below.sum(), low + 0.08), "v", color=pen.colour, markersize=3.0)
 
 
-def _finish(main: object, ratio: object, shown: Shown) -> None:
+def _finish(main: object, ratio: object, panel: SpectrumPanel) -> None:
     from matplotlib.axes import Axes
 
     assert isinstance(main, Axes)
     assert isinstance(ratio, Axes)
-    axis = shown.axis
-    tops = [shown.real.value.max(), *(made.value.max() for made in shown.generated.values())]
+    axis = panel.axis
+    tops = [panel.real.value.max(), *(made.value.max() for made in panel.generated.values())]
     top = float(max(tops))
     if axis.log_x:
         main.set_xscale("log")
     if axis.log_y:
-        smallest = shown.real.value[shown.real.value > 0].min()
+        smallest = panel.real.value[panel.real.value > 0].min()
         main.set_yscale("log")
         main.set_ylim(float(smallest) / 3, top * 20)
     else:
@@ -127,8 +127,8 @@ def _finish(main: object, ratio: object, shown: Shown) -> None:
     ratio.set_xlabel(axis.label)
     ratio.set_ylabel("ratio to real")
     ratio.set_ylim(*RATIO)
-    if shown.group:
-        main.set_title(shown.group, fontsize=9.5, loc="left")
+    if panel.group:
+        main.set_title(panel.group, fontsize=9.5, loc="left")
     legend(main, loc="best")
 
 
@@ -146,11 +146,11 @@ def _over(above: Array, below: Array) -> Array:
     return np.where(good, above / np.where(good, below, 1.0), np.nan)
 
 
-def _caption(title: str, shown: Shown) -> str:
-    rows = ", ".join(f"{arm} {made.rows:,}" for arm, made in shown.generated.items())
-    beyond = "" if _profile(shown.axis) else " The first and the last bin hold what lies beyond."
+def _caption(title: str, panel: SpectrumPanel) -> str:
+    rows = ", ".join(f"{arm} {made.rows:,}" for arm, made in panel.generated.items())
+    beyond = "" if _profile(panel.axis) else " The first and the last bin hold what lies beyond."
     return (
-        f"{title}, mean over rows; real {shown.real.rows:,} rows, {rows}. Bars: statistical uncertainty of "
+        f"{title}, mean over rows; real {panel.real.rows:,} rows, {rows}. Bars: statistical uncertainty of "
         "the generated rows. Below: ratio to the real rows; grey band: statistical uncertainty of real rows "
         f"over other real rows, within which no generator can be distinguished from a perfect one; thin grey "
         f"line: noise, which may leave the frame.{beyond} Triangles: ratios above 2, or bins that stay empty."
@@ -161,9 +161,9 @@ def _profile(axis: Axis) -> bool:
     return axis.y_label.startswith("mean")
 
 
-def _table(shown: Shown) -> Numbers:
-    samples = {REAL: shown.real, SECOND: shown.second, NOISE: shown.noise, **shown.generated}
-    edges = shown.axis.edges
+def _table(panel: SpectrumPanel) -> Numbers:
+    samples = {REAL: panel.real, SECOND: panel.second, NOISE: panel.noise, **panel.generated}
+    edges = panel.axis.edges
     rows: list[list[Cell]] = [
         [sample, float(low), float(high), float(value), float(error)]
         for sample, drawn in samples.items()
