@@ -85,7 +85,9 @@ class SetFlow(ContinuousTarget):
     def __init__(self, config: SetFlowConfig, network: Network, *, width: int) -> None:
         super().__init__(config.features, network)
         self.config = config
-        self.types = ParticleTypeReader(network.feature_set, asking="set_flow_matching") if config.types else None
+        self.types = (
+            ParticleTypeReader(network.feature_set, asking="set_flow_matching") if config.types else None
+        )
         size = len(self.columns) + (len(TYPES) if self.types else 0)
         self.enter = nn.Linear(size + config.time_code, config.width)
         self.shown = nn.Linear(network.backbone.width, config.width)
