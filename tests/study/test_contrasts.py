@@ -98,7 +98,8 @@ def test_contrasts_are_hashed_before_the_first_run(tmp_path: Path) -> None:
     values = json.loads((tmp_path / REGISTRATION).read_text())
     assert values["sha256"] == digest(values["content"]) == digest(registered_content(config()))
     assert values["content"]["contrasts"]["helps"]["budgets"] == [40]
-    assert values["content"]["arms"] == {"classification": "supervised", "scratch": None}
+    supervised = {"objective": "supervised", "options": {}}
+    assert values["content"]["arms"] == {"classification": supervised, "scratch": None}
     assert "before the first run" in registration_text(found)
     assert register(config(), folder) == found
 

@@ -7,7 +7,7 @@ samples is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,15 +65,16 @@ def mix(
         When the store has no such classes, or too few rows of them.
     """
     source = store if isinstance(store, Store) else Store.open(store)
+    schema, label = mixed_schema(source.schema), str(source.schema.label)
     classes = source.schema.label_classes
-    for name in (signal, background):
-        if name not in classes:
-            raise DataError(f"{source.path} has no class {name!r}{did_you_mean(name, classes)}")
-    if signal == background:
-        raise DataError(f"signal and background are both {signal!r}")
-    if count < 0:
-        raise DataError(f"a number of rows of signal is not negative, got {count}")
-    truth = np.asarray(source.read([str(source.schema.label)])[str(source.schema.label)]).astype(int)
+    truth = np.asarray(source.read([label])[label]).astype(int)
+    sizes = sample_sizes(
+        {split: _counts(truth[np.asarray(rows)], classes) for split, rows in source.splits.items()},
+        signal=signal,
+        background=background,
+        count=count,
+        where=str(source.path),
+    )
     numbers = classes.index(signal), classes.index(background)
     provenance = {
         "source": "weak supervision",
@@ -83,17 +84,70 @@ def mix(
         "seed": seed,
         "store_fingerprint": source.fingerprint,
     }
-    with StoreWriter(output, _schema(source.schema), provenance=provenance, overwrite=overwrite) as writer:
+    with StoreWriter(output, schema, provenance=provenance, overwrite=overwrite) as writer:
         for split in source.splits:
-            rows, mixed = _samples(source, split, truth, numbers, count, seed)
+            rows, mixed = _samples(source, split, truth, numbers, sizes[split], seed)
             for columns in _pieces(source, rows, mixed):
                 writer.write(columns, split=split)
     return writer.path
 
 
-def _schema(schema: Schema) -> Schema:
+def sample_sizes(
+    counts: Mapping[str, Mapping[str, int]],
+    *,
+    signal: str,
+    background: str,
+    count: int,
+    where: str = "the store",
+) -> dict[str, dict[str, int]]:
+    """Return how many rows each sample has in each split.
+
+    Parameters
+    ----------
+    counts
+        Rows of each class in each split of the store that is mixed.
+    signal, background, count
+        As for `mix`.
+    where
+        The store, for messages.
+
+    Raises
+    ------
+    DataError
+        When there are no such classes, or too few rows of them.
+    """
+    classes = list(next(iter(counts.values()), {}))
+    for name in (signal, background):
+        if name not in classes:
+            raise DataError(f"{where} has no class {name!r}{did_you_mean(name, classes)}")
+    if signal == background:
+        raise DataError(f"signal and background are both {signal!r}")
+    if count < 0:
+        raise DataError(f"a number of rows of signal is not negative, got {count}")
+    train = sum(counts.get("train", {}).values())
+    sizes = {}
+    for split, rows in counts.items():
+        # All rows are for the test; validation has the signal fraction of training.
+        wanted = rows[signal] if split == "test" else round(count * sum(rows.values()) / max(train, 1))
+        pure = rows[background] if split == "test" else rows[background] // 2
+        if rows[signal] < wanted:
+            raise DataError(
+                f"split {split!r} of {where} has {rows[signal]} rows of signal ({signal}), {wanted} are asked for"
+            )
+        if rows[background] < 2:
+            raise DataError(
+                f"split {split!r} of {where} has {rows[background]} rows of background ({background})"
+            )
+        sizes[split] = {PURE: pure, MIXED: rows[background] - pure + wanted}
+    return sizes
+
+
+def mixed_schema(schema: Schema) -> Schema:
+    """Return the schema of a store with two samples: that of the store it is made of, with another label."""
     if SAMPLE in schema:
         raise DataError(f"the store has a field {SAMPLE!r} already; mix the store that it was made of")
+    if not schema.label_classes:
+        raise DataError("the store has no label with classes, of which signal and background could be taken")
     field = Field(
         SAMPLE,
         schema.row,
@@ -105,27 +159,28 @@ def _schema(schema: Schema) -> Schema:
     return replace(schema, fields=(*schema.fields, field), label=SAMPLE)
 
 
+def _counts(truth: Array, classes: Sequence[str]) -> dict[str, int]:
+    numbers = np.bincount(truth[truth >= 0], minlength=len(classes))
+    return {name: int(number) for name, number in zip(classes, numbers, strict=True)}
+
+
 def _samples(
-    source: Store, split: str, truth: Array, numbers: tuple[int, int], count: int, seed: int
+    source: Store,
+    split: str,
+    truth: Array,
+    numbers: tuple[int, int],
+    sizes: Mapping[str, int],
+    seed: int,
 ) -> tuple[Index, Array]:
     """Return the rows of a split that are kept, rising, and whether each is of the mixed sample."""
     rows = np.asarray(source.split(split))
     signal, background = (rows[truth[rows] == number] for number in numbers)
     if split != "test":
-        if split != "train":
-            count = round(count * len(rows) / max(len(source.split("train")), 1))
-        if len(signal) < count:
-            raise DataError(
-                f"split {split!r} of {source.path} has {len(signal)} rows of signal, {count} are asked for"
-            )
         rng = numpy_generator(seed, f"mixtures.{split}")
-        signal = rng.permutation(signal)[:count]
+        signal = rng.permutation(signal)[: sizes[PURE] + sizes[MIXED] - len(background)]
         background = rng.permutation(background)
-    pure = background if split == "test" else background[: len(background) // 2]
-    if len(background) < 2:
-        raise DataError(f"split {split!r} of {source.path} has {len(background)} rows of background")
     chosen = np.sort(np.concatenate([signal, background]))
-    return chosen, ~np.isin(chosen, pure)
+    return chosen, ~np.isin(chosen, background[: sizes[PURE]])
 
 
 def _pieces(source: Store, rows: Index, mixed: Array) -> Iterator[Columns]:

@@ -62,6 +62,66 @@ class SimulatedStore(Config):
     options: Values = pydantic.Field(default_factory=dict)
 
 
+class MixedStore(Config):
+    """A store for weak supervision, made of another store of the study, once; see `hepfm.data.mixtures.mix`.
+
+    Attributes
+    ----------
+    mix
+        Name of the store that it is made of.
+    signal, background
+        Classes of its label.
+    count
+        Rows of signal in the training split.
+    seed
+        Seed of the draws.
+    """
+
+    mix: str
+    signal: str
+    background: str
+    count: int = pydantic.Field(ge=0)
+    seed: int = pydantic.Field(0, ge=0)
+
+
+def _kind_of_store(value: Any) -> str:
+    if isinstance(value, str):
+        return "path"
+    mixed = isinstance(value, MixedStore) or (isinstance(value, Mapping) and "mix" in value)
+    return "mixed" if mixed else "simulated"
+
+
+StoreEntry = Annotated[
+    Annotated[str, pydantic.Tag("path")]
+    | Annotated[SimulatedStore, pydantic.Tag("simulated")]
+    | Annotated[MixedStore, pydantic.Tag("mixed")],
+    pydantic.Discriminator(_kind_of_store),
+]
+"""A store of a study: a path, a simulation, or a mixture of another store's rows."""
+
+
+class Arm(Config):
+    """One way of pre-training.
+
+    Attributes
+    ----------
+    objective
+        As in a recipe of pre-training.
+    options
+        Keys laid over the recipe for this arm alone; the report shows them. They are for what the objective
+        cannot do without, such as ``data.members`` where rows of a group are compared.
+    """
+
+    objective: str | Values
+    options: Values = pydantic.Field(default_factory=dict)
+
+
+def _read_arm(value: Any) -> Any:
+    """Return the values of an arm that may be given by its objective alone."""
+    alone = isinstance(value, str) or (isinstance(value, Mapping) and "objective" not in value)
+    return {"objective": value} if alone else value
+
+
 class PretrainGrid(Config):
     """Section ``pretrain``: one recipe for all arms, and the grid.
 
@@ -142,6 +202,8 @@ class Downstream(Config):
         Name of the task, or a mapping with ``name`` and options; the name of the entry when null.
     store
         Name of a store of the study.
+    test
+        Name of the store whose test rows are measured, for tests out of domain; `store` when null.
     recipe, options
         Name, file or values of a fine-tuning recipe, and keys laid over it.
     budgets
@@ -156,6 +218,7 @@ class Downstream(Config):
 
     task: str | Values | None = None
     store: str
+    test: str | None = None
     recipe: str | Values
     options: Values = pydantic.Field(default_factory=dict)
     budgets: tuple[Count | None, ...]
@@ -218,11 +281,11 @@ class StudyConfig(Config):
     description
         One line.
     stores
-        Stores by name: a path, or a simulation.
+        Stores by name: a path, a simulation, or a mixture of another one's rows.
     seeds, tokenizer, pretrain, search
         See their classes; ``tokenizer: null`` for arms without codes.
     arms
-        Pre-training objective of each arm; ``scratch: null`` has none.
+        Pre-training objective of each arm, or objective and options; ``scratch: null`` has none.
     factors
         Names of objectives that arms combine: arm ``C+M`` has the factors C and M, scratch has none. All 2^k
         combinations must be arms; main effects and interactions are reported then.
@@ -233,11 +296,11 @@ class StudyConfig(Config):
     """
 
     description: str = ""
-    stores: dict[str, str | SimulatedStore]
+    stores: dict[str, StoreEntry]
     seeds: StudySeeds = pydantic.Field(default_factory=StudySeeds)
     tokenizer: StudyTokenizer | None = None
     pretrain: PretrainGrid
-    arms: dict[str, str | Values | None]
+    arms: dict[str, Annotated[Arm, pydantic.BeforeValidator(_read_arm)] | None]
     factors: tuple[str, ...] = ()
     downstream: dict[str, Downstream]
     contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
@@ -268,11 +331,20 @@ class StudyConfig(Config):
         return odd
 
     def _stores(self) -> list[str]:
-        users = {"pretrain": self.pretrain.store}
-        users.update({f"downstream.{name}": one.store for name, one in self.downstream.items()})
+        users = {"pretrain.store": self.pretrain.store}
+        for name, one in self.downstream.items():
+            users[f"downstream.{name}.store"] = one.store
+            users[f"downstream.{name}.test"] = one.test or one.store
+        users.update(
+            {
+                f"stores.{name}.mix": one.mix
+                for name, one in self.stores.items()
+                if isinstance(one, MixedStore)
+            }
+        )
         known = ", ".join(self.stores)
         return [
-            f"{user}.store names no store of the study ({store!r}); there are: {known}"
+            f"{user} names no store of the study ({store!r}); there are: {known}"
             for user, store in users.items()
             if store not in self.stores
         ]

@@ -107,7 +107,7 @@ class Plan:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """What kind of run each is: arm and size for pre-training, task and size downstream."""
-        above = ("simulate", "tokenize", "pretrain")
+        above = ("simulate", "mix", "tokenize", "pretrain")
         kinds = {name: run.note for name, run in self.runs.items() if run.verb in above}
         for trial in self.trials:
             below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"
@@ -154,7 +154,7 @@ class _Planner:
 
     def trial(self, cell: Cell, position: int, shared: tuple[str, ...]) -> tuple[str, ...]:
         """Add one replicate; return the runs of the search that later replicates share."""
-        search = self.config.search
+        search = self.config.search if self._has_rate(cell) else None
         seed = self.config.seeds.pretrain_of(position)
         parent = self.pretrain(cell, seed)
         tried: tuple[str, ...] = ()
@@ -214,7 +214,8 @@ class _Planner:
         """Add an evaluation, and the generation of what it measures."""
         from hepfm.tasks.base import load_task
 
-        downstream, store = self.config.downstream[cell.task], self.stores[self._store(cell)]
+        downstream = self.config.downstream[cell.task]
+        store = self.stores[downstream.test or downstream.store]
         task = task_spec(cell.task, downstream)
         weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
         generated = None
@@ -231,6 +232,11 @@ class _Planner:
 
     def _store(self, cell: Cell) -> str:
         return self.config.downstream[cell.task].store
+
+    def _has_rate(self, cell: Cell) -> bool:
+        """Tell whether fine-tuning for a task goes by steps: a head that is fitted at once has no rate."""
+        recipe = Finetune().read(finetune_values(self.config, cell, 0, None), f"task {cell.task!r}")
+        return bool(recipe.mode.cls.by_steps)
 
 
 def _note(cell: Cell) -> str:
@@ -256,14 +262,16 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     Scratch needs a model directory for its architecture: one step of the recipe's own objective. Fine-tuning
     takes no weight and no constant from it.
     """
-    grid, spec = config.pretrain, config.arms[arm]
+    grid, given = config.pretrain, config.arms[arm]
     layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
     if config.tokenizer is not None:
         layers.append({"tokenizer": {"model": "", "inputs": config.tokenizer.inputs}})
-    if spec is None:
+    if given is not None:
+        layers.append(given.options)
+    if given is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}
-    return {**recipe_values(grid.recipe, "pretrain", *layers), "objective": spec, "seed": seed}
+    return {**recipe_values(grid.recipe, "pretrain", *layers), "objective": given.objective, "seed": seed}
 
 
 def finetune_values(config: StudyConfig, cell: Cell, position: int, rate: float | None) -> Values:

@@ -19,7 +19,7 @@ from hepfm.core.files import read_json, write_json
 from hepfm.core.log import logger
 from hepfm.core.provenance import code_commit
 from hepfm.metrics.contrast import read_contrast
-from hepfm.study.config import StudyConfig, Values
+from hepfm.study.config import Arm, StudyConfig, Values
 from hepfm.study.folder import StudyFolder
 
 REGISTRATION = "registration.json"
@@ -80,9 +80,13 @@ def registered_content(config: StudyConfig) -> Values:
     named = {arm for one in config.contrasts.values() for arm in read_contrast(one.contrast).arms}
     return {
         "contrasts": contrasts,
-        "arms": {arm: config.arms[arm] for arm in sorted(named)},
+        "arms": {name: _plain(config.arms[name]) for name in sorted(named)},
         "replicates": list(config.seeds.replicates),
     }
+
+
+def _plain(arm: Arm | None) -> Values | None:
+    return None if arm is None else arm.model_dump(mode="json")
 
 
 def digest(content: Values) -> str:

@@ -1,22 +1,29 @@
-"""The stores of a study: those that exist, and those that it is going to simulate."""
+"""The stores of a study: those that exist, and those that it is going to make."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hepfm.core.config import load_recipe, merge
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.study.config import SimulatedStore, StudyConfig
+from hepfm.study.config import MixedStore, SimulatedStore, StudyConfig
 from hepfm.workflow.stores import StoreInfo, existing_store, simulated_store
+from hepfm.workflow.verbs.mix import Mix
 
 
 def open_stores(config: StudyConfig) -> dict[str, StoreInfo]:
     """Return what is known of every store; one `ConfigError` names all that cannot be used."""
     stores: dict[str, StoreInfo] = {}
     problems: list[str] = []
-    for name, given in config.stores.items():
+    # Mixtures come last: they are made of others.
+    for name, given in sorted(config.stores.items(), key=lambda entry: isinstance(entry[1], MixedStore)):
         try:
-            stores[name] = (
-                _simulated(given, name) if isinstance(given, SimulatedStore) else existing_store(given, name)
-            )
+            if isinstance(given, SimulatedStore):
+                stores[name] = _simulated(given, name)
+            elif isinstance(given, MixedStore):
+                stores[name] = _mixed(given, name, stores)
+            else:
+                stores[name] = existing_store(given, name)
         except HepfmError as error:
             problems.append(f"store {name!r}: {error}")
     if problems:
@@ -29,3 +36,10 @@ def _simulated(given: SimulatedStore, name: str) -> StoreInfo:
 
     values = merge(load_recipe(given.simulate, "simulate"), given.options)
     return simulated_store(merge(values, {kind_of(values): given.rows}), seed=given.seed, name=name)
+
+
+def _mixed(given: MixedStore, name: str, stores: Mapping[str, StoreInfo]) -> StoreInfo:
+    if given.mix not in stores:
+        raise ConfigError(f"it is made of {given.mix!r}, which cannot be used itself or is a mixture")
+    options = given.model_dump(mode="json", exclude={"mix"})
+    return Mix.describe(stores[given.mix], options, name=name)

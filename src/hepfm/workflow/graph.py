@@ -24,9 +24,9 @@ class RunGraph:
     def add(self, run: Run) -> str:
         """Add a run, whose parents are there already, and return its name."""
         for name in run.parents.get("store", ()):
-            simulation = self._stores[name].simulation
-            if simulation is not None:
-                self.runs.setdefault(name, simulation)
+            maker = self._stores[name].maker
+            if maker is not None:
+                self.add(maker)
         self.runs.setdefault(run.name, run)
         return run.name
 
@@ -36,11 +36,11 @@ class RunGraph:
 
     def store(self, run: Run) -> StoreInfo:
         """Return what is known of the store that a run reads, or makes."""
-        if run.verb == "simulate":
+        if run.name in self._stores:
             return self._stores[run.name]
         (place,) = run.parents.get("store", (run.paths.get("store", ""),))
         return self._stores[place]
 
 
 def _place(info: StoreInfo) -> str:
-    return str(info.path) if info.simulation is None else info.simulation.name
+    return str(info.path) if info.maker is None else info.maker.name

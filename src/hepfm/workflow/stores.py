@@ -1,4 +1,4 @@
-"""What is known of a store before any run: one that exists, or one that a run is going to simulate."""
+"""What is known of a store before any run: one that exists, or one that a run is going to make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
     values
         Part of the run's values, and so of its address.
     parents, paths
-        Of `Run`: the simulation that makes the store, or where it lies.
+        Of `Run`: the run that makes the store, or where it lies.
     """
 
     values: Values
@@ -43,30 +43,27 @@ class StoreInfo:
         Its fields, and the number of rows of each split.
     path, fingerprint
         Of a store that exists.
-    recipe
-        Full values of the simulation that makes it; None for one that exists.
+    maker
+        The run that makes it; None for one that exists.
     name
         For people.
+    counts
+        Rows of each class by split and label field, of a store to be made whose classes are not equally many.
     """
 
     schema: Schema
     splits: Mapping[str, int]
     path: Path | None = None
     fingerprint: str = ""
-    recipe: Values | None = None
+    maker: Run | None = None
     name: str = ""
-    _counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
-
-    @cached_property
-    def simulation(self) -> Run | None:
-        """The run that makes it; None for a store that exists."""
-        return None if self.recipe is None else Run("simulate", {"recipe": self.recipe}, note=self.name)
+    counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def source(self) -> Source:
         """How runs name it."""
-        if self.simulation is not None:
-            return Source({}, {"store": (self.simulation.name,)}, {})
+        if self.maker is not None:
+            return Source({}, {"store": (self.maker.name,)}, {})
         return Source({"store": self.fingerprint}, {}, {"store": str(self.path)})
 
     def check_split(self, split: str) -> int:
@@ -83,13 +80,13 @@ class StoreInfo:
 
     def class_counts(self, split: str, label: str) -> dict[str, int]:
         """Return the number of rows of each class in a split."""
-        if (split, label) not in self._counts:
-            self._counts[split, label] = self._count(split, label)
-        return self._counts[split, label]
+        if (split, label) not in self.counts:
+            self.counts[split, label] = self._count(split, label)
+        return self.counts[split, label]
 
     def _count(self, split: str, label: str) -> dict[str, int]:
         names = self.schema[label].classes
-        if self.path is None:  # simulated in equal parts
+        if self.path is None:  # simulated: in equal parts
             return dict.fromkeys(names, self.splits.get(split, 0) // max(len(names), 1))
         store = Store.open(self.path)
         classes = np.asarray(store.read([label], store.split(split))[label]).astype(np.int64)
@@ -113,4 +110,6 @@ def simulated_store(recipe: Values, *, seed: int, name: str = "") -> StoreInfo:
     for chunk in simulation.chunks():
         sizes[chunk.split] += chunk.rows
     full = {**simulation.config.model_dump(mode="json"), "description": ""}
-    return StoreInfo(simulation.schema(), dict(sizes), recipe=full, name=name)
+    return StoreInfo(
+        simulation.schema(), dict(sizes), maker=Run("simulate", {"recipe": full}, note=name), name=name
+    )

@@ -6,6 +6,7 @@ VERBS = Registry(
     "verb",
     {
         "simulate": ("hepfm.workflow.verbs.simulate:Simulate", "simulate a store"),
+        "mix": ("hepfm.workflow.verbs.mix:Mix", "mix two samples for weak supervision from a store"),
         "tokenize": ("hepfm.workflow.verbs.tokenize:Tokenize", "train a tokenizer and report what it loses"),
         "pretrain": ("hepfm.workflow.verbs.pretrain:Pretrain", "train a model from a recipe"),
         "finetune": ("hepfm.workflow.verbs.finetune:Finetune", "adapt a model to a task"),
