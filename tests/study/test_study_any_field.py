@@ -9,6 +9,7 @@ import pytest
 from study_values import small_study
 
 from hepfm.core.errors import ConfigError
+from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.study.study import study
 from hepfm.tasks.result import read_result
@@ -68,3 +69,47 @@ def test_a_recipe_that_learns_something_else_is_refused(jet_store: Store, tmp_pa
     with pytest.raises(ConfigError, match=r"contrasts.a.metric: the task 'regression' has no 'mae'"):
         study(wrong, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_weak_supervision_a_test_elsewhere_and_heads_fitted_at_once(jet_store: Store, tmp_path: Path) -> None:
+    small = small_study(jet_store.path, jet_store.path)
+    top = {**small["downstream"]["top_tagging"], "budgets": [100]}
+    fitted = {**top["recipe"], "mode": "knn", "data": {"store": "", "validation_fraction": 0.3}}
+    tagging = {"name": "classification", "signal": "Tbqq", "background": "QCD"}
+    stores = {**small["stores"], "weak": {"mix": "top", "signal": "Tbqq", "background": "QCD", "count": 20}}
+    downstream = {
+        "elsewhere": {**top, "task": tagging, "test": "weak"},
+        "weak": {
+            **top,
+            "store": "weak",
+            "budgets": [None],
+            "task": {"name": "classification", "signal": "mixed"},
+        },
+        "neighbours": {**top, "task": tagging, "recipe": fitted},
+    }
+    values = {
+        **small,
+        "stores": stores,
+        "seeds": {"replicates": [1]},
+        "arms": {"scratch": None, "members": {"objective": "supervised", "options": {"data": {"rows": 50}}}},
+        "downstream": downstream,
+        "search": {"learning_rates": [1e-3, 1e-2]},
+    }
+    with pytest.raises(ConfigError, match="'sample' of the store 'weak' has no class 'QCD'"):
+        study(values, output=tmp_path / "out")
+    downstream["elsewhere"]["task"] = {**tagging, "field": "jet_label"}
+    done = study(values, output=tmp_path / "out", processes=1)
+    assert done.complete
+    assert done.report is not None
+    page = done.report.read_text()
+    assert "members: {&#34;data&#34;: {&#34;rows&#34;: 50}}" in page
+    assert "elsewhere: trained on the store" in page
+    runs = [read_json(path) for path in (tmp_path / "out").glob("runs/finetune-*/run.json")]
+    by_mode = [run["values"]["recipe"]["mode"]["name"] for run in runs]
+    # Two arms each: two rates for either task, and one fit where there is no rate.
+    assert sorted(by_mode) == ["full"] * 8 + ["knn"] * 2
+    measured = [read_json(path) for path in (tmp_path / "out").glob("runs/evaluate-*/run.json")]
+    on_mixture = [run["values"]["task"] for run in measured if "store" in run["parents"]]
+    assert len(measured) == 6
+    assert {task.get("field") for task in on_mixture} == {"jet_label", None}
+    assert len(on_mixture) == 4

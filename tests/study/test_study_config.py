@@ -66,3 +66,40 @@ def test_a_tasks_rates_need_a_search() -> None:
     values["downstream"]["top_tagging"]["learning_rates"] = [1e-3]
     with pytest.raises(ConfigError, match=r"downstream\.top_tagging\.learning_rates"):
         read_study(values)
+
+
+def test_an_arm_is_an_objective_with_or_without_options() -> None:
+    values = small_study("a", "b")
+    values["arms"]["pairs"] = {"objective": "lejepa", "options": {"data": {"members": 2}}}
+    values["arms"]["alone"] = {"name": "lejepa", "keep": [0.5, 0.9]}
+    arms = read_study(values).arms
+    assert arms["scratch"] is None
+    pairs, alone, classification = arms["pairs"], arms["alone"], arms["classification"]
+    assert pairs is not None
+    assert alone is not None
+    assert classification is not None
+    assert (pairs.objective, pairs.options) == ("lejepa", {"data": {"members": 2}})
+    assert (alone.objective, alone.options) == ({"name": "lejepa", "keep": [0.5, 0.9]}, {})
+    assert classification.objective == "supervised"
+    values["arms"]["pairs"]["option"] = {}
+    with pytest.raises(ConfigError, match=r"arms\.pairs.*option"):
+        read_study(values)
+
+
+def test_stores_that_are_named_must_be_there() -> None:
+    values = small_study("a", "b")
+    values["downstream"]["top_tagging"]["test"] = "elsewhere"
+    with pytest.raises(ConfigError, match=r"downstream\.top_tagging\.test names no store of the study"):
+        read_study(values)
+    values = small_study("a", "b")
+    values["stores"]["weak"] = {"mix": "tops", "signal": "Tbqq", "background": "QCD", "count": 5}
+    with pytest.raises(ConfigError, match=r"stores\.weak\.mix names no store of the study \('tops'\)"):
+        read_study(values)
+
+
+def test_a_mistake_in_a_store_is_said_of_its_own_kind() -> None:
+    values = small_study("a", "b")
+    values["stores"]["weak"] = {"mix": "top", "signal": "Tbqq", "background": "QCD"}
+    with pytest.raises(ConfigError, match=r"count.* is missing") as error:
+        read_study(values)
+    assert "simulate" not in str(error.value)

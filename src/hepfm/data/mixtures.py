@@ -132,7 +132,7 @@ def sample_sizes(
         pure = rows[background] if split == "test" else rows[background] // 2
         if rows[signal] < wanted:
             raise DataError(
-                f"split {split!r} of {where} has {rows[signal]} rows of signal ({signal}), {wanted} are asked for"
+                f"split {split!r} of {where} has {rows[signal]} rows of signal, {wanted} are asked for"
             )
         if rows[background] < 2:
             raise DataError(

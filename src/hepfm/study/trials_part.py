@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from hepfm.report.blocks import Block, Bullets, Part, Text
@@ -40,12 +41,23 @@ def rules_part(config: StudyConfig) -> Part:
         f"Replicates of fine-tuning: {len(seeds.replicates)}; of pre-training: {len(seeds.pretrain)}.",
         (
             "All arms share recipe, optimiser, steps, validation cadence and early stopping; they differ in "
-            "the objective of pre-training alone."
+            f"the objective of pre-training{_own_options(config) or ' alone'}."
+        ),
+        *(
+            f"{name}: trained on the store {one.store!r}, measured on test rows of {one.test!r}."
+            for name, one in config.downstream.items()
+            if one.test
         ),
         "Validation, early stopping and the choice of the learning rate use labels of the budget only.",
         _search_line(config),
     )
     return Part("rules", "Rules", (Bullets(lines),), heading="Rules of this study")
+
+
+def _own_options(config: StudyConfig) -> str:
+    """Say which arms have options of their own; nothing where none has."""
+    own = [f"{name}: {json.dumps(arm.options)}" for name, arm in config.arms.items() if arm and arm.options]
+    return f", and in options of their own ({'; '.join(own)})" if own else ""
 
 
 def _search_line(config: StudyConfig) -> str:
