@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.rng import numpy_generator
-from hepfm.physics.clustering import cluster_jets, events_of_momenta, import_fastjet
+from hepfm.physics.clustering import cluster_jets, events_of_momenta, exclusive_subjets, import_fastjet
 from hepfm.physics.kinematics import energy_of, four_momentum, mass_of
 from hepfm.physics.substructure import substructure
 
@@ -74,3 +74,20 @@ def test_one_constituent_and_no_jets() -> None:
     assert one.softdrop_mass[0] == pytest.approx(0, abs=1e-6)
     np.testing.assert_allclose(one.tau, 0, atol=1e-9)
     assert substructure(np.zeros((0, 4)), np.zeros(0, int), radius=0.8).tau.shape == (0, 4)
+
+
+def test_every_particle_has_a_subjet_however_far_apart_they_are() -> None:
+    rng = np.random.default_rng(3)
+    lengths = np.full(20, 12)
+    pt, eta = rng.exponential(10, 240) + 0.1, rng.uniform(-2, 2, 240)
+    phi = rng.uniform(-np.pi, np.pi, 240)
+    p4 = np.stack([pt * np.cosh(eta), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=-1)
+    subjets = exclusive_subjets(p4, lengths, numbers=[1, 3, 11])
+    for number, subjet in zip((1, 3, 11), subjets.reshape(3, 20, 12), strict=True):
+        assert all(set(row) == set(range(number)) for row in subjet)
+    # From two subjets that are merged comes one of the next smaller number.
+    pairs = [
+        {(int(a), int(b)) for a, b in zip(coarse, fine, strict=True)}
+        for coarse, fine in zip(subjets[1].reshape(20, 12), subjets[2].reshape(20, 12), strict=True)
+    ]
+    assert all(len(nested) == 11 for nested in pairs)

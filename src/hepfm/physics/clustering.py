@@ -17,6 +17,10 @@ Floats = npt.NDArray[np.floating]
 Algorithm = Literal["anti_kt", "ee_genkt"]
 SubjetAlgorithm = Literal["cambridge_aachen", "kt"]
 
+_NO_BEAM = 100.0
+"""Radius of exclusive kT beyond any distance in a jet: no constituent is merged with the beam, and so lost.
+The order in which constituents are merged with each other does not depend on it."""
+
 _ONE_AT_A_TIME = threading.Lock()
 """FastJet's arrays of events corrupt memory when two threads cluster at once (fastjet 3.5.1)."""
 
@@ -112,7 +116,7 @@ def radius_subjets(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float)
 def exclusive_subjets(
     p4: Floats, lengths: npt.NDArray[np.int64], *, numbers: Sequence[int]
 ) -> npt.NDArray[np.int64]:
-    """Return the subjet of each particle for several numbers of exclusive kT subjets (R = 1), int64 (K, n).
+    """Return the subjet of each particle for several numbers of exclusive kT subjets, int64 (K, n).
 
     Numbered as by `radius_subjets`; each particle of an event of no more particles is a subjet of its own.
 
@@ -124,7 +128,7 @@ def exclusive_subjets(
         K numbers of subjets.
     """
     fastjet, _ = import_fastjet()
-    definition = fastjet.JetDefinition(fastjet.kt_algorithm, 1.0)
+    definition = fastjet.JetDefinition(fastjet.kt_algorithm, _NO_BEAM)
     subjets = np.tile(_numbers(p4, lengths, None), (len(numbers), 1))
     tried = sorted(set(numbers))
     for smaller, larger in zip(tried, [*tried[1:], np.inf], strict=True):
