@@ -1,8 +1,8 @@
 """Put the tables of a study's report into its page, and keep the report with it.
 
-python docs/scripts/study_page.py STUDY_FOLDER NAME
+python docs/scripts/study_page.py STUDY_FOLDER NAME PAGE
 
-Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME, docs/pretraining_objectives.md.
+Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME that it has, docs/PAGE.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1]
-PAGE = DOCS / "pretraining_objectives.md"
 METRICS = {
+    "accuracy": "accuracy",
     "auc": "AUC",
     "rejection_50": "1/ε_B at ε_S = 0.5",
     "fpd": "FPD",
@@ -24,6 +24,8 @@ METRICS = {
     "w1_mass": "W1 of the mass [GeV]",
     "w1_pt": "W1 of pT [GeV]",
 }
+PRIMARY = "auc"
+MARKS = {"better": " ▲", "worse": " ▼", "no verdict": " (no plateau)"}
 Row = dict[str, str]
 
 
@@ -84,25 +86,52 @@ def results(tables: Path) -> str:
     return markdown(head, rows)
 
 
+def overview(tables: Path) -> str:
+    """Return one table of all arms: the first metric of each task, its mean, and the verdict against scratch."""
+    compute = {row["arm"]: row["pretrain"] for row in read(tables / "compute.csv")}
+    columns: dict[str, dict[str, str]] = {}
+    for path in sorted(tables.glob("panel*-results.csv"), key=lambda path: int(path.name[5:].split("-")[0])):
+        rows = read(path)
+        task = path.name.removesuffix("-results.csv").split("-", 1)[1]
+        verdicts = {
+            (row["plus"], row["labels"]): row["verdict"].split(":")[0].split(" by ")[0]
+            for row in read(path.with_name(path.name.replace("results", "against-scratch")))
+            if row["metric"] == PRIMARY
+        }
+        for row in rows:
+            if row["metric"] == PRIMARY:
+                cell = f"{float(row['mean']):.4f}"
+                if row["mean_low"]:
+                    cell += f" ± {(float(row['mean_high']) - float(row['mean_low'])) / 2:.4f}"
+                cell += MARKS.get(verdicts.get((row["arm"], row["labels"]), ""), "")
+                columns.setdefault(f"{task}, {row['labels']}", {})[row["arm"]] = cell
+    arms = dict.fromkeys(arm for column in columns.values() for arm in column)
+    head = ["arm", *columns, "core seconds of pre-training"]
+    rows = [
+        [arm, *(column.get(arm, "-") for column in columns.values()), f"{float(compute.get(arm) or 0):.0f}"]
+        for arm in arms
+    ]
+    return markdown(head, rows)
+
+
 def put(text: str, name: str, table: str) -> str:
     """Return the page with a table between the markers of a name."""
     pattern = rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)"
-    assert re.search(pattern, text, flags=re.S), name
     return re.sub(pattern, lambda found: f"{found[1]}\n{table}\n{found[2]}", text, flags=re.S)
 
 
-def main(study: Path, name: str) -> None:
+def main(study: Path, name: str, page: Path) -> None:
     """Copy the report and fill the page."""
     target = DOCS / "reports" / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(study / "report", target)
     shutil.copy(study / "results.csv", target / "results.csv")
     shutil.copy(study / "registration.json", target / "registration.json")
-    text = PAGE.read_text(encoding="utf-8")
-    text = put(text, f"contrasts of {name}", contrasts(target / "csv"))
-    text = put(text, f"results of {name}", results(target / "csv"))
-    PAGE.write_text(text, encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for kind, table in (("contrasts", contrasts), ("results", results), ("overview", overview)):
+        text = put(text, f"{kind} of {name}", table(target / "csv"))
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], DOCS / f"{sys.argv[3]}.md")
