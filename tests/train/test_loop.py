@@ -206,6 +206,36 @@ def test_a_loss_that_is_not_finite_stops_with_step_rows_and_checkpoint(
     assert all(line["step"] <= failure["step"] for line in losses(tmp_path / "run"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": {"name": "masked", "fraction": 0.3}, "data": {"max_constituents": 1}},
+        {"objective": "supervised_contrastive", "train": {"batch_size": 1}},
+    ],
+    ids=["nothing to hide", "no other row"],
+)
+def test_a_run_in_which_nothing_can_be_learned_stops(
+    changes: dict[str, Any], recipe: Values, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="8 steps in a row without a gradient, up to step 8: no row has"):
+        pretrain(merge(recipe, changes), output=tmp_path / "run")
+
+
+def test_a_step_without_a_gradient_among_others_is_no_error(
+    recipe: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Supervised.loss, itertools.count()
+
+    def loss(self: Supervised, *arguments: Any) -> Loss:
+        found = real(self, *arguments)
+        if next(calls) % 2:
+            return found
+        return Loss({name: replace(term, total=0.0 * term.total) for name, term in found.terms.items()})
+
+    monkeypatch.setattr(Supervised, "loss", loss)
+    pretrain(recipe, output=tmp_path / "run")
+
+
 def test_mistakes_are_found_before_anything_is_written(recipe: Values, tmp_path: Path) -> None:
     for override, error in (
         ("data.train=trian", DataError),

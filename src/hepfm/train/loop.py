@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from hepfm.core import log
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.core.errors import DivergedError
+from hepfm.core.errors import DivergedError, TrainingError
 from hepfm.core.files import write_json
 from hepfm.core.interrupts import StopRequest, Terminated, deferred_sigterm
 from hepfm.core.rng import integer_seed
@@ -45,6 +46,8 @@ from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
 from hepfm.train.watch import Watch, describe_collapse
 
+IDLE_STEPS = 20
+"""So many steps in a row without a gradient are taken for data that the objective cannot learn from."""
 _KEEP = 2
 
 
@@ -128,6 +131,7 @@ class Trainer:
             network.backbone.compile(dynamic=True)
         self.model = world.wrap(self.learner)
         self.step, self.best, self.meter, self.clock = 0, Best(), Meter(), Clock()
+        self._idle = 0
         self.collapse: str | None = None
         """What is to be said of the embedding at the last validation; None where it has not collapsed."""
 
@@ -213,10 +217,20 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
+        self._idle = 0 if norm else self._idle + 1
+        if self._idle >= min(IDLE_STEPS, self.steps):
+            self._nothing_to_learn()
         self.learner.objective.after_step(self.learner.network, self.step, self.steps)
         if self.ema:
             self.ema.update()
         return {**loss, "grad_norm": norm, "lr": rate}
+
+    def _nothing_to_learn(self) -> NoReturn:
+        raise TrainingError(
+            f"{self._idle} steps in a row without a gradient, up to step {self.step}: no row has anything to "
+            "learn from. Rows may have a weight of 0, too few constituents to hide any, or no other row that "
+            "belongs to them; see the data, train.batch_size and the objective's options"
+        )
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
         batch = next(batches).to(self.world.device, non_blocking=True)
