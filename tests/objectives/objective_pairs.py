@@ -45,6 +45,15 @@ SPECS: dict[str, Any] = {
         "augmentations": ["rotation", "translation", "splitting", "smearing"],
         "projector": {"hidden": [16], "outputs": 8, "activation": "elu", "norm": False},
     },
+    "jbot": {"name": "self_distillation", "masked": {"choose": "pt_fraction", "fraction": [0.0, 0.5]}},
+    "rino": {
+        "name": "self_distillation",
+        "views": "subjets",
+        "balance": "sinkhorn",
+        "teacher_subjets": [2],
+        "student_subjets": [4],
+        "masked": {"own_projection": True},
+    },
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",
@@ -76,9 +85,11 @@ def case(objective: str, backbone: str) -> ObjectiveCase:
 FEW: dict[str, tuple[str, ...]] = {
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
+    "jbot": ("transformer", "edge_conv"),
     "jepa": ("transformer", "particle_transformer"),
     "masked_flows": ("transformer", "pet"),
     "masked_kmeans": ("transformer", "pet"),
+    "rino": ("transformer",),
     "self_distillation": ("transformer", "pet"),
     "supervised_contrastive": ("transformer",),
     "supervised_only": ("transformer",),

@@ -33,6 +33,7 @@ CONDITIONED = [name for name in TRAINED if "prefix" in BACKBONES.load(name).supp
 HIDING = {
     "masked": {"name": "masked"},
     "placeholder": {"name": "masked", "hide": "placeholder"},
+    "masked_particles": {"name": "self_distillation", "augmentations": [], "masked": {}},
     "lejepa": {"name": "lejepa"},
 }
 """Objectives whose views leave constituents out."""
@@ -53,13 +54,17 @@ def construct(
     if network.tokenizer is not None:
         batch = random_batch(features)
         network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
+        built.objective.prepare(network, [batch])  # a teacher is a copy
     return built.eval()
 
 
 def cases() -> Iterator[tuple[str, str, str | None, str]]:
     for name in HIDING:
         for backbone in TRAINED:
-            if name == "placeholder" and "placeholder" not in BACKBONES.load(backbone).supports:
+            if (
+                name in ("placeholder", "masked_particles")
+                and "placeholder" not in BACKBONES.load(backbone).supports
+            ):
                 continue
             for context in (None, *(["jet"] if backbone in CONDITIONED else [])):
                 codes = ["codes"] if "codes" in BACKBONES.load(backbone).supports else []

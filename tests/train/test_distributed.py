@@ -104,9 +104,16 @@ SUM = {
         {"name": "lejepa", "directions": 16},
         {"name": "contrastive", "augmentations": ["rotation"]},
         {"name": "supervised_contrastive"},
+        {
+            "name": "self_distillation",
+            "augmentations": ["rotation"],
+            "masked": {},
+            "centre_momentum": 0.5,
+            "teacher": {"momentum": 0.5, "schedule": "constant"},
+        },
     ],
 }
-"""Noise, masks, a statistic of the whole step, and similarities of all rows of all processes."""
+"""Noise, masks, statistics of the whole step, similarities of all its rows, teacher and centres."""
 
 
 @pytest.mark.parametrize(

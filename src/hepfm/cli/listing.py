@@ -23,6 +23,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.augmentations import AUGMENTATIONS
+    from hepfm.objectives.hidden_choice import HIDDEN_CHOICE
     from hepfm.objectives.masked_hiding import MASKED_HIDING
     from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
@@ -41,6 +42,7 @@ def registries() -> dict[str, Registry]:
         HEADS,
         OBJECTIVES,
         MASKED_HIDING,
+        HIDDEN_CHOICE,
         MASKED_TARGETS,
         AUGMENTATIONS,
         GENERATORS,

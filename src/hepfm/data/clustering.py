@@ -32,12 +32,13 @@ class Clustering:
     Attributes
     ----------
     algorithm
-        ``"cambridge_aachen"`` with a radius, or ``"kt"`` down to an exclusive number of subjets.
+        ``"cambridge_aachen"`` or ``"anti_kt"`` with a radius, or ``"kt"`` down to an exclusive number of
+        subjets.
     parameter
         Radius R, or the number.
     """
 
-    algorithm: Literal["cambridge_aachen", "kt"]
+    algorithm: Literal["cambridge_aachen", "anti_kt", "kt"]
     parameter: float
 
     @property
@@ -51,8 +52,9 @@ def cluster(p4: Floats, lengths: Index, clusterings: Sequence[Clustering]) -> In
     subjets = np.zeros((len(clusterings), len(p4)), np.int64)
     exclusive = [k for k, clustering in enumerate(clusterings) if clustering.algorithm == "kt"]
     for k, clustering in enumerate(clusterings):
-        if k not in exclusive:
-            subjets[k] = radius_subjets(p4, lengths, radius=clustering.parameter)
+        if clustering.algorithm != "kt":
+            radius, algorithm = clustering.parameter, clustering.algorithm
+            subjets[k] = radius_subjets(p4, lengths, radius=radius, algorithm=algorithm)
     if exclusive:
         numbers = [int(clusterings[k].parameter) for k in exclusive]
         subjets[exclusive] = exclusive_subjets(p4, lengths, numbers=numbers)

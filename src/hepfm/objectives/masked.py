@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pydantic
 import torch
@@ -18,13 +18,15 @@ from hepfm.core.schema import Schema
 from hepfm.core.weighted import Weighted, WeightedOf
 from hepfm.networks.network import Network
 from hepfm.objectives.base import Objective, Output, View, row_weights
+from hepfm.objectives.hidden_choice import HIDDEN_CHOICE
+from hepfm.objectives.hidden_choice.base import HiddenChoice
 from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.masked_hiding import MASKED_HIDING
 from hepfm.objectives.masked_hiding.base import Hiding, shown_tokens
 from hepfm.objectives.masked_targets import MASKED_TARGETS
 from hepfm.objectives.masked_targets.base import Hidden, MaskedTarget, Shown, existing
 from hepfm.objectives.requirements import Requirements
-from hepfm.objectives.selection import Selection, constituent_mean, random_ranks
+from hepfm.objectives.selection import Selection, constituent_mean
 
 MASKED = "masked"
 """Name of the view in which constituents are hidden."""
@@ -43,9 +45,11 @@ class MaskedConfig(BaseConfig):
         Component specs of what is asked of a hidden constituent, each with its ``weight`` (1 if not given).
     hide
         Component spec of how constituents are hidden from the backbone: ``removed`` or ``placeholder``.
+    choose
+        Component spec of which constituents are hidden; ``random`` for any.
     fraction
         Fraction of each row's constituents that is hidden, above 0 and below 1; 0.4 in 2409.12589 and
-        2606.14870, 0.3 in 2401.13537.
+        2606.14870, 0.3 in 2401.13537. Some choices take it of the pt, or of the subjets.
     noise_for_missing_features
         Whether features that a constituent does not have (impact parameters of neutral ones) are replaced by
         standard normal noise, in what the network is shown and in what it is asked for, as in the public code
@@ -55,6 +59,9 @@ class MaskedConfig(BaseConfig):
     targets: _Targets = pydantic.Field(("regression",), validate_default=True)
     hide: Annotated[Component, ComponentOf(MASKED_HIDING, default="removed")] = pydantic.Field(
         "removed", validate_default=True
+    )
+    choose: Annotated[Component, ComponentOf(HIDDEN_CHOICE, default="random")] = pydantic.Field(
+        "random", validate_default=True
     )
     fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.4
     noise_for_missing_features: bool = False
@@ -69,12 +76,12 @@ class MaskedConfig(BaseConfig):
 
 
 class Masked(Objective[MaskedConfig]):
-    """Hide a random fraction of the constituents, and predict each from the others and its rank in pt.
+    """Hide a fraction of the constituents, and predict each from the others and its rank in pt.
 
-    Masked particle modelling (2401.13537, 2409.12589; with constituents removed as in 2606.14870): how they
-    are hidden is said by `hepfm.objectives.masked_hiding`, what is asked of them by
-    `hepfm.objectives.masked_targets`. Mean over the hidden constituents of each row, then over the rows that
-    have any; a row of one constituent has no loss.
+    Masked particle modelling (2401.13537, 2409.12589; with constituents removed as in 2606.14870): which are
+    hidden is said by `hepfm.objectives.hidden_choice`, how by `hepfm.objectives.masked_hiding`, what is asked
+    of them by `hepfm.objectives.masked_targets`. Mean over the hidden constituents of each row, then over the
+    rows that have any; a row of one constituent has no loss.
 
     Terms of the loss: one for each target, called by its name.
     """
@@ -88,6 +95,7 @@ class Masked(Objective[MaskedConfig]):
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
         self.hiding: Hiding = config.hide.cls(config.hide.config, network)
+        self.choice: HiddenChoice[Any] = config.choose.cls(config.choose.config)
         reads = any(target.component.cls.reads_vectors for target in config.targets)
         self.decoder = self.hiding.decoder(network) if reads else None
         width = self.decoder.width if self.decoder else 0
@@ -102,7 +110,19 @@ class Masked(Objective[MaskedConfig]):
     @classmethod
     def requirements(cls, config: MaskedConfig, schema: Schema) -> Requirements:
         """Return what the backbone must support; no labels are needed, and negative weights allowed."""
-        return Requirements(signed_weights=True, views=frozenset({MASKED}), backbone=config.hide.cls.needs)
+        choice = config.choose
+        return Requirements(
+            signed_weights=True,
+            views=frozenset({MASKED}),
+            inputs=choice.cls.inputs,
+            backbone=config.hide.cls.needs,
+            clusterings=tuple(choice.cls.clusterings(choice.config)),
+        )
+
+    @classmethod
+    def check(cls, config: MaskedConfig, network: Network) -> None:
+        """Refuse features that do not say which constituents are to be hidden."""
+        config.choose.cls.check(network)
 
     def each(self) -> Iterator[tuple[str, MaskedTarget]]:
         """Yield the targets by name."""
@@ -138,14 +158,13 @@ class Masked(Objective[MaskedConfig]):
 
     def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the batch without the hidden constituents; `extra` holds those."""
-        ranks_BN = random_ranks(batch, draws, "masked")
         num_hidden_B = self.hiding.count(self.config.fraction, batch.mask_BN.sum(1))
-        hidden_BN = batch.mask_BN & (ranks_BN < num_hidden_B[:, None])
+        fraction_B = torch.full_like(num_hidden_B, self.config.fraction, dtype=torch.float32)
+        hidden_BN = self.choice.hidden(batch, fraction_B, num_hidden_B, network, draws, "masked")
         batch = self._noised(network, batch, draws)
         view = self.hiding.view(batch, hidden_BN, network)
-        visible_B = torch.full((len(batch),), 1.0 - self.config.fraction, device=hidden_BN.device)
         hidden = self._hidden(network, batch, hidden_BN)
-        return {MASKED: replace(view, weight_B=visible_B, extra={**view.extra, **hidden.extra()})}
+        return {MASKED: replace(view, weight_B=1.0 - fraction_B, extra={**view.extra, **hidden.extra()})}
 
     def _hidden(self, network: Network, batch: Batch, hidden_BN: Tensor) -> Hidden:
         selection = Selection.of(hidden_BN)

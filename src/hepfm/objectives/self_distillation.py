@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import torch
-import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Features
+from hepfm.backbones.base import Placeholder
 from hepfm.core.batch import Batch
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
@@ -25,9 +25,14 @@ from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
 from hepfm.objectives.augmentations.apply import Augmentations, augmented
 from hepfm.objectives.base import Objective, Output, View, apply, row_weights
+from hepfm.objectives.centre import Centre
+from hepfm.objectives.hidden_choice import HIDDEN_CHOICE
+from hepfm.objectives.hidden_choice.base import HiddenChoice
 from hepfm.objectives.koleo import koleo
 from hepfm.objectives.loss import Loss, Term, mean
+from hepfm.objectives.masked_hiding.base import shown_mask
 from hepfm.objectives.requirements import Requirements
+from hepfm.objectives.selection import blank_hidden
 from hepfm.objectives.sinkhorn import sinkhorn
 from hepfm.objectives.subjet_views import KNOWN, subjets_as_constituents
 from hepfm.objectives.teacher import Teacher, TeacherConfig
@@ -35,10 +40,47 @@ from hepfm.objectives.together import StepRows, Together
 
 ALL = "all"
 """Name of the view of all constituents."""
+MASKED_ALL = "masked_all"
+"""Name of the view of all constituents but for the hidden ones, which is compared with no other view."""
+
+ROW, PARTICLES = "logits", "particle_logits"
+"""In a view's `extra`: the teacher's logits of the row, and of the constituents at each place."""
+
+_Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 # Widths are at most a tenth. Collinear splitting is left out: in the public code it only removes pt.
 JBOT: Any = ("rotation", {"name": "smearing", "scale": 3e-4, "softest": 3e-3, "unit": "row"})
 """What 2601.11719 does to a jet, but for splitting."""
+
+
+class MaskedParticlesConfig(BaseConfig):
+    """Options of the term of masked particles (iBOT, 2111.07832).
+
+    Attributes
+    ----------
+    weight
+        Of the term.
+    choose
+        Component spec of which constituents are hidden: a row of `hepfm.objectives.hidden_choice`.
+    fraction
+        Smallest and largest fraction that is hidden, drawn evenly for each row and view; at least one
+        constituent is hidden, and one is left.
+    own_projection
+        Whether constituents have a projection of their own, with prototypes of their own, or the rows'.
+    """
+
+    weight: pydantic.PositiveFloat = 1.0
+    choose: Annotated[Component, ComponentOf(HIDDEN_CHOICE, default="random")] = pydantic.Field(
+        "random", validate_default=True
+    )
+    fraction: tuple[_Fraction, _Fraction] = (0.3, 0.3)
+    own_projection: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> MaskedParticlesConfig:
+        if self.fraction[0] > self.fraction[1]:
+            raise ValueError("fraction: the smaller one comes first")
+        return self
 
 
 class SelfDistillationConfig(BaseConfig):
@@ -69,6 +111,10 @@ class SelfDistillationConfig(BaseConfig):
         Of the teacher's at the beginning and after `temperature_warmup`, a fraction of the steps; cosine.
     koleo_weight
         Weight of KoLeo of the student's first view; 0 for none.
+    masked
+        Options of the term of masked particles; None for none. With ``views: augmented`` the student is shown
+        both copies with hidden constituents (jBOT), with ``subjets`` one more view, of all constituents
+        (RINO).
     teacher
         Options of the teacher.
     """
@@ -86,6 +132,7 @@ class SelfDistillationConfig(BaseConfig):
     teacher_temperature: tuple[pydantic.PositiveFloat, pydantic.PositiveFloat] = (0.04, 0.07)
     temperature_warmup: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.3
     koleo_weight: Annotated[float, pydantic.Field(ge=0)] = 0.1
+    masked: MaskedParticlesConfig | None = None
     teacher: TeacherConfig = TeacherConfig(momentum=0.996)
 
     @property
@@ -96,11 +143,23 @@ class SelfDistillationConfig(BaseConfig):
         return tuple(_kt(number).name for number in self.teacher_subjets)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all views."""
+    def compared(self) -> tuple[str, ...]:
+        """Names of the views that are compared with one another."""
         if self.views == "augmented":
             return self.taught
         return (*self.taught, *(_kt(number).name for number in self.student_subjets), ALL)
+
+    @property
+    def masked_views(self) -> tuple[str, ...]:
+        """Names of the views in which constituents are hidden."""
+        if self.masked is None:
+            return ()
+        return self.taught if self.views == "augmented" else (MASKED_ALL,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all views."""
+        return tuple(dict.fromkeys((*self.compared, *self.masked_views)))
 
 
 class Projection(nn.Module):
@@ -114,61 +173,72 @@ class Projection(nn.Module):
         prototypes = config.prototypes
         self.prototypes_KE = nn.Parameter(torch.randn(prototypes, config.outputs)) if prototypes else None
 
-    def forward(self, row_BD: Tensor) -> Tensor:
-        """Return the logits, before the temperature, (B, K)."""
-        vector_BE = F.normalize(self.layers(row_BD), dim=-1)
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the logits of vectors (..., D), before the temperature, (..., K)."""
+        projected = F.normalize(self.layers(vectors), dim=-1)
         if self.prototypes_KE is None:
-            return vector_BE
-        return vector_BE @ F.normalize(self.prototypes_KE, dim=-1).T
+            return projected
+        return projected @ F.normalize(self.prototypes_KE, dim=-1).T
 
 
 class SelfDistillation(Objective[SelfDistillationConfig]):
     """DINO (2104.14294) for rows: cross-entropy of the teacher's and the student's prototypes of other views.
 
-    Mean over all pairs of a view of the teacher and another one of the student, then over rows.
+    Mean over all pairs of a view of the teacher and another one of the student, then over rows. The term of
+    masked particles (iBOT) asks for the teacher's prototypes of hidden constituents in the same view: mean
+    over those of a view, then over rows and views.
 
-    Terms of the loss: ``distillation``, and ``koleo`` where it has a weight.
+    Terms of the loss: ``distillation``, and ``masked`` and ``koleo`` where they have a weight.
     """
 
     Config: ClassVar[type[BaseConfig]] = SelfDistillationConfig
     lets_through = (
-        "nothing is asked of what a view hides but the row's prototypes; views show the row's axis, and "
-        "those of subjets its whole momentum"
+        "of what a view hides the row's prototypes are asked, and of masked particles theirs; views show the "
+        "row's axis, how many particles are hidden, and those of subjets the row's whole momentum"
     )
     progress: Tensor
-    centre_VK: Tensor
-    sum_VK: Tensor
-    count: Tensor
 
     def __init__(self, config: SelfDistillationConfig, network: Network, schema: Schema) -> None:
         super().__init__(config, network, schema)
         self.augmentations = [part.cls(part.config) for part in config.augmentations]
-        self.projection = Projection(config, width=network.backbone.width)
-        self.teacher = Teacher(config.teacher, network, self.projection)
-        logits = config.prototypes or config.outputs
+        width, logits = network.backbone.width, config.prototypes or config.outputs
+        self.projection = Projection(config, width=width)
+        self.particle_projection: Projection | None = None
+        if config.masked is not None:
+            self.choice: HiddenChoice[Any] = config.masked.choose.cls(config.masked.choose.config)
+            self.placeholder_D = nn.Parameter(torch.randn(width) * 0.02)
+            if config.masked.own_projection:
+                self.particle_projection = Projection(config, width=width)
+            self.particle_centre = Centre(logits)
+        self.teacher = Teacher(config.teacher, *self._followed(network))
+        self.centres = nn.ModuleDict({name: Centre(logits) for name in config.taught})
         self.register_buffer("progress", torch.zeros(()))
-        self.register_buffer("centre_VK", torch.zeros(len(config.taught), logits))
-        # What the teacher said in this step; empty between steps, so that checkpoints need not hold it.
-        self.register_buffer("sum_VK", torch.zeros(len(config.taught), logits), persistent=False)
-        self.register_buffer("count", torch.zeros(()), persistent=False)
 
     @classmethod
     def requirements(cls, config: SelfDistillationConfig, schema: Schema) -> Requirements:
         """Return the views, and the subjets that they are made of."""
-        views = frozenset(config.names)
-        if config.views == "augmented":
-            moves = any(part.cls.moves for part in config.augmentations)
-            inputs = frozenset({"p4"} if moves else ())
-            return Requirements(views=views, groups=frozenset({"shown"}), inputs=inputs)
-        numbers = (*config.teacher_subjets, *config.student_subjets)
-        subjets = tuple(_kt(number) for number in numbers)
+        numbers = (*config.teacher_subjets, *config.student_subjets) if config.views == "subjets" else ()
+        clusterings = [_kt(number) for number in numbers]
+        moves = any(part.cls.moves for part in config.augmentations)
+        inputs = {"p4"} if moves or config.views == "subjets" else set()
+        if config.masked is not None:
+            choice = config.masked.choose
+            inputs |= choice.cls.inputs
+            clusterings += choice.cls.clusterings(choice.config)
         return Requirements(
-            views=views, groups=frozenset({"shown"}), clusterings=subjets, inputs=frozenset({"p4"})
+            views=frozenset(config.names),
+            # A hidden particle is a token of its own.
+            groups=frozenset({"shown"} if config.masked is None else ()),
+            backbone=frozenset({"placeholder"} if config.masked else ()),
+            clusterings=tuple(dict.fromkeys(clusterings)),
+            inputs=frozenset(inputs),
         )
 
     @classmethod
     def check(cls, config: SelfDistillationConfig, network: Network) -> None:
-        """Refuse features that cannot be changed."""
+        """Refuse features that cannot be changed, or do not say which constituents are to be hidden."""
+        if config.masked is not None:
+            config.masked.choose.cls.check(network)
         if config.views == "augmented":
             for part in config.augmentations:
                 part.cls.check(network.feature_names)
@@ -183,19 +253,19 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
 
     def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
         """Give the teacher the weights."""
-        self.teacher.start(network, self.projection)
+        self.teacher.start(*self._followed(network))
+
+    def _followed(self, network: Network) -> tuple[nn.Module, ...]:
+        own = self.particle_projection
+        return (network, self.projection) if own is None else (network, self.projection, own)
 
     @torch.no_grad()
     def after_step(self, network: Network, step: int, num_steps: int) -> None:
         """Move the teacher, its centres and its temperature."""
-        self.teacher.follow(network, self.projection, step=step, num_steps=num_steps)
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(self.sum_VK)
-            torch.distributed.all_reduce(self.count)
-        if self.count > 0:
-            self.centre_VK.lerp_(self.sum_VK / self.count, 1 - self.config.centre_momentum)
-        self.sum_VK.zero_()
-        self.count.zero_()
+        self.teacher.follow(*self._followed(network), step=step, num_steps=num_steps)
+        for module in self.modules():
+            if isinstance(module, Centre):
+                module.step(self.config.centre_momentum)
         self.progress.fill_(step / num_steps)
 
     @property
@@ -211,60 +281,115 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
 
     def views(self, network: Network, batch: Batch, draws: Draws) -> dict[str, View]:
         """Return the views; `extra` of those that the teacher sees holds its logits."""
-        views = {name: View(self._view(network, batch, draws, name)) for name in self.config.names}
-        with torch.no_grad():
-            logits = [self._taught(views[name]) for name in self.config.taught]
-        if self.training:
-            weights_B = (row_weights(batch) * batch.mask_BN.any(1)).to(self.sum_VK.dtype)
-            self.sum_VK += torch.stack([weights_B @ each.to(weights_B.dtype) for each in logits])
-            self.count += weights_B.sum()
-        for name, each in zip(self.config.taught, logits, strict=True):
-            views[name] = View(views[name].batch, extra={"logits": each})
+        batches = {name: self._view(network, batch, draws, name) for name in self.config.names}
+        views = {name: View(shown) for name, shown in batches.items()}
+        for name in dict.fromkeys((*self.config.taught, *self.config.masked_views)):
+            views[name] = self._taught(network, batches[name], draws, name)
         return views
 
     def _view(self, network: Network, batch: Batch, draws: Draws, name: str) -> Batch:
         if self.config.views == "augmented":
             return augmented(batch, network, self.augmentations, draws, name)
-        return batch if name == ALL else subjets_as_constituents(batch, batch.subjets[name], network)
+        if name in (ALL, MASKED_ALL):
+            return batch
+        return subjets_as_constituents(batch, batch.subjets[name], network)
 
-    def _taught(self, view: View) -> Tensor:
-        network, projection = self.teacher[0], self.teacher[1]
-        assert isinstance(network, Network)
-        logits_BK: Tensor = projection(_row(apply(network, view).features, view))
-        return logits_BK
+    @torch.no_grad()
+    def _taught(self, network: Network, batch: Batch, draws: Draws, name: str) -> View:
+        """Return what the student sees of a batch that the teacher sees whole, with the teacher's logits."""
+        teacher, projection = self.teacher[0], self.teacher[1]
+        assert isinstance(teacher, Network)
+        output = apply(teacher, View(batch))
+        weights_B = row_weights(batch) * batch.mask_BN.any(1)
+        extra = {}
+        if name in self.config.taught:
+            extra[ROW] = projection(_row(output))
+            if self.training:
+                self._centre(name).add(extra[ROW], weights_B)
+        if name not in self.config.masked_views:
+            return View(batch, extra=extra)
+        particles_BNK = self.teacher[-1](output.features.tokens_BND)
+        if self.training:
+            self.particle_centre.add(particles_BNK, weights_B[:, None] * batch.mask_BN)
+        blank, behind_BN, rank_BN = blank_hidden(batch, self._hidden(network, batch, draws, name), network)
+        extra[PARTICLES] = particles_BNK.gather(1, rank_BN[..., None].expand_as(particles_BNK))
+        return View(blank, extra=extra, placeholder=Placeholder(behind_BN, self.placeholder_D))
+
+    def _hidden(self, network: Network, batch: Batch, draws: Draws, name: str) -> Tensor:
+        assert self.config.masked is not None
+        low, high = self.config.masked.fraction
+        fraction_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.fraction")
+        count_B = batch.mask_BN.sum(1)
+        # Floor, as RINO; rows of one constituent keep it.
+        number_B = (fraction_B * count_B).floor().long().clamp(min=1)
+        number_B = torch.minimum(number_B, (count_B - 1).clamp(min=0))
+        return self.choice.hidden(batch, fraction_B, number_B, network, draws, name)
+
+    def _centre(self, name: str) -> Centre:
+        centre = self.centres[name]
+        assert isinstance(centre, Centre)
+        return centre
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
-        """Return the weights of the rows that have constituents."""
+        """Return the weights of the rows that have constituents, and of the hidden ones of each."""
         batch = next(iter(views.values())).batch
         any_B = batch.mask_BN.any(1)
         weights = {"distillation": row_weights(batch) * any_B}
+        if self.config.masked is not None:
+            hidden_VT = [self._particle_weights(views[name]) for name in self.config.masked_views]
+            weights["masked"] = torch.cat(hidden_VT)
         if self.config.koleo_weight:
             weights["koleo"] = any_B.to(weights["distillation"].dtype)
         return weights
 
+    def _particle_weights(self, view: View) -> Tensor:
+        """Return the weight of each hidden constituent, (T,): those of a row share its weight."""
+        assert view.placeholder is not None
+        hidden_BN = view.placeholder.hidden_BN
+        share_B = row_weights(view.batch) / hidden_BN.sum(1).clamp(min=1)
+        return share_B[:, None].expand_as(hidden_BN)[hidden_BN]
+
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
-        """Return the cross-entropy of all pairs of views, and KoLeo."""
-        views = {name: outputs[name].view for name in self.config.names}
-        weights = self.weights(views)
-        rows = [_row(outputs[name].features, views[name]) for name in self.config.names]
-        student = torch.stack([self.projection(row_BD) for row_BD in rows], dim=1)
-        student_BSK = student.float() if student.dtype == torch.bfloat16 else student
-        teacher_BVK = torch.stack([views[name].extra["logits"] for name in self.config.taught], dim=1)
-        teacher_BVK = teacher_BVK.to(student_BSK.dtype)
+        """Return the cross-entropy of all pairs of views, that of masked particles, and KoLeo."""
+        weights = self.weights({name: outputs[name].view for name in self.config.names})
+        rows = [_row(outputs[name]) for name in self.config.compared]
+        student_BSK = _at_least_single(torch.stack([self.projection(row_BD) for row_BD in rows], dim=1))
+        taught = [outputs[name].view.extra[ROW] for name in self.config.taught]
         terms: dict[str, Term | Together] = {
-            "distillation": self._distillation(teacher_BVK, student_BSK, weights["distillation"])
+            "distillation": self._distillation(
+                torch.stack(taught, dim=1).to(student_BSK.dtype), student_BSK, weights["distillation"]
+            )
         }
+        if self.config.masked is not None:
+            terms["masked"] = self._masked(outputs, weights["masked"], weight=self.config.masked.weight)
         if self.config.koleo_weight:
             terms["koleo"] = koleo(
                 rows[0].to(student_BSK.dtype), weights["koleo"], weight=self.config.koleo_weight
             )
         return Loss(terms)
 
+    def _masked(self, outputs: Mapping[str, Output], weights_T: Tensor, *, weight: float) -> Term | Together:
+        """Return the cross-entropy of the hidden constituents of all masked views."""
+        project = self.particle_projection or self.projection
+        shown = [outputs[name] for name in self.config.masked_views]
+        hidden = [output.view.placeholder.hidden_BN for output in shown if output.view.placeholder]
+        both = list(zip(shown, hidden, strict=True))
+        student_TK = torch.cat([project(output.features.tokens_BND[hidden_BN]) for output, hidden_BN in both])
+        student_TK = _at_least_single(student_TK) / self.config.student_temperature
+        teacher_TK = torch.cat([output.view.extra[PARTICLES][hidden_BN] for output, hidden_BN in both])
+        teacher_TK = teacher_TK.to(student_TK.dtype)
+        if self.config.balance == "centre":
+            target_TK = ((teacher_TK - self.particle_centre.mean_K) / self.temperature()).softmax(-1)
+            return mean(-(target_TK * student_TK.log_softmax(-1)).sum(-1), weights_T, weight=weight)
+        rows = StepRows.of(torch.cat([teacher_TK / self.temperature(), student_TK], dim=1), weights_T)
+        return Together(rows, weights_T.sum(), _balanced_particles, weight)
+
     def _distillation(self, teacher_BVK: Tensor, student_BSK: Tensor, weights_B: Tensor) -> Term | Together:
         scale = 1 / self.config.student_temperature
         temperature = self.temperature()
         if self.config.balance == "centre":
-            target_BVK = ((teacher_BVK - self.centre_VK) / temperature).softmax(-1)
+            centre_VK = torch.stack([self._centre(name).mean_K for name in self.config.taught])
+            target_BVK = ((teacher_BVK - centre_VK) / temperature).softmax(-1)
             return mean(_cross_entropy(target_BVK, (student_BSK * scale).log_softmax(-1)), weights_B)
         logits_BXK = torch.cat([teacher_BVK / temperature, student_BSK * scale], dim=1)
         balanced = partial(_balanced, taught=teacher_BVK.shape[1], views=logits_BXK.shape[1])
@@ -282,6 +407,16 @@ def _balanced(rows: StepRows, *, taught: int, views: int) -> Tensor:
     return (loss_R * weights_R).sum() / weights_R.sum()
 
 
+def _balanced_particles(rows: StepRows) -> Tensor:
+    """Return the mean loss of hidden constituents; vectors are the logits of teacher and student."""
+    teacher_TK, student_TK = rows.vectors_VE.chunk(2, dim=1)
+    if not len(rows):
+        return student_TK.sum() * 0.0
+    target_TK = sinkhorn(teacher_TK.detach(), rows.weights_V)
+    loss_T = -(target_TK * student_TK.log_softmax(-1)).sum(-1)
+    return (loss_T * rows.weights_V).sum() / rows.weights_V.sum()
+
+
 def _cross_entropy(target_BVK: Tensor, log_BSK: Tensor) -> Tensor:
     """Return the mean cross-entropy over pairs of different views, (B,); views of the teacher come first."""
     loss_BVS = -torch.einsum("bvk,bsk->bvs", target_BVK, log_BSK)
@@ -289,8 +424,14 @@ def _cross_entropy(target_BVK: Tensor, log_BSK: Tensor) -> Tensor:
     return loss_BVS[:, other_VS].mean(-1)
 
 
-def _row(features: Features, view: View) -> Tensor:
-    return summary(features.tokens_BND, features.pooled_BD, features.token_mask(view.batch.mask_BN))
+def _row(output: Output) -> Tensor:
+    """Return the summary of each row, (B, D), made of what the network was shown."""
+    features = output.features
+    return summary(features.tokens_BND, features.pooled_BD, features.token_mask(shown_mask(output.view)))
+
+
+def _at_least_single(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 def _kt(number: int) -> Clustering:

@@ -15,7 +15,7 @@ from hepfm.core.ragged import Ragged
 
 Floats = npt.NDArray[np.floating]
 Algorithm = Literal["anti_kt", "ee_genkt"]
-SubjetAlgorithm = Literal["cambridge_aachen", "kt"]
+SubjetAlgorithm = Literal["cambridge_aachen", "anti_kt"]
 
 _NO_BEAM = 100.0
 """Radius of exclusive kT beyond any distance in a jet: no constituent is merged with the beam, and so lost.
@@ -91,8 +91,14 @@ def cluster_jets(
     return Jets(jet_p4, event, Ragged.from_lengths(index, sizes))
 
 
-def radius_subjets(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -> npt.NDArray[np.int64]:
-    """Return the subjet of each particle, int64 (n,), by Cambridge-Aachen, E scheme.
+def radius_subjets(
+    p4: Floats,
+    lengths: npt.NDArray[np.int64],
+    *,
+    radius: float,
+    algorithm: SubjetAlgorithm = "cambridge_aachen",
+) -> npt.NDArray[np.int64]:
+    """Return the subjet of each particle, int64 (n,), E scheme.
 
     Subjets are numbered within their event, 0 for the one of highest pT.
 
@@ -104,9 +110,12 @@ def radius_subjets(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float)
         Number of particles of each event.
     radius
         Radius R of the subjets.
+    algorithm
+        Cambridge-Aachen, or anti-kT (0802.1189).
     """
     fastjet, _ = import_fastjet()
-    definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, radius)
+    kind = fastjet.antikt_algorithm if algorithm == "anti_kt" else fastjet.cambridge_algorithm
+    definition = fastjet.JetDefinition(kind, radius)
     with _ONE_AT_A_TIME:
         sequence = fastjet.ClusterSequence(events_of_momenta(p4, lengths), definition)
         members = sequence.constituent_index(0.0)
