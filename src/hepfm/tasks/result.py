@@ -13,7 +13,7 @@ the training. Beside it lie the tables of the task, which any Arrow reader opens
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -371,6 +371,13 @@ def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray
         labels = table["label"].astype(np.int64)
         predictions = Predictions(labels, scores, result.task.classes, table.get(_WEIGHT))
         return predictions, table["row"].astype(np.int64)
+
+
+def read_observers(folder: Path, result: ResultFile, names: Sequence[str]) -> dict[str, Array]:
+    """Read columns that a task wrote beside the scores."""
+    with reading(folder / SCORES, what="scores", fix=_AGAIN):
+        table = _read_rows(folder, SCORES, result)
+        return {name: table[name] for name in names}
 
 
 def read_predictions(folder: Path, result: ResultFile) -> PredictedNumbers:
