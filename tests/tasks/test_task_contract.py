@@ -27,7 +27,7 @@ from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import Evaluation, evaluate
-from hepfm.tasks.result import read_result, read_scores
+from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import read_spectra
 from hepfm.testing.tasks import LAWS, TaskCase, check_agreement, save_scoring_model
@@ -40,8 +40,10 @@ PERFECT = {
     "efficiency": 1.0,
     "purity": 1.0,
     "rejection": None,
+    "relative": 0.0,
     "residual": 0.0,
     "response": 0.0,
+    "shift": 0.0,
 }
 """Value of a metric on scores that are the truth, by the first word of its name."""
 
@@ -136,8 +138,9 @@ def test_every_metric_of_class_scores_has_its_statistic(
     case = scoring_case(name, scoring_stores, tmp_path)
     result = case.measured("result")
     if result.task.classes:
-        predictions, _ = read_scores(tmp_path / "result", result)
-        assert list(case.bound.statistics(predictions)) == [metric.name for metric in case.bound.metrics()]
+        rows = case.bound.row_statistics(tmp_path / "result", result)
+        assert rows is not None
+        assert list(rows.metrics) == [metric.name for metric in case.bound.metrics()]
 
 
 # -- tasks that generate

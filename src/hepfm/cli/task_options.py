@@ -50,14 +50,14 @@ _OPTIONS = (
         _names,
         multiple=True,
         metavar="CLASS,...",
-        help="classification: signal classes; all that are not background by default.",
+        help="classification, robustness, anomaly: signal classes; all that are not background by default.",
     ),
     _option(
         "background",
         _names,
         multiple=True,
         metavar="CLASS,...",
-        help="classification: background classes. Rows of classes that are neither are left out.",
+        help="The same: background classes. Rows of classes that are neither are left out.",
     ),
     _option(
         "efficiencies",
@@ -70,6 +70,31 @@ _OPTIONS = (
         _fractions,
         metavar="NUMBER,...",
         help="classification: background efficiencies of significance improvements; none by default.",
+    ),
+    _option(
+        "variation",
+        str,
+        metavar="FIELD",
+        help="robustness: the field that says which simulation a row is of; jet_variation by default.",
+    ),
+    _option(
+        "nominal",
+        str,
+        metavar="CLASS",
+        help="robustness: the simulation that the others are compared with; nominal by default.",
+    ),
+    _option(
+        "variations",
+        _names,
+        multiple=True,
+        metavar="CLASS,...",
+        help="robustness: the simulations that are compared with it; all others by default.",
+    ),
+    _option(
+        "floor",
+        str,
+        metavar="CLASS",
+        help="robustness: the simulation that differs by chance alone; seed by default.",
     ),
     _option(
         "only",

@@ -3,8 +3,8 @@
 ``significance_improvement.v1``: on rows of the signal and the background class only, the score is
 p_S / (p_S + p_B). The threshold is the lowest at which the fraction of background rows above it is at most
 eps_B, with no interpolation; the improvement is the fraction of signal rows above it over the square root of
-eps_B, the one that was asked for. Random scores give sqrt(eps_B). ``signal_efficiency.v1`` is that fraction of
-signal rows itself.
+eps_B, the one that was asked for. Random scores give sqrt(eps_B). ``signal_efficiency.v1`` is that fraction
+of signal rows itself.
 """
 
 from __future__ import annotations
