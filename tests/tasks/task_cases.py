@@ -28,6 +28,7 @@ from hepfm.train.learner import make_learner
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
+    "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "regression": {"field": "jet_softdrop_mass"},
     "robustness": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
 }
@@ -41,9 +42,9 @@ def task_of(name: str) -> Task:
     return load_task({"name": name, **OPTIONS.get(name, {})})
 
 
-def by_need(*, generator: bool) -> list[str]:
-    """Return the names of the tasks that need a generator, or of those that score rows."""
-    return [name for name in TASKS if task_of(name).needs.generator is generator]
+def by_need(need: str) -> list[str]:
+    """Return the names of the tasks that need a head of a field, a generator, or embeddings."""
+    return [name for name in TASKS if getattr(task_of(name).needs, need)]
 
 
 def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) -> dict[str, Any]:

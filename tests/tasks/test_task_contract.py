@@ -32,7 +32,7 @@ from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import read_spectra
 from hepfm.testing.tasks import LAWS, TaskCase, check_agreement, save_scoring_model
 
-SCORING, GENERATING = by_need(generator=False), by_need(generator=True)
+SCORING, GENERATING = by_need("field"), by_need("generator")
 
 PERFECT = {
     "accuracy": 1.0,
@@ -74,7 +74,7 @@ def test_what_a_task_says_beforehand(name: str) -> None:
     assert all(metric.title for metric in task.metrics())
     assert task.headline.name == task.primary in names
     assert task.split == "test"
-    assert (task.needs.field is None) is task.needs.generator
+    assert (task.needs.field is None) is (task.needs.generator or task.needs.embedding)
     assert task.fields
     with pytest.raises(DataError, match=r"has no field|names no label"):
         task.bind(Schema(()), where="an empty store")
@@ -236,7 +236,7 @@ def test_equal_samples_are_perfect_and_their_order_changes_nothing(
     assert max(first.values()) > 0
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", [*SCORING, *GENERATING])
 def test_subjects_that_cannot_do_it_are_refused(
     name: str, scoring_stores: dict[str, Store], real_jets: Store, shower_store: Store, tmp_path: Path
 ) -> None:

@@ -19,6 +19,10 @@ TASKS = Registry(
             "hepfm.tasks.robustness:Robustness",
             "how far scores shift between simulations: options variation, nominal, variations, floor",
         ),
+        "anomaly": (
+            "hepfm.tasks.anomaly:Anomaly",
+            "signal by distance from unlabelled training rows: options score, bank, reference, signal",
+        ),
         "regression": (
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",

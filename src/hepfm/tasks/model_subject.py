@@ -12,7 +12,7 @@ from hepfm.core.files import read_json
 from hepfm.core.ragged import Array
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
-from hepfm.inference.scores import score
+from hepfm.inference.scores import embed, score
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
@@ -96,6 +96,10 @@ class ModelSubject(Subject):
     def baselines(self, field: str) -> Sequence[TrivialAnswer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
+
+    def embed(self, store: Store, rows: IntArray) -> Array:
+        """Return the summary vector of each row, shape (R, D)."""
+        return embed(self.model, store, rows=rows, device=self.device)
 
     def generate(self, wanted: RowsWanted, options: Mapping[str, Any], *, output: Path) -> Store:
         """Write generated rows to a new store."""

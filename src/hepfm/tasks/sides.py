@@ -58,7 +58,7 @@ class SidesConfig(BaseConfig):
 class SidedTask(TaggingTask):
     """Classes of a field of the rows; models may know more classes than those that are compared."""
 
-    Config = SidesConfig
+    Config: ClassVar[type[BaseConfig]] = SidesConfig
     config: SidesConfig
     heading: ClassVar[str]
     """What the title begins with; the field comes after it."""
@@ -96,7 +96,8 @@ class SidedTask(TaggingTask):
         self.__class__(self.config.model_copy(update={"field": label}))._check_fields(schema, where)
         signal, background = self._sides(schema[label].classes, label, where)
         values = {**self.config.model_dump(), "field": label, "signal": signal, "background": background}
-        return self.__class__(self.Config.model_validate({**values, **self._filled(schema, where)}))
+        values |= self._filled(schema, where)
+        return self.__class__(type(self.config).model_validate(values))
 
     def _filled(self, schema: Schema, where: str) -> dict[str, Any]:
         """Return further options that the schema fills in."""

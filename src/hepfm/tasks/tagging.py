@@ -19,11 +19,10 @@ from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
-from hepfm.tasks.baselines import TrivialAnswer
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
 from hepfm.tasks.row_statistics import RowStatistics
-from hepfm.tasks.subject import Scorer, Subject
+from hepfm.tasks.subject import Answer, Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric
 
 JET_OBSERVERS = ("jet_pt", "jet_eta", "jet_softdrop_mass")
@@ -129,7 +128,7 @@ class TaggingTask(Task):
         self._check_classes(scorer.classes, ModelError, subject.what, fix)
         return scorer
 
-    def _answers(self, subject: Subject, store: Store) -> Sequence[TrivialAnswer]:
+    def _answers(self, subject: Subject, store: Store) -> Sequence[Answer]:
         """Return the trivial answers that are measured beside it."""
         return subject.baselines(self.label)
 
