@@ -56,7 +56,9 @@ class Training(Config):
     backbone
         Name of the backbone.
     arm
-        What the comparison calls it; empty for a name made from `init` and `mode`.
+        What the comparison calls it; empty for a name made from `init`, `mode` and `withheld`.
+    withheld
+        Groups of features that were withheld in fine-tuning or in the evaluation.
     steps, best_step, first_validation
         Optimizer steps that were done, the step whose weights were kept, and the step of the first
         validation; None where the loop was not used (probes).
@@ -71,6 +73,7 @@ class Training(Config):
     parent: str | None = None
     backbone: str = ""
     arm: str = ""
+    withheld: tuple[str, ...] = ()
     steps: int | None = None
     best_step: int | None = None
     first_validation: int | None = None
@@ -96,9 +99,10 @@ class Training(Config):
         """Name of the way of training, e.g. ``"pre-trained, full"``."""
         if self.arm:
             return self.arm
+        without = f", without {' and '.join(self.withheld)}" if self.withheld else ""
         if self.init == "none":
-            return "not fine-tuned"
-        return "scratch" if self.init == "scratch" else f"pre-trained, {self.mode or 'full'}"
+            return f"not fine-tuned{without}"
+        return ("scratch" if self.init == "scratch" else f"pre-trained, {self.mode or 'full'}") + without
 
 
 class TaskInfo(Config):

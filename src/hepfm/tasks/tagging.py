@@ -19,6 +19,7 @@ from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
+from hepfm.tasks.baselines import fitting_answers
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
 from hepfm.tasks.row_statistics import RowStatistics
@@ -130,7 +131,7 @@ class TaggingTask(Task):
 
     def _answers(self, subject: Subject, store: Store) -> Sequence[Answer]:
         """Return the trivial answers that are measured beside it."""
-        return subject.baselines(self.label)
+        return fitting_answers(subject.baselines(self.label), store)
 
     def _observed(self, store: Store, rows: IntArray) -> dict[str, Array]:
         """Return the columns that are written beside the scores."""
