@@ -46,6 +46,8 @@ def check_classes(
         if name not in known:
             raise ConfigError(f"data.lacking: no label has a class {name!r}{did_you_mean(name, known)}")
     for field in fields:
+        if len(field.classes) == 1:
+            logger.warning("%s has one class, %s: it teaches nothing", field.name, field.classes[0])
         counts = class_counts(store, rows, field)
         absent = [name for name, count in counts.items() if count == 0]
         refused = [name for name in absent if name not in lacking]
