@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.log import logger
-from hepfm.core.schema import Field, Kind
+from hepfm.core.schema import Field, Kind, Schema
 from hepfm.data.store import Store
 
 
@@ -46,8 +46,6 @@ def check_classes(
         if name not in known:
             raise ConfigError(f"data.lacking: no label has a class {name!r}{did_you_mean(name, known)}")
     for field in fields:
-        if len(field.classes) == 1:
-            logger.warning("%s has one class, %s: it teaches nothing", field.name, field.classes[0])
         counts = class_counts(store, rows, field)
         absent = [name for name, count in counts.items() if count == 0]
         refused = [name for name in absent if name not in lacking]
@@ -59,6 +57,17 @@ def check_classes(
             )
         if absent:
             logger.info("training rows without %s (%s)", " or ".join(absent), _words(counts))
+
+
+def tell_single(schema: Schema, labels: Sequence[str]) -> None:
+    """Warn of labels with one class: an objective that needs them learns nothing, e.g. on unlabelled data."""
+    for field in (schema[name] for name in labels):
+        if len(field.classes) == 1:
+            logger.warning(
+                "%s has one class, %s: it teaches nothing; take an objective without labels",
+                field.name,
+                field.classes[0],
+            )
 
 
 def tell_undrawn(
