@@ -169,6 +169,10 @@ def test_a_model_is_measured_and_two_are_compared(store: Store, tmp_path: Path) 
     compare(folders, output=tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "the same distance of 4 numbers of the row" in page
+    assert "ε<sub>S</sub> at ε<sub>B</sub> = 0.01" in page
+    assert "ε<sub>S</sub>/√ε<sub>B</sub> at" not in page
+    table = next((tmp_path / "report" / "csv").glob("*results.csv")).read_text()
+    assert "significance_improvement_1," in table
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ test rows: with labels one of many scores is always a good one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import pydantic
 
-from hepfm.core.config import Component, ComponentOf, resolve_component
+from hepfm.core.config import Component, ComponentOf
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.ragged import Array
 from hepfm.core.rng import numpy_generator
@@ -37,10 +37,13 @@ from hepfm.tasks.anomaly_scores.base import AnomalyScore
 from hepfm.tasks.anomaly_scores.log_sum_exp import directions
 from hepfm.tasks.base import ModelNeeds
 from hepfm.tasks.baselines import ROW
+from hepfm.tasks.result import MetricInfo
 from hepfm.tasks.sides import Efficiency, SidesConfig, SignalTask
 from hepfm.tasks.subject import Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric, percent_text
 from hepfm.train.row_baseline import inputs_of, read_inputs
+
+_IMPROVEMENT = "significance_improvement"
 
 Vectors = Callable[[Store, IntArray], Array]
 """Rows of a store to vectors, shape (R, D)."""
@@ -66,7 +69,8 @@ class AnomalyConfig(SidesConfig):
     """
 
     score: Annotated[Component, ComponentOf(ANOMALY_SCORES, default="knn")] = pydantic.Field(
-        default_factory=lambda: resolve_component(ANOMALY_SCORES, "knn", where="score")
+        "knn",  # type: ignore[arg-type]
+        validate_default=True,
     )
     bank: int = pydantic.Field(20_000, ge=2)
     reference: Only | None = None
@@ -182,7 +186,7 @@ class Anomaly(SignalTask):
                 ),
                 replace(
                     metric(
-                        f"significance_improvement_{text}",
+                        f"{_IMPROVEMENT}_{text}",
                         f"ε_S/√ε_B {title}",
                         significance_improvement,
                         significance_improvement_statistic,
@@ -192,6 +196,11 @@ class Anomaly(SignalTask):
                 ),
             ]
         return found
+
+    def _measure(self, predictions: Predictions, observers: Mapping[str, Array]) -> tuple[MetricInfo, ...]:
+        """Leave improvements, which are efficiencies in another unit, out of the tables of a report."""
+        infos = super()._measure(predictions, observers)
+        return tuple(info.model_copy(update={"detail": info.name.startswith(_IMPROVEMENT)}) for info in infos)
 
     def _of_sides(
         self,
