@@ -69,7 +69,7 @@ class AnomalyConfig(SidesConfig):
     """
 
     score: Annotated[Component, ComponentOf(ANOMALY_SCORES, default="knn")] = pydantic.Field(
-        "knn",  # type: ignore[arg-type]
+        "knn",
         validate_default=True,
     )
     bank: int = pydantic.Field(20_000, ge=2)
