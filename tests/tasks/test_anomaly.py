@@ -158,6 +158,20 @@ def test_the_bank_is_a_draw_of_training_rows_by_the_seed(store: Store, tmp_path:
     assert len(chosen._bank(store)) == 3  # type: ignore[attr-defined]
 
 
+def test_lengths_of_embeddings_and_units_of_numbers_have_no_influence(store: Store, tmp_path: Path) -> None:
+    class Long(Embedder):
+        def embed(self, store: Store, rows: Any) -> Any:
+            return super().embed(store, rows) * (1 + np.asarray(rows))[:, None]
+
+    plain, long = (measured(kind(0.3), store, tmp_path / kind.__name__) for kind in (Embedder, Long))
+    assert long.metrics == plain.metrics
+    bound: Any = load_task({"name": "anomaly", "signal": "Tbqq"}).bind(store.schema, where="the store")
+    (answer,) = bound._answers(Embedder(0.0), store)
+    numbers = answer.vectors(store, bound._bank(store))
+    assert numbers.mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-6)
+    assert numbers.std(axis=0)[:3] == pytest.approx(np.ones(3))  # all rows have as many constituents
+
+
 def test_a_model_is_measured_and_two_are_compared(store: Store, tmp_path: Path) -> None:
     model = save_scoring_model(store, "jet_pt", tmp_path / "model")
     spec = {"name": "anomaly", "signal": "Tbqq", "background": "QCD"}

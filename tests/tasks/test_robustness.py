@@ -14,7 +14,7 @@ from hepfm.core.errors import ConfigError, DataError, ModelError
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.metrics.bootstrap import bootstrap_weights
+from hepfm.metrics.bootstrap import bootstrap_values, bootstrap_weights, percentile_interval
 from hepfm.metrics.score_shift import shift_statistic
 from hepfm.report.compare import compare
 from hepfm.simulate.resimulation import Resimulation
@@ -127,6 +127,16 @@ def test_rows_of_one_group_are_resampled_together(store: Store, tmp_path: Path) 
         lambda label, variation, rows: 0.3 + 0.3 * label + 0.2 * noise(rows), store, tmp_path / "one"
     )
     assert result.metric("shift_fsr_up_QCD").high == pytest.approx(0.0, abs=1e-6)
+    wide = result_of(
+        lambda label, variation, rows: 0.4 + 0.1 * label + 0.3 * noise(rows), store, tmp_path / "two"
+    )
+    rows = load_task(wide.task.spec).row_statistics(tmp_path / "two", wide)
+    assert rows is not None
+    assert rows.groups is not None
+    assert rows.groups.tolist() == np.asarray(store.read(["jet_origin"])["jet_origin"]).tolist()
+    draws = bootstrap_values([rows.metrics["auc_nominal"]], rows.weights, groups=rows.groups)[:, 0]
+    measured = wide.metric("auc_nominal")
+    assert (measured.low, measured.high) == pytest.approx(percentile_interval(draws), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -141,8 +151,15 @@ def test_the_distance_is_that_of_scipy(seed: int) -> None:
     assert np.isnan(shift_statistic(scores, ours, theirs)(np.zeros(60)))
 
 
-def test_two_models_are_compared_and_a_report_shows_it(store: Store, tmp_path: Path) -> None:
-    for arm, shift in (("firm", 0.0), ("shaky", 0.2)):
+def test_two_models_are_compared_and_a_report_shows_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(*given: Any, groups: Any = None) -> Any:
+        assert len(set(groups)) == 100
+        return bootstrap_values(*given, groups=groups)
+
+    monkeypatch.setattr("hepfm.report.comparer.bootstrap_values", whole)
+    for arm, shift in (("firm", 0.0), ("scratch", 0.2)):
         scorer = Scores(
             lambda label, variation, rows, by=shift: (
                 0.3 + 0.3 * label + 0.1 * noise(rows) + by * (variation > 1)
@@ -150,7 +167,7 @@ def test_two_models_are_compared_and_a_report_shows_it(store: Store, tmp_path: P
         )
         scorer.training = {"arm": arm, "seed": 1}  # type: ignore[misc]
         measure(scorer, load_task("robustness"), store, output=tmp_path / arm)
-    compare([tmp_path / "firm", tmp_path / "shaky"], output=tmp_path / "report")
+    compare([tmp_path / "firm", tmp_path / "scratch"], output=tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "shift over the distance of the classes" in page
     assert "Random scores give about 1" in page
@@ -167,6 +184,9 @@ def test_a_simulation_without_rows_is_left_out(columns: dict[str, Any], tmp_path
     assert "auc_fsr_up" in names
     assert not [name for name in names if "fsr_down" in name]
     assert result.data.rows == 300
+    one = result_of(steady, write(tmp_path / "again", columns), tmp_path / "one", variations="fsr_up")
+    assert one.data.rows == 200
+    assert "auc_seed" not in [metric.name for metric in one.metrics]
 
 
 @pytest.mark.parametrize(
