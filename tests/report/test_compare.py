@@ -126,7 +126,9 @@ def test_every_model_is_resampled_once(make_result, monkeypatch):
     (section,) = load_sections(folders)
     calls = []
     original = comparer.bootstrap_values
-    monkeypatch.setattr(comparer, "bootstrap_values", lambda *given: calls.append(1) or original(*given))
+    monkeypatch.setattr(
+        comparer, "bootstrap_values", lambda *given, **more: calls.append(1) or original(*given, **more)
+    )
     one = Comparer(section)
     one.against(against_scratch(section), section.results[0].file.metrics)
     one.against(dict.fromkeys(section.budgets, "arm 2"), section.results[0].file.metrics)

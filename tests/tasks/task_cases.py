@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
+from hepfm.simulate.resimulation import Resimulation
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import Task, load_task
 from hepfm.testing.tasks import TINY
@@ -26,7 +28,9 @@ from hepfm.train.learner import make_learner
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
+    "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "regression": {"field": "jet_softdrop_mass"},
+    "robustness": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
 }
 """Options of tasks that have any; the others are taken as they are."""
 
@@ -38,9 +42,9 @@ def task_of(name: str) -> Task:
     return load_task({"name": name, **OPTIONS.get(name, {})})
 
 
-def by_need(*, generator: bool) -> list[str]:
-    """Return the names of the tasks that need a generator, or of those that score rows."""
-    return [name for name in TASKS if task_of(name).needs.generator is generator]
+def by_need(need: str) -> list[str]:
+    """Return the names of the tasks that need a head of a field, a generator, or embeddings."""
+    return [name for name in TASKS if getattr(task_of(name).needs, need)]
 
 
 def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) 
     modes = np.where(tau, rng.integers(0, len(DECAY_MODES) - 1, rows), DECAY_MODES.index("none"))
     columns["tau_decay_mode"] = modes.astype(np.int16)
     columns["tau_log_pt_ratio"] = np.where(tau, rng.normal(0.2, 0.05, rows), 0.0).astype(np.float32)
+    columns["jet_origin"] = np.arange(rows) // 40
+    columns["jet_variation"] = (np.arange(rows) // 10 % 4).astype(np.int8)
     for field in TAU_FIELDS[2:]:
         columns[field.name] = tau.astype(np.float32)
     return columns
@@ -71,7 +77,7 @@ def store_of(task: Task, jet_columns: Any, path: Path) -> Store:
     """Write test jets for a task."""
     classes = jet_classes(task)
     columns: Mapping[str, Any] = columns_of(jet_columns, classes)
-    schema = jet_schema(classes, extra=TAU_FIELDS)
+    schema = replace(jet_schema(classes, extra=(*TAU_FIELDS, *Resimulation().fields())), group="jet_origin")
     return Store.open(write_store(path, schema, [("test", columns)], provenance={"source": "test"}))
 
 

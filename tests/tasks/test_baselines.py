@@ -23,7 +23,7 @@ from hepfm.models.directory import Model
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
-from hepfm.tasks.baselines import trivial_answers
+from hepfm.tasks.baselines import fitting_answers, trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
 from hepfm.tasks.result import read_result
 from hepfm.tasks.taus import TauMomentum
@@ -206,9 +206,14 @@ def test_a_regression_has_a_ridge_and_a_constant(store, tmp_path):
     np.testing.assert_allclose(answer.score(store, test), expected, atol=1e-4)
 
 
-def test_a_store_with_other_numbers_is_refused(store):
+def test_a_store_with_other_numbers_has_no_row_baseline(store):
     values = fit_baselines(labelled(store), head_rows(store), ("jet_label",))["jet_label"]
-    (row, _) = trivial_answers({"baselines": {"jet_label": {**values, "inputs": ["length"]}}}, "jet_label")
+    answers = trivial_answers({"baselines": {"jet_label": {**values, "inputs": ["length"]}}}, "jet_label")
+    row, majority = answers
+    assert fitting_answers(answers, store) == (majority,)
+    assert (
+        len(fitting_answers(trivial_answers({"baselines": {"jet_label": values}}, "jet_label"), store)) == 2
+    )
     with pytest.raises(DataError, match="was fitted to length"):
         row.score(store, np.arange(3))
 

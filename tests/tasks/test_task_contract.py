@@ -27,12 +27,12 @@ from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import Evaluation, evaluate
-from hepfm.tasks.result import read_result, read_scores
+from hepfm.tasks.result import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import read_spectra
 from hepfm.testing.tasks import LAWS, TaskCase, check_agreement, save_scoring_model
 
-SCORING, GENERATING = by_need(generator=False), by_need(generator=True)
+SCORING, GENERATING = by_need("field"), by_need("generator")
 
 PERFECT = {
     "accuracy": 1.0,
@@ -40,8 +40,10 @@ PERFECT = {
     "efficiency": 1.0,
     "purity": 1.0,
     "rejection": None,
+    "relative": 0.0,
     "residual": 0.0,
     "response": 0.0,
+    "shift": 0.0,
 }
 """Value of a metric on scores that are the truth, by the first word of its name."""
 
@@ -72,7 +74,7 @@ def test_what_a_task_says_beforehand(name: str) -> None:
     assert all(metric.title for metric in task.metrics())
     assert task.headline.name == task.primary in names
     assert task.split == "test"
-    assert (task.needs.field is None) is task.needs.generator
+    assert (task.needs.field is None) is (task.needs.generator or task.needs.embedding)
     assert task.fields
     with pytest.raises(DataError, match=r"has no field|names no label"):
         task.bind(Schema(()), where="an empty store")
@@ -136,8 +138,9 @@ def test_every_metric_of_class_scores_has_its_statistic(
     case = scoring_case(name, scoring_stores, tmp_path)
     result = case.measured("result")
     if result.task.classes:
-        predictions, _ = read_scores(tmp_path / "result", result)
-        assert list(case.bound.statistics(predictions)) == [metric.name for metric in case.bound.metrics()]
+        rows = case.bound.row_statistics(tmp_path / "result", result)
+        assert rows is not None
+        assert list(rows.metrics) == [metric.name for metric in case.bound.metrics()]
 
 
 # -- tasks that generate
@@ -233,7 +236,7 @@ def test_equal_samples_are_perfect_and_their_order_changes_nothing(
     assert max(first.values()) > 0
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", [*SCORING, *GENERATING])
 def test_subjects_that_cannot_do_it_are_refused(
     name: str, scoring_stores: dict[str, Store], real_jets: Store, shower_store: Store, tmp_path: Path
 ) -> None:

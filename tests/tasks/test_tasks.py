@@ -16,6 +16,7 @@ from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.model_subject import training_facts
 from hepfm.tasks.result import Training, read_result, read_scores
+from hepfm.tasks.sides import SidedTask
 from hepfm.tasks.tagging import TaggingTask
 
 TOP = ("QCD", "Tbqq")
@@ -56,7 +57,9 @@ def top_store(tmp_path_factory, jet_columns):
     return Store.open(path)
 
 
-SCORED = [name for name in TASKS if isinstance(load_task(name), TaggingTask) and name != "classification"]
+TAGGING = [name for name in TASKS if isinstance(load_task(name), TaggingTask)]
+SCORED = [name for name in TAGGING if not isinstance(load_task(name), SidedTask)]
+"""Those whose classes are known before there is a store."""
 
 
 @pytest.mark.parametrize("name", SCORED)

@@ -9,7 +9,7 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
-from hepfm.cli.options import device_option, read_options, set_option
+from hepfm.cli.options import device_option, read_options, set_option, withhold_option
 from hepfm.cli.task_options import task_options, task_spec
 
 
@@ -27,6 +27,7 @@ from hepfm.cli.task_options import task_options, task_spec
     "-o", "--output", type=click.Path(), help="Result directory; MODEL-TASK beside the model by default."
 )
 @click.option("--arm", default="", help="What a comparison calls this way of training.")
+@withhold_option
 @device_option
 @click.option(
     "--weights",
@@ -43,6 +44,7 @@ def command(
     store: str,
     output: str | None,
     arm: str,
+    withhold: list[str],
     device: str,
     weights: str,
     options: tuple[str, ...],
@@ -70,6 +72,7 @@ def command(
         store,
         output=folder,
         arm=arm,
+        withhold=withhold,
         device=device,
         weights=None if weights == "null" else weights,
         options=read_options(options),

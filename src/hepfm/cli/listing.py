@@ -28,6 +28,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.objectives.masked_targets import MASKED_TARGETS
     from hepfm.simulate import DETECTORS, LABELLERS, SIMULATIONS
     from hepfm.tasks import TASKS
+    from hepfm.tasks.anomaly_scores import ANOMALY_SCORES
     from hepfm.tokenizers import TOKENIZERS
     from hepfm.train.optimizers import OPTIMIZERS
     from hepfm.train.schedules import SCHEDULES
@@ -47,6 +48,7 @@ def registries() -> dict[str, Registry]:
         AUGMENTATIONS,
         GENERATORS,
         TASKS,
+        ANOMALY_SCORES,
         FEATURE_SETS,
         CONTEXT_SETS,
         READERS,

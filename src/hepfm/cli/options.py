@@ -19,6 +19,21 @@ def overwrite_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(function)
 
 
+def withhold_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--withhold``; its value is a list of names."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+    return click.option(
+        "--withhold",
+        default="",
+        metavar="GROUP,...",
+        callback=read,
+        help="Groups of features that MODEL reads as zero: identity, displacement.",
+    )(function)
+
+
 def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--device``."""
     return click.option(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import device_option, overwrite_option
+from hepfm.cli.options import device_option, overwrite_option, withhold_option
 
 
 @click.command()
@@ -17,6 +17,7 @@ from hepfm.cli.options import device_option, overwrite_option
 @click.option("--split", help="Split to predict; all rows by default.")
 @click.option("--observers", default="", help="Fields of the rows to copy beside the scores, with commas.")
 @click.option("--embeddings", is_flag=True, help="Write the summary vector of each row too.")
+@withhold_option
 @device_option
 @overwrite_option
 @verb
@@ -27,6 +28,7 @@ def command(
     split: str | None,
     observers: str,
     embeddings: bool,
+    withhold: list[str],
     device: str,
     overwrite: bool,
 ) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def command(
         split=split,
         observers=names,
         embeddings=embeddings,
+        withhold=withhold,
         device=device,
         overwrite=overwrite,
     )

@@ -28,6 +28,13 @@ def _fractions(text: str) -> list[float]:
         raise click.BadParameter(f"write numbers between 0 and 1, e.g. 0.5,0.3; got {text!r}") from None
 
 
+def _value(text: str) -> Any:
+    """Return what YAML makes of a text."""
+    from hepfm.core.config import parse_override
+
+    return parse_override(f"value={text}")["value"]
+
+
 def _option(name: str, read: Callable[[Any], Any], **settings: Any) -> Callable[..., Any]:
     """Return a decorator that adds an option whose value is kept aside for `task_spec`."""
 
@@ -50,14 +57,14 @@ _OPTIONS = (
         _names,
         multiple=True,
         metavar="CLASS,...",
-        help="classification: signal classes; all that are not background by default.",
+        help="classification, robustness, anomaly: signal classes; all that are not background by default.",
     ),
     _option(
         "background",
         _names,
         multiple=True,
         metavar="CLASS,...",
-        help="classification: background classes. Rows of classes that are neither are left out.",
+        help="The same: background classes. Rows of classes that are neither are left out.",
     ),
     _option(
         "efficiencies",
@@ -69,7 +76,47 @@ _OPTIONS = (
         "background_efficiencies",
         _fractions,
         metavar="NUMBER,...",
-        help="classification: background efficiencies of significance improvements; none by default.",
+        help="classification: background efficiencies of significance improvements, none by default; "
+        "anomaly: those of signal efficiencies, 0.1,0.01,0.001 by default.",
+    ),
+    _option(
+        "score",
+        _value,
+        metavar="NAME",
+        help="anomaly: how distance is measured, see `hepfm list anomaly_score`; with options e.g. "
+        "'{name: knn, neighbours: 10}'; knn by default.",
+    ),
+    _option("bank", int, type=int, metavar="ROWS", help="anomaly: most training rows in the bank; 20000."),
+    _option(
+        "reference",
+        _classes_of_field,
+        metavar="FIELD=CLASS,...",
+        help="anomaly: the only training rows that fill the bank; all by default.",
+    ),
+    _option(
+        "variation",
+        str,
+        metavar="FIELD",
+        help="robustness: the field that says which simulation a row is of; jet_variation by default.",
+    ),
+    _option(
+        "nominal",
+        str,
+        metavar="CLASS",
+        help="robustness: the simulation that the others are compared with; nominal by default.",
+    ),
+    _option(
+        "variations",
+        _names,
+        multiple=True,
+        metavar="CLASS,...",
+        help="robustness: the simulations that are compared with it; all others by default.",
+    ),
+    _option(
+        "floor",
+        str,
+        metavar="CLASS",
+        help="robustness: the simulation that differs by chance alone; seed by default.",
     ),
     _option(
         "only",

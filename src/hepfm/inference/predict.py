@@ -14,6 +14,7 @@ from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
 from hepfm.inference.scores import embed, score
 from hepfm.inference.tables import WRITERS, write_table
+from hepfm.inference.withhold import withhold as withheld
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
 
@@ -26,6 +27,7 @@ def predict(
     split: str | None = None,
     observers: Sequence[str] = (),
     embeddings: bool = False,
+    withhold: Sequence[str] = (),
     device: str = "auto",
     overwrite: bool = False,
 ) -> list[str]:
@@ -46,6 +48,9 @@ def predict(
         Row-level fields of the store to copy beside the scores.
     embeddings
         Write the row's summary vector too.
+    withhold
+        Groups of features that the model reads as zero, e.g. ``["identity"]``; see
+        `hepfm.inference.withhold.withhold`.
     device
         ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
     overwrite
@@ -60,6 +65,8 @@ def predict(
     ------
     IncompatibleError
         When the store lacks fields that the model reads.
+    ConfigError
+        When groups are withheld that the model's feature set does not have.
     HepfmError
         When the file exists and is not to be replaced.
     """
@@ -68,7 +75,7 @@ def predict(
         raise ConfigError(f"cannot write {path.name!r}; the file must end in {', '.join(WRITERS)}")
     refuse_existing(path, overwrite=overwrite)
     where = str(pick_device(device, option="--device"))
-    source, data = Model.load(model), open_rows(store)
+    source, data = withheld(Model.load(model), withhold), open_rows(store)
     source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))

@@ -10,7 +10,7 @@ import numpy as np
 from hepfm.core.errors import ConfigError
 from hepfm.core.rng import numpy_generator
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.predictions import FloatArray
+from hepfm.metrics.predictions import FloatArray, IntArray
 
 Statistic = Callable[[FloatArray], float]
 """Row weights, shape (n,), to a number. Everything that does not depend on the weights is done beforehand."""
@@ -22,21 +22,32 @@ RESAMPLES = 200
 MINIMUM_RESAMPLES = 20
 
 
-def bootstrap_weights(n: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[FloatArray]:
+def bootstrap_weights(
+    n: int, *, resamples: int = RESAMPLES, seed: int = 0, groups: IntArray | None = None
+) -> Iterator[FloatArray]:
     """Yield the weights, shape (n,), of each resample: independent Poisson(1) counts.
 
-    They depend on (n, resample, seed) only, so that models compared on the same rows share their resamples.
+    They depend on (n, resample, seed) and the groups only, so that models compared on the same rows share
+    their resamples. With `groups`, shape (n,), the rows of one group have one count: they are drawn together.
     """
     if resamples < MINIMUM_RESAMPLES:
         raise ConfigError(
             f"{resamples} resamples give no interval; take at least {MINIMUM_RESAMPLES} (default {RESAMPLES})"
         )
+    member = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    size = n if member is None else int(member.max(initial=-1)) + 1
     for resample in range(resamples):
-        yield numpy_generator(seed, "metrics.bootstrap", resample).poisson(1.0, n).astype(np.float64)
+        counts = numpy_generator(seed, "metrics.bootstrap", resample).poisson(1.0, size).astype(np.float64)
+        yield counts if member is None else counts[member]
 
 
 def bootstrap_values(
-    statistics: Sequence[Statistic], weights: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0
+    statistics: Sequence[Statistic],
+    weights: FloatArray,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: IntArray | None = None,
 ) -> FloatArray:
     """Return the values of several statistics on shared resamples, shape (resamples, len(statistics)).
 
@@ -46,8 +57,10 @@ def bootstrap_values(
         Functions of row weights.
     weights
         Weights of the rows themselves, shape (n,); they multiply the resampling counts.
+    groups
+        Group of each row, shape (n,): rows of one group are drawn together. None for rows one by one.
     """
-    draws = bootstrap_weights(len(weights), resamples=resamples, seed=seed)
+    draws = bootstrap_weights(len(weights), resamples=resamples, seed=seed, groups=groups)
     return np.array([[statistic(counts * weights) for statistic in statistics] for counts in draws])
 
 

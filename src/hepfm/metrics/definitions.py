@@ -49,6 +49,22 @@ DEFINITIONS: dict[str, Definition] = {
         "the fraction ε_B of the background passes, without interpolation; the improvement is ε_S/√ε_B. "
         "Random scores give √ε_B.",
     ),
+    "signal_efficiency.v1": Definition(
+        "signal efficiency",
+        "Fraction of signal rows above the lowest threshold at which at most the fraction ε_B of the "
+        "background passes, without interpolation. Random scores give ε_B.",
+    ),
+    "score_shift.w1.v1": Definition(
+        "shift of the scores",
+        "1-Wasserstein distance between the scores p_S/(p_S + p_B) of the rows of one class in one "
+        "simulation and in the nominal one. It is never zero for finite samples: the simulation that differs "
+        "by its seed alone shows what chance gives (2403.07066).",
+    ),
+    "score_shift.relative.v1": Definition(
+        "relative shift",
+        "Mean of the shifts over classes and simulations, over the 1-Wasserstein distance between signal and "
+        "background in the nominal simulation. Random scores give about 1, equal scores have none.",
+    ),
     "rejection.threshold_first_above.v1": Definition(
         "background rejection",
         "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "

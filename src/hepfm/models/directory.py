@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,17 @@ class Model:
     def known_features(self) -> FeatureSet:
         """The feature set without the groups that its data did not have: rows are made of these."""
         return self.features.without(self.absent)
+
+    def without(self, groups: Sequence[str]) -> Model:
+        """Return the same model, which reads some groups of features as zero whatever the data have.
+
+        Raises
+        ------
+        ConfigError
+            When its feature set has no such group.
+        """
+        self.features.without(groups)
+        return replace(self, absent=tuple(dict.fromkeys((*self.absent, *groups))))
 
     def save(self, path: str | Path) -> None:
         """Write the model directory, whole or not at all."""

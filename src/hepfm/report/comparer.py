@@ -144,7 +144,7 @@ class Comparer:
             self._check_same_rows(result, rows)
             statistics = list(rows.metrics.values())
             itself = np.array([[statistic(rows.weights) for statistic in statistics]])
-            values = np.concatenate([itself, bootstrap_values(statistics, rows.weights)])
+            values = np.concatenate([itself, bootstrap_values(statistics, rows.weights, groups=rows.groups)])
             self._draws[key] = dict(zip(rows.metrics, values.T, strict=True))
         return self._draws[key]
 

@@ -15,6 +15,14 @@ TASKS = Registry(
             "hepfm.tasks.classification:Classification",
             "classes of any categorical field: options field, signal, background, only, efficiencies",
         ),
+        "robustness": (
+            "hepfm.tasks.robustness:Robustness",
+            "how far scores shift between simulations: options variation, nominal, variations, floor",
+        ),
+        "anomaly": (
+            "hepfm.tasks.anomaly:Anomaly",
+            "signal by distance from unlabelled training rows: options score, bank, reference, signal",
+        ),
         "regression": (
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",

@@ -89,11 +89,14 @@ class ModelNeeds:
         Whether it must generate rows.
     conditioned
         Whether it generates them conditioned on the context of the real rows, e.g. their incident energy.
+    embedding
+        Whether it must give summary vectors of rows, which every model with a backbone does.
     """
 
     field: str | None = None
     generator: bool = False
     conditioned: bool = False
+    embedding: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ Both come from the provenance of the model that is measured, which was fitted to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hepfm.core.errors import DataError
+from hepfm.core.log import logger
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import FloatArray, IntArray
@@ -49,6 +50,10 @@ class TrivialAnswer:
         """Class names in the order of the columns of `score`; empty for numbers."""
         return tuple(self.values.get("classes", ()))
 
+    def fits(self, store: Store) -> bool:
+        """Tell whether a store gives the numbers of rows that it was fitted to."""
+        return self.name != ROW or inputs_of(store.schema) == tuple(self.values["inputs"])
+
     def score(self, store: Store, rows: IntArray) -> Array:
         """Return class probabilities of rows, shape (R, K), or predicted numbers, shape (R,)."""
         return self._probabilities(store, rows) if self.classes else self._numbers(store, rows)
@@ -64,13 +69,25 @@ class TrivialAnswer:
         return np.full(len(rows), float(self.values["median"]))
 
     def _inputs(self, store: Store, rows: IntArray) -> FloatArray:
-        available, expected = inputs_of(store.schema), tuple(self.values["inputs"])
-        if available != expected:
+        if not self.fits(store):
             raise DataError(
-                f"the row baseline of the model was fitted to {', '.join(expected)}, and {store.path} gives "
-                f"{', '.join(available)}; evaluate on a store with the fields of the training data"
+                f"the row baseline of the model was fitted to {', '.join(self.values['inputs'])}, and "
+                f"{store.path} gives {', '.join(inputs_of(store.schema))}; evaluate on a store with the "
+                "fields of the training data"
             )
         return read_inputs(store, rows, max_constituents=self.values["max_constituents"])
+
+
+def fitting_answers(answers: Sequence[TrivialAnswer], store: Store) -> tuple[TrivialAnswer, ...]:
+    """Return the answers that a store has the numbers for; the others are told, and left out.
+
+    A model may be measured on a store of another detector or generator that lacks the numbers of the jet.
+    """
+    for answer in answers:
+        if not answer.fits(store):
+            numbers = ", ".join(answer.values["inputs"])
+            logger.warning("no row baseline: it was fitted to %s, which %s lacks", numbers, store.name)
+    return tuple(answer for answer in answers if answer.fits(store))
 
 
 def trivial_answers(provenance: Mapping[str, Any], label: str) -> tuple[TrivialAnswer, ...]:

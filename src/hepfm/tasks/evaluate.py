@@ -44,6 +44,7 @@ def evaluate(
     *,
     output: str | Path,
     arm: str = "",
+    withhold: Sequence[str] = (),
     device: str = "auto",
     weights: str | None = AUTO,
     options: Mapping[str, Any] | None = None,
@@ -64,6 +65,9 @@ def evaluate(
         Result directory; one that is there is replaced when the new one is complete.
     arm
         What a comparison calls this way of training; made from the model's provenance when empty.
+    withhold
+        Groups of features that the model reads as zero, e.g. ``["identity"]``; see
+        `hepfm.inference.withhold.withhold`. The name of the arm says so, unless it is given.
     device
         Where the model runs: ``"cpu"``, ``"cuda"``, or ``"auto"``, which takes CUDA when there is one.
     weights
@@ -76,8 +80,8 @@ def evaluate(
     Raises
     ------
     ConfigError
-        When the task has no such option, options are given where nothing is generated, or do not fit the
-        model.
+        When the task has no such option, or the model no such group of features; when options are given where
+        nothing is generated, or do not fit the model.
     DataError
         When the store lacks a field, the test split, or classes of the task.
     ModelError
@@ -91,7 +95,7 @@ def evaluate(
     chosen = MeasureOptions(dict(options or {}), folder.with_name(f"{folder.name}-jets"))
     protocol.check_options(chosen)
     bound = protocol.bind(opened.schema, where=f"the store {opened.path}")
-    subject = open_subject(model_path, arm=arm, device=device)
+    subject = open_subject(model_path, arm=arm, device=device, withhold=withhold)
     return _evaluate(subject, bound, opened, folder, chosen)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepfm.core.errors import ModelError
+from hepfm.core.errors import ConfigError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
-from hepfm.inference.scores import score
+from hepfm.inference.scores import embed, score
+from hepfm.inference.withhold import withhold as withheld
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
@@ -21,7 +22,9 @@ from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
 from hepfm.train.distributed import pick_device
 
 
-def open_subject(path: str | Path, *, arm: str = "", device: str = "auto") -> Subject:
+def open_subject(
+    path: str | Path, *, arm: str = "", device: str = "auto", withhold: Sequence[str] = ()
+) -> Subject:
     """Open a model directory or a store of generated rows.
 
     Parameters
@@ -32,6 +35,8 @@ def open_subject(path: str | Path, *, arm: str = "", device: str = "auto") -> Su
         What a comparison calls this way of training; made from the provenance when empty.
     device
         Where a model runs.
+    withhold
+        Groups of features that a model reads as zero.
 
     Raises
     ------
@@ -40,10 +45,12 @@ def open_subject(path: str | Path, *, arm: str = "", device: str = "auto") -> Su
     """
     folder = Path(path)
     if (folder / MANIFEST).is_file():
+        if withhold:
+            raise ConfigError(f"{folder} is a store of rows, not a model: nothing can be withheld from it")
         return GeneratedSubject(Store.open(folder), arm=arm)
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{folder} is neither a model directory nor a store of generated rows")
-    return ModelSubject(folder, arm=arm, device=str(pick_device(device)))
+    return ModelSubject(folder, arm=arm, device=str(pick_device(device)), withhold=withhold)
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,14 @@ class ModelHead:
 class ModelSubject(Subject):
     """A model directory."""
 
-    def __init__(self, folder: Path, *, arm: str = "", device: str = "cpu") -> None:
-        self.model, self.folder, self.device = Model.load(folder), folder, device
+    def __init__(
+        self, folder: Path, *, arm: str = "", device: str = "cpu", withhold: Sequence[str] = ()
+    ) -> None:
+        self.model = withheld(Model.load(folder), withhold)
+        self.folder, self.device = folder, device
         fingerprint = str(read_json(folder / CONFIG, ModelError)["fingerprint"])
         facts = {**training_facts(self.model.provenance), "backbone": self.model.backbone.name, "arm": arm}
+        facts["withheld"] = tuple(sorted({*facts.get("withheld", ()), *withhold}))
         super().__init__(fingerprint=fingerprint, path=str(folder), training=facts)
 
     def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
@@ -96,6 +107,10 @@ class ModelSubject(Subject):
     def baselines(self, field: str) -> Sequence[TrivialAnswer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
+
+    def embed(self, store: Store, rows: IntArray) -> Array:
+        """Return the summary vector of each row, shape (R, D)."""
+        return embed(self.model, store, rows=rows, device=self.device)
 
     def generate(self, wanted: RowsWanted, options: Mapping[str, Any], *, output: Path) -> Store:
         """Write generated rows to a new store."""
@@ -116,7 +131,7 @@ def _flow(values: Mapping[str, Any]) -> str:
 
 
 def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return init, mode, budget, seed, parent and length of training of a provenance; only what it says.
+    """Return init, mode, budget, seed, parent, length of training and groups withheld; only what is known.
 
     A model that was not fine-tuned has seed and length only; one that was not trained by steps has no length.
     """
@@ -126,6 +141,7 @@ def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
         facts["init"] = config["init"]
         facts["mode"] = config["mode"]["name"]
         facts["budget"] = config["data"]["budget"]
+        facts["withheld"] = tuple(config["data"].get("withhold", ()))
         facts["parent"] = str(config["model_sha256"])[:16]
     training = provenance.get("training", {})
     steps, rows = training.get("steps"), training.get("training_rows")

@@ -25,6 +25,7 @@ from hepfm.metrics.response import (
     weights_statistic,
 )
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
+from hepfm.tasks.baselines import fitting_answers
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import (
     PREDICTIONS,
@@ -122,7 +123,7 @@ class RegressionTask(Task):
                     title=answer.title,
                     metrics=errors(self._predicted(answer, store, rows)),
                 )
-                for answer in subject.baselines(self.label)
+                for answer in fitting_answers(subject.baselines(self.label), store)
             ),
             tables={
                 PREDICTIONS: predictions_table(

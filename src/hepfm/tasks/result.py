@@ -13,7 +13,7 @@ the training. Beside it lie the tables of the task, which any Arrow reader opens
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +56,9 @@ class Training(Config):
     backbone
         Name of the backbone.
     arm
-        What the comparison calls it; empty for a name made from `init` and `mode`.
+        What the comparison calls it; empty for a name made from `init`, `mode` and `withheld`.
+    withheld
+        Groups of features that were withheld in fine-tuning or in the evaluation.
     steps, best_step, first_validation
         Optimizer steps that were done, the step whose weights were kept, and the step of the first
         validation; None where the loop was not used (probes).
@@ -71,6 +73,7 @@ class Training(Config):
     parent: str | None = None
     backbone: str = ""
     arm: str = ""
+    withheld: tuple[str, ...] = ()
     steps: int | None = None
     best_step: int | None = None
     first_validation: int | None = None
@@ -96,9 +99,10 @@ class Training(Config):
         """Name of the way of training, e.g. ``"pre-trained, full"``."""
         if self.arm:
             return self.arm
+        without = f", without {' and '.join(self.withheld)}" if self.withheld else ""
         if self.init == "none":
-            return "not fine-tuned"
-        return "scratch" if self.init == "scratch" else f"pre-trained, {self.mode or 'full'}"
+            return f"not fine-tuned{without}"
+        return ("scratch" if self.init == "scratch" else f"pre-trained, {self.mode or 'full'}") + without
 
 
 class TaskInfo(Config):
@@ -371,6 +375,13 @@ def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray
         labels = table["label"].astype(np.int64)
         predictions = Predictions(labels, scores, result.task.classes, table.get(_WEIGHT))
         return predictions, table["row"].astype(np.int64)
+
+
+def read_observers(folder: Path, result: ResultFile, names: Sequence[str]) -> dict[str, Array]:
+    """Read columns that a task wrote beside the scores."""
+    with reading(folder / SCORES, what="scores", fix=_AGAIN):
+        table = _read_rows(folder, SCORES, result)
+        return {name: table[name] for name in names}
 
 
 def read_predictions(folder: Path, result: ResultFile) -> PredictedNumbers:

@@ -24,9 +24,12 @@ class RowStatistics:
         Their weights; ones without event weights.
     metrics
         By name of the metric its value for given weights.
+    groups
+        Group of each row, where rows of one group are resampled together; None for rows one by one.
     """
 
     rows: IntArray
     truth: Array
     weights: FloatArray
     metrics: Mapping[str, Statistic]
+    groups: IntArray | None = None

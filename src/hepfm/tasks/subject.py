@@ -25,6 +25,18 @@ class Scorer(Protocol):
         """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
 
 
+class Answer(Scorer, Protocol):
+    """A trivial scorer that is measured beside a model."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+
+    @property
+    def title(self) -> str:
+        """How tables call it."""
+
+
 class NamedScorer(Scorer, Protocol):
     """A scorer that stands in a result by itself."""
 
@@ -99,6 +111,10 @@ class Subject:
     def baselines(self, field: str) -> Sequence[TrivialAnswer]:
         """Return the trivial answers that were fitted to the same labels; none by default."""
         return ()
+
+    def embed(self, store: Store, rows: IntArray) -> Array:
+        """Return the summary vector of each row, shape (R, D); raise `ModelError` when nothing gives them."""
+        raise ModelError(f"{self.what} gives no summary vectors; give a model directory")
 
     def generate(self, wanted: RowsWanted, options: Mapping[str, Any], *, output: Path) -> Store:
         """Write generated rows to a new store; raise `ModelError` when nothing generates."""

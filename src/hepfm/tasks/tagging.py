@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hepfm.core.errors import DataError, HepfmError, ModelError
 from hepfm.core.log import progress
+from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.row_selection import selected_rows
 from hepfm.data.store import Store
@@ -18,10 +19,11 @@ from hepfm.data.weights import effective_rows, read_weights
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
+from hepfm.tasks.baselines import fitting_answers
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
 from hepfm.tasks.row_statistics import RowStatistics
-from hepfm.tasks.subject import Scorer, Subject
+from hepfm.tasks.subject import Answer, Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric
 
 JET_OBSERVERS = ("jet_pt", "jet_eta", "jet_softdrop_mass")
@@ -97,15 +99,12 @@ class TaggingTask(Task):
 
     def measure(self, subject: Subject, store: Store, options: MeasureOptions) -> Measured:
         """Score the test rows and measure every metric, of the model and of the trivial answers."""
-        scorer = subject.scorer(self.label, self.objective())
-        self._check_classes(scorer.classes, ModelError, subject.what, "fine-tune it to the task first")
+        scorer = self._scorer(subject, store)
         rows = self._rows(store)
-        names = [name for name in self.observers if name in store.schema]
-        observers = {name: np.asarray(values) for name, values in store.read(names, rows).items()}
-        weights = read_weights(store, rows)
+        observers, weights = self._observed(store, rows), read_weights(store, rows)
         predictions = self._predictions(scorer, store, rows, weights)
         return Measured(
-            metrics=self._measure(predictions),
+            metrics=self._measure(predictions, observers),
             rows=len(rows),
             rows_per_class={
                 name: int((predictions.labels == index).sum()) for index, name in enumerate(self.classes)
@@ -116,12 +115,28 @@ class TaggingTask(Task):
                 Baseline(
                     name=answer.name,
                     title=answer.title,
-                    metrics=self._measure(self._predictions(answer, store, rows, weights)),
+                    metrics=self._measure(self._predictions(answer, store, rows, weights), observers),
                 )
-                for answer in subject.baselines(self.label)
+                for answer in self._answers(subject, store)
             ),
             tables={SCORES: scores_table(predictions, rows=rows, observers=observers)},
         )
+
+    def _scorer(self, subject: Subject, store: Store) -> Scorer:
+        """Return what gives the class probabilities of test rows."""
+        scorer = subject.scorer(self.label, self.objective())
+        fix = "fine-tune it to the task first"
+        self._check_classes(scorer.classes, ModelError, subject.what, fix)
+        return scorer
+
+    def _answers(self, subject: Subject, store: Store) -> Sequence[Answer]:
+        """Return the trivial answers that are measured beside it."""
+        return fitting_answers(subject.baselines(self.label), store)
+
+    def _observed(self, store: Store, rows: IntArray) -> dict[str, Array]:
+        """Return the columns that are written beside the scores."""
+        names = [name for name in self.observers if name in store.schema]
+        return {name: np.asarray(values) for name, values in store.read(names, rows).items()}
 
     def _rows(self, store: Store) -> IntArray:
         """Return the rows of the test split that count and whose class is one of the task's."""
@@ -156,7 +171,8 @@ class TaggingTask(Task):
             return kept
         return kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300)
 
-    def _measure(self, predictions: Predictions) -> tuple[MetricInfo, ...]:
+    def _measure(self, predictions: Predictions, observers: Mapping[str, Array]) -> tuple[MetricInfo, ...]:
+        """Measure every metric of scored rows; `observers` are the columns beside the scores."""
         infos = []
         metrics = self.metrics()
         with progress(f"metrics of {self.name}", len(metrics)) as advance:

@@ -78,7 +78,8 @@ class Finetuning:
     def check(cls, model_path: str | Path, recipe: FinetuneRecipe) -> Finetuning:
         """Open model and data and refuse what does not fit."""
         source = model_directory(model_path)
-        model, store = Model.load(source), Store.open(recipe.data.store)
+        model = Model.load(source).without(recipe.data.withhold)
+        store = Store.open(recipe.data.store)
         needed = check_compatible(recipe.objective, model.backbone, store.schema, model.network.grouping_spec)
         check_members(needed, None, objective=recipe.objective.name)
         context = _context(model, recipe, generates=needed.generator is not None)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.log import logger
-from hepfm.core.schema import Field, Kind
+from hepfm.core.schema import Field, Kind, Schema
 from hepfm.data.store import Store
 
 
@@ -57,6 +57,17 @@ def check_classes(
             )
         if absent:
             logger.info("training rows without %s (%s)", " or ".join(absent), _words(counts))
+
+
+def tell_single(schema: Schema, labels: Sequence[str]) -> None:
+    """Warn of labels with one class: an objective that needs them learns nothing, e.g. on unlabelled data."""
+    for field in (schema[name] for name in labels):
+        if len(field.classes) == 1:
+            logger.warning(
+                "%s has one class, %s: it teaches nothing; take an objective without labels",
+                field.name,
+                field.classes[0],
+            )
 
 
 def tell_undrawn(

@@ -26,6 +26,7 @@ from hepfm.train import prepare
 from hepfm.train.budget import training_rows
 from hepfm.train.distributed import World, join_world
 from hepfm.train.dry_run import Cost, estimate_cost
+from hepfm.train.label_classes import tell_single
 from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainRecipe, read_pretrain_recipe
@@ -65,6 +66,7 @@ class Pretraining:
         check_weights(
             store, rows, data.weights, signed=needed.signed_weights, objective=recipe.objective.name
         )
+        tell_single(store.schema, needed.labels if needed.generator is None else tuple(needed.heads))
         tokenizer = _tokenizer(recipe.tokenizer.model, features) if recipe.tokenizer else None
         return cls(recipe, needed, store, features, context, rows, tokenizer)
 

@@ -89,6 +89,9 @@ class FinetuneDataConfig(Config):
         Whether a network that was conditioned on the context of rows still is: ``"auto"`` keeps it where rows
         are generated and drops it elsewhere, because pt, mass and multiplicity of a jet answer a good part of
         a tagging task by themselves; ``"keep"``, ``"off"``.
+    withhold
+        Groups of features that the network reads as zero, in fine-tuning and ever after: ``identity`` (charge
+        and particle type), ``displacement`` (impact parameters of tracks).
     """
 
     store: str
@@ -98,6 +101,7 @@ class FinetuneDataConfig(Config):
     weights: str | None = AUTO
     lacking: tuple[str, ...] = ()
     context: Literal["auto", "keep", "off"] = "auto"
+    withhold: tuple[str, ...] = ()
 
 
 class TrainConfig(Config):

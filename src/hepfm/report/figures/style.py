@@ -136,12 +136,17 @@ def _settings() -> Any:
 
 
 def legend(axes: Axes, **place: Any) -> None:
-    """Draw a legend without a frame; `place` goes to matplotlib as it is."""
+    """Draw a legend without a frame; `place` goes to matplotlib; long texts get one column."""
     import matplotlib as mpl
 
+    if max(map(len, axes.get_legend_handles_labels()[1]), default=0) > LONG_LABEL:
+        place["ncols"] = 1
     with mpl.rc_context({"text.color": INK, "legend.fontsize": 8.5}):
         axes.legend(frameon=False, handlelength=2.4, **place)
 
+
+LONG_LABEL = 40
+"""Characters of which two stand beside each other in the width of a figure."""
 
 LEGEND_ROW = 0.19
 """Height of a row of the legend in inches."""
