@@ -13,14 +13,14 @@ from hepfm.networks.network import Network
 from hepfm.objectives.hidden_choice.base import GeometricChoice, nearest
 
 
-class NeighboursConfig(Config):
+class NeighboursChoiceConfig(Config):
     """There are no options."""
 
 
-class NeighboursChoice(GeometricChoice[NeighboursConfig]):
+class NeighboursChoice(GeometricChoice[NeighboursChoiceConfig]):
     """Exactly the number that is asked for: a random constituent, and those nearest to it in eta and phi."""
 
-    Config: ClassVar[type[Config]] = NeighboursConfig
+    Config: ClassVar[type[Config]] = NeighboursChoiceConfig
 
     def hidden(
         self, batch: Batch, fraction_B: Tensor, number_B: Tensor, network: Network, draws: Draws, name: str

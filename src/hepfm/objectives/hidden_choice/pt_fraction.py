@@ -15,17 +15,17 @@ from hepfm.objectives.hidden_choice.base import HiddenChoice
 from hepfm.objectives.selection import random_ranks
 
 
-class PtFractionConfig(Config):
+class PtFractionChoiceConfig(Config):
     """There are no options."""
 
 
-class PtFractionChoice(HiddenChoice[PtFractionConfig]):
+class PtFractionChoice(HiddenChoice[PtFractionChoiceConfig]):
     """The first constituents of a random order, whose pt comes nearest to the fraction of all (2601.11719).
 
     At least one is hidden, and one is left, of rows that have two.
     """
 
-    Config: ClassVar[type[Config]] = PtFractionConfig
+    Config: ClassVar[type[Config]] = PtFractionChoiceConfig
     inputs = frozenset({"p4"})
 
     def hidden(

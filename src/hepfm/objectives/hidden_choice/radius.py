@@ -15,7 +15,7 @@ from hepfm.networks.network import Network
 from hepfm.objectives.hidden_choice.base import GeometricChoice, nearest
 
 
-class RadiusConfig(Config):
+class RadiusChoiceConfig(Config):
     """Options of `RadiusChoice`.
 
     Attributes
@@ -27,10 +27,10 @@ class RadiusConfig(Config):
     radius: pydantic.PositiveFloat = 0.1
 
 
-class RadiusChoice(GeometricChoice[RadiusConfig]):
+class RadiusChoice(GeometricChoice[RadiusChoiceConfig]):
     """All constituents within a radius of a random one, whatever their number; the farthest is left."""
 
-    Config: ClassVar[type[Config]] = RadiusConfig
+    Config: ClassVar[type[Config]] = RadiusChoiceConfig
 
     def hidden(
         self, batch: Batch, fraction_B: Tensor, number_B: Tensor, network: Network, draws: Draws, name: str

@@ -14,14 +14,14 @@ from hepfm.objectives.hidden_choice.base import HiddenChoice
 from hepfm.objectives.selection import random_ranks
 
 
-class RandomConfig(Config):
+class RandomChoiceConfig(Config):
     """There are no options."""
 
 
-class RandomChoice(HiddenChoice[RandomConfig]):
+class RandomChoice(HiddenChoice[RandomChoiceConfig]):
     """Exactly the number that is asked for, at random."""
 
-    Config: ClassVar[type[Config]] = RandomConfig
+    Config: ClassVar[type[Config]] = RandomChoiceConfig
 
     def hidden(
         self, batch: Batch, fraction_B: Tensor, number_B: Tensor, network: Network, draws: Draws, name: str

@@ -17,7 +17,7 @@ from hepfm.networks.network import Network
 from hepfm.objectives.hidden_choice.base import HiddenChoice, nearest
 
 
-class SubjetsConfig(Config):
+class SubjetsChoiceConfig(Config):
     """Options of `SubjetsChoice`.
 
     Attributes
@@ -29,17 +29,17 @@ class SubjetsConfig(Config):
     radius: pydantic.PositiveFloat = 0.1
 
 
-class SubjetsChoice(HiddenChoice[SubjetsConfig]):
+class SubjetsChoice(HiddenChoice[SubjetsChoiceConfig]):
     """The fraction of the anti-kT subjets of a row, rounded, whatever constituents they have.
 
     At least one subjet is hidden, and one is left, of rows that have two.
     """
 
-    Config: ClassVar[type[Config]] = SubjetsConfig
+    Config: ClassVar[type[Config]] = SubjetsChoiceConfig
     inputs = frozenset({"p4"})
 
     @classmethod
-    def clusterings(cls, config: SubjetsConfig) -> Sequence[Clustering]:
+    def clusterings(cls, config: SubjetsChoiceConfig) -> Sequence[Clustering]:
         """Return the subjets."""
         return (Clustering("anti_kt", config.radius),)
 
