@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from hepfm import api
 from hepfm.backbones import BACKBONES
+from hepfm.backbones.base import Placeholder
 from hepfm.core.batch import Batch
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, IncompatibleError
@@ -227,3 +228,12 @@ def test_what_does_not_fit_is_refused_with_what_does(jet_store: Store, tmp_path:
     }
     with pytest.raises(IncompatibleError, match="groupings that fit it: particles, patches"):
         api.pretrain(recipe, output=tmp_path / "run")
+
+
+def test_groups_take_no_placeholder_and_have_no_order() -> None:
+    network = build("patches")
+    batch = batch_for(network, rows=2)
+    hidden = Placeholder(batch.mask_BN, torch.zeros(16))
+    for option in ({"causal": True}, {"placeholder": hidden}):
+        with pytest.raises(ValueError, match="use grouping=particles"):
+            network.features(batch, **option)  # type: ignore[arg-type]

@@ -35,6 +35,8 @@ HIDING = {
     "placeholder": {"name": "masked", "hide": "placeholder"},
     "masked_particles": {"name": "self_distillation", "augmentations": [], "masked": {}},
     "lejepa": {"name": "lejepa"},
+    # In one piece of the plane, which tokens are hidden depends on where the hidden ones are.
+    "jepa": {"name": "jepa", "masks": {"order": "random"}},
 }
 """Objectives whose views leave constituents out."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from hepfm.data.store import Store
 from hepfm.metrics.representation import lidar, spread
 from hepfm.objectives.jepa import JEPA
 from hepfm.train.fitted_head import Labelled
-from hepfm.train.pretrain import pretrain
+from hepfm.train.pretrain import dry_run, pretrain
+from hepfm.train.resume import resume
 from hepfm.train.run import read_metrics
-from hepfm.train.watch import _accuracies
+from hepfm.train.watch import Watch, _accuracies
 
 RNG = np.random.default_rng(0)
 HEALTHY = RNG.normal(size=(300, 8)) + 5.0
@@ -63,6 +65,15 @@ def test_neighbours_and_probe_find_classes_that_are_there_and_none_that_are_not(
     assert _accuracies(Labelled(rows[:200], label[:200]), Labelled(rows[200:], label[200:])) == {}
 
 
+def recipe(store: Store) -> dict[str, Any]:
+    return {
+        "data": {"store": str(store.path), "features": "kin"},
+        "backbone": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2},
+        "objective": "jepa",
+        "train": {"steps": 2, "batch_size": 32, "accumulate": 1, "device": "cpu", "validate_every": 2},
+    }
+
+
 @pytest.mark.parametrize("collapsed", [False, True])
 def test_a_run_that_collapses_says_so_in_its_log_and_at_its_end(
     collapsed: bool,
@@ -79,16 +90,18 @@ def test_a_run_that_collapses_says_so_in_its_log_and_at_its_end(
             after_step(self, network, step, num_steps)
 
         monkeypatch.setattr(JEPA, "after_step", flatten)
-    recipe = {
-        "data": {"store": str(jet_store.path), "features": "kin"},
-        "backbone": {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2},
-        "objective": "jepa",
-        "train": {"steps": 2, "batch_size": 32, "accumulate": 1, "device": "cpu", "validate_every": 2},
-    }
-    result = pretrain(recipe, output=tmp_path / "run")
+    result = pretrain(recipe(jet_store), output=tmp_path / "run")
     (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl", "validation")
     named = {name.removeprefix("embedding_") for name in line if name.startswith("embedding_")}
     assert named == {"rankme", "spread", "lidar", "knn_accuracy", "probe_accuracy"}
     said = "the embedding has collapsed"
     assert (said in caplog.text) == collapsed
     assert bool(result.warning and said in result.warning) == collapsed
+    assert resume(result.path).warning == result.warning
+
+
+def test_the_time_of_a_validation_in_a_dry_run_is_that_with_the_watch(
+    jet_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watch, "measure", lambda self, learner, device: time.sleep(1.0))
+    assert dry_run(recipe(jet_store)).validation_seconds > 1.0

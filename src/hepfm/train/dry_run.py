@@ -37,7 +37,7 @@ class Cost:
     rows_per_s
         Rows of all processes.
     validation_seconds
-        Of one validation, from a few of its batches; 0 without.
+        Of one validation, from a few of its batches, with the watch on collapse; 0 without.
     total_seconds
         All steps and validations.
     peak_memory_bytes
@@ -101,14 +101,18 @@ def estimate_cost(job: Job, world: World) -> Cost:
 
 
 def _validation_seconds(trainer: Trainer) -> float:
-    """Time a few batches and return the time of all of them."""
+    """Time a few batches and return the time of all of them, and of what is watched of the embedding."""
     loader = trainer.job.validation
     if loader is None or not len(loader):
         return 0.0
     batches = list(islice(loader, _STEPS))
     start = time.perf_counter()
     validate(trainer.learner, batches, trainer.world, trainer.autocast(), seed=trainer.job.seed)
-    return (time.perf_counter() - start) / len(batches) * len(loader)
+    seconds = (time.perf_counter() - start) / len(batches) * len(loader)
+    start = time.perf_counter()
+    if trainer.job.watch is not None:
+        trainer.job.watch.measure(trainer.learner, trainer.world.device)
+    return seconds + time.perf_counter() - start
 
 
 def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:

@@ -331,6 +331,7 @@ class Trainer:
             "loader": self.job.train.state(),
             "best": asdict(self.best),
             "meter": asdict(meter),
+            "collapse": self.collapse,
         }
         return Checkpoint(self.step, tensors, info)
 
@@ -342,6 +343,7 @@ class Trainer:
         self.job.train.restore(checkpoint.values["loader"])
         self.best = Best(**checkpoint.values["best"])
         self.meter = Meter(**checkpoint.values["meter"])
+        self.collapse = checkpoint.values["collapse"]
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
         where = checkpoint_path(self.run.checkpoints, checkpoint.step)
