@@ -9,14 +9,13 @@ from typing import Any
 
 from hepfm.core.errors import ModelError
 from hepfm.core.files import read_json
-from hepfm.core.ragged import Array
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
 from hepfm.inference.scores import score
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
-from hepfm.tasks.baselines import TrivialAnswer, trivial_answers
+from hepfm.tasks.baselines import Answer, trivial_answers
 from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
 from hepfm.train.distributed import pick_device
 
@@ -69,8 +68,8 @@ class ModelHead:
         """Class names in the order of the columns of `score`; empty for numbers."""
         return self.model.classes.get(self.field, ())
 
-    def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
+    def score(self, store: Store, rows: IntArray) -> Any:
+        """Return what `hepfm.inference.scores.score` says of the field."""
         return score(self.model, store, rows=rows, device=self.device)[self.field]
 
 
@@ -93,7 +92,7 @@ class ModelSubject(Subject):
             )
         return ModelHead(self.model, field, self.device)
 
-    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+    def baselines(self, field: str) -> Sequence[Answer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
 

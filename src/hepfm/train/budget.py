@@ -30,7 +30,7 @@ def budget_rows(
     """Return the rows to train on and the rows to validate on, together the label budget.
 
     Both parts of a budget are contained in those of every larger budget with the same seed. With one
-    categorical target both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
+    categorical target of rows both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def budget_rows(
     if only is None:
         # Among rows of some classes another label may be bound to lack some: a tau has a decay mode.
         check_classes(store, split, labels=learned, lacking=data.lacking)
-    field = store.schema[targets[0]] if len(targets) == 1 else None
+    of_rows = [name for name in targets if not store.schema.is_ragged(name)]
+    field = store.schema[targets[0]] if len(targets) == len(of_rows) == 1 else None
     if data.budget is not None and field is not None and field.kind is Kind.CATEGORICAL:
         parts = _balanced(store, split, data, field=field, seed=seed)
         check_classes(store, parts[0], labels=learned, lacking=data.lacking)
