@@ -116,7 +116,7 @@ def test_origins_are_learned_and_measured_beside_the_trivial_answers(
     counts = read if task == "constituent_origin" else read & (counted.values != NO_VERTEX)
     assert sum(result.data.rows_per_class.values()) == counts.sum()
     assert result.metric("auc_tau").value is None  # no constituent is of it
-    assert "|d0|/σ alone" in "\n".join(summary_lines(evaluation))
+    assert "significance of d0 alone" in "\n".join(summary_lines(evaluation))
 
 
 def test_vertices_are_learned_and_measured_beside_the_trivial_answers(

@@ -76,8 +76,8 @@ def export(model: str | Path, *, output: str | Path, overwrite: bool = False) ->
     lists = [name for name, spec in source.outputs.items() if spec.head.cls.level != "row"]
     if lists:
         raise ModelError(
-            f"{model} cannot be exported: {', '.join(lists)} are predicted for constituents, which ONNX files "
-            "do not hold yet; use `hepfm predict`"
+            f"{model} cannot be exported: {', '.join(lists)} are predicted for constituents, which ONNX "
+            "files do not hold yet; use `hepfm predict`"
         )
     if source.network.grouping is not None:
         raise ModelError(

@@ -105,7 +105,7 @@ def _target(config: VerticesConfig, schema: Schema) -> Field:
     field = schema[config.label]
     if field.level is schema.row or field.kind is not Kind.COUNT:
         raise IncompatibleError(
-            f"objective 'vertices' learns numbers of vertices of constituents; {field.name!r} is {field.kind} "
-            f"of the {field.level}"
+            f"objective 'vertices' learns numbers of vertices of constituents; {field.name!r} is "
+            f"{field.kind} of the {field.level}"
         )
     return field

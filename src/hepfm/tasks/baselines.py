@@ -114,7 +114,7 @@ class ConstituentAnswer:
     @property
     def title(self) -> str:
         """How tables call it."""
-        return "|d0|/σ alone" if self.name == SIGNIFICANCE else "commonest class"
+        return "significance of d0 alone" if self.name == SIGNIFICANCE else "commonest class"
 
     @property
     def classes(self) -> tuple[str, ...]:

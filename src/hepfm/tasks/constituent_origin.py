@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,8 +110,8 @@ class ConstituentOrigin(Task):
         bound = super().bind(schema, where=where)
         if not schema.is_ragged(self.label) or set(schema[self.label].classes) != set(self.classes):
             raise DataError(
-                f"{self.label!r} of {where} has the classes {', '.join(schema[self.label].classes) or 'none'}; "
-                f"the task {self.name!r} needs {', '.join(self.classes)} for each constituent"
+                f"{self.label!r} of {where} has the classes {', '.join(schema[self.label].classes) or 'none'}"
+                f"; the task {self.name!r} needs {', '.join(self.classes)} for each constituent"
             )
         return bound
 
@@ -121,8 +120,8 @@ class ConstituentOrigin(Task):
         scorer = subject.scorer(self.label, self.objective())
         if set(scorer.classes) != set(self.classes):
             raise ModelError(
-                f"{subject.what} has the classes {', '.join(scorer.classes) or 'none'} of {self.label!r}; the "
-                f"task {self.name!r} needs {', '.join(self.classes)}; fine-tune it to the task first"
+                f"{subject.what} has the classes {', '.join(scorer.classes) or 'none'} of {self.label!r}; "
+                f"the task {self.name!r} needs {', '.join(self.classes)}; fine-tune it to the task first"
             )
         rows = np.asarray(store.split(self.split), np.int64)
         weights = read_weights(store, rows)
@@ -209,5 +208,3 @@ def _scores(scorer: Scorer, store: Store, rows: IntArray) -> Ragged:
     if not isinstance(scores, Ragged) or scores.values.shape[1:] != (len(scorer.classes),):
         raise ModelError("the model gives no class probabilities of constituents")
     return scores
-
-

@@ -33,7 +33,10 @@ def constituents_table(
     return pa.table(
         {
             "row": pa.array(rows),
-            **{name: pa.array(np.ascontiguousarray(values)) for name, values in (flat | {**observers}).items()},
+            **{
+                name: pa.array(np.ascontiguousarray(values))
+                for name, values in (flat | {**observers}).items()
+            },
             **{
                 name: pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
                 for name, values in lists.items()

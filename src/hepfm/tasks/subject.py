@@ -108,9 +108,7 @@ class Subject:
 class ScorerSubject(Subject):
     """A scorer of any origin, taken for what predicts the field that a task asks for."""
 
-    def __init__(
-        self, scorer: NamedScorer, *, path: str = "", baselines: Sequence[Answer] = ()
-    ) -> None:
+    def __init__(self, scorer: NamedScorer, *, path: str = "", baselines: Sequence[Answer] = ()) -> None:
         super().__init__(fingerprint=scorer.fingerprint, path=path, training=scorer.training)
         self._scorer, self._baselines = scorer, baselines
 

@@ -142,9 +142,7 @@ class VertexFinding(Task):
                 )
                 for name, (title, values) in trivial.items()
             ),
-            tables={
-                VERTICES: rows_table(rows, columns | ({} if weights is None else {"weight": weights}))
-            },
+            tables={VERTICES: rows_table(rows, columns | ({} if weights is None else {"weight": weights}))},
         )
 
     def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
