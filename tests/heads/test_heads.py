@@ -135,9 +135,11 @@ def test_bfloat16_is_float32_to_its_precision(name: str, rate: float) -> None:
     """
     dropout = {"dropout": rate} if "dropout" in HEADS.load(name).Config.model_fields else {}
     heads = {"num_heads": 2} if "num_heads" in HEADS.load(name).Config.model_fields else {}
-    head = build(name, **dropout, **heads).train()
+    outputs = 1 if HEADS.load(name).level == "pair" else 3
+    head = build(name, outputs, **dropout, **heads).train()
     torch.manual_seed(1)
-    tokens, registers, direction = torch.randn(2, 3, 4), torch.randn(2, 4, 4), torch.randn(2, 3)
+    tokens, registers = torch.randn(2, 3, 4), torch.randn(2, 4, 4)
+    direction = torch.randn(head(Features(tokens, registers.mean(1), registers), MASK).shape)
 
     def step(autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
         head.zero_grad()

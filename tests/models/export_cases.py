@@ -121,7 +121,9 @@ def _field(schema: Schema, head: str) -> Field:
 
 @cache
 def fits(backbone: str, head: str) -> bool:
-    """Tell whether a head can be put on a backbone."""
+    """Tell whether a head of rows can be put on a backbone."""
+    if HEADS.load(head).level != "row":
+        return False
     try:
         network = Case(backbone, None, "features", None, (head,)).build().network
         with torch.no_grad():

@@ -102,9 +102,37 @@ def test_data_without_labels_are_refused() -> None:
         Supervised.requirements(SupervisedConfig(), jet_schema())
 
 
-def test_a_field_of_constituents_is_no_label() -> None:
-    with pytest.raises(IncompatibleError, match="belongs to the constituent"):
-        Supervised.requirements(SupervisedConfig(label="part_pt"), jet_schema(CLASSES))
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (SupervisedConfig(label="part_pt"), "'part_pt' is continuous of the constituent"),
+        (SupervisedConfig(label="part_vertex"), "'part_vertex' is count of the constituent"),
+        (SupervisedConfig(label="part_origin", view="masked"), "set view=clean"),
+        (
+            validate(SupervisedConfig, {"label": "part_origin", "head": "classify"}, where="test"),
+            "set head to classify_constituents",
+        ),
+    ],
+)
+def test_labels_of_constituents_that_cannot_be_learned_are_refused(
+    config: SupervisedConfig, said: str
+) -> None:
+    with pytest.raises(IncompatibleError, match=said):
+        Supervised.requirements(config, jet_schema(CLASSES, truth=True))
+
+
+def test_the_loss_of_constituents_is_that_of_all_real_ones_in_one_table() -> None:
+    """A row counts by its constituents; padding, whatever its label says, does not count."""
+    objective = build(SupervisedConfig(label="part_origin"), jet_schema(CLASSES, truth=True))
+    batch = random_batch(feature_set("kin"), rows=4)
+    mask_BN = batch.mask_BN
+    truth_BN = torch.arange(mask_BN.numel()).view_as(mask_BN) % 7
+    batch = replace(batch, labels={"part_origin": truth_BN.masked_fill(~mask_BN, -1)})
+    loss = loss_of(objective, batch)
+    scores = objective.network(batch)["part_origin"][mask_BN].softmax(-1).detach().numpy()
+    label = truth_BN[mask_BN].numpy()
+    assert float(loss.total.detach()) == pytest.approx(log_loss(label, scores, labels=range(7)), rel=1e-5)
+    assert number(loss, "accuracy") == pytest.approx(accuracy_score(label, scores.argmax(1)))
 
 
 def test_an_unknown_label_names_the_nearest() -> None:

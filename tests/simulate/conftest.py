@@ -41,6 +41,7 @@ def make_particles(
         x=nothing,
         y=nothing,
         z=nothing,
+        entry=np.arange(len(pdg)),
     )
 
 

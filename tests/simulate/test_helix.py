@@ -26,7 +26,10 @@ def particle(
     mass = 0.14 if charge else 0.0
     numbers = [charge, px, py, pz, np.sqrt(px**2 + py**2 + pz**2 + mass**2), mass, *vertex]
     return Particles(
-        np.array([0]), np.array([211 if charge else 22]), *(np.array([float(x)]) for x in numbers)
+        np.array([0]),
+        np.array([211 if charge else 22]),
+        *(np.array([float(x)]) for x in numbers),
+        entry=np.array([0]),
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
+from hepfm.core.ragged import Ragged
 from hepfm.data import context_set, feature_set
-from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, NO_VERTEX, ORIGIN_CLASSES, jet_schema
 from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
@@ -59,6 +60,12 @@ def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) 
     columns["tau_log_pt_ratio"] = np.where(tau, rng.normal(0.2, 0.05, rows), 0.0).astype(np.float32)
     columns["jet_origin"] = np.arange(rows) // 40
     columns["jet_variation"] = (np.arange(rows) // 10 % 4).astype(np.int8)
+    pt: Ragged = columns["part_pt"]
+    charged = columns["part_charge"].values != 0
+    origin = rng.integers(0, len(ORIGIN_CLASSES), len(charged))
+    vertex = np.where(charged, rng.integers(0, 3, len(charged)), NO_VERTEX)
+    columns["part_origin"] = pt.with_values(origin.astype(np.int8))
+    columns["part_vertex"] = pt.with_values(vertex.astype(np.int16))
     for field in TAU_FIELDS[2:]:
         columns[field.name] = tau.astype(np.float32)
     return columns
@@ -77,7 +84,8 @@ def store_of(task: Task, jet_columns: Any, path: Path) -> Store:
     """Write test jets for a task."""
     classes = jet_classes(task)
     columns: Mapping[str, Any] = columns_of(jet_columns, classes)
-    schema = replace(jet_schema(classes, extra=(*TAU_FIELDS, *Resimulation().fields())), group="jet_origin")
+    fields = (*TAU_FIELDS, *Resimulation().fields())
+    schema = replace(jet_schema(classes, truth=True, extra=fields), group="jet_origin")
     return Store.open(write_store(path, schema, [("test", columns)], provenance={"source": "test"}))
 
 

@@ -71,5 +71,7 @@ def test_a_model_with_neighbours_keeps_the_backbone_and_the_best_number(
 def test_a_number_has_no_neighbours(finetune_recipe: dict[str, Any], tiny_run: Path, tmp_path: Path) -> None:
     objective = {"name": "supervised", "label": "jet_softdrop_mass"}
     values = {**finetune_recipe, "objective": objective, "mode": "knn"}
-    with pytest.raises(IncompatibleError, match="mode 'knn' needs a categorical label; use mode=frozen"):
+    with pytest.raises(
+        IncompatibleError, match="mode 'knn' needs a categorical label of rows; use mode=frozen"
+    ):
         finetune(tiny_run / "model", values, output=tmp_path / "run")

@@ -70,6 +70,20 @@ def test_events_of_one_row_each_are_refused(
         pretrain(with_store(recipe, store_of_singles), output=tmp_path / "run")
 
 
+def test_training_rows_are_those_of_whole_groups_and_nested(
+    recipe: dict[str, Any], grouped_store: Store
+) -> None:
+    def drawn(rows: int) -> np.ndarray:
+        values = with_store(recipe, grouped_store, data={"rows": rows})
+        return np.asarray(Pretraining.check(read_pretrain_recipe(values, where="test")).rows)
+
+    few, many = drawn(50), drawn(100)
+    assert (len(few), len(many)) == (48, 99)
+    assert np.isin(few, many).all()
+    events = grouped_store.read(["jet_origin"], few)["jet_origin"]
+    assert set(np.unique(np.asarray(events), return_counts=True)[1]) == {3}
+
+
 def test_a_draw_of_whole_groups_is_random_whole_and_within_the_limit() -> None:
     groups = np.random.default_rng(0).permutation(np.repeat(np.arange(40), 5))
     first, second = (draw_whole(groups, 52, numpy_generator(seed, "test")) for seed in (1, 2))

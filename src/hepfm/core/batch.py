@@ -31,7 +31,8 @@ class Batch:
     context_BC
         Row-level features (e.g. jet pt), not normalised. None when none was asked for.
     labels
-        Targets by field name: int64 of shape (B,) for a categorical field, float32 (B,) for others.
+        Targets by field name: int64 of shape (B,) for a categorical field, float32 (B,) for others. Of a
+        field of the constituents (B, N): int64 for whole numbers and -1 in padding, float32 and 0 for others.
     weights_B
         Weight of each row in a loss. None means 1.
     rows_B

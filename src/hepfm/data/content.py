@@ -21,7 +21,7 @@ class Content:
     features
         The feature set.
     labels
-        Row-level fields that become ``Batch.labels``.
+        Fields of rows, or of their constituents, that become ``Batch.labels``.
     weights
         Row-level field that becomes ``Batch.weights_B``, or None.
     max_constituents
@@ -58,11 +58,18 @@ class Content:
             self.subjets.check(self.features, self.max_constituents)
         if self.weights is not None:
             schema.check_weight(self.weights)
-        for name in self._row_fields():
-            if schema.is_ragged(name):
-                raise DataError(f"{name!r} holds lists; a label is one value a row")
+        self._check_labels(schema)
         if self.max_constituents < 1:
             raise DataError(f"max_constituents must be at least 1, got {self.max_constituents}")
+
+    def _check_labels(self, schema: Schema) -> None:
+        entries = schema[self.features.entries].level
+        for name in self.labels:
+            if schema.is_ragged(name) and schema[name].level is not entries:
+                raise DataError(
+                    f"{name!r} holds lists of level {schema[name].level}; a label is one value a row, or one "
+                    f"for each {entries}"
+                )
 
     def columns(self, schema: Schema) -> list[str]:
         """Return the fields to read."""

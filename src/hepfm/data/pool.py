@@ -59,14 +59,14 @@ class RowPool:
         content = self._content
         weights = None if content.weights is None else np.asarray(columns[content.weights], np.float32)
         group = self._schema.group
-        labels = {name: label_values(self._schema, columns, name) for name in content.labels}
+        labels = {name: _label(self._schema, columns, name, index) for name in content.labels}
         return Batch(
             features_BNF=_padded(content.features.compute, columns, len(content.features), index),
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
             p4_BN4=self._momenta(columns, index),
             context_BC=_context(content, columns, lengths),
-            labels={name: torch.from_numpy(values) for name, values in labels.items()},
+            labels=labels,
             weights_B=None if weights is None else torch.from_numpy(weights),
             group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
             subjets={
@@ -96,6 +96,16 @@ def _select(values: Array, entries: torch.Tensor) -> Array:
     """Return ``values[entries]``; torch does it more than twice as fast as NumPy."""
     selected: Array = torch.from_numpy(values).index_select(0, entries).numpy()
     return selected
+
+
+def _label(schema: Schema, columns: Columns, name: str, index: npt.NDArray[np.int64]) -> torch.Tensor:
+    """Return a label of rows, (B,), or of their constituents in slots, (B, N); see `Batch.labels`."""
+    column = columns[name]
+    if not isinstance(column, Ragged):
+        return torch.from_numpy(label_values(schema, columns, name))
+    whole = schema[name].kind in (Kind.CATEGORICAL, Kind.COUNT)
+    flat = np.append(column.values.astype(np.int64 if whole else np.float32), -1 if whole else 0)
+    return torch.from_numpy(flat[index])
 
 
 def label_values(schema: Schema, columns: Columns, name: str) -> Array:

@@ -22,6 +22,14 @@ HEADS = Registry(
             "hepfm.heads.knn:NearestNeighbours",
             "votes of the most similar of labelled rows; filled by mode=knn (1805.01978)",
         ),
+        "classify_constituents": (
+            "hepfm.heads.classify_constituents:ClassifyConstituents",
+            "class logits of each constituent",
+        ),
+        "pairs": (
+            "hepfm.heads.pairs:Pairs",
+            "whether two constituents share a vertex, a logit of each pair (2409.12589)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

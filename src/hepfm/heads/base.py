@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
+Level = Literal["row", "constituent", "pair"]
+"""What a head has an output for."""
+
 
 class Head(nn.Module):
     """Features in, outputs out. Subclasses are built by ``cls(config, width=D, num_outputs=K)``."""
 
     Config: ClassVar[type[Config]]
+    level: ClassVar[Level] = "row"
+    """What there is an output for: the row, each of its constituents, or each pair of them."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
-        """Return the outputs, shape (B, K) for a row-level head."""
+        """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs of them."""

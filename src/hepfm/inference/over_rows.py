@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -33,6 +34,7 @@ def over_rows(
     source: RowSource,
     *,
     rows: Rows = None,
+    labels: Sequence[str] = (),
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
 ) -> Columns:
@@ -49,6 +51,8 @@ def over_rows(
         The data, a store or a table; rows with more constituents than the model reads keep the leading ones.
     rows
         Which rows, in any order, repeated ones too; all when None.
+    labels
+        Fields that batches hold as labels.
     batch_size
         Rows of a batch; what suits the device when None.
     device
@@ -64,10 +68,11 @@ def over_rows(
     wanted = np.asarray(source.index(rows))
     distinct, place_of = np.unique(wanted, return_inverse=True)
     size = batch_size or _BATCH_ROWS[target.type]
-    loader = EvalLoader(source, model.content(source), rows=distinct, batch_size=size)
+    content = replace(model.content(source), labels=tuple(labels))
+    loader = EvalLoader(source, content, rows=distinct, batch_size=size)
     numbers, parts = _run(work, loader, target)
     if not parts:
-        return _without_rows(work, model, target)
+        return _without_rows(work, model, target, labels)
     rising = np.argsort(np.concatenate(numbers), kind="stable")
     return take_rows(concatenate(parts), rising[place_of])
 
@@ -93,8 +98,9 @@ def _several(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
         yield ahead
 
 
-def _without_rows(work: Work, model: Model, device: torch.device) -> Columns:
+def _without_rows(work: Work, model: Model, device: torch.device, labels: Sequence[str]) -> Columns:
     """Return columns of no rows; a made-up row tells their shapes and types."""
-    batch = random_batch(model.features, context=model.context, rows=1).to(device)
+    batch = random_batch(model.features, context=model.context, rows=1)
+    batch = replace(batch, labels=dict.fromkeys(labels, batch.mask_BN.float())).to(device)
     (made_up,) = for_each(work, [batch], device=device)
     return take_rows(made_up, np.arange(0))

@@ -9,11 +9,11 @@ import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.files import output_path, refuse_existing
-from hepfm.core.ragged import Array
+from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
 from hepfm.inference.scores import embed, score
-from hepfm.inference.tables import WRITERS, write_table
+from hepfm.inference.tables import WRITERS, check_lists, write_table
 from hepfm.inference.withhold import withhold as withheld
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
@@ -34,7 +34,8 @@ def predict(
     """Write what a model says of each row.
 
     Columns are ``row`` (row number in the store), the observers, and per head ``FIELD_CLASS`` (probability)
-    or ``FIELD_predicted`` (value in its own unit); ``embedding`` if asked for.
+    or ``FIELD_predicted`` (value in its own unit); ``embedding`` if asked for. Columns of a head of
+    constituents hold lists, of the constituents that the model reads.
 
     Parameters
     ----------
@@ -79,7 +80,12 @@ def predict(
     source.content(data)
     _check_observers(observers, data)
     rows = np.asarray(data.split(split) if split else data.index(None))
-    table = {"row": rows, **_observed(observers, data, rows), **_score_columns(source, data, rows, where)}
+    check_lists(path, [name for name, spec in source.outputs.items() if spec.head.cls.level != "row"])
+    table: dict[str, Array | Ragged] = {
+        "row": rows,
+        **_observed(observers, data, rows),
+        **_score_columns(source, data, rows, where),
+    }
     if embeddings:
         table["embedding"] = embed(source, data, rows=rows, device=where)
     write_table(path, table)
@@ -93,16 +99,18 @@ def _check_observers(observers: Sequence[str], data: RowSource) -> None:
             raise DataError(f"{name!r} is not a field of the rows of {data.name}{did_you_mean(name, flat)}")
 
 
-def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> dict[str, Array]:
-    columns = data.read(observers, rows) if observers else {}
-    return {name: np.asarray(values) for name, values in columns.items()}
+def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> Columns:
+    return data.read(observers, rows) if observers else {}
 
 
-def _score_columns(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array]:
-    columns = {}
-    for field, values in score(model, data, rows=rows, device=device).items():
-        if field in model.classes:
-            columns.update({f"{field}_{name}": values[:, k] for k, name in enumerate(model.classes[field])})
-        else:
-            columns[f"{field}_predicted"] = values
+def _score_columns(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array | Ragged]:
+    columns: dict[str, Array | Ragged] = {}
+    for field, scores in score(model, data, rows=rows, device=device).items():
+        for k, name in enumerate(model.classes.get(field, ())):
+            of_class = scores.values[:, k] if isinstance(scores, Ragged) else scores[:, k]
+            columns[f"{field}_{name}"] = (
+                scores.with_values(of_class) if isinstance(scores, Ragged) else of_class
+            )
+        if field not in model.classes:
+            columns[f"{field}_predicted"] = scores
     return columns

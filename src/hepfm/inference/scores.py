@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
 from hepfm.core.batch import Batch
-from hepfm.core.ragged import Array, Columns
+from hepfm.core.errors import IncompatibleError
+from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Kind
 from hepfm.data.row_source import Rows, RowSource
-from hepfm.inference.over_rows import over_rows
+from hepfm.inference.over_rows import of_constituents, over_rows
+from hepfm.inference.vertices import vertices_of
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING, forward
+
+CHARGE = "part_charge"
+"""Field that says which constituents have a track, where a model finds their vertices."""
 
 
 def score(
@@ -21,22 +28,36 @@ def score(
     rows: Rows = None,
     batch_size: int | None = None,
     device: str = "cpu",
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """Return what each head says of each row of a store or a table, in the order of `rows`.
 
     Returns
     -------
     dict
         By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
-        the value in its own unit, float32 (R,), for another.
+        the value in its own unit, float32 (R,), for another. Of a head of constituents lists: class
+        probabilities, float32 (n, K), for the n constituents that the model reads. Of a head of pairs the
+        numbers of the vertices that they form, int16, see `hepfm.inference.vertices.vertices_of`.
+
+    Raises
+    ------
+    IncompatibleError
+        When the source lacks fields that the model reads, or that tell which constituents have a track.
     """
+    paired = any(output.head.cls.level == "pair" for output in model.outputs.values())
+    if paired and CHARGE not in source.schema:
+        raise IncompatibleError(
+            f"the model finds vertices of tracks, and {source.name} has no {CHARGE!r} that says which "
+            "constituents have one"
+        )
 
     def work(batch: Batch) -> Columns:
         outputs = forward(model.network, batch)
-        return {name: _readable(model, name, outputs[name]) for name in model.outputs}
+        return {name: _readable(model, name, outputs[name], batch) for name in model.outputs}
 
-    columns = over_rows(work, model, source, rows=rows, batch_size=batch_size, device=device)
-    return {name: np.asarray(column) for name, column in columns.items()}
+    labels = (CHARGE,) if paired else ()
+    columns = over_rows(work, model, source, rows=rows, labels=labels, batch_size=batch_size, device=device)
+    return dict(columns)
 
 
 def embed(
@@ -56,7 +77,13 @@ def embed(
     return np.asarray(columns[EMBEDDING])
 
 
-def _readable(model: Model, name: str, raw_BK: Tensor) -> Array:
-    if model.outputs[name].field.kind is Kind.CATEGORICAL:
-        return raw_BK.softmax(-1).cpu().numpy()
-    return raw_BK[:, 0].cpu().numpy()
+def _readable(model: Model, name: str, raw: Tensor, batch: Batch) -> Array | Ragged:
+    """Return what a head says in words of the schema, from its outputs, (B, K), (B, N, K) or (B, N, N)."""
+    output = model.outputs[name]
+    if output.head.cls.level == "pair":
+        return vertices_of(raw, batch.mask_BN, batch.mask_BN & (batch.labels[CHARGE] != 0))
+    if output.head.cls.level == "constituent":
+        return of_constituents(raw.softmax(-1), batch.mask_BN)
+    if output.field.kind is Kind.CATEGORICAL:
+        return raw.softmax(-1).cpu().numpy()
+    return raw[:, 0].cpu().numpy()

@@ -22,6 +22,37 @@ DEFINITIONS: dict[str, Definition] = {
     "accuracy.argmax.v1": Definition(
         "accuracy", "Fraction of rows whose most probable class is the true one."
     ),
+    "accuracy.constituents.v1": Definition(
+        "accuracy of constituents",
+        "Fraction of constituents whose most probable class is the true one. For the interval whole jets are "
+        "resampled: constituents of a jet are not independent.",
+    ),
+    "balanced_accuracy.constituents.v1": Definition(
+        "balanced accuracy of constituents",
+        "Mean over the classes that occur of the fraction of their constituents that are called so, by the "
+        "most probable class; jets are resampled.",
+    ),
+    "auc.one_vs_rest.constituents.v1": Definition(
+        "AUC of constituents (one vs rest)",
+        "Area under the ROC curve of the constituents of one class against all others, score: its "
+        "probability; jets are resampled.",
+    ),
+    "adjusted_rand.v1": Definition(
+        "adjusted Rand index",
+        "Mean over jets with two tracks or more: pairs of tracks in one vertex that are found, less what "
+        "random partitions of the same sizes share; 1 for the true vertices, 0 on average for random ones.",
+    ),
+    "adjusted_rand.several.v1": Definition(
+        "adjusted Rand index",
+        "The same mean over jets whose tracks come from two true vertices or more: elsewhere all tracks in "
+        "one vertex is right without looking.",
+    ),
+    "pair_efficiency.v1": Definition(
+        "efficiency of pairs", "Fraction of the pairs of tracks of one vertex that are put into one."
+    ),
+    "pair_purity.v1": Definition(
+        "purity of pairs", "Fraction of the pairs of tracks that are put into one vertex that come from one."
+    ),
     "efficiency.argmax.v1": Definition(
         "efficiency of a class",
         "Fraction of the rows of a class that are called so, by the most probable class.",

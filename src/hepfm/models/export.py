@@ -73,6 +73,12 @@ def export(model: str | Path, *, output: str | Path, overwrite: bool = False) ->
         raise missing_extra(str(error.name), "onnx") from None
     source = Model.load(model)
     _check_heads(source, model)
+    lists = [name for name, spec in source.outputs.items() if spec.head.cls.level != "row"]
+    if lists:
+        raise ModelError(
+            f"{model} cannot be exported: {', '.join(lists)} are predicted for constituents, which ONNX "
+            "files do not hold yet; use `hepfm predict`"
+        )
     if source.network.grouping is not None:
         raise ModelError(
             f"{model} cannot be exported: its tokens are groups of constituents, which ONNX files "

@@ -9,6 +9,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.supervised:Supervised",
             "classification or regression of labels, with label smoothing and row weights",
         ),
+        "vertices": (
+            "hepfm.objectives.vertices:Vertices",
+            "which constituents share a vertex: focal cross-entropy of their pairs (2409.12589)",
+        ),
         "flow_matching": (
             "hepfm.objectives.flow_matching:FlowMatching",
             "velocity from noise to constituents; trains a generator",

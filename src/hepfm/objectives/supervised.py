@@ -1,4 +1,5 @@
-"""Supervised training: cross-entropy of a categorical label, Huber loss of a continuous one."""
+"""Supervised training: cross-entropy of a categorical label of rows or constituents, Huber loss of a
+continuous one of rows."""
 
 from __future__ import annotations
 
@@ -31,9 +32,11 @@ class SupervisedConfig(BaseConfig):
     Attributes
     ----------
     label
-        The field to learn; None means the label that the store's schema names.
+        The field to learn; None means the label that the store's schema names. A categorical field of the
+        constituents has a class for each of them, and they count alike, but for the weights of their rows.
     head
-        Component spec of the head; without a name ``classify`` for a categorical label, else ``regress``.
+        Component spec of the head; without a name ``classify`` for a categorical label of rows,
+        ``classify_constituents`` for one of constituents, else ``regress``.
     label_smoothing
         Fraction of the target spread evenly over all classes, in [0, 1); 0 in 2202.03772.
     huber_delta
@@ -69,7 +72,7 @@ class SupervisedConfig(BaseConfig):
 
 
 class Supervised(Objective[SupervisedConfig]):
-    """Learn one labelled field of the rows; each row counts with its weight.
+    """Learn one labelled field of rows, or of constituents; each counts with the weight of its row.
 
     Terms of the loss: ``cross_entropy`` of a categorical label or ``huber`` of a continuous one; beside it
     ``accuracy`` or ``mae`` (mean absolute error, in the label's unit).
@@ -85,6 +88,7 @@ class Supervised(Objective[SupervisedConfig]):
         super().__init__(config, network, schema)
         self.field = _target(config, schema)
         self.only = _only(config, schema)
+        self.of_rows = self.field.level is schema.row
 
     @classmethod
     def check(cls, config: SupervisedConfig, network: Network) -> None:
@@ -101,14 +105,15 @@ class Supervised(Objective[SupervisedConfig]):
     def requirements(cls, config: SupervisedConfig, schema: Schema) -> Requirements:
         """Return a head of the field that is learned; rows are those that `SupervisedConfig.only` names."""
         field, only = _target(config, schema), _only(config, schema)
+        of_rows = field.level is schema.row
         return Requirements(
             labels=tuple(dict.fromkeys((field.name, *((only.field,) if only else ())))),
-            heads={field.name: HeadSpec(_head(config, field), field)},
+            heads={field.name: HeadSpec(_head(config, field, of_rows=of_rows), field)},
             rows=only,
             head_rows={field.name: only},
             signed_weights=True,
             views=frozenset({CLEAN} if config.view == CLEAN else ()),
-            groups=frozenset({"shown", "read"} if config.view == CLEAN else ()),
+            groups=frozenset({"shown", "read"} if config.view == CLEAN and of_rows else ()),
             reads=None if config.view == CLEAN else config.view,
         )
 
@@ -122,7 +127,7 @@ class Supervised(Objective[SupervisedConfig]):
         return "cross_entropy" if self.field.kind is Kind.CATEGORICAL else "huber"
 
     def weights(self, views: Mapping[str, View]) -> dict[str, Tensor]:
-        """Return the weights of the rows, 0 for those that do not count.
+        """Return the weights of the rows, or of the constituents, 0 for those that do not count.
 
         The weight of a noised or masked view is in the loss, not in the count.
         """
@@ -131,10 +136,13 @@ class Supervised(Objective[SupervisedConfig]):
         if self.only is not None:
             label_B = batch.labels[self.only.field]
             weights_B = weights_B * torch.isin(label_B, label_B.new_tensor(self.only.numbers))
-        return {self.term: weights_B}
+        if self.of_rows:
+            return {self.term: weights_B}
+        real_BN = batch.mask_BN & (batch.labels[self.field.name] >= 0)
+        return {self.term: weights_B[:, None] * real_BN}
 
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
-        """Return the mean loss over the rows, weighted by their weights."""
+        """Return the mean loss over the rows, or constituents, weighted by their weights."""
         output = outputs[self.config.view]
         batch, head = output.view.batch, network.heads[self.field.name]
         predicted = head(output.features, output.features.token_mask(batch.mask_BN)).float()
@@ -142,6 +150,10 @@ class Supervised(Objective[SupervisedConfig]):
             batch.labels[self.field.name],
             self.weights({self.config.view: output.view})[self.term],
         )
+        if not self.of_rows:
+            return self._classification(
+                predicted.flatten(0, 1), target.flatten().clamp(min=0), weights_B.flatten(), None
+            )
         if self.field.kind is Kind.CATEGORICAL:
             return self._classification(predicted, target, weights_B, output.view.weight_B)
         scale: Tensor = head.scale_K  # type: ignore[assignment]
@@ -181,18 +193,37 @@ def _target(config: SupervisedConfig, schema: Schema) -> Field:
         )
     field = schema[name]
     if field.level is not schema.row:
-        raise IncompatibleError(
-            f"objective 'supervised' learns fields of the rows ({schema.row}); "
-            f"{name!r} belongs to the {field.level}"
-        )
+        _check_of_constituents(config, field, schema)
     return field
 
 
-def _head(config: SupervisedConfig, field: Field) -> Component:
-    default = "classify" if field.kind is Kind.CATEGORICAL else "regress"
-    if isinstance(config.head, Component):
-        return config.head
-    return resolve_component(HEADS, config.head or default, where="objective.head", default=default)
+def _check_of_constituents(config: SupervisedConfig, field: Field, schema: Schema) -> None:
+    """Refuse a label of constituents that has no classes, or a view that may not show them all."""
+    if field.kind is not Kind.CATEGORICAL:
+        raise IncompatibleError(
+            f"objective 'supervised' learns fields of the rows ({schema.row}) and classes of their "
+            f"constituents; {field.name!r} is {field.kind} of the {field.level}"
+        )
+    if config.view != CLEAN:
+        raise IncompatibleError(
+            f"objective 'supervised': the view {config.view!r} does not show the constituents as they are, "
+            f"and {field.name!r} is a label of them; set view=clean"
+        )
+
+
+def _head(config: SupervisedConfig, field: Field, *, of_rows: bool) -> Component:
+    default, level = "classify" if field.kind is Kind.CATEGORICAL else "regress", "row"
+    if not of_rows:
+        default, level = "classify_constituents", "constituent"
+    head = config.head
+    if not isinstance(head, Component):
+        head = resolve_component(HEADS, head or default, where="objective.head", default=default)
+    if head.cls.level != level:
+        raise IncompatibleError(
+            f"objective 'supervised': {field.name!r} is a field of the {field.level}, and the head "
+            f"{head.name!r} has an output for each {head.cls.level}; set head to {default}"
+        )
+    return head
 
 
 def _only(config: SupervisedConfig, schema: Schema) -> RowSelection | None:

@@ -111,12 +111,17 @@ class Calorimeter:
 
 @dataclass(frozen=True)
 class Neutrals:
-    """Massless neutral candidates, arrays of shape (n,)."""
+    """Massless neutral candidates, arrays of shape (n,).
+
+    `particle` is the index of the particle that left the most energy in the tower among those without a
+    track, or among all where each has one.
+    """
 
     event: Ints
     energy: Floats
     eta: Floats
     phi: Floats
+    particle: Ints
 
 
 @dataclass(frozen=True)
@@ -152,10 +157,22 @@ def energy_flow(
         significance = excess / np.sqrt(track_variance + towers.sigma**2)
     neutral = (excess > calorimeter.energy_min) & (significance > calorimeter.significance_min)
     factor = np.where(neutral, 1.0, _scale(towers, track_energy, track_variance))
+    untracked = np.ones(len(deposit), bool)
+    untracked[tracks.particle] = False
+    main = _main_particles(tower_of, deposit, untracked, n)
     return (
-        _neutrals(calorimeter.grid, towers, excess, np.flatnonzero(neutral), rng),
+        _neutrals(calorimeter.grid, towers, excess, main, np.flatnonzero(neutral), rng),
         tracks.scaled(np.where(here, factor[own], 1.0)) if n else tracks,
     )
+
+
+def _main_particles(tower_of: Ints, deposit: Floats, untracked: Bools, towers: int) -> Ints:
+    """Return for each tower the particle with the largest deposit; those without a track come first."""
+    hit = np.flatnonzero(tower_of >= 0)
+    rising = hit[np.lexsort((deposit[hit], untracked[hit]))]
+    main = np.zeros(towers, np.int64)
+    main[tower_of[rising]] = rising  # of several the last one stays
+    return main
 
 
 def _sum(group: Ints, values: Floats, groups: int) -> Floats:
@@ -194,10 +211,12 @@ def _towers(
     return towers, tower_of
 
 
-def _neutrals(grid: Grid, towers: Towers, excess: Floats, index: Ints, rng: np.random.Generator) -> Neutrals:
+def _neutrals(
+    grid: Grid, towers: Towers, excess: Floats, main: Ints, index: Ints, rng: np.random.Generator
+) -> Neutrals:
     """Place neutrals uniformly inside their towers."""
     edges, ring = np.asarray(grid.eta_edges), towers.ring[index]
     width = 2 * np.pi / np.asarray(grid.phi_bins)[ring]
     eta = edges[ring] + (edges[ring + 1] - edges[ring]) * rng.random(len(index))
     phi = -np.pi + width * (towers.step[index] + rng.random(len(index)))
-    return Neutrals(towers.event[index], excess[index], eta, phi)
+    return Neutrals(towers.event[index], excess[index], eta, phi, main[index])

@@ -96,8 +96,8 @@ class _Parametrised:
         return merge_candidates(
             [
                 charged,
-                _neutral_candidates(photons, _PID["photon"]),
-                _neutral_candidates(hadrons, _PID["neutral_hadron"]),
+                _neutral_candidates(particles, photons, _PID["photon"]),
+                _neutral_candidates(particles, hadrons, _PID["neutral_hadron"]),
             ]
         )
 
@@ -173,6 +173,7 @@ class NoDetector:
             d0_error=nothing,
             dz=nothing,
             dz_error=nothing,
+            entry=p.entry,
         )
 
 
@@ -210,10 +211,11 @@ def _track_candidates(
         d0_error=tracks.d0_error,
         dz=tracks.dz,
         dz_error=tracks.dz_error,
+        entry=particles.entry[origin],
     )
 
 
-def _neutral_candidates(neutrals: Neutrals, pid: int) -> Candidates:
+def _neutral_candidates(particles: Particles, neutrals: Neutrals, pid: int) -> Candidates:
     pt = neutrals.energy / np.cosh(neutrals.eta)
     nothing = np.zeros(len(pt))
     return Candidates(
@@ -229,4 +231,5 @@ def _neutral_candidates(neutrals: Neutrals, pid: int) -> Candidates:
         d0_error=nothing,
         dz=nothing,
         dz_error=nothing,
+        entry=particles.entry[neutrals.particle],
     )

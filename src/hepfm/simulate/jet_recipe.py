@@ -85,6 +85,9 @@ class JetRecipe(SimulationRecipe):
         jets of the hard process, each of which becomes a row in every variation in which it passes.
     identity, tracks, substructure
         Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
+    truth
+        Whether the store holds the truth of constituents: what they come from, and the numbers of their
+        vertices.
     max_constituents
         The hardest constituents of a jet that are stored; all of them when nothing is given. The jet's own
         fields are those of the whole jet.
@@ -111,6 +114,7 @@ class JetRecipe(SimulationRecipe):
     identity: bool = True
     tracks: bool = True
     substructure: bool = True
+    truth: bool = False
     max_constituents: int | None = pydantic.Field(default=None, gt=0)
     chunk_jets: int = pydantic.Field(default=500, gt=0)
     batch_events: int = pydantic.Field(default=200, gt=0)
@@ -166,6 +170,7 @@ class JetRecipe(SimulationRecipe):
             identity=self.identity,
             tracks=self.tracks,
             substructure=self.substructure,
+            truth=self.truth,
             weight=weighted,
             extra=(*again, *self.labeller.cls.fields),
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.ragged import Array, Ragged, concatenate
+from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.physics.clustering import Jets, cluster_jets
@@ -22,8 +21,9 @@ from hepfm.simulate.jet_recipe import JetRecipe, JetSelection
 from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.lhe import events_of
 from hepfm.simulate.particles import Candidates
-from hepfm.simulate.pythia import SEED_BITS, PythiaGenerator, Record
+from hepfm.simulate.pythia import SEED_BITS, Pythia, PythiaGenerator, Record
 from hepfm.simulate.simulation import SPLITS
+from hepfm.simulate.truth import constituent_truth
 
 MAX_PZ = 10_000.0
 """GeV; constituents beyond are dropped, as in JetClass."""
@@ -52,10 +52,10 @@ def _chunk_sizes(recipe: JetRecipe, name: str, jets: int) -> list[int]:
 
 @dataclass(frozen=True)
 class ClassJets:
-    """Jets of a class: as clustered, the labeller's fields, and the candidates that are stored."""
+    """Jets of a class: as clustered, fields of the truth, and the candidates that are stored."""
 
     jets: Jets
-    truth: Mapping[str, Array]
+    truth: Columns
     constituents: Ragged
 
     def __len__(self) -> int:
@@ -63,8 +63,11 @@ class ClassJets:
 
     def take(self, rows: Array) -> ClassJets:
         """Return the given jets."""
-        truth = {name: column[rows] for name, column in self.truth.items()}
-        return ClassJets(self.jets.take(rows), truth, self.constituents.take(rows))
+        return ClassJets(self.jets.take(rows), take_rows(self.truth, rows), self.constituents.take(rows))
+
+    def with_truth(self, columns: Columns) -> ClassJets:
+        """Return the jets with further fields of the truth."""
+        return replace(self, truth={**self.truth, **columns})
 
 
 def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
@@ -86,6 +89,7 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
         candidates = detector(generator.stable(record), rng)
         good = jets_of_class(recipe, key.class_name, record, candidates)
         taken = good.take(np.arange(min(len(good), key.rows - stored)))
+        taken = taken.with_truth(truth_of_constituents(recipe, taken, record, candidates, generator))
         columns = jet_columns(taken, candidates, recipe, class_name=key.class_name)
         parts.append({**columns, JET_WEIGHT.name: record.weight[taken.jets.event]})
         events += record.num_events
@@ -96,6 +100,17 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
     return Chunk(concatenate(parts), events, passed, *seconds, process)
+
+
+def truth_of_constituents(
+    recipe: JetRecipe, jets: ClassJets, record: Record, candidates: Candidates, pythia: Pythia
+) -> Columns:
+    """Return the truth fields of the constituents of jets; none where the recipe does not ask for them."""
+    if not recipe.truth:
+        return {}
+    entries = jets.constituents.with_values(candidates.entry[jets.constituents.values])
+    charged = candidates.charge[jets.constituents.values] != 0
+    return constituent_truth(record, entries, charged, pythia.decay_lengths)
 
 
 def refuse_hopeless(

@@ -117,12 +117,12 @@ def find_decays(record: Record, resonance: int) -> Decays:
     """Find the last copies of a resonance and the final products of their decay chains."""
     index = np.flatnonzero(np.abs(record.pdg) == resonance)
     index = index[(last_copy(record, index) == index) & (record.daughter1[index] > 0)]
-    owner, product = _daughters(record, np.arange(len(index)), index)
+    owner, product = daughters_of(record, np.arange(len(index)), index)
     while True:
         open_ = ~np.isin(np.abs(record.pdg[product]), FUNDAMENTAL) & (record.daughter1[product] > 0)
         if not open_.any():
             break
-        deeper = _daughters(record, owner[open_], last_copy(record, product[open_]))
+        deeper = daughters_of(record, owner[open_], last_copy(record, product[open_]))
         owner = np.concatenate([owner[~open_], deeper[0]])
         product = np.concatenate([product[~open_], deeper[1]])
     leptons = np.isin(np.abs(record.pdg[product]), CHARGED_LEPTONS)
@@ -153,7 +153,7 @@ def last_copy(record: Record, index: Ints) -> Ints:
         index = heir
 
 
-def _daughters(record: Record, owner: Ints, index: Ints) -> tuple[Ints, Ints]:
+def daughters_of(record: Record, owner: Ints, index: Ints) -> tuple[Ints, Ints]:
     """Return the daughters of entries, with the owner of each."""
     first, last = record.daughters(index)
     count = np.maximum(last, first) - first + 1

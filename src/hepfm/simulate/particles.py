@@ -29,6 +29,8 @@ class Particles:
         GeV.
     x, y, z
         Where it was produced, mm.
+    entry
+        Its entry in the event record.
     """
 
     event: Ints
@@ -42,6 +44,7 @@ class Particles:
     x: Floats
     y: Floats
     z: Floats
+    entry: Ints
 
     def __len__(self) -> int:
         return len(self.event)
@@ -75,6 +78,9 @@ class Candidates:
         Charge and index into `hepfm.data.schemas.jets.PID_CLASSES`.
     d0, d0_error, dz, dz_error
         Impact parameters and their uncertainties in mm; 0 for neutrals.
+    entry
+        The particle that it comes from, by its entry in the event record: of a calorimeter's, the one that
+        left the most energy in the tower among those without a track (among all where each has one).
     """
 
     event: Ints
@@ -89,6 +95,7 @@ class Candidates:
     d0_error: Floats
     dz: Floats
     dz_error: Floats
+    entry: Ints
 
     def __len__(self) -> int:
         return len(self.event)

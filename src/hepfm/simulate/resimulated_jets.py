@@ -4,7 +4,7 @@ together."""
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,14 @@ from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
 from hepfm.simulate.hard_process import Beams, HardEvent, HardProcess, Resimulator
 from hepfm.simulate.jet_recipe import JetRecipe
-from hepfm.simulate.jets import HOPELESS_EVENTS, chunk_keys, jet_columns, jets_of_class, refuse_hopeless
+from hepfm.simulate.jets import (
+    HOPELESS_EVENTS,
+    chunk_keys,
+    jet_columns,
+    jets_of_class,
+    refuse_hopeless,
+    truth_of_constituents,
+)
 from hepfm.simulate.lhe import events_of
 from hepfm.simulate.origins import NOTHING, origin_of
 from hepfm.simulate.particles import Candidates, Ints
@@ -63,7 +70,9 @@ class Variation:
             ORIGIN.name: (first + number[event]) * PARTICLES + origin,
             VARIATION: np.full(len(jets), self.number),
         }
-        jets = replace(jets, truth={**jets.truth, **truth})
+        jets = jets.with_truth(
+            {**truth, **truth_of_constituents(self.recipe, jets, record, candidates, self.pythia)}
+        )
         columns = jet_columns(jets, candidates, self.recipe, class_name=self.class_name)
         return {**columns, JET_WEIGHT.name: record.weight[event]}
 

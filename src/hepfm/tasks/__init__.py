@@ -27,6 +27,18 @@ TASKS = Registry(
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",
         ),
+        "constituent_origin": (
+            "hepfm.tasks.constituent_origin:ConstituentOrigin",
+            "which decay each constituent comes from; simulated jets with truth",
+        ),
+        "track_origin": (
+            "hepfm.tasks.track_origin:TrackOrigin",
+            "which decay each track comes from; simulated jets with truth",
+        ),
+        "vertex_finding": (
+            "hepfm.tasks.vertex_finding:VertexFinding",
+            "which tracks share a vertex; simulated jets with truth",
+        ),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",

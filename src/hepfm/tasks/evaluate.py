@@ -14,7 +14,7 @@ from hepfm.core.provenance import code_commit
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO, weighed
 from hepfm.tasks.base import MeasureOptions, Task, load_task
-from hepfm.tasks.baselines import TrivialAnswer
+from hepfm.tasks.baselines import FittedAnswer
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import (
     RESULTS,
@@ -105,7 +105,7 @@ def measure(
     store: Store,
     *,
     output: str | Path,
-    baselines: Sequence[TrivialAnswer] = (),
+    baselines: Sequence[FittedAnswer] = (),
 ) -> Evaluation:
     """Measure anything that scores rows on a task, and write the result directory.
 

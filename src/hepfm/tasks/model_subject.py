@@ -17,7 +17,7 @@ from hepfm.inference.withhold import withhold as withheld
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
-from hepfm.tasks.baselines import TrivialAnswer, trivial_answers
+from hepfm.tasks.baselines import FittedAnswer, trivial_answers
 from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
 from hepfm.train.distributed import pick_device
 
@@ -76,8 +76,8 @@ class ModelHead:
         """Class names in the order of the columns of `score`; empty for numbers."""
         return self.model.classes.get(self.field, ())
 
-    def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
+    def score(self, store: Store, rows: IntArray) -> Any:
+        """Return what `hepfm.inference.scores.score` says of the field."""
         return score(self.model, store, rows=rows, device=self.device)[self.field]
 
 
@@ -104,7 +104,7 @@ class ModelSubject(Subject):
             )
         return ModelHead(self.model, field, self.device)
 
-    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+    def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
 

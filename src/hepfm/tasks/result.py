@@ -7,6 +7,8 @@ the training. Beside it lie the tables of the task, which any Arrow reader opens
   class probabilities, its event weight if it has one, and some observers;
 - ``predictions.arrow`` of a regression: the same with the true and the predicted number, what is measured of
   both (residual or response), and the group;
+- ``constituents.arrow`` of classes of constituents: the same as ``scores.arrow`` with lists, see
+  `hepfm.tasks.constituent_tables`; ``vertices.arrow``: pairs of tracks of each jet;
 - ``spectra.arrow`` of generated rows: binned spectra, see `hepfm.tasks.spectra`.
 """
 
@@ -390,6 +392,12 @@ def read_predictions(folder: Path, result: ResultFile) -> PredictedNumbers:
         table = _read_rows(folder, PREDICTIONS, result)
         columns = {name: table[name] for name in _NUMBERS}
         return PredictedNumbers(rows=table["row"].astype(np.int64), **columns, weights=table.get(_WEIGHT))
+
+
+def read_columns(folder: Path, name: str, result: ResultFile) -> dict[str, Array]:
+    """Read a table of numbers of test rows, its columns by name."""
+    with reading(folder / name, what="a table of rows", fix=_AGAIN):
+        return _read_rows(folder, name, result)
 
 
 def _read_rows(folder: Path, name: str, result: ResultFile) -> dict[str, Array]:

@@ -11,7 +11,7 @@ from hepfm.core.errors import ModelError
 from hepfm.core.ragged import Array
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import IntArray
-from hepfm.tasks.baselines import TrivialAnswer
+from hepfm.tasks.baselines import FittedAnswer
 
 
 class Scorer(Protocol):
@@ -21,8 +21,9 @@ class Scorer(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the columns of `score`; empty for numbers."""
 
-    def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,)."""
+    def score(self, store: Store, rows: IntArray) -> Any:
+        """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,); of
+        constituents a `hepfm.core.ragged.Ragged` of what is said of the leading ones."""
 
 
 class Answer(Scorer, Protocol):
@@ -108,7 +109,7 @@ class Subject:
             f"{self.what} predicts nothing, and the task needs {field!r}; give a model directory"
         )
 
-    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+    def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers that were fitted to the same labels; none by default."""
         return ()
 
@@ -125,7 +126,7 @@ class ScorerSubject(Subject):
     """A scorer of any origin, taken for what predicts the field that a task asks for."""
 
     def __init__(
-        self, scorer: NamedScorer, *, path: str = "", baselines: Sequence[TrivialAnswer] = ()
+        self, scorer: NamedScorer, *, path: str = "", baselines: Sequence[FittedAnswer] = ()
     ) -> None:
         super().__init__(fingerprint=scorer.fingerprint, path=path, training=scorer.training)
         self._scorer, self._baselines = scorer, baselines
@@ -134,7 +135,7 @@ class ScorerSubject(Subject):
         """Return the scorer."""
         return self._scorer
 
-    def baselines(self, field: str) -> Sequence[TrivialAnswer]:
+    def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the answers that were given."""
         return self._baselines
 

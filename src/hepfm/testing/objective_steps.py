@@ -18,7 +18,7 @@ from hepfm.objectives.loss import Loss, added
 from hepfm.train.learner import Learner
 
 EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="which rows belong together")
-SCHEMA = replace(jet_schema(JETCLASS_CLASSES, extra=(EVENT,)), group=EVENT.name)
+SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT,)), group=EVENT.name)
 FEATURES = feature_set("petfull")
 DRAWS = Draws(1, "test")
 ROWS = 16
@@ -44,7 +44,11 @@ def batch_for(learner: Learner) -> Batch:
     labels = {}
     for name in learner.requirements.labels:
         field, number = SCHEMA[name], torch.arange(len(batch))
-        labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
+        if SCHEMA.is_ragged(name):
+            place_BN = torch.arange(batch.mask_BN.shape[1]) * number[:, None] % (len(field.classes) or 4)
+            labels[name] = torch.where(batch.mask_BN, place_BN, -1)
+        else:
+            labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
     return replace(batch, labels=labels, group_B=torch.arange(len(batch)) // MEMBERS)
 
 
@@ -83,6 +87,9 @@ def changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
         batch,
         features_BNF=change(batch.features_BNF),
         mask_BN=change(batch.mask_BN),
+        labels={
+            name: change(label + 1) - 1 if label.ndim > 1 else label for name, label in batch.labels.items()
+        },
         p4_BN4=change(batch.p4_BN4),
         subjets={name: change(number + 1) - 1 for name, number in batch.subjets.items()},
     )
@@ -96,7 +103,10 @@ def take(batch: Batch, rows: Tensor) -> Batch:
         rows_B=batch.rows_B[rows],
         group_B=None if batch.group_B is None else batch.group_B[rows],
         context_BC=None if batch.context_BC is None else batch.context_BC[rows],
-        labels={name: label[rows] for name, label in batch.labels.items()},
+        labels={
+            name: label[rows] if label.ndim == 1 else label[rows, :longest]
+            for name, label in batch.labels.items()
+        },
         weights_B=None if batch.weights_B is None else batch.weights_B[rows],
     )
 

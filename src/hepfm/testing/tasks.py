@@ -14,7 +14,7 @@ import pyarrow as pa
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, HepfmError, ModelError
-from hepfm.core.ragged import Array
+from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data import feature_set
 from hepfm.data.store import Store
@@ -76,10 +76,20 @@ class TaskCase:
     def measured(self, name: str, *, blur: float = BLUR, store: Store | None = None) -> ResultFile:
         """Return the result of scores that are the truth, blurred."""
         store = store or self.store
-        values = np.asarray(store.read([self.field])[self.field])
-        scale = 1.0 if store.schema[self.field].classes else float(values.std())
+        column = store.read([self.field])[self.field]
+        whole = isinstance(column, Ragged) or bool(store.schema[self.field].classes)
+        scale = 1.0 if whole else float(np.asarray(column).std())
         scorer = Truth(store, self.field, blur=blur * scale)
         return measure(scorer, self.task, store, output=self.folder / name).result
+
+
+_HEADS = {
+    (False, True): "classify",
+    (False, False): "regress",
+    (True, True): "classify_constituents",
+    (True, False): "pairs",
+}
+"""Head of a field, by whether it holds lists, and whether it has classes."""
 
 
 class Truth:
@@ -95,11 +105,22 @@ class Truth:
         self.field, self.blur = field, blur
         self.classes = tuple(reversed(store.schema[field].classes))
 
-    def score(self, store: Store, rows: IntArray) -> Array:
-        """Return class probabilities, or numbers."""
-        truth = np.asarray(store.read([self.field], rows)[self.field], np.float64)
-        noise = np.sin(1e3 * row_numbers(store, rows)[:, None] * (1 + np.arange(max(len(self.classes), 1))))
+    def score(self, store: Store, rows: IntArray) -> Any:
+        """Return class probabilities, numbers, or lists of probabilities or of numbers of vertices."""
+        column = store.read([self.field], rows)[self.field]
+        numbers = row_numbers(store, rows)
+        if isinstance(column, Ragged):
+            place = np.arange(len(column.values)) - np.repeat(column.offsets[:-1], column.lengths)
+            numbers = numbers[column.row_index()] * (2 + place)
+            return column.with_values(self._said(column.values, numbers, whole=True))
+        return self._said(np.asarray(column), numbers, whole=False)
+
+    def _said(self, truth: Array, numbers: Array, *, whole: bool) -> Array:
+        noise = np.sin(1e3 * numbers[:, None] * (1 + np.arange(max(len(self.classes), 1))))
+        if not self.classes and whole:
+            return np.where(noise[:, 0] > 1 - self.blur / 4, truth + 1, truth)
         if not self.classes:
+            truth = truth.astype(np.float64)
             blurred: Array = truth + self.blur * noise[:, 0]
             return blurred
         column = len(self.classes) - 1 - truth.astype(int)
@@ -261,7 +282,7 @@ def check_statistics(task: Task, result: ResultFile, folder: Path) -> None:
 def save_scoring_model(store: Store, field: str, path: Path, *, features: str = "kin") -> Path:
     """Write an untrained model with a head for a field."""
     backbone = resolve_component(BACKBONES, TINY, where="check_task")
-    head = "classify" if store.schema[field].classes else "regress"
+    head = _HEADS[store.schema.is_ragged(field), bool(store.schema[field].classes)]
     output = HeadSpec(resolve_component(HEADS, head, where="check_task"), store.schema[field])
     inputs = feature_set(features)
     with seeded_init(0, "test"):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
+from hepfm.data.groups import draw_whole, read_groups
 from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
@@ -30,7 +31,8 @@ def budget_rows(
     """Return the rows to train on and the rows to validate on, together the label budget.
 
     Both parts of a budget are contained in those of every larger budget with the same seed. With one
-    categorical target both parts are class-balanced; otherwise, and without a budget, the draw is uniform.
+    categorical target of rows both parts are class-balanced; otherwise, and without a budget, the draw is
+    uniform.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ def budget_rows(
     if only is None:
         # Among rows of some classes another label may be bound to lack some: a tau has a decay mode.
         check_classes(store, split, labels=learned, lacking=data.lacking)
-    field = store.schema[targets[0]] if len(targets) == 1 else None
+    of_rows = [name for name in targets if not store.schema.is_ragged(name)]
+    field = store.schema[targets[0]] if len(targets) == len(of_rows) == 1 else None
     if data.budget is not None and field is not None and field.kind is Kind.CATEGORICAL:
         parts = _balanced(store, split, data, field=field, seed=seed)
         check_classes(store, parts[0], labels=learned, lacking=data.lacking)
@@ -110,15 +113,20 @@ def _balanced(
     return _split(chosen, data.validation_fraction, width=len(present))
 
 
-def training_rows(store: Store, split: str, *, count: int | None, seed: int) -> Rows:
-    """Return `count` rows of a split, a seeded draw that is contained in every larger one; all when None."""
+def training_rows(store: Store, split: str, *, count: int | None, seed: int, whole: bool = False) -> Rows:
+    """Return `count` rows of a split, a seeded draw that is contained in every larger one; all when None.
+
+    With `whole` groups are drawn, and come whole: then there are at most `count` rows, or those of one group.
+    """
     rows = store.split(split)
     if count is None or count == len(rows):
         return rows
     if count > len(rows):
         raise DataError(f"data.rows is {count}, split {split!r} of {store.path} has {len(rows)} rows")
-    drawn = numpy_generator(seed, "pretrain.rows").permutation(len(rows))[:count]
-    return np.sort(np.asarray(rows)[drawn])
+    rng = numpy_generator(seed, "pretrain.rows")
+    if whole:
+        return np.asarray(rows)[draw_whole(read_groups(store, rows), count, rng)]
+    return np.sort(np.asarray(rows)[rng.permutation(len(rows))[:count]])
 
 
 def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:

@@ -94,9 +94,11 @@ class FittedHead(Frozen):
         self.keep(network, spec, best[2])
 
     def _spec(self, network: Network) -> HeadSpec:
-        spec = next((s for s in network.head_specs.values() if s.field.kind is Kind.CATEGORICAL), None)
+        specs = network.head_specs.values()
+        fitting = (s for s in specs if s.field.kind is Kind.CATEGORICAL and s.head.cls.level == "row")
+        spec = next(fitting, None)
         if spec is None:
-            raise IncompatibleError(f"mode {self.name!r} needs a categorical label; use mode=frozen")
+            raise IncompatibleError(f"mode {self.name!r} needs a categorical label of rows; use mode=frozen")
         self.check(network, spec)
         return spec
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.log import logger
+from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.data.store import Store
 
@@ -84,8 +85,9 @@ def tell_undrawn(
 
 
 def class_counts(store: Store, rows: npt.NDArray[np.int64], field: Field) -> dict[str, int]:
-    """Return the number of rows of each class of a field."""
-    numbers = np.asarray(store.read([field.name], np.sort(rows))[field.name])
+    """Return the number of rows of each class of a field, or of their constituents."""
+    column = store.read([field.name], np.sort(rows))[field.name]
+    numbers = column.values if isinstance(column, Ragged) else column
     return dict(zip(field.classes, np.bincount(numbers, minlength=len(field.classes)).tolist(), strict=False))
 
 

@@ -62,7 +62,8 @@ class Pretraining:
         Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
         if data.validation:
             store.split(data.validation)
-        rows = training_rows(store, data.train, count=data.rows, seed=recipe.seed_of("subset"))
+        whole = data.members is not None
+        rows = training_rows(store, data.train, count=data.rows, seed=recipe.seed_of("subset"), whole=whole)
         check_weights(
             store, rows, data.weights, signed=needed.signed_weights, objective=recipe.objective.name
         )

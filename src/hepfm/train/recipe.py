@@ -43,7 +43,8 @@ class PretrainDataConfig(Config):
         Field of the rows that weighs them in the loss, of training and of validation; ``auto`` takes the
         store's event weight where it has one, None means equal weights.
     rows
-        Number of training rows, a seeded draw of the split, nested; None means all.
+        Number of training rows, a seeded draw of the split, nested; None means all. With `members` whole
+        groups are drawn, and there are at most so many rows.
     context
         Context set that the network is conditioned on; None for nothing.
     feature_dropout

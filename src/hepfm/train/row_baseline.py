@@ -5,6 +5,8 @@ themselves. For a categorical label these numbers enter a multinomial logistic r
 ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
 validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
 
+A label of constituents has a table of one number in its place, see `hepfm.train.significance_baseline`.
+
 Kept with it is what the majority baseline needs: the fractions of the classes in the training split (a label
 budget is drawn with equal fractions, and would not tell the commonest class), or the median of the target.
 """
@@ -24,6 +26,7 @@ from hepfm.data.context import JET
 from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
+from hepfm.train.significance_baseline import fit_constituents
 
 MOST_ROWS = 50_000
 STRENGTH = 1.0
@@ -108,6 +111,9 @@ def _fit(labelled: LabelledRows, name: str, only: RowSelection | None) -> dict[s
     weights = _weights(labelled, rows)
     rows, weights = rows[weights > 0], weights[weights > 0]
     weights = weights / weights.mean()  # or their unit would set how much the penalty counts
+    if store.schema.is_ragged(name):
+        limit = labelled.max_constituents
+        return fit_constituents(store, rows, name, weights=weights, max_constituents=limit)
     x_RC = read_inputs(store, rows, max_constituents=labelled.max_constituents)
     centre, scale = x_RC.mean(axis=0), np.maximum(x_RC.std(axis=0), 1e-6)
     facts = {

@@ -30,6 +30,32 @@ TRACK_CONSTITUENT_FIELDS = (
     ),
     Field("part_dz_error", Level.CONSTITUENT, unit="mm", description="its uncertainty; 0 for neutrals"),
 )
+ORIGIN_CLASSES = ("primary", "b", "b_to_c", "c", "tau", "strange", "other")
+"""What a constituent's particle comes from: the primary vertex, or the decay of a hadron with a b quark, of
+one with a c quark that came from such a decay, of one with a c quark that did not, of a tau lepton, of a
+hadron with an s quark (K0S, Lambda ...), or of anything else that flies. See `hepfm.simulate.truth`."""
+
+NO_VERTEX = -1
+"""Vertex number of neutral constituents: they have no track that could point to one."""
+
+TRUTH_CONSTITUENT_FIELDS = (
+    Field(
+        "part_origin",
+        Level.CONSTITUENT,
+        Kind.CATEGORICAL,
+        dtype="int8",
+        classes=ORIGIN_CLASSES,
+        description="decay that its particle comes from; of a neutral one, that of the leading particle in "
+        "its tower",
+    ),
+    Field(
+        "part_vertex",
+        Level.CONSTITUENT,
+        Kind.COUNT,
+        dtype="int16",
+        description="number of its production vertex within the jet, 0 the primary one; -1 for neutrals",
+    ),
+)
 JET_FIELDS = (
     Field("jet_pt", Level.OBJECT, unit="GeV", description="transverse momentum of the clustered jet"),
     Field("jet_eta", Level.OBJECT, description="pseudorapidity of the clustered jet"),
@@ -52,6 +78,7 @@ def jet_schema(
     identity: bool = True,
     tracks: bool = True,
     substructure: bool = True,
+    truth: bool = False,
     weight: bool = False,
     extra: tuple[Field, ...] = (),
 ) -> Schema:
@@ -63,6 +90,8 @@ def jet_schema(
         Class names of the label field ``jet_label``; empty for unlabelled jets.
     identity, tracks, substructure
         Whether the data have charge and type, impact parameters, soft-drop mass and N-subjettiness.
+    truth
+        Whether the constituents have their origin and the number of their vertex, from a simulation.
     weight
         Whether the rows have event weights, in the field `JET_WEIGHT`.
     extra
@@ -80,6 +109,7 @@ def jet_schema(
         *KINEMATIC_CONSTITUENT_FIELDS,
         *(IDENTITY_CONSTITUENT_FIELDS if identity else ()),
         *(TRACK_CONSTITUENT_FIELDS if tracks else ()),
+        *(TRUTH_CONSTITUENT_FIELDS if truth else ()),
         *extra,
     )
     label = "jet_label" if classes else None
