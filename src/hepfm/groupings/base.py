@@ -20,6 +20,8 @@ from hepfm.data.feature_names import AXES
 class Groups:
     """Which constituents belong to which group: T memberships; a constituent may have several, or none.
 
+    Memberships come row after row.
+
     Attributes
     ----------
     constituent_T

@@ -243,8 +243,8 @@ class Network(nn.Module):
         if groups is not None:
             if causal or placeholder is not None:
                 raise ValueError(
-                    "tokens of groups have neither an order nor placeholders: a network with a grouping "
-                    "takes no causal and no placeholder; use grouping=particles"
+                    "tokens of groups have neither an order nor placeholders: causal and placeholder are "
+                    "for networks of constituents; use grouping=particles"
                 )
             return self._group_features(
                 x_BNF, replace(batch, p4_BN4=p4_BN4), physical_BNF, groups, prefix_BKD
