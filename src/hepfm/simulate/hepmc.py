@@ -121,7 +121,9 @@ def _count(path: Path, _changed: int) -> int:
             count += line.startswith(_EVENT)
             last = line if line.strip() else last
         if not last.startswith(_END):
-            raise DataError("it ends before the end of its listing, its last event may be cut off; write it anew")
+            raise DataError(
+                "it ends before the end of its listing, its last event may be cut off; write it anew"
+            )
     return count
 
 

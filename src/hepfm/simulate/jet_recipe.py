@@ -41,7 +41,9 @@ class ClassRecipe(Config):
     @pydantic.model_validator(mode="after")
     def _check_source(self) -> ClassRecipe:
         if self.hepmc is None and not self.pythia and not self.variants:
-            raise ValueError("give the class its Pythia lines, or the HepMC3 file of its events (hepmc: FILE)")
+            raise ValueError(
+                "give the class its Pythia lines, or the HepMC3 file of its events (hepmc: FILE)"
+            )
         if self.hepmc is not None and (self.pythia or self.variants):
             raise ValueError("the events come from the file 'hepmc'; leave out pythia and variants")
         return self
