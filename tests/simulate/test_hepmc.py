@@ -59,6 +59,8 @@ def event_of(record: Record, number: int, units: tuple[Any, Any]) -> Any:
     produced: set[int] = set()
     for mother in index[record.daughter1[index] > 0].tolist():
         daughters = daughters_of(record, index[:1], np.array([mother]))[1].tolist()
+        if daughters[0] < mother:  # radiation of the initial state, which Pythia follows back in time
+            continue
         key = daughters[0], daughters[-1]
         if key not in made and not produced.intersection(daughters):
             made[key] = pyhepmc.GenVertex([*(length * v for v in place[daughters[0]]), 0.0])

@@ -14,8 +14,8 @@ from hepfm.simulate.truth import PRIMARY, constituent_truth, origins_of
 LENGTHS = {511: 0.46, 421: 0.12, 15: 0.087, 310: 26.8, 3122: 78.9, 211: 7800.0, 130: 15000.0}
 """c tau in mm of what flies here; all else decays at once."""
 
-# Code, first and last daughter: a B0 that turns into its antiparticle, then decays to D*- pi+; the D*- to D0bar
-# pi-; the D0bar to K0S and a pion; the K0S to two pions. A D0 from the primary vertex, a tau, a Lambda, a pion
+# Code, first and last daughter: a B0 that turns into its antiparticle, then decays to D*- pi+; the D*- to a
+# D0bar and pi-; the D0bar to K0S and a pion; the K0S to two pions. A primary D0, a tau, a Lambda, a pion
 # that decays, and a neutral pion at the primary vertex.
 CHAIN = [
     (90, 0, 0),
