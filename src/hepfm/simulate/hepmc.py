@@ -230,7 +230,7 @@ def _flat(event: Any) -> _Flat:
     status = np.asarray(particles.status)[index]
     columns = (particles.px, particles.py, particles.pz, particles.e, particles.generated_mass)
     momentum = np.stack([np.asarray(column)[index] for column in columns], axis=1)
-    origin = event.event_pos
+    origin = event.event_pos()
     position = [
         (p.x - origin.x, p.y - origin.y, p.z - origin.z) for p in (point.position for point in vertices)
     ]
