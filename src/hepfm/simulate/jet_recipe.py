@@ -40,7 +40,7 @@ class ClassRecipe(Config):
 
     @pydantic.model_validator(mode="after")
     def _check_source(self) -> ClassRecipe:
-        if self.hepmc is None and not self.pythia and not self.variants:
+        if self.hepmc is None and "pythia" not in self.model_fields_set:
             raise ValueError(
                 "give the class its Pythia lines, or the HepMC3 file of its events (hepmc: FILE)"
             )
