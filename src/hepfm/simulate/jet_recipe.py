@@ -24,15 +24,29 @@ class ClassRecipe(Config):
     ----------
     pythia
         Lines of this class.
+    hepmc
+        HepMC3 file of another generator whose events are taken in place of Pythia's; the lines then do
+        nothing, and the class may have none of its own.
     variants
         Further lines that change from chunk to chunk in turn, e.g. the two charges of a lepton.
     match
         Which jets are kept, in the words of the recipe's labeller.
     """
 
-    pythia: tuple[str, ...]
+    pythia: tuple[str, ...] = ()
+    hepmc: str | None = None
     variants: tuple[tuple[str, ...], ...] = ()
     match: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _check_source(self) -> ClassRecipe:
+        if self.hepmc is None and "pythia" not in self.model_fields_set:
+            raise ValueError(
+                "give the class its Pythia lines, or the HepMC3 file of its events (hepmc: FILE)"
+            )
+        if self.hepmc is not None and (self.pythia or self.variants):
+            raise ValueError("the events come from the file 'hepmc'; leave out pythia and variants")
+        return self
 
 
 class JetSelection(Config):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hepfm.core.schema import Schema
 from hepfm.simulate import jets, resimulated_jets
 from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.event_files import check_files, file_hashes
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import chunk_keys
-from hepfm.simulate.lhe import check_strategy, file_hashes
 from hepfm.simulate.pythia import configured
 from hepfm.simulate.simulation import Simulation
 
@@ -63,8 +62,7 @@ class JetSimulation(Simulation):
                 configured(lines, where=f"class {name}")
                 for variation, more in self._variations().items():
                     configured((*lines, *more), where=f"class {name}, variation {variation}")
-        for path in file_hashes(self.config):
-            check_strategy(Path(path))
+        check_files(self.config)
 
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk."""

@@ -17,9 +17,10 @@ from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
 from hepfm.simulate.detector import Detector
+from hepfm.simulate.event_files import events_of, file_of
+from hepfm.simulate.hepmc import HepmcGenerator
 from hepfm.simulate.jet_recipe import JetRecipe, JetSelection
 from hepfm.simulate.labellers.base import JetLabels, Labeller
-from hepfm.simulate.lhe import events_of
 from hepfm.simulate.particles import Candidates
 from hepfm.simulate.pythia import SEED_BITS, Pythia, PythiaGenerator, Record
 from hepfm.simulate.simulation import SPLITS
@@ -76,12 +77,7 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     purpose = f"simulate {key.class_name} {key.split}"
     rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
     detector: Detector = recipe.detector.cls(recipe.detector.config)
-    generator = PythiaGenerator(
-        recipe.lines(key.class_name, key.index),
-        seed=1 + integer_seed(recipe.seed, f"{purpose} pythia", key.index, bits=SEED_BITS),
-        where=f"class {key.class_name}",
-        events=events_of(recipe, key, chunk_keys(recipe)),
-    )
+    generator = _generator(recipe, key)
     parts: list[dict[str, Array | Ragged]] = []
     stored = passed = events = 0
     while stored < key.rows:
@@ -100,6 +96,22 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     process = Process(generator.weight_sum, generator.sigma_mb)
     seconds = generator.seconds, time.process_time() - started
     return Chunk(concatenate(parts), events, passed, *seconds, process)
+
+
+def _generator(recipe: JetRecipe, key: ChunkKey) -> PythiaGenerator | HepmcGenerator:
+    where, events = f"class {key.class_name}", events_of(recipe, key, chunk_keys(recipe))
+    if recipe.classes[key.class_name].hepmc is not None:
+        path = file_of(recipe, key.class_name, key.index)
+        assert path is not None
+        assert events is not None
+        return HepmcGenerator(path, events=events, where=where)
+    purpose = f"simulate {key.class_name} {key.split} pythia"
+    return PythiaGenerator(
+        recipe.lines(key.class_name, key.index),
+        seed=1 + integer_seed(recipe.seed, purpose, key.index, bits=SEED_BITS),
+        where=where,
+        events=events,
+    )
 
 
 def truth_of_constituents(

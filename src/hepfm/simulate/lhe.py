@@ -1,8 +1,4 @@
-"""Les Houches event files: which lines name one, and which of its events a chunk may use.
-
-A file has so many events and no more. They are dealt out by position, in proportion to the jets that each
-chunk has to make, so that no event serves two chunks and hence none two splits.
-"""
+"""Les Houches event files: which lines name one, how many events it has, and whether chunks can share it."""
 
 from __future__ import annotations
 
@@ -10,15 +6,10 @@ import functools
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from hepfm.core.errors import ConfigError, DataError
-from hepfm.core.files import sha256
 from hepfm.core.guards import reading, regular_file
-
-if TYPE_CHECKING:
-    from hepfm.simulate.chunk import ChunkKey
-    from hepfm.simulate.jet_recipe import JetRecipe
 
 _SOURCE, _FRAME, _SKIP = "Beams:LHEF", "Beams:frameType", "Beams:nSkipLHEFatInit"
 
@@ -58,31 +49,6 @@ def used_up(events: range, *, where: str) -> DataError:
     )
 
 
-def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
-    """Return the events of the file that a chunk may use; None where Pythia makes its own.
-
-    Parameters
-    ----------
-    recipe
-        The recipe.
-    key
-        The chunk.
-    keys
-        All chunks of the recipe.
-    """
-    path = _file_of(recipe, key)
-    if path is None:
-        return None
-    sharers = [other for other in keys if _file_of(recipe, other) == path]
-    before = sum(other.rows for other in sharers[: sharers.index(key)])
-    total, events = sum(other.rows for other in sharers), count_events(path)
-    return range(events * before // total, events * (before + key.rows) // total)
-
-
-def _file_of(recipe: JetRecipe, key: ChunkKey) -> Path | None:
-    return event_file(recipe.lines(key.class_name, key.index), where=f"class {key.class_name}")
-
-
 def count_events(path: Path) -> int:
     """Return the number of events of a file, which may be gzipped."""
     return _count(path, path.stat().st_mtime_ns)
@@ -115,14 +81,3 @@ def check_strategy(path: Path) -> None:
 def _open(path: Path) -> TextIO:
     regular_file(path)
     return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-
-
-def file_hashes(recipe: JetRecipe) -> dict[str, str]:
-    """Return the SHA-256 of every file of events that a recipe reads, by its path as given."""
-    found = {}
-    for name in recipe.class_names:
-        for variant in range(recipe.num_variants(name)):
-            path = event_file(recipe.lines(name, variant), where=f"class {name}")
-            if path is not None and str(path) not in found:
-                found[str(path)] = sha256(path)
-    return found

@@ -13,6 +13,7 @@ from hepfm.core.ragged import Array, Ragged, concatenate, take_rows
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.data.schemas.jets import JET_WEIGHT
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
+from hepfm.simulate.event_files import events_of
 from hepfm.simulate.hard_process import Beams, HardEvent, HardProcess, Resimulator
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import (
@@ -23,7 +24,6 @@ from hepfm.simulate.jets import (
     refuse_hopeless,
     truth_of_constituents,
 )
-from hepfm.simulate.lhe import events_of
 from hepfm.simulate.origins import NOTHING, origin_of
 from hepfm.simulate.particles import Candidates, Ints
 from hepfm.simulate.pythia import SEED_BITS, Record

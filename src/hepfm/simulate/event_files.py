@@ -1,0 +1,71 @@
+"""Event files of a recipe, Les Houches or HepMC3, and which of its events a chunk may use.
+
+A file has so many events and no more. They are dealt out by position, in proportion to the jets that each
+chunk has to make, so that no event serves two chunks and hence none two splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hepfm.core.files import sha256
+from hepfm.simulate import hepmc, lhe
+from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.jet_recipe import JetRecipe
+
+
+def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
+    """Return the events of the file that a chunk may use; None where Pythia makes its own.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    key
+        The chunk.
+    keys
+        All chunks of the recipe.
+    """
+    path = file_of(recipe, key.class_name, key.index)
+    if path is None:
+        return None
+    sharers = [other for other in keys if file_of(recipe, other.class_name, other.index) == path]
+    before = sum(other.rows for other in sharers[: sharers.index(key)])
+    given = recipe.classes[key.class_name].hepmc is not None
+    events = hepmc.count_events(path) if given else lhe.count_events(path)
+    total = sum(other.rows for other in sharers)
+    return range(events * before // total, events * (before + key.rows) // total)
+
+
+def file_of(recipe: JetRecipe, class_name: str, chunk: int) -> Path | None:
+    """Return the event file of a chunk of a class; None where Pythia makes its own events."""
+    given = recipe.classes[class_name].hepmc
+    if given is not None:
+        return Path(given)
+    return lhe.event_file(recipe.lines(class_name, chunk), where=f"class {class_name}")
+
+
+def check_files(recipe: JetRecipe) -> None:
+    """Raise `DataError` for event files that are missing, damaged, or cannot be shared by chunks."""
+    for name in recipe.class_names:
+        if recipe.classes[name].hepmc is not None:
+            hepmc.check(Path(str(recipe.classes[name].hepmc)))
+            continue
+        for variant in range(recipe.num_variants(name)):
+            path = file_of(recipe, name, variant)
+            if path is not None:
+                lhe.check_strategy(path)
+
+
+def file_hashes(recipe: JetRecipe) -> dict[str, str]:
+    """Return the SHA-256 of every file of events that a recipe reads, by its path as given."""
+    found = {}
+    for name in recipe.class_names:
+        for variant in range(recipe.num_variants(name)):
+            path = file_of(recipe, name, variant)
+            if path is not None and str(path) not in found:
+                if recipe.classes[name].hepmc is not None:
+                    hepmc.check(path)
+                found[str(path)] = sha256(path)
+    return found
