@@ -188,7 +188,7 @@ def test_only_some_classes() -> None:
         ),
         ({"classes": {"H": {"pythia": [], "match": {"resonance": 25, "decay": "b y"}}}}, "unknown word 'y'"),
         ({"classes": {"H": {"pythia": [], "match": {"parton": "q q"}}}}, "'parton' is one word"),
-        ({"classes": {"H": {"match": {}}}}, "'classes.H.pythia' is missing"),
+        ({"classes": {"H": {"match": {}}}}, "give the class its Pythia lines"),
         (
             {"classes": {"H": {"pythia": [], "match": {"parten": "q"}}}},
             r"classes.H.match \(labeller decays\): unknown key 'parten'; did you mean 'parton'",
