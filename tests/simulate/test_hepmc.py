@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lhe_events import write_events
 
 from hepfm.core.errors import ConfigError, DataError, MissingExtraError
 from hepfm.core.ragged import Ragged
 from hepfm.data.store import Store
-from hepfm.simulate.hepmc import HepmcGenerator, count_events, event_numbers
+from hepfm.simulate.hard_process import HardProcess, Resimulator
+from hepfm.simulate.hepmc import HepmcGenerator, NumberedEvents, count_events
 from hepfm.simulate.labels import daughters_of
 from hepfm.simulate.pythia import PythiaGenerator, Record
 from hepfm.simulate.run import simulate
@@ -29,18 +31,20 @@ LINES = (
 EVENTS = 12
 
 
-def written(record: Record, path: Path, *, momenta: str = "GEV", lengths: str = "MM") -> Path:
+def written(
+    record: Record, path: Path, *, momenta: str = "GEV", lengths: str = "MM", first: int = 100
+) -> Path:
     """Write a record; particles that share daughters meet in one vertex, as HepMC's graph has it."""
     units = getattr(pyhepmc.Units, momenta), getattr(pyhepmc.Units, lengths)
     with pyhepmc.open(str(path), "w", precision=16) as file:
         for number in range(record.num_events):
-            file.write(event_of(record, number, units))
+            file.write(event_of(record, number, units, first))
     return path
 
 
-def event_of(record: Record, number: int, units: tuple[Any, Any]) -> Any:
+def event_of(record: Record, number: int, units: tuple[Any, Any], first: int) -> Any:
     event = pyhepmc.GenEvent(*units)
-    event.event_number = 100 + number
+    event.event_number = first + number
     event.weights = [float(record.weight[number]), 99.0]
     energy, length = (
         (1e3 if units[0] == pyhepmc.Units.MEV else 1),
@@ -128,7 +132,97 @@ def test_batches_and_chunks_have_events_of_their_own(record: Record, file: Path)
     np.testing.assert_allclose(weights, record.weight[4:9])
     with pytest.raises(DataError, match="5 events for a chunk, too few"):
         reader.batch(1)
-    assert event_numbers(file) == {100 + k: k for k in range(EVENTS)}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_events_are_found_by_their_number(record: Record, file: Path, zipped: bool, tmp_path: Path) -> None:
+    path = file
+    if zipped:
+        path = tmp_path / "events.hepmc.gz"
+        path.write_bytes(gzip.compress(file.read_bytes()))
+    events = NumberedEvents(path)
+    assert 100 in events
+    assert 99 not in events
+    numbers = [111, 103, 104]
+    read = events.read(numbers)
+    assert [event.event_number for event in read] == numbers
+    assert [event.weights[0] for event in read] == pytest.approx(record.weight[np.array(numbers) - 100])
+    twice = tmp_path / "twice.hepmc"
+    twice.write_bytes(file.read_bytes().replace(b"E 104 ", b"E 103 "))
+    with pytest.raises(DataError, match="event number 103 twice"):
+        NumberedEvents(twice)
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return a recipe of the hard events of a file, showered by Pythia and read from a HepMC3 file."""
+    folder = tmp_path_factory.mktemp("again")
+    hard = write_events(folder / "hard.lhe", np.linspace(1.0, 2.0, 30))
+    lines = ("Beams:frameType = 4", f"Beams:LHEF = {hard}", "PartonLevel:MPI = off")
+    process = HardProcess(lines, seed=1, where="test", events=range(30))
+    resimulator = Resimulator(lines, seed=77, where="test", beams=process.beams)
+    record, number = resimulator.simulate(process.batch(30))
+    assert number.tolist() == list(range(30))
+    written(record, folder / "other_g.hepmc", first=1)
+    return {
+        "kind": "jets",
+        "seed": 4,
+        "mpi": False,
+        "jets": {"train": 12, "test": 6},
+        "detector": "none",
+        "tracks": False,
+        "identity": False,
+        "substructure": False,
+        "selection": {"radius": 0.8, "pt_min": 400, "pt_max": 2000},
+        "chunk_jets": 6,
+        "batch_events": 4,
+        "resimulate": {
+            "variations": ["other", "nominal"],
+            "files": {"other": str(folder / "other_{class}.hepmc")},
+        },
+        "classes": {"g": {"pythia": ["Beams:frameType = 4", f"Beams:LHEF = {hard}"]}},
+    }
+
+
+def test_a_variation_from_a_file_shares_groups_and_weights_with_that_of_pythia(
+    again: dict[str, Any], tmp_path: Path
+) -> None:
+    store = Store.open(simulate(again, output=tmp_path / "store", processes=1).path)
+    assert store.schema["jet_variation"].classes == ("other", "nominal")
+    names = ["jet_origin", "jet_variation", "jet_weight", "jet_eta", "jet_phi", "jet_pt"]
+    rows = {name: np.asarray(values) for name, values in store.read(names).items()}
+    pairs = 0
+    for origin in np.unique(rows["jet_origin"]):
+        members = {name: values[rows["jet_origin"] == origin] for name, values in rows.items()}
+        if len(members["jet_variation"]) < 2:
+            continue
+        pairs += 1
+        assert sorted(members["jet_variation"].tolist()) == [0, 1]
+        assert members["jet_weight"][0] == members["jet_weight"][1]
+        turn = np.angle(np.exp(1j * np.diff(members["jet_phi"])))
+        assert np.hypot(np.diff(members["jet_eta"]), turn) < 1.6, "both are near one parton"
+        assert members["jet_pt"][0] != members["jet_pt"][1]
+    assert pairs > 8
+    assert len(store.manifest.provenance["event_files"]) == 2
+
+
+def test_files_of_variations_that_do_not_belong_to_hard_events_are_refused(
+    again: dict[str, Any], file: Path, tmp_path: Path
+) -> None:
+    def refused(message: str, kind: type[Exception] = ConfigError, **changes: Any) -> None:
+        with pytest.raises(kind, match=message):
+            simulate({**again, **changes}, output=tmp_path / "store", processes=1)
+
+    resimulate = again["resimulate"]
+    own = {"g": {"pythia": ["HardQCD:all = on"]}}
+    refused("needs hard events from a Les Houches file", classes=own)
+    refused("no hard events to simulate again", classes={"g": {"hepmc": str(file)}})
+    refused("not among the variations", resimulate={**resimulate, "variations": ["nominal", "seed"]})
+    refused("is Pythia's", resimulate={**resimulate, "files": {**resimulate["files"], "nominal": "a"}})
+    refused("one at least must be Pythia's", resimulate={**resimulate, "variations": ["other"]})
+    refused("none of the events 500 to", DataError, resimulate={**resimulate, "first_number": 500})
+    gone = {**resimulate, "files": {"other": str(tmp_path / "{class}.hepmc")}}
+    refused(r"no file .*g\.hepmc", DataError, resimulate=gone)
 
 
 def recipe(path: Path | str, **changes: Any) -> dict[str, Any]:

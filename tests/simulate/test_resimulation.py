@@ -18,7 +18,7 @@ from hepfm.physics.kinematics import delta_r
 from hepfm.simulate import hard_process
 from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.hard_process import HardProcess, Resimulator, chooses_events
-from hepfm.simulate.origins import NOTHING, origin_of
+from hepfm.simulate.origins import NOTHING, hard_particles, origin_of
 from hepfm.simulate.pythia import Record, configured
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.resimulated_jets import choose, make_chunk
@@ -227,14 +227,19 @@ TWO_PARTONS = make_record(
 )
 
 
+def origins(record: Record, jets: Jets) -> list[int]:
+    hard = hard_particles(record)
+    return origin_of(hard, jets, num_events=record.num_events, radius=0.8).tolist()  # type: ignore[no-any-return]
+
+
 def test_a_jet_comes_from_the_nearest_outgoing_parton() -> None:
     jets = jets_at((0.1, 2.9), (0.2, 0.1), (2.5, 1.5))
-    assert origin_of(TWO_PARTONS, jets, radius=0.8).tolist() == [1, 0, NOTHING]
+    assert origins(TWO_PARTONS, jets) == [1, 0, NOTHING]
 
 
 def test_of_two_jets_near_a_parton_the_nearest_comes_from_it() -> None:
     jets = jets_at((0.5, 0.0), (0.0, 0.1), (0.0, 3.1))
-    assert origin_of(TWO_PARTONS, jets, radius=0.8).tolist() == [NOTHING, 0, 1]
+    assert origins(TWO_PARTONS, jets) == [NOTHING, 0, 1]
 
 
 def test_a_single_resonance_stands_for_its_decay_products() -> None:
@@ -244,7 +249,7 @@ def test_a_single_resonance_stands_for_its_decay_products() -> None:
         [(3, 3), (3, 3), (4, 4), (5, 6), (0, 0), (0, 0)],
         [(9, 0), (-9, 0), (0, 0), (0, 0), (1, 1), (-1, -2)],
     )
-    assert origin_of(record, jets_at((-1, -2.1), (1, 1)), radius=0.8).tolist() == [1, 0]
+    assert origins(record, jets_at((-1, -2.1), (1, 1))) == [1, 0]
 
 
 def test_an_origin_needs_all_variations_only_where_that_is_asked_for() -> None:

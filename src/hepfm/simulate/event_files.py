@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hepfm.core.errors import ConfigError
 from hepfm.core.files import sha256
 from hepfm.simulate import hepmc, lhe
 from hepfm.simulate.chunk import ChunkKey
@@ -47,25 +48,53 @@ def file_of(recipe: JetRecipe, class_name: str, chunk: int) -> Path | None:
 
 
 def check_files(recipe: JetRecipe) -> None:
-    """Raise `DataError` for event files that are missing, damaged, or cannot be shared by chunks."""
+    """Raise an error for event files that are missing, damaged, or cannot be shared by chunks.
+
+    Raises
+    ------
+    ConfigError
+        When a variation has a file, and a class no Les Houches file whose events it could hold.
+    DataError
+        For a file.
+    """
     for name in recipe.class_names:
-        if recipe.classes[name].hepmc is not None:
-            hepmc.check(Path(str(recipe.classes[name].hepmc)))
+        given = recipe.classes[name].hepmc
+        if given is not None:
+            if recipe.resimulate:
+                raise ConfigError(
+                    f"class {name} has the events of a HepMC3 file, which are no hard events to simulate "
+                    "again; leave out resimulate, or name the file under resimulate.files"
+                )
+            hepmc.check(Path(given))
             continue
         for variant in range(recipe.num_variants(name)):
             path = file_of(recipe, name, variant)
             if path is not None:
                 lhe.check_strategy(path)
+            elif recipe.resimulate and recipe.resimulate.files:
+                raise ConfigError(
+                    f"class {name}: a variation from a file needs hard events from a Les Houches file "
+                    "(Beams:frameType = 4, Beams:LHEF = FILE), by whose position its events are found"
+                )
+        for path in variation_files(recipe, name):
+            hepmc.check(path)
+
+
+def variation_files(recipe: JetRecipe, class_name: str) -> list[Path]:
+    """Return the files of the variations of a class."""
+    if recipe.resimulate is None:
+        return []
+    return [Path(file.replace("{class}", class_name)) for file in recipe.resimulate.files.values()]
 
 
 def file_hashes(recipe: JetRecipe) -> dict[str, str]:
     """Return the SHA-256 of every file of events that a recipe reads, by its path as given."""
     found = {}
     for name in recipe.class_names:
-        for variant in range(recipe.num_variants(name)):
-            path = file_of(recipe, name, variant)
-            if path is not None and str(path) not in found:
-                if recipe.classes[name].hepmc is not None:
+        paths = [file_of(recipe, name, variant) for variant in range(recipe.num_variants(name))]
+        for path in [*filter(None, paths), *variation_files(recipe, name)]:
+            if str(path) not in found:
+                if recipe.classes[name].hepmc is not None or path in variation_files(recipe, name):
                     hepmc.check(path)
                 found[str(path)] = sha256(path)
     return found

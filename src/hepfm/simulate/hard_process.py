@@ -60,11 +60,14 @@ class HardEvent:
     particles
         Arguments of Pythia's ``LHAup.addParticle`` but for the last: code, status, mothers, colours,
         momentum, mass, proper lifetime, helicity.
+    position
+        Where it stands in the file of events, from 0; None for one that Pythia made.
     """
 
     scale: float
     weight: float
     particles: tuple[tuple[float, ...], ...]
+    position: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,17 @@ class HardProcess(Pythia):
             while len(events) < number:
                 events += self._next()
         else:
-            tries = min(number, self._left)
-            self._left -= tries
-            for _ in range(tries):
-                events += self._next()
+            start = self._events.stop - self._left
+            positions = range(start, min(start + number, self._events.stop))
+            self._left -= len(positions)
+            for position in positions:
+                events += self._next(position)
             if not events:
                 raise used_up(self._events, where=self._where)
         self.weight_sum += sum(event.weight for event in events)
         return events
 
-    def _next(self) -> list[HardEvent]:
+    def _next(self, position: int | None = None) -> list[HardEvent]:
         begin = time.process_time()
         good = self._pythia.next()
         self.seconds += time.process_time() - begin
@@ -124,7 +128,7 @@ class HardProcess(Pythia):
             return []
         process = self._pythia.process
         particles = tuple(_particle(process[k]) for k in range(1 + _SYSTEM, process.size()))
-        return [HardEvent(process.scale(), self._pythia.infoPython().weight(), particles)]
+        return [HardEvent(process.scale(), self._pythia.infoPython().weight(), particles, position)]
 
 
 def _particle(entry: Any) -> tuple[float, ...]:

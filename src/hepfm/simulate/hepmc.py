@@ -129,27 +129,69 @@ def _count(path: Path, _changed: int) -> int:
 
 def read_events(path: Path, events: range) -> Iterator[Any]:
     """Return events of a file by position, as ``pyhepmc.GenEvent`` in GeV and mm."""
-    pyhepmc = _import()
     with reading(path, what=_WHAT), _open(path) as file:
         for position, text in enumerate(islice(_texts(file), events.stop)):
-            if position not in events:
-                continue
-            event = pyhepmc.open(io.BytesIO(text), "r").read()
-            if event is None:
-                raise DataError(f"its event at position {position} cannot be read or has no particles")
-            event.set_units(pyhepmc.Units.GEV, pyhepmc.Units.MM)
-            yield event
+            if position in events:
+                yield _parsed(text, f"position {position}")
 
 
-def event_numbers(path: Path) -> dict[int, int]:
-    """Return the position of each event by its event number; raise `DataError` where one comes twice."""
-    count_events(path)
-    with reading(path, what=_WHAT), _open(path) as file:
-        numbers = [int(line.split()[1]) for line in file if line.startswith(_EVENT)]
-        positions = {number: position for position, number in enumerate(numbers)}
-        if len(positions) < len(numbers):
-            raise DataError("it has an event number twice, so that its events are not those of hard events")
-    return positions
+class NumberedEvents:
+    """Events of a file by their number, in GeV and mm.
+
+    Parameters
+    ----------
+    path
+        The file; one that is not gzipped is read at any place, a gzipped one best by rising numbers.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, or a number comes twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        count_events(path)
+        self.path = path
+        self._places: dict[int, int] = {}
+        self._head, place = b"", 0
+        with reading(path, what=_WHAT), _open(path) as file:
+            for line in file:
+                if line.startswith(_EVENT):
+                    number = int(line.split()[1])
+                    if number in self._places:
+                        raise DataError(
+                            f"it has the event number {number} twice, so that its events are not those of "
+                            "hard events"
+                        )
+                    self._places[number] = place
+                elif not self._places:
+                    self._head += line
+                place += len(line)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._places
+
+    def read(self, numbers: Sequence[int]) -> list[Any]:
+        """Return each ``pyhepmc.GenEvent`` of these numbers."""
+        with reading(self.path, what=_WHAT), _open(self.path) as file:
+            return [self._read(file, number) for number in numbers]
+
+    def _read(self, file: BinaryIO, number: int) -> Any:
+        file.seek(self._places[number])
+        lines = [file.readline()]
+        while (line := file.readline()) and not line.startswith((_EVENT, _END)):
+            lines.append(line)
+        return _parsed(b"".join([self._head, *lines, _END, b"\n\n"]), f"number {number}")
+
+
+def _parsed(text: bytes, which: str) -> Any:
+    """Return the event in GeV and mm that a listing of one event holds."""
+    pyhepmc = _import()
+    event = pyhepmc.open(io.BytesIO(text), "r").read()
+    if event is None:
+        raise DataError(f"its event of {which} cannot be read or has no particles")
+    event.set_units(pyhepmc.Units.GEV, pyhepmc.Units.MM)
+    return event
 
 
 def _texts(file: BinaryIO) -> Iterator[bytes]:

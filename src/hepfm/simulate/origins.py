@@ -60,19 +60,19 @@ def hard_particles(record: Record) -> HardParticles:
     return HardParticles(event, number, pseudorapidity(px, py, pz), np.arctan2(py, px))
 
 
-def origin_of(record: Record, jets: Jets, *, radius: float) -> Ints:
+def origin_of(hard: HardParticles, jets: Jets, *, num_events: int, radius: float) -> Ints:
     """Return the number of the outgoing particle that each jet comes from, shape (J,), or `NOTHING`.
 
     It is the nearest one, no farther than `radius`. Of several jets near one particle the nearest has it.
+    Events of jets and particles are numbered alike, below `num_events`.
     """
-    hard = hard_particles(record)
     _, px, py, pz = jets.p4.T
     eta, phi = pseudorapidity(px, py, pz), np.arctan2(py, px)
     origin = np.full(len(jets), NOTHING, np.int64)
     nearest = np.full(len(jets), np.inf)
     for number in range(int(hard.number.max(initial=-1)) + 1):
         these = hard.number == number
-        place = np.full(record.num_events, -1)
+        place = np.full(num_events, -1)
         place[hard.event[these]] = np.flatnonzero(these)
         particle = place[jets.event]
         distance = delta_r(hard.eta[particle], hard.phi[particle], eta, phi)

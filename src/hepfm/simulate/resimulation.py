@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pydantic
 
@@ -56,6 +57,11 @@ class Resimulation(Config):
     lines
         Pythia lines of further variations by name, which come after those of the class; a name of the list
         above gets other lines by it.
+    files
+        HepMC3 files of further variations by name: another generator's events of the hard events of a Les
+        Houches file, which the class must then read. ``{class}`` in a name stands for the class.
+    first_number
+        Number that these files give the first event of the Les Houches file.
     require_all
         Whether only jets are kept that pass in every simulation. Otherwise those that do not pass are
         missing.
@@ -64,11 +70,13 @@ class Resimulation(Config):
     variations: tuple[str, ...] = ("nominal", "seed", "fsr_up", "fsr_down")
     scale_factor: float = pydantic.Field(default=math.sqrt(2), gt=1, le=math.sqrt(10))
     lines: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    files: dict[str, str] = pydantic.Field(default_factory=dict)
+    first_number: int = pydantic.Field(1, ge=0)
     require_all: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Resimulation:
-        known = (*NAMES, *self.lines)
+        known = (*NAMES, *self.lines, *self.files)
         for name in self.variations:
             if name not in known:
                 raise ValueError(
@@ -78,6 +86,15 @@ class Resimulation(Config):
         unused = [name for name in self.lines if name not in self.variations]
         if unused:
             raise ValueError(f"lines of {unused[0]!r}, which is not among the variations; add it there")
+        for name in self.files:
+            if name not in self.variations:
+                raise ValueError(f"a file of {name!r}, which is not among the variations; add it there")
+            if name in (*NAMES, *self.lines):
+                raise ValueError(f"{name!r} is Pythia's; give the variation of the file a name of its own")
+        if set(self.variations) == set(self.files):
+            raise ValueError(
+                "variations: one at least must be Pythia's, by which jets of the hard process are known"
+            )
         if len(set(self.variations)) != len(self.variations) or len(self.variations) < 2:
             raise ValueError("variations: name at least two, each once")
         return self
@@ -93,8 +110,12 @@ class Resimulation(Config):
         return (f"{key} = {self.scale_factor ** (2 * power):.6g}",)
 
     def resolved(self) -> dict[str, list[str]]:
-        """Return the lines of all variations by name."""
-        return {name: list(self.lines_of(name)) for name in self.variations}
+        """Return the lines of Pythia's variations by name."""
+        return {name: list(self.lines_of(name)) for name in self.variations if name not in self.files}
+
+    def file_of(self, name: str, class_name: str) -> Path | None:
+        """Return the file with a variation of the events of a class; None for Pythia's variations."""
+        return Path(self.files[name].replace("{class}", class_name)) if name in self.files else None
 
     def fields(self) -> tuple[Field, ...]:
         """Return the fields that a store has because of it."""
