@@ -270,7 +270,6 @@ def test_weights(jet_columns: Any) -> None:
     ("options", "message"),
     [
         ({"labels": ("jet_lable",)}, "did you mean 'jet_label'"),
-        ({"labels": ("part_pid",)}, "'part_pid' holds lists"),
         ({"rank": 2, "world_size": 2}, "rank=2"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"rows": []}, "too few to train on"),

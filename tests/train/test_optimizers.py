@@ -81,16 +81,20 @@ def test_layers_heads_and_vectors_get_their_rates_and_decay() -> None:
     assert len(rate) == len(list(learner.parameters()))
 
 
+LABELS = {"regress": "jet_softdrop_mass", "classify_constituents": "part_pid"}
+"""What heads learn that do not classify rows."""
+
 FINETUNING: dict[str, dict[str, Any]] = {
     **{
         f"head-{name}": {
             "name": "supervised",
-            "label": "jet_softdrop_mass" if name == "regress" else "jet_label",
+            "label": LABELS.get(name, "jet_label"),
             "head": {"name": name, **({"num_heads": 2} if name.startswith("class_") else {})},
         }
         for name in HEADS
-        if name != "knn"  # which has no weights to train
+        if name not in ("knn", "pairs")  # the first has no weights to train
     },
+    "head-pairs": {"name": "vertices"},
     "generator-flow": {"name": "flow_matching"},
     "generator-autoregressive": {"name": "next_token"},
     "objective-masked": {"name": "masked"},
@@ -109,7 +113,7 @@ def test_what_is_new_has_the_rate_of_heads_and_what_was_loaded_has_not(name: str
     codes = TokenizerSpec(
         resolve_component(TOKENIZERS, {"name": "kmeans", "codes": 16}, where="test"), "decoded"
     )
-    schema, source = jet_schema(("a", "b")), supervised(codes=codes).network
+    schema, source = jet_schema(("a", "b"), truth=True), supervised(codes=codes).network
     with seeded_init(1, "test"):
         network = build_network(TRANSFORMER, feature_set("pet"), context=context_set("jet"), tokenizer=codes)
         learner = make_learner(spec, network, schema)
