@@ -24,7 +24,8 @@ METRICS = {
     "w1_mass": "W1 of the mass [GeV]",
     "w1_pt": "W1 of pT [GeV]",
 }
-PRIMARY = "auc"
+PRIMARY = {"jetclass": "accuracy"}
+"""Metric of a task's column in the overview; the AUC of others."""
 MARKS = {"better": " ▲", "worse": " ▼", "no verdict": " (no plateau)"}
 Row = dict[str, str]
 
@@ -93,18 +94,20 @@ def overview(tables: Path) -> str:
     for path in sorted(tables.glob("panel*-results.csv"), key=lambda path: int(path.name[5:].split("-")[0])):
         rows = read(path)
         task = path.name.removesuffix("-results.csv").split("-", 1)[1]
+        metric = PRIMARY.get(task, "auc")
         verdicts = {
             (row["plus"], row["labels"]): row["verdict"].split(":")[0].split(" by ")[0]
             for row in read(path.with_name(path.name.replace("results", "against-scratch")))
-            if row["metric"] == PRIMARY
+            if row["metric"] == metric
         }
         for row in rows:
-            if row["metric"] == PRIMARY:
+            if row["metric"] == metric:
                 cell = f"{float(row['mean']):.4f}"
                 if row["mean_low"]:
                     cell += f" ± {(float(row['mean_high']) - float(row['mean_low'])) / 2:.4f}"
                 cell += MARKS.get(verdicts.get((row["arm"], row["labels"]), ""), "")
-                columns.setdefault(f"{task}, {row['labels']}", {})[row["arm"]] = cell
+                name = f"{task}, {row['labels'] or 'all'}: {METRICS[metric]}"
+                columns.setdefault(name, {})[row["arm"]] = cell
     arms = dict.fromkeys(arm for column in columns.values() for arm in column)
     head = ["arm", *columns, "core seconds of pre-training"]
     rows = [

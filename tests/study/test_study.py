@@ -189,6 +189,9 @@ def test_a_killed_study_goes_on(values: dict[str, Any], result: StudyResult, tmp
     process.wait()
     before = marks(output)
     assert any(path.name == "done.json" for path in before)
+    part = study(file, output=output, report_only=True)
+    assert not part.complete
+    assert marks(output) == before
     again = study(file, output=output, processes=2)
     assert again.complete
     after = marks(output)

@@ -23,6 +23,7 @@ from hepfm.cli.completion import complete_overrides, complete_recipe
     type=click.Choice(["slurm", "htcondor"]),
     help="Do the runs on workers that this batch system starts.",
 )
+@click.option("--report-only", is_flag=True, help="Do no run; write the report of what is finished.")
 @verb
 def command(
     study: str,
@@ -31,6 +32,7 @@ def command(
     dry_run: bool,
     processes: int | None,
     cluster: str | None,
+    report_only: bool,
 ) -> dict[str, Any]:
     """Do every run of STUDY, a built-in one (`hepfm list recipes`) or a YAML file, and write its report.
 
@@ -47,7 +49,14 @@ def command(
             "lines": cost.lines(),
             "next": _in_earnest(study, overrides, output, processes, cluster),
         }
-    return run_study(study, output=target, overrides=overrides, processes=processes, cluster=cluster)
+    return run_study(
+        study,
+        output=target,
+        overrides=overrides,
+        processes=processes,
+        cluster=cluster,
+        report_only=report_only,
+    )
 
 
 def run_study(study: str, **options: Any) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def study(
     overrides: Sequence[str] = (),
     processes: int | None = None,
     cluster: str | None = None,
+    report_only: bool = False,
 ) -> StudyResult:
     """Do every run of a study that is not done yet, and write its report.
 
@@ -74,6 +75,8 @@ def study(
         cluster: its workers.
     cluster
         Batch system whose workers do the runs, ``"slurm"`` or ``"htcondor"``; this machine when not given.
+    report_only
+        Do no run: report what is finished, also of a study that is at work.
 
     Raises
     ------
@@ -86,6 +89,9 @@ def study(
 
     plan = prepare(study, overrides)
     folder = StudyFolder(Path(output))
+    if report_only:
+        states: Mapping[str, State] = {name: folder.status(name) for name in plan.runs}
+        return StudyResult(folder.path, write_report(plan, folder, states), states)
     with folder.locked():
         _say_what_is_new(plan, folder)
         register(plan.config, folder)
