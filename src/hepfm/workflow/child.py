@@ -36,6 +36,8 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_":
 """Settings of the processes: large blocks are kept between steps, which saves page faults."""
 
 PRELOAD = (
+    # First: an interrupt while the others are imported would end the server.
+    "hepfm.workflow.ignore_interrupts",
     "torch._dynamo",
     "hepfm.train.finetune",
     "hepfm.train.pretrain",
