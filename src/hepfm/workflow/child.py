@@ -24,6 +24,7 @@ import hepfm
 from hepfm.core.errors import DivergedError, HepfmError
 from hepfm.core.log import configure
 from hepfm.core.provenance import code_commit
+from hepfm.workflow import ignore_interrupts
 from hepfm.workflow.folder import LOG, Workspace, run_lock
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs import VERBS
@@ -37,7 +38,7 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_":
 
 PRELOAD = (
     # First: an interrupt while the others are imported would end the server.
-    "hepfm.workflow.ignore_interrupts",
+    ignore_interrupts.__name__,
     "torch._dynamo",
     "hepfm.train.finetune",
     "hepfm.train.pretrain",
@@ -55,7 +56,7 @@ def start_server() -> ForkServerContext:
     """Start the server that processes are forked from, if it does not run yet."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
-    with _environment({**ONE_THREAD, **KEEP_MEMORY}):
+    with _environment({**ONE_THREAD, **KEEP_MEMORY, ignore_interrupts.IN_SERVER: "1"}):
         multiprocessing.forkserver.ensure_running()
     return context
 
