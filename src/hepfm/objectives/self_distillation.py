@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from hepfm.backbones.base import Placeholder
 from hepfm.core.batch import Batch
-from hepfm.core.config import Component, ComponentOf
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
 from hepfm.core.errors import IncompatibleError
@@ -26,11 +25,11 @@ from hepfm.nn.pooling import summary
 from hepfm.objectives.augmentations.apply import Augmentations, augmented
 from hepfm.objectives.base import Objective, Output, View, apply, row_weights
 from hepfm.objectives.centre import Centre
-from hepfm.objectives.hidden_choice import HIDDEN_CHOICE
 from hepfm.objectives.hidden_choice.base import HiddenChoice
 from hepfm.objectives.koleo import koleo
 from hepfm.objectives.loss import Loss, Term, mean
 from hepfm.objectives.masked_hiding.base import shown_mask
+from hepfm.objectives.masked_particles import MaskedParticlesConfig, balanced, particle_weights
 from hepfm.objectives.requirements import Requirements
 from hepfm.objectives.selection import blank_hidden
 from hepfm.objectives.sinkhorn import sinkhorn
@@ -46,41 +45,9 @@ MASKED_ALL = "masked_all"
 ROW, PARTICLES = "logits", "particle_logits"
 """In a view's `extra`: the teacher's logits of the row, and of the constituents at each place."""
 
-_Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
-
 # Widths are at most a tenth. Collinear splitting is left out: in the public code it only removes pt.
 JBOT: Any = ("rotation", {"name": "smearing", "scale": 3e-4, "softest": 3e-3, "unit": "row"})
 """What 2601.11719 does to a jet, but for splitting."""
-
-
-class MaskedParticlesConfig(BaseConfig):
-    """Options of the term of masked particles (iBOT, 2111.07832).
-
-    Attributes
-    ----------
-    weight
-        Of the term.
-    choose
-        Component spec of which constituents are hidden: a row of `hepfm.objectives.hidden_choice`.
-    fraction
-        Smallest and largest fraction that is hidden, drawn evenly for each row and view; at least one
-        constituent is hidden, and one is left.
-    own_projection
-        Whether constituents have a projection of their own, with prototypes of their own, or the rows'.
-    """
-
-    weight: pydantic.PositiveFloat = 1.0
-    choose: Annotated[Component, ComponentOf(HIDDEN_CHOICE, default="random")] = pydantic.Field(
-        "random", validate_default=True
-    )
-    fraction: tuple[_Fraction, _Fraction] = (0.3, 0.3)
-    own_projection: bool = False
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> MaskedParticlesConfig:
-        if self.fraction[0] > self.fraction[1]:
-            raise ValueError("fraction: the smaller one comes first")
-        return self
 
 
 class SelfDistillationConfig(BaseConfig):
@@ -317,12 +284,7 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
 
     def _hidden(self, network: Network, batch: Batch, draws: Draws, name: str) -> Tensor:
         assert self.config.masked is not None
-        low, high = self.config.masked.fraction
-        fraction_B = low + (high - low) * draws.rows(batch.rows_B).uniform(f"{name}.fraction")
-        count_B = batch.mask_BN.sum(1)
-        # Floor, as RINO; rows of one constituent keep it.
-        number_B = (fraction_B * count_B).floor().long().clamp(min=1)
-        number_B = torch.minimum(number_B, (count_B - 1).clamp(min=0))
+        fraction_B, number_B = self.config.masked.draw(batch, draws.rows(batch.rows_B), name)
         return self.choice.hidden(batch, fraction_B, number_B, network, draws, name)
 
     def _centre(self, name: str) -> Centre:
@@ -336,18 +298,11 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
         any_B = batch.mask_BN.any(1)
         weights = {"distillation": row_weights(batch) * any_B}
         if self.config.masked is not None:
-            hidden_VT = [self._particle_weights(views[name]) for name in self.config.masked_views]
+            hidden_VT = [particle_weights(views[name]) for name in self.config.masked_views]
             weights["masked"] = torch.cat(hidden_VT)
         if self.config.koleo_weight:
             weights["koleo"] = any_B.to(weights["distillation"].dtype)
         return weights
-
-    def _particle_weights(self, view: View) -> Tensor:
-        """Return the weight of each hidden constituent, (T,): those of a row share its weight."""
-        assert view.placeholder is not None
-        hidden_BN = view.placeholder.hidden_BN
-        share_B = row_weights(view.batch) / hidden_BN.sum(1).clamp(min=1)
-        return share_B[:, None].expand_as(hidden_BN)[hidden_BN]
 
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the cross-entropy of all pairs of views, that of masked particles, and KoLeo."""
@@ -382,7 +337,7 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
             target_TK = ((teacher_TK - self.particle_centre.mean_K) / self.temperature()).softmax(-1)
             return mean(-(target_TK * student_TK.log_softmax(-1)).sum(-1), weights_T, weight=weight)
         rows = StepRows.of(torch.cat([teacher_TK / self.temperature(), student_TK], dim=1), weights_T)
-        return Together(rows, weights_T.sum(), _balanced_particles, weight)
+        return Together(rows, weights_T.sum(), balanced, weight)
 
     def _distillation(self, teacher_BVK: Tensor, student_BSK: Tensor, weights_B: Tensor) -> Term | Together:
         scale = 1 / self.config.student_temperature
@@ -405,16 +360,6 @@ def _balanced(rows: StepRows, *, taught: int, views: int) -> Tensor:
     target_RVK = torch.stack([sinkhorn(each_RK, weights_R) for each_RK in teacher_RVK.unbind(1)], dim=1)
     loss_R = _cross_entropy(target_RVK, student_RSK.log_softmax(-1))
     return (loss_R * weights_R).sum() / weights_R.sum()
-
-
-def _balanced_particles(rows: StepRows) -> Tensor:
-    """Return the mean loss of hidden constituents; vectors are the logits of teacher and student."""
-    teacher_TK, student_TK = rows.vectors_VE.chunk(2, dim=1)
-    if not len(rows):
-        return student_TK.sum() * 0.0
-    target_TK = sinkhorn(teacher_TK.detach(), rows.weights_V)
-    loss_T = -(target_TK * student_TK.log_softmax(-1)).sum(-1)
-    return (loss_T * rows.weights_V).sum() / rows.weights_V.sum()
 
 
 def _cross_entropy(target_BVK: Tensor, log_BSK: Tensor) -> Tensor:
