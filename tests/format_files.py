@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from pathlib import Path
 
@@ -23,17 +22,15 @@ def write_hdf5(path: Path, **arrays: np.ndarray) -> Path:
 
 
 def write_top_tagging(path: Path, rows: int = 3) -> Path:
-    """Write jets in the layout of the top-tagging reference set."""
-    import h5py
+    """Write jets in the layout of the top-tagging reference set, with pandas as it was written."""
+    import pandas as pd
 
     names = [f"{part}_{slot}" for slot in range(200) for part in ("E", "PX", "PY", "PZ")]
-    dtype = [("index", "i8"), ("values_block_0", "f4", (800,)), ("values_block_1", "i8", (1,))]
-    table = np.zeros(rows, dtype)
-    table["values_block_0"][:, :4] = (60.0, 40.0, 30.0, 20.0)
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("table/table", data=table)
-        data.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(names, protocol=0))
-        data.attrs["values_block_1_kind"] = np.bytes_(pickle.dumps(["is_signal_new"], protocol=0))
+    momenta = np.zeros((rows, 800), np.float32)
+    momenta[:, :4] = (60.0, 40.0, 30.0, 20.0)
+    frame = pd.DataFrame(momenta, columns=names)
+    frame = pd.concat([frame, pd.DataFrame({"is_signal_new": np.zeros(rows, int)})], axis=1)
+    frame.to_hdf(path, key="table", format="table")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Importing every module changes nothing in the process that imports: signals, environment, random numbers."""
+"""Importing every module changes nothing in the process: signals, environment, random numbers."""
 
 from __future__ import annotations
 

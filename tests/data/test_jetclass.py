@@ -102,7 +102,7 @@ def test_round_trip(jet_store: Store, tmp_path: Path, suffix: str, monkeypatch: 
     if suffix == "root":
         pytest.importorskip("uproot", reason="uproot is not installed")
     monkeypatch.setattr("hepfm.data.exporters.jetclass.JetClassFormat.chunk_rows", 70)
-    monkeypatch.setattr("hepfm.data.readers.table.CHUNK_ROWS", 70)
+    monkeypatch.setattr("hepfm.data.tables.base.CHUNK_ROWS", 70)
     files = [
         f"{split}={export_store(jet_store, tmp_path / f'{split}.{suffix}', split=split)}"
         for split in jet_store.splits
@@ -208,7 +208,7 @@ def test_nan_and_null(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'jet_tau1', row 0: nan must be finite"):
         ingest("jetclass", [path], output=tmp_path / "s")
     path = edit_parquet(exported, tmp_path / "null.parquet", jet_tau1=pa.array([None, *values[1:]]))
-    with pytest.raises(DataError, match="'jet_tau1' has empty"):
+    with pytest.raises(DataError, match="'jet_tau1', row 0: nan must be finite"):
         ingest("jetclass", [path], output=tmp_path / "s")
     assert not (tmp_path / "s").exists()
 
@@ -222,13 +222,13 @@ def test_files_of_other_classes_together(exported: Path, shared_data: Path, tmp_
 def test_files_that_are_something_else(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"not a table, whatever its name says" * 20)
-    with pytest.raises(DataError, match=r"cannot (read|tell)"):
+    with pytest.raises(DataError, match="no ROOT, Parquet, HDF5 or NumPy file"):
         ingest("jetclass", [path], output=tmp_path / "s")
 
 
 def test_root_file_of_another_kind(shared_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("uproot", reason="uproot is not installed")
-    with pytest.raises(DataError, match=r"has no tree 'tree'; it has: .*Events"):
+    with pytest.raises(DataError, match="lacks the JetClass branches part_px, .* and 17 more"):
         ingest("jetclass", [shared_data / "nano_tt_v15.root"], output=tmp_path / "s")
 
 

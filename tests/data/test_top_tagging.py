@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hepfm.core.errors import DataError
@@ -14,26 +14,22 @@ from hepfm.core.ragged import Ragged
 from hepfm.data.ingest import ingest
 from hepfm.data.store import Store
 
-h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+h5py = pytest.importorskip("h5py", reason="the extra 'io' is not installed")
+pytest.importorskip("tables", reason="PyTables, with which pandas writes HDF5, is not installed")
 
 NAMES = [f"{part}_{slot}" for slot in range(200) for part in ("E", "PX", "PY", "PZ")]
 TRUTH = ["truthE", "truthPX", "truthPY", "truthPZ"]
 
 
 def make_file(
-    path: Path, momenta: Any, labels: Any, *, names: list[str] = NAMES, kinds: Any = pickle.dumps
+    path: Path, momenta: Any, labels: Any, *, names: list[str] = NAMES, key: str = "table", **how: Any
 ) -> Path:
-    """Write (rows, 200, 4) momenta in the two blocks of the published files."""
-    rows = len(momenta)
-    floats = np.concatenate([np.reshape(momenta, (rows, 800)), np.zeros((rows, 4))], axis=1)
-    integers = np.stack([np.zeros(rows), labels], axis=1)
-    dtype = [("index", "i8"), ("values_block_0", "f4", (804,)), ("values_block_1", "i8", (2,))]
-    table = np.zeros(rows, dtype)
-    table["values_block_0"], table["values_block_1"] = floats, integers
-    with h5py.File(path, "w") as file:
-        data = file.create_dataset("table/table", data=table)
-        data.attrs["values_block_0_kind"] = np.bytes_(kinds([*names, *TRUTH], protocol=0))
-        data.attrs["values_block_1_kind"] = np.bytes_(kinds(["ttv", "is_signal_new"], protocol=0))
+    """Write (rows, 200, 4) momenta with pandas, as the published files were."""
+    frame = pd.DataFrame(np.reshape(momenta, (len(momenta), 800)), columns=names)
+    truth = pd.DataFrame(np.zeros((len(momenta), 4), np.float32), columns=TRUTH)
+    numbers = pd.DataFrame({"ttv": 0, "is_signal_new": np.asarray(labels)})
+    whole = pd.concat([frame, truth, numbers], axis=1)
+    whole.to_hdf(path, key=key, **{"format": "table", **how})
     return path
 
 
@@ -76,31 +72,30 @@ def test_columns_are_found_by_name_not_by_place(tmp_path: Path, momenta: Any) ->
     assert Store.open(first).fingerprint == Store.open(second).fingerprint
 
 
-class _Trap:
-    """Unpickling this would make a file: the reader must not."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
-def test_pickled_names_are_never_executed(tmp_path: Path, momenta: Any) -> None:
-    def trapped(names: list[str], protocol: int) -> bytes:
-        return pickle.dumps([*names, _Trap(tmp_path / "executed")], protocol=protocol)
-
-    pickle.loads(trapped([], 0))
-    (tmp_path / "executed").unlink()
-    path = make_file(tmp_path / "x.h5", momenta, [0] * 4, kinds=trapped)
-    ingest("top_tagging", [path], output=tmp_path / "s")
-    assert not (tmp_path / "executed").exists()
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"complib": "zlib", "complevel": 5},
+        {"complib": "blosc", "complevel": 5},
+        {"complib": "bzip2", "complevel": 5},
+        {"data_columns": ["is_signal_new"]},
+        {"key": "df"},
+        {"format": "fixed"},
+    ],
+)
+def test_however_pandas_writes_them(tmp_path: Path, momenta: Any, how: Any) -> None:
+    first = ingest(
+        "top_tagging", [make_file(tmp_path / "a.h5", momenta, [0, 1, 1, 0])], output=tmp_path / "a"
+    )
+    path = make_file(tmp_path / "b.h5", momenta, [0, 1, 1, 0], **how)
+    second = ingest("top_tagging", [path], output=tmp_path / "b")
+    assert Store.open(first).fingerprint == Store.open(second).fingerprint
 
 
 def test_in_pieces(tmp_path: Path, momenta: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_file(tmp_path / "x.h5", momenta, [0, 1, 0, 1])
     whole = Store.open(ingest("top_tagging", [path], output=tmp_path / "a"))
-    monkeypatch.setattr("hepfm.data.readers.top_tagging.CHUNK_ROWS", 3)
+    monkeypatch.setattr("hepfm.data.readers.top_tagging._PIECE_ROWS", 3)
     pieces = Store.open(ingest("top_tagging", [path], output=tmp_path / "b"))
     assert whole.fingerprint == pieces.fingerprint
 
@@ -115,8 +110,8 @@ def test_bad_files(tmp_path: Path, momenta: Any) -> None:
     names = make_file(tmp_path / "names.h5", momenta, [0] * 4, names=[f"x{number}" for number in range(800)])
     nan = make_file(tmp_path / "nan.h5", np.where(momenta == momenta[3, 0, 1], np.nan, momenta), [0] * 4)
     for path, message in [
-        (other, "no data set table/table"),
-        (text, "cannot read .* as HDF5"),
+        (other, "lacks the columns E_0"),
+        (text, "no ROOT, Parquet, HDF5"),
         (label, "2 must be a class number from 0 to 1"),
         (names, "lacks the columns E_0, PX_0"),
         (nan, "must be finite"),

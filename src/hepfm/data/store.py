@@ -19,7 +19,7 @@ from hepfm.data.arrow import view_shard
 from hepfm.data.gather import Shard, take
 from hepfm.data.groups import check_whole, read_groups
 from hepfm.data.manifest import Manifest, ShardInfo, read_manifest
-from hepfm.data.mapping import map_file
+from hepfm.data.mapped_file import map_file
 from hepfm.data.row_source import Index, RowSource
 from hepfm.data.validate import check
 

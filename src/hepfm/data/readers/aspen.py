@@ -13,9 +13,9 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
 from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 
 _MM_PER_CM = 10.0
 

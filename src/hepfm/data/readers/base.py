@@ -65,11 +65,17 @@ def momentum_fields(px: Array, py: Array, pz: Array) -> tuple[Array, Array, Arra
     return pt.astype(np.float32), eta.astype(np.float32), np.arctan2(py, px).astype(np.float32)
 
 
+_NAMED = 6
+"""Missing names that a message gives."""
+
+
 def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
     """Raise `DataError` unless everything needed is among the names found in a file."""
     missing = [name for name in needed if name not in found]
     if missing:
-        raise DataError(f"{path} lacks the {what} {', '.join(missing)}; is it a file of this format?")
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        names = ", ".join(missing[:_NAMED])
+        raise DataError(f"{path} lacks the {what} {names}{more}; is it a file of this format?")
 
 
 def row_weights(column: Array | Ragged, name: str, path: Path) -> Array:

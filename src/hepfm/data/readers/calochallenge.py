@@ -12,9 +12,9 @@ from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
-from hepfm.data.readers.hdf5 import array_of, open_hdf5, same_rows
 from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_grid import hits_of
+from hepfm.data.tables.hdf5_arrays import array_of, open_hdf5, same_rows
 from hepfm.physics.voxels import load_voxels
 
 CHUNK_ROWS = 1000

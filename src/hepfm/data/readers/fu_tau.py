@@ -15,9 +15,9 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
-from hepfm.data.readers.table import CHUNK_ROWS
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.schemas.taus import TAU_FIELDS
+from hepfm.data.tables.base import CHUNK_ROWS
 from hepfm.physics.kinematics import mass_of
 from hepfm.physics.taus import decay_mode_class
 

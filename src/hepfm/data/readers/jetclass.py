@@ -16,8 +16,9 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
-from hepfm.data.readers.table import ParquetTable, RootTable, open_table
 from hepfm.data.schemas.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
+from hepfm.data.tables.base import FileTable, as_column
+from hepfm.data.tables.open import open_table
 
 FLAGS = (
     "part_isChargedHadron",
@@ -62,9 +63,12 @@ class JetClassReader:
         ----------
         weight
             Branch of the event weight. The published files have none.
+        tree
+            Which tree of a ROOT file, where there are several.
         """
 
         weight: str | None = None
+        tree: str | None = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -79,26 +83,30 @@ class JetClassReader:
 
     def schema(self, path: Path) -> Schema:
         """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""
-        return jet_schema(_classes(self._open(path)), weight=self.config.weight is not None)
+        with self._open(path) as table:
+            return jet_schema(_classes(table), weight=self.config.weight is not None)
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file."""
-        return self._open(path).num_rows
+        with self._open(path) as table:
+            return table.num_rows(_MOMENTA)
 
     def chunks(self, path: Path) -> Iterator[Columns]:
         """Yield the jets of a file."""
-        table = self._open(path)
-        classes = _classes(table)
-        labels = () if not classes else LABELS if classes == JETCLASS_CLASSES else ("jet_label",)
         weight = self.config.weight
-        for columns in table.chunks(
-            [*_MOMENTA, *COPIED.values(), *FLAGS, *labels, *([weight] if weight else [])]
-        ):
-            jets = _jets(columns, labels, path)
-            yield {**jets, JET_WEIGHT.name: row_weights(columns[weight], weight, path)} if weight else jets
+        with self._open(path) as table:
+            classes = _classes(table)
+            labels = () if not classes else LABELS if classes == JETCLASS_CLASSES else ("jet_label",)
+            names = [*_MOMENTA, *COPIED.values(), *FLAGS, *labels, *([weight] if weight else [])]
+            for piece in table.chunks(names):
+                columns = {name: as_column(array, name, path) for name, array in piece.items()}
+                jets = _jets(columns, labels, path)
+                if weight:
+                    jets[JET_WEIGHT.name] = row_weights(columns[weight], weight, path)
+                yield jets
 
-    def _open(self, path: Path) -> ParquetTable | RootTable:
-        table = open_table(path)
+    def _open(self, path: Path) -> FileTable:
+        table = open_table(path, self.config.tree)
         require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
         if self.config.weight is not None and self.config.weight not in table.names:
             raise DataError(
@@ -108,7 +116,7 @@ class JetClassReader:
         return table
 
 
-def _classes(table: ParquetTable | RootTable) -> tuple[str, ...]:
+def _classes(table: FileTable) -> tuple[str, ...]:
     if "jet_label" in table.names:
         return JETCLASS2_CLASSES
     found = [name for name in LABELS if name in table.names]

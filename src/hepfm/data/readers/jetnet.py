@@ -13,8 +13,8 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.physics.kinematics import energy_of, wrap_phi
 
 CLASSES = ("g", "q", "t", "w", "z")

@@ -21,9 +21,9 @@ from hepfm.data.feature_names import DISPLACEMENT, FLAGS, KINEMATICS
 from hepfm.data.feature_sets import PETFULL
 from hepfm.data.features import FeatureSet
 from hepfm.data.readers.base import row_weights
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, attribute_of, open_hdf5, same_rows
 from hepfm.data.readers.physics import PDG_TYPES, particle_types
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
+from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, attribute_of, open_hdf5, same_rows
 from hepfm.physics.kinematics import energy_of
 
 PID = "pid"

@@ -14,8 +14,8 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import sort_falling
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.data.schemas.showers import shower_schema
+from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 
 _CELL_MM = 5.0
 """Width of a cell of the regular grid."""

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hepfm.core import config
-from hepfm.core.errors import DataError, missing_extra
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.hdf5 import CHUNK_ROWS, attribute_of, refuse_variable_length
 from hepfm.data.readers.physics import constituent_fields, jet_fields
 from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.tables.base import FileTable
+from hepfm.data.tables.open import open_table
 
 CLASSES = ("QCD", "Tbqq")
 """``is_signal_new`` 0 and 1, by the names of JetClass."""
 
 SLOTS = 200
+_PIECE_ROWS = 10_000
 _LABEL = "is_signal_new"
 _MOMENTA = tuple(f"{part}_{slot}" for slot in range(SLOTS) for part in ("E", "PX", "PY", "PZ"))
 
@@ -45,73 +44,27 @@ class TopTaggingReader:
 
     def schema(self, path: Path) -> Schema:
         """Return the schema: kinematics only, classes QCD and Tbqq."""
-        with _PandasTable(path):
+        with _open(path):
             return jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file."""
-        with _PandasTable(path) as table:
-            return table.num_rows
+        with _open(path) as table:
+            return table.num_rows([_LABEL])
 
     def chunks(self, path: Path) -> Iterator[Columns]:
         """Yield the jets of a file."""
-        with _PandasTable(path) as table:
-            for start in range(0, table.num_rows, CHUNK_ROWS):
-                yield _jets(*table.read(start, start + CHUNK_ROWS))
+        with _open(path) as table:
+            # A piece of 800 columns is larger than those of other formats.
+            for piece in table.chunks([*_MOMENTA, _LABEL], _PIECE_ROWS):
+                momenta = np.stack([np.asarray(piece[name]) for name in _MOMENTA], axis=1)
+                yield _jets(momenta.reshape(-1, SLOTS, 4), np.asarray(piece[_LABEL]))
 
 
-class _PandasTable:
-    """The table of a pandas HDF5 file. Its column names are stored pickled; they are read, never executed."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import h5py
-        except ImportError:
-            raise missing_extra("h5py", "io") from None
-        try:
-            self._file = h5py.File(path)
-        except OSError as error:
-            raise DataError(f"cannot read {path} as HDF5: {error}") from None
-        self.path = path
-        try:
-            self._table = self._file["table/table"]
-            self._places = _columns(self._table, path)
-        except KeyError:
-            self._file.close()
-            raise DataError(f"{path} has no data set table/table, as pandas writes it") from None
-        require(self._places, [*_MOMENTA, _LABEL], path, what="columns")
-        self.num_rows = len(self._table)
-
-    def __enter__(self) -> _PandasTable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def read(self, start: int, stop: int) -> tuple[Array, Array]:
-        """Return momenta, shape (rows, 200, 4) as (E, px, py, pz), and labels, shape (rows,)."""
-        rows = self._table[start:stop]
-        block = self._places[_MOMENTA[0]][0]
-        columns = [self._places[name][1] for name in _MOMENTA]
-        momenta = rows[block][:, columns].reshape(len(rows), SLOTS, 4)
-        label_block, label = self._places[_LABEL]
-        return momenta, rows[label_block][:, label]
-
-
-def _columns(table: Any, path: Path) -> dict[str, tuple[str, int]]:
-    """Return block and place of each column, from the names that pandas keeps beside the blocks."""
-    refuse_variable_length(table.dtype, "data set table/table", path)
-    places = {}
-    for block in table.dtype.names:
-        for place, name in enumerate(_strings(attribute_of(table, f"{block}_kind", path))):
-            places[name] = (block, place)
-    return places
-
-
-def _strings(pickled: bytes | None) -> list[str]:
-    if not pickled:
-        return []
-    return [arg for _, arg, _ in pickletools.genops(bytes(pickled)) if isinstance(arg, str)]
+def _open(path: Path) -> FileTable:
+    table = open_table(path)
+    require(table.names, [*_MOMENTA, _LABEL], path, what="columns")
+    return table
 
 
 def _jets(momenta: Array, labels: Array) -> dict[str, Array | Ragged]:

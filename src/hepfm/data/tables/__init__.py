@@ -1,0 +1,1 @@
+"""Columns of files of any layout, in pieces, without regard to what they mean."""
