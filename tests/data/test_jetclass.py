@@ -228,7 +228,7 @@ def test_files_that_are_something_else(tmp_path: Path, name: str) -> None:
 
 def test_root_file_of_another_kind(shared_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("uproot", reason="uproot is not installed")
-    with pytest.raises(DataError, match="lacks the JetClass branches part_px, .* and 17 more"):
+    with pytest.raises(DataError, match=r"lacks the JetClass branches part_px, .* and 17 more"):
         ingest("jetclass", [shared_data / "nano_tt_v15.root"], output=tmp_path / "s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from hepfm.core.errors import DataError
@@ -11,7 +12,7 @@ from hepfm.data.tables.numpy_file import NumpyTable
 from hepfm.data.tables.parquet import ParquetTable
 from hepfm.data.tables.root import RootTable
 
-_BEGINS: dict[bytes, type[FileTable]] = {
+_BEGINS: dict[bytes, Callable[[Path, str | None], FileTable]] = {
     b"root": RootTable,
     b"PAR1": ParquetTable,
     b"\x89HDF": Hdf5Table,
