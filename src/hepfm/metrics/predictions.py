@@ -132,7 +132,8 @@ class Predictions:
 
     def take(self, rows: IntArray) -> Predictions:
         """Return the given rows, by number or by a mask."""
-        weights, groups = (None if part is None else part[rows] for part in (self.weights, self.groups))
+        weights = None if self.weights is None else self.weights[rows]
+        groups = None if self.groups is None else self.groups[rows]
         return Predictions(self.labels[rows], self.probabilities[rows], self.classes, weights, groups)
 
     def rows_of(self, name: str) -> IntArray:

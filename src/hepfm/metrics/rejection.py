@@ -91,7 +91,7 @@ class PairScores:
     def _by_group(self, background: FloatArray) -> FloatArray:
         """Return the sums of weights of background rows that are independent: their own, or of groups."""
         group = self._background_group
-        return background if group is None else np.bincount(group, background)
+        return background if group is None else np.bincount(group, background).astype(np.float64)
 
 
 def rejection_statistic(
