@@ -1,5 +1,7 @@
 """Accuracy, areas and rejections against scikit-learn, analytic Gaussians and exact small cases."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -207,6 +209,17 @@ def test_the_interval_of_a_rejection_covers_a_known_roc_curve():
         )
         held += one.low <= truth <= one.high
     assert 0.58 < held / 80 < 0.82  # 0.683 expected, standard error 0.052
+
+
+@pytest.mark.parametrize("shift", [1.5, 30.0], ids=["some background passes", "none passes"])
+def test_rows_of_one_group_count_once_for_a_rejection(shift):
+    """At few rows that pass, and none, the limits of counts hold for groups too."""
+    alone = gaussian(shift, 50, 60, np.random.default_rng(12))
+    copied = replace(alone.take(np.repeat(np.arange(110), 5)), groups=np.repeat(np.arange(110), 5))
+    names = {"signal": "signal", "background": "background", "efficiency": 0.3}
+    one, many = rejection(alone, **names), rejection(copied, **names)
+    assert (one.low, one.high) == pytest.approx((many.low, many.high), nan_ok=True)
+    assert many.n == 5 * one.n
 
 
 def test_a_class_without_weight_is_named_and_never_divides_by_zero():

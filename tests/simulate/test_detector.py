@@ -104,6 +104,20 @@ def test_pulls_of_prompt_jet_tracks(pions: Particles) -> None:
         assert (value[tracks] / error[tracks]).std() == pytest.approx(1.0, abs=0.06)
 
 
+def test_every_track_of_cms_has_an_uncertainty(particles: Callable[..., Particles]) -> None:
+    """Where the table has no resolution the published card leaves d0 as it is; so does jetclass, not cms."""
+    n = 5000
+    soft = particles([211] * n, np.full(n, 0.3), np.full(n, 0.5), np.linspace(-3, 3, n), np.arange(n))
+    published, meant = measure(soft, "jetclass"), measure(soft, "cms")
+    exact = published.d0_error == 0
+    assert exact.sum() > 20
+    np.testing.assert_allclose(published.d0[exact], 0.0, atol=1e-9)
+    tracks = meant.charge != 0
+    assert (meant.d0_error[tracks] == 0.3543).sum() > exact.sum()
+    assert (np.minimum(meant.d0_error, meant.dz_error)[tracks] > 0).all()
+    assert (meant.d0[tracks] / meant.d0_error[tracks]).std() == pytest.approx(1.0, abs=0.06)
+
+
 def test_no_detector_returns_the_visible_particles(particles: Callable[..., Particles]) -> None:
     found = measure(
         particles([211, 12, 22, 13], [1.0, 9.0, 2.0, 3.0], [0.0, 0.0, 4.9, 5.1], [0.1] * 4), "none"

@@ -43,11 +43,24 @@ def test_lookup(pt: float, eta: float, d0: float) -> None:
     assert jetclass_impact_table().lookup(np.array([pt]), np.array([eta]))[0][0] == d0
 
 
+@pytest.mark.parametrize(
+    ("pt", "eta", "as_if"),
+    [(0.05, -0.5, (0.2, 0.5)), (0.1823, 2.0, (0.2, 2.0)), (5.0, -2.6, (5.0, 2.5)), (0.4, 1.0, (0.4, 1.0))],
+)
+def test_outside_of_the_table_the_nearest_resolution_counts(
+    pt: float, eta: float, as_if: tuple[float, float]
+) -> None:
+    table = jetclass_impact_table()
+    found, expected = table.nearest(np.array([pt]), np.array([eta])), table.lookup(*np.array(as_if)[:, None])
+    assert np.array_equal(found, expected)
+    assert (np.array(found) > 0).all()
+
+
 @pytest.mark.parametrize("eta", [0.3, -1.1, 2.0])
 @pytest.mark.parametrize("pt", [0.4, 3.0, 80.0])
 def test_pulls_of_prompt_tracks_have_width_one(eta: float, pt: float) -> None:
     measured = measure_impact(
-        tracks(pt, eta, 20_000), jetclass_impact_table(), numpy_generator(1, "test.pulls")
+        tracks(pt, eta, 20_000), jetclass_impact_table().lookup, numpy_generator(1, "test.pulls")
     )
     for value, error in ((measured.d0, measured.d0_error), (measured.dz, measured.dz_error)):
         pull = value / error

@@ -30,6 +30,8 @@ from hepfm.study.study import prepare, study
 
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself
 
+RUNS = ("pretrain-1", "evaluate-1")
+"""Names of the runs that a study plans."""
 ASKED = {"contrast": "classification - scratch", "family": "tagging", "task": "top_tagging"}
 
 
@@ -90,9 +92,9 @@ def test_factors_are_read_off_the_names_of_the_arms() -> None:
 
 def test_contrasts_are_hashed_before_the_first_run(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    assert register(config(contrasts={}), folder) is None
+    assert register(config(contrasts={}), folder, RUNS) is None
     assert not (tmp_path / REGISTRATION).exists()
-    found = register(config(), folder)
+    found = register(config(), folder, RUNS)
     assert found is not None
     assert found.beforehand
     values = json.loads((tmp_path / REGISTRATION).read_text())
@@ -101,13 +103,13 @@ def test_contrasts_are_hashed_before_the_first_run(tmp_path: Path) -> None:
     supervised = {"objective": "supervised", "options": {}}
     assert values["content"]["arms"] == {"classification": supervised, "scratch": None}
     assert "before the first run" in registration_text(found)
-    assert register(config(), folder) == found
+    assert register(config(), folder, RUNS) == found
 
 
 def test_a_change_without_finished_runs_replaces_the_registration(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
-    first = register(config(), folder)
-    other = register(config(contrasts={"helps": {**ASKED, "equivalence": 0.01}}), folder)
+    first = register(config(), folder, RUNS)
+    other = register(config(contrasts={"helps": {**ASKED, "equivalence": 0.01}}), folder, RUNS)
     assert other is not None
     assert first is not None
     assert other.beforehand
@@ -128,10 +130,10 @@ def test_a_change_after_the_first_run_is_never_silent(
     tmp_path: Path, changes: dict[str, Any], what: str
 ) -> None:
     folder = StudyFolder(tmp_path)
-    first = register(config(), folder)
+    first = register(config(), folder, RUNS)
     assert first is not None
     finish(folder, "pretrain-1")
-    changed = register(config(**changes), folder)
+    changed = register(config(**changes), folder, RUNS)
     assert changed is not None
     assert not changed.beforehand
     assert changed.sha256 == first.sha256
@@ -140,8 +142,8 @@ def test_a_change_after_the_first_run_is_never_silent(
     assert f"Changed: {what}." in text
     assert first.sha256 in text
     assert changed.current.sha256 in text
-    assert register(config(**changes), folder) == changed
-    back = register(config(), folder)
+    assert register(config(**changes), folder, RUNS) == changed
+    back = register(config(), folder, RUNS)
     assert back is not None
     assert len(back.changes) == 2
     assert read_registration(folder) == back
@@ -150,10 +152,27 @@ def test_a_change_after_the_first_run_is_never_silent(
 def test_contrasts_named_after_the_first_run_say_so(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
     finish(folder, "evaluate-1")
-    found = register(config(), folder)
+    found = register(config(), folder, RUNS)
     assert found is not None
     assert not found.beforehand
     assert "when 1 run had finished already: NOT before the first run" in registration_text(found)
+
+
+def test_runs_of_other_studies_in_the_directory_are_not_its_own(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    finish(folder, "simulate-of-another-study")
+    found = register(config(), folder, RUNS)
+    assert found is not None
+    assert found.beforehand
+    assert (found.finished_runs, found.other_finished_runs) == (0, 1)
+    text = registration_text(found)
+    assert "before the first run (beside 1 run of other studies, or of this one with other settings," in text
+    # Such a run may be one of this study before its settings changed: a change beside it is kept, too.
+    finish(folder, "pretrain-1")
+    changed = register(config(contrasts={}), folder, ["pretrain-2"])
+    assert changed is not None
+    assert len(changed.changes) == 1
+    assert "when 0 runs had finished (beside 2 runs of other studies" in registration_text(changed)
 
 
 # -- answers
@@ -188,7 +207,7 @@ def test_families_are_corrected_together_and_apart_from_others(panel: Panel) -> 
 
 def test_the_page_answers_first(panel: Panel, tmp_path: Path) -> None:
     values = config(contrasts={"helps": {**ASKED, "metric": "auc"}, "later": {**ASKED, "family": "x"}})
-    registration = register(values, StudyFolder(tmp_path))
+    registration = register(values, StudyFolder(tmp_path), RUNS)
     assert registration is not None
     part = contrasts_part(values, [(panel, Comparer(panel.section))], registration)
     page = Page("t", "l", (part,)).render()

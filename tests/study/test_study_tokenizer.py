@@ -26,6 +26,11 @@ TOKENIZER = {
         "train": TRAIN,
     }
 }
+VQVAE = {"name": "vqvae", "codes": 64, "width": 16, "depth": 1, "num_heads": 2}
+WHOLE_ROW = {
+    "recipe": {**TOKENIZER["recipe"], "objective": {"name": "tokenize", "tokenizer": VQVAE}},
+}
+"""A tokenizer that decodes a constituent from all tokens of its row."""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,29 @@ def test_a_tokenizer_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"(?s){message}"):
         prepare({**values, "tokenizer": {**TOKENIZER, "options": options}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"tokenizer": {**WHOLE_ROW, "inputs": "decoded"}},
+            "arm 'next', size 'tiny': .*objective.tokenizer.causal_decoder=true, or set tokenizer.inputs=",
+        ),
+        ({"tokenizer": {**TOKENIZER, "inputs": "features"}}, "set tokenizer.inputs to codes or decoded"),
+        ({"tokenizer": None}, "this network has no tokenizer; train one"),
+    ],
+)
+def test_what_an_objective_asks_of_its_tokenizer_is_checked_before_any_run(
+    changes: dict[str, Any], message: str, values: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s){message}"):
+        prepare({**values, **changes})
+
+
+def test_a_causal_decoder_is_enough(values: dict[str, Any]) -> None:
+    options = {"objective": {"tokenizer": {"causal_decoder": True}}}
+    prepare({**values, "tokenizer": {**WHOLE_ROW, "options": options, "inputs": "decoded"}})
 
 
 def test_a_recipe_that_trains_no_tokenizer_is_refused(values: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Generation tasks: every metric, truth-vs-truth baseline beside it, and stores that cannot be measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -8,6 +10,7 @@ from hepfm.backbones import BACKBONES
 from hepfm.cli.evaluate import command
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, ModelError
+from hepfm.core.schema import Field, Kind
 from hepfm.data import context_set, feature_set
 from hepfm.data.noise import noise_jets
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
@@ -87,6 +90,18 @@ def results(stores, tmp_path_factory):
         name: evaluate(stores[name].path, Small(), stores["real"], output=folder / name)
         for name in ("made", "wrong")
     }
+
+
+def test_groups_of_rows_that_count_as_independent_are_said(stores, tmp_path, caplog):
+    real = stores["real"]
+    event = Field("event", real.schema.row, Kind.COUNT, dtype="int64", description="hard event")
+    schema = replace(real.schema, fields=(*real.schema.fields, event), group="event")
+    rows = np.arange(len(real))
+    columns = {**real.read(real.schema.names(), rows), "event": rows // 2}
+    grouped = Store.open(write_store(tmp_path / "grouped", schema, [("test", columns)], provenance={}))
+    for store, told in ((real, False), (grouped, True)):
+        draw_samples(Small(), store, stores["made"])
+        assert ("belong together in groups (event)" in caplog.text) is told
 
 
 def test_every_metric_has_its_truth_baseline_and_an_error(results):

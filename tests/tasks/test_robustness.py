@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hepfm.core.errors import ConfigError, DataError, ModelError
@@ -20,7 +21,7 @@ from hepfm.report.compare import compare
 from hepfm.simulate.resimulation import Resimulation
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
-from hepfm.tasks.result import ResultFile
+from hepfm.tasks.result import ROW_GROUP, SCORES, ResultFile
 
 CLASSES = ("QCD", "Tbqq")
 FIELDS = Resimulation().fields()
@@ -171,6 +172,14 @@ def test_two_models_are_compared_and_a_report_shows_it(
     page = (tmp_path / "report" / "report.html").read_text()
     assert "shift over the distance of the classes" in page
     assert "Random scores give about 1" in page
+    # A result that says nothing of groups has other resamples: they would not be pairs.
+    scores = tmp_path / "firm" / SCORES
+    table = pa.ipc.open_file(scores).read_all().drop_columns([ROW_GROUP])
+    with pa.ipc.new_file(str(scores), table.schema) as writer:
+        writer.write_table(table)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="hold other test rows, or say otherwise which belong together"):
+        compare([tmp_path / "firm", tmp_path / "scratch"], output=tmp_path / "again")
 
 
 def steady(label: Any, variation: Any, rows: Any) -> Any:

@@ -456,6 +456,13 @@ class FirstRows(TopTagging):
         return super()._rows(store)[:50]
 
 
+class RowsOneByOne(TopTagging):
+    name = "faulty"
+
+    def _predictions(self, *given: Any) -> Any:
+        return replace(super()._predictions(*given), groups=None)
+
+
 class ByPosition(TopTagging):
     name = "faulty"
 
@@ -476,6 +483,7 @@ TASK_FAULTS = {
     "a_store_without_its_field_is_refused": TakesAnyStore,
     "an_untrained_model_is_measured_and_the_result_reads_back": ChangesTitles,
     "order_of_rows_changes_no_value": FirstRows,
+    "copies_in_one_group_narrow_no_interval": RowsOneByOne,
     "the_better_model_has_the_better_headline": ByPosition,
     "what_predicts_nothing_is_refused": MeasuresAnything,
 }

@@ -28,6 +28,14 @@ def read_groups(source: RowSource, rows: Rows) -> Index:
     return np.asarray(source.read([field], rows)[field], np.int64)
 
 
+def row_groups(source: RowSource, rows: Rows) -> Index | None:
+    """Return the number of the group of each row, int64, by the schema's role `group`; None without groups.
+
+    Rows of one group are not independent: what measures their uncertainty draws them together.
+    """
+    return None if source.schema.group is None else read_groups(source, rows)
+
+
 def draw_whole(groups: Array, limit: int, rng: np.random.Generator) -> Index:
     """Return the numbers of rows of a random draw of whole groups, rising: at most `limit`, of one group at
     least.

@@ -17,6 +17,7 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Schema
+from hepfm.data.groups import read_groups
 from hepfm.data.row_source import Index
 from hepfm.data.store import Store
 from hepfm.data.writer import StoreWriter
@@ -44,6 +45,10 @@ def mix(
     its rows. In the test split all rows of both classes are kept, and ``mixed`` are those of signal: there
     the field says what the classifier is to find. The true label stays, as a field without the role.
 
+    Rows of one group (the schema's role `group`) are never in both samples of a split for training or
+    validation. Those of a group that holds drawn signal are mixed, and a group that would reach beyond half
+    of the background is mixed whole, so that ``pure`` may be smaller than half.
+
     Parameters
     ----------
     store
@@ -62,7 +67,7 @@ def mix(
     Raises
     ------
     DataError
-        When the store has no such classes, or too few rows of them.
+        When the store has no such classes, too few rows of them, or no group that could be ``pure``.
     """
     source = store if isinstance(store, Store) else Store.open(store)
     schema, label = mixed_schema(source.schema), str(source.schema.label)
@@ -100,7 +105,7 @@ def sample_sizes(
     count: int,
     where: str = "the store",
 ) -> dict[str, dict[str, int]]:
-    """Return how many rows each sample has in each split.
+    """Return how many rows each sample has in each split; rows of one group may move some to ``mixed``.
 
     Parameters
     ----------
@@ -175,12 +180,40 @@ def _samples(
     """Return the rows of a split that are kept, rising, and whether each is of the mixed sample."""
     rows = np.asarray(source.split(split))
     signal, background = (rows[truth[rows] == number] for number in numbers)
+    pure = background
     if split != "test":
         rng = numpy_generator(seed, f"mixtures.{split}")
-        signal = rng.permutation(signal)[: sizes[PURE] + sizes[MIXED] - len(background)]
-        background = rng.permutation(background)
+        signal = _by_group(source, signal, rng)[: sizes[PURE] + sizes[MIXED] - len(background)]
+        pure = _pure(source, _by_group(source, background, rng), signal, sizes[PURE])
+        if not len(pure):
+            raise DataError(
+                f"split {split!r} of {source.path} has no group of background rows for the sample {PURE!r}: "
+                f"each has signal that was drawn, or more than {sizes[PURE]} rows; take less signal or "
+                "more rows"
+            )
     chosen = np.sort(np.concatenate([signal, background]))
-    return chosen, ~np.isin(chosen, background[: sizes[PURE]])
+    return chosen, ~np.isin(chosen, pure)
+
+
+def _groups(source: Store, rows: Index) -> Index:
+    """Return the group of each row; where nothing says so, each is one of its own."""
+    return rows if source.schema.group is None else read_groups(source, rows)
+
+
+def _by_group(source: Store, rows: Index, rng: np.random.Generator) -> Index:
+    """Return rows with groups in random order, the rows of each side by side."""
+    numbers, member = np.unique(_groups(source, rows), return_inverse=True)
+    place = np.argsort(rng.permutation(len(numbers)))
+    return rows[np.argsort(place[member], kind="stable")]
+
+
+def _pure(source: Store, background: Index, signal: Index, limit: int) -> Index:
+    """Return the first rows of the background, whole groups without signal, `limit` of them at most."""
+    groups = _groups(source, background)
+    free = ~np.isin(groups, _groups(source, signal))
+    background, groups = background[free], groups[free]
+    ends = np.flatnonzero(np.append(groups[1:] != groups[:-1], True)) + 1 if len(groups) else groups
+    return background[: max(ends[ends <= limit], default=0)]
 
 
 def _pieces(source: Store, rows: Index, mixed: Array) -> Iterator[Columns]:

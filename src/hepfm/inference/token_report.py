@@ -10,6 +10,7 @@ import numpy as np
 
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
+from hepfm.data.groups import row_groups
 from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.shower_features import CALO
 from hepfm.data.store import Store
@@ -138,7 +139,7 @@ def accuracy_lost(classifier: str | Path, source: RowSource, decoded: Path, rows
     ]
     statistics = [accuracy_statistic(predictions) for predictions in both]
     weights = both[0].row_weights
-    lost = paired_bootstrap([statistics[0]], [statistics[1]], weights)
+    lost = paired_bootstrap([statistics[0]], [statistics[1]], weights, groups=row_groups(source, rows))
     names = ("original", "reconstructed")
     values = {name: float(accuracy(weights)) for name, accuracy in zip(names, statistics, strict=True)}
     return {**values, "lost": lost.to_dict(), "label": label}

@@ -40,4 +40,5 @@ def accuracy(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int 
         definition=DEFINITION,
         resamples=resamples,
         seed=seed,
+        groups=predictions.groups,
     )

@@ -89,7 +89,12 @@ def binary_auc(
     """
     statistic = binary_auc_statistic(predictions, signal=signal, background=background)
     return bootstrap_measurement(
-        statistic, predictions.row_weights, definition=BINARY_DEFINITION, resamples=resamples, seed=seed
+        statistic,
+        predictions.row_weights,
+        definition=BINARY_DEFINITION,
+        resamples=resamples,
+        seed=seed,
+        groups=predictions.groups,
     )
 
 
@@ -104,4 +109,5 @@ def macro_auc(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int
         definition=MACRO_OVO_DEFINITION,
         resamples=resamples,
         seed=seed,
+        groups=predictions.groups,
     )

@@ -78,9 +78,13 @@ def bootstrap_measurement(
     definition: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: IntArray | None = None,
 ) -> Measurement:
-    """Return the statistic on the rows themselves with its 68 % bootstrap interval."""
-    values = bootstrap_values([statistic], weights, resamples=resamples, seed=seed)[:, 0]
+    """Return the statistic on the rows themselves with its 68 % bootstrap interval.
+
+    With `groups`, shape (n,), rows of one group are drawn together; `n` of the measurement counts rows.
+    """
+    values = bootstrap_values([statistic], weights, resamples=resamples, seed=seed, groups=groups)[:, 0]
     low, high = percentile_interval(values)
     return Measurement(
         value=finite(statistic(weights)),

@@ -18,7 +18,7 @@ from hepfm.metrics.bootstrap import Statistic, bootstrap_measurement
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.merged_classes import one_vs_rest_auc_statistic
 from hepfm.metrics.per_class import efficiency_statistic
-from hepfm.metrics.predictions import FloatArray, Predictions
+from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class ConstituentPredictions:
         Names of the K classes.
     weights
         Weight of each jet; None for equal ones.
+    groups
+        Number of the group of each jet: jets of one group are resampled together. None for independent jets.
     """
 
     labels: Ragged
     probabilities: Ragged
     classes: tuple[str, ...]
     weights: FloatArray | None = None
+    groups: IntArray | None = None
 
     @property
     def row_weights(self) -> FloatArray:
@@ -93,4 +96,6 @@ def measured_on_jets(
     statistic: Statistic, predictions: ConstituentPredictions, *, definition: str
 ) -> Measurement:
     """Return the value with the interval of a bootstrap over jets; `Measurement.n` counts jets."""
-    return bootstrap_measurement(statistic, predictions.row_weights, definition=definition)
+    return bootstrap_measurement(
+        statistic, predictions.row_weights, definition=definition, groups=predictions.groups
+    )

@@ -41,6 +41,7 @@ def one_vs_rest_auc(
         definition=ONE_VS_REST_DEFINITION,
         resamples=resamples,
         seed=seed,
+        groups=predictions.groups,
     )
 
 

@@ -15,7 +15,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.metrics.bootstrap import RESAMPLES, Statistic, bootstrap_values, percentile_interval
 from hepfm.metrics.mean_interval import LEVEL, NAME, mean_interval, one_sided, p_value, why_no_interval
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.predictions import FloatArray
+from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.metrics.trainings import Scale, from_scale, to_scale
 
 Values = Sequence[float | None]
@@ -34,6 +34,7 @@ def paired_bootstrap(
     scale: Scale = "difference",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: IntArray | None = None,
 ) -> Measurement:
     """Measure the mean of `ours` against the mean of `theirs` with the error of the test rows.
 
@@ -47,9 +48,11 @@ def paired_bootstrap(
         Row weights, shape (n,).
     scale
         Difference of means, or ratio of geometric means.
+    groups
+        Group of each row, shape (n,): rows of one group are drawn together. None for rows one by one.
     """
     statistics = [*ours, *theirs]
-    draws = bootstrap_values(statistics, weights, resamples=resamples, seed=seed)
+    draws = bootstrap_values(statistics, weights, resamples=resamples, seed=seed, groups=groups)
     itself = np.array([[statistic(weights) for statistic in statistics]])
     values = np.concatenate([itself, draws])
     return resampled_difference(values[:, : len(ours)], values[:, len(ours) :], len(weights), scale=scale)

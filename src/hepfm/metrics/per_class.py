@@ -60,4 +60,6 @@ def _fraction(part: np.ndarray, whole: np.ndarray) -> Statistic:
 
 
 def _measured(statistic: Statistic, predictions: Predictions, definition: str) -> Measurement:
-    return bootstrap_measurement(statistic, predictions.row_weights, definition=definition)
+    return bootstrap_measurement(
+        statistic, predictions.row_weights, definition=definition, groups=predictions.groups
+    )

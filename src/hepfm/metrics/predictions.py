@@ -32,6 +32,9 @@ class Predictions:
         Weight of each row, shape (n,); None means 1. Single weights may be negative, as some of generators
         at next-to-leading order and some sWeights are: fractions of a class are then still estimated without
         bias, but may lie outside [0, 1].
+    groups
+        Number of the group of each row, shape (n,): rows of one group are resampled together. None for rows
+        that are independent.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class Predictions:
     probabilities: FloatArray
     classes: tuple[str, ...]
     weights: FloatArray | None = None
+    groups: IntArray | None = None
 
     def __post_init__(self) -> None:
         n, num_classes = len(self.labels), len(self.classes)
@@ -63,6 +67,8 @@ class Predictions:
             raise DataError(f"labels reach from {reach}, expected 0 to {num_classes - 1}")
         if self.weights is not None:
             self._check_weights(self.weights)
+        if self.groups is not None and self.groups.shape != self.labels.shape:
+            raise DataError(f"groups have shape {self.groups.shape}, expected {self.labels.shape}")
 
     @property
     def row_weights(self) -> FloatArray:
@@ -96,7 +102,7 @@ class Predictions:
     def merged(self, name: str, parts: Sequence[str]) -> Predictions:
         """Return the same rows with several classes taken for one, whose probability is their sum.
 
-        The rows, their order and their weights stay as they are: statistics of row weights of merged and of
+        The rows, their order, weights and groups stay as they are: statistics of row weights of merged and of
         plain predictions can share their resamples.
 
         Parameters
@@ -122,7 +128,13 @@ class Predictions:
         new_index[kept] = np.arange(len(kept))
         summed = self.probabilities[:, sorted(replaced)].sum(axis=1, keepdims=True)
         probabilities = np.concatenate([self.probabilities[:, kept], summed], axis=1)
-        return Predictions(new_index[self.labels], probabilities, classes, self.weights)
+        return Predictions(new_index[self.labels], probabilities, classes, self.weights, self.groups)
+
+    def take(self, rows: IntArray) -> Predictions:
+        """Return the given rows, by number or by a mask."""
+        weights = None if self.weights is None else self.weights[rows]
+        groups = None if self.groups is None else self.groups[rows]
+        return Predictions(self.labels[rows], self.probabilities[rows], self.classes, weights, groups)
 
     def rows_of(self, name: str) -> IntArray:
         """Return the row numbers of one true class; raise `DataError` when none has a weight."""

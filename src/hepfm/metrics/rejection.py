@@ -43,7 +43,8 @@ class WorkingPoint:
     total
         Background rows.
     effective_total
-        ``(sum w)^2 / sum w^2`` of the background rows; the number of rows without weights.
+        ``(sum w)^2 / sum w^2`` of the background rows, or of groups of them; the number of either without
+        weights and with groups of one size.
     """
 
     signal_efficiency: float
@@ -61,6 +62,11 @@ class PairScores:
         rows_s, rows_b = predictions.rows_of(signal), predictions.rows_of(background)
         self.signal_rows = rows_s[np.argsort(score[rows_s], kind="stable")]
         self.background_rows = rows_b[np.argsort(score[rows_b], kind="stable")]
+        self._background_group = (
+            None
+            if predictions.groups is None
+            else np.unique(predictions.groups[self.background_rows], return_inverse=True)[1]
+        )
         self._signal = score[self.signal_rows]
         self._background_passed = np.searchsorted(score[self.background_rows], self._signal, side="right")
         self._signal_passed = np.searchsorted(self._signal, self._signal, side="right")
@@ -79,8 +85,13 @@ class PairScores:
             background_efficiency=float(background[:passed].sum() / total),
             passed=int(np.count_nonzero(background[:passed])),
             total=len(background),
-            effective_total=total**2 / float((background**2).sum()),
+            effective_total=total**2 / float((self._by_group(background) ** 2).sum()),
         )
+
+    def _by_group(self, background: FloatArray) -> FloatArray:
+        """Return the sums of weights of background rows that are independent: their own, or of groups."""
+        group = self._background_group
+        return background if group is None else np.bincount(group, background).astype(np.float64)
 
 
 def rejection_statistic(
@@ -118,7 +129,8 @@ def rejection(
     far as the Clopper-Pearson interval of eps_B at the threshold of the sample, which matters below about ten
     rows. Where no background row passes, the value and the upper end are None and the lower end is the
     one-sided 95 % limit (about a third of the number of background rows); so too where the weights of those
-    that pass cancel, or are negative in sum. `n` is the number of background rows.
+    that pass cancel, or are negative in sum. `n` is the number of background rows. Rows of one group are
+    resampled together, and count as one for both limits.
 
     Raises
     ------
@@ -137,7 +149,9 @@ def rejection(
         interval = f"clopper-pearson 95% lower limit ({counts})"
         return Measurement(None, low, None, point.total, DEFINITION, interval)
     statistic = rejection_statistic(predictions, signal=signal, background=background, efficiency=efficiency)
-    draws = bootstrap_values([statistic], predictions.row_weights, resamples=resamples, seed=seed)[:, 0]
+    draws = bootstrap_values(
+        [statistic], predictions.row_weights, resamples=resamples, seed=seed, groups=predictions.groups
+    )[:, 0]
     low, high = percentile_interval(draws)
     fixed = clopper_pearson(min(point.background_efficiency, 1.0) * total, total)
     ends = min(low, 1 / fixed[1]), max(high, 1 / fixed[0])

@@ -15,7 +15,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.metrics.bootstrap import RESAMPLES, Statistic
 from hepfm.metrics.measurement import Measurement
-from hepfm.metrics.predictions import FloatArray
+from hepfm.metrics.predictions import FloatArray, IntArray
 
 RowStatistic = Callable[[FloatArray, FloatArray | None], float]
 """Values of rows, shape (n,), and their weights, None for equal ones, to a number."""
@@ -75,6 +75,7 @@ def response_measurement(
     *,
     definition: str,
     weights: FloatArray | None = None,
+    groups: IntArray | None = None,
     seed: int = 0,
 ) -> Measurement:
     """Measure a statistic of responses or residuals with the 68 % interval of a bootstrap over rows.
@@ -89,6 +90,8 @@ def response_measurement(
         Its identifier.
     weights
         Event weights, shape (n,); None for equal ones.
+    groups
+        Group of each row, shape (n,): whole groups are drawn. None for rows one by one.
     seed
         Of the bootstrap.
 
@@ -106,11 +109,21 @@ def response_measurement(
             "quantiles of the response are not defined; measure without weights (--weights null)"
         )
     rng = numpy_generator(seed, "metrics.response")
+    member = None if groups is None else np.unique(groups, return_inverse=True)[1]
     draws = []
     for _ in range(RESAMPLES):
-        rows = rng.integers(0, n, n)
+        rows = _drawn(rng, n, member)
         draws.append(statistic(response[rows], None if weights is None else weights[rows]))
     low, high = np.percentile(draws, [15.865, 84.135])
     return Measurement(
         statistic(response, weights), float(low), float(high), n, definition, f"bootstrap 68% ({RESAMPLES})"
     )
+
+
+def _drawn(rng: np.random.Generator, n: int, member: IntArray | None) -> IntArray:
+    """Return n rows drawn with replacement, or all rows of as many drawn groups as there are."""
+    if member is None:
+        return rng.integers(0, n, n)
+    count = int(member.max()) + 1
+    times = np.bincount(rng.integers(0, count, count), minlength=count)
+    return np.repeat(np.arange(n), times[member])

@@ -69,6 +69,7 @@ def signal_efficiency(
         definition=EFFICIENCY_DEFINITION,
         resamples=resamples,
         seed=seed,
+        groups=predictions.groups,
     )
 
 
@@ -107,7 +108,12 @@ def significance_improvement(
         predictions, signal=signal, background=background, efficiency=efficiency
     )
     return bootstrap_measurement(
-        statistic, predictions.row_weights, definition=DEFINITION, resamples=resamples, seed=seed
+        statistic,
+        predictions.row_weights,
+        definition=DEFINITION,
+        resamples=resamples,
+        seed=seed,
+        groups=predictions.groups,
     )
 
 

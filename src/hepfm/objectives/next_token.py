@@ -100,7 +100,8 @@ class NextToken(Objective[NextTokenConfig]):
         if network.inputs == "decoded" and not network.tokenizer.causal:
             raise IncompatibleError(
                 "objective 'next_token' with tokenizer.inputs=decoded needs a tokenizer that decodes a "
-                "constituent from the codes up to its own; train one with tokenizer.causal_decoder=true"
+                "constituent from the codes up to its own; train one with objective.tokenizer.causal_decoder="
+                "true, or set tokenizer.inputs=codes"
             )
 
     @classmethod

@@ -45,6 +45,10 @@ def measured_by_row(section: Section) -> bool:
     )
 
 
+_SAME = ("rows", "truth", "groups")
+"""What is the same for all models of a section; resamples depend on the groups of the rows."""
+
+
 class Comparer:
     """Compares the arms of one section."""
 
@@ -152,10 +156,11 @@ class Comparer:
         if self._rows is None:
             self._rows = result, replace(rows, metrics={})
         first, expected = self._rows
-        same = np.array_equal(expected.rows, rows.rows) and np.array_equal(expected.truth, rows.truth)
-        if not same:
+        pairs = (getattr(expected, name) for name in _SAME), (getattr(rows, name) for name in _SAME)
+        if not all(np.array_equal(one, other) for one, other in zip(*pairs, strict=True)):
             raise DataError(
-                f"{result.path} and {first.path} hold other test rows; evaluate one of them again"
+                f"{result.path} and {first.path} hold other test rows, or say otherwise which belong "
+                "together; evaluate one of them again"
             )
 
 

@@ -4,7 +4,7 @@
 name        what it is
 ==========  =============================================================================================
 jetclass    the detector of the published JetClass data, its three artefacts included
-cms         the same card as it was meant: tracks are measured by the tracker, nothing else is different
+cms         the same card as it was meant: tracks are measured by the tracker, all of them
 atlas_like  a response like Delphes' ATLAS card, without impact parameters
 none        the visible particles themselves
 ==========  =============================================================================================
@@ -73,6 +73,8 @@ class _Parametrised:
 
     card: Card
     measures_tracks = True
+    exact_outside_table = False
+    """Whether tracks for which the table has no impact resolution keep the true d0 and dz, with error 0."""
 
     def __init__(self, artefacts: Artefacts) -> None:
         self.artefacts = artefacts
@@ -83,7 +85,8 @@ class _Parametrised:
         flight = fly(particles, self.card.solenoid)
         tracks = find_tracks(particles, flight, self.card.tracks, rng)
         if self.measures_tracks:
-            tracks = measure_impact(tracks, jetclass_impact_table(), rng)
+            table = jetclass_impact_table()
+            tracks = measure_impact(tracks, table.lookup if self.exact_outside_table else table.nearest, rng)
         if self.artefacts.tracks_by_calorimeter:
             tracks = at_true_momentum(tracks, particles)
         photons, tracks = energy_flow(self.card.ecal, particles, flight, tracks, rng)
@@ -106,6 +109,7 @@ class JetClassDetector(_Parametrised):
     """The detector of JetClass as published (2202.03772)."""
 
     card = CMS_CARD
+    exact_outside_table = True
 
     class Config(Artefacts):
         """All three artefacts on unless switched off."""

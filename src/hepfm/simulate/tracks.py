@@ -147,6 +147,10 @@ def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
     return np.where(positive, safe * np.exp(width * rng.standard_normal(len(mean)) - 0.5 * width**2), 0.0)
 
 
+ImpactResolution = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""Measured pT in GeV and eta to the resolutions of d0 and dz in mm."""
+
+
 @dataclass(frozen=True)
 class ImpactTable:
     """Resolutions of d0 and dz in steps of pT and |eta|; intervals open below, closed above.
@@ -164,7 +168,7 @@ class ImpactTable:
     sigma: Floats
 
     def lookup(self, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
-        """Return the resolutions of d0 and dz; 0 outside of the table."""
+        """Return the resolutions of d0 and dz; 0 outside of the table, as in the published card."""
         region = np.searchsorted(self.eta_edges[1:], np.abs(eta), side="left")
         step = np.searchsorted(self.pt_edges, pt, side="left") - 1
         padded = np.pad(
@@ -172,6 +176,11 @@ class ImpactTable:
         )  # beyond the last region and below the first step
         d0, dz = padded[:, region, step]
         return d0, dz
+
+    def nearest(self, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
+        """Return the same, of the nearest interval outside of the table: every track has an uncertainty."""
+        first = np.nextafter(self.pt_edges[0], np.inf)
+        return self.lookup(np.maximum(pt, first), np.minimum(np.abs(eta), self.eta_edges[-1]))
 
 
 @functools.cache
@@ -192,9 +201,9 @@ def jetclass_impact_table() -> ImpactTable:
     return ImpactTable(np.asarray(eta), np.asarray(pt), sigma)
 
 
-def measure_impact(tracks: Tracks, table: ImpactTable, rng: np.random.Generator) -> Tracks:
-    """Smear d0 and dz by the table, read at the measured pT; the stored error is the table's value."""
-    d0_error, dz_error = table.lookup(tracks.pt, tracks.eta)
+def measure_impact(tracks: Tracks, resolution: ImpactResolution, rng: np.random.Generator) -> Tracks:
+    """Smear d0 and dz by their resolutions at the measured pT, which are the stored errors."""
+    d0_error, dz_error = resolution(tracks.pt, tracks.eta)
     return replace(
         tracks,
         d0=tracks.d0 + d0_error * rng.standard_normal(len(tracks.pt)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Literal
 
@@ -39,7 +40,9 @@ class Registered(Config):
     commit
         Of the package, where it is known.
     finished_runs
-        Runs of the directory that were done at that time.
+        Runs of the study, as it was planned then, that were done at that time.
+    other_finished_runs
+        Other runs of the directory that were done: of other studies, or of this one with other settings.
     """
 
     content: Values
@@ -47,6 +50,7 @@ class Registered(Config):
     date: str
     commit: str | None
     finished_runs: int
+    other_finished_runs: int = 0
 
 
 class Registration(Registered):
@@ -95,19 +99,29 @@ def digest(content: Values) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def register(config: StudyConfig, folder: StudyFolder) -> Registration | None:
+def register(config: StudyConfig, folder: StudyFolder, planned: Collection[str]) -> Registration | None:
     """Write the contrasts of a study, or note that they changed; call it before any run starts.
 
-    Without finished runs a change replaces the registration. Nothing is written for a study that has, and
-    had, no contrasts.
+    A change replaces the registration only where no run of the directory has finished: one that the study
+    no longer plans may be a run of its earlier settings. Nothing is written for a study that has, and had, no
+    contrasts.
+
+    Parameters
+    ----------
+    config
+        The study.
+    folder
+        Its directory.
+    planned
+        Names of its runs.
     """
     last = read_registration(folder)
     if last is None and not config.contrasts:
         return None
-    state = _state(config, folder)
+    state = _state(config, folder, planned)
     if last is not None and last.current.sha256 == state.sha256:
         return last
-    if last is None or not state.finished_runs:
+    if last is None or not (state.finished_runs or state.other_finished_runs):
         new = Registration(**state.model_dump())
     else:
         logger.warning(
@@ -120,14 +134,17 @@ def register(config: StudyConfig, folder: StudyFolder) -> Registration | None:
     return new
 
 
-def _state(config: StudyConfig, folder: StudyFolder) -> Registered:
+def _state(config: StudyConfig, folder: StudyFolder, planned: Collection[str]) -> Registered:
     content = registered_content(config)
+    finished = {name for name in folder.existing() if folder.run(name).facts() is not None}
+    own = len(finished.intersection(planned))
     return Registered(
         content=content,
         sha256=digest(content),
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         commit=code_commit(),
-        finished_runs=sum(folder.run(name).facts() is not None for name in folder.existing()),
+        finished_runs=own,
+        other_finished_runs=len(finished) - own,
     )
 
 
@@ -143,15 +160,22 @@ def registration_text(registration: Registration) -> str:
     when = f"when {_runs(finished)} had finished already: NOT before" if finished else "before"
     first = (
         f"Registered on {registration.date} at commit {(registration.commit or 'unknown')[:10]}, "
-        f"SHA-256 {registration.sha256}, {when} the first run."
+        f"SHA-256 {registration.sha256}, {when} the first run{_others(registration)}."
     )
     changes = [
-        f"CHANGED AFTER THE FIRST RUN, on {new.date}, when {_runs(new.finished_runs)} had finished: "
+        f"CHANGED AFTER THE FIRST RUN, on {new.date}, when {_runs(new.finished_runs)} had finished"
+        f"{_others(new)}: "
         f"SHA-256 {new.sha256} in place of {old.sha256}. Changed: "
         f"{', '.join(_changes(old.content, new.content))}."
         for old, new in pairwise((registration, *registration.changes))
     ]
     return " ".join((first, *changes))
+
+
+def _others(state: Registered) -> str:
+    count = state.other_finished_runs
+    what = "of other studies, or of this one with other settings,"
+    return f" (beside {_runs(count)} {what} in the same directory)" if count else ""
 
 
 def _runs(count: int) -> str:

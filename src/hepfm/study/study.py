@@ -94,7 +94,7 @@ def study(
         return StudyResult(folder.path, write_report(plan, folder, states), states)
     with folder.locked():
         _say_what_is_new(plan, folder)
-        register(plan.config, folder)
+        register(plan.config, folder, plan.runs)
         folder.write_study(plan.config.model_dump(mode="json"))
         slots = processes or processors()
         pool = make_pool(plan, folder, slots, cluster)

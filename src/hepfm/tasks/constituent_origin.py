@@ -13,6 +13,7 @@ import numpy as np
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.ragged import Ragged, lists
 from hepfm.core.schema import Schema
+from hepfm.data.groups import row_groups
 from hepfm.data.schemas.jets import NO_VERTEX, ORIGIN_CLASSES
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
@@ -167,7 +168,7 @@ class ConstituentOrigin(Task):
         labels = predictions.labels
         truth = np.bincount(labels.row_index(), labels.values + 1.0, minlength=len(labels))
         metrics = {metric.name: metric.statistic(predictions) for metric in self.metrics()}
-        return RowStatistics(rows, truth, predictions.row_weights, metrics)
+        return RowStatistics(rows, truth, predictions.row_weights, metrics, predictions.groups)
 
     def _predictions(
         self, scorer: Scorer, scores: Ragged, store: Store, rows: IntArray, weights: FloatArray | None
@@ -184,7 +185,7 @@ class ConstituentOrigin(Task):
             labels, scores = labels.keep(tracks), scores.keep(tracks)
         if not len(labels.values):
             raise DataError(f"no constituent of a test row of {store.path} counts in the task {self.name!r}")
-        return ConstituentPredictions(labels, scores, self.classes, weights)
+        return ConstituentPredictions(labels, scores, self.classes, weights, row_groups(store, rows))
 
     def _measure(self, predictions: ConstituentPredictions) -> tuple[MetricInfo, ...]:
         return tuple(

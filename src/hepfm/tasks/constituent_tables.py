@@ -13,7 +13,7 @@ from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array, Ragged
 from hepfm.metrics.constituents import ConstituentPredictions
 from hepfm.metrics.predictions import IntArray
-from hepfm.tasks.result import ResultFile
+from hepfm.tasks.result import ROW_GROUP, ResultFile
 
 CONSTITUENTS = "constituents.arrow"
 _AGAIN = "run hepfm evaluate again"
@@ -29,7 +29,8 @@ def constituents_table(
     lists = {"label": predictions.labels.values.astype(np.int16)} | {
         f"{_PREFIX}{name}": np.ascontiguousarray(scores[:, k]) for k, name in enumerate(predictions.classes)
     }
-    flat = {} if predictions.weights is None else {_WEIGHT: predictions.weights}
+    optional = {_WEIGHT: predictions.weights, ROW_GROUP: predictions.groups}
+    flat = {name: values for name, values in optional.items() if values is not None}
     return pa.table(
         {
             "row": pa.array(rows),
@@ -59,7 +60,8 @@ def read_constituents(
         scores = [_lists(table, f"{_PREFIX}{name}").values for name in classes]
         weights = None if result.data.weights is None else table[_WEIGHT].to_numpy()
         probabilities = labels.with_values(np.stack(scores, axis=1).astype(np.float64))
-        predictions = ConstituentPredictions(labels, probabilities, classes, weights)
+        groups = table[ROW_GROUP].to_numpy() if ROW_GROUP in table.column_names else None
+        predictions = ConstituentPredictions(labels, probabilities, classes, weights, groups)
         return predictions, table["row"].to_numpy().astype(np.int64)
 
 

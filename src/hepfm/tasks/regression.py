@@ -11,6 +11,7 @@ import numpy as np
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.groups import row_groups
 from hepfm.data.row_selection import Only, RowSelection, only_words, selected_rows
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
@@ -105,15 +106,16 @@ class RegressionTask(Task):
             raise ModelError(f"{subject.what} predicts classes of {self.label!r}, not a number")
         truth = np.asarray(store.read([self.label], rows)[self.label], np.float64)
         weights, groups = read_weights(store, rows), self._groups(store, rows)
+        together = row_groups(store, rows)
         predicted = self._predicted(scorer, store, rows)
         error = self._compared(predicted, truth)
         observers = [name for name in self.observers if name in store.schema and name != self.label]
 
         def errors(values: FloatArray) -> tuple[MetricInfo, ...]:
-            return tuple(self._measured(self._compared(values, truth), weights, groups))
+            return tuple(self._measured(self._compared(values, truth), weights, groups, together))
 
         return Measured(
-            metrics=tuple(self._measured(error, weights, groups)),
+            metrics=tuple(self._measured(error, weights, groups, together)),
             rows=len(rows),
             rows_per_class={name: int((groups == name).sum()) for name in self.group_names},
             effective_rows=effective_rows(weights),
@@ -127,7 +129,7 @@ class RegressionTask(Task):
             ),
             tables={
                 PREDICTIONS: predictions_table(
-                    PredictedNumbers(rows, truth, predicted, error, groups, weights),
+                    PredictedNumbers(rows, truth, predicted, error, groups, weights, together),
                     observers={
                         key: np.asarray(values) for key, values in store.read(observers, rows).items()
                     },
@@ -145,7 +147,7 @@ class RegressionTask(Task):
             for name in names
             for metric, statistic in self._statistics
         }
-        return RowStatistics(numbers.rows, numbers.truth, weights, metrics)
+        return RowStatistics(numbers.rows, numbers.truth, weights, metrics, numbers.row_groups)
 
     def _of_group(self, numbers: PredictedNumbers, group: str, statistic: RowStatistic) -> Statistic:
         chosen = numbers.group == group if group else np.ones(len(numbers.rows), bool)
@@ -201,17 +203,27 @@ class RegressionTask(Task):
         return np.exp(residual) if self.compare == "log_ratio" else residual
 
     def _measured(
-        self, errors: FloatArray, weights: FloatArray | None, groups: FloatArray
+        self,
+        errors: FloatArray,
+        weights: FloatArray | None,
+        groups: FloatArray,
+        together: IntArray | None,
     ) -> Iterator[MetricInfo]:
         for group in ("", *self.group_names):
             chosen = groups == group if group else np.ones(len(errors), bool)
             if group and chosen.sum() < MIN_ROWS:
                 continue
-            chosen_weights = None if weights is None else weights[chosen]
+            chosen_weights, chosen_together = (
+                None if values is None else values[chosen] for values in (weights, together)
+            )
             for metric, statistic in self._statistics:
                 definition = f"{metric.name}.v1"
                 measurement = response_measurement(
-                    errors[chosen], statistic, definition=definition, weights=chosen_weights
+                    errors[chosen],
+                    statistic,
+                    definition=definition,
+                    weights=chosen_weights,
+                    groups=chosen_together,
                 )
                 yield metric.info(measurement, group)
 

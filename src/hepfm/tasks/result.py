@@ -4,7 +4,7 @@
 the training. Beside it lie the tables of the task, which any Arrow reader opens:
 
 - ``scores.arrow`` of a task with classes: for each test row its number in the store, the true class, the
-  class probabilities, its event weight if it has one, and some observers;
+  class probabilities, its event weight and the number of its group if it has one, and some observers;
 - ``predictions.arrow`` of a regression: the same with the true and the predicted number, what is measured of
   both (residual or response), and the group;
 - ``constituents.arrow`` of classes of constituents: the same as ``scores.arrow`` with lists, see
@@ -36,6 +36,8 @@ from hepfm.metrics.predictions import IntArray, Predictions
 RESULTS, SCORES, PREDICTIONS = "results.json", "scores.arrow", "predictions.arrow"
 FORMAT_VERSION = 4
 _PREFIX, _WEIGHT = "score_", "weight"
+ROW_GROUP = "row_group"
+"""Column of the tables: number of the group of rows that are resampled together, where there are groups."""
 _NUMBERS = ("truth", "predicted", "error", "group")
 _AGAIN = "run hepfm evaluate again"
 
@@ -289,7 +291,8 @@ def scores_table(predictions: Predictions, *, rows: IntArray, observers: Mapping
         for index, name in enumerate(predictions.classes)
     }
     labels = {"label": predictions.labels.astype(np.int16)}
-    return rows_table(rows, {**labels, **_weights(predictions.weights), **scores, **observers})
+    more = _given({_WEIGHT: predictions.weights, ROW_GROUP: predictions.groups})
+    return rows_table(rows, {**labels, **more, **scores, **observers})
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,8 @@ class PredictedNumbers:
         Name of each row's group; empty without groups.
     weights
         Event weights; None for equal ones.
+    row_groups
+        Numbers of the groups of rows that are resampled together; None without.
     """
 
     rows: IntArray
@@ -316,12 +321,14 @@ class PredictedNumbers:
     error: Array
     group: Array
     weights: Array | None
+    row_groups: IntArray | None = None
 
 
 def predictions_table(numbers: PredictedNumbers, *, observers: Mapping[str, Array]) -> pa.Table:
     """Return ``predictions.arrow`` of a regression; see `read_predictions`."""
     columns = {name: getattr(numbers, name) for name in _NUMBERS}
-    return rows_table(numbers.rows, {**columns, **_weights(numbers.weights), **observers})
+    more = _given({_WEIGHT: numbers.weights, ROW_GROUP: numbers.row_groups})
+    return rows_table(numbers.rows, {**columns, **more, **observers})
 
 
 def rows_table(rows: IntArray, columns: Mapping[str, Array]) -> pa.Table:
@@ -330,8 +337,8 @@ def rows_table(rows: IntArray, columns: Mapping[str, Array]) -> pa.Table:
     return pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in arrays.items()})
 
 
-def _weights(weights: Array | None) -> dict[str, Array]:
-    return {} if weights is None else {_WEIGHT: weights}
+def _given(columns: Mapping[str, Array | None]) -> dict[str, Array]:
+    return {name: values for name, values in columns.items() if values is not None}
 
 
 def write_result(folder: Path, result: ResultFile, tables: Mapping[str, pa.Table]) -> None:
@@ -375,7 +382,8 @@ def read_scores(folder: Path, result: ResultFile) -> tuple[Predictions, IntArray
         columns = [table[f"{_PREFIX}{name}"] for name in result.task.classes]
         scores = np.stack(columns, axis=1).astype(np.float64)
         labels = table["label"].astype(np.int64)
-        predictions = Predictions(labels, scores, result.task.classes, table.get(_WEIGHT))
+        weights, groups = table.get(_WEIGHT), table.get(ROW_GROUP)
+        predictions = Predictions(labels, scores, result.task.classes, weights, groups)
         return predictions, table["row"].astype(np.int64)
 
 
@@ -391,7 +399,12 @@ def read_predictions(folder: Path, result: ResultFile) -> PredictedNumbers:
     with reading(folder / PREDICTIONS, what="predictions", fix=_AGAIN):
         table = _read_rows(folder, PREDICTIONS, result)
         columns = {name: table[name] for name in _NUMBERS}
-        return PredictedNumbers(rows=table["row"].astype(np.int64), **columns, weights=table.get(_WEIGHT))
+        return PredictedNumbers(
+            rows=table["row"].astype(np.int64),
+            **columns,
+            weights=table.get(_WEIGHT),
+            row_groups=table.get(ROW_GROUP),
+        )
 
 
 def read_columns(folder: Path, name: str, result: ResultFile) -> dict[str, Array]:

@@ -19,7 +19,6 @@ from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.log import logger
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
-from hepfm.data.groups import read_groups
 from hepfm.data.store import Store
 from hepfm.metrics.auc import BINARY_DEFINITION, binary_auc_statistic
 from hepfm.metrics.bootstrap import RESAMPLES, Statistic, bootstrap_values, finite, percentile_interval
@@ -31,8 +30,8 @@ from hepfm.tasks.result import MetricInfo, ResultFile, read_observers, read_scor
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.sides import Names, SidesConfig, SignalTask
 
-VARIATION, GROUP = "variation", "group"
-"""Columns beside the scores: number of the row's simulation (the nominal one is 0), and of its group."""
+VARIATION = "variation"
+"""Column beside the scores: number of the row's simulation; the nominal one is 0."""
 
 RELATIVE, FLOOR = "relative_shift", "relative_shift_floor"
 
@@ -62,7 +61,7 @@ class Robustness(SignalTask):
     """Distances between the scores p_S/(p_S + p_B) of a class in several simulations.
 
     By simulation and class the 1-Wasserstein distance from the nominal simulation, by simulation the AUC.
-    Resamples keep rows of one group (simulations of one event) together, where the schema has groups.
+    As in all tasks, resamples keep rows of one group (simulations of one event) together.
     """
 
     Config = RobustnessConfig
@@ -97,12 +96,11 @@ class Robustness(SignalTask):
         return (relative, *(floor if self.config.floor in variations else ()), *aucs, *shifts)
 
     def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
-        """Return the scored rows of a result, with the groups that are resampled together."""
+        """Return the scored rows of a result."""
         predictions, rows = read_scores(folder, result)
-        columns = read_observers(folder, result, (VARIATION, GROUP))
-        statistics = self._by_name(predictions, columns[VARIATION])
-        weights = predictions.row_weights
-        return RowStatistics(rows, predictions.labels, weights, statistics, columns[GROUP])
+        columns = read_observers(folder, result, (VARIATION,))
+        statistics, weights = self._by_name(predictions, columns[VARIATION]), predictions.row_weights
+        return RowStatistics(rows, predictions.labels, weights, statistics, predictions.groups)
 
     def _filled(self, schema: Schema, where: str) -> dict[str, Any]:
         config = self.config
@@ -147,14 +145,12 @@ class Robustness(SignalTask):
         return np.array(index, np.int64)[values.astype(np.int64)]
 
     def _observed(self, store: Store, rows: IntArray) -> dict[str, Array]:
-        groups = rows if store.schema.group is None else read_groups(store, rows)
-        columns = {VARIATION: self._simulation(store, rows), GROUP: groups}
-        return {**super()._observed(store, rows), **columns}
+        return {**super()._observed(store, rows), VARIATION: self._simulation(store, rows)}
 
     def _measure(self, predictions: Predictions, observers: Mapping[str, Array]) -> tuple[MetricInfo, ...]:
         statistics = self._by_name(predictions, observers[VARIATION])
         weights = predictions.row_weights
-        draws = bootstrap_values(list(statistics.values()), weights, groups=observers[GROUP])
+        draws = bootstrap_values(list(statistics.values()), weights, groups=predictions.groups)
         return tuple(
             self.metric(name).info(_measurement(name, statistic(weights), values, len(weights)))
             for (name, statistic), values in zip(statistics.items(), draws.T, strict=True)
@@ -198,9 +194,7 @@ class Robustness(SignalTask):
             rows = np.flatnonzero(simulation == number)
             if len(set(sides.labels[rows].tolist())) < 2:
                 continue
-            weights = None if sides.weights is None else sides.weights[rows]
-            some = Predictions(sides.labels[rows], sides.probabilities[rows], sides.classes, weights)
-            auc = binary_auc_statistic(some, signal=signal, background=background)
+            auc = binary_auc_statistic(sides.take(rows), signal=signal, background=background)
             yield f"auc_{name}", partial(_of_rows, auc, rows)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepfm.core.errors import DataError
+from hepfm.core.log import logger
 from hepfm.core.ragged import Columns
 from hepfm.core.rng import numpy_generator
 from hepfm.data.store import Store
@@ -58,6 +59,14 @@ def draw_samples(task: GenerationTask, real: Store, generated: Store) -> Samples
     """
     _check_fields(task, real)
     _check_fields(task, generated)
+    if real.schema.group is not None:
+        logger.warning(
+            "rows of %s belong together in groups (%s); %s takes them for independent: its errors are "
+            "too small, and its two halves of real rows too much alike",
+            real.path,
+            real.schema.group,
+            task.name,
+        )
     real_rows = rows_by_class(task, real)
     generated_rows = _of_one_class(rows_by_class(task, generated), real_rows)
     if set(real_rows) != set(generated_rows):

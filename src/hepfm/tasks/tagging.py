@@ -13,6 +13,7 @@ from hepfm.core.errors import DataError, HepfmError, ModelError
 from hepfm.core.log import progress
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.groups import row_groups
 from hepfm.data.row_selection import selected_rows
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
@@ -75,7 +76,8 @@ class TaggingTask(Task):
     def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
         """Return the scored rows of a result."""
         predictions, rows = read_scores(folder, result)
-        return RowStatistics(rows, predictions.labels, predictions.row_weights, self.statistics(predictions))
+        statistics, weights = self.statistics(predictions), predictions.row_weights
+        return RowStatistics(rows, predictions.labels, weights, statistics, predictions.groups)
 
     def statistics(self, predictions: Predictions) -> dict[str, Statistic]:
         """Return the metrics as functions of row weights."""
@@ -156,9 +158,8 @@ class TaggingTask(Task):
     def _predictions(
         self, scorer: Scorer, store: Store, rows: IntArray, weights: FloatArray | None
     ) -> Predictions:
-        return Predictions(
-            self._labels(store, rows), self._scores(scorer, store, rows), self.classes, weights
-        )
+        labels, groups = self._labels(store, rows), row_groups(store, rows)
+        return Predictions(labels, self._scores(scorer, store, rows), self.classes, weights, groups)
 
     def _scores(self, scorer: Scorer, store: Store, rows: IntArray) -> FloatArray:
         """Return class probabilities in the order of the task's classes, normalised to them."""

@@ -12,6 +12,7 @@ import numpy as np
 from hepfm.core.errors import DataError, ModelError
 from hepfm.core.ragged import Ragged, lists
 from hepfm.core.schema import Schema
+from hepfm.data.groups import row_groups
 from hepfm.data.schemas.jets import NO_VERTEX
 from hepfm.data.store import Store
 from hepfm.data.weights import effective_rows, read_weights
@@ -23,11 +24,11 @@ from hepfm.metrics.partitions import (
     pair_efficiency_statistic,
     pair_purity_statistic,
 )
-from hepfm.metrics.predictions import FloatArray
+from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
 from hepfm.tasks.constituent_origin import VERTEX, leading
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import Baseline, MetricInfo, ResultFile, read_columns, rows_table
+from hepfm.tasks.result import ROW_GROUP, Baseline, MetricInfo, ResultFile, read_columns, rows_table
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Subject
 
@@ -114,7 +115,7 @@ class VertexFinding(Task):
         """Find the vertices of the test rows, and count pairs of tracks."""
         scorer = subject.scorer(self.label, self.objective())
         rows = np.asarray(store.split(self.split), np.int64)
-        weights = read_weights(store, rows)
+        weights, groups = read_weights(store, rows), row_groups(store, rows)
         found = scorer.score(store, rows)
         if not isinstance(found, Ragged):
             raise ModelError(f"{subject.what} finds no vertices; fine-tune it to the task first")
@@ -129,8 +130,10 @@ class VertexFinding(Task):
             "alone": ("each track alone", np.arange(len(truth.values))),
         }
         columns = {name: getattr(counts, name) for name in _COUNTS}
+        optional = {"weight": weights, ROW_GROUP: groups}
+        columns |= {name: values for name, values in optional.items() if values is not None}
         return Measured(
-            metrics=self._measure(counts, weights),
+            metrics=self._measure(counts, weights, groups),
             rows=len(rows),
             rows_per_class={},
             effective_rows=effective_rows(weights),
@@ -138,11 +141,11 @@ class VertexFinding(Task):
                 Baseline(
                     name=name,
                     title=title,
-                    metrics=self._measure(PairCounts.of(truth, truth.with_values(values)), weights),
+                    metrics=self._measure(PairCounts.of(truth, truth.with_values(values)), weights, groups),
                 )
                 for name, (title, values) in trivial.items()
             ),
-            tables={VERTICES: rows_table(rows, columns | ({} if weights is None else {"weight": weights}))},
+            tables={VERTICES: rows_table(rows, columns)},
         )
 
     def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics:
@@ -151,13 +154,18 @@ class VertexFinding(Task):
         counts = PairCounts(*(table[name].astype(np.int64) for name in _COUNTS))
         weights = table.get("weight", np.ones(len(counts.pairs)))
         metrics = {metric.name: metric.statistic(counts) for metric in self.metrics()}
-        return RowStatistics(table["row"].astype(np.int64), counts.true, weights, metrics)
+        rows = table["row"].astype(np.int64)
+        return RowStatistics(rows, counts.true, weights, metrics, table.get(ROW_GROUP))
 
-    def _measure(self, counts: PairCounts, weights: FloatArray | None) -> tuple[MetricInfo, ...]:
+    def _measure(
+        self, counts: PairCounts, weights: FloatArray | None, groups: IntArray | None
+    ) -> tuple[MetricInfo, ...]:
         weights = np.ones(len(counts.pairs)) if weights is None else weights
         return tuple(
             metric.info(
-                bootstrap_measurement(metric.statistic(counts), weights, definition=metric.definition)
+                bootstrap_measurement(
+                    metric.statistic(counts), weights, definition=metric.definition, groups=groups
+                )
             )
             for metric in self.metrics()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError, HepfmError, ModelError
 from hepfm.core.ragged import Array, Ragged
-from hepfm.core.schema import Schema
+from hepfm.core.schema import Field, Kind, Schema
 from hepfm.data import feature_set
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
@@ -27,7 +27,7 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.evaluate import evaluate, measure
-from hepfm.tasks.result import ResultFile, read_result
+from hepfm.tasks.result import MetricInfo, ResultFile, read_result
 from hepfm.testing.laws import hold
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
@@ -189,6 +189,37 @@ def order_of_rows_changes_no_value(case: TaskCase) -> None:
         assert same, f"{info.name} is {info.value}, in another order {other}"
 
 
+def copies_in_one_group_narrow_no_interval(case: TaskCase) -> None:
+    """Rows twice, both copies in one group, leave every interval as it is: resamples draw whole groups."""
+    alone, copied = (case.measured(str(count), store=_copies(case, count)) for count in (1, 2))
+    for info in alone.metrics:
+        width, other = (_width(one) for one in (info, copied.metric(info.name)))
+        # Not exactly: quantiles interpolate between other rows. Single rows would make it 1.4 times smaller.
+        assert np.isclose(width, other, rtol=0.2, equal_nan=True), (
+            f"the interval of {info.name} is {width:g} wide, with copies of rows in groups {other:g}"
+        )
+    statistics = case.bound.row_statistics(case.folder / "2", copied)
+    groups = None if statistics is None else statistics.groups
+    assert statistics is None or groups is not None, "row_statistics has no groups, the store has"
+    assert groups is None or len(set(groups.tolist())) == len(groups) / 2, "row_statistics has other groups"
+
+
+def _width(info: MetricInfo) -> float:
+    """Return the width of an interval; NaN where an end is missing."""
+    return float("nan") if info.low is None or info.high is None else info.high - info.low
+
+
+def _copies(case: TaskCase, count: int) -> Store:
+    """Write the test rows as often as asked, copies in groups."""
+    schema, split = case.store.schema, case.task.split
+    rows = np.repeat(np.asarray(case.store.split(split)), count)
+    group = Field("check_task_group", schema.row, Kind.COUNT, dtype="int64", description="copies of one row")
+    grouped = replace(schema, fields=(*schema.fields, group), group=group.name)
+    columns = {**case.store.read(schema.names(), rows), group.name: rows}
+    path = case.folder / f"copies_{count}"
+    return Store.open(write_store(path, grouped, [(split, columns)], provenance={"source": "check_task"}))
+
+
 def the_better_model_has_the_better_headline(case: TaskCase) -> None:
     """Scores nearer to the truth win, in the direction that the headline says."""
     task = case.bound
@@ -215,6 +246,7 @@ LAWS = (
     a_store_without_its_field_is_refused,
     an_untrained_model_is_measured_and_the_result_reads_back,
     order_of_rows_changes_no_value,
+    copies_in_one_group_narrow_no_interval,
     the_better_model_has_the_better_headline,
     what_predicts_nothing_is_refused,
 )

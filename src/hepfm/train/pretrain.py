@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hepfm.core.config import Component
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.log import logger
 from hepfm.data import context_set, feature_set
@@ -19,6 +20,7 @@ from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
 from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.network import Network
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives.compatibility import check_compatible, check_members
 from hepfm.objectives.requirements import Requirements
@@ -68,7 +70,7 @@ class Pretraining:
             store, rows, data.weights, signed=needed.signed_weights, objective=recipe.objective.name
         )
         tell_single(store.schema, needed.labels if needed.generator is None else tuple(needed.heads))
-        tokenizer = _tokenizer(recipe.tokenizer.model, features) if recipe.tokenizer else None
+        tokenizer = load_tokenizer(recipe.tokenizer.model, features) if recipe.tokenizer else None
         return cls(recipe, needed, store, features, context, rows, tokenizer)
 
     def config(self) -> dict[str, Any]:
@@ -122,14 +124,7 @@ class Pretraining:
 
     def _learner(self) -> Learner:
         with seeded_init(self.recipe.seed_of("init"), "init"):
-            network = build_network(
-                self.recipe.backbone,
-                self.features,
-                context=self.context,
-                feature_dropout=self.recipe.data.feature_dropout,
-                grouping=self.recipe.grouping,
-                tokenizer=self._tokenizer_spec(),
-            )
+            network = new_network(self.recipe, self._tokenizer_spec())
             if self.tokenizer is not None:
                 adopt_tokenizer(network, self.tokenizer.network)
             return make_learner(self.recipe.objective, network, self.store.schema)
@@ -137,8 +132,7 @@ class Pretraining:
     def _tokenizer_spec(self) -> TokenizerSpec | None:
         if self.tokenizer is None or self.recipe.tokenizer is None:
             return None
-        assert self.tokenizer.network.tokenizer_spec is not None
-        return TokenizerSpec(self.tokenizer.network.tokenizer_spec.tokenizer, self.recipe.tokenizer.inputs)
+        return TokenizerSpec(tokenizer_of(self.tokenizer), self.recipe.tokenizer.inputs)
 
     def run(self, start: Callable[[], RunDirectory]) -> RunResult:
         """Train to the end, from the last checkpoint if the run has one, and write the model.
@@ -199,7 +193,35 @@ class Pretraining:
         return fit_baselines(labelled, self.requirements.head_rows, tuple(model.outputs))
 
 
-def _tokenizer(path: str, features: FeatureSet) -> Model:
+def new_network(recipe: PretrainRecipe, tokenizer: TokenizerSpec | None) -> Network:
+    """Return the network of a recipe as it is before its objective fits it out.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    tokenizer
+        What reads the constituents, and what the backbone is given of them; None for a network without one.
+    """
+    data = recipe.data
+    return build_network(
+        recipe.backbone,
+        feature_set(data.features),
+        context=context_set(data.context) if data.context else None,
+        feature_dropout=data.feature_dropout,
+        grouping=recipe.grouping,
+        tokenizer=tokenizer,
+    )
+
+
+def tokenizer_of(model: Model) -> Component:
+    """Return the component of the tokenizer of a model that has one."""
+    assert model.network.tokenizer_spec is not None
+    return model.network.tokenizer_spec.tokenizer
+
+
+def load_tokenizer(path: str, features: FeatureSet) -> Model:
+    """Load a model with a tokenizer; raise `IncompatibleError` when it has none, or reads other features."""
     model = Model.load(path)
     if model.network.tokenizer is None:
         raise IncompatibleError(f"{path} has no tokenizer; train one with `hepfm tokenize`")

@@ -12,6 +12,7 @@ from hepfm.workflow.verbs.base import recipe_of
 from hepfm.workflow.verbs.training import TrainingVerb, train
 
 if TYPE_CHECKING:
+    from hepfm.networks.specs import TokenizerSpec
     from hepfm.objectives.requirements import Requirements
     from hepfm.train.dry_run import Cost
     from hepfm.train.recipe import PretrainRecipe
@@ -30,7 +31,15 @@ class Pretrain(TrainingVerb):
         return read_pretrain_recipe(values, where=where)
 
     def check(self, graph: RunGraph, run: Run) -> None:
-        """Refuse components that do not fit, and a store without the rows that are asked for."""
+        """Refuse components that do not fit, and a store without the rows that are asked for.
+
+        The network is built without memory or weights, so that the objective looks at all that it looks at
+        when the run starts, the tokenizer included.
+        """
+        import torch
+
+        from hepfm.train.pretrain import new_network
+
         self.requirements(graph, run)
         recipe, store = self.recipe(run), graph.store(run)
         store.check_rows(recipe.data.train, recipe.data.rows, "data.rows")
@@ -38,6 +47,24 @@ class Pretrain(TrainingVerb):
             store.check_split(recipe.data.validation)
         for tokenizer in graph.parents(run, "tokenizer"):
             _check_features(recipe.data.features, tokenizer)
+        with torch.device("meta"):
+            network = new_network(recipe, self._tokenizer(graph, run))
+        recipe.objective.cls.check(recipe.objective.config, network)
+
+    def _tokenizer(self, graph: RunGraph, run: Run) -> TokenizerSpec | None:
+        """Return the tokenizer of a run, which another run trains or a model directory holds."""
+        from hepfm.data import feature_set
+        from hepfm.networks.specs import TokenizerSpec
+        from hepfm.train.pretrain import load_tokenizer, tokenizer_of
+
+        recipe = self.recipe(run)
+        if recipe.tokenizer is None:
+            return None
+        for trained in graph.parents(run, "tokenizer"):
+            spec = self.requirements(graph, trained).tokenizer
+            return None if spec is None else TokenizerSpec(spec.tokenizer, recipe.tokenizer.inputs)
+        model = load_tokenizer(recipe.tokenizer.model, feature_set(recipe.data.features))
+        return TokenizerSpec(tokenizer_of(model), recipe.tokenizer.inputs)
 
     def requirements(self, graph: RunGraph, run: Run) -> Requirements:
         """Return what the objective needs; raise `IncompatibleError` where backbone or data lack it."""
