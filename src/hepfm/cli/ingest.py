@@ -18,28 +18,54 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("format_name", metavar="FORMAT", shell_complete=complete_component("reader"))
 @click.argument("files", nargs=-1, required=True, metavar="[SPLIT=]FILE...")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Directory of the store."
-)
+@click.option("-o", "--output", type=_PATH, help="Directory of the store.")
+@click.option("--map", "map_file", type=_PATH, help="YAML file of what is what, for the format mapping.")
+@click.option("--suggest", is_flag=True, help="Print a first draft of a map for FILE; write nothing.")
 @set_option("the format")
 @verb
 def command(
-    format_name: str, files: tuple[str, ...], output: Path, options: tuple[str, ...]
+    format_name: str,
+    files: tuple[str, ...],
+    output: Path | None,
+    map_file: Path | None,
+    suggest: bool,
+    options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
     A file goes into the split train unless one is given: test=test.h5. What files do not tell about
-    themselves is said by --set, e.g. --set jet_class=g.
+    themselves is said by --set, e.g. --set jet_class=g, and of your own files by a map: hepfm ingest mapping
+    FILE --suggest drafts one.
     """
+    if suggest:
+        return _draft(format_name, files, read_options(options))
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    from hepfm.core.config import merge, read_yaml
     from hepfm.data.ingest import ingest
     from hepfm.data.store import Store
 
-    path = ingest(format_name, files, output=output, options=read_options(options))
+    values = read_options(options)
+    if map_file is not None:
+        values = merge(read_yaml(map_file), values)
+    path = ingest(format_name, files, output=output, options=values)
     store = Store.open(path)
     counts = {split: len(rows) for split, rows in store.splits.items()}
     return {
         "path": str(path),
         "rows": counts,
-        "lines": [f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} jets"],
+        "lines": [f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} rows"],
         "next": command_line("data", "info", path),
     }
+
+
+def _draft(format_name: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    from hepfm.core.guards import reading, regular_file
+    from hepfm.data.maps.suggest import suggest
+
+    if format_name != "mapping" or len(files) != 1:
+        raise click.UsageError("--suggest drafts a map of one file: hepfm ingest mapping FILE --suggest")
+    path = Path(files[0])
+    with reading(path):
+        text = suggest(regular_file(path), tree=options.get("tree"))
+    return {"map": text, "lines": text.splitlines()}

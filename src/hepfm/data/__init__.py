@@ -35,6 +35,10 @@ CONTEXT_SETS = Registry(
 READERS = Registry(
     "reader",
     {
+        "mapping": (
+            "hepfm.data.readers.mapping:MappingReader",
+            "your own files: ROOT, Parquet, HDF5 or NumPy, with a map of what is what",
+        ),
         "jetclass": (
             "hepfm.data.readers.jetclass:JetClassReader",
             "JetClass, JetClass-II: ROOT or Parquet",

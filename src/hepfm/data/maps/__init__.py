@@ -1,0 +1,1 @@
+"""Maps: what the columns of a user's own files mean."""
