@@ -83,7 +83,7 @@ def needs_and_supports_are_known(case: BackboneCase) -> None:
     """What it needs and supports is among what there is."""
     needs, supports = case.cls.needs, case.cls.supports
     assert needs <= {"p4"}, f"needs {set(needs)}: only 'p4' can be given"
-    known = {"prefix", "causal", "codes", "placeholder"}
+    known = {"prefix", "causal", "codes", "placeholder", "order"}
     assert supports <= known, f"supports {set(supports)}: known are {sorted(known)}"
 
 
@@ -114,14 +114,20 @@ def padding_changes_nothing(case: BackboneCase) -> None:
                     torch.testing.assert_close(other, value, atol=1e-9, rtol=1e-9, msg=f"buffer {name}")
 
 
-def order_of_constituents_does_not_matter(case: BackboneCase) -> None:
-    """Features follow their constituents when these change places; the summary stays."""
+def order_of_constituents_matters_only_where_supported(case: BackboneCase) -> None:
+    """Features follow their constituents when these change places, and the summary stays; with ``"order"``
+    both change."""
     backbone = case.build().eval()
     for seed in range(3):
         x, mask, p4 = random_rows([8, 8], seed=seed)
         order = torch.randperm(8, generator=torch.Generator().manual_seed(seed))
         expected, other = backbone(x, mask, p4), backbone(x[:, order], mask, p4[:, order])
-        same(other, Features(expected.tokens_BND[:, order], expected.pooled_BD))
+        followed = Features(expected.tokens_BND[:, order], expected.pooled_BD)
+        if "order" not in case.cls.supports:
+            same(other, followed)
+            continue
+        change = (other.tokens_BND - followed.tokens_BND).abs().amax(-1)
+        assert change.min() > 1e-6, f"another order changes the constituents by {change.tolist()}"
 
 
 def features_depend_on_the_whole_row_and_only_on_it(case: BackboneCase) -> None:
@@ -260,7 +266,7 @@ LAWS = (
     needs_and_supports_are_known,
     shapes_follow_the_width,
     padding_changes_nothing,
-    order_of_constituents_does_not_matter,
+    order_of_constituents_matters_only_where_supported,
     features_depend_on_the_whole_row_and_only_on_it,
     empty_and_tiny_rows_are_finite,
     every_parameter_gets_a_gradient,
