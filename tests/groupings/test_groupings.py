@@ -233,7 +233,7 @@ def test_what_does_not_fit_is_refused_with_what_does(jet_store: Store, tmp_path:
 def test_groups_take_no_placeholder_and_have_no_order() -> None:
     network = build("patches")
     batch = batch_for(network, rows=2)
-    hidden = Placeholder(batch.mask_BN, torch.zeros(16))
+    hidden = Placeholder(batch.mask_BN, torch.zeros(16), torch.zeros_like(batch.mask_BN, dtype=torch.int64))
     for option in ({"causal": True}, {"placeholder": hidden}):
         with pytest.raises(ValueError, match="use grouping=particles"):
             network.features(batch, **option)  # type: ignore[arg-type]

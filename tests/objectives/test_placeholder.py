@@ -25,6 +25,7 @@ from hepfm.objectives.masked_hiding.placeholder import PlaceholderHiding
 from hepfm.objectives.masked_hiding.removed import RemovedHiding
 from hepfm.testing.objective_steps import DRAWS
 
+RANKED = {"name": "ranked_transformer", "width": 16, "depth": 1, "num_heads": 2, "num_ranks": 8}
 CAUSAL = {"name": "post_norm_transformer", "width": 16, "depth": 1, "num_heads": 2}
 HIDE = ("removed", "placeholder")
 
@@ -166,6 +167,37 @@ def by_place(learner: Any, batch: Any, hidden: Tensor) -> Tensor:
     view = masked(learner).hiding.view(batch, hidden, learner.network)
     tokens = apply(learner.network, view).features.tokens_BND
     return torch.zeros_like(tokens).scatter(1, view.extra["ranks"][..., None].expand_as(tokens), tokens)
+
+
+def test_the_encoder_of_ordered_inputs_is_told_the_rank_of_each_constituent_hidden_or_not() -> None:
+    """It makes of a view, which has placeholders behind, what it would make of the row in its own order."""
+    massless = feature_set("massless")
+    regression = {"name": "regression", "features": ["log_pt"]}
+    learner = build(hide="placeholder", backbone=RANKED, features=massless, targets=[regression]).eval()
+    batch = jets(rows=4, features=massless, lengths=torch.tensor([10, 7, 10, 3]).numpy())
+    hidden = (torch.rand(4, 10, generator=torch.Generator().manual_seed(2)) < 0.4) & batch.mask_BN
+    backbone = learner.network.backbone
+    x_BNF = learner.network.standardize(batch.features_BNF, batch.mask_BN & ~hidden)
+    embedded = backbone.embedding(x_BNF * (batch.mask_BN & ~hidden)[..., None])  # type: ignore[operator]
+    with_vectors = torch.where(hidden[..., None], masked(learner).hiding.vector_D, embedded)  # type: ignore[arg-type]
+    ranks = backbone.ranks_RD[torch.arange(10).clamp(max=7)]  # type: ignore[index]
+    expected = backbone.encode(with_vectors + ranks, batch.mask_BN).tokens_BND
+    torch.testing.assert_close(by_place(learner, batch, hidden), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_encoder_of_ordered_inputs_is_not_permutation_equivariant() -> None:
+    learner = build(hide="placeholder", backbone=RANKED).eval()
+    batch = jets(rows=4, lengths=torch.tensor([8, 8, 8, 8]).numpy())
+    hidden = torch.zeros_like(batch.mask_BN)
+    hidden[:, [2, 5]] = True
+    order = torch.tensor([2, 0, 1, 3, 4, 6, 7, 5])  # the same shown ones, the hidden elsewhere
+    moved = replace(batch, features_BNF=batch.features_BNF[:, order], p4_BN4=batch.p4_BN4[:, order])  # type: ignore[index]
+    first, second = (
+        by_place(learner, rows, which) for rows, which in ((batch, hidden), (moved, hidden[:, order]))
+    )
+    assert (first[:, order] - second).abs().amax(-1).min() > 1e-4
+    placeholders = first[:, [2, 5]]
+    assert (placeholders[:, 0] - placeholders[:, 1]).abs().max() > 1e-4
 
 
 def test_ranks_tell_placeholders_apart_after_the_encoder_and_not_before() -> None:

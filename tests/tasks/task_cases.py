@@ -30,6 +30,7 @@ from hepfm.train.learner import make_learner
 OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
     "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
+    "domain_shift": {"variation": "jet_variation", "against": "fsr_up"},
     "regression": {"field": "jet_softdrop_mass"},
     "robustness": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
 }

@@ -175,11 +175,16 @@ class LooksAhead(Sound):
     supports = frozenset({"causal"})
 
 
+class OrderUnknown(Sound):
+    supports = frozenset({"order"})
+
+
 BACKBONE_FAULTS = {
     "needs_and_supports_are_known": Unknown,
     "shapes_follow_the_width": Misshapen,
     "padding_changes_nothing": PaddingCounts,
     "order_of_constituents_does_not_matter": OrderCounts,
+    "order_is_known_where_supported": OrderUnknown,
     "features_depend_on_the_whole_row_and_only_on_it": Alone,
     "empty_and_tiny_rows_are_finite": DividesByZero,
     "every_parameter_gets_a_gradient": Idle,

@@ -9,6 +9,10 @@ BACKBONES = Registry(
             "hepfm.backbones.transformer:Transformer",
             "pre-norm transformer with registers, optionally causal",
         ),
+        "ranked_transformer": (
+            "hepfm.backbones.ranked_transformer:RankedTransformer",
+            "the same, told the order: a learned vector of the rank in pt is added to each constituent",
+        ),
         "particle_transformer": (
             "hepfm.backbones.particle_transformer:ParticleTransformer",
             "Particle Transformer: attention biased by pair features, class attention (2202.03772)",

@@ -57,10 +57,14 @@ class Placeholder:
         Boolean, True where the vector stands; such a constituent is real, and nothing of it is read.
     vector_D
         The vector.
+    rank_BN
+        Place in falling order of pt that each constituent has in its row, hidden ones counted: hidden
+        constituents stand behind those that are shown. Only a backbone that supports ``"order"`` reads it.
     """
 
     hidden_BN: Tensor
     vector_D: Tensor
+    rank_BN: Tensor
 
     def put(self, h_BND: Tensor) -> Tensor:
         """Return embedded constituents with the vector in place of the hidden ones."""
@@ -88,9 +92,9 @@ class Backbone(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()
     """What `encode` must be given, of ``{"p4"}``."""
     supports: ClassVar[frozenset[str]] = frozenset()
-    """Abilities, of ``{"prefix", "causal", "codes", "placeholder"}``: see tokens in front of a row; let
-    constituents see only those before them; read tokens; accept for a hidden constituent a vector that is not
-    from `embed`, and use nothing else of it."""
+    """Abilities, of ``{"prefix", "causal", "codes", "placeholder", "order"}``: see tokens in front of a row;
+    let constituents see only those before them; read tokens; accept for a hidden constituent a vector that is
+    not from `embed`, and use nothing else of it; know the places of constituents in their row."""
     encodes: ClassVar[bool] = True
     """False for a stand-in without weights, where only a tokenizer is trained."""
 
@@ -159,11 +163,17 @@ class Backbone(nn.Module):
         if placeholder is None:
             h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
         else:
-            shown_BN = mask_BN & ~placeholder.hidden_BN
-            h_BND = placeholder.put(self.embed(x_BNF, shown_BN, physical_BNF=physical_BNF))
+            h_BND = self.embed_shown(x_BNF, mask_BN, placeholder, physical_BNF=physical_BNF)
         return self.encode(
             h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
         )
+
+    def embed_shown(
+        self, x_BNF: Tensor, mask_BN: Tensor, placeholder: Placeholder, *, physical_BNF: Tensor | None = None
+    ) -> Tensor:
+        """Return embedded constituents with the placeholder in place of the hidden ones."""
+        shown_BN = mask_BN & ~placeholder.hidden_BN
+        return placeholder.put(self.embed(x_BNF, shown_BN, physical_BNF=physical_BNF))
 
     def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
         """Return an empty cache for `rows` rows of up to `max_tokens` vectors; only with ``"causal"``."""

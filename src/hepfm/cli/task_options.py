@@ -50,7 +50,8 @@ _OPTIONS = (
         "field",
         str,
         metavar="NAME",
-        help="classification, regression: the field of the rows; the label of the store by default.",
+        help="classification, regression, domain_shift: the field of the rows; the label of the store by "
+        "default.",
     ),
     _option(
         "signal",
@@ -97,13 +98,33 @@ _OPTIONS = (
         "variation",
         str,
         metavar="FIELD",
-        help="robustness: the field that says which simulation a row is of; jet_variation by default.",
+        help="robustness: the field that says which simulation a row is of; jet_variation by default. "
+        "domain_shift: the same, none by default.",
     ),
     _option(
         "nominal",
         str,
         metavar="CLASS",
-        help="robustness: the simulation that the others are compared with; nominal by default.",
+        help="The same: the simulation that the others are compared with; nominal by default.",
+    ),
+    _option(
+        "against",
+        str,
+        metavar="STORE",
+        help="domain_shift: the store that is compared with this one or, with --variation, a class of it.",
+    ),
+    _option(
+        "by_class",
+        _value,
+        metavar="BOOL",
+        help="domain_shift: whether rows are compared class by class; true by default.",
+    ),
+    _option(
+        "rows",
+        int,
+        type=int,
+        metavar="ROWS",
+        help="domain_shift: most rows of each class and domain; 5000 by default.",
     ),
     _option(
         "variations",
@@ -122,7 +143,7 @@ _OPTIONS = (
         "only",
         _classes_of_field,
         metavar="FIELD=CLASS,...",
-        help="classification, regression: the only rows that count.",
+        help="classification, regression, domain_shift: the only rows that count.",
     ),
     _option(
         "groups",

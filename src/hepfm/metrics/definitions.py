@@ -96,6 +96,18 @@ DEFINITIONS: dict[str, Definition] = {
         "Mean of the shifts over classes and simulations, over the 1-Wasserstein distance between signal and "
         "background in the nominal simulation. Random scores give about 1, equal scores have none.",
     ),
+    "a_distance.logistic.v1": Definition(
+        "proxy A-distance",
+        "2(1 - 2e) with e the error of a logistic regression that tells two samples apart by standardised "
+        "embeddings, on rows that it was not fitted to (five parts in turn), mean of both samples: 0 where "
+        "it cannot, 2 where it always can. The interval is over judged rows; fits are fixed (2509.07486).",
+    ),
+    "mmd.rbf_median.v1": Definition(
+        "squared MMD",
+        "Unbiased estimate of the squared maximum mean discrepancy of two samples of standardised "
+        "embeddings, with a Gaussian kernel as wide as the median distance between rows of both. It is 0 on "
+        "average for samples of one distribution, and can be negative (2509.07486).",
+    ),
     "rejection.threshold_first_above.v1": Definition(
         "background rejection",
         "Jets of the signal and the background class only, score p_S/(p_S + p_B). Threshold: the largest "

@@ -88,8 +88,9 @@ class Masked(Objective[MaskedConfig]):
 
     Config: ClassVar[type[BaseConfig]] = MaskedConfig
     lets_through = (
-        "of the hidden constituents their number, their ranks in pt (to the decoder alone), and the row's "
-        "axis, the origin of deta and dphi; context and momenta relative to the row are those of what is left"
+        "of the hidden constituents their number, their ranks in pt (to the decoder, and to a backbone that "
+        "is told the order), and the row's axis, the origin of deta and dphi; context and momenta relative "
+        "to the row are those of what is left"
     )
 
     def __init__(self, config: MaskedConfig, network: Network, schema: Schema) -> None:

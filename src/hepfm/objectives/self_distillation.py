@@ -280,7 +280,7 @@ class SelfDistillation(Objective[SelfDistillationConfig]):
             self.particle_centre.add(particles_BNK, weights_B[:, None] * batch.mask_BN)
         blank, behind_BN, rank_BN = blank_hidden(batch, self._hidden(network, batch, draws, name), network)
         extra[PARTICLES] = particles_BNK.gather(1, rank_BN[..., None].expand_as(particles_BNK))
-        return View(blank, extra=extra, placeholder=Placeholder(behind_BN, self.placeholder_D))
+        return View(blank, extra=extra, placeholder=Placeholder(behind_BN, self.placeholder_D, rank_BN))
 
     def _hidden(self, network: Network, batch: Batch, draws: Draws, name: str) -> Tensor:
         assert self.config.masked is not None

@@ -39,6 +39,7 @@ def read_count(value: Any) -> Any:
 
 
 Count = Annotated[int, pydantic.BeforeValidator(read_count), pydantic.Field(ge=1)]
+RowsOfSplit = Annotated[int, pydantic.BeforeValidator(read_count), pydantic.Field(ge=0)]
 
 
 class SimulatedStore(Config):
@@ -49,7 +50,7 @@ class SimulatedStore(Config):
     simulate
         Name or file of a simulation recipe.
     rows
-        Rows by split, of jets in each class; laid over the recipe.
+        Rows by split, of jets in each class, 0 for a split that is not needed; laid over the recipe.
     seed
         Seed of the simulation.
     options
@@ -57,7 +58,7 @@ class SimulatedStore(Config):
     """
 
     simulate: str
-    rows: dict[str, Count] = pydantic.Field(default_factory=dict)
+    rows: dict[str, RowsOfSplit] = pydantic.Field(default_factory=dict)
     seed: int = pydantic.Field(0, ge=0)
     options: Values = pydantic.Field(default_factory=dict)
 

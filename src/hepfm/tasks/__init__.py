@@ -23,6 +23,10 @@ TASKS = Registry(
             "hepfm.tasks.anomaly:Anomaly",
             "signal by distance from unlabelled training rows: options score, bank, reference, signal",
         ),
+        "domain_shift": (
+            "hepfm.tasks.domain_shift:DomainShift",
+            "how far apart embeddings of two stores or simulations are: options against, variation, nominal",
+        ),
         "regression": (
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",

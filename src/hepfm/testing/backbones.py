@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ def needs_and_supports_are_known(case: BackboneCase) -> None:
     """What it needs and supports is among what there is."""
     needs, supports = case.cls.needs, case.cls.supports
     assert needs <= {"p4"}, f"needs {set(needs)}: only 'p4' can be given"
-    known = {"prefix", "causal", "codes", "placeholder"}
+    known = {"prefix", "causal", "codes", "placeholder", "order"}
     assert supports <= known, f"supports {set(supports)}: known are {sorted(known)}"
 
 
@@ -115,13 +115,32 @@ def padding_changes_nothing(case: BackboneCase) -> None:
 
 
 def order_of_constituents_does_not_matter(case: BackboneCase) -> None:
-    """Features follow their constituents when these change places; the summary stays."""
+    """Features follow their constituents when these change places, and the summary stays; not with
+    ``"order"``."""
+    if "order" in case.cls.supports:
+        return
+    for followed, other in reordered(case):
+        same(other, followed)
+
+
+def order_is_known_where_supported(case: BackboneCase) -> None:
+    """With ``"order"`` the features of constituents that change places are others."""
+    if "order" not in case.cls.supports:
+        return
+    for followed, other in reordered(case):
+        change = (other.tokens_BND - followed.tokens_BND).abs().amax(-1)
+        assert change.min() > 1e-6, f"another order changes the constituents by {change.tolist()}"
+
+
+def reordered(case: BackboneCase) -> Iterator[tuple[Features, Features]]:
+    """Yield the features of rows, put into another order, and those of the rows in this order."""
     backbone = case.build().eval()
     for seed in range(3):
         x, mask, p4 = random_rows([8, 8], seed=seed)
         order = torch.randperm(8, generator=torch.Generator().manual_seed(seed))
-        expected, other = backbone(x, mask, p4), backbone(x[:, order], mask, p4[:, order])
-        same(other, Features(expected.tokens_BND[:, order], expected.pooled_BD))
+        features = backbone(x, mask, p4)
+        followed = Features(features.tokens_BND[:, order], features.pooled_BD)
+        yield followed, backbone(x[:, order], mask, p4[:, order])
 
 
 def features_depend_on_the_whole_row_and_only_on_it(case: BackboneCase) -> None:
@@ -261,6 +280,7 @@ LAWS = (
     shapes_follow_the_width,
     padding_changes_nothing,
     order_of_constituents_does_not_matter,
+    order_is_known_where_supported,
     features_depend_on_the_whole_row_and_only_on_it,
     empty_and_tiny_rows_are_finite,
     every_parameter_gets_a_gradient,

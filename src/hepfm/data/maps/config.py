@@ -163,7 +163,7 @@ class MapConfig(Config):
     label: LabelMap | None = None
     weight: str | None = None
     group: str | None = None
-    observers: dict[str, FieldMap] = {}
+    observers: dict[str, FieldMap] = pydantic.Field(default_factory=dict)
     title: str = "own files"
 
     @pydantic.field_validator("observers", mode="before")

@@ -65,7 +65,7 @@ JET_FIELDS = (
 SUBSTRUCTURE_FIELDS = (
     Field("jet_softdrop_mass", Level.OBJECT, unit="GeV", description="soft-drop mass, beta 0, zcut 0.1"),
     *(
-        Field(f"jet_tau{n}", Level.OBJECT, description=f"{n}-subjettiness, beta 1, one-pass kT axes, R0 0.8")
+        Field(f"jet_tau{n}", Level.OBJECT, description=f"{n}-subjettiness, beta 1, one-pass kT axes, R0 = R")
         for n in (1, 2, 3, 4)
     ),
 )

@@ -34,7 +34,8 @@ class PlaceholderHiding(Hiding):
     """The backbone sees how many constituents are hidden, and the decoder where they stand (2401.13537).
 
     Of n constituents ``floor(fraction * n)`` are hidden. Placeholders stand behind the shown constituents,
-    whatever the pt of what they stand for, so that a causal backbone learns nothing from their places.
+    whatever the pt of what they stand for, so that a causal backbone learns nothing from their places; one
+    that supports ``"order"`` is told their ranks.
     """
 
     Config: ClassVar[type[Config]] = PlaceholderConfig
@@ -53,7 +54,8 @@ class PlaceholderHiding(Hiding):
     def view(self, batch: Batch, hidden_BN: Tensor, network: Network) -> View:
         """Return the batch with placeholders behind the shown constituents."""
         blank, behind_BN, rank_BN = blank_hidden(batch, hidden_BN, network)
-        return View(blank, extra={RANKS: rank_BN}, placeholder=Placeholder(behind_BN, self.vector_D))
+        placeholder = Placeholder(behind_BN, self.vector_D, rank_BN)
+        return View(blank, extra={RANKS: rank_BN}, placeholder=placeholder)
 
     def decoder(self, network: Network) -> HiddenDecoder:
         """Return a new decoder."""
