@@ -63,7 +63,9 @@ def test_pair_features_need_momenta() -> None:
     fields = (Field("label", Level.OBJECT), Field("hit_e", Level.HIT))
     schema = Schema(fields, Level.OBJECT, "label")
     objective = resolve_component(OBJECTIVES, "supervised", where="test")
-    with pytest.raises(IncompatibleError, match=r"four-momenta.*these data: transformer, ranked_transformer, pet"):
+    with pytest.raises(
+        IncompatibleError, match=r"four-momenta.*these data: transformer, ranked_transformer, pet"
+    ):
         check_compatible(objective, component("particle_transformer"), schema)
 
 

@@ -240,8 +240,8 @@ class Expression:
             case ast.Compare(left=left, ops=ops, comparators=others):
                 parts = [self._value(part, columns) for part in (left, *others)]
                 result = _BINARY[type(ops[0])](parts[0], parts[1])
-                for op, low, high in zip(ops[1:], parts[1:], parts[2:], strict=False):
-                    result = result & _BINARY[type(op)](low, high)
+                for other, low, high in zip(ops[1:], parts[1:], parts[2:], strict=False):
+                    result = result & _BINARY[type(other)](low, high)
                 return result
             case ast.Call(func=ast.Name(id=name), args=args):
                 return FUNCTIONS[name](*(self._value(part, columns) for part in args))
