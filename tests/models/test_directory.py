@@ -23,10 +23,10 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.generators import GENERATORS
 from hepfm.heads import HEADS
-from hepfm.inference.scores import embed, score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import forward, random_batch
+from hepfm.models.scores import embed, score
 from hepfm.models.weights import save_tensors
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import GeneratorSpec, HeadSpec

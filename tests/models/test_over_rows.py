@@ -14,8 +14,8 @@ from hepfm.core.config import resolve_component
 from hepfm.core.ragged import Columns, lists
 from hepfm.data import feature_set
 from hepfm.data.store import Store
-from hepfm.inference.over_rows import of_constituents, over_rows
 from hepfm.models.directory import Model
+from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.networks.build import build_network
 
 

@@ -17,8 +17,8 @@ from hepfm.data.store import Store
 from hepfm.data.table import Table
 from hepfm.heads import HEADS
 from hepfm.inference.predict import predict
-from hepfm.inference.scores import embed, score
 from hepfm.models.directory import Model
+from hepfm.models.scores import embed, score
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 

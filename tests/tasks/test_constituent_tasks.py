@@ -148,7 +148,7 @@ def test_predictions_are_lists_of_the_constituents_that_the_model_reads(
 
 
 def test_vertices_do_not_depend_on_the_batch(tuned: Tuned, store: Store) -> None:
-    from hepfm.inference.scores import score
+    from hepfm.models.scores import score
 
     model = Model.load(tuned("vertex"))
     rows = np.asarray(store.split("test"))

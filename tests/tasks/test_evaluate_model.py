@@ -12,8 +12,8 @@ from hepfm.core.config import resolve_component
 from hepfm.core.errors import ModelError
 from hepfm.data import feature_set
 from hepfm.heads import HEADS
-from hepfm.inference.scores import score
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.evaluate import evaluate

@@ -16,9 +16,9 @@ from hepfm.core.ragged import Ragged
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.inference.scores import score
 from hepfm.inference.withhold import withhold
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.report.compare import compare
 from hepfm.tasks.evaluate import evaluate
 from hepfm.testing.tasks import save_scoring_model

@@ -21,9 +21,9 @@ from hepfm.data.row_selection import RowSelection
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.inference.scores import score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.tasks.model_subject import training_facts
 from hepfm.tasks.result import Training
 from hepfm.train.budget import budget_rows

@@ -20,10 +20,10 @@ from hepfm.data.loader import EvalLoader
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.inference.scores import score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.models.scores import score
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.train.budget import training_rows

@@ -13,9 +13,9 @@ from sklearn.metrics import log_loss
 from hepfm.core.config import merge
 from hepfm.core.errors import IncompatibleError
 from hepfm.data.store import Store
-from hepfm.inference.scores import embed, score
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.models.scores import embed, score
 from hepfm.train.finetune import finetune
 from hepfm.train.fitted_head import Labelled
 from hepfm.train.knn import Knn, KnnConfig

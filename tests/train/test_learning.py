@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
-from hepfm.inference.scores import score
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
 from hepfm.train.run import read_metrics

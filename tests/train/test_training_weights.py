@@ -18,8 +18,8 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.weights import AUTO
 from hepfm.data.writer import write_store
-from hepfm.inference.scores import score
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.train.distributed import World
 from hepfm.train.finetune import finetune
 from hepfm.train.prepare import Loaders

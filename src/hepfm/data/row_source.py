@@ -67,6 +67,13 @@ class RowSource(ABC):
     def __len__(self) -> int:
         return self.num_rows
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{len(rows):,} {split}" for split, rows in self.splits.items())
+        classes = (
+            f", {self.schema.label}: {', '.join(self.schema.label_classes)}" if self.schema.label else ""
+        )
+        return f"{type(self).__name__}({self.name}: rows {splits}; {len(self.schema.fields)} fields{classes})"
+
     def split(self, name: str) -> range:
         """Return the row numbers of a split; raise `DataError` when there is none of that name."""
         if name not in self.splits:

@@ -6,8 +6,8 @@ from hepfm.core.batch import Batch
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Columns, Ragged, lists
 from hepfm.data.row_source import Rows, RowSource
-from hepfm.inference.over_rows import of_constituents, over_rows
 from hepfm.models.directory import Model
+from hepfm.models.over_rows import of_constituents, over_rows
 
 _BATCH_ROWS = 256
 

@@ -12,11 +12,11 @@ from hepfm.core.files import output_path, refuse_existing
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
-from hepfm.inference.scores import embed, score
 from hepfm.inference.tables import WRITERS, check_lists, write_table
 from hepfm.inference.withhold import withhold as withheld
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
+from hepfm.models.scores import embed, score
 
 
 def predict(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from hepfm.core.batch import Batch
 from hepfm.core.ragged import Array, Columns, lists
 from hepfm.data.row_source import RowSource
-from hepfm.inference.over_rows import of_constituents, over_rows
 from hepfm.models.directory import Model
+from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.nn.momenta import relative_momenta
 
 _BATCH_ROWS = 256

@@ -15,12 +15,12 @@ from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.shower_features import CALO
 from hepfm.data.store import Store
 from hepfm.inference.round_trip import RoundTrip
-from hepfm.inference.scores import score
 from hepfm.metrics.accuracy import accuracy_statistic
 from hepfm.metrics.paired import paired_bootstrap
 from hepfm.metrics.predictions import Predictions
 from hepfm.metrics.resolution import resolution
 from hepfm.models.directory import Model
+from hepfm.models.scores import score
 from hepfm.physics.kinematics import mass_of
 from hepfm.physics.substructure import n_subjettiness
 

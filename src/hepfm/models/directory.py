@@ -25,12 +25,14 @@ from hepfm.core.files import (
 )
 from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
+from hepfm.core.ragged import Array
 from hepfm.core.schema import Schema
 from hepfm.data import context_set, feature_set
 from hepfm.data.clustering import subjets_of
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
 from hepfm.generators import GENERATORS
 from hepfm.groupings import GROUPINGS
@@ -57,7 +59,7 @@ FORMAT_VERSION = 3
 """Version of the layout; a directory with a higher one is refused."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """A network with all that is needed to use it on a store.
 
@@ -95,6 +97,17 @@ class Model:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     fixture: Batch | None = None
+
+    def __repr__(self) -> str:
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        says = ", ".join(
+            f"{name} ({', '.join(output.field.classes) or output.field.unit})"
+            for name, output in self.outputs.items()
+        )
+        return (
+            f"Model({self.backbone.name}, {count:,} parameters, reads {self.features.name!r} of at most "
+            f"{self.max_constituents} constituents, predicts {says or 'nothing'})"
+        )
 
     @property
     def outputs(self) -> dict[str, HeadSpec]:
@@ -213,6 +226,48 @@ class Model:
             metrics=config["metrics"],
             fixture=load_fixture(folder / FIXTURE)[0],
         )
+
+    def predict(
+        self, events: Any, *, device: str | None = None, batch_size: int | None = None
+    ) -> dict[str, Any]:
+        """Return what each head says of jets, in their order.
+
+        The network stays on its device: call it for one chunk of events after the other.
+
+        Parameters
+        ----------
+        events
+            A store, or what `hepfm.data.in_memory.rows_of` takes: a dict, an awkward array, a data frame ...
+        device
+            Where the network runs; by default where it is.
+        batch_size
+            Rows of a batch; what suits the device when None.
+
+        Returns
+        -------
+        dict
+            Arrays by the name of the predicted field; see `hepfm.models.scores.score`.
+
+        Raises
+        ------
+        IncompatibleError
+            When fields are missing that the model reads.
+        """
+        from hepfm.models.scores import score  # it needs this class
+
+        rows = rows_of(events, self.schema)
+        return score(self, rows, batch_size=batch_size, device=device or self._device)
+
+    def embed(self, events: Any, *, device: str | None = None, batch_size: int | None = None) -> Array:
+        """Return the summary vector of each jet, float32 (R, D); otherwise as `predict`."""
+        from hepfm.models.scores import embed  # it needs this class
+
+        rows = rows_of(events, self.schema)
+        return embed(self, rows, batch_size=batch_size, device=device or self._device)
+
+    @property
+    def _device(self) -> str:
+        return str(next(self.network.parameters()).device)
 
     def content(self, source: RowSource) -> Content:
         """Return what batches for this model hold of a source, its context included; no labels or weights.

@@ -12,11 +12,11 @@ from hepfm.core.files import read_json
 from hepfm.core.ragged import Array
 from hepfm.data.manifest import MANIFEST
 from hepfm.data.store import Store
-from hepfm.inference.scores import embed, score
 from hepfm.inference.withhold import withhold as withheld
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
+from hepfm.models.scores import embed, score
 from hepfm.tasks.baselines import FittedAnswer, trivial_answers
 from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
 from hepfm.train.distributed import pick_device
@@ -77,7 +77,7 @@ class ModelHead:
         return self.model.classes.get(self.field, ())
 
     def score(self, store: Store, rows: IntArray) -> Any:
-        """Return what `hepfm.inference.scores.score` says of the field."""
+        """Return what `hepfm.models.scores.score` says of the field."""
         return score(self.model, store, rows=rows, device=self.device)[self.field]
 
 

@@ -42,7 +42,8 @@ _ENDING = re.compile(
 _GENERATED = re.compile(r"(n|aux_?|.*gen|.*truth|.*true|.*mc)", _CASE)
 """Beginnings that are no reconstructed object: counters and the generator's record."""
 _LABELS = re.compile(r"(^|_)(label|target|class|truth|is_?signal)", re.IGNORECASE)
-_WEIGHTS = re.compile(r"(^|_)(gen)?weight", re.IGNORECASE)
+_FLAGS = re.compile(r"(is|label)_?\w+", re.IGNORECASE)
+_WEIGHTS = re.compile(r".*weight", re.IGNORECASE)
 _GROUPS = re.compile(r"^(event|event_?number|evt)$", re.IGNORECASE)
 _HUGE_PT = 5_000.0
 """GeV: jets whose median is larger are taken to be in MeV."""
@@ -169,12 +170,14 @@ class _Draft:
 
     def label(self) -> Iterator[str]:
         """Yield the lines of the label."""
-        flat = [name for name in self.columns if self._depth(name) == 1 and _LABELS.search(name)]
-        self.used.update(flat)
-        if len(flat) > 1:
+        numbers = [name for name in self.columns if self._depth(name) == 1]
+        flat = [name for name in numbers if _LABELS.search(name)]
+        flags = [name for name in numbers if _FLAGS.fullmatch(name) and self._is_flag(name)]
+        self.used.update(flags if len(flags) > 1 else flat)
+        if len(flags) > 1:
             yield "label:  # guess"
             yield "  flags:"
-            yield from (f"    {_quoted(name.split('_', 1)[-1])}: {_quoted(_name(name))}" for name in flat)
+            yield from (f"    {_quoted(name.split('_', 1)[-1])}: {_quoted(_name(name))}" for name in flags)
         elif flat:
             codes = sorted({int(value) for value in np.asarray(self.columns[flat[0]])[:_ROWS]})
             yield "label:  # guess; give the classes their names"
@@ -182,6 +185,9 @@ class _Draft:
             yield f"  codes: {{{', '.join(f'{code}: class_{code}' for code in codes)}}}"
         else:
             yield '# label: {files: {"signal_*": signal, "background_*": background}}'
+
+    def _is_flag(self, name: str) -> bool:
+        return bool(np.isin(np.asarray(self.columns[name]), (0, 1)).all())
 
     def roles(self) -> Iterator[str]:
         """Yield the lines of weight and group."""
@@ -194,6 +200,8 @@ class _Draft:
     def rest(self) -> Iterator[str]:
         """Yield what is not used, as a comment."""
         names = [name for name in self.columns if name not in self.used and self._depth(name) == 1]
+        # ROOT counts the entries of a list in a branch of their own.
+        names = [name for name in names if name[:1] != "n" or name[1:] not in self.columns]
         if names:
             yield "# Not used above, one number a row:"
             yield f"# observers: [{', '.join(_quoted(name) for name in names)}]"

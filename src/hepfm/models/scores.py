@@ -12,10 +12,10 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Kind
 from hepfm.data.row_source import Rows, RowSource
-from hepfm.inference.over_rows import of_constituents, over_rows
-from hepfm.inference.vertices import vertices_of
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING, forward
+from hepfm.models.over_rows import of_constituents, over_rows
+from hepfm.models.vertices import vertices_of
 
 CHARGE = "part_charge"
 """Field that says which constituents have a track, where a model finds their vertices."""
@@ -37,7 +37,7 @@ def score(
         By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
         the value in its own unit, float32 (R,), for another. Of a head of constituents lists: class
         probabilities, float32 (n, K), for the n constituents that the model reads. Of a head of pairs the
-        numbers of the vertices that they form, int16, see `hepfm.inference.vertices.vertices_of`.
+        numbers of the vertices that they form, int16, see `hepfm.models.vertices.vertices_of`.
 
     Raises
     ------
