@@ -1,8 +1,11 @@
 """Put the tables of a study's report into its page, and keep the report with it.
 
-python docs/scripts/study_page.py STUDY_FOLDER NAME PAGE
+python docs/scripts/study_page.py STUDY_FOLDER NAME PAGE [EARLIER ...]
 
 Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME that it has, docs/PAGE.md.
+EARLIER are reports in docs/reports of the same study file, run with other arms. The overview then has the arms of
+all of them: first those of STUDY_FOLDER, and of each other what none before it has. p-values over trainings are
+corrected once more, for all comparisons of a task in the table together.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from hepfm.metrics.holm import holm
+from hepfm.report.difference import ALPHA
 
 DOCS = Path(__file__).parents[1]
 METRICS = {
@@ -87,32 +93,55 @@ def results(tables: Path) -> str:
     return markdown(head, rows)
 
 
-def overview(tables: Path) -> str:
+def merged(folders: Sequence[Path], name: str, arm: str) -> list[Row]:
+    """Return the rows of a table of several reports: of each arm those of the first report that has it."""
+    found: dict[str, tuple[Path, list[Row]]] = {}
+    for folder in folders:
+        for row in read(folder / name):
+            owner, rows = found.setdefault(row[arm], (folder, []))
+            if owner == folder:
+                rows.append(row)
+    return [row for _, rows in found.values() for row in rows]
+
+
+def marks(rows: Sequence[Row], metric: str) -> dict[tuple[str, str], str]:
+    """Return the mark of each arm and budget: that of its report, after Holm's correction over all rows."""
+    corrected = holm([float(row["p"]) if row["p"] else None for row in rows])
+    found = {}
+    for row, p in zip(rows, corrected, strict=True):
+        if row["metric"] != metric:
+            continue
+        word = row["verdict"].split(":")[0].split(" by ")[0]
+        if word in ("better", "worse") and (p is None or p >= ALPHA):
+            word = "not resolved"
+        found[row["plus"], row["labels"]] = MARKS.get(word, "")
+    return found
+
+
+def overview(folders: Sequence[Path]) -> str:
     """Return one table of all arms: the first metric of each task, its mean, and the verdict against scratch."""
-    compute = {row["arm"]: row["pretrain"] for row in read(tables / "compute.csv")}
+    compute = {row["arm"]: row["pretrain"] for row in merged(folders, "compute.csv", "arm")}
     columns: dict[str, dict[str, str]] = {}
-    for path in sorted(tables.glob("panel*-results.csv"), key=lambda path: int(path.name[5:].split("-")[0])):
-        rows = read(path)
-        task = path.name.removesuffix("-results.csv").split("-", 1)[1]
+    panels = {path.name for folder in folders for path in folder.glob("panel*-results.csv")}
+    for panel in sorted(panels, key=lambda name: int(name[5:].split("-")[0])):
+        task = panel.removesuffix("-results.csv").split("-", 1)[1]
         metric = PRIMARY.get(task, "auc")
-        verdicts = {
-            (row["plus"], row["labels"]): row["verdict"].split(":")[0].split(" by ")[0]
-            for row in read(path.with_name(path.name.replace("results", "against-scratch")))
-            if row["metric"] == metric
-        }
-        for row in rows:
+        mark = marks(merged(folders, panel.replace("results", "against-scratch"), "plus"), metric)
+        for row in merged(folders, panel, "arm"):
             if row["metric"] == metric:
                 cell = f"{float(row['mean']):.4f}"
                 if row["mean_low"]:
                     cell += f" ± {(float(row['mean_high']) - float(row['mean_low'])) / 2:.4f}"
-                cell += MARKS.get(verdicts.get((row["arm"], row["labels"]), ""), "")
+                cell += mark.get((row["arm"], row["labels"]), "")
                 name = f"{task}, {row['labels'] or 'all'}: {METRICS[metric]}"
                 columns.setdefault(name, {})[row["arm"]] = cell
     arms = dict.fromkeys(arm for column in columns.values() for arm in column)
+    trivial = [arm for arm in arms if arm.startswith(("row baseline", "commonest"))]
+    order = [*(arm for arm in arms if arm not in trivial), *trivial]
     head = ["arm", *columns, "core seconds of pre-training"]
     rows = [
         [arm, *(column.get(arm, "-") for column in columns.values()), f"{float(compute.get(arm) or 0):.0f}"]
-        for arm in arms
+        for arm in order
     ]
     return markdown(head, rows)
 
@@ -123,7 +152,7 @@ def put(text: str, name: str, table: str) -> str:
     return re.sub(pattern, lambda found: f"{found[1]}\n{table}\n{found[2]}", text, flags=re.S)
 
 
-def main(study: Path, name: str, page: Path) -> None:
+def main(study: Path, name: str, page: Path, earlier: Sequence[str] = ()) -> None:
     """Copy the report and fill the page."""
     target = DOCS / "reports" / name
     shutil.rmtree(target, ignore_errors=True)
@@ -131,10 +160,12 @@ def main(study: Path, name: str, page: Path) -> None:
     shutil.copy(study / "results.csv", target / "results.csv")
     shutil.copy(study / "registration.json", target / "registration.json")
     text = page.read_text(encoding="utf-8")
-    for kind, table in (("contrasts", contrasts), ("results", results), ("overview", overview)):
+    for kind, table in (("contrasts", contrasts), ("results", results)):
         text = put(text, f"{kind} of {name}", table(target / "csv"))
+    folders = [target / "csv", *(DOCS / "reports" / other / "csv" for other in earlier)]
+    text = put(text, f"overview of {name}", overview(folders))
     page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], DOCS / f"{sys.argv[3]}.md")
+    main(Path(sys.argv[1]), sys.argv[2], DOCS / f"{sys.argv[3]}.md", sys.argv[4:])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lhe_events import write_events
+from lhe_events import HEAD, write_events
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data.store import Store
@@ -16,7 +18,7 @@ from hepfm.simulate.chunk import ChunkKey
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import chunk_keys, make_chunk
-from hepfm.simulate.lhe import count_events
+from hepfm.simulate.lhe import count_events, cut_out
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 
@@ -208,3 +210,52 @@ def test_weights_that_cancel_are_refused(tmp_path: Path) -> None:
     file = write_events(tmp_path / "events.lhe", -np.ones(12))
     with pytest.raises(DataError, match="class g, variant 0: the weights of 6 jets sum to -6"):
         simulate(lhe_recipe(file, train=6), output=tmp_path / "store", processes=1)
+
+
+def test_a_chunk_reads_its_own_part_of_a_file(tmp_path: Path) -> None:
+    """Not the events before it: a chunk that skips them takes longer the later it is."""
+    file = write_events(tmp_path / "events.lhe", 1.0 + np.arange(40))
+    packed = tmp_path / "packed.lhe.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    for path in (file, packed):
+        for events in (range(3), range(17, 20), range(39, 40)):
+            (line,) = cut_out(path, events, tmp_path / "part.lhe")
+            assert line == f"Beams:LHEF = {tmp_path / 'part.lhe'}"
+            text = (tmp_path / "part.lhe").read_text()
+            assert text.startswith(HEAD)
+            assert text.count("<event>") == text.count("</event>") == len(events)
+            assert [float(weight) for weight in re.findall(r"^4 1 (\S+)", text, re.MULTILINE)] == [
+                1.0 + number for number in events
+            ]
+
+
+def test_comments_in_lines(tmp_path: Path) -> None:
+    file = write_events(tmp_path / "events.lhe", 1.0 + np.arange(20))
+    plain = lhe_recipe(file, train=10)
+    said = {
+        **plain,
+        "classes": {
+            "g": {
+                "pythia": [
+                    "! the events",
+                    "Beams:frameType = 4  ! from a file",
+                    f"beams:lhef {file} # of the first run",
+                ]
+            }
+        },
+    }
+    jets = [
+        Store.open(simulate(recipe, output=tmp_path / name, processes=1).path).read(["jet_pt", "jet_weight"])
+        for name, recipe in (("a", plain), ("b", said))
+    ]
+    for name, values in jets[0].items():
+        np.testing.assert_array_equal(values, jets[1][name])
+
+
+@pytest.mark.parametrize("line", ["Random:seed = 5", "random:setSeed on"])
+def test_seeds_in_lines_are_refused(tmp_path: Path, line: str) -> None:
+    file = write_events(tmp_path / "events.lhe", np.ones(2))
+    recipe = lhe_recipe(file, train=2)
+    recipe["classes"]["g"]["pythia"].append(line)
+    with pytest.raises(ConfigError, match=f"leave out '{line}'; say seed: NUMBER in the recipe"):
+        simulate(recipe, output=tmp_path / "store", processes=1)

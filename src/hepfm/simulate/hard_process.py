@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.simulate.lhe import skip, used_up
+from hepfm.simulate.lhe import used_up
+from hepfm.simulate.lines import setting
 from hepfm.simulate.particles import Ints
 from hepfm.simulate.pythia import Pythia, Record, flatten, import_pythia
 
@@ -85,8 +86,7 @@ class HardProcess(Pythia):
     """
 
     def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
-        lines = [*lines, *([skip(events)] if events else []), _PARTONS_OFF]
-        super().__init__(lines, seed=seed, where=where)
+        super().__init__([*lines, _PARTONS_OFF], seed=seed, where=where, events=events)
         self._events, self._left = events, len(events or ())
         self.weight_sum = 0.0
         """Sum of the weights of all events so far."""
@@ -193,7 +193,7 @@ def chooses_events(line: str) -> bool:
     >>> [chooses_events(line) for line in ("hardQCD:all = on", "Beams:LHEF = a.lhe", "HiddenValley:FSR = on")]
     [True, True, False]
     """
-    key = line.partition("=")[0].strip().lower()  # Pythia ignores case too
+    key, _ = setting(line)
     group, _, name = key.partition(":")
     if group == "phasespace" or key in ("beams:frametype", "beams:lhef"):
         return True

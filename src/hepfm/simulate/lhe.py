@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import functools
 import gzip
+import shutil
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.guards import reading, regular_file
+from hepfm.simulate.lines import setting
 
 _SOURCE, _FRAME, _SKIP = "Beams:LHEF", "Beams:frameType", "Beams:nSkipLHEFatInit"
+_PIECE = 1 << 20
+"""Bytes that are copied together."""
 
 
 def event_file(lines: Sequence[str], *, where: str) -> Path | None:
@@ -24,8 +30,7 @@ def event_file(lines: Sequence[str], *, where: str) -> Path | None:
     DataError
         When there is no such file.
     """
-    parts = (line.partition("=") for line in lines)
-    values = {key.strip().lower(): value.strip() for key, _, value in parts}  # Pythia ignores case too
+    values = dict(setting(line) for line in lines)
     if values.get(_FRAME.lower()) != "4":
         return None
     if _SKIP.lower() in values:
@@ -36,9 +41,21 @@ def event_file(lines: Sequence[str], *, where: str) -> Path | None:
     return path
 
 
-def skip(events: range) -> str:
-    """Return the line that makes Pythia begin with the first of these events."""
-    return f"{_SKIP} = {events.start}"
+def cut_out(path: Path, events: range, target: Path) -> list[str]:
+    """Write some events of a file to a file of their own, and return the lines that make Pythia read it.
+
+    Pythia finds an event by reading all before it: chunks that skip would read a long file over and over.
+    """
+    index = _index(path, path.stat().st_mtime_ns)
+    with reading(path, what="a file of events"), index.path.open("rb") as file, target.open("wb") as cut:
+        cut.write(file.read(index.starts[0]))
+        file.seek(index.starts[events.start])
+        left = index.starts[events.stop] - index.starts[events.start]
+        while left > 0 and (piece := file.read(min(left, _PIECE))):
+            cut.write(piece)
+            left -= len(piece)
+        cut.write(b"\n</LesHouchesEvents>\n")
+    return [f"{_SOURCE} = {target}"]
 
 
 def used_up(events: range, *, where: str) -> DataError:
@@ -51,13 +68,50 @@ def used_up(events: range, *, where: str) -> DataError:
 
 def count_events(path: Path) -> int:
     """Return the number of events of a file, which may be gzipped."""
-    return _count(path, path.stat().st_mtime_ns)
+    return len(_index(path, path.stat().st_mtime_ns).starts) - 1
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Where the events of a file begin.
+
+    Attributes
+    ----------
+    path
+        The file, or its unpacked copy.
+    starts
+        Byte at which each event begins, then that at which the last one ends.
+    """
+
+    path: Path
+    starts: list[int]
 
 
 @functools.lru_cache
-def _count(path: Path, _changed: int) -> int:
-    with reading(path, what="a file of events"), _open(path) as file:
-        return sum(line.lstrip().startswith(("<event>", "<event ")) for line in file)
+def _index(path: Path, _changed: int) -> _Index:
+    """Find the events of a file in one pass; a gzipped one is unpacked, once in a process."""
+    plain = regular_file(path)
+    with reading(path, what="a file of events"):
+        if path.suffix == ".gz":
+            plain = Path(_unpacked().name) / f"{len(path.parts)}-{abs(hash(path))}.lhe"
+            with gzip.open(path) as packed, plain.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        starts, position, end = [], 0, 0
+        with plain.open("rb") as file:
+            for line in file:
+                text = line.lstrip()
+                if text.startswith((b"<event>", b"<event ")):
+                    starts.append(position)
+                position += len(line)
+                if text.startswith(b"</event>"):
+                    end = position
+    return _Index(plain, [*starts, max(end, *starts, 0)])
+
+
+@functools.cache
+def _unpacked() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder of unpacked files, which goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="hepfm-events-")
 
 
 def check_strategy(path: Path) -> None:

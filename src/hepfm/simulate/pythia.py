@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError, HepfmError, missing_extra
-from hepfm.simulate.lhe import skip, used_up
+from hepfm.simulate.lhe import cut_out, event_file, used_up
+from hepfm.simulate.lines import refuse_seed, setting
 from hepfm.simulate.particles import Floats, Ints, Particles
 
 SEED_BITS = 29
@@ -103,6 +106,8 @@ class Pythia:
         What the lines belong to, for messages.
     source
         An ``LHAup`` that gives it its hard events; None where it makes its own, or reads a file.
+    events
+        For lines that read an event file: which of its events are used.
 
     Raises
     ------
@@ -110,10 +115,25 @@ class Pythia:
         For a line that Pythia does not know, or settings with which it cannot start.
     """
 
-    def __init__(self, lines: Sequence[str], *, seed: int, where: str, source: Any = None) -> None:
+    def __init__(
+        self,
+        lines: Sequence[str],
+        *,
+        seed: int,
+        where: str,
+        source: Any = None,
+        events: range | None = None,
+    ) -> None:
         begin = time.process_time()
         self._where = where
-        self._pythia = started(lines, seed=seed, where=where, source=source)
+        file = event_file(lines, where=where) if events else None
+        if file is None or events is None:
+            self._pythia = started(lines, seed=seed, where=where, source=source)
+        else:
+            # Pythia keeps the file open: its name may go.
+            with tempfile.TemporaryDirectory() as folder:
+                lines = [*lines, *cut_out(file, events, Path(folder) / "events.lhe")]
+                self._pythia = started(lines, seed=seed, where=where)
         self.seconds = time.process_time() - begin
         """Processor time spent in Pythia."""
 
@@ -158,7 +178,7 @@ class PythiaGenerator(Pythia):
     """
 
     def __init__(self, lines: Sequence[str], *, seed: int, where: str, events: range | None = None) -> None:
-        super().__init__([*lines, *([skip(events)] if events else [])], seed=seed, where=where)
+        super().__init__(lines, seed=seed, where=where, events=events)
         self._events, self._left = events, len(events or ())
         self.weight_sum = 0.0
         """Sum of the weights of all events so far."""
@@ -245,6 +265,7 @@ def configured(lines: Sequence[str], *, where: str) -> Any:
     """Return a Pythia with the lines read, not yet started; raise `ConfigError` for a line it refuses."""
     pythia = import_pythia().Pythia("", False)
     for line in (*QUIET, *lines):
+        refuse_seed(line, where=where)
         if not pythia.readString(line, False) or not _has_value(pythia.settings, line):
             raise ConfigError(f"{where}: Pythia does not take the line {line!r}; check its name and value")
     return pythia
@@ -252,7 +273,7 @@ def configured(lines: Sequence[str], *, where: str) -> Any:
 
 def _has_value(settings: Any, line: str) -> bool:
     """Tell whether the value of a line fits: Pythia reads any unknown word as off and any non-number as 0."""
-    key, _, value = (part.strip() for part in line.partition("="))
+    key, value = setting(line)
     if settings.isFlag(key):
         return value.lower() in {"on", "off", "yes", "no", "true", "false", "1", "0"}
     if settings.isMode(key) or settings.isParm(key):
