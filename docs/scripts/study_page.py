@@ -104,13 +104,11 @@ def merged(folders: Sequence[Path], name: str, arm: str) -> list[Row]:
     return [row for _, rows in found.values() for row in rows]
 
 
-def marks(rows: Sequence[Row], metric: str) -> dict[tuple[str, str], str]:
+def marks(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
     """Return the mark of each arm and budget: that of its report, after Holm's correction over all rows."""
     corrected = holm([float(row["p"]) if row["p"] else None for row in rows])
     found = {}
     for row, p in zip(rows, corrected, strict=True):
-        if row["metric"] != metric:
-            continue
         word = row["verdict"].split(":")[0].split(" by ")[0]
         if word in ("better", "worse") and (p is None or p >= ALPHA):
             word = "not resolved"
@@ -126,7 +124,9 @@ def overview(folders: Sequence[Path]) -> str:
     for panel in sorted(panels, key=lambda name: int(name[5:].split("-")[0])):
         task = panel.removesuffix("-results.csv").split("-", 1)[1]
         metric = PRIMARY.get(task, "auc")
-        mark = marks(merged(folders, panel.replace("results", "against-scratch"), "plus"), metric)
+        compared = merged(folders, panel.replace("results", "against-scratch"), "plus")
+        # The headline metric is a family of its own, as in a report.
+        mark = marks([row for row in compared if row["metric"] == metric])
         for row in merged(folders, panel, "arm"):
             if row["metric"] == metric:
                 cell = f"{float(row['mean']):.4f}"
