@@ -15,6 +15,7 @@ from typing import Any
 _VERBS = {
     "simulate": "hepfm.simulate.run:simulate",
     "ingest": "hepfm.data.ingest:ingest",
+    "get": "hepfm.data.public.get:get",
     "export_store": "hepfm.data.exporters.export:export_store",
     "mix": "hepfm.data.mixtures:mix",
     "label_budget": "hepfm.data.subsets:label_budget",

@@ -69,9 +69,9 @@ def complete_component(kind: str) -> Complete:
 
 def complete_kind(_context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the kinds of `hepfm list`."""
-    from hepfm.cli.listing import registries
+    from hepfm.cli.listing import OTHERS, registries
 
-    return _starting([*registries(), "recipes"], incomplete)
+    return _starting([*registries(), *OTHERS], incomplete)
 
 
 def complete_name(context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,6 +9,7 @@ import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.data_get import command as get
 from hepfm.cli.options import overwrite_option, read_options, set_option
 
 _PATH = click.Path(path_type=Path)
@@ -17,7 +18,10 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check, mix and export stores."""
+    """Look at, check, mix and export stores; fetch public data sets."""
+
+
+command.add_command(get)
 
 
 @command.command()

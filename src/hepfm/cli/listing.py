@@ -10,6 +10,9 @@ from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_kind
 from hepfm.core.registry import Registry
 
+OTHERS = ("dataset", "recipes")
+"""What can be listed beside the registries."""
+
 RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
 
 
@@ -75,11 +78,18 @@ def _rows(kind: str) -> dict[str, str]:
             for verb_name in RECIPE_VERBS
             for name, path in builtin_recipes(verb_name).items()
         }
+    if kind == "dataset":
+        from hepfm.data.public.catalogue import catalogue
+
+        return {
+            name: f"{one.title} ({one.place}, arXiv:{one.paper}; read by {one.reader or 'a map'})"
+            for name, one in catalogue().items()
+        }
     from hepfm.core.errors import ConfigError, did_you_mean
 
     known = registries()
     if kind not in known:
-        raise ConfigError(f"nothing to list under {kind!r}{did_you_mean(kind, [*known, 'recipes'])}")
+        raise ConfigError(f"nothing to list under {kind!r}{did_you_mean(kind, [*known, *OTHERS])}")
     return {name: entry.summary for name, entry in known[kind].entries().items()}
 
 
@@ -89,8 +99,9 @@ def singular(kind: str) -> str:
     >>> singular("backbones"), singular("backbone"), singular("recipe")
     ('backbone', 'backbone', 'recipes')
     """
-    if kind in ("recipe", "recipes"):
-        return "recipes"
+    for other in OTHERS:
+        if kind.removesuffix("s") == other.removesuffix("s"):
+            return other
     return kind.removesuffix("s") if kind.removesuffix("s") in registries() else kind
 
 
@@ -99,13 +110,19 @@ def singular(kind: str) -> str:
 @verb
 def command(kind: str | None) -> dict[str, Any]:
     """List components of a KIND (backbone or backbones, objective, task, ..., recipes), or all of them."""
-    kinds = [singular(kind)] if kind else [*registries(), "recipes"]
+    kinds = [singular(kind)] if kind else [*registries(), *OTHERS]
     rows_of_kind = {name: _rows(name) for name in kinds}
     width = max((len(name) for rows in rows_of_kind.values() for name in rows), default=0)
     lines = []
     for listed, rows in rows_of_kind.items():
         lines += [f"{listed}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
     first, rows = next(iter(rows_of_kind.items()))
+    if first == "dataset":
+        return {
+            "kinds": rows_of_kind,
+            "lines": lines[:-1],
+            "next": f"hepfm data get {next(iter(rows))} -o FOLDER",
+        }
     example = next(iter(rows), None) if first == "recipes" else " ".join([first, *list(rows)[:1]])
     following = {"next": f"hepfm show {example}"} if rows else {}
     return {"kinds": rows_of_kind, "lines": lines[:-1], **following}

@@ -1,0 +1,66 @@
+"""The catalogue of public data sets."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pydantic
+
+from hepfm.core.config import Config, read_yaml, validate
+from hepfm.core.errors import DataError, did_you_mean
+
+
+class PublicSet(Config):
+    """A public data set; in an archive by `zenodo` or on the hub by `hub`.
+
+    Attributes
+    ----------
+    title
+        What it is.
+    zenodo
+        Number of its record.
+    hub
+        Its repository, ``owner/name``.
+    paper
+        Its paper, on arXiv.
+    reader
+        What reads its files; None for `hepfm.data.readers.mapping` with a map.
+    traps
+        What a reader of its files must know.
+    tested
+        On what its reader is tested: a real file, or one that the library wrote which wrote the real ones.
+    """
+
+    title: str
+    zenodo: int | None = None
+    hub: str | None = None
+    paper: str
+    reader: str | None
+    traps: str
+    tested: str
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> PublicSet:
+        if (self.zenodo is None) == (self.hub is None):
+            raise ValueError("a set is either in the archive or on the hub")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Its DOI, or its name on the hub."""
+        return f"doi:10.5281/zenodo.{self.zenodo}" if self.zenodo is not None else f"hub:{self.hub}"
+
+
+@cache
+def catalogue() -> dict[str, PublicSet]:
+    """Return every set by name."""
+    path = Path(__file__).with_name("catalogue.yaml")
+    return {name: validate(PublicSet, value, where=name) for name, value in read_yaml(path).items()}
+
+
+def public_set(name: str) -> PublicSet:
+    """Return a set; raise `DataError` when there is none of that name."""
+    if name not in catalogue():
+        raise DataError(f"no public data set {name!r}{did_you_mean(name, catalogue())}")
+    return catalogue()[name]
