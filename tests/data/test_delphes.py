@@ -127,6 +127,13 @@ def test_tracks_and_towers_are_found_by_their_numbers(tmp_path: Path) -> None:
     assert first != second == third
 
 
+def test_without_vertices_tracks_are_measured_from_the_centre(tmp_path: Path) -> None:
+    branches = delphes_branches()
+    del branches["Vertex.Z"]
+    columns = read(write_delphes(tmp_path / "events.parquet", branches))
+    np.testing.assert_allclose(lists(columns, "part_dz").values, [0, 50.5, 0, -19, -21], rtol=1e-6)
+
+
 def test_jets_are_selected(tmp_path: Path) -> None:
     path = write_delphes(tmp_path / "events.parquet")
     assert named(read(path, min_pt=25.0), "jet_pt").tolist() == [108, 30]

@@ -93,7 +93,7 @@ class DelphesReader:
             names = [field.name for field in _FIXED]
             names += ["jet_softdrop_mass"] if f"{jets}.{_GROOMED}" in table.names else []
             names += [f"jet_tau{n}" for n in (1, 2, 3, 4)] if f"{jets}.{_TAUS}" in table.names else []
-            return self.config.schema(names, ())
+            return self.config.schema_of(names, ())
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file that are selected."""
@@ -232,14 +232,17 @@ def _vertices(piece: dict[str, Any], event: Array, lengths: Array) -> Array:
     return np.repeat(first[event], lengths)
 
 
-def _constituents(candidates: Candidates, found: Array, lengths: Array, vertex: Array) -> dict[str, Ragged]:
+def _constituents(
+    candidates: Candidates, found: Array, lengths: Array, vertex: Array
+) -> dict[str, Array | Ragged]:
     values = {name: column[found] for name, column in candidates.columns.items()}
-    kinematics = constituent_fields(*(values[name] for name in ("px", "py", "pz", "energy")), lengths=lengths)
-    charged = values["charge"] != 0
     tracks = (values["d0"], values["d0_error"], values["dz"] - vertex, values["dz_error"])
-    flat = {
+    flat: dict[str, Array] = {
         "part_charge": values["charge"].astype(np.float32),
         "part_pid": particle_types(values["pdg"]),
-        **impact_parameters(*tracks, charged=charged),
+        **impact_parameters(*tracks, charged=values["charge"] != 0),
     }
-    return {**kinematics, **{name: Ragged.from_lengths(part, lengths) for name, part in flat.items()}}  # type: ignore[dict-item]
+    return {
+        **constituent_fields(*(values[name] for name in ("px", "py", "pz", "energy")), lengths=lengths),
+        **{name: Ragged.from_lengths(part, lengths) for name, part in flat.items()},
+    }

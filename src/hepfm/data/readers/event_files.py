@@ -57,7 +57,7 @@ class EventFileConfig(config.Config):
         passed = pt >= self.min_pt
         return passed if self.max_abs_eta is None else passed & (np.abs(eta) <= self.max_abs_eta)
 
-    def schema(self, names: Iterable[str], extra: tuple[Field, ...]) -> Schema:
+    def schema_of(self, names: Iterable[str], extra: tuple[Field, ...]) -> Schema:
         """Return the schema of the fields of these names, with label, weight and event."""
         classes = self._label.classes if self._label else ()
         schema = jet_schema(classes, weight=self.weight is not None, extra=(*extra, EVENT_ID))

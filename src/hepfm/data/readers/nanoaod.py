@@ -80,7 +80,7 @@ class NanoAodReader:
             layout = self._layout(table)
             tracks = [name for name, branch in _TRACK.items() if branch in layout.candidates]
             names = [*(field.name for field in _FIXED), *layout.jets]
-            return self.config.schema([*names, *(tracks if layout.has_tracks else [])], _EXTRA)
+            return self.config.schema_of([*names, *(tracks if layout.has_tracks else [])], _EXTRA)
 
     def num_rows(self, path: Path) -> int:
         """Return the number of jets of a file that are selected and have candidates."""
