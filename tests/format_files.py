@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +55,113 @@ def write_fu_tau(path: Path) -> Path:
     return path
 
 
+def nanoaod_branches(candidates: str = "PFCands", index: str = "pFCandsIdx") -> dict[str, Any]:
+    """Return the branches of three events in the layout of PFNano: two jets, none, and one.
+
+    The first jet has the candidates 2, 0 and 3, the second none, the third 1 and 0; candidate 1 of the first
+    event is in no jet.
+    """
+    jets = {"pt": [[310.0, 200.0], [], [400.0]], "eta": [[0.1, 3.0], [], [-1.0]]}
+    jets |= {"phi": [[0.2, 1.0], [], [3.1]], "mass": [[80.0, 20.0], [], [60.0]]}
+    jets |= {"msoftdrop": [[75.0, -1.0], [], [-1e-5]]}
+    jets |= {f"tau{n}": [[0.5 / n, 0.1], [], [0.3 / n]] for n in (1, 2, 3, 4)}
+    parts = {
+        "pt": [[50.0, 9.0, 100.0, 5.0], [2.0], [7.0, 300.0]],
+        "mass": [[0.14, 0, 0, 0], [0], [0.1, -1e-3]],
+    }
+    parts |= {
+        "eta": [[0.1, 2.0, 0.15, 0.2], [0.0], [-1.0, -1.1]],
+        "phi": [[0.2, 2.0, 0.3, 0.1], [0.0], [3.1, -3.1]],
+    }
+    parts |= {"charge": [[1, 0, 0, 1], [0], [1, -1]], "pdgId": [[211, 1, 22, 211], [130], [-13, 11]]}
+    parts |= {
+        "d0": [[0.01, -1, -1, -1], [-1], [0.02, -0.03]],
+        "d0Err": [[0.001, -1, -1, -1], [-1], [0.002, 0.003]],
+    }
+    parts |= {"dz": [[0.1, -1, -1, -1], [-1], [0.2, 0.3]], "dzErr": [[0.01, -1, -1, -1], [-1], [0.02, 0.03]]}
+    parts |= {"puppiWeight": [[1.0, 0.0, 0.5, 0.0], [1.0], [0.0, 1.0]]}
+    links = {"jetIdx": [[0, 0, 0], [], [0, 0]], index: [[2, 0, 3], [], [1, 0]]}
+    return {
+        "run": [1, 1, 1],
+        "luminosityBlock": [7, 7, 8],
+        "event": [70, 71, 70],
+        "genWeight": [1.5, 2.0, -1.5],
+        **{f"FatJet_{name}": values for name, values in jets.items()},
+        **{f"{candidates}_{name}": values for name, values in parts.items()},
+        **{f"FatJet{candidates}_{name}": values for name, values in links.items()},
+    }
+
+
+def write_nanoaod(path: Path, branches: Mapping[str, Any] | None = None) -> Path:
+    """Write events in a layout of NanoAOD, by default those of `nanoaod_branches`."""
+    import awkward as ak
+    import uproot
+
+    whole = ("Idx", "pdgId", "charge")
+    with uproot.recreate(path) as file:
+        file["Events"] = {
+            name: _branch(ak.Array(values), np.int32 if name.endswith(whole) else np.float32)
+            for name, values in (branches or nanoaod_branches()).items()
+        }
+    return path
+
+
+def _branch(array: Any, kind: type) -> Any:
+    import awkward as ak
+
+    return ak.values_astype(array, kind) if array.ndim == 2 else ak.to_numpy(array)
+
+
+def delphes_branches() -> dict[str, Any]:
+    """Return the branches of two events of Delphes's tracks and towers, and of jets that refer to them.
+
+    The jet of the first event is made of a track, a photon and a neutral hadron, those of the second of a
+    track each. The process number of ROOT stands in the highest bits of some references.
+    """
+    tracks = {"fUniqueID": [[11, 12], [11, 13]], "PT": [[40.0, 3.0], [30.0, 20.0]]}
+    tracks |= {"Eta": [[0.5, -2.0], [1.0, -1.0]], "Phi": [[0.3, 2.0], [0.0, 3.0]]}
+    tracks |= {
+        "Mass": [[0.14, 0.14], [0.14, 0.1]],
+        "Charge": [[1, -1], [1, 1]],
+        "PID": [[211, 11], [321, -13]],
+    }
+    tracks |= {"D0": [[0.1, 0.2], [0.3, 0.4]], "ErrorD0": [[0.01, 0.02], [0.03, 0.04]]}
+    tracks |= {"DZ": [[50.5, 0.6], [-19.0, -21.0]], "ErrorDZ": [[0.05, 0.06], [0.07, 0.08]]}
+    photons = {
+        "fUniqueID": [[14], []],
+        "ET": [[60.0], []],
+        "E": [[60.0 * np.cosh(0.4)], []],
+        "Ehad": [[0.0], []],
+    }
+    hadrons = {
+        "fUniqueID": [[15], []],
+        "ET": [[9.0], []],
+        "E": [[9.0 * np.cosh(0.6)], []],
+        "Ehad": [[10.0], []],
+    }
+    photons |= {"Eta": [[0.4], []], "Phi": [[0.4], []], "Eem": [[64.0], []]}
+    hadrons |= {"Eta": [[0.6], []], "Phi": [[0.2], []], "Eem": [[0.0], []]}
+    jets = {"PT": [[108.0], [30.0, 20.0]], "Eta": [[0.45], [1.0, -1.0]], "Phi": [[0.3], [0.0, 3.0]]}
+    jets |= {"Mass": [[12.0], [0.14, 0.1]]}
+    jets |= {"Constituents": [[[15, 11, 14 | 1 << 24]], [[11], [13]]]}
+    all_of = {"EFlowTrack": tracks, "EFlowPhoton": photons, "EFlowNeutralHadron": hadrons, "FatJet": jets}
+    return {
+        "Event.Number": [[0], [1]],
+        "Event.Weight": [[0.5], [0.25]],
+        "Vertex.Z": [[50.0, 1.0], [-20.0]],
+        **{f"{name}.{key}": values for name, part in all_of.items() for key, values in part.items()},
+    }
+
+
+def write_delphes(path: Path, branches: Mapping[str, Any] | None = None) -> Path:
+    """Write events of Delphes, by default `delphes_branches`, to Parquet: uproot writes no references."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(dict(branches or delphes_branches())), path)
+    return path
+
+
 def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
     """Write a file of every format that `hepfm ingest` reads; return format and path by a name."""
     rng = np.random.default_rng(1)
@@ -68,6 +177,8 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         ),
         "omnilearned.h5": export_store(jets, folder / "omnilearned.h5", format_name="omnilearned"),
         "top_tagging.h5": write_top_tagging(folder / "top_tagging.h5"),
+        "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
+        "delphes.parquet": write_delphes(folder / "delphes.parquet"),
         "fu_tau.parquet": write_fu_tau(folder / "fu_tau.parquet"),
         "aspen.h5": write_hdf5(
             folder / "aspen.h5",

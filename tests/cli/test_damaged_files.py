@@ -27,6 +27,8 @@ FORMATS = [
     "top_tagging.h5",
     "fu_tau.parquet",
     "aspen.h5",
+    "nanoaod.root",
+    "delphes.parquet",
     "calochallenge.hdf5",
     "caloclouds.h5",
     "getting_high.h5",

@@ -84,7 +84,8 @@ def test_impact_parameters_are_millimetres_and_zero_for_neutrals(tmp_path: Path)
     order = np.argsort(-np.hypot(values[5, :35, 0], values[5, :35, 1]), kind="stable")
     charged = values[5, :35, 8][order] != 0
     broken = ~np.isfinite(values[5, :35, 4][order])
-    expected = np.where(charged & ~broken, 10 * values[5, :35, 4][order], 0)
+    # JetClass's sign is the opposite of CMS's.
+    expected = np.where(charged & ~broken, -10 * values[5, :35, 4][order], 0)
     np.testing.assert_allclose(found["part_d0"].row(5), expected, rtol=1e-6)
     assert not found["part_d0_error"].row(5)[broken].any()
     assert found["part_dz"].row(5)[broken].all()

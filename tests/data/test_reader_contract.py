@@ -24,6 +24,8 @@ FILES = {
     "top_tagging.h5": "top_tagging",
     "fu_tau.parquet": "fu_tau",
     "aspen.h5": "aspen",
+    "nanoaod.root": "nanoaod",
+    "delphes.parquet": "delphes",
     "calochallenge.hdf5": "calochallenge",
     "caloclouds.h5": "caloclouds",
     "getting_high.h5": "getting_high",

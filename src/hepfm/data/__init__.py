@@ -52,6 +52,14 @@ READERS = Registry(
             "hepfm.data.readers.aspen:AspenReader",
             "Aspen Open Jets: unlabelled jets of CMS open data, HDF5",
         ),
+        "nanoaod": (
+            "hepfm.data.readers.nanoaod:NanoAodReader",
+            "CMS NanoAOD with candidates: from version 15, or PFNano, ROOT",
+        ),
+        "delphes": (
+            "hepfm.data.readers.delphes:DelphesReader",
+            "Delphes: jets and their constituents, ROOT",
+        ),
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",

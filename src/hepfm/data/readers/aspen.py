@@ -11,25 +11,15 @@ import numpy as np
 from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
+from hepfm.data.readers.cms import EVENT_FIELDS, JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.physics import constituent_fields, jet_fields, particle_types
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 
-_MM_PER_CM = 10.0
-
-EVENT_FIELDS = (
-    Field("event_run", Level.OBJECT, Kind.COUNT, dtype="int64", description="run of the event"),
-    Field("event_lumi", Level.OBJECT, Kind.COUNT, dtype="int64", description="luminosity block of the event"),
-    Field("event_number", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the event"),
-)
 CMS_FIELDS = (
-    Field(
-        "cms_jet_pt", Level.OBJECT, unit="GeV", description="transverse momentum of the jet as CMS gives it"
-    ),
-    Field("cms_jet_eta", Level.OBJECT, description="pseudorapidity of the jet as CMS gives it"),
-    Field("cms_jet_phi", Level.OBJECT, Kind.ANGLE, "rad", description="azimuth of the jet as CMS gives it"),
+    *JET_AXIS_FIELDS,
     Field("cms_softdrop_mass", Level.OBJECT, unit="GeV", description="soft-drop mass as CMS gives it"),
 )
 
@@ -38,10 +28,11 @@ class AspenReader:
     """Reads ``RunG_batchN.h5`` and ``RunH_batchN.h5``: AK8 jets of 2016, up to 150 candidates each.
 
     The jet is the sum of its constituents; CMS's own jet, of candidates with PUPPI weights, stands in the
-    fields ``cms_*``. Impact parameters are CMS's, turned from cm to mm; those of neutral candidates (-1 in
-    the files) and those that are not finite become 0. Candidates whose type is none of the five known, e.g.
-    those of the forward calorimeter, are ``other``. The files were cut to 150 candidates before they were
-    sorted, so that of the few larger jets hard candidates may be missing.
+    fields ``cms_*``. Impact parameters are CMS's, turned from cm to mm and to JetClass's sign (see
+    `cms_impact_parameters`); those of neutral candidates (-1 in the files) and those that are not finite
+    become 0. Candidates whose type is none of the five known, e.g. those of the forward calorimeter, are
+    ``other``. The files were cut to 150 candidates before they were sorted, so that of the few larger jets
+    hard candidates may be missing.
     """
 
     class Config(config.Config):
@@ -107,7 +98,7 @@ class AspenReader:
         lists = {
             "part_charge": charge.astype(np.float32),
             "part_pid": particle_types(candidates[..., 9][real]),
-            **impact_parameters(*tracks, charged=charge != 0, mm_per_unit=_MM_PER_CM),
+            **cms_impact_parameters(*tracks, charged=charge != 0),
         }
         names = [field.name for field in CMS_FIELDS]
         return sort_by_pt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -70,12 +71,15 @@ _NAMED = 6
 
 
 def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
-    """Raise `DataError` unless everything needed is among the names found in a file."""
+    """Raise `DataError` with the nearest names unless everything needed is among those found in a file."""
     missing = [name for name in needed if name not in found]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         names = ", ".join(missing[:_NAMED])
-        raise DataError(f"{path} lacks the {what} {names}{more}; is it a file of this format?")
+        near = [get_close_matches(name, list(found), n=1, cutoff=0.8) for name in missing[:_NAMED]]
+        nearest = ", ".join(dict.fromkeys(name for names in near for name in names))
+        has = f"; the nearest that it has: {nearest}" if nearest else ""
+        raise DataError(f"{path} lacks the {what} {names}{more}{has}; is it a file of this format?")
 
 
 def row_weights(column: Array | Ragged, name: str, path: Path) -> Array:

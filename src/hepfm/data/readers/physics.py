@@ -32,6 +32,19 @@ def particle_types(pdg: Array) -> Array:
     return types
 
 
+def charges(pdg: Array) -> Array:
+    """Return the charge of each particle by its code, int8; 0 for an unknown one.
+
+    The codes of electrons and muons are positive for negative charge.
+
+    >>> charges(np.array([211, -211, 11, -13, 22])).tolist()
+    [1, -1, -1, 1, 0]
+    """
+    code = np.rint(pdg).astype(np.int64)
+    hadrons, leptons = np.isin(abs(code), (211, 321, 2212)), np.isin(abs(code), (11, 13))
+    return (np.sign(code) * (hadrons.astype(np.int8) - leptons.astype(np.int8))).astype(np.int8)
+
+
 def impact_parameters(
     d0: Array, d0_error: Array, dz: Array, dz_error: Array, *, charged: Array, mm_per_unit: float = 1.0
 ) -> dict[str, Array]:
