@@ -162,6 +162,59 @@ def write_delphes(path: Path, branches: Mapping[str, Any] | None = None) -> Path
     return path
 
 
+MAP: dict[str, Any] = {
+    "fields": {
+        f"{kind}_{name}": f"{kind}_{name}"
+        for kind in ("jet", "part")
+        for name in ("pt", "eta", "phi", "energy")
+    },
+    "label": {"take": "number", "codes": {0: "QCD", 1: "Tbqq"}},
+    "observers": ["run"],
+}
+"""The map of the files of `write_mapped`."""
+
+
+def write_mapped(path: Path, rows: int = 6) -> Path:
+    """Write jets under the names of `MAP`: lists in ROOT and Parquet files, padded arrays in others."""
+    import awkward as ak
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import uproot
+
+    rng = np.random.default_rng(1)
+    count = rng.integers(1, 5, rows)
+    pt, eta, phi = rng.uniform(1, 20, count.sum()), *rng.normal(0, 0.3, (2, count.sum()))
+    parts = {"pt": pt, "eta": eta, "phi": phi, "energy": pt * np.cosh(eta)}
+    total = np.bincount(np.repeat(np.arange(rows), count), pt)
+    jets = {"pt": total, "eta": 0 * total, "phi": 0 * total, "energy": 1.3 * total}
+    numbers = {"number": np.arange(rows) % 2, "run": np.full(rows, 7)} | {
+        f"jet_{name}": value for name, value in jets.items()
+    }
+    lists = {f"part_{name}": ak.unflatten(value, count) for name, value in parts.items()}
+    if path.suffix == ".root":
+        with uproot.recreate(path) as file:
+            file.mktree("events", {**numbers, **lists})
+    elif path.suffix == ".parquet":
+        pq.write_table(
+            pa.table(
+                {
+                    **numbers,
+                    **{name: ak.to_arrow(value, extensionarray=False) for name, value in lists.items()},
+                }
+            ),
+            path,
+        )
+    else:
+        padded = {
+            name: np.asarray(ak.fill_none(ak.pad_none(value, 5, axis=1), 0)) for name, value in lists.items()
+        }
+        if path.suffix == ".npz":
+            np.savez(path, **numbers, **padded)
+        else:
+            write_hdf5(path, **numbers, **padded)
+    return path
+
+
 def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
     """Write a file of every format that `hepfm ingest` reads; return format and path by a name."""
     rng = np.random.default_rng(1)
@@ -177,6 +230,10 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         ),
         "omnilearned.h5": export_store(jets, folder / "omnilearned.h5", format_name="omnilearned"),
         "top_tagging.h5": write_top_tagging(folder / "top_tagging.h5"),
+        **{
+            f"mapping.{ending}": write_mapped(folder / f"mapping.{ending}")
+            for ending in ("root", "parquet", "h5", "npz")
+        },
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),
         "fu_tau.parquet": write_fu_tau(folder / "fu_tau.parquet"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from damage import DAMAGES, damaged
-from format_files import make_inputs
+from format_files import MAP, make_inputs
 
 from hepfm.data.store import Store
 
@@ -27,6 +27,10 @@ FORMATS = [
     "top_tagging.h5",
     "fu_tau.parquet",
     "aspen.h5",
+    "mapping.root",
+    "mapping.parquet",
+    "mapping.h5",
+    "mapping.npz",
     "nanoaod.root",
     "delphes.parquet",
     "calochallenge.hdf5",
@@ -41,6 +45,15 @@ TIMES = 4
 def inputs(few_jets: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
     """Format and path of a good file of each kind."""
     return make_inputs(tmp_path_factory.mktemp("inputs"), few_jets)
+
+
+def options_of(format_name: str, good: Path) -> tuple[object, ...]:
+    """Return what a format must be told about its file."""
+    if format_name == "mapping":
+        map_file = good.with_name("map.yaml")
+        map_file.write_text(json.dumps(MAP), encoding="utf-8")
+        return ("--map", map_file)
+    return ("--set", "jet_class=g") if format_name == "jetnet" else ()
 
 
 def check(result: Result, path: Path, content: bytes) -> bool:
@@ -59,7 +72,7 @@ def check(result: Result, path: Path, content: bytes) -> bool:
 def test_files_to_ingest(inputs, call, tmp_path: Path, name: str, damage: str) -> None:
     format_name, good = inputs[name]
     path, store = tmp_path / f"bad_file{good.suffix}", tmp_path / "store"
-    options = ("--set", "jet_class=g") if format_name == "jetnet" else ()
+    options = options_of(format_name, good)
     refused = 0
     for content in damaged(good.read_bytes(), DAMAGES[damage], times=TIMES, seed=len(name)):
         path.write_bytes(content)
@@ -73,7 +86,7 @@ def test_files_to_ingest(inputs, call, tmp_path: Path, name: str, damage: str) -
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_files_are_good_before_they_are_damaged(inputs, call, tmp_path: Path, name: str) -> None:
     format_name, good = inputs[name]
-    options = ("--set", "jet_class=g") if format_name == "jetnet" else ()
+    options = options_of(format_name, good)
     done = call("ingest", format_name, good, "-o", tmp_path / "store", *options)
     assert done.exit_code == 0, done.output
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_files import make_inputs
+from format_files import MAP, make_inputs
 
 from hepfm.data import READERS
 from hepfm.data.store import Store
@@ -24,6 +24,10 @@ FILES = {
     "top_tagging.h5": "top_tagging",
     "fu_tau.parquet": "fu_tau",
     "aspen.h5": "aspen",
+    "mapping.root": "mapping",
+    "mapping.parquet": "mapping",
+    "mapping.h5": "mapping",
+    "mapping.npz": "mapping",
     "nanoaod.root": "nanoaod",
     "delphes.parquet": "delphes",
     "calochallenge.hdf5": "calochallenge",
@@ -32,7 +36,7 @@ FILES = {
 }
 """Reader of each file."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"jetnet": {"jet_class": "g"}}
+OPTIONS: dict[str, dict[str, Any]] = {"jetnet": {"jet_class": "g"}, "mapping": MAP}
 
 
 @pytest.fixture(scope="module")

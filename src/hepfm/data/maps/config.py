@@ -60,7 +60,8 @@ class FieldMap(Classes):
         What stands in place of values that are no finite numbers; by default such values are refused.
     level, kind, stored_unit, description
         What the field is, for a name of your own. By default numbers are of the rows and lists of
-        constituents, and a field with codes or flags is categorical, another one continuous.
+        constituents; a field with codes or flags is categorical, one of whole numbers a count, another one
+        continuous.
     """
 
     unit: str | None = None

@@ -113,8 +113,8 @@ class Mapper:
     def schema(self, columns: Mapping[str, Any], path: Path) -> Schema:
         """Return the schema of the store, from columns of some rows, which show what is a list."""
         piece = self._piece(columns, path, 0)
-        levels = {name: self._ndim(source, piece) for name, source in self.sources.items()}
-        fields = [self._field(name, source.spec, levels[name]) for name, source in self.sources.items()]
+        values = {name: source.expressions[0](piece.columns) for name, source in self.sources.items()}
+        fields = [self._field(name, source.spec, values[name]) for name, source in self.sources.items()]
         if self.config.jet == "sum":
             fields += [field for field in JET_FIELDS if field.name not in self.sources]
         if self.config.label is not None:
@@ -135,10 +135,7 @@ class Mapper:
     def _row(self) -> Level:
         return Level(self.config.rows)
 
-    def _ndim(self, source: _Source, piece: _Piece) -> int:
-        return int(getattr(source.expressions[0](piece.columns), "ndim", 0))
-
-    def _field(self, name: str, spec: FieldMap, ndim: int) -> Field:
+    def _field(self, name: str, spec: FieldMap, values: Any) -> Field:
         known = GROUP if name == GROUP.name and self.config.group is not None else KNOWN.get(name)
         if known is not None:
             if spec.level is not None or spec.kind is not None:
@@ -147,23 +144,18 @@ class Mapper:
                 )
             level = self._row if known.level is Level.OBJECT and self._row is Level.OBJECT else known.level
             return replace(known, level=level)
+        ndim = getattr(values, "ndim", 0)
         level = spec.level or (Level.CONSTITUENT if ndim > 1 else self._row)
-        if spec.classes:
-            return Field(
-                name,
-                level,
-                Kind.CATEGORICAL,
-                dtype="int16",
-                classes=spec.classes,
-                description=spec.description,
-            )
-        if spec.codes == PDG:
-            return Field(
-                name, level, Kind.CATEGORICAL, dtype="int8", classes=PID_CLASSES, description=spec.description
-            )
-        kind = spec.kind or Kind.CONTINUOUS
+        said = spec.description or (
+            f"from {spec.take}" if spec.take else f"from {', '.join(spec.flags or ())}"
+        )
+        if spec.classes or spec.codes == PDG:
+            classes = spec.classes or PID_CLASSES
+            return Field(name, level, Kind.CATEGORICAL, dtype="int16", classes=classes, description=said)
+        # Numbers of runs and events have more digits than single precision.
+        kind = spec.kind or (Kind.COUNT if "int" in str(getattr(values, "type", "")) else Kind.CONTINUOUS)
         dtype = {Kind.COUNT: "int64", Kind.FLAG: "bool"}.get(kind, "float32")
-        return Field(name, level, kind, spec.stored_unit, dtype, description=spec.description)
+        return Field(name, level, kind, spec.stored_unit, dtype, description=said)
 
     def columns(
         self, columns: Mapping[str, Any], schema: Schema, *, path: Path, first_row: int
