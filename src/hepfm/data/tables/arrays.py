@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,9 +40,7 @@ class ArraysTable(FileTable):
         The columns by name.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.columns: Mapping[str, Column] = {}
+    columns: Mapping[str, Column]
 
     def _num_rows(self, names: list[str]) -> int:
         rows = {name: self._rows(name) for name in names}

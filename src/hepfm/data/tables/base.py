@@ -28,10 +28,14 @@ class FileTable(ABC):
         Of the columns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.names: tuple[str, ...] = ()
         self.opened = ExitStack()
+        with ExitStack() as failed:
+            failed.callback(self.opened.close)
+            self._open(name)
+            failed.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +69,10 @@ class FileTable(ABC):
             if name not in self.names:
                 raise DataError(f"{self.path} has no {name!r}{did_you_mean(name, self.names)}")
         return list(names)
+
+    @abstractmethod
+    def _open(self, name: str | None) -> None:
+        """Open the file for `opened` to close, and set `names`."""
 
     @abstractmethod
     def _num_rows(self, names: list[str]) -> int:

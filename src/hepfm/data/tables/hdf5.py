@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
@@ -20,18 +19,17 @@ class Hdf5Table(ArraysTable):
     group the data sets are taken from, where there are several. Links to other files are not followed.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        super().__init__(path)
+    def _open(self, name: str | None) -> None:
         try:
             import h5py
             import hdf5plugin  # noqa: F401 (its import makes the filters known to HDF5)
         except ImportError:
             raise missing_extra("h5py and hdf5plugin", "io") from None
-        file = self.opened.enter_context(h5py.File(path))
+        file = self.opened.enter_context(h5py.File(self.path))
         items = _items(file)
         tables = [key for key, item in items.items() if is_pandas(item)]
         if tables and (name is None or name in tables):
-            self.columns = pandas_columns(file[chosen(path, tables, name, what="table")], path)
+            self.columns = pandas_columns(file[chosen(self.path, tables, name, what="table")], self.path)
         else:
             group = f"{name}/" if name else ""
             self.columns = {
@@ -42,7 +40,7 @@ class Hdf5Table(ArraysTable):
             }
             if name and not self.columns:
                 raise DataError(
-                    f"{path} has no data sets in {name!r}; it has: {', '.join(items) or 'nothing'}"
+                    f"{self.path} has no data sets in {name!r}; it has: {', '.join(items) or 'nothing'}"
                 )
         self.names = tuple(self.columns)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from hepfm.data.tables.arrays import ArraysTable, Column
+
+_ZIP = b"PK"
+"""What an ``.npz`` file begins with."""
 
 
 class NumpyTable(ArraysTable):
@@ -15,16 +16,15 @@ class NumpyTable(ArraysTable):
     An ``.npy`` file is mapped into memory; an array of an ``.npz`` file can only be read whole.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        super().__init__(path)
-        file = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            self.columns = _columns("data", file)
+    def _open(self, name: str | None) -> None:
+        begin = self.opened.enter_context(self.path.open("rb"))
+        if begin.read(len(_ZIP)) == _ZIP:
+            begin.seek(0)
+            file = np.load(begin, allow_pickle=False)
+            made = [_columns(key, file[key]) for key in file.files]
+            self.columns = {name: column for columns in made for name, column in columns.items()}
         else:
-            self.opened.enter_context(file)
-            self.columns = {
-                name: column for key in file.files for name, column in _columns(key, file[key]).items()
-            }
+            self.columns = _columns("data", np.load(self.path, mmap_mode="r", allow_pickle=False))
         self.names = tuple(self.columns)
 
 

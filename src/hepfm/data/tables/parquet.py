@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +17,8 @@ _LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
 class ParquetTable(FileTable):
     """A Parquet file. Null entries of floating-point columns are read as NaN, which pandas writes so."""
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        super().__init__(path)
-        self._file = self.opened.enter_context(pq.ParquetFile(path))
+    def _open(self, name: str | None) -> None:
+        self._file = self.opened.enter_context(pq.ParquetFile(self.path))
         self.names = tuple(
             name for field in self._file.schema_arrow for name in _names(field.name, field.type)
         )

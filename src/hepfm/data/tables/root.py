@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
@@ -15,17 +14,16 @@ _KINDS = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 class RootTable(FileTable):
     """A tree of a ROOT file; `name` says which where there are several."""
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        super().__init__(path)
+    def _open(self, name: str | None) -> None:
         try:
             import uproot
         except ImportError:
             raise missing_extra("uproot", "io") from None
         # Without its cache of arrays memory stays flat: no entry is read twice.
-        file = self.opened.enter_context(uproot.open(path, array_cache=None))
+        file = self.opened.enter_context(uproot.open(self.path, array_cache=None))
         kinds = file.classnames(recursive=True)
         trees = dict.fromkeys(key.split(";")[0] for key, kind in kinds.items() if kind in _KINDS)
-        self._tree: Any = file[chosen(path, list(trees), name, what="tree")]
+        self._tree: Any = file[chosen(self.path, list(trees), name, what="tree")]
         self._branches = dict(_branches(self._tree))
         self.names = tuple(self._branches)
 
