@@ -64,6 +64,19 @@ def test_export_and_ingest(jet_store: Store, tmp_path: Path, suffix: str) -> Non
     assert Store.open(store).splits == {"val": range(200)}
 
 
+def test_ingest_splits_at_random(jet_store: Store, tmp_path: Path) -> None:
+    file, store = tmp_path / "jets.parquet", tmp_path / "drawn"
+    run(data, "export", jet_store.path, "-o", file)
+    code, out, _ = run(ingest, "jetclass", file, "-o", store, "--split", "train=0.75,test=0.25", "--seed", 3)
+    assert code == 0
+    sizes = {name: len(rows) for name, rows in Store.open(store).splits.items()}
+    assert sum(sizes.values()) == 1000
+    assert abs(sizes["test"] - 250) < 55
+    assert "  drawn by row: train=0.75,test=0.25 (seed 3)" in run(data, "info", store)[1]
+    code, _, error = run(ingest, "jetclass", file, "-o", tmp_path / "b", "--split", "train=0.75,test=0.2")
+    assert (code, error) == (2, "error: split train=0.75,test=0.2: the fractions sum to 0.95, not to 1\n")
+
+
 @pytest.mark.parametrize(
     ("command", "args", "message"),
     [

@@ -1,0 +1,142 @@
+"""Random splits at ingest and afterwards, names of splits, and rows that come more than once."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hepfm.core.errors import DataError
+from hepfm.core.rng import uniform_of
+from hepfm.data.ingest import ingest
+from hepfm.data.splits import SplitDraw, format_fractions, parse_fractions
+from hepfm.data.store import Store
+
+THIRDS = {"train": 0.5, "val": 0.25, "test": 0.25}
+MAP = {
+    "fields": {name: name for name in ("part_pt", "part_eta", "part_phi", "part_energy")},
+    "observers": ["number"],
+}
+
+
+def write_file(path: Path, numbers: Any, *, events: Any = None, empty: bool = False) -> Path:
+    """Write jets that differ by their number, with one to four constituents or none."""
+    rng_of = np.random.default_rng
+    lists: dict[str, list[Any]] = {name: [] for name in MAP["fields"]}
+    for number in numbers:
+        rng = rng_of(int(number))
+        length = 0 if empty else 1 + int(number) % 4
+        pt = np.sort(rng.exponential(10, length))[::-1].astype(np.float32)
+        eta, phi = rng.uniform(-1, 1, (2, length)).astype(np.float32)
+        for name, values in zip(lists, (pt, eta, phi, 1.01 * pt * np.cosh(eta)), strict=True):
+            lists[name].append(values)
+    columns = {name: pa.array(values, pa.list_(pa.float32())) for name, values in lists.items()}
+    columns["number"] = pa.array(np.asarray(numbers, np.int64))
+    if events is not None:
+        columns["event"] = pa.array(np.asarray(events, np.int64))
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read(files: list[Any], output: Path, *, events: bool = False, **options: Any) -> Store:
+    config = {**MAP, **({"group": "event"} if events else {})}
+    return Store.open(ingest("mapping", files, output=output, options=config, **options))
+
+
+def numbers_of(store: Store, field: str = "number") -> dict[str, list[int]]:
+    return {
+        name: store.read([field], rows)[field].astype(int).tolist() for name, rows in store.splits.items()
+    }
+
+
+def test_numbers_drawn_for_numbers() -> None:
+    """A draw belongs to its number: not to the order, the number of others or the type."""
+    drawn = uniform_of(np.arange(-500, 100_000), 3, "test")
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
+    np.testing.assert_allclose(np.histogram(drawn, 20, (0, 1))[0] / len(drawn), 0.05, atol=0.003)
+    np.testing.assert_array_equal(
+        uniform_of(np.array([7, -3, 7], np.int16), 3, "test"), drawn[[507, 497, 507]]
+    )
+    for seed, purpose in ((4, "test"), (3, "other")):
+        other = uniform_of(np.arange(-500, 100_000), seed, purpose)
+        assert abs(np.corrcoef(drawn, other)[0, 1]) < 0.02
+    assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.02
+
+
+def test_a_random_split_keeps_order_and_says_so(tmp_path: Path) -> None:
+    files = [write_file(tmp_path / f"{k}.parquet", range(200 * k, 200 * (k + 1))) for k in range(2)]
+    store = read(files, tmp_path / "s", split=THIRDS, seed=1)
+    assert list(store.splits) == ["train", "val", "test"]
+    numbers = numbers_of(store)
+    assert sorted(itertools.chain(*numbers.values())) == list(range(400))
+    assert all(found == sorted(found) for found in numbers.values())
+    for name, fraction in THIRDS.items():
+        assert abs(len(numbers[name]) - 400 * fraction) < 4 * (400 * fraction * (1 - fraction)) ** 0.5
+    assert store.provenance["splits"] == [{"fractions": THIRDS, "seed": 1, "by": "row"}]
+    assert [file["split"] for file in store.provenance["files"]] == [None, None]
+    assert numbers_of(read(files, tmp_path / "other", split=THIRDS, seed=2)) != numbers
+
+
+def test_the_split_does_not_depend_on_pieces_or_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = numbers_of(read([write_file(tmp_path / "a.parquet", range(90))], tmp_path / "a", split=THIRDS))
+    monkeypatch.setattr("hepfm.data.tables.base.CHUNK_ROWS", 7)
+    monkeypatch.setattr("hepfm.data.writer.SHARD_BYTES", 200)
+    parts = [write_file(tmp_path / f"{k}.parquet", range(45 * k, 45 * (k + 1))) for k in range(2)]
+    assert numbers_of(read(parts, tmp_path / "b", split=THIRDS)) == whole
+
+
+def test_groups_are_never_torn(tmp_path: Path) -> None:
+    events = np.random.default_rng(1).integers(0, 60, 300)
+    store = read(
+        [write_file(tmp_path / "a.parquet", range(300), events=events)],
+        tmp_path / "s",
+        events=True,
+        split=THIRDS,
+    )
+    groups = numbers_of(store, store.schema.group)
+    assert len(set().union(*groups.values())) == len(set(events.tolist()))
+    assert sum(len(set(found)) for found in groups.values()) == len(set(events.tolist()))
+    assert store.provenance["splits"][0]["by"] == store.schema.group
+    order = np.concatenate([np.asarray(found) for found in numbers_of(store).values()])
+    np.testing.assert_array_equal(np.concatenate(list(groups.values())), events[order])
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"train": 0.8, "test": 0.1}, r"train=0\.8,test=0\.1: the fractions sum to 0\.9, not to 1"),
+        ({"train": 1.5, "test": -0.5}, "fraction of 'train' must be above 0 and at most 1"),
+        ({"train": 0.0, "test": 1.0}, "fraction of 'train' must be above 0"),
+        ({}, "without names: the fractions sum to 0"),
+        ({"trian": 0.5, "test": 0.5}, "did you mean 'train'"),
+        ({"train": 0.9999, "val": 0.0001}, "no row of 20 fell into the split 'val'.*another seed"),
+    ],
+)
+def test_fractions_that_cannot_be(tmp_path: Path, split: dict[str, float], message: str) -> None:
+    file = write_file(tmp_path / "a.parquet", range(20))
+    with pytest.raises(DataError, match=message):
+        read([file], tmp_path / "s", split=split)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_with_its_own_split_is_not_drawn(tmp_path: Path) -> None:
+    file = write_file(tmp_path / "a.parquet", range(20))
+    with pytest.raises(DataError, match=r"test=.*a\.parquet names a split.*give one of both"):
+        read([f"test={file}"], tmp_path / "s", split=THIRDS)
+
+
+def test_fractions_as_text() -> None:
+    assert parse_fractions("train=0.8, val=.1,test=1e-1") == {"train": 0.8, "val": 0.1, "test": 0.1}
+    assert parse_fractions(format_fractions(THIRDS)) == THIRDS
+    assert SplitDraw({"train": 0.7, "val": 0.2, "test": 0.1}).names == ("train", "val", "test")
+    for text in ("train", "train=x", "=1", "train=nan", "train=0.5,train=0.5", ""):
+        with pytest.raises(DataError, match=r"write it as train=0\.8"):
+            parse_fractions(text)
