@@ -67,7 +67,7 @@ def test_export_and_ingest(jet_store: Store, tmp_path: Path, suffix: str) -> Non
 def test_ingest_splits_at_random(jet_store: Store, tmp_path: Path) -> None:
     file, store = tmp_path / "jets.parquet", tmp_path / "drawn"
     run(data, "export", jet_store.path, "-o", file)
-    code, out, _ = run(ingest, "jetclass", file, "-o", store, "--split", "train=0.75,test=0.25", "--seed", 3)
+    code, _, _ = run(ingest, "jetclass", file, "-o", store, "--split", "train=0.75,test=0.25", "--seed", 3)
     assert code == 0
     sizes = {name: len(rows) for name, rows in Store.open(store).splits.items()}
     assert sum(sizes.values()) == 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,34 @@ def test_fractions_as_text() -> None:
     for text in ("train", "train=x", "=1", "train=nan", "train=0.5,train=0.5", ""):
         with pytest.raises(DataError, match=r"write it as train=0\.8"):
             parse_fractions(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("trian", "did you mean 'train'"),
+        ("Train", "did you mean 'train'"),
+        ("training", "did you mean 'train'"),
+        ("valid", "did you mean 'val'"),
+        ("validation", "did you mean 'val'"),
+        ("tests", r"did you mean 'test'\? .* e\.g\. test_2"),
+        ("Test_2", "did you mean 'test'"),
+        ("Odd", "small letters, digits and _"),
+        ("", "small letters, digits and _"),
+    ],
+)
+def test_names_of_splits_that_are_refused(tmp_path: Path, name: str, message: str) -> None:
+    file = write_file(tmp_path / "a.parquet", range(5))
+    with pytest.raises(DataError, match=message):
+        read([f"{name}={file}"], tmp_path / "s")
+
+
+@pytest.mark.parametrize("name", ["test_high_pt", "herwig", "train_2"])
+def test_names_of_splits_that_are_taken_with_a_message(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_file(tmp_path / "a.parquet", range(5))
+    with caplog.at_level(logging.INFO, "hepfm"):
+        store = read([f"{name}={file}"], tmp_path / "s")
+    assert list(store.splits) == [name]
+    assert f"split {name}: a name of your own" in caplog.text

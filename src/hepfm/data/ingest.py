@@ -19,7 +19,7 @@ from hepfm.core.schema import Schema
 from hepfm.data import READERS
 from hepfm.data.plausibility import Plausibility
 from hepfm.data.readers.base import Reader
-from hepfm.data.splits import Dealer, SplitDraw, format_fractions
+from hepfm.data.splits import Dealer, SplitDraw, check_split_name, format_fractions
 from hepfm.data.writer import StoreWriter
 
 DEFAULT_SPLIT = "train"
@@ -68,6 +68,8 @@ def ingest(
     inputs = [_split_and_path(str(file)) for file in files]
     if not inputs:
         raise DataError("no files to read")
+    for own in dict.fromkeys(own for own, _ in inputs if own is not None):
+        check_split_name(own)
     if draw is not None:
         _refuse_own_splits(inputs, draw)
     first = inputs[0][1]
