@@ -36,9 +36,10 @@ def command(
 ) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
-    A file goes into the split train unless one is given: test=test.h5; --split draws splits at random. What
-    files do not tell about themselves is said by --set, e.g. --set jet_class=g, and of your own files by a
-    map: hepfm ingest mapping FILE --suggest drafts one.
+    A FILE is a path, a quoted pattern ("jets_*.root"), a folder, or a list of paths (@list.txt). It goes into
+    the split train unless one is given: test=test.h5; --split draws splits at random. What files do not tell
+    about themselves is said by --set, e.g. --set jet_class=g, and of your own files by a map: hepfm ingest
+    mapping FILE --suggest drafts one.
     """
     if suggest:
         return _draft(format_name, files, read_options(options))

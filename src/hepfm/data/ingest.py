@@ -12,11 +12,12 @@ import numpy as np
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import DataError
 from hepfm.core.files import sha256
-from hepfm.core.guards import reading, regular_file
+from hepfm.core.guards import reading
 from hepfm.core.log import progress
 from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
 from hepfm.data import READERS
+from hepfm.data.inputs import find_inputs
 from hepfm.data.plausibility import Plausibility
 from hepfm.data.readers.base import Reader
 from hepfm.data.splits import Dealer, SplitDraw, check_split_name, format_fractions
@@ -42,7 +43,8 @@ def ingest(
     format_name
         A reader, e.g. ``"jetclass"`` or ``"top_tagging"``.
     files
-        Paths, each alone or as ``split=path``; without a split it is ``train``.
+        Paths, patterns such as ``jets_*.root``, folders, and lists of paths (``@list.txt``), each alone or as
+        ``split=...``; without a split it is ``train``. See `hepfm.data.inputs.find_inputs`.
     output
         Directory of the store.
     options
@@ -65,7 +67,7 @@ def ingest(
     draw = None if split is None else SplitDraw(split, seed)
     component = resolve_component(READERS, {**(options or {}), "name": format_name}, where="ingest")
     reader = _Guarded(component.cls(component.config), format_name)
-    inputs = [_split_and_path(str(file)) for file in files]
+    inputs = find_inputs(files, component.cls.endings)
     if not inputs:
         raise DataError("no files to read")
     for own in dict.fromkeys(own for own, _ in inputs if own is not None):
@@ -143,15 +145,6 @@ class _Guarded:
     def _reading(self, path: Path) -> Iterator[None]:
         with reading(path, what=f"a file of the format {self._format}"):
             yield
-
-
-def _split_and_path(text: str) -> tuple[str | None, Path]:
-    split, equals, path = text.partition("=")
-    with reading(text):
-        own, found = (None, Path(text)) if not equals or Path(text).exists() else (split, Path(path))
-        if not found.exists():
-            raise DataError(f"no file {found}")
-    return own, regular_file(found)
 
 
 def _refuse_own_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw) -> None:
