@@ -16,6 +16,7 @@ _VERBS = {
     "simulate": "hepfm.simulate.run:simulate",
     "ingest": "hepfm.data.ingest:ingest",
     "export_store": "hepfm.data.exporters.export:export_store",
+    "split_store": "hepfm.data.split_store:split_store",
     "mix": "hepfm.data.mixtures:mix",
     "label_budget": "hepfm.data.subsets:label_budget",
     "tokenize": "hepfm.train.tokenize:tokenize",

@@ -77,6 +77,18 @@ def test_ingest_splits_at_random(jet_store: Store, tmp_path: Path) -> None:
     assert (code, error) == (2, "error: split train=0.75,test=0.2: the fractions sum to 0.95, not to 1\n")
 
 
+def test_split_of_a_store(jet_store: Store, tmp_path: Path) -> None:
+    arguments = ("--of", "train", "--split", "train=0.5,tune=0.5", "-o", tmp_path / "s")
+    code, out, _ = run(data, "split", jet_store.path, *arguments)
+    assert code == 0
+    assert "  test: 200" in out
+    assert out.splitlines()[-1] == f"next: hepfm data check {tmp_path / 's'}"
+    sizes = {name: len(rows) for name, rows in Store.open(tmp_path / "s").splits.items()}
+    assert sizes["train"] + sizes["tune"] == 600
+    assert run(data, "split", jet_store.path, *arguments)[0] == 2
+    assert run(data, "split", jet_store.path, *arguments, "--overwrite")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("command", "args", "message"),
     [

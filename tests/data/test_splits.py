@@ -15,6 +15,7 @@ import pytest
 from hepfm.core.errors import DataError
 from hepfm.core.rng import uniform_of
 from hepfm.data.ingest import ingest
+from hepfm.data.split_store import split_store
 from hepfm.data.splits import SplitDraw, format_fractions, parse_fractions
 from hepfm.data.store import Store
 
@@ -132,6 +133,41 @@ def test_a_file_with_its_own_split_is_not_drawn(tmp_path: Path) -> None:
     file = write_file(tmp_path / "a.parquet", range(20))
     with pytest.raises(DataError, match=r"test=.*a\.parquet names a split.*give one of both"):
         read([f"test={file}"], tmp_path / "s", split=THIRDS)
+
+
+def test_a_store_is_split_as_its_files_would_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hepfm.data.split_store.CHUNK_ROWS", 17)
+    file = write_file(tmp_path / "a.parquet", range(200))
+    at_once = read([file], tmp_path / "a", split=THIRDS, seed=5)
+    store = read([file], tmp_path / "b")
+    later = Store.open(split_store(store, tmp_path / "c", split=THIRDS, seed=5))
+    assert later.fingerprint == at_once.fingerprint
+    assert {key: later.provenance[key] for key in store.provenance} == store.provenance
+    assert later.provenance["splits"] == [
+        {"fractions": THIRDS, "seed": 5, "by": "row", "of": None, "store_fingerprint": store.fingerprint}
+    ]
+
+
+def test_one_split_is_divided_and_the_others_stay(tmp_path: Path) -> None:
+    events = np.arange(200) // 4
+    files = [
+        f"{name}={write_file(tmp_path / f'{name}.parquet', rows, events=events[rows])}"
+        for name, rows in (("train", range(160)), ("test", range(160, 200)))
+    ]
+    store = read(files, tmp_path / "s", events=True)
+    path = split_store(store, tmp_path / "t", split={"train": 0.75, "val": 0.25}, of="train")
+    numbers = numbers_of(Store.open(path))
+    assert list(numbers) == ["train", "val", "test"]
+    assert numbers["test"] == list(range(160, 200))
+    assert sorted(numbers["train"] + numbers["val"]) == list(range(160))
+    assert 0 < len(numbers["val"]) < 80
+    assert set(np.bincount(np.array(numbers["val"]) // 4)) == {0, 4}
+    with pytest.raises(DataError, match="has a split 'test', which stays as it is"):
+        split_store(path, tmp_path / "u", split={"train": 0.5, "test": 0.5}, of="train")
+    with pytest.raises(DataError, match="no split 'trian'; did you mean 'train'"):
+        split_store(path, tmp_path / "u", split={"train": 0.5, "val": 0.5}, of="trian")
+    with pytest.raises(DataError, match="exists already"):
+        split_store(path, tmp_path / "t", split=THIRDS)
 
 
 def test_fractions_as_text() -> None:

@@ -1,4 +1,4 @@
-"""``hepfm data``: look at, check, mix and export stores."""
+"""``hepfm data``: look at, check, split, mix and export stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
-from hepfm.cli.options import overwrite_option, read_options, set_option
+from hepfm.cli.options import overwrite_option, read_options, set_option, split_options
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -17,7 +17,7 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check, mix and export stores."""
+    """Look at, check, split, mix and export stores."""
 
 
 @command.command()
@@ -59,6 +59,37 @@ def check(store: Path) -> dict[str, Any]:
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
     lines = [line, *describe_weights(opened)]
     return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}
+
+
+@command.command()
+@_STORE
+@split_options(required=True)
+@click.option("--of", metavar="SPLIT", help="Rows to split; the other splits stay.  [default: all rows]")
+@click.option("-o", "--output", type=_PATH, required=True, help="Store to make.")
+@overwrite_option
+@verb
+def split(
+    store: Path, split: str, seed: int, of: str | None, output: Path, overwrite: bool
+) -> dict[str, Any]:
+    """Write STORE with other splits, drawn at random; no group of rows is torn.
+
+    E.g. --of train --split train=0.9,val=0.1 takes validation rows from the training split and leaves the
+    test split as it is.
+    """
+    from dataclasses import asdict
+
+    from hepfm.data.split_store import split_store
+    from hepfm.data.splits import parse_fractions
+    from hepfm.data.store import Store
+    from hepfm.data.summary import describe, summarize
+
+    path = split_store(store, output, split=parse_fractions(split), seed=seed, of=of, overwrite=overwrite)
+    opened = Store.open(path)
+    return {
+        **asdict(summarize(opened)),
+        "lines": describe(opened),
+        "next": command_line("data", "check", path),
+    }
 
 
 @command.command()
