@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hepfm.cli.data import command as data
 from hepfm.cli.ingest import command as ingest
 from hepfm.data.store import Store
+from hepfm.data.writer import write_store
 
 
 def run(command: Any, *args: object) -> tuple[int, str, str]:
@@ -87,6 +88,15 @@ def test_split_of_a_store(jet_store: Store, tmp_path: Path) -> None:
     assert sizes["train"] + sizes["tune"] == 600
     assert run(data, "split", jet_store.path, *arguments)[0] == 2
     assert run(data, "split", jet_store.path, *arguments, "--overwrite")[0] == 0
+
+
+def test_check_refuses_rows_in_two_splits(jet_store: Store, tmp_path: Path) -> None:
+    columns = jet_store.read(jet_store.schema.names(), range(5))
+    write_store(tmp_path / "s", jet_store.schema, [("train", columns), ("val", columns)], provenance={})
+    code, _, error = run(data, "check", tmp_path / "s")
+    assert code == 2
+    assert "error: the same row is in two splits: row " in error
+    assert "and 4 more" in error
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from hepfm.core.errors import DataError
+from hepfm.core.ragged import Ragged, concatenate
 from hepfm.core.rng import uniform_of
+from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.ingest import ingest
 from hepfm.data.split_store import split_store
 from hepfm.data.splits import SplitDraw, format_fractions, parse_fractions
 from hepfm.data.store import Store
+from hepfm.data.twins import check_twins, row_hashes
+from hepfm.data.writer import write_store
 
 THIRDS = {"train": 0.5, "val": 0.25, "test": 0.25}
 MAP = {
@@ -208,3 +212,103 @@ def test_names_of_splits_that_are_taken_with_a_message(
         store = read([f"{name}={file}"], tmp_path / "s")
     assert list(store.splits) == [name]
     assert f"split {name}: a name of your own" in caplog.text
+
+
+def test_the_same_row_in_two_splits_is_refused_with_both_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hepfm.data.tables.base.CHUNK_ROWS", 7)
+    train = write_file(tmp_path / "a.parquet", range(50))
+    test = write_file(tmp_path / "b.parquet", [*range(60, 70), 33, *range(80, 90), 34])
+    message = (
+        r"two splits: row 3[34] of \S*a\.parquet in 'train' and row (10|21) of \S*b\.parquet in 'test', "
+        "and 1 more;.*--allow-shared"
+    )
+    with pytest.raises(DataError, match=message):
+        read([train, f"test={test}"], tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    store = read([train, f"test={test}"], tmp_path / "s", allow_shared=True)
+    assert "the same row is in two splits" in caplog.text
+    assert check_twins(store) == 2
+    one_split = read([train, test], tmp_path / "t")
+    assert list(one_split.splits) == ["train"]
+
+
+def test_a_store_with_shared_rows_is_found_by_check(tmp_path: Path) -> None:
+    store = read([write_file(tmp_path / "a.parquet", range(30))], tmp_path / "s")
+    columns = store.read(store.schema.names())
+    parts = [("train", columns), ("test", store.read(store.schema.names(), range(12, 13)))]
+    twice = Store.open(write_store(tmp_path / "t", store.schema, parts, provenance={}))
+    with pytest.raises(DataError, match=r"row 12 of \S*t in 'train' and row 30 of \S*t in 'test'; a test"):
+        check_twins(twice)
+    assert check_twins(store) == 0
+
+
+def test_copies_within_a_split_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read([write_file(tmp_path / "a.parquet", [1, 2, 3, 2, 1, 2])], tmp_path / "s")
+    assert "3 of 6 rows of split 'train' are copies of others in it, e.g. " in caplog.text
+
+
+def test_rows_without_constituents_are_no_copies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = [
+        write_file(tmp_path / f"{name}.parquet", [k, k + 2], empty=True)
+        for k, name in enumerate(("train", "test"))
+    ]
+    files = [f"{file.stem}={file}" for file in files]
+    assert read(files, tmp_path / "s").num_rows == 4
+    assert "copies" not in caplog.text
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    lists = {"part_pt": [[3.0, 2.0, 0.0]], "part_eta": [[1.0, 0.0, 5.0]], "part_pid": [[1, 2, 0]]}
+    flat = {"jet_pt": [5.0], "jet_label": [0], "event": [1]}
+    columns: dict[str, Any] = {
+        name: Ragged.from_lists(values, np.float32)
+        for name, values in {**lists, **changes}.items()
+        if name in lists
+    }
+    return columns | {
+        name: np.asarray(values) for name, values in {**flat, **changes}.items() if name in flat
+    }
+
+
+ROW_SCHEMA = Schema(
+    (
+        *(Field(name, Level.CONSTITUENT) for name in ("part_pt", "part_eta")),
+        Field("part_pid", Level.CONSTITUENT, Kind.CATEGORICAL, dtype="int8", classes=("a", "b", "c")),
+        Field("jet_pt", Level.OBJECT),
+        Field("jet_label", Level.OBJECT, Kind.CATEGORICAL, dtype="int8", classes=("x", "y")),
+        Field("event", Level.OBJECT, Kind.COUNT, dtype="int64"),
+    ),
+    label="jet_label",
+    group="event",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"jet_label": [1]}, True),
+        ({"event": [2]}, True),
+        ({"jet_pt": [6.0]}, True),
+        ({"part_eta": [[1.0, -0.0, 5.0]]}, True),
+        ({"part_pt": [[2.0, 3.0, 0.0]], "part_eta": [[0.0, 1.0, 5.0]], "part_pid": [[2, 1, 0]]}, True),
+        ({"part_pt": [[2.0, 3.0, 0.0]]}, False),
+        ({"part_pid": [[1, 1, 0]]}, False),
+        ({"part_eta": [[1.0, 0.0, np.nextafter(np.float32(5), 6)]]}, False),
+        ({"part_pt": [[3.0, 2.0]], "part_eta": [[1.0, 0.0]], "part_pid": [[1, 2]]}, False),
+    ],
+)
+def test_what_makes_rows_the_same(changes: dict[str, Any], same: bool) -> None:
+    one, other = row_hashes(row(), ROW_SCHEMA), row_hashes(row(**changes), ROW_SCHEMA)
+    assert (one == other).tolist() == [same]
+    both = concatenate([row(), row(**changes), row()])
+    np.testing.assert_array_equal(row_hashes(both, ROW_SCHEMA), np.concatenate([one, other, one]))
+
+
+def test_rows_without_lists_are_compared_by_their_numbers() -> None:
+    schema = ROW_SCHEMA.having(["jet_pt", "jet_label", "event"])
+    columns = {"jet_pt": np.array([1.0, 1.0, 2.0]), "jet_label": np.array([0, 1, 1]), "event": np.arange(3)}
+    first, second, third = row_hashes(columns, schema)
+    assert first == second != third
+    assert not row_hashes(columns, schema.having(["jet_label", "event"])).any()

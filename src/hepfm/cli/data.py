@@ -45,10 +45,14 @@ def info(store: Path) -> dict[str, Any]:
 @_STORE
 @verb
 def check(store: Path) -> dict[str, Any]:
-    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents, weights."""
+    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents, weights.
+
+    Rows that are in two splits are refused as well.
+    """
     from hepfm.core.log import progress
     from hepfm.data.store import Store
     from hepfm.data.summary import describe_weights
+    from hepfm.data.twins import check_twins
 
     opened = Store.open(store)
     shards = 0
@@ -56,6 +60,7 @@ def check(store: Path) -> dict[str, Any]:
         for shard in opened.verify():
             shards += 1
             advance(shard.rows, shard.file)
+    check_twins(opened)
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
     lines = [line, *describe_weights(opened)]
     return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}

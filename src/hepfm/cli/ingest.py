@@ -22,6 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--map", "map_file", type=_PATH, help="YAML file of what is what, for the format mapping.")
 @click.option("--suggest", is_flag=True, help="Print a first draft of a map for FILE; write nothing.")
 @split_options()
+@click.option("--allow-shared", is_flag=True, help="Keep rows that are in two splits.")
 @set_option("the format")
 @verb
 def command(
@@ -32,6 +33,7 @@ def command(
     suggest: bool,
     split: str | None,
     seed: int,
+    allow_shared: bool,
     options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
@@ -54,7 +56,15 @@ def command(
     if map_file is not None:
         values = merge(read_yaml(map_file), values)
     fractions = None if split is None else parse_fractions(split)
-    path = ingest(format_name, files, output=output, options=values, split=fractions, seed=seed)
+    path = ingest(
+        format_name,
+        files,
+        output=output,
+        options=values,
+        split=fractions,
+        seed=seed,
+        allow_shared=allow_shared,
+    )
     store = Store.open(path)
     counts = {split: len(rows) for split, rows in store.splits.items()}
     return {

@@ -21,6 +21,7 @@ from hepfm.data.inputs import find_inputs
 from hepfm.data.plausibility import Plausibility
 from hepfm.data.readers.base import Reader
 from hepfm.data.splits import Dealer, SplitDraw, check_split_name, format_fractions
+from hepfm.data.twins import Twins
 from hepfm.data.writer import StoreWriter
 
 DEFAULT_SPLIT = "train"
@@ -35,6 +36,7 @@ def ingest(
     options: Mapping[str, Any] | None = None,
     split: Mapping[str, float] | None = None,
     seed: int = 0,
+    allow_shared: bool = False,
 ) -> Path:
     """Read files into a new store and return its path.
 
@@ -55,6 +57,8 @@ def ingest(
         kept, and where a row goes depends only on `seed` and its group or its number in all files together.
     seed
         Of the random splits.
+    allow_shared
+        Keep rows that are in two splits, which is refused otherwise; see `hepfm.data.twins`.
 
     Raises
     ------
@@ -62,7 +66,8 @@ def ingest(
         When the reader has no such option.
     DataError
         When a file is missing, is not of this format, or its classes are not those of the first; when
-        fractions do not sum to 1, a split gets no row, or a file has a split besides.
+        fractions do not sum to 1, a split gets no row, or a file has a split besides; when a row is in two
+        splits.
     """
     draw = None if split is None else SplitDraw(split, seed)
     component = resolve_component(READERS, {**(options or {}), "name": format_name}, where="ingest")
@@ -92,7 +97,9 @@ def ingest(
     dealer = None if draw is None else Dealer(draw, schema.group)
     if dealer is not None:
         provenance["splits"] = [dealer.provenance()]
-    plausibility = Plausibility(schema)
+    if allow_shared:
+        provenance["allow_shared"] = True
+    plausibility, twins = Plausibility(schema), Twins(schema)
     with StoreWriter(output, schema, provenance=provenance) as writer, progress("ingest", total) as advance:
         for own, path in inputs:
             first_row = 0
@@ -104,10 +111,14 @@ def ingest(
                     names, codes = dealer.draw.names, dealer.codes(columns)
                 writer.deal(columns, names, codes, where=str(path), first_row=first_row)
                 plausibility.look(columns, path=path, first_row=first_row)
+                twins.look(columns, names, codes, where=str(path), first_row=first_row)
                 first_row += rows
                 advance(rows, path.name)
         if dealer is not None:
             dealer.check()
+        twins.check(
+            allow_shared=allow_shared, cure="leave them out of one split, or keep them: --allow-shared"
+        )
     plausibility.warn()
     return writer.path
 
