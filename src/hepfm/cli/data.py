@@ -1,4 +1,4 @@
-"""``hepfm data``: look at, check, split, mix and export stores."""
+"""``hepfm data``: look at, check, plot, split, mix and export stores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check, split, mix and export stores."""
+    """Look at, check, plot, split, mix and export stores."""
 
 
 @command.command()
@@ -64,6 +64,21 @@ def check(store: Path) -> dict[str, Any]:
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
     lines = [line, *describe_weights(opened)]
     return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}
+
+
+@command.command()
+@_STORE
+@click.option("-o", "--output", type=_PATH, required=True, help="File: .png, .pdf or .svg.")
+@click.option("--split", help="Rows of one split.  [default: all]")
+@click.option("--rows", type=int, default=20_000, show_default=True, help="Most rows; a random draw of more.")
+@overwrite_option
+@verb
+def plot(store: Path, output: Path, split: str | None, rows: int, overwrite: bool) -> dict[str, Any]:
+    """Draw histograms of every field of STORE on one page, by class."""
+    from hepfm.report.figures.fields import plot_fields
+
+    path = plot_fields(store, output, split=split, rows=rows, overwrite=overwrite)
+    return {"path": str(path), "lines": [str(path)]}
 
 
 @command.command()
