@@ -99,6 +99,14 @@ def test_check_refuses_rows_in_two_splits(jet_store: Store, tmp_path: Path) -> N
     assert "and 4 more" in error
 
 
+def test_plot(jet_store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    path = tmp_path / "fields.svg"
+    code, out, _ = run(data, "plot", jet_store.path, "-o", path, "--split", "val", "--rows", 50)
+    assert (code, out) == (0, f"{path}\n")
+    assert "200 rows (split val), 50 of them drawn at random" in path.read_text()
+
+
 @pytest.mark.parametrize(
     ("command", "args", "message"),
     [
@@ -116,7 +124,9 @@ def test_mistakes_end_with_2_and_a_short_message(command: Any, args: tuple[str, 
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", [["data"], ["data", "export"], ["ingest"]])
+@pytest.mark.parametrize(
+    "verb", [["data"], ["data", "export"], ["data", "split"], ["data", "plot"], ["ingest"]]
+)
 def test_help_imports_no_heavy_library(verb: list[str]) -> None:
     code = (
         "import sys, hepfm.cli.main as m\n"

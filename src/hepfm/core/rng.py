@@ -59,7 +59,7 @@ def uniform_of(numbers: npt.ArrayLike, seed: int, purpose: str) -> npt.NDArray[n
     """
     key = np.uint64(integer_seed(seed, purpose, bits=64))
     bits = mixed_bits(np.asarray(numbers).astype(np.uint64) * _GOLDEN + key)
-    return (mixed_bits(bits + _GOLDEN) >> np.uint64(11)) * 2.0**-53
+    return (mixed_bits(bits + _GOLDEN) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def torch_generator(seed: int, purpose: str, *keys: int, device: str = "cpu") -> torch.Generator:

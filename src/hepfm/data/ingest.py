@@ -75,10 +75,7 @@ def ingest(
     inputs = find_inputs(files, component.cls.endings)
     if not inputs:
         raise DataError("no files to read")
-    for own in dict.fromkeys(own for own, _ in inputs if own is not None):
-        check_split_name(own)
-    if draw is not None:
-        _refuse_own_splits(inputs, draw)
+    _check_splits(inputs, draw)
     first = inputs[0][1]
     schema, source = reader.schema(first), reader.source(first)
     for _, path in inputs[1:]:
@@ -86,9 +83,9 @@ def ingest(
             raise DataError(f"{path} has other fields or classes than {first}; ingest them separately")
     total = sum(reader.num_rows(path) for _, path in inputs)
     default = DEFAULT_SPLIT if draw is None else None
-    described = [_describe(own or default, path) for own, path in inputs]
+    described = [_describe(named or default, path) for named, path in inputs]
     _refuse_twice(described)
-    provenance = {
+    provenance: dict[str, Any] = {
         "ingested": format_name,
         "options": component.config.model_dump(mode="json"),
         "source": source,
@@ -105,10 +102,8 @@ def ingest(
             first_row = 0
             for columns in reader.chunks(path):
                 rows = len(next(iter(columns.values())))
-                if dealer is None:
-                    names, codes = (own or DEFAULT_SPLIT,), np.zeros(rows, np.int8)
-                else:
-                    names, codes = dealer.draw.names, dealer.codes(columns)
+                names = (own or DEFAULT_SPLIT,) if dealer is None else dealer.draw.names
+                codes = np.zeros(rows, np.int8) if dealer is None else dealer.codes(columns)
                 writer.deal(columns, names, codes, where=str(path), first_row=first_row)
                 plausibility.look(columns, path=path, first_row=first_row)
                 twins.look(columns, names, codes, where=str(path), first_row=first_row)
@@ -158,11 +153,14 @@ class _Guarded:
             yield
 
 
-def _refuse_own_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw) -> None:
-    for own, path in inputs:
-        if own is not None:
+def _check_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw | None) -> None:
+    """Refuse odd names of splits, and any where splits are drawn."""
+    named = {split: path for split, path in inputs if split is not None}
+    for split, path in named.items():
+        check_split_name(split)
+        if draw is not None:
             raise DataError(
-                f"{own}={path} names a split, and all files together are to be split at random "
+                f"{split}={path} names a split, and all files together are to be split at random "
                 f"({format_fractions(draw.fractions)}); give one of both"
             )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10, pi
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -122,36 +122,39 @@ def _where(store: Store, split: str | None, available: int, chosen: int) -> str:
 
 
 def _draw(store: Store, rows: Array, *, where: str) -> Canvas:
-    schema = store.schema
     members = _members(store, rows)
-    levels = [level for level in Level if level is not schema.row and schema.names(level)]
-    count = len(schema.fields) + len(levels)
-    lines = ceil(len(members) / _LEGEND_COLUMNS) if len(members) > 1 else 0
-    head = _HEAD + _LEGEND_ROW * lines
+    drawn = pens([name for name in members if name], "")
+    levels = [level for level in Level if store.schema.names(level) and level is not store.schema.row]
+    count = len(store.schema.fields) + len(levels)
+    head = _HEAD + _LEGEND_ROW * ceil(len(drawn) / _LEGEND_COLUMNS)
     height = head + _PANEL[1] * ceil(count / _COLUMNS)
     sizes = {"font.size": 7.5, "axes.labelsize": 8.5, "xtick.minor.visible": False}
     figure, axes = panels(count, _COLUMNS, _PANEL[0] * _COLUMNS, height, **sizes)
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height), wspace=0.03, hspace=0.05)
-    drawn = pens([name for name in members if name], "")
-    left = iter(axes)
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    place = (0, 0, 1, 1 - head / height)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=place, wspace=0.03, hspace=0.05))
     with progress("plot", count) as advance:
-        for level in (schema.row, *levels):
-            fields = [field for field in schema if field.level is level]
-            if level in levels:
-                lengths = store.read([fields[0].name], rows)[fields[0].name].lengths
-                binned = _Binned(_whole_edges(lengths, len(members)), f"{level}s per row", "rows")
-                _panel(next(left), binned, _by_class(lengths, members), drawn, zeros=True)
-                advance(note=str(level))
-            for field in fields:
-                column = store.read([field.name], rows)[field.name]
-                binned = _binned(
-                    field, _values(column), len(members), "rows" if level is schema.row else f"{level}s"
-                )
-                zeros = field.kind is not Kind.CATEGORICAL
-                _panel(next(left), binned, _by_class(column, members), drawn, zeros=zeros)
-                advance(note=field.name)
+        for one, (binned, values, zeros) in zip(axes, _contents(store, rows, members), strict=True):
+            _panel(one, binned, values, drawn, zeros=zeros)
+            advance(note=binned.xlabel)
     _head(figure, store, where, members, drawn, top=1 - 0.1 / height)
     return figure
+
+
+def _contents(
+    store: Store, rows: Array, members: Mapping[str, Array]
+) -> Iterator[tuple[_Binned, dict[str, Array], bool]]:
+    """Yield what each panel shows, its values by class, and whether zeros among them mean anything."""
+    for level in Level:
+        what = "rows" if level is store.schema.row else f"{level}s"
+        for place, field in enumerate(field for field in store.schema if field.level is level):
+            column = store.read([field.name], rows)[field.name]
+            if place == 0 and isinstance(column, Ragged):
+                edges = _whole_edges(column.lengths, len(members))
+                yield _Binned(edges, f"{what} per row", "rows"), _by_class(column.lengths, members), True
+            binned = _binned(field, _values(column), len(members), what)
+            yield binned, _by_class(column, members), field.kind is not Kind.CATEGORICAL
 
 
 def _head(
@@ -329,7 +332,9 @@ def _name_ticks(axes: Axes, ticks: Mapping[float, str] | None) -> None:
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)
         return
     crowded = sum(map(len, ticks.values())) > 24
-    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor", "fontsize": 6.5} if crowded else {}
+    turned: dict[str, Any] = (
+        {"rotation": 30, "ha": "right", "rotation_mode": "anchor", "fontsize": 6.5} if crowded else {}
+    )
     axes.set_xticks(list(ticks), list(ticks.values()), **turned)
 
 

@@ -129,7 +129,7 @@ def panels(
         from matplotlib.figure import Figure as Canvas
     except ModuleNotFoundError:
         raise missing_extra("matplotlib", "plot") from None
-    with mpl.rc_context({**_settings(), **settings}):
+    with mpl.rc_context(_settings() | settings):
         figure = Canvas(figsize=(width, height), layout="constrained")
         axes = [figure.add_subplot(ceil(count / columns), columns, place + 1) for place in range(count)]
         for one in axes:
