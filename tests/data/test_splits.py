@@ -174,6 +174,16 @@ def test_one_split_is_divided_and_the_others_stay(tmp_path: Path) -> None:
         split_store(path, tmp_path / "t", split=THIRDS)
 
 
+def test_a_second_draw_of_groups_does_not_repeat_the_first(tmp_path: Path) -> None:
+    """With the same number for a group, all of train would fall below a second, higher bound."""
+    events = np.arange(400) // 2
+    file = write_file(tmp_path / "a.parquet", range(400), events=events)
+    first = read([file], tmp_path / "s", events=True, split={"train": 0.5, "test": 0.5})
+    path = split_store(first, tmp_path / "t", split={"train": 0.5, "val": 0.5}, of="train")
+    sizes = {name: len(rows) for name, rows in Store.open(path).splits.items()}
+    assert abs(sizes["val"] / (sizes["val"] + sizes["train"]) - 0.5) < 0.2
+
+
 def test_fractions_as_text() -> None:
     assert parse_fractions("train=0.8, val=.1,test=1e-1") == {"train": 0.8, "val": 0.1, "test": 0.1}
     assert parse_fractions(format_fractions(THIRDS)) == THIRDS

@@ -52,12 +52,12 @@ def mixed_bits(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return bits ^ (bits >> _LAST_SHIFT)
 
 
-def uniform_of(numbers: npt.ArrayLike, seed: int, purpose: str) -> npt.NDArray[np.float64]:
+def uniform_of(numbers: npt.ArrayLike, seed: int, purpose: str, *keys: int) -> npt.NDArray[np.float64]:
     """Return a random number in [0, 1) for each whole number: always the same for that number.
 
     In contrast to a generator, it does not matter which numbers are asked for together, or in which order.
     """
-    key = np.uint64(integer_seed(seed, purpose, bits=64))
+    key = np.uint64(integer_seed(seed, purpose, *keys, bits=64))
     bits = mixed_bits(np.asarray(numbers).astype(np.uint64) * _GOLDEN + key)
     return (mixed_bits(bits + _GOLDEN) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

@@ -52,7 +52,8 @@ def split_store(
         name of a new one.
     """
     source = store if isinstance(store, Store) else Store.open(store)
-    draw = SplitDraw(split, seed)
+    steps = list(source.provenance.get("splits", ()))
+    draw = SplitDraw(split, seed, earlier=len(steps))
     drawn = range(source.num_rows) if of is None else source.split(of)
     kept = {} if of is None else {name: rows for name, rows in source.splits.items() if name != of}
     for name in draw.names:
@@ -63,7 +64,7 @@ def split_store(
             )
     dealer = Dealer(draw, source.schema.group)
     step = {**dealer.provenance(), "of": of, "store_fingerprint": source.fingerprint}
-    provenance = {**source.provenance, "splits": [*source.provenance.get("splits", ()), step]}
+    provenance = {**source.provenance, "splits": [*steps, step]}
     with (
         StoreWriter(output, source.schema, provenance=provenance, overwrite=overwrite) as writer,
         progress("split", source.num_rows) as advance,

@@ -56,6 +56,8 @@ class SplitDraw:
         Of the rows (or groups), by split; they sum to 1.
     seed
         Of the draw.
+    earlier
+        How many draws these rows have gone through; another one with the same seed is independent of them.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class SplitDraw:
 
     fractions: Mapping[str, float]
     seed: int = 0
+    earlier: int = 0
 
     def __post_init__(self) -> None:
         given = format_fractions(self.fractions)
@@ -89,7 +92,8 @@ class SplitDraw:
     def codes(self, numbers: Array) -> Array:
         """Return the place in `names` of each row, int8, by the number of the row or of its group."""
         ends = np.cumsum(list(self.fractions.values()))[:-1]
-        return np.searchsorted(ends, uniform_of(numbers, self.seed, "splits"), side="right").astype(np.int8)
+        drawn = uniform_of(numbers, self.seed, "splits", self.earlier)
+        return np.searchsorted(ends, drawn, side="right").astype(np.int8)
 
 
 class Dealer:
