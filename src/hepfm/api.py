@@ -17,6 +17,8 @@ _VERBS = {
     "ingest": "hepfm.data.ingest:ingest",
     "get": "hepfm.data.public.get:get",
     "export_store": "hepfm.data.exporters.export:export_store",
+    "split_store": "hepfm.data.split_store:split_store",
+    "plot_fields": "hepfm.report.figures.fields:plot_fields",
     "mix": "hepfm.data.mixtures:mix",
     "label_budget": "hepfm.data.subsets:label_budget",
     "tokenize": "hepfm.train.tokenize:tokenize",

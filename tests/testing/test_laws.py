@@ -385,6 +385,10 @@ class Nameless(SoundReader):
         return {}
 
 
+class OtherEndings(SoundReader):
+    endings = (".jets",)
+
+
 class Undescribed(SoundReader):
     extra = (Field("my_mass", Level.OBJECT, description="mass"),)
 
@@ -408,6 +412,7 @@ class ReadsAnything(SoundReader):
 
 READER_FAULTS = {
     "it_says_where_files_come_from": Nameless,
+    "it_says_how_its_files_are_called": OtherEndings,
     "fields_are_described": Undescribed,
     "pieces_fit_the_schema_and_hold_every_row": LosesRows,
     "reading_again_gives_the_same_rows": Drifts,
@@ -419,15 +424,15 @@ READER_FAULTS = {
 def test_every_law_of_readers_has_a_fault(register: Any, tmp_path: Path) -> None:
     assert set(READER_FAULTS) == names_of(reader_laws.LAWS)
     register(SoundReader)
-    (tmp_path / "file").write_text("1.5")
-    check_reader("faulty", tmp_path / "file")
+    (tmp_path / "file.h5").write_text("1.5")
+    check_reader("faulty", tmp_path / "file.h5")
 
 
 @pytest.mark.parametrize("law", READER_FAULTS)
 def test_a_faulty_reader_breaks_its_law(law: str, register: Any, tmp_path: Path) -> None:
     register(READER_FAULTS[law])
-    (tmp_path / "file").write_text("1.5")
-    assert law in broken(lambda: check_reader("faulty", tmp_path / "file"))
+    (tmp_path / "file.h5").write_text("1.5")
+    assert law in broken(lambda: check_reader("faulty", tmp_path / "file.h5"))
 
 
 # -- tasks

@@ -1,4 +1,4 @@
-"""``hepfm data``: look at, check, mix and export stores."""
+"""``hepfm data``: look at, check, plot, split, mix and export stores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.data_get import command as get
-from hepfm.cli.options import overwrite_option, read_options, set_option
+from hepfm.cli.options import overwrite_option, read_options, set_option, split_options
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -18,7 +18,7 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check, mix and export stores; fetch public data sets."""
+    """Look at, check, plot, split, mix and export stores; fetch public data sets."""
 
 
 command.add_command(get)
@@ -49,10 +49,14 @@ def info(store: Path) -> dict[str, Any]:
 @_STORE
 @verb
 def check(store: Path) -> dict[str, Any]:
-    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents, weights."""
+    """Read all of STORE: hashes, lengths, finite numbers, classes, angles, order of constituents, weights.
+
+    Rows that are in two splits are refused as well.
+    """
     from hepfm.core.log import progress
     from hepfm.data.store import Store
     from hepfm.data.summary import describe_weights
+    from hepfm.data.twins import check_twins
 
     opened = Store.open(store)
     shards = 0
@@ -60,9 +64,56 @@ def check(store: Path) -> dict[str, Any]:
         for shard in opened.verify():
             shards += 1
             advance(shard.rows, shard.file)
+    check_twins(opened)
     line = f"{store}: {opened.num_rows} rows in {shards} files are as they were written"
     lines = [line, *describe_weights(opened)]
     return {"rows": opened.num_rows, "shards": shards, "lines": lines, "next": "hepfm list recipes"}
+
+
+@command.command()
+@_STORE
+@click.option("-o", "--output", type=_PATH, required=True, help="File: .png, .pdf or .svg.")
+@click.option("--split", help="Rows of one split.  [default: all]")
+@click.option("--rows", type=int, default=20_000, show_default=True, help="Most rows; a random draw of more.")
+@overwrite_option
+@verb
+def plot(store: Path, output: Path, split: str | None, rows: int, overwrite: bool) -> dict[str, Any]:
+    """Draw histograms of every field of STORE on one page, by class."""
+    from hepfm.report.figures.fields import plot_fields
+
+    path = plot_fields(store, output, split=split, rows=rows, overwrite=overwrite)
+    return {"path": str(path), "lines": [str(path)]}
+
+
+@command.command()
+@_STORE
+@split_options(required=True)
+@click.option("--of", metavar="SPLIT", help="Rows to split; the other splits stay.  [default: all rows]")
+@click.option("-o", "--output", type=_PATH, required=True, help="Store to make.")
+@overwrite_option
+@verb
+def split(
+    store: Path, split: str, seed: int, of: str | None, output: Path, overwrite: bool
+) -> dict[str, Any]:
+    """Write STORE with other splits, drawn at random; no group of rows is torn.
+
+    E.g. --of train --split train=0.9,val=0.1 takes validation rows from the training split and leaves the
+    test split as it is.
+    """
+    from dataclasses import asdict
+
+    from hepfm.data.split_store import split_store
+    from hepfm.data.splits import parse_fractions
+    from hepfm.data.store import Store
+    from hepfm.data.summary import describe, summarize
+
+    path = split_store(store, output, split=parse_fractions(split), seed=seed, of=of, overwrite=overwrite)
+    opened = Store.open(path)
+    return {
+        **asdict(summarize(opened)),
+        "lines": describe(opened),
+        "next": command_line("data", "check", path),
+    }
 
 
 @command.command()

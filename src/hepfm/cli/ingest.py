@@ -10,7 +10,7 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
-from hepfm.cli.options import read_options, set_option
+from hepfm.cli.options import read_options, set_option, split_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -21,6 +21,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_PATH, help="Directory of the store.")
 @click.option("--map", "map_file", type=_PATH, help="YAML file of what is what, for the format mapping.")
 @click.option("--suggest", is_flag=True, help="Print a first draft of a map for FILE; write nothing.")
+@split_options()
+@click.option("--allow-shared", is_flag=True, help="Keep rows that are in two splits.")
 @set_option("the format")
 @verb
 def command(
@@ -29,13 +31,17 @@ def command(
     output: Path | None,
     map_file: Path | None,
     suggest: bool,
+    split: str | None,
+    seed: int,
+    allow_shared: bool,
     options: tuple[str, ...],
 ) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
-    A file goes into the split train unless one is given: test=test.h5. What files do not tell about
-    themselves is said by --set, e.g. --set jet_class=g, and of your own files by a map: hepfm ingest mapping
-    FILE --suggest drafts one.
+    A FILE is a path, a quoted pattern ("jets_*.root"), a folder, or a list of paths (@list.txt). It goes into
+    the split train unless one is given: test=test.h5; --split draws splits at random. What files do not tell
+    about themselves is said by --set, e.g. --set jet_class=g, and of your own files by a map: hepfm ingest
+    mapping FILE --suggest drafts one.
     """
     if suggest:
         return _draft(format_name, files, read_options(options))
@@ -43,12 +49,22 @@ def command(
         raise click.UsageError("Missing option '-o' / '--output'.")
     from hepfm.core.config import merge, read_yaml
     from hepfm.data.ingest import ingest
+    from hepfm.data.splits import parse_fractions
     from hepfm.data.store import Store
 
     values = read_options(options)
     if map_file is not None:
         values = merge(read_yaml(map_file), values)
-    path = ingest(format_name, files, output=output, options=values)
+    fractions = None if split is None else parse_fractions(split)
+    path = ingest(
+        format_name,
+        files,
+        output=output,
+        options=values,
+        split=fractions,
+        seed=seed,
+        allow_shared=allow_shared,
+    )
     store = Store.open(path)
     counts = {split: len(rows) for split, rows in store.splits.items()}
     return {

@@ -19,6 +19,20 @@ def overwrite_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(function)
 
 
+def split_options(*, required: bool = False) -> Callable[..., Any]:
+    """Return the decorator that adds ``--split``, fractions as text, and ``--seed``."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        seed = click.option(
+            "--seed", type=int, default=0, show_default=True, help="Seed of the random splits."
+        )
+        text = "Split at random, e.g. train=0.8,val=0.1,test=0.1; by group where rows belong together."
+        split = click.option("--split", required=required, metavar="NAME=FRACTION,...", help=text)
+        return split(seed(function))
+
+    return add
+
+
 def withhold_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--withhold``; its value is a list of names."""
 

@@ -10,9 +10,15 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     import torch
+
+# SplitMix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014).
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ROUNDS = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
+_LAST_SHIFT = np.uint64(31)
 
 
 def seed_sequence(seed: int, purpose: str, *keys: int) -> np.random.SeedSequence:
@@ -37,6 +43,23 @@ def integer_seed(seed: int, purpose: str, *keys: int, bits: int = 63) -> int:
     """Return one non-negative integer below ``2**bits`` for programs that take a plain seed."""
     state = seed_sequence(seed, purpose, *keys).generate_state(1, np.uint64)
     return int(state[0]) >> (64 - bits)
+
+
+def mixed_bits(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return 64 bits for each of the given ones that depend on all of them (SplitMix64); one to one."""
+    for shift, factor in _ROUNDS:
+        bits = (bits ^ (bits >> shift)) * factor
+    return bits ^ (bits >> _LAST_SHIFT)
+
+
+def uniform_of(numbers: npt.ArrayLike, seed: int, purpose: str, *keys: int) -> npt.NDArray[np.float64]:
+    """Return a random number in [0, 1) for each whole number: always the same for that number.
+
+    In contrast to a generator, it does not matter which numbers are asked for together, or in which order.
+    """
+    key = np.uint64(integer_seed(seed, purpose, *keys, bits=64))
+    bits = mixed_bits(np.asarray(numbers).astype(np.uint64) * _GOLDEN + key)
+    return (mixed_bits(bits + _GOLDEN) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def torch_generator(seed: int, purpose: str, *keys: int, device: str = "cpu") -> torch.Generator:

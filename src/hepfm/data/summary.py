@@ -9,6 +9,7 @@ import numpy as np
 
 from hepfm.core.schema import Level
 from hepfm.data import FEATURE_SETS, feature_set
+from hepfm.data.splits import format_fractions
 from hepfm.data.store import Store
 from hepfm.data.weights import check_usable, sum_weights
 
@@ -101,4 +102,9 @@ def describe(store: Store) -> list[str]:
 
 
 def _provenance(provenance: Any) -> list[str]:
-    return [f"  {key}: {value}" for key, value in provenance.items() if isinstance(value, str | int | float)]
+    facts = [f"  {key}: {value}" for key, value in provenance.items() if isinstance(value, str | int | float)]
+    draws = [
+        f"  drawn by {draw['by']}: {format_fractions(draw['fractions'])} (seed {draw['seed']})"
+        for draw in provenance.get("splits", ())
+    ]
+    return [*facts, *draws]

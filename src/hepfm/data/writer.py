@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.core.files import atomic_path, sha256, write_json
-from hepfm.core.ragged import Array, Columns, Ragged, concatenate
+from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
 from hepfm.core.schema import Schema
 from hepfm.data.arrow import write_shard
 from hepfm.data.groups import check_whole
@@ -107,9 +107,37 @@ class StoreWriter:
         """
         if not re.fullmatch(r"[a-z0-9_]+", split):
             raise DataError(f"split {split!r}: a split is named with small letters, digits and _")
-        prepared = prepare(
-            self.schema, columns, where=where or f"writing {self.path}, split {split}", first_row=first_row
-        )
+        where = where or f"writing {self.path}, split {split}"
+        self._add(split, prepare(self.schema, columns, where=where, first_row=first_row))
+
+    def deal(
+        self, columns: Columns, splits: Sequence[str], codes: Array, *, where: str = "", first_row: int = 0
+    ) -> None:
+        """Add rows to several splits, which keep their order.
+
+        Parameters
+        ----------
+        columns
+            The rows.
+        splits
+            Names of the splits.
+        codes
+            Place in `splits` of the split of each row, (rows,).
+        where, first_row
+            As for `write`.
+
+        Raises
+        ------
+        DataError
+            As for `write`.
+        """
+        where = where or f"writing {self.path}"
+        prepared = prepare(self.schema, columns, where=where, first_row=first_row)
+        for code, split in enumerate(splits):
+            self._add(split, prepared if len(splits) == 1 else take_rows(prepared, codes == code))
+
+    def _add(self, split: str, prepared: dict[str, Array | Ragged]) -> None:
+        self._shards.setdefault(split, [])  # splits stand in the order in which they were first written to
         if self.schema.group:
             self._groups.setdefault(split, []).append(np.unique(np.asarray(prepared[self.schema.group])))
         for piece in _pieces(prepared, self.shard_bytes):
@@ -124,7 +152,7 @@ class StoreWriter:
         rows = len(next(iter(columns.values()), ()))
         if rows == 0:
             return
-        shards = self._shards.setdefault(split, [])
+        shards = self._shards[split]
         file = self._folder / f"{split}-{len(shards):05d}.arrow"
         write_shard(file, self.schema, columns)
         shards.append(ShardInfo(file.name, split, rows, file.stat().st_size, sha256(file)))

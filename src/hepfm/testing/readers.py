@@ -63,6 +63,14 @@ def it_says_where_files_come_from(case: ReaderCase) -> None:
     assert all(isinstance(text, str) for text in source.values()), f"not only texts: {source}"
 
 
+def it_says_how_its_files_are_called(case: ReaderCase) -> None:
+    """`endings`, small letters with the dot, has that of the file: the files of a folder are found by it."""
+    endings = case.build().endings
+    assert isinstance(endings, tuple), f"endings are a tuple of texts, not {endings!r}"
+    assert all(one.startswith(".") and one == one.lower() for one in endings), f"odd endings: {endings}"
+    assert case.path.name.lower().endswith(endings), f"{case.path.name} ends in none of {endings}"
+
+
 def fields_are_described(case: ReaderCase) -> None:
     """Every field but the label has a description; momenta and energies have a unit."""
     schema = case.build().schema(case.path)
@@ -121,6 +129,7 @@ def message_of_refusal(case: ReaderCase, path: Path, store: Path) -> str | None:
 
 LAWS = (
     it_says_where_files_come_from,
+    it_says_how_its_files_are_called,
     fields_are_described,
     pieces_fit_the_schema_and_hold_every_row,
     reading_again_gives_the_same_rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class AspenReader:
     ``other``. The files were cut to 150 candidates before they were sorted, so that of the few larger jets
     hard candidates may be missing.
     """
+
+    endings: ClassVar = (".h5", ".hdf5")
 
     class Config(config.Config):
         """Options.

@@ -21,6 +21,9 @@ class Reader(Protocol):
     Config: ClassVar[type[config.Config]]
     """What the files do not tell about themselves; most formats have nothing here."""
 
+    endings: ClassVar[tuple[str, ...]]
+    """How names of such files end, small letters with the dot; these are read of a folder."""
+
     def source(self, path: Path) -> dict[str, str]:
         """Return where such a file comes from: title, DOI, licence; goes into the provenance of the store."""
 

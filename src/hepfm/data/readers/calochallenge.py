@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pydantic
@@ -29,6 +30,8 @@ class CaloChallengeReader:
 
     A hit is a cell at or above the threshold; it lies at the centre of its cell. Energies become GeV.
     """
+
+    endings: ClassVar = (".hdf5", ".h5")
 
     class Config(config.Config):
         """Options.

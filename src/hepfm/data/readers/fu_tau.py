@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,8 @@ class FuTauReader:
     those of neutral candidates, a fill value in the files, become 0. Four-momenta may hold energy (``t``) or
     mass (``tau``), as the files of both versions do.
     """
+
+    endings: ClassVar = (".parquet",)
 
     class Config(config.Config):
         """No options."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,8 @@ _MOMENTA = ("part_px", "part_py", "part_pz")
 
 class JetClassReader:
     """Reads files with JetClass's branches; without labels they make an unlabelled store."""
+
+    endings: ClassVar = (".root", ".parquet")
 
     class Config(config.Config):
         """Options.

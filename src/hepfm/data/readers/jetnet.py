@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class JetNetReader:
 
     The files do not tell the azimuth of a jet: it is put at 0. Constituents are massless.
     """
+
+    endings: ClassVar = (".hdf5", ".h5")
 
     class Config(config.Config):
         """Options.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Columns
@@ -21,6 +21,7 @@ _FIRST_ROWS = 100
 class MappingReader:
     """Reads ROOT, Parquet, HDF5 and NumPy files of any layout, as a map says."""
 
+    endings: ClassVar = (".root", ".parquet", ".pq", ".h5", ".hdf5", ".npy", ".npz")
     Config = MapConfig
 
     def __init__(self, config: MapConfig) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ GLOBALS = ("jet_pt", "jet_eta", "jet_mass", "num_constituents/100")
 
 class OmniLearnedReader:
     """Reads ``data``, ``pid`` (the class of the jet) and, if the columns are named, ``global``."""
+
+    endings: ClassVar = (".h5", ".hdf5")
 
     class Config(config.Config):
         """What a file does not tell; by default its attributes of these names do.

@@ -27,6 +27,7 @@ _GEV_PER_MEV = 1e-3
 class ShowerPointsReader(ABC):
     """Reads padded points; where the padding stands does not matter, its energy is 0."""
 
+    endings: ClassVar = (".hdf5", ".h5")
     points: ClassVar[str]
     incident: ClassVar[str]
     shape: ClassVar[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ _MOMENTA = tuple(f"{part}_{slot}" for slot in range(SLOTS) for part in ("E", "PX
 
 class TopTaggingReader:
     """Reads ``train.h5``, ``val.h5`` and ``test.h5``; the jet is the sum of its constituents."""
+
+    endings: ClassVar = (".h5", ".hdf5")
 
     class Config(config.Config):
         """No options."""

@@ -99,15 +99,41 @@ def canvas(width: float = WIDTH, height: float = HEIGHT) -> tuple[Canvas, Axes]:
     MissingExtraError
         When matplotlib is not installed.
     """
+    figure, axes = panels(1, 1, width, height)
+    return figure, axes[0]
+
+
+def panels(
+    count: int, columns: int, width: float, height: float, **settings: Any
+) -> tuple[Canvas, list[Axes]]:
+    """Return a figure of a number of axes in the package's style, row after row.
+
+    Parameters
+    ----------
+    count
+        Number of axes.
+    columns
+        Axes side by side.
+    width, height
+        Of the figure in inches.
+    settings
+        Further settings of matplotlib.
+
+    Raises
+    ------
+    MissingExtraError
+        When matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure as Canvas
     except ModuleNotFoundError:
         raise missing_extra("matplotlib", "plot") from None
-    with mpl.rc_context(_settings()):
+    with mpl.rc_context(_settings() | settings):
         figure = Canvas(figsize=(width, height), layout="constrained")
-        axes = figure.add_subplot()
-        axes.minorticks_on()
+        axes = [figure.add_subplot(ceil(count / columns), columns, place + 1) for place in range(count)]
+        for one in axes:
+            one.minorticks_on()
     return figure, axes
 
 
