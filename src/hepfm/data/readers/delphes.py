@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class DelphesReader:
     - `event_id`, the schema's group, is a hash of the number of the event, which starts again in each file,
       and of the momenta of its first jet.
     """
+
+    endings: ClassVar = (".root", ".parquet")
 
     class Config(EventFileConfig):
         """Options, with those of `EventFileConfig`.

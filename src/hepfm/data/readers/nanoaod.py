@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class NanoAodReader:
     - `event_id`, the schema's group, is a hash of run, luminosity block and event number. In simulation these
       start again in each sample, so the generator's momentum fractions and scale go in as well.
     """
+
+    endings: ClassVar = (".root",)
 
     class Config(EventFileConfig):
         """Options, with those of `EventFileConfig`.
