@@ -13,7 +13,7 @@ from hepfm.data.tables.base import FileTable
 
 
 @dataclass(frozen=True)
-class Column:
+class ArrayColumn:
     """A column of an array on disk.
 
     Attributes
@@ -40,7 +40,7 @@ class ArraysTable(FileTable):
         The columns by name.
     """
 
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ArrayColumn]
 
     def _num_rows(self, names: list[str]) -> int:
         rows = {name: self._rows(name) for name in names}
@@ -61,7 +61,9 @@ class ArraysTable(FileTable):
                 name: self._part(self.columns[name], name, slice(start, start + rows), read) for name in names
             }
 
-    def _part(self, column: Column, name: str, rows: slice, read: dict[tuple[int, str | None], Any]) -> Any:
+    def _part(
+        self, column: ArrayColumn, name: str, rows: slice, read: dict[tuple[int, str | None], Any]
+    ) -> Any:
         import awkward as ak
 
         key = (id(column.array), column.field)
@@ -70,7 +72,7 @@ class ArraysTable(FileTable):
         values = read[key]
         return ak.from_numpy(values if column.place is None else values[:, column.place], regulararray=True)
 
-    def _values(self, column: Column, name: str, rows: slice) -> Any:
+    def _values(self, column: ArrayColumn, name: str, rows: slice) -> Any:
         array, field = column.array, column.field
         kind = array.dtype if field is None else array.dtype[field].base
         if kind.kind not in "biuf":

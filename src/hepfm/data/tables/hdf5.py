@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
-from hepfm.data.tables.arrays import ArraysTable, Column
+from hepfm.data.tables.arrays import ArrayColumn, ArraysTable
 from hepfm.data.tables.base import chosen
 from hepfm.data.tables.pandas_hdf5 import is_pandas, pandas_columns
 
@@ -52,8 +52,8 @@ def _items(file: Any) -> dict[str, Any]:
     return items
 
 
-def _columns(name: str, data: Any) -> Iterator[tuple[str, Column]]:
+def _columns(name: str, data: Any) -> Iterator[tuple[str, ArrayColumn]]:
     if data.dtype.names is None:
-        yield name, Column(data)
+        yield name, ArrayColumn(data)
     else:
-        yield from ((f"{name}.{field}", Column(data, field)) for field in data.dtype.names)
+        yield from ((f"{name}.{field}", ArrayColumn(data, field)) for field in data.dtype.names)

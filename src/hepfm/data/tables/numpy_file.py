@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepfm.data.tables.arrays import ArraysTable, Column
+from hepfm.data.tables.arrays import ArrayColumn, ArraysTable
 
 _ZIP = b"PK"
 """What an ``.npz`` file begins with."""
@@ -28,7 +28,7 @@ class NumpyTable(ArraysTable):
         self.names = tuple(self.columns)
 
 
-def _columns(name: str, array: np.ndarray) -> dict[str, Column]:
+def _columns(name: str, array: np.ndarray) -> dict[str, ArrayColumn]:
     if array.dtype.names is None:
-        return {name: Column(array)}
-    return {f"{name}.{field}": Column(array, field) for field in array.dtype.names}
+        return {name: ArrayColumn(array)}
+    return {f"{name}.{field}": ArrayColumn(array, field) for field in array.dtype.names}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError
-from hepfm.data.tables.arrays import Column
+from hepfm.data.tables.arrays import ArrayColumn
 from hepfm.data.tables.hdf5_arrays import attribute_of, refuse_variable_length
 
 _TABLE, _FIXED = "frame_table", "frame"
@@ -22,7 +22,7 @@ def is_pandas(item: Any) -> bool:
     return _kind(item) in (_TABLE, _FIXED)
 
 
-def pandas_columns(group: Any, path: Path) -> dict[str, Column]:
+def pandas_columns(group: Any, path: Path) -> dict[str, ArrayColumn]:
     """Return the columns of a table by name.
 
     Parameters
@@ -50,7 +50,7 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _of_table(group: Any, path: Path) -> Iterator[tuple[str, Column]]:
+def _of_table(group: Any, path: Path) -> Iterator[tuple[str, ArrayColumn]]:
     """Yield the columns of the format ``table``: blocks of columns of one type, and columns of their own."""
     table = group["table"]
     refuse_variable_length(table.dtype, f"data set {table.name}", path)
@@ -62,17 +62,17 @@ def _of_table(group: Any, path: Path) -> Iterator[tuple[str, Column]]:
         if len(names) != (shape[0] if shape else 1):
             raise DataError(f"{path}: block {block!r} has {shape or 1} columns, and names for {len(names)}")
         for place, name in enumerate(names):
-            yield name, Column(table, block, place if shape else None)
+            yield name, ArrayColumn(table, block, place if shape else None)
 
 
-def _of_fixed(group: Any, path: Path) -> Iterator[tuple[str, Column]]:
+def _of_fixed(group: Any, path: Path) -> Iterator[tuple[str, ArrayColumn]]:
     """Yield the columns of the format ``fixed``: blocks of columns of one type, beside their names."""
     for number in range(int(attribute_of(group, "nblocks", path) or 0)):
         values, items = group[f"block{number}_values"], group[f"block{number}_items"]
         refuse_variable_length(values.dtype, f"data set {values.name}", path)
         refuse_variable_length(items.dtype, f"data set {items.name}", path)
         for place, name in enumerate(items[:]):
-            yield _text(name), Column(values, None, place)
+            yield _text(name), ArrayColumn(values, None, place)
 
 
 def _names(pickled: Any) -> list[str]:
