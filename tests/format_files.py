@@ -36,6 +36,41 @@ def write_top_tagging(path: Path, rows: int = 3) -> Path:
     return path
 
 
+QUARK_GLUON = np.array(
+    [
+        [[5.0, 0.1, 3.0, 22.0], [20.0, 0.2, 3.3, -211.0], [9.0, 0.0, 2.9, 11.0]],
+        [[12.0, -0.5, 6.2, -13.0], [3.0, -0.4, 6.4, 2112.0], [0.0, 0.0, 0.0, 0.0]],
+    ]
+)
+"""pt, rapidity, azimuth and code of constituents, not sorted, azimuths unwrapped."""
+
+
+def write_quark_gluon(path: Path) -> Path:
+    """Write two jets in the layout of EnergyFlow's quark and gluon jets."""
+    np.savez_compressed(path, X=QUARK_GLUON, y=np.array([1.0, 0.0]))
+    return path
+
+
+def write_atlas_top(path: Path) -> Path:
+    """Write two jets in the layout of ATLAS's open data, in MeV."""
+    pt = np.zeros((2, 200), np.float32)
+    pt[0, :3], pt[1, :1] = (3e5, 2e5, 1e5), 5e5
+    eta, phi = np.where(pt > 0, 0.5, 0).astype(np.float32), np.where(pt > 0, -1.0, 0).astype(np.float32)
+    return write_hdf5(
+        path,
+        fjet_clus_pt=pt,
+        fjet_clus_eta=eta,
+        fjet_clus_phi=phi,
+        fjet_clus_E=pt * np.cosh(eta),
+        fjet_pt=np.array([6e5, 5e5], np.float32),
+        fjet_eta=np.array([0.5, 0.5], np.float32),
+        fjet_phi=np.array([-1.0, -1.0], np.float32),
+        fjet_m=np.array([1.7e5, 3e4], np.float32),
+        labels=np.array([1, 0]),
+        weights=np.array([0.5, 2.0], np.float32),
+    )
+
+
 def write_fu_tau(path: Path) -> Path:
     """Write two jets in the layout of Fu-tau-re."""
     import pyarrow as pa
@@ -234,6 +269,8 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
             f"mapping.{ending}": write_mapped(folder / f"mapping.{ending}")
             for ending in ("root", "parquet", "h5", "npz")
         },
+        "quark_gluon.npz": write_quark_gluon(folder / "quark_gluon.npz"),
+        "atlas_top.h5": write_atlas_top(folder / "atlas_top.h5"),
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),
         "fu_tau.parquet": write_fu_tau(folder / "fu_tau.parquet"),

@@ -31,6 +31,8 @@ FORMATS = [
     "mapping.parquet",
     "mapping.h5",
     "mapping.npz",
+    "quark_gluon.npz",
+    "atlas_top.h5",
     "nanoaod.root",
     "delphes.parquet",
     "calochallenge.hdf5",

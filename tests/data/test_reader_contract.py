@@ -28,6 +28,8 @@ FILES = {
     "mapping.parquet": "mapping",
     "mapping.h5": "mapping",
     "mapping.npz": "mapping",
+    "quark_gluon.npz": "quark_gluon",
+    "atlas_top.h5": "atlas_top",
     "nanoaod.root": "nanoaod",
     "delphes.parquet": "delphes",
     "calochallenge.hdf5": "calochallenge",

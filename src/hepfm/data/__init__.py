@@ -44,6 +44,14 @@ READERS = Registry(
             "JetClass, JetClass-II: ROOT or Parquet",
         ),
         "top_tagging": ("hepfm.data.readers.top_tagging:TopTaggingReader", "top-tagging reference set, HDF5"),
+        "quark_gluon": (
+            "hepfm.data.readers.published_maps:QuarkGluonReader",
+            "quark and gluon jets of Pythia or Herwig, NumPy",
+        ),
+        "atlas_top": (
+            "hepfm.data.readers.published_maps:AtlasTopReader",
+            "ATLAS top tagging open data: MeV, event weights, HDF5",
+        ),
         "omnilearned": (
             "hepfm.data.readers.omnilearned:OmniLearnedReader",
             "OmniLearned's layout, HDF5; what its columns and classes are must be said",

@@ -57,6 +57,13 @@ def _where(condition: Any, yes: Any, no: Any) -> Any:
     return ak.where(condition, yes, no)
 
 
+def _charge(pdg: Any) -> Any:
+    """Return the charge of particles by their PDG codes; those of electrons and muons are positive for -1."""
+    code = abs(pdg)
+    hadron = sum((code == known) * 1 for known in (211, 321, 2212))
+    return np.sign(pdg) * (hadron - (code == 11) * 1 - (code == 13) * 1)
+
+
 def _reduced(name: str) -> Callable[[Any], Any]:
     """Return a function of the entries of the innermost lists."""
 
@@ -83,11 +90,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pt": np.hypot,
     "phi": lambda px, py: np.arctan2(py, px),
     "eta": _eta,
+    "charge": _charge,
     "energy": lambda pt, eta, mass: np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2),
     **{name: _reduced(name) for name in ("sum", "count", "min", "max", "any", "all")},
 }
-"""What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)``, ``energy(pt, eta, mass)``
-are of momenta; ``wrap`` brings an angle into (-pi, pi]; ``sum`` and its like are over the innermost lists."""
+"""What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)``, ``energy(pt, eta, mass)`` are of momenta;
+``charge`` is that of a PDG code; ``wrap`` brings an angle into (-pi, pi]; ``sum`` and its like are over the
+innermost lists."""
 
 
 class Expression:
