@@ -94,9 +94,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "energy": lambda pt, eta, mass: np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2),
     **{name: _reduced(name) for name in ("sum", "count", "min", "max", "any", "all")},
 }
-"""What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)``, ``energy(pt, eta, mass)`` are of momenta;
-``charge`` is that of a PDG code; ``wrap`` brings an angle into (-pi, pi]; ``sum`` and its like are over the
-innermost lists."""
+"""What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)`` and ``energy(pt, eta, mass)`` are of
+momenta; ``charge`` is that of a PDG code; ``wrap`` brings an angle into (-pi, pi]; ``sum`` and its like are over
+the innermost lists."""
 
 
 class Expression:

@@ -21,7 +21,7 @@ _FIRST_ROWS = 100
 class MappingReader:
     """Reads ROOT, Parquet, HDF5 and NumPy files of any layout, as a map says."""
 
-    endings: ClassVar = (".root", ".parquet", ".pq", ".h5", ".hdf5", ".npy", ".npz")
+    endings: ClassVar[tuple[str, ...]] = (".root", ".parquet", ".pq", ".h5", ".hdf5", ".npy", ".npz")
     Config = MapConfig
 
     def __init__(self, config: MapConfig) -> None:

@@ -35,7 +35,7 @@ class QuarkGluonReader(_Mapped):
 
     name = "quark_gluon"
     doi = "10.5281/zenodo.3164691, 10.5281/zenodo.3066475"
-    endings: ClassVar = (".npz",)
+    endings: ClassVar[tuple[str, ...]] = (".npz",)
 
 
 class AtlasTopReader(_Mapped):
@@ -43,4 +43,4 @@ class AtlasTopReader(_Mapped):
 
     name = "atlas_top"
     doi = "10.7483/OPENDATA.ATLAS.SOAY.LABE"
-    endings: ClassVar = (".h5", ".hdf5")
+    endings: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
