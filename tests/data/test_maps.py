@@ -372,6 +372,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"fields": FIELDS, "observers": ["jet_pt"]}, "both fields and observers: jet_pt"),
     ({"fields": FIELDS, "unfold": "jet_pt"}, "unfold: 'jet_pt' holds no lists"),
     ({"fields": FIELDS, "unfold": "jets"}, "unfold: the file has no 'jets'"),
+    ({"fields": {"jet_pt": "short + part_pt"}, "unfold": "part_pt"}, "lists of 'short' have other numbers"),
     ({"fields": FIELDS, "label": {"take": "jet_pt"}}, "'take' needs 'codes'"),
     (
         {"fields": FIELDS, "label": {"take": "jet_pt", "codes": {60: "a"}}},

@@ -131,8 +131,8 @@ class MapConfig(Config):
     tree
         Tree of a ROOT file, table or group of an HDF5 file, where there are several.
     unfold
-        Rows are the entries of this column's lists, e.g. the jets of an event; columns with as many entries
-        are unfolded with it, others repeated.
+        Rows are the entries of this column's lists, e.g. the jets of an event; other lists must have as many,
+        and numbers of the event are repeated.
     jet
         ``"sum"``: momentum and energy of the jet are the sums of its constituents. By default they are
         fields.

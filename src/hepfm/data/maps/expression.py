@@ -95,8 +95,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _reduced(name) for name in ("sum", "count", "min", "max", "any", "all")},
 }
 """What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)`` and ``energy(pt, eta, mass)`` are of
-momenta; ``charge`` is that of a PDG code; ``wrap`` brings an angle into (-pi, pi]; ``sum`` and its like are over
-the innermost lists."""
+momenta; ``charge`` is that of a PDG code; ``wrap`` gives an angle in (-pi, pi]; ``sum`` and its like are of
+innermost lists."""
 
 
 class Expression:

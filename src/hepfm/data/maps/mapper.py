@@ -12,12 +12,23 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.maps.arrays import (
+    Piece,
+    any_of_last,
+    double,
+    flat,
+    lengths_of,
+    selected,
+    sorted_lists,
+    sums_of_constituents,
+    typed,
+    unfolded,
+)
 from hepfm.data.maps.classes import UNKNOWN, from_codes, from_flags, of_file, refuse_unknown
 from hepfm.data.maps.config import PDG, FieldMap, MapConfig
 from hepfm.data.maps.expression import SLOT, Expression
 from hepfm.data.maps.known import GROUP, KNOWN, LABEL, WEIGHT
 from hepfm.data.maps.units import factor
-from hepfm.data.readers.base import momentum_fields, sort_falling
 from hepfm.data.readers.physics import particle_types
 from hepfm.data.schemas.jets import JET_FIELDS, PID_CLASSES
 from hepfm.data.validate import SORTED_FALLING
@@ -29,31 +40,6 @@ class _Source:
 
     spec: FieldMap
     expressions: tuple[Expression, ...]
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Rows of a file on their way.
-
-    Attributes
-    ----------
-    columns
-        Of the file, without fixed shapes.
-    fixed
-        Names of those that had one.
-    rows
-        Number of the rows.
-    row_R
-        The row of the file that each comes from.
-    path
-        The file.
-    """
-
-    columns: Mapping[str, Any]
-    fixed: frozenset[str]
-    rows: int
-    row_R: Array
-    path: Path
 
 
 class Mapper:
@@ -80,7 +66,8 @@ class Mapper:
             self.sources[WEIGHT.name] = self._source(WEIGHT.name, FieldMap(take=config.weight))
         if config.group is not None:
             self.sources[GROUP.name] = self._source(GROUP.name, FieldMap(take=config.group))
-        self._label = config.label and not config.label.files and self._source(LABEL, config.label)
+        told = config.label if config.label is not None and config.label.files is None else None
+        self._label: _Source | None = None if told is None else self._source(LABEL, told)
         extra = (config.select, config.select_constituents, None if self._plain_padding else config.padding)
         self._extra = {
             text: self._expression("select or padding", text) for text in extra if text is not None
@@ -177,35 +164,41 @@ class Mapper:
             When lists do not fit together, or a value is none of the codes.
         """
         piece = self._piece(columns, path, first_row)
+        raw = {name: self._raw(source, piece) for name, source in self.sources.items()}
         fields: dict[str, Array | Ragged] = {}
         for level in dict.fromkeys(schema[name].level for name in self.sources):
             names = [name for name in self.sources if schema[name].level is level]
             fields |= (
-                self._row_fields(names, schema, piece)
+                {
+                    name: self._values(self.sources[name], schema[name], raw[name], piece, None)
+                    for name in names
+                }
                 if level is schema.row
-                else self._lists(names, schema, piece)
+                else self._lists(names, schema, raw, piece)
             )
         if self.config.jet == "sum":
-            fields |= {name: value for name, value in _sums(fields).items() if name not in fields}
+            fields |= {
+                name: value for name, value in sums_of_constituents(fields).items() if name not in fields
+            }
         if self.config.label is not None:
             fields[LABEL] = self._labels(piece)
         for name in SORTED_FALLING:
             if name in fields and schema[name].level is Level.CONSTITUENT:
-                fields = _sorted(fields, name, schema)
-        return _selected(fields, self._kept(fields, piece))
+                fields = sorted_lists(fields, name, schema)
+        return selected(fields, self._kept(fields, piece))
 
-    def _piece(self, columns: Mapping[str, Any], path: Path, first_row: int) -> _Piece:
+    def _piece(self, columns: Mapping[str, Any], path: Path, first_row: int) -> Piece:
         import awkward as ak
 
         fixed = frozenset(
             name for name, array in columns.items() if "var" not in str(array.type) and array.ndim > 1
         )
         # In double precision, so that momenta and angles lose nothing on their way to single precision.
-        made = {name: _double(ak.from_regular(array, axis=None)) for name, array in columns.items()}
+        made = {name: double(ak.from_regular(array, axis=None)) for name, array in columns.items()}
         rows = len(next(iter(made.values())))
         row_R = np.arange(first_row, first_row + rows)
         if self.config.unfold is not None:
-            made, row_R = _unfolded(made, self.config.unfold, row_R, path)
+            made, row_R = unfolded(made, self.config.unfold, row_R, path)
         for name in self.needed:
             if made[name].ndim > 1:
                 made[SLOT] = ak.local_index(made[name], axis=1)
@@ -216,36 +209,26 @@ class Mapper:
             for part in source.expressions
             for member in part.stacked
         }
-        return _Piece(made, fixed | families, len(row_R), row_R, path)
+        return Piece(made, fixed | families, len(row_R), row_R, path)
 
-    def _row_fields(self, names: list[str], schema: Schema, piece: _Piece) -> dict[str, Array | Ragged]:
-        return {name: self._values(self.sources[name], schema[name], piece, None) for name in names}
-
-    def _lists(self, names: list[str], schema: Schema, piece: _Piece) -> dict[str, Array | Ragged]:
+    def _lists(
+        self, names: list[str], schema: Schema, raw: Mapping[str, list[Any]], piece: Piece
+    ) -> dict[str, Array | Ragged]:
         """Return fields of lists of one level, which are of the same lengths."""
-        import awkward as ak
-
-        shape = next(
-            (
-                value
-                for name in names
-                for value in self._raw(self.sources[name], piece)
-                if getattr(value, "ndim", 0) == 2
-            ),
-            None,
-        )
+        found = (value for name in names for value in raw[name] if getattr(value, "ndim", 0) == 2)
+        shape = next(found, None)
         if shape is None:
             raise DataError(f"{piece.path}: {', '.join(names)}: none of these is a list of each row")
-        lengths = np.asarray(ak.num(shape, axis=1))
+        lengths = lengths_of(shape)
         real_N = self._real(names, schema, piece, shape)
         fields: dict[str, Array | Ragged] = {}
         for name in names:
-            values = self._values(self.sources[name], schema[name], piece, shape)
+            values = self._values(self.sources[name], schema[name], raw[name], piece, shape)
             column = Ragged.from_lengths(values, lengths)
             fields[name] = column if real_N is None else column.keep(real_N)
         return fields
 
-    def _real(self, names: list[str], schema: Schema, piece: _Piece, shape: Any) -> Array | None:
+    def _real(self, names: list[str], schema: Schema, piece: Piece, shape: Any) -> Array | None:
         """Return which entries of lists are no padding and selected, one after the other; None for all."""
         masks = []
         if not self._plain_padding:
@@ -254,10 +237,10 @@ class Mapper:
             masks += self._filled(names, piece)
         if self.config.select_constituents is not None and schema[names[0]].level is Level.CONSTITUENT:
             masks.append(self._extra[self.config.select_constituents](piece.columns) != 0)
-        flat = [_flat(mask, shape, piece, "select or padding") for mask in masks]
-        return np.logical_and.reduce(flat) if flat else None
+        kept = [flat(mask, shape, piece, "select or padding") for mask in masks]
+        return np.logical_and.reduce(kept) if kept else None
 
-    def _filled(self, names: list[str], piece: _Piece) -> list[Any]:
+    def _filled(self, names: list[str], piece: Piece) -> list[Any]:
         """Return which slots of arrays of fixed shape hold another value than padding; none for lists."""
         parts = [
             part for name in names for part in self.sources[name].expressions if part.names & piece.fixed
@@ -267,26 +250,26 @@ class Mapper:
         for leaf in leaves:
             value = np.isfinite(leaf) if self.config.padding == "nan" else leaf != 0
             while value.ndim > 2:
-                value = _any(value)
+                value = any_of_last(value)
             filled = value if filled is None else filled | value
         return [] if filled is None else [filled]
 
-    def _raw(self, source: _Source, piece: _Piece) -> list[Any]:
+    def _raw(self, source: _Source, piece: Piece) -> list[Any]:
         try:
             return [part(piece.columns) for part in source.expressions]
         except DataError as error:
             raise DataError(f"{piece.path}: {error}") from None
 
-    def _values(self, source: _Source, field: Field, piece: _Piece, shape: Any) -> Array:
+    def _values(self, source: _Source, field: Field, raw: list[Any], piece: Piece, shape: Any) -> Array:
         """Return the values of a field, one for each row or one after the other, in its unit and type."""
         spec = source.spec
-        raw = [_flat(value, shape, piece, field.name) for value in self._raw(source, piece)]
-        rows = piece.row_R if shape is None else np.repeat(piece.row_R, _num(shape))
+        parts = [flat(value, shape, piece, field.name) for value in raw]
+        rows = piece.row_R if shape is None else np.repeat(piece.row_R, lengths_of(shape))
         if spec.flags is not None:
-            numbers = from_flags(raw, spec, field.classes)
+            numbers = from_flags(parts, spec, field.classes)
             refuse_unknown(numbers, None, field.name, spec, where=str(piece.path), rows=rows)
             return numbers.astype(field.dtype)
-        values = raw[0]
+        values = parts[0]
         if spec.codes == PDG:
             return particle_types(values)
         if spec.codes is not None:
@@ -299,15 +282,15 @@ class Mapper:
             values = np.where(np.isfinite(values), values, spec.fill)
         if field.kind is Kind.ANGLE:
             values = np.pi - np.mod(np.pi - values, 2 * np.pi)
-        return _typed(values, field, piece.path, rows)
+        return typed(values, field, piece.path, rows)
 
-    def _labels(self, piece: _Piece) -> Array:
+    def _labels(self, piece: Piece) -> Array:
         label = self.config.label
         assert label is not None
         if label.files is not None:
             return of_file(piece.path, label, piece.rows)
         assert self._label
-        raw = [_flat(value, None, piece, LABEL) for value in self._raw(self._label, piece)]
+        raw = [flat(value, None, piece, LABEL) for value in self._raw(self._label, piece)]
         values = None if label.flags is not None else raw[0]
         numbers = (
             from_flags(raw, label, label.classes)
@@ -318,109 +301,10 @@ class Mapper:
             refuse_unknown(numbers, values, LABEL, label, where=str(piece.path), rows=piece.row_R)
         return numbers
 
-    def _kept(self, fields: Mapping[str, Array | Ragged], piece: _Piece) -> Array | None:
+    def _kept(self, fields: Mapping[str, Array | Ragged], piece: Piece) -> Array | None:
         masks = []
         if self.config.select is not None:
-            masks.append(_flat(self._extra[self.config.select](piece.columns), None, piece, "select") != 0)
+            masks.append(flat(self._extra[self.config.select](piece.columns), None, piece, "select") != 0)
         if self.config.label is not None and self.config.label.drop:
             masks.append(np.asarray(fields[LABEL]) != UNKNOWN)
         return np.logical_and.reduce(masks) if masks else None
-
-
-def _double(array: Any) -> Any:
-    """Return floating-point numbers in double precision, whole numbers as they are."""
-    import awkward as ak
-
-    return ak.values_astype(array, np.float64) if "float" in str(array.type) else array
-
-
-def _any(values: Any) -> Any:
-    import awkward as ak
-
-    return ak.any(values, axis=-1)
-
-
-def _num(shape: Any) -> Array:
-    import awkward as ak
-
-    return np.asarray(ak.num(shape, axis=1))
-
-
-def _unfolded(columns: dict[str, Any], by: str, row_R: Array, path: Path) -> tuple[dict[str, Any], Array]:
-    """Return the entries of lists as rows, and the file's row of each."""
-    import awkward as ak
-
-    if columns[by].ndim < 2:
-        raise DataError(f"{path}: unfold: {by!r} holds no lists")
-    count = _num(columns[by])
-    made = {}
-    for name, array in columns.items():
-        fits = array.ndim > 1 and np.array_equal(_num(array), count)
-        made[name] = ak.flatten(array, axis=1) if fits else array[np.repeat(np.arange(len(count)), count)]
-    return made, np.repeat(row_R, count)
-
-
-def _flat(value: Any, shape: Any, piece: _Piece, name: str) -> Array:
-    """Return a value as one number for each row, or for each entry of lists, one after the other."""
-    import awkward as ak
-
-    ndim = getattr(value, "ndim", 0)
-    if shape is None:
-        if ndim > 1:
-            raise DataError(
-                f"{piece.path}: field {name!r} is one number of each row, and {value.type} is a list"
-            )
-        return np.broadcast_to(np.asarray(value), (piece.rows,))
-    if ndim > 2:
-        raise DataError(
-            f"{piece.path}: field {name!r} holds lists of lists: {value.type}; is 'unfold' missing"
-        )
-    try:
-        return np.asarray(ak.flatten(ak.broadcast_arrays(value, shape)[0], axis=1))
-    except ValueError:
-        raise DataError(
-            f"{piece.path}: lists of {name!r} have other lengths than those of the other fields"
-        ) from None
-
-
-def _typed(values: Array, field: Field, path: Path, rows: Array) -> Array:
-    """Return values in the stored type; whole numbers and flags must be such."""
-    wanted = np.dtype(field.dtype)
-    if wanted.kind == "f" or values.dtype.kind in "iub":
-        with np.errstate(over="ignore"):
-            return values.astype(wanted) if wanted.kind in "fb" else values
-    bad = values != np.rint(values)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise DataError(
-            f"{path}: field {field.name!r}, row {rows[first]}: {values[first]:g} is no whole number"
-        )
-    return values.astype(wanted)
-
-
-def _sums(fields: Mapping[str, Array | Ragged]) -> dict[str, Array | Ragged]:
-    """Return the jets that constituents make together; raise `ConfigError` without their momenta."""
-    names = ("part_pt", "part_eta", "part_phi", "part_energy")
-    parts = [fields.get(name) for name in names]
-    if not all(isinstance(part, Ragged) for part in parts):
-        raise ConfigError(f"jet: 'sum' needs the fields {', '.join(names)}")
-    pt, eta, phi, energy = (part for part in parts if isinstance(part, Ragged))
-    row, rows = pt.row_index(), len(pt)
-    p, y, f = (part.values.astype(np.float64) for part in (pt, eta, phi))
-    px, py, pz = (np.bincount(row, part, rows) for part in (p * np.cos(f), p * np.sin(f), p * np.sinh(y)))
-    jets = (*momentum_fields(px, py, pz), np.bincount(row, energy.values, rows).astype(np.float32))
-    return {field.name: values for field, values in zip(JET_FIELDS, jets, strict=True)}
-
-
-def _sorted(fields: dict[str, Array | Ragged], name: str, schema: Schema) -> dict[str, Array | Ragged]:
-    level = schema[name].level
-    lists = {key: value for key, value in fields.items() if key in schema and schema[key].level is level}
-    return {**fields, **sort_falling(lists, name)}
-
-
-def _selected(fields: dict[str, Array | Ragged], keep: Array | None) -> dict[str, Array | Ragged]:
-    if keep is None or keep.all():
-        return fields
-    return {
-        name: value.take(keep) if isinstance(value, Ragged) else value[keep] for name, value in fields.items()
-    }

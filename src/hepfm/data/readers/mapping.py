@@ -59,5 +59,5 @@ class MappingReader:
 def _first(table: FileTable, mapper: Mapper) -> dict[str, Any]:
     piece = next(iter(table.chunks(mapper.needed, _FIRST_ROWS)), None)
     if piece is None:
-        raise DataError(f"{table.path} has no rows")
+        raise DataError(f"{table.path} has no rows; leave it out")
     return piece
