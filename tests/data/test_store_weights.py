@@ -44,8 +44,10 @@ def weighted(jet_columns: Any, tmp_path: Path) -> MakeStore:
     """Return a function that writes 300 jets with the given weights, in the splits train and test."""
 
     def make(weights: Any, name: str = "weighted") -> Store:
-        columns = {**jet_columns(300, seed=7), "jet_weight": np.asarray(weights, np.float32)}
-        parts = [(split, columns) for split in ("train", "test")]
+        weight = {"jet_weight": np.asarray(weights, np.float32)}
+        parts = [
+            (split, {**jet_columns(300, seed=seed), **weight}) for seed, split in ((7, "train"), (8, "test"))
+        ]
         schema = jet_schema(JETCLASS_CLASSES, weight=True)
         return Store.open(write_store(tmp_path / name, schema, parts, provenance={}))
 

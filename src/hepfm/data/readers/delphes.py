@@ -12,7 +12,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.delphes_candidates import COLLECTIONS, Candidates, branches_of, read
+from hepfm.data.readers.delphes_candidates import COLLECTIONS, DelphesCandidates, branches_of, read
 from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, particle_types
 from hepfm.data.schemas.jets import (
@@ -235,7 +235,7 @@ def _vertices(piece: dict[str, Any], event: Array, lengths: Array) -> Array:
 
 
 def _constituents(
-    candidates: Candidates, found: Array, lengths: Array, vertex: Array
+    candidates: DelphesCandidates, found: Array, lengths: Array, vertex: Array
 ) -> dict[str, Array | Ragged]:
     values = {name: column[found] for name, column in candidates.columns.items()}
     tracks = (values["d0"], values["d0_error"], values["dz"] - vertex, values["dz_error"])

@@ -33,7 +33,7 @@ _TRACK = {"d0": "D0", "d0_error": "ErrorD0", "dz": "DZ", "dz_error": "ErrorDZ"}
 
 
 @dataclass(frozen=True)
-class Candidates:
+class DelphesCandidates:
     """Candidates of the events of a piece.
 
     Attributes
@@ -79,7 +79,7 @@ def branches_of(table: FileTable, collection: str) -> dict[str, str]:
 
 def read(
     piece: Mapping[str, Any], collections: Mapping[str, Mapping[str, str]], *, position: bool, path: Path
-) -> Candidates:
+) -> DelphesCandidates:
     """Return the candidates of a piece of a file.
 
     A candidate that several collections hold is taken from the first.
@@ -115,7 +115,7 @@ def read(
         parts.append(_fields({name: part.astype(np.float64) for name, part in values.items()}, position))
     columns_of_all = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     unique, first = np.unique(np.concatenate(keys), return_index=True)
-    return Candidates(columns_of_all, unique, first)
+    return DelphesCandidates(columns_of_all, unique, first)
 
 
 def _key(event: Array, number: Array) -> Array:
