@@ -4,8 +4,7 @@ python docs/scripts/study_page.py STUDY_FOLDER NAME PAGE [EARLIER ...]
 
 Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME that it has, docs/PAGE.md.
 EARLIER are reports in docs/reports of the same study file, run with other arms. The overview then has the arms of
-all of them: first those of STUDY_FOLDER, and of each other what none before it has. p-values over trainings are
-corrected once more, for all comparisons of a task in the table together.
+all of them, each from the report with most of its trainings. p-values over trainings are corrected once more, for all comparisons of a task in the table together.
 """
 
 from __future__ import annotations
@@ -94,14 +93,16 @@ def results(tables: Path) -> str:
 
 
 def merged(folders: Sequence[Path], name: str, arm: str) -> list[Row]:
-    """Return the rows of a table of several reports: of each arm those of the first report that has it."""
-    found: dict[str, tuple[Path, list[Row]]] = {}
+    """Return the rows of a table of several reports: of each arm those of the report that has most of it."""
+    found: dict[str, dict[Path, list[Row]]] = {}
     for folder in folders:
         for row in read(folder / name):
-            owner, rows = found.setdefault(row[arm], (folder, []))
-            if owner == folder:
-                rows.append(row)
-    return [row for _, rows in found.values() for row in rows]
+            found.setdefault(row[arm], {}).setdefault(folder, []).append(row)
+
+    def trainings(rows: Sequence[Row]) -> int:
+        return sum(int(row.get("trainings") or row.get("pairs") or 0) for row in rows)
+
+    return [row for reports in found.values() for row in max(reports.values(), key=trainings)]
 
 
 def marks(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
