@@ -54,23 +54,21 @@ def number(text: str) -> str:
     return f"{float(text):.3g}" if text else "-"
 
 
-def contrasts(tables: Path) -> str:
+def contrasts(folders: Sequence[Path]) -> str:
     """Return the registered contrasts with their verdicts."""
     head = ["contrast", "family", "metric", "budget", "mean", "95 % over trainings", "p (Holm)", "verdict"]
-    rows = [
-        [
-            row["comparison"],
-            row["family"],
-            METRICS[row["metric"]],
-            row["labels"],
-            number(row["mean"]),
-            f"{number(row['trainings_low'])} to {number(row['trainings_high'])}",
-            number(row["p_holm"]),
-            row["verdict"],
-        ]
-        for row in read(tables / "contrasts.csv")
-    ]
-    return markdown(head, rows)
+    asked = merged(folders, "contrasts.csv", "comparison")
+    lines = []
+    for family in dict.fromkeys(row["family"] for row in asked):
+        members = [row for row in asked if row["family"] == family]
+        corrected = holm([float(row["p"]) if row["p"] else None for row in members])
+        for row, p in zip(members, corrected, strict=True):
+            resolved = row["verdict"] in ("better", "worse")
+            verdict = "not resolved by the trainings" if resolved and (p or 0) >= ALPHA else row["verdict"]
+            interval = f"{number(row['trainings_low'])} to {number(row['trainings_high'])}"
+            what = [row["comparison"], family, METRICS[row["metric"]], row["labels"], number(row["mean"])]
+            lines.append([*what, interval, "-" if p is None else number(str(p)), verdict])
+    return markdown(head, lines)
 
 
 def results(tables: Path) -> str:
@@ -161,10 +159,10 @@ def main(study: Path, name: str, page: Path, earlier: Sequence[str] = ()) -> Non
     shutil.copy(study / "results.csv", target / "results.csv")
     shutil.copy(study / "registration.json", target / "registration.json")
     text = page.read_text(encoding="utf-8")
-    for kind, table in (("contrasts", contrasts), ("results", results)):
-        text = put(text, f"{kind} of {name}", table(target / "csv"))
+    text = put(text, f"results of {name}", results(target / "csv"))
     folders = [target / "csv", *(DOCS / "reports" / other / "csv" for other in earlier)]
-    text = put(text, f"overview of {name}", overview(folders))
+    for kind, table in (("contrasts", contrasts), ("overview", overview)):
+        text = put(text, f"{kind} of {name}", table(folders))
     page.write_text(text, encoding="utf-8")
 
 
