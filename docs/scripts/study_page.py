@@ -10,12 +10,14 @@ all of them, each from the report with most of its trainings. p-values over trai
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from hepfm.metrics.contrast import read_contrast
 from hepfm.metrics.holm import holm
 from hepfm.report.difference import ALPHA
 
@@ -55,9 +57,10 @@ def number(text: str) -> str:
 
 
 def contrasts(folders: Sequence[Path]) -> str:
-    """Return the registered contrasts with their verdicts."""
+    """Return the registered contrasts with their verdicts, also those whose arms are in different reports."""
     head = ["contrast", "family", "metric", "budget", "mean", "95 % over trainings", "p (Holm)", "verdict"]
     asked = merged(folders, "contrasts.csv", "comparison")
+    asked += across(folders, {row["comparison"].split(":")[0] for row in asked})
     lines = []
     for family in dict.fromkeys(row["family"] for row in asked):
         members = [row for row in asked if row["family"] == family]
@@ -69,6 +72,59 @@ def contrasts(folders: Sequence[Path]) -> str:
             what = [row["comparison"], family, METRICS[row["metric"]], row["labels"], number(row["mean"])]
             lines.append([*what, interval, "-" if p is None else number(str(p)), verdict])
     return markdown(head, lines)
+
+
+def across(folders: Sequence[Path], answered: Collection[str]) -> list[Row]:
+    """Return the registered contrasts that no report answers alone, over trainings: rows have no scores here."""
+    registered = json.loads((folders[0].parent / "registration.json").read_text(encoding="utf-8"))["content"]
+    values = trainings(folders)
+    unfinished = {
+        (path.name.split("-")[1], row["labels"], row["plus"])
+        for folder in folders
+        for path in folder.glob("panel*-against-scratch.csv")
+        for row in read(path)
+        if row["verdict"].startswith("no verdict")
+    }
+    rows = []
+    for name, entry in registered["contrasts"].items():
+        task, contrast = entry["task"], read_contrast(entry["contrast"])
+        metric = entry["metric"] or PRIMARY.get(task, "auc")
+        for labels in entry["budgets"] or sorted({key[1] for key in values if key[0] == task}):
+            found = {arm: values.get((task, str(labels), metric, arm), {}) for arm in contrast.arms}
+            shared = sorted(set.intersection(*(set(one) for one in found.values())))
+            if name in answered or not shared:
+                continue
+            paired = contrast.measure({arm: [one[key] for key in shared] for arm, one in found.items()})
+            mean = paired.measurement
+            stopped = [arm for arm in contrast.arms if (task, str(labels), arm) in unfinished]
+            word = "better" if (mean.value or 0) > 0 else "worse"
+            rows.append(
+                {
+                    "comparison": f"{name}: {contrast.name}",
+                    "family": entry["family"],
+                    "metric": metric,
+                    "labels": str(labels),
+                    "mean": str(mean.value),
+                    "trainings_low": str(mean.low),
+                    "trainings_high": str(mean.high),
+                    "p": str(paired.p),
+                    "verdict": f"no verdict: no plateau ({', '.join(stopped)})" if stopped else word,
+                }
+            )
+    return rows
+
+
+def trainings(folders: Sequence[Path]) -> dict[tuple[str, str, str, str], dict[str, float]]:
+    """Return the value of each replicate by task, budget, metric and arm, from the report with most of the arm."""
+    found: dict[tuple[str, str, str, str], dict[str, float]] = {}
+    for folder in folders:
+        one: dict[tuple[str, str, str, str], dict[str, float]] = {}
+        for row in read(folder.parent / "results.csv"):
+            if row["value"]:
+                key = (row["task"], row["budget"], row["metric"], row["arm"])
+                one.setdefault(key, {})[row["replicate"]] = float(row["value"])
+        found |= {key: values for key, values in one.items() if len(values) > len(found.get(key, {}))}
+    return found
 
 
 def results(tables: Path) -> str:
