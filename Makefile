@@ -10,8 +10,9 @@ export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 DEMO ?= demo
 MUTATION ?= mutation
+FUZZ ?= fuzz
 
-.PHONY: demo test setup lint docs bench mutation clean
+.PHONY: demo test setup lint docs bench mutation fuzz clean
 
 demo: $(READY)          ## the whole way on simulated jets, ending in demo/report/report.html
 	OMP_NUM_THREADS=2 $(BIN)/hepfm demo -o $(DEMO)
@@ -41,6 +42,9 @@ mutation: $(READY)      ## how many small changes of the source the tests notice
 	$(BIN)/python tests/mutate.py --coverage $(MUTATION)/coverage --durations $(MUTATION)/durations.txt \
 		--output $(MUTATION)/mutants.csv
 
+fuzz: $(READY)          ## damaged files of every format, some 13,000, given to hepfm ingest
+	$(BIN)/python tests/fuzz_readers.py -o $(FUZZ)/fuzz.csv
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "hepfm needs Python 3.11 to 3.13; say make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -56,4 +60,4 @@ $(PEERS)/.ready: $(READY)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(MUTATION) build dist site
+	rm -rf $(VENV) $(DEMO) $(MUTATION) $(FUZZ) build dist site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -297,3 +298,12 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
     }
     made["jetnet.hdf5"] = shutil.copy(next(made["jetnet.hdf5"].glob("*.hdf5")), folder / "g.hdf5")
     return {name: (name.split(".")[0], path) for name, path in made.items()}
+
+
+def options_of(format_name: str, good: Path) -> tuple[object, ...]:
+    """Return what a format must be told about its file."""
+    if format_name == "mapping":
+        map_file = good.with_name("map.yaml")
+        map_file.write_text(json.dumps(MAP), encoding="utf-8")
+        return ("--map", map_file)
+    return ("--set", "jet_class=g") if format_name == "jetnet" else ()

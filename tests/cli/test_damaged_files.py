@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from damage import DAMAGES, damaged
-from format_files import MAP, make_inputs
+from format_files import make_inputs, options_of
 
 from hepfm.data.store import Store
 
@@ -47,15 +47,6 @@ TIMES = 4
 def inputs(few_jets: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
     """Format and path of a good file of each kind."""
     return make_inputs(tmp_path_factory.mktemp("inputs"), few_jets)
-
-
-def options_of(format_name: str, good: Path) -> tuple[object, ...]:
-    """Return what a format must be told about its file."""
-    if format_name == "mapping":
-        map_file = good.with_name("map.yaml")
-        map_file.write_text(json.dumps(MAP), encoding="utf-8")
-        return ("--map", map_file)
-    return ("--set", "jet_class=g") if format_name == "jetnet" else ()
 
 
 def check(result: Result, path: Path, content: bytes) -> bool:
