@@ -17,16 +17,8 @@ from hepfm.metrics.generation.spectra import even_edges
 from hepfm.report.compare import compare
 from hepfm.report.generated_part import store_spectra
 from hepfm.tasks.base import load_task
-from hepfm.tasks.result import (
-    CodeInfo,
-    DataInfo,
-    ModelInfo,
-    ResultFile,
-    TaskInfo,
-    Training,
-    read_result,
-    write_result,
-)
+from hepfm.tasks.result import CodeInfo, DataInfo, ModelInfo, ResultFile, TaskInfo, Training
+from hepfm.tasks.result_folder import read_result, write_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import SPECTRA, overlays, read_spectra, spectra_table
 

@@ -26,7 +26,7 @@ from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 from hepfm.simulate.simulation import Simulation, SimulationRecipe, SplitSizes
-from hepfm.study.config import SimulatedStore
+from hepfm.study.store_entries import SimulatedStore
 from hepfm.study.stores import _simulated
 
 

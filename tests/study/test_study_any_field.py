@@ -12,7 +12,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.study.study import study
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself
 

@@ -13,7 +13,7 @@ from hepfm.data.store import Store
 from hepfm.physics.kinematics import delta_r
 from hepfm.study.folder import StudyFolder
 from hepfm.study.study import prepare, study
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 
 pytestmark = pytest.mark.enable_socket  # Dask talks to itself
 

@@ -26,7 +26,7 @@ from hepfm.report.comparer import Comparer
 from hepfm.report.sections import load_sections
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
-from hepfm.tasks.result import read_result, read_scores
+from hepfm.tasks.result_folder import read_result, read_scores
 
 ROWS = 500
 FLAVOURS = ("light", "charm", "bottom")

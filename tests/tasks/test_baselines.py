@@ -25,7 +25,7 @@ from hepfm.networks.specs import HeadSpec
 from hepfm.objectives import OBJECTIVES
 from hepfm.tasks.baselines import fitting_answers, trivial_answers
 from hepfm.tasks.evaluate import evaluate, summary_lines
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.taus import TauMomentum
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
 

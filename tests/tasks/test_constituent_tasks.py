@@ -18,7 +18,7 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.models.directory import Model
 from hepfm.tasks.evaluate import evaluate, summary_lines
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 from hepfm.testing.tasks import save_scoring_model
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 2}

@@ -21,7 +21,8 @@ from hepfm.report.compare import compare
 from hepfm.simulate.resimulation import Resimulation
 from hepfm.tasks.base import MeasureOptions, load_task
 from hepfm.tasks.evaluate import evaluate, result_file
-from hepfm.tasks.result import ResultFile, read_result, write_result
+from hepfm.tasks.result import ResultFile
+from hepfm.tasks.result_folder import read_result, write_result
 from hepfm.tasks.subject import Subject
 from hepfm.testing.tasks import check_agreement, save_scoring_model
 

@@ -17,7 +17,7 @@ from hepfm.models.scores import score
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.evaluate import evaluate
-from hepfm.tasks.result import read_result, read_scores
+from hepfm.tasks.result_folder import read_result, read_scores
 
 PROVENANCE = {
     "config": {

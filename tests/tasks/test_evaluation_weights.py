@@ -20,7 +20,7 @@ from hepfm.data.weights import weighed
 from hepfm.data.writer import write_store
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
-from hepfm.tasks.result import read_result, read_scores
+from hepfm.tasks.result_folder import read_result, read_scores
 from hepfm.tasks.samples import draw_samples, rows_by_class
 
 MakeStore = Callable[..., Store]

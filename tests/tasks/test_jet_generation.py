@@ -33,7 +33,7 @@ from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration, JetGenerationTask
 from hepfm.tasks.measure_jets import JetProtocol
 from hepfm.tasks.model_subject import open_subject
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import SAMPLES, read_spectra
 from hepfm.train.learner import make_learner

@@ -21,7 +21,8 @@ from hepfm.report.compare import compare
 from hepfm.simulate.resimulation import Resimulation
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
-from hepfm.tasks.result import ROW_GROUP, SCORES, ResultFile
+from hepfm.tasks.result import ResultFile
+from hepfm.tasks.result_folder import ROW_GROUP, SCORES
 
 CLASSES = ("QCD", "Tbqq")
 FIELDS = Resimulation().fields()

@@ -27,7 +27,7 @@ from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import Evaluation, evaluate
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.samples import draw_samples
 from hepfm.tasks.spectra import read_spectra
 from hepfm.testing.tasks import LAWS, TaskCase, check_agreement, save_scoring_model

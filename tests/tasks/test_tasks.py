@@ -15,7 +15,8 @@ from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure, summary_lines
 from hepfm.tasks.model_subject import training_facts
-from hepfm.tasks.result import Training, read_result, read_scores
+from hepfm.tasks.result import Training
+from hepfm.tasks.result_folder import read_result, read_scores
 from hepfm.tasks.sides import SidedTask
 from hepfm.tasks.tagging import TaggingTask
 

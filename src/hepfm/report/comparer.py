@@ -18,7 +18,8 @@ from hepfm.report.difference import Difference, corrected
 from hepfm.report.guards import guard
 from hepfm.report.sections import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
-from hepfm.tasks.result import PREDICTIONS, SCORES, MetricInfo
+from hepfm.tasks.result import MetricInfo
+from hepfm.tasks.result_folder import PREDICTIONS, SCORES
 from hepfm.tasks.row_statistics import RowStatistics
 
 

@@ -9,15 +9,8 @@ from pathlib import Path
 
 from hepfm.core.errors import DataError
 from hepfm.metrics.predictions import Predictions
-from hepfm.tasks.result import (
-    DataInfo,
-    MetricInfo,
-    ResultFile,
-    TaskInfo,
-    Training,
-    read_result,
-    read_scores,
-)
+from hepfm.tasks.result import DataInfo, MetricInfo, ResultFile, TaskInfo, Training
+from hepfm.tasks.result_folder import read_result, read_scores
 
 BASELINE = "scratch"
 """The arm that others are compared with."""

@@ -9,7 +9,7 @@ from typing import Any
 from hepfm.report.sections import Origin, Result
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, Trial
-from hepfm.tasks.result import read_result
+from hepfm.tasks.result_folder import read_result
 from hepfm.workflow.schedule import State
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from hepfm.core.config import load_recipe, merge
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.study.config import MixedStore, SimulatedStore, StudyConfig
+from hepfm.study.config import StudyConfig
+from hepfm.study.store_entries import MixedStore, SimulatedStore
 from hepfm.workflow.stores import StoreInfo, existing_store, simulated_store
 from hepfm.workflow.verbs.mix import Mix
 

@@ -13,7 +13,8 @@ from hepfm.core.guards import member, reading
 from hepfm.core.ragged import Array, Ragged
 from hepfm.metrics.constituents import ConstituentPredictions
 from hepfm.metrics.predictions import IntArray
-from hepfm.tasks.result import ROW_GROUP, ResultFile
+from hepfm.tasks.result import ResultFile
+from hepfm.tasks.result_folder import ROW_GROUP
 
 CONSTITUENTS = "constituents.arrow"
 _AGAIN = "run hepfm evaluate again"

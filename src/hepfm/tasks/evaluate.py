@@ -16,16 +16,8 @@ from hepfm.data.weights import AUTO, weighed
 from hepfm.tasks.base import MeasureOptions, Task, load_task
 from hepfm.tasks.baselines import FittedAnswer
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import (
-    RESULTS,
-    CodeInfo,
-    DataInfo,
-    ModelInfo,
-    ResultFile,
-    TaskInfo,
-    Training,
-    write_result,
-)
+from hepfm.tasks.result import CodeInfo, DataInfo, ModelInfo, ResultFile, TaskInfo, Training
+from hepfm.tasks.result_folder import RESULTS, write_result
 from hepfm.tasks.subject import NamedScorer, ScorerSubject, Subject
 
 

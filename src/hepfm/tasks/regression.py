@@ -28,15 +28,8 @@ from hepfm.metrics.response import (
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
 from hepfm.tasks.baselines import fitting_answers
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import (
-    PREDICTIONS,
-    Baseline,
-    MetricInfo,
-    PredictedNumbers,
-    ResultFile,
-    predictions_table,
-    read_predictions,
-)
+from hepfm.tasks.result import Baseline, MetricInfo, ResultFile
+from hepfm.tasks.result_folder import PREDICTIONS, PredictedNumbers, predictions_table, read_predictions
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Scorer, Subject
 from hepfm.tasks.tagging import JET_OBSERVERS

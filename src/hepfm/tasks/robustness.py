@@ -26,7 +26,8 @@ from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.metrics.score_shift import shift_statistic
 from hepfm.tasks.base import TaskMetric
-from hepfm.tasks.result import MetricInfo, ResultFile, read_observers, read_scores
+from hepfm.tasks.result import MetricInfo, ResultFile
+from hepfm.tasks.result_folder import read_observers, read_scores
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.sides import Names, SidesConfig, SignalTask
 

@@ -22,7 +22,8 @@ from hepfm.metrics.predictions import FloatArray, IntArray, Predictions
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task
 from hepfm.tasks.baselines import fitting_answers
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import SCORES, Baseline, MetricInfo, ResultFile, read_scores, scores_table
+from hepfm.tasks.result import Baseline, MetricInfo, ResultFile
+from hepfm.tasks.result_folder import SCORES, read_scores, scores_table
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Answer, Scorer, Subject
 from hepfm.tasks.tagging_metrics import ScoreMetric

@@ -28,7 +28,8 @@ from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
 from hepfm.tasks.constituent_origin import VERTEX, leading
 from hepfm.tasks.measured import Measured
-from hepfm.tasks.result import ROW_GROUP, Baseline, MetricInfo, ResultFile, read_columns, rows_table
+from hepfm.tasks.result import Baseline, MetricInfo, ResultFile
+from hepfm.tasks.result_folder import ROW_GROUP, read_columns, rows_table
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Subject
 

@@ -27,7 +27,8 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.specs import HeadSpec
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.evaluate import evaluate, measure
-from hepfm.tasks.result import MetricInfo, ResultFile, read_result
+from hepfm.tasks.result import MetricInfo, ResultFile
+from hepfm.tasks.result_folder import read_result
 from hepfm.testing.laws import hold
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
