@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pydantic
@@ -16,6 +15,7 @@ from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.maps.classes import of_file
 from hepfm.data.maps.config import LabelMap
 from hepfm.data.readers.base import row_weights
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 
 EVENT_ROWS = 2_000
@@ -64,11 +64,11 @@ class EventFileConfig(config.Config):
         kept = [*names, *filter(None, (schema.label, schema.weight)), EVENT_ID.name]
         return replace(schema.having(kept), group=EVENT_ID.name)
 
-    def label(self, path: Path, rows: int) -> dict[str, Array]:
+    def label(self, path: DataFile, rows: int) -> dict[str, Array]:
         """Return the label of the rows of a file; nothing for jets without."""
         return {} if self._label is None else {"jet_label": of_file(path, self._label, rows)}
 
-    def weights(self, columns: Columns, events: Array, path: Path) -> dict[str, Array]:
+    def weights(self, columns: Columns, events: Array, path: DataFile) -> dict[str, Array]:
         """Return the weights of jets from those of the events that they are in; nothing without the option.
 
         Some formats write a list with the one weight of each event.
@@ -112,7 +112,7 @@ def _mixed(bits: Array) -> Array:
     return np.asarray(bits ^ (bits >> _SHIFTS[2]))
 
 
-def same_lists(columns: Columns, names: Sequence[str], path: Path) -> list[Ragged]:
+def same_lists(columns: Columns, names: Sequence[str], path: DataFile) -> list[Ragged]:
     """Return columns that hold lists of the same lengths; raise `DataError` if they do not."""
     found = []
     for name in names:
