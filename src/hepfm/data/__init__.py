@@ -68,6 +68,10 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "physlite": (
+            "hepfm.data.readers.physlite:PhysliteReader",
+            "ATLAS DAOD_PHYSLITE: jets with their tracks, or with flow objects where kept, ROOT",
+        ),
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",

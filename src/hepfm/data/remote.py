@@ -158,8 +158,8 @@ class RemoteFile:
             raise MissingExtraError(f"{self} needs s3fs, which is not installed: pip install s3fs")
         if self.scheme == "root":
             raise MissingExtraError(
-                f"{self} needs fsspec-xrootd and xrootd, which are not installed: pip install 'hepfm[remote]' "
-                "on Linux; elsewhere conda-forge has both"
+                f"{self} needs fsspec-xrootd and xrootd, which are not installed: pip install "
+                "'hepfm[remote]' on Linux; elsewhere conda-forge has both"
             )
         raise missing_extra(LIBRARIES[self.scheme], "remote")
 
@@ -190,8 +190,8 @@ class RemoteFile:
         kind = type(error).__name__
         if "Payload" in kind or "Disconnected" in kind:
             return DataError(
-                f"cannot read {self}: the transfer ended before all bytes were there, {_TRIES} times; is the file "
-                "complete on the server?"
+                f"cannot read {self}: the transfer ended before all bytes were there, {_TRIES} times; is the "
+                "file complete on the server?"
             )
         if isinstance(error, TimeoutError) or "Timeout" in kind or _XROOTD_EXPIRED in str(error):
             return DataError(f"cannot read {self}: no answer within {_SECONDS:g} s, {_TRIES} times")

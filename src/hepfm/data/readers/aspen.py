@@ -12,7 +12,8 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.cms import EVENT_FIELDS, JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.cms import JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.event_files import EVENT_FIELDS
 from hepfm.data.readers.physics import constituent_fields, jet_fields, particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import jet_schema

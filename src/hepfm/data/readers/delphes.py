@@ -164,7 +164,7 @@ class DelphesReader:
             {
                 **_jet_fields(piece, jets, kept),
                 EVENT_ID.name: _event_ids(piece, jets, path)[event],
-                **self.config.label(path, len(event)),
+                **self.config.label_of_file(path, len(event)),
                 **self._weights(piece, event, path),
                 **_constituents(candidates, found, lengths, _vertices(piece, event, lengths)),
             }

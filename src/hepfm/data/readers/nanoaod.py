@@ -12,8 +12,15 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.cms import EVENT_FIELDS, JET_AXIS_FIELDS, cms_impact_parameters
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids, same_lists
+from hepfm.data.readers.cms import JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.event_files import (
+    EVENT_FIELDS,
+    EVENT_ID,
+    EVENT_ROWS,
+    EventFileConfig,
+    event_ids,
+    same_lists,
+)
 from hepfm.data.readers.nanoaod_layout import EVENT, MOMENTUM, PUPPI, Layout, find_layout
 from hepfm.data.readers.physics import charges, constituent_fields, jet_fields, particle_types
 from hepfm.data.remote import DataFile
@@ -160,7 +167,7 @@ class NanoAodReader:
                 **jet_fields(*np.add.reduceat(momenta, starts, axis=1)),
                 **{name: values.astype(np.float32) for name, values in jets.items()},
                 **_event(columns, layout, rows.event),
-                **self.config.label(path, len(rows.jet)),
+                **self.config.label_of_file(path, len(rows.jet)),
                 **self.config.weights(columns, rows.event, path),
                 **constituent_fields(*momenta, lengths=rows.lengths),
                 **{name: Ragged.from_lengths(values, rows.lengths) for name, values in flat.items()},
