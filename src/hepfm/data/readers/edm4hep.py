@@ -172,18 +172,20 @@ class Edm4hepReader:
 
     def _layout(self, table: FileTable) -> Layout:
         config, names = self.config, set(table.names)
-        found = layout_of.chosen(table, config.particles, PARTICLES, "particles")
+        found = layout_of.chosen(table, config.particles, PARTICLES, "--set particles=NAME")
         jets: dict[str, str] = {}
         members = None
         if config.clustering is None:
-            stored = layout_of.chosen(table, config.jets, JETS, "jets, or cluster: --set clustering={}")
+            stored = layout_of.chosen(table, config.jets, JETS, "--set jets=NAME, or --set clustering={}")
             jets, members = layout_of.of_jets(table, stored)
         to_tracks = layout_of.relation(table, found, "tracks")
         tracks = self._tracks(table, to_tracks)
         states = layout_of.of_states(table, tracks) if tracks else {}
         truth = {}
         if config.partons:
-            generated = layout_of.chosen(table, config.partons.collection, TRUTH, "partons.collection")
+            generated = layout_of.chosen(
+                table, config.partons.collection, TRUTH, "--set partons.collection=NAME"
+            )
             truth = layout_of.of_truth(table, generated)
         header = tuple(f"EventHeader.{name}" for name in ("runNumber", "eventNumber"))
         if config.weight is not None and config.weight not in names:
@@ -207,7 +209,7 @@ class Edm4hepReader:
         if relation is None:
             return None
         if self.config.tracks is not None:
-            return layout_of.chosen(table, self.config.tracks, (), "tracks")
+            return layout_of.chosen(table, self.config.tracks, (), "--set tracks=NAME")
         there = layout_of.collections(table)
         known = layout_of.collection_names(table.path)
         for piece in table.chunks([relation.collection], EVENT_ROWS) if known else ():

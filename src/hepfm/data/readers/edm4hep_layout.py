@@ -108,7 +108,7 @@ def chosen(table: FileTable, name: str | None, known: Sequence[str], what: str) 
     first = name or next((one for one in known if one in found), None)
     if first is None:
         raise DataError(
-            f"{table.path} has none of the collections {', '.join(known)}; name another: {what}"
+            f"{table.path} has none of the collections {', '.join(known)}; name another, {what}"
             f"{did_you_mean(known[0], found)}"
         )
     return first
