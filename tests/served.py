@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 
 class Server(ThreadingHTTPServer):
@@ -95,10 +96,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+S = TypeVar("S", bound=Server)
+
+
 @contextmanager
-def serving(handler: type[Handler] = Handler) -> Iterator[Server]:
+def serving(handler: type[Handler] = Handler, kind: type[S] = Server) -> Iterator[S]:
     """Run a server in a thread of its own."""
-    server = Server(handler)
+    server = kind(handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -157,8 +157,9 @@ def of_states(table: FileTable, collection: str) -> dict[str, str]:
     names = {"begin": f"{collection}.{member}_begin", "end": f"{collection}.{member}_end"}
     names |= {field: f"{prefix}.{field}" for field in _STATE}
     require(table.names, names.values(), table.path, what="EDM4hep branches")
-    covariance = next((name for name in table.names if name.startswith(f"{prefix}.covMatrix")), None)
-    return names | ({"covariance": covariance} if covariance else {})
+    # Of an RNTuple the structure around the values has a name as well, which is shorter.
+    covariances = [name for name in table.names if name.startswith(f"{prefix}.covMatrix")]
+    return names | ({"covariance": max(covariances, key=len)} if covariances else {})
 
 
 def of_leptons(table: FileTable) -> dict[int, str]:
