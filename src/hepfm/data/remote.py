@@ -134,11 +134,9 @@ class RemoteFile:
     def _handle(self) -> Any:
         """The file as fsspec opens it, without a cache."""
         system, path = self._system
-        handle = system.open(path, "rb", cache_type="none")
-        if not hasattr(handle, "cache"):  # fsspec's stream of a server that says it sends no parts
-            handle.close()
+        if self._info.get("partial") is False:
             raise self._no_parts()
-        return handle
+        return system.open(path, "rb", cache_type="none")
 
     @cached_property
     def _info(self) -> dict[str, Any]:
@@ -185,7 +183,7 @@ class RemoteFile:
             return DataError(f"no file {self}: the server has none of this name")
         if isinstance(error, PermissionError) or status in (401, 403):
             return DataError(f"not allowed to read {self}; is a password, token or certificate needed?")
-        if isinstance(error, ValueError) and "more bytes" in str(error):
+        if isinstance(error, ValueError) and "range requests" in str(error):
             return self._no_parts()
         kind = type(error).__name__
         if "Payload" in kind or "Disconnected" in kind:
