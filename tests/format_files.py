@@ -232,7 +232,7 @@ def physlite_branches() -> dict[str, Any]:
 
 
 def edm4hep_branches() -> dict[str, Any]:
-    """Return the branches of two events of EDM4hep, as podio 1 spells them, with two jets and one.
+    """Return the branches of two events of EDM4hep, as newer files spell them, with two jets and one.
 
     The first jet of the first event is made of the particles 2 and 0, the second one of 1; that of the second
     event of both of its particles. Particle 0 of each event has a track, whose second state is that at the

@@ -1,8 +1,8 @@
 """Names of the branches of podio's collections of EDM4hep, in each of its spellings.
 
-Since podio 0.17 the relation ``particles`` of a collection ``Jet`` is ``_Jet_particles``; before it was
-``Jet#2``, numbered by the order in EDM4hep's definition. Lists of values, such as the states of tracks, were
-``EFlowTrack_1`` and are ``_EFlowTrack_trackStates``.
+The relation ``particles`` of a collection ``Jet`` is ``_Jet_particles``; in older files it is ``Jet#2``,
+numbered by the order in EDM4hep's definition. Lists of values, such as the states of tracks, are
+``_EFlowTrack_trackStates``, and were ``EFlowTrack_1``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRUTH = ("Particle", "MCParticles", "MCParticle", "GenParticles")
 """Collections that are looked for, the first first."""
 
 _NUMBER = {"tracks": 1, "particles": 2, "from": 0, "to": 1}
-"""Of relations of reconstructed particles, in files before podio 0.17."""
+"""Of relations of reconstructed particles, in older files."""
 _STATES = ("trackStates", 1)
 _KINEMATICS = ("momentum.x", "momentum.y", "momentum.z", "energy")
 _STATE = ("D0", "Z0", "location")
@@ -120,7 +120,7 @@ def collections(table: FileTable) -> list[str]:
 
 
 def of_particles(table: FileTable, collection: str) -> dict[str, str]:
-    """Return the branches of reconstructed particles; ``PDG`` was ``type`` before EDM4hep 0.99."""
+    """Return the branches of reconstructed particles; ``PDG`` is ``type`` in older files."""
     names = {field: f"{collection}.{field}" for field in (*_KINEMATICS, "charge")}
     require(table.names, names.values(), table.path, what="EDM4hep branches")
     code = next(
