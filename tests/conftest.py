@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
 from hepfm.data.store import Store
+from hepfm.data.tables.kept import tables_kept_open
 from hepfm.data.writer import write_store
 from hepfm.simulate.run import simulate
 from hepfm.tasks.base import load_task
@@ -32,6 +33,13 @@ def _one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def tables_stay_open() -> Iterator[None]:
+    """Files that readers open stay open through the tests of a module: large trees take seconds to open."""
+    with tables_kept_open():
+        yield
 
 
 @pytest.fixture(scope="session")

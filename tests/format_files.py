@@ -189,13 +189,102 @@ def delphes_branches() -> dict[str, Any]:
     }
 
 
-def write_delphes(path: Path, branches: Mapping[str, Any] | None = None) -> Path:
-    """Write events of Delphes, by default `delphes_branches`, to Parquet: uproot writes no references."""
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> Path:
+    """Write columns to Parquet, which holds what uproot does not write, such as references and links."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table(dict(branches or delphes_branches())), path)
+    pq.write_table(pa.table(dict(columns)), path)
     return path
+
+
+def write_delphes(path: Path, branches: Mapping[str, Any] | None = None) -> Path:
+    """Write events of Delphes, by default `delphes_branches`."""
+    return write_parquet(path, branches or delphes_branches())
+
+
+def physlite_branches() -> dict[str, Any]:
+    """Return the branches of two events of ATLAS's PHYSLITE, in MeV: small and large jets, and four tracks.
+
+    The first small jet has the tracks 1 and 0, the second one a track that was thinned away; the jet of the
+    second event has track 0. The large jet's links lead to a container that the file does not have.
+    """
+    small = {"pt": [[9e4, 3e4], [5e4]], "eta": [[0.5, -1.0], [0.0]], "phi": [[0.3, 2.0], [-3.0]]}
+    small |= {
+        "m": [[9e3, 2e3], [5e3]],
+        "HadronConeExclTruthLabelID": [[5, 0], [4]],
+        "Width": [[0.1, 0.2], [0.3]],
+    }
+    large = {"pt": [[2e5], []], "eta": [[0.45], []], "phi": [[0.25], []], "m": [[8e4], []]}
+    track = {"theta": [[1.1, 1.0, 2.2], [1.6]], "phi": [[0.3, 0.35, 2.1], [3.1]]}
+    track |= {"qOverP": [[1e-4, -2e-5, 1e-4], [5e-5]], "d0": [[0.1, -0.2, 0.3], [0.4]]}
+    track |= {"z0": [[1.0, 2.0, 3.0], [-4.0]], "vz": [[0.5, 0.5, 0.5], [0.0]]}
+    track |= {"definingParametersCovMatrixDiag": [[[0.01, 0.04, 1, 1, 1]] * 3, [[0.09, 0.16, 1, 1, 1]]]}
+    here, gone = {"m_persKey": 7, "m_persIndex": 0}, {"m_persKey": 0, "m_persIndex": 0}
+    small |= {"GhostTrack": [[[{"m_persKey": 7, "m_persIndex": 1}, here, gone], [gone]], [[here]]]}
+    large |= {"constituentLinks": [[[{"m_persKey": 9, "m_persIndex": 3}]], []]}
+    event = {"runNumber": [300, 300], "lumiBlock": [1, 2], "eventNumber": [70, 71], "mcChannelNumber": [5, 5]}
+    event |= {"mcEventWeights": [[1.5, 9.0], [-0.5, 9.0]]}
+    vertices = {"z": [[9.0, 1.0], [-3.0]], "vertexType": [[3, 1], [1]]}
+    all_of = {"AnalysisJets": small, "AnalysisLargeRJets": large, "InDetTrackParticles": track}
+    all_of |= {"EventInfo": event, "PrimaryVertices": vertices}
+    return {f"{name}AuxDyn.{key}": values for name, part in all_of.items() for key, values in part.items()}
+
+
+def edm4hep_branches() -> dict[str, Any]:
+    """Return the branches of two events of EDM4hep, as newer files spell them, with two jets and one.
+
+    The first jet of the first event is made of the particles 2 and 0, the second one of 1; that of the second
+    event of both of its particles. Particle 0 of each event has a track, whose second state is that at the
+    vertex; particle 2 is an electron by a collection of its own.
+    """
+    momenta = {"momentum.x": [[3.0, 0.0, 4.0], [0.0, 1.0]], "momentum.y": [[0.0, -5.0, 0.0], [2.0, 2.0]]}
+    momenta |= {"momentum.z": [[1.0, 2.0, 0.5], [1.0, -1.0]]}
+    energy = [[np.hypot(np.hypot(3, 1), 0.14), np.sqrt(29.0), np.sqrt(16.25)], [np.sqrt(5.0), np.sqrt(6.0)]]
+    parts = {**momenta, "energy": energy, "charge": [[1.0, 0.0, -1.0], [-1.0, 0.0]]}
+    parts |= {
+        "PDG": [[0, 22, 0], [0, 130]],
+        "tracks_begin": [[0, 1, 1], [0, 1]],
+        "tracks_end": [[1, 1, 1], [1, 1]],
+    }
+    jets = {
+        "momentum.x": [[7.0, 0.0], [1.0]],
+        "momentum.y": [[0.0, -5.0], [4.0]],
+        "momentum.z": [[1.5, 2.0], [0.0]],
+    }
+    jets |= {"energy": [[energy[0][0] + energy[0][2], energy[0][1]], [sum(energy[1])]]}
+    jets |= {"particles_begin": [[0, 2], [0]], "particles_end": [[2, 3], [2]]}
+    states = {"D0": [[9.0, 0.1], [9.0, -0.2]], "Z0": [[9.0, 0.3], [9.0, 0.4]], "location": [[4, 1], [4, 1]]}
+    states |= {"covMatrix.values": [[[1.0] * 21, [0.01, *[0] * 8, 0.04, *[0] * 11]]] * 2}
+    truth = {"PDG": [[5, -5, 24], [21]], "generatorStatus": [[23, 23, 22], [23]]}
+    truth |= {"momentum.x": [[6.0, 0.0, 9.0], [-1.0]], "momentum.y": [[0.1, -4.0, 9.0], [0.0]]}
+    truth |= {"momentum.z": [[1.0, 2.0, 9.0], [0.0]]}
+    all_of = {
+        "ReconstructedParticles": parts,
+        "_ReconstructedParticles_tracks": {"index": [[0], [0]], "collectionID": [[8], [8]]},
+        "Jet": jets,
+        "_Jet_particles": {"index": [[2, 0, 1], [0, 1]], "collectionID": [[6, 6, 6], [6, 6]]},
+        "EFlowTrack": {"trackStates_begin": [[0], [0]], "trackStates_end": [[2], [2]]},
+        "_EFlowTrack_trackStates": states,
+        "Electron_objIdx": {"index": [[2], []]},
+        "Particle": truth,
+        "EventHeader": {"eventNumber": [[0], [1]], "runNumber": [[4], [4]], "weight": [[2.0], [-1.0]]},
+    }
+    return {f"{name}.{key}": values for name, part in all_of.items() for key, values in part.items()}
+
+
+def colliderml_columns(kind: str = "tracks") -> dict[str, Any]:
+    """Return the columns of two events of a kind of object of ColliderML."""
+    if kind == "tracks":
+        columns = {"qop": [[0.5, -0.1], [0.2]], "theta": [[1.0, 2.0], [1.5]], "phi": [[0.1, 3.0], [-2.0]]}
+        return {"event_id": [7, 8], **columns, "d0": [[0.1, 0.2], [0.3]], "z0": [[1.0, 2.0], [3.0]]}
+    if kind == "calo_hits":
+        columns = {"total_energy": [[0.1, 0.5], [0.2]], "detector": [[9, 13], [10]], "x": [[1.0, 2.0], [3.0]]}
+        return {"event_id": [7, 8], **columns, "y": [[4.0, 5.0], [6.0]], "z": [[7.0, 8.0], [9.0]]}
+    columns = {"pdg_id": [[11, 22], [211]], "charge": [[-1.0, 0.0], [1.0]], "vertex_primary": [[1, 2], [1]]}
+    columns |= {"px": [[1.0, 3.0], [2.0]], "py": [[0.0, 4.0], [0.0]], "pz": [[0.0, 0.0], [1.0]]}
+    columns |= {"energy": [[1.0, 5.0], [2.3]], **{f"v{axis}": [[0.1, 0.2], [0.3]] for axis in "xyz"}}
+    return {"event_id": [7, 8], **columns, "parent_id": [[None, 3], [None]]}
 
 
 MAP: dict[str, Any] = {
@@ -274,6 +363,9 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         "atlas_top.h5": write_atlas_top(folder / "atlas_top.h5"),
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),
+        "physlite.parquet": write_parquet(folder / "physlite.parquet", physlite_branches()),
+        "edm4hep.parquet": write_parquet(folder / "edm4hep.parquet", edm4hep_branches()),
+        "colliderml.parquet": write_parquet(folder / "colliderml.parquet", colliderml_columns()),
         "fu_tau.parquet": write_fu_tau(folder / "fu_tau.parquet"),
         "aspen.h5": write_hdf5(
             folder / "aspen.h5",
@@ -306,4 +398,5 @@ def options_of(format_name: str, good: Path) -> tuple[object, ...]:
         map_file = good.with_name("map.yaml")
         map_file.write_text(json.dumps(MAP), encoding="utf-8")
         return ("--map", map_file)
-    return ("--set", "jet_class=g") if format_name == "jetnet" else ()
+    told = {"jetnet": "jet_class=g", "physlite": "jets=AnalysisJets"}.get(format_name)
+    return () if told is None else ("--set", told)

@@ -22,7 +22,7 @@ def table() -> str:
     for name, one in catalogue().items():
         reader = f"`{one.reader}`" if one.reader else "[a map](own_data.md)"
         lines.append(
-            f"| `{name}` | {one.title} | {one.place} | {one.paper} | {reader} | {one.traps} | {one.tested} |"
+            f"| `{name}` | {one.title} | {one.place} | {one.paper or ''} | {reader} | {one.traps} | {one.tested} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import reading
 from format_files import delphes_branches, write_delphes
+from reading import SAMPLES, named, same_in_pieces, sums
 
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged, lists
+from hepfm.core.ragged import lists
 from hepfm.data.schemas.jets import PID_CLASSES
-from hepfm.testing.readers import ReaderCase
 
 pytest.importorskip("uproot", reason="uproot is not installed")
+pytestmark = pytest.mark.usefixtures("tables_stay_open")
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "delphes_events_example.root"
+REAL = SAMPLES / "delphes_events_example.root"
 real = pytest.mark.skipif(not REAL.exists(), reason="the sample files are not there")
 
-
-def read(path: Path, **options: Any) -> Columns:
-    return ReaderCase("delphes", path, options).columns()
-
-
+read = functools.partial(reading.read, "delphes")
 read_once = functools.cache(read)
-"""For the real file."""
-
-
-def named(columns: Columns, name: str) -> Array:
-    column = columns[name]
-    assert isinstance(column, np.ndarray)
-    return column
-
-
-def sums(columns: Columns) -> dict[str, Array]:
-    """Sums of the constituents."""
-    pt, eta, phi, energy = (lists(columns, f"part_{name}") for name in ("pt", "eta", "phi", "energy"))
-    momenta = pt.values * np.exp(1j * phi.values.astype(float))
-    row, size = pt.row_index(), len(pt)
-    total = np.bincount(row, momenta.real, size) + 1j * np.bincount(row, momenta.imag, size)
-    return {
-        "pt": np.abs(total),
-        "phi": np.angle(total),
-        "pz": np.bincount(row, pt.values * np.sinh(eta.values.astype(float)), size),
-        "energy": np.bincount(row, energy.values, size),
-    }
 
 
 @real
@@ -141,13 +117,7 @@ def test_jets_are_selected(tmp_path: Path) -> None:
 
 
 def test_pieces_of_one_event_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_delphes(tmp_path / "events.parquet")
-    whole = read(path)
-    monkeypatch.setattr("hepfm.data.readers.delphes.EVENT_ROWS", 1)
-    pieces = read(path)
-    for name, column in whole.items():
-        one = lists(pieces, name).values if isinstance(column, Ragged) else pieces[name]
-        np.testing.assert_array_equal(one, column.values if isinstance(column, Ragged) else column)
+    same_in_pieces("delphes", write_delphes(tmp_path / "events.parquet"), monkeypatch, "delphes")
 
 
 def test_numbers_that_two_candidates_share_are_refused(tmp_path: Path) -> None:

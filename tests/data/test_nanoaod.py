@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import reading
 from format_files import nanoaod_branches, write_nanoaod
+from reading import SAMPLES, branch, named, same_in_pieces
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, lists
@@ -16,34 +17,17 @@ from hepfm.data.ingest import ingest
 from hepfm.data.readers.event_files import event_ids
 from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.data.store import Store
-from hepfm.testing.readers import ReaderCase
 
-uproot = pytest.importorskip("uproot", reason="uproot is not installed")
+pytest.importorskip("uproot", reason="uproot is not installed")
+pytestmark = pytest.mark.usefixtures("tables_stay_open")
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 V15, PFNANO, PLAIN = (
-    REAL / f"{name}.root" for name in ("nano_tt_v15", "pfnano", "nanoAOD_2015_CMS_Open_Data_ttbar")
+    SAMPLES / f"{name}.root" for name in ("nano_tt_v15", "pfnano", "nanoAOD_2015_CMS_Open_Data_ttbar")
 )
-real = pytest.mark.skipif(not REAL.exists(), reason="the sample files are not there")
+real = pytest.mark.skipif(not SAMPLES.exists(), reason="the sample files are not there")
 
-
-def read(path: Path, **options: Any) -> Columns:
-    return ReaderCase("nanoaod", path, options).columns()
-
-
+read = functools.partial(reading.read, "nanoaod")
 read_once = functools.cache(read)
-"""For the real files, whose trees of thousands of branches take a second to open."""
-
-
-def named(columns: Columns, name: str) -> Array:
-    column = columns[name]
-    assert isinstance(column, np.ndarray)
-    return column
-
-
-def values(columns: Columns, name: str) -> Array:
-    column = columns[name]
-    return column if isinstance(column, np.ndarray) else column.values
 
 
 def mass(columns: Columns) -> Array:
@@ -52,8 +36,7 @@ def mass(columns: Columns) -> Array:
 
 
 def branch_of_jets(path: Path, name: str) -> Array:
-    with uproot.open(path) as file:
-        return np.concatenate([np.asarray(row) for row in file["Events"][name].array().tolist()])
+    return np.concatenate([np.asarray(row) for row in branch(path, name, "Events").tolist()])
 
 
 @real
@@ -155,12 +138,7 @@ def test_links_may_stand_in_any_order(tmp_path: Path) -> None:
 
 
 def test_pieces_of_one_event_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_nanoaod(tmp_path / "nano.root")
-    whole = read(path)
-    monkeypatch.setattr("hepfm.data.readers.nanoaod.EVENT_ROWS", 1)
-    pieces = read(path)
-    for name in whole:
-        np.testing.assert_array_equal(values(pieces, name), values(whole, name))
+    same_in_pieces("nanoaod", write_nanoaod(tmp_path / "nano.root"), monkeypatch, "nanoaod")
 
 
 def test_puppi_weights_scale_and_drop(tmp_path: Path) -> None:

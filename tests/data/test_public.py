@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import served
 from click.testing import CliRunner
 
 from hepfm.cli.main import group
@@ -27,41 +26,23 @@ pytestmark = pytest.mark.enable_socket  # the server is on this machine
 CONTENT = {"val.h5": bytes(range(256)) * 5000, "train.h5": b"train" * 100, "sub/test.h5": b"test"}
 
 
-class Server(ThreadingHTTPServer):
-    """A server with what it was asked for."""
+class Handler(served.Handler):
+    """Answers as the archives do, beside sending files."""
 
-    asked: list[tuple[str, str | None]]
-    breaks_after: int | None = None
-    ranges = True
-    record: dict[str, Any] | None = None
+    server: Archive
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+    def name(self) -> str:
+        return self.path.split("/files/")[-1].split("/resolve/abc/")[-1]
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.asked.append((self.path, asked))
-        if self.path.startswith("/api/records/") or self.path.startswith("/api/datasets/"):
-            self._answer(200, json.dumps(self.server.record or self._record()).encode())
+        if not self.path.startswith(("/api/records/", "/api/datasets/")):
+            super().do_GET()
             return
-        name = self.path.split("/files/")[-1].split("/resolve/abc/")[-1]
-        if name not in CONTENT:
-            self._answer(404, b"")
-            return
-        content, start = CONTENT[name], 0
-        if asked and self.server.ranges:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        stop = len(content)
-        if self.server.breaks_after is not None and not start:
-            stop = self.server.breaks_after
-        self._answer(206 if start else 200, content[start:stop], length=len(content) - start)
+        self.server.asked.append((self.path, None))
+        self.answer(200, json.dumps(self.server.record or self._record()).encode())
 
     def _record(self) -> dict[str, Any]:
-        base = f"http://127.0.0.1:{self.server.server_port}"
+        base = self.server.url
         if self.path.startswith("/api/datasets/"):
             siblings = [
                 {"rfilename": name, "size": len(value), "lfs": {"sha256": hashlib.sha256(value).hexdigest()}}
@@ -79,29 +60,22 @@ class Handler(BaseHTTPRequestHandler):
         ]
         return {"metadata": {"license": {"id": "cc-by-4.0"}}, "files": files}
 
-    def _answer(self, code: int, content: bytes, *, length: int | None = None) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        self.end_headers()
-        self.wfile.write(content)
+
+class Archive(served.Server):
+    record: dict[str, Any] | None = None
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    one = Server(("127.0.0.1", 0), Handler)
-    one.asked = []
-    thread = threading.Thread(target=one.serve_forever, daemon=True)
-    thread.start()
-    for name in ("HEPFM_ZENODO", "HF_ENDPOINT"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{one.server_port}")
-    yield one
-    one.shutdown()
-    one.server_close()
-    thread.join()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    with served.serving(Handler, Archive) as one:
+        one.files = dict(CONTENT)
+        for name in ("HEPFM_ZENODO", "HF_ENDPOINT"):
+            monkeypatch.setenv(name, one.url)
+        yield one
 
 
 @pytest.mark.parametrize("name", ["top_tagging", "jetclass2"])
-def test_all_files_with_their_checksums(server: Server, tmp_path: Path, name: str) -> None:
+def test_all_files_with_their_checksums(server: Archive, tmp_path: Path, name: str) -> None:
     paths = get(name, output=tmp_path)
     assert {str(path.relative_to(tmp_path)): path.read_bytes() for path in paths} == CONTENT
     before = len(server.asked)
@@ -112,7 +86,7 @@ def test_all_files_with_their_checksums(server: Server, tmp_path: Path, name: st
     assert (tmp_path / "train.h5").read_bytes() == CONTENT["train.h5"], "a changed file is fetched again"
 
 
-def test_what_was_interrupted_goes_on(server: Server, tmp_path: Path) -> None:
+def test_what_was_interrupted_goes_on(server: Archive, tmp_path: Path) -> None:
     server.breaks_after = 700_000
     server.ranges = False  # each try begins anew, and ends as early
     with pytest.raises(DataError, match="what came is kept, the same command goes on"):
@@ -127,7 +101,7 @@ def test_what_was_interrupted_goes_on(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "val.h5.part").exists()
 
 
-def test_a_connection_that_ends_is_opened_again(server: Server, tmp_path: Path) -> None:
+def test_a_connection_that_ends_is_opened_again(server: Archive, tmp_path: Path) -> None:
     server.breaks_after = 700_000
     (path,) = get("top_tagging", ["val.h5"], output=tmp_path)
     assert path.read_bytes() == CONTENT["val.h5"]
@@ -137,12 +111,12 @@ def test_a_connection_that_ends_is_opened_again(server: Server, tmp_path: Path) 
 
 
 def test_a_wrong_checksum_leaves_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = listing(public_set("top_tagging"))
     wrong = {**CONTENT, "train.h5": b"wrong" * 100}
     monkeypatch.setattr("hepfm.data.public.get.listing", lambda source: record)
-    monkeypatch.setitem(globals(), "CONTENT", wrong)
+    server.files = wrong
     with pytest.raises(DataError, match=r"train\.h5: .*the file was removed, fetch it again"):
         get("top_tagging", ["train.h5"], output=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -163,13 +137,15 @@ def test_a_wrong_checksum_leaves_nothing(
         ({"nothing": 1}, "gave no list of files"),
     ],
 )
-def test_bad_answers(server: Server, tmp_path: Path, record: dict[str, Any], message: str) -> None:
+def test_bad_answers(server: Archive, tmp_path: Path, record: dict[str, Any], message: str) -> None:
     server.record = {"metadata": {}, **record}
     with pytest.raises(DataError, match=message):
         get("top_tagging", output=tmp_path)
 
 
-def test_unknown_names_and_no_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names_and_no_server(
+    server: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match="no public data set 'top_taging'; did you mean 'top_tagging'"):
         get("top_taging", output=tmp_path)
     with pytest.raises(DataError, match=r"no file 'vall\.h5' in this data set; did you mean 'val\.h5'"):
@@ -179,7 +155,7 @@ def test_unknown_names_and_no_server(server: Server, tmp_path: Path, monkeypatch
         get("top_tagging", output=tmp_path)
 
 
-def test_a_full_disk_is_seen_before(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_seen_before(server: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 10
 
@@ -189,7 +165,7 @@ def test_a_full_disk_is_seen_before(server: Server, tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command(server: Server, tmp_path: Path) -> None:
+def test_the_command(server: Archive, tmp_path: Path) -> None:
     said = CliRunner().invoke(group, ["data", "get", "top_tagging", "-o", str(tmp_path), "--dry-run"])
     assert said.exit_code == 0
     assert "licence, as the archive states it: cc-by-4.0" in said.output

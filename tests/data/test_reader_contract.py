@@ -32,13 +32,20 @@ FILES = {
     "atlas_top.h5": "atlas_top",
     "nanoaod.root": "nanoaod",
     "delphes.parquet": "delphes",
+    "physlite.parquet": "physlite",
+    "edm4hep.parquet": "edm4hep",
+    "colliderml.parquet": "colliderml",
     "calochallenge.hdf5": "calochallenge",
     "caloclouds.h5": "caloclouds",
     "getting_high.h5": "getting_high",
 }
 """Reader of each file."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"jetnet": {"jet_class": "g"}, "mapping": MAP}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "jetnet": {"jet_class": "g"},
+    "mapping": MAP,
+    "physlite": {"jets": "AnalysisJets"},
+}
 
 
 @pytest.fixture(scope="module")

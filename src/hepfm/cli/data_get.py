@@ -28,7 +28,7 @@ def command(name: str, patterns: tuple[str, ...], output: Path, yes: bool, dry_r
     from hepfm.data.public.get import get, size_of
 
     source = public_set(name)
-    lines = [f"{source.title} ({source.place}, arXiv:{source.paper})", f"read by: {source.reader or 'a map'}"]
+    lines = [f"{source.title} ({source.origin})", f"read by: {source.reader or 'a map'}"]
 
     def agreed(found: Any, files: Any) -> bool:
         lines.append(f"licence, as the archive states it: {found.licence}")

@@ -38,7 +38,8 @@ def command(
 ) -> dict[str, Any]:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
-    A FILE is a path, a quoted pattern ("jets_*.root"), a folder, or a list of paths (@list.txt). It goes into
+    A FILE is a path, a URL (https://, root://), a quoted pattern ("jets_*.root"), a folder, or a list of
+    paths and URLs (@list.txt). It goes into
     the split train unless one is given: test=test.h5; --split draws splits at random. What files do not tell
     about themselves is said by --set, e.g. --set jet_class=g, and of your own files by a map: hepfm ingest
     mapping FILE --suggest drafts one.
@@ -76,12 +77,14 @@ def command(
 
 
 def _draft(format_name: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    from hepfm.core.guards import reading, regular_file
+    from hepfm.core.guards import reading
+    from hepfm.data.inputs import find_inputs
     from hepfm.data.maps.suggest import suggest
+    from hepfm.data.readers.mapping import MappingReader
 
     if format_name != "mapping" or len(files) != 1:
         raise click.UsageError("--suggest drafts a map of one file: hepfm ingest mapping FILE --suggest")
-    path = Path(files[0])
-    with reading(path):
-        text = suggest(regular_file(path), tree=options.get("tree"))
+    (_, path), *_ = find_inputs(files, MappingReader.endings)
+    with reading(str(path)):
+        text = suggest(path, tree=options.get("tree"))
     return {"map": text, "lines": text.splitlines()}

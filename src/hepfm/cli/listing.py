@@ -82,7 +82,7 @@ def _rows(kind: str) -> dict[str, str]:
         from hepfm.data.public.catalogue import catalogue
 
         return {
-            name: f"{one.title} ({one.place}, arXiv:{one.paper}; read by {one.reader or 'a map'})"
+            name: f"{one.title} ({one.origin}; read by {one.reader or 'a map'})"
             for name, one in catalogue().items()
         }
     from hepfm.core.errors import ConfigError, did_you_mean

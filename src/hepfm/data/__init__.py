@@ -68,6 +68,18 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "physlite": (
+            "hepfm.data.readers.physlite:PhysliteReader",
+            "ATLAS DAOD_PHYSLITE: jets with their tracks, or with flow objects where kept, ROOT",
+        ),
+        "edm4hep": (
+            "hepfm.data.readers.edm4hep:Edm4hepReader",
+            "EDM4hep of Key4hep and FCC: jets stored or clustered, podio's TTree or RNTuple, ROOT",
+        ),
+        "colliderml": (
+            "hepfm.data.readers.colliderml:ColliderMlReader",
+            "ColliderML: events with particles, tracks or calorimeter cells, Parquet",
+        ),
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",

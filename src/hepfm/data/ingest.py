@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from hepfm.data import READERS
 from hepfm.data.inputs import find_inputs
 from hepfm.data.plausibility import Plausibility
 from hepfm.data.readers.base import Reader
+from hepfm.data.remote import DataFile, RemoteFile
 from hepfm.data.splits import Dealer, SplitDraw, check_split_name, format_fractions
+from hepfm.data.tables.kept import tables_kept_open
 from hepfm.data.twins import Twins
 from hepfm.data.writer import StoreWriter
 
@@ -45,8 +48,8 @@ def ingest(
     format_name
         A reader, e.g. ``"jetclass"`` or ``"top_tagging"``.
     files
-        Paths, patterns such as ``jets_*.root``, folders, and lists of paths (``@list.txt``), each alone or as
-        ``split=...``; without a split it is ``train``. See `hepfm.data.inputs.find_inputs`.
+        Paths, URLs, patterns such as ``jets_*.root``, folders, and lists of paths and URLs (``@list.txt``),
+        each alone or as ``split=...``; without a split it is ``train``. See `hepfm.data.inputs.find_inputs`.
     output
         Directory of the store.
     options
@@ -76,46 +79,78 @@ def ingest(
     if not inputs:
         raise DataError("no files to read")
     _check_splits(inputs, draw)
-    first = inputs[0][1]
-    schema, source = reader.schema(first), reader.source(first)
-    for _, path in inputs[1:]:
-        if reader.schema(path) != schema or reader.source(path) != source:
-            raise DataError(f"{path} has other fields or classes than {first}; ingest them separately")
-    total = sum(reader.num_rows(path) for _, path in inputs)
-    default = DEFAULT_SPLIT if draw is None else None
-    described = [_describe(named or default, path) for named, path in inputs]
-    _refuse_twice(described)
-    provenance: dict[str, Any] = {
-        "ingested": format_name,
-        "options": component.config.model_dump(mode="json"),
-        "source": source,
-        "files": described,
-    }
-    dealer = None if draw is None else Dealer(draw, schema.group)
-    if dealer is not None:
-        provenance["splits"] = [dealer.provenance()]
-    if allow_shared:
-        provenance["allow_shared"] = True
-    plausibility, twins = Plausibility(schema), Twins(schema)
-    with StoreWriter(output, schema, provenance=provenance) as writer, progress("ingest", total) as advance:
+    with tables_kept_open():
+        content = _looked_at(reader, [path for _, path in inputs])
+        default = DEFAULT_SPLIT if draw is None else None
+        described = [_describe(named or default, path) for named, path in inputs]
+        _refuse_twice(described)
+        provenance: dict[str, Any] = {
+            "ingested": format_name,
+            "options": component.config.model_dump(mode="json"),
+            "source": content.source,
+            "files": described,
+        }
+        dealer = None if draw is None else Dealer(draw, content.schema.group)
+        if dealer is not None:
+            provenance["splits"] = [dealer.provenance()]
+        if allow_shared:
+            provenance["allow_shared"] = True
+        writer = StoreWriter(output, content.schema, provenance=provenance)
+        _write(reader, inputs, writer, dealer, rows=content.rows, allow_shared=allow_shared)
+        return writer.path
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What all files together hold."""
+
+    schema: Schema
+    source: dict[str, str]
+    rows: int
+
+
+def _looked_at(reader: _Guarded, paths: Sequence[DataFile]) -> _Content:
+    """Return what files hold; raise `DataError` when they differ. Each file is asked all at once."""
+    first, rows = None, 0
+    for path in paths:
+        schema, source = reader.schema(path), reader.source(path)
+        first = first or (schema, source)
+        if (schema, source) != first:
+            raise DataError(f"{path} has other fields or classes than {paths[0]}; ingest them separately")
+        rows += reader.num_rows(path)
+    assert first is not None
+    return _Content(*first, rows)
+
+
+def _write(
+    reader: _Guarded,
+    inputs: Sequence[tuple[str | None, DataFile]],
+    writer: StoreWriter,
+    dealer: Dealer | None,
+    *,
+    rows: int,
+    allow_shared: bool,
+) -> None:
+    """Write the rows of files into a store, looking at them on their way."""
+    plausibility, twins = Plausibility(writer.schema), Twins(writer.schema)
+    with writer, progress("ingest", rows) as advance:
         for own, path in inputs:
             first_row = 0
             for columns in reader.chunks(path):
-                rows = len(next(iter(columns.values())))
+                number = len(next(iter(columns.values())))
                 names = (own or DEFAULT_SPLIT,) if dealer is None else dealer.draw.names
-                codes = np.zeros(rows, np.int8) if dealer is None else dealer.codes(columns)
+                codes = np.zeros(number, np.int8) if dealer is None else dealer.codes(columns)
                 writer.deal(columns, names, codes, where=str(path), first_row=first_row)
                 plausibility.look(columns, path=path, first_row=first_row)
                 twins.look(columns, names, codes, where=str(path), first_row=first_row)
-                first_row += rows
-                advance(rows, path.name)
+                first_row += number
+                advance(number, path.name)
         if dealer is not None:
             dealer.check()
         twins.check(
             allow_shared=allow_shared, cure="leave them out of one split, or keep them: --allow-shared"
         )
     plausibility.warn()
-    return writer.path
 
 
 class _Guarded:
@@ -124,19 +159,19 @@ class _Guarded:
     def __init__(self, reader: Reader, format_name: str) -> None:
         self._reader, self._format = reader, format_name
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         with self._reading(path):
             return self._reader.source(path)
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         with self._reading(path):
             return self._reader.schema(path)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         with self._reading(path):
             return self._reader.num_rows(path)
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield pieces; only what the reader does is guarded, not what is done with them."""
         with self._reading(path):
             pieces = iter(self._reader.chunks(path))
@@ -148,12 +183,12 @@ class _Guarded:
             yield piece
 
     @contextmanager
-    def _reading(self, path: Path) -> Iterator[None]:
-        with reading(path, what=f"a file of the format {self._format}"):
+    def _reading(self, path: DataFile) -> Iterator[None]:
+        with reading(str(path), what=f"a file of the format {self._format}"):
             yield
 
 
-def _check_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw | None) -> None:
+def _check_splits(inputs: Sequence[tuple[str | None, DataFile]], draw: SplitDraw | None) -> None:
     """Refuse odd names of splits, and any where splits are drawn."""
     named = {split: path for split, path in inputs if split is not None}
     for split, path in named.items():
@@ -166,10 +201,10 @@ def _check_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw | N
 
 
 def _refuse_twice(described: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse the same bytes twice: rows would count twice, or be in two splits."""
+    """Refuse the same bytes, or the same URL, twice: rows would count twice, or be in two splits."""
     seen: dict[str, Mapping[str, Any]] = {}
     for file in described:
-        other = seen.setdefault(file["sha256"], file)
+        other = seen.setdefault(file["sha256"] or file["url"], file)
         if other is not file:
             raise DataError(f"{_named(other)} and {_named(file)} are the same file; give it once")
 
@@ -178,5 +213,10 @@ def _named(file: Mapping[str, Any]) -> str:
     return str(file["name"]) + (f" (split {file['split']!r})" if file["split"] else "")
 
 
-def _describe(split: str | None, path: Path) -> dict[str, Any]:
-    return {"name": path.name, "split": split, "bytes": path.stat().st_size, "sha256": sha256(path)}
+def _describe(split: str | None, path: DataFile) -> dict[str, Any]:
+    """Return what the provenance keeps of a file. Hashes of remote ones would read all of it once more."""
+    if isinstance(path, RemoteFile):
+        kept = {"bytes": path.size, "sha256": None, "url": str(path), "version": path.version}
+    else:
+        kept = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    return {"name": path.name, "split": split, **kept}

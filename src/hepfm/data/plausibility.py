@@ -7,7 +7,6 @@ another quantity. Each rule looks at one piece of a file and names file, field, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.log import logger
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Kind, Schema
+from hepfm.data.remote import DataFile
 
 ROUNDING = 1e-3
 """Relative and absolute (GeV) amount by which an energy may be below the momentum: files with few digits."""
@@ -54,7 +54,7 @@ class Plausibility:
         self._rows = 0
         self._jets = self._odd_sums = 0
 
-    def look(self, columns: Columns, *, path: Path, first_row: int) -> None:
+    def look(self, columns: Columns, *, path: DataFile, first_row: int) -> None:
         """Look at a piece of a file.
 
         Parameters
@@ -90,7 +90,7 @@ class Plausibility:
                 round(100 * SUM_TOLERANCE),
             )
 
-    def _look_at_sums(self, columns: Columns, path: Path) -> None:
+    def _look_at_sums(self, columns: Columns, path: DataFile) -> None:
         pt, phi, jet_pt = (columns.get(name) for name in ("part_pt", "part_phi", "jet_pt"))
         if not (isinstance(pt, Ragged) and isinstance(phi, Ragged) and isinstance(jet_pt, np.ndarray)):
             return
@@ -151,7 +151,7 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
         yield "part_charge", bad, "is no charge of a particle in units of e; is the field scaled"
 
 
-def _said(column: Array | Ragged, name: str, bad: Array, rule: str, path: Path, first_row: int) -> str:
+def _said(column: Array | Ragged, name: str, bad: Array, rule: str, path: DataFile, first_row: int) -> str:
     index = row = int(np.argmax(bad))
     values, place = (column.values if isinstance(column, Ragged) else column), ""
     if isinstance(column, Ragged):

@@ -91,6 +91,35 @@ def cluster_jets(
     return Jets(jet_p4, event, Ragged.from_lengths(index, sizes))
 
 
+def cluster_exclusive_jets(p4: Floats, lengths: npt.NDArray[np.int64], *, num_jets: int) -> Jets:
+    """Cluster all particles of each event into a number of jets: Durham's kT for e+e-, E scheme.
+
+    Events with fewer particles have no jets.
+
+    Parameters
+    ----------
+    p4, lengths
+        As of `cluster_jets`.
+    num_jets
+        Number of jets of each event.
+    """
+    fastjet, awkward = import_fastjet()
+    events = np.flatnonzero(lengths >= num_jets)
+    particles = np.flatnonzero(np.repeat(lengths >= num_jets, lengths))
+    if not len(events):
+        return Jets(np.zeros((0, 4)), events.astype(np.int64), Ragged.from_lengths(particles, events))
+    with _ONE_AT_A_TIME:
+        definition = fastjet.JetDefinition0Param(fastjet.ee_kt_algorithm)
+        sequence = fastjet.ClusterSequence(events_of_momenta(p4[particles], lengths[events]), definition)
+        lists = awkward.flatten(sequence.exclusive_jets_constituent_index(num_jets))
+    sizes = awkward.to_numpy(awkward.num(lists)).astype(np.int64)
+    event = np.repeat(events, num_jets)
+    first = np.repeat((np.cumsum(lengths) - lengths)[event], sizes)
+    members = Ragged.from_lengths(awkward.to_numpy(awkward.flatten(lists)).astype(np.int64) + first, sizes)
+    jet_p4 = np.add.reduceat(p4[members.values], members.offsets[:-1], axis=0)
+    return Jets(jet_p4, event, members)
+
+
 def radius_subjets(
     p4: Floats,
     lengths: npt.NDArray[np.int64],

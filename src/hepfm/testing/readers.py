@@ -17,6 +17,7 @@ from hepfm.data import READERS
 from hepfm.data.ingest import ingest
 from hepfm.data.readers.base import Reader
 from hepfm.data.store import Store
+from hepfm.data.tables.kept import tables_kept_open
 from hepfm.data.validate import prepare
 from hepfm.testing.laws import hold
 
@@ -48,8 +49,11 @@ class ReaderCase:
     def columns(self) -> dict[str, Array | Ragged]:
         """Return all rows of the file, checked against the schema and in the types of the store."""
         reader = self.build()
-        schema = reader.schema(self.path)
-        return concatenate([prepare(schema, piece, where=self.name) for piece in reader.chunks(self.path)])
+        with tables_kept_open():
+            schema = reader.schema(self.path)
+            return concatenate(
+                [prepare(schema, piece, where=self.name) for piece in reader.chunks(self.path)]
+            )
 
     def ingest(self, path: Path, store: Path) -> Store:
         """Read a file into a new store."""

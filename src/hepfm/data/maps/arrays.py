@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Schema
 from hepfm.data.readers.base import momentum_fields, sort_falling
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS
 
 
@@ -38,7 +38,7 @@ class Piece:
     fixed: frozenset[str]
     rows: int
     row_R: Array
-    path: Path
+    path: DataFile
 
 
 def double(array: Any) -> Any:
@@ -60,7 +60,7 @@ def lengths_of(shape: Any) -> Array:
     return np.asarray(ak.num(shape, axis=1))
 
 
-def unfolded(columns: dict[str, Any], by: str, row_R: Array, path: Path) -> tuple[dict[str, Any], Array]:
+def unfolded(columns: dict[str, Any], by: str, row_R: Array, path: DataFile) -> tuple[dict[str, Any], Array]:
     """Return the entries of lists as rows, and the file's row of each; numbers of the event are repeated."""
     import awkward as ak
 
@@ -104,7 +104,7 @@ def flat(value: Any, shape: Any, piece: Piece, name: str) -> Array:
         ) from None
 
 
-def typed(values: Array, field: Field, path: Path, rows: Array) -> Array:
+def typed(values: Array, field: Field, path: DataFile, rows: Array) -> Array:
     """Return values in the stored type; whole numbers and flags must be such."""
     wanted = np.dtype(field.dtype)
     if wanted.kind == "f" or values.dtype.kind in "iub":

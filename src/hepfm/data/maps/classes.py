@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
 from hepfm.data.maps.config import Classes, LabelMap
+from hepfm.data.remote import DataFile
 
 UNKNOWN = -1
 """Number of what has no class."""
@@ -41,7 +41,7 @@ def _rest(spec: Classes, classes: Sequence[str]) -> int:
     return classes.index(spec.otherwise) if spec.otherwise is not None else UNKNOWN
 
 
-def of_file(path: Path, spec: LabelMap, rows: int) -> Array:
+def of_file(path: DataFile, spec: LabelMap, rows: int) -> Array:
     """Return the number of the class of a file for each of its rows; raise `DataError` unless it has one."""
     assert spec.files is not None
     found = list(dict.fromkeys(name for pattern, name in spec.files.items() if fnmatch(path.name, pattern)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from hepfm.data.maps.expression import SLOT, Expression
 from hepfm.data.maps.known import GROUP, KNOWN, LABEL, WEIGHT
 from hepfm.data.maps.units import factor
 from hepfm.data.readers.physics import particle_types
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS, PID_CLASSES
 from hepfm.data.validate import SORTED_FALLING
 
@@ -97,7 +97,7 @@ class Mapper:
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
 
-    def schema(self, columns: Mapping[str, Any], path: Path) -> Schema:
+    def schema(self, columns: Mapping[str, Any], path: DataFile) -> Schema:
         """Return the schema of the store, from columns of some rows, which show what is a list."""
         piece = self._piece(columns, path, 0)
         values = {name: source.expressions[0](piece.columns) for name, source in self.sources.items()}
@@ -145,7 +145,7 @@ class Mapper:
         return Field(name, level, kind, spec.stored_unit, dtype, description=said)
 
     def columns(
-        self, columns: Mapping[str, Any], schema: Schema, *, path: Path, first_row: int
+        self, columns: Mapping[str, Any], schema: Schema, *, path: DataFile, first_row: int
     ) -> dict[str, Array | Ragged]:
         """Return the fields of some rows of a file.
 
@@ -187,7 +187,7 @@ class Mapper:
                 fields = sorted_lists(fields, name, schema)
         return selected(fields, self._kept(fields, piece))
 
-    def _piece(self, columns: Mapping[str, Any], path: Path, first_row: int) -> Piece:
+    def _piece(self, columns: Mapping[str, Any], path: DataFile, first_row: int) -> Piece:
         import awkward as ak
 
         fixed = frozenset(

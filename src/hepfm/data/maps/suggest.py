@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hepfm.core.errors import DataError
+from hepfm.data.remote import DataFile
 from hepfm.data.tables.base import FileTable
 from hepfm.data.tables.open import open_table
 
@@ -49,7 +49,7 @@ _HUGE_PT = 5_000.0
 """GeV: jets whose median is larger are taken to be in MeV."""
 
 
-def suggest(path: Path, *, tree: str | None = None) -> str:
+def suggest(path: DataFile, *, tree: str | None = None) -> str:
     """Return a map as YAML, with each guess marked as one.
 
     Parameters

@@ -23,7 +23,7 @@ class PublicSet(Config):
     hub
         Its repository, ``owner/name``.
     paper
-        Its paper, on arXiv.
+        Its paper, on arXiv; None where none was found.
     reader
         What reads its files; None for `hepfm.data.readers.mapping` with a map.
     traps
@@ -35,7 +35,7 @@ class PublicSet(Config):
     title: str
     zenodo: int | None = None
     hub: str | None = None
-    paper: str
+    paper: str | None = None
     reader: str | None
     traps: str
     tested: str
@@ -45,6 +45,11 @@ class PublicSet(Config):
         if (self.zenodo is None) == (self.hub is None):
             raise ValueError("a set is either in the archive or on the hub")
         return self
+
+    @property
+    def origin(self) -> str:
+        """Where it is, and its paper."""
+        return f"{self.place}, arXiv:{self.paper}" if self.paper else self.place
 
     @property
     def place(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +12,10 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.cms import EVENT_FIELDS, JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.cms import JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.event_files import EVENT_FIELDS
 from hepfm.data.readers.physics import constituent_fields, jet_fields, particle_types
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 
@@ -52,7 +53,7 @@ class AspenReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {
             "title": "Aspen Open Jets",
@@ -60,12 +61,12 @@ class AspenReader:
             "licence": "see the record",
         }
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema: all constituent fields, no label."""
         self.num_rows(path)
         return jet_schema(substructure=False, extra=(*CMS_FIELDS, *EVENT_FIELDS))
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
         with open_hdf5(path) as file:
             return same_rows(
@@ -75,7 +76,7 @@ class AspenReader:
                 event_info=array_of(file, "event_info", path, shape="N 3"),
             )
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         with open_hdf5(path) as file:
             for start in range(0, len(file["PFCands"]), CHUNK_ROWS):

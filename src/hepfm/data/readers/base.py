@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
+from hepfm.data.remote import DataFile
 
 
 class Reader(Protocol):
@@ -24,16 +24,16 @@ class Reader(Protocol):
     endings: ClassVar[tuple[str, ...]]
     """How names of such files end, small letters with the dot; these are read of a folder."""
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return where such a file comes from: title, DOI, licence; goes into the provenance of the store."""
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of the store that a file makes; raise `DataError` when it is no such file."""
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of rows of a file."""
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the rows of a file in order, as columns of `schema`."""
 
 
@@ -73,7 +73,7 @@ _NAMED = 6
 """Missing names that a message gives."""
 
 
-def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
+def require(found: Any, needed: Any, path: DataFile, *, what: str) -> None:
     """Raise `DataError` with the nearest names unless everything needed is among those found in a file."""
     missing = [name for name in needed if name not in found]
     if missing:
@@ -85,7 +85,7 @@ def require(found: Any, needed: Any, path: Path, *, what: str) -> None:
         raise DataError(f"{path} lacks the {what} {names}{more}{has}; is it a file of this format?")
 
 
-def row_weights(column: Array | Ragged, name: str, path: Path) -> Array:
+def row_weights(column: Array | Ragged, name: str, path: DataFile) -> Array:
     """Return a column of event weights as float32; raise `DataError` unless it is one number for each row."""
     if (
         isinstance(column, Ragged)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from hepfm.core import config
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.shower_grid import hits_of
 from hepfm.data.tables.hdf5_arrays import array_of, open_hdf5, same_rows
@@ -51,17 +51,17 @@ class CaloChallengeReader:
         self.config = config
         self.voxels = load_voxels(config.voxels)
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         doi = _DOI.get(self.config.voxels, "see the record")
         return {"title": "CaloChallenge 2022", "doi": doi, "licence": "see the record"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of showers."""
         self.num_rows(path)
         return shower_schema()
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of showers of a file."""
         with open_hdf5(path) as file:
             return same_rows(
@@ -70,7 +70,7 @@ class CaloChallengeReader:
                 showers=array_of(file, "showers", path, shape=f"N {len(self.voxels)}"),
             )
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the showers of a file."""
         with open_hdf5(path) as file:
             for start in range(0, len(file["showers"]), CHUNK_ROWS):

@@ -1,4 +1,4 @@
-"""What readers of CMS data share: fields of the event and of CMS's own jet, impact parameters."""
+"""What readers of CMS data share: fields of CMS's own jet, impact parameters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from hepfm.data.readers.physics import impact_parameters
 
 _MM_PER_CM = 10.0
 
-EVENT_FIELDS = (
-    Field("event_run", Level.OBJECT, Kind.COUNT, dtype="int64", description="run of the event"),
-    Field("event_lumi", Level.OBJECT, Kind.COUNT, dtype="int64", description="luminosity block of the event"),
-    Field("event_number", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the event"),
-)
 JET_AXIS_FIELDS = (
     Field(
         "cms_jet_pt", Level.OBJECT, unit="GeV", description="transverse momentum of the jet as CMS gives it"

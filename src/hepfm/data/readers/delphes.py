@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from hepfm.data.readers.base import require, sort_by_pt
 from hepfm.data.readers.delphes_candidates import COLLECTIONS, DelphesCandidates, branches_of, read
 from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, particle_types
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import (
     IDENTITY_CONSTITUENT_FIELDS,
     JET_FIELDS,
@@ -84,11 +84,11 @@ class DelphesReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the title of the format; files do not say which processes and card made them."""
         return {"title": "Delphes", "paper": "1307.6346"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema: all constituent fields, and the substructure that the jets have."""
         with self._open(path) as table:
             jets = self._jets_of(table)
@@ -97,14 +97,14 @@ class DelphesReader:
             names += [f"jet_tau{n}" for n in (1, 2, 3, 4)] if f"{jets}.{_TAUS}" in table.names else []
             return self.config.schema_of(names, ())
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file that are selected."""
         with self._open(path) as table:
             names = [f"{self._jets_of(table)}.{name}" for name in ("PT", "Eta", "Constituents")]
             pieces = (list(piece.values()) for piece in table.chunks(names, EVENT_ROWS))
             return sum(int(self._kept(pt, eta, references).sum()) for pt, eta, references in pieces)
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         with self._open(path) as table:
             jets = self._jets_of(table)
@@ -119,7 +119,7 @@ class DelphesReader:
                 if len(columns["jet_pt"]):
                     yield columns
 
-    def _open(self, path: Path) -> FileTable:
+    def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
     def _jets_of(self, table: FileTable) -> str:
@@ -148,7 +148,7 @@ class DelphesReader:
         return self.config.selected(*(ak.to_numpy(ak.flatten(values)) for values in (pt, eta))) & (counts > 0)
 
     def _rows(
-        self, piece: dict[str, Any], jets: str, collections: dict[str, dict[str, str]], path: Path
+        self, piece: dict[str, Any], jets: str, collections: dict[str, dict[str, str]], path: DataFile
     ) -> dict[str, Array | Ragged]:
         import awkward as ak
 
@@ -164,18 +164,18 @@ class DelphesReader:
             {
                 **_jet_fields(piece, jets, kept),
                 EVENT_ID.name: _event_ids(piece, jets, path)[event],
-                **self.config.label(path, len(event)),
+                **self.config.label_of_file(path, len(event)),
                 **self._weights(piece, event, path),
                 **_constituents(candidates, found, lengths, _vertices(piece, event, lengths)),
             }
         )
 
-    def _weights(self, piece: dict[str, Any], event: Array, path: Path) -> dict[str, Array]:
+    def _weights(self, piece: dict[str, Any], event: Array, path: DataFile) -> dict[str, Array]:
         weight = self.config.weight
         columns = {weight: as_column(piece[weight], weight, path)} if weight else {}
         return self.config.weights(columns, event, path)
 
-    def _refuse_lost(self, found: Array, jets: str, path: Path) -> None:
+    def _refuse_lost(self, found: Array, jets: str, path: DataFile) -> None:
         lost = int((found < 0).sum())
         if lost:
             raise DataError(
@@ -212,7 +212,7 @@ def _jet_fields(piece: dict[str, Any], jets: str, kept: Array) -> dict[str, Arra
     return {name: values.astype(np.float32) for name, values in fields.items()}
 
 
-def _event_ids(piece: dict[str, Any], jets: str, path: Path) -> Array:
+def _event_ids(piece: dict[str, Any], jets: str, path: DataFile) -> Array:
     import awkward as ak
 
     number = as_column(piece[_EVENT], _EVENT, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import same_lists
+from hepfm.data.remote import DataFile
 from hepfm.data.tables.base import FileTable, as_column
 
 COLLECTIONS = ("ParticleFlowCandidate", "EFlowTrack", "EFlowPhoton", "EFlowNeutralHadron")
@@ -78,7 +78,7 @@ def branches_of(table: FileTable, collection: str) -> dict[str, str]:
 
 
 def read(
-    piece: Mapping[str, Any], collections: Mapping[str, Mapping[str, str]], *, position: bool, path: Path
+    piece: Mapping[str, Any], collections: Mapping[str, Mapping[str, str]], *, position: bool, path: DataFile
 ) -> DelphesCandidates:
     """Return the candidates of a piece of a file.
 

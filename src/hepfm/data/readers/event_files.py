@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pydantic
@@ -16,6 +15,7 @@ from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.maps.classes import of_file
 from hepfm.data.maps.config import LabelMap
 from hepfm.data.readers.base import row_weights
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 
 EVENT_ROWS = 2_000
@@ -23,6 +23,12 @@ EVENT_ROWS = 2_000
 
 EVENT_ID = Field(
     "event_id", Level.OBJECT, Kind.COUNT, dtype="int64", description="number that jets of one event share"
+)
+
+EVENT_FIELDS = (
+    Field("event_run", Level.OBJECT, Kind.COUNT, dtype="int64", description="run of the event"),
+    Field("event_lumi", Level.OBJECT, Kind.COUNT, dtype="int64", description="luminosity block of the event"),
+    Field("event_number", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the event"),
 )
 
 # SplitMix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014).
@@ -57,18 +63,30 @@ class EventFileConfig(config.Config):
         passed = pt >= self.min_pt
         return passed if self.max_abs_eta is None else passed & (np.abs(eta) <= self.max_abs_eta)
 
-    def schema_of(self, names: Iterable[str], extra: tuple[Field, ...]) -> Schema:
-        """Return the schema of the fields of these names, with label, weight and event."""
-        classes = self._label.classes if self._label else ()
+    def schema_of(
+        self, names: Iterable[str], extra: tuple[Field, ...], *, classes: tuple[str, ...] = ()
+    ) -> Schema:
+        """Return the schema of the fields of these names, with label, weight and event.
+
+        Parameters
+        ----------
+        names
+            Of the fields.
+        extra
+            Fields that `jet_schema` does not have.
+        classes
+            Of a label that the file has; else it is that of the option `jet_class`.
+        """
+        classes = classes or (self._label.classes if self._label else ())
         schema = jet_schema(classes, weight=self.weight is not None, extra=(*extra, EVENT_ID))
         kept = [*names, *filter(None, (schema.label, schema.weight)), EVENT_ID.name]
         return replace(schema.having(kept), group=EVENT_ID.name)
 
-    def label(self, path: Path, rows: int) -> dict[str, Array]:
+    def label_of_file(self, path: DataFile, rows: int) -> dict[str, Array]:
         """Return the label of the rows of a file; nothing for jets without."""
         return {} if self._label is None else {"jet_label": of_file(path, self._label, rows)}
 
-    def weights(self, columns: Columns, events: Array, path: Path) -> dict[str, Array]:
+    def weights(self, columns: Columns, events: Array, path: DataFile) -> dict[str, Array]:
         """Return the weights of jets from those of the events that they are in; nothing without the option.
 
         Some formats write a list with the one weight of each event.
@@ -112,7 +130,7 @@ def _mixed(bits: Array) -> Array:
     return np.asarray(bits ^ (bits >> _SHIFTS[2]))
 
 
-def same_lists(columns: Columns, names: Sequence[str], path: Path) -> list[Ragged]:
+def same_lists(columns: Columns, names: Sequence[str], path: DataFile) -> list[Ragged]:
     """Return columns that hold lists of the same lengths; raise `DataError` if they do not."""
     found = []
     for name in names:
@@ -123,3 +141,23 @@ def same_lists(columns: Columns, names: Sequence[str], path: Path) -> list[Ragge
         if not np.array_equal(column.offsets, found[0].offsets):
             raise DataError(f"{path}: branches {names[0]!r} and {name!r} hold lists of different lengths")
     return found
+
+
+def pairs_of_events(first: Array, second: Array) -> tuple[Array, Array]:
+    """Return the places of all pairs of an object of one list and one of another of the same event.
+
+    Parameters
+    ----------
+    first, second
+        Numbers of objects in each event.
+
+    Examples
+    --------
+    >>> [places.tolist() for places in pairs_of_events(np.array([2, 1]), np.array([1, 2]))]
+    [[0, 1, 2, 2], [0, 0, 1, 2]]
+    """
+    event = np.repeat(np.arange(len(first)), first)
+    counts = second[event]
+    one = np.repeat(np.arange(len(event)), counts)
+    start = (np.cumsum(second) - second)[event] - (np.cumsum(counts) - counts)
+    return one, np.arange(counts.sum()) + np.repeat(start, counts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, sort_by_pt
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, jet_fields, particle_types
+from hepfm.data.remote import DataFile, readable
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.schemas.taus import TAU_FIELDS
 from hepfm.data.tables.base import CHUNK_ROWS
@@ -55,22 +55,21 @@ class FuTauReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {"title": "Fu-tau-re", "doi": "10.5281/zenodo.13881061", "paper": "2503.19165"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema: all constituent fields, tau labels."""
         _open(path)
         return jet_schema(CLASSES, substructure=False, extra=TAU_FIELDS)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file, those of leptonic decays left out."""
-        modes = pq.read_table(path, columns=["gen_jet_tau_decaymode"]) if _open(path) else None
-        assert modes is not None
+        modes = _open(path).read(columns=["gen_jet_tau_decaymode"])
         return int((np.asarray(modes["gen_jet_tau_decaymode"]) != LEPTONIC).sum())
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         for batch in _open(path).iter_batches(CHUNK_ROWS, columns=list(_NEEDED)):
             if batch.column("gen_jet_tau_decaymode").null_count:
@@ -80,16 +79,16 @@ class FuTauReader:
                 yield _jets(batch.take(pa.array(kept)), path)
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: DataFile) -> pq.ParquetFile:
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(readable(path))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"cannot read {path} as Parquet: {error}") from None
     require(file.schema_arrow.names, _NEEDED, path, what="columns of Fu-tau-re")
     return file
 
 
-def _jets(batch: pa.RecordBatch, path: Path) -> dict[str, Array | Ragged]:
+def _jets(batch: pa.RecordBatch, path: DataFile) -> dict[str, Array | Ragged]:
     p4s = batch.column("reco_cand_p4s")
     lengths = np.asarray(p4s.value_lengths()).astype(np.int64)
     pdg = _values(batch, "reco_cand_pdg", lengths, path)
@@ -114,7 +113,7 @@ def _jets(batch: pa.RecordBatch, path: Path) -> dict[str, Array | Ragged]:
     )
 
 
-def _truth(batch: pa.RecordBatch, mode: Array, jet_pt: Array, path: Path) -> dict[str, Array]:
+def _truth(batch: pa.RecordBatch, mode: Array, jet_pt: Array, path: DataFile) -> dict[str, Array]:
     px, py, pz, energy = _momenta(batch.column("gen_jet_tau_p4s"), path, "gen_jet_tau_p4s")
     has = mode >= 0
     pt, eta, phi = momentum_fields(px, py, pz)
@@ -130,7 +129,7 @@ def _truth(batch: pa.RecordBatch, mode: Array, jet_pt: Array, path: Path) -> dic
     return {"tau_decay_mode": decay_mode_class(mode), **kept}
 
 
-def _momenta(array: pa.Array, path: Path, name: str) -> tuple[Array, Array, Array, Array]:
+def _momenta(array: pa.Array, path: DataFile, name: str) -> tuple[Array, Array, Array, Array]:
     """Return px, py, pz and energy of a column of structures, in double precision."""
     fields = {field.name: number for number, field in enumerate(array.type)} if _is_struct(array) else {}
     last = next((key for key in ("t", "tau") if key in fields), None)
@@ -148,7 +147,7 @@ def _is_struct(array: pa.Array) -> bool:
     return bool(pa.types.is_struct(array.type))
 
 
-def _values(batch: pa.RecordBatch, name: str, lengths: Array, path: Path) -> Array:
+def _values(batch: pa.RecordBatch, name: str, lengths: Array, path: DataFile) -> Array:
     column = batch.column(name)
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise DataError(f"{path}: column {name!r} must hold a list per jet")

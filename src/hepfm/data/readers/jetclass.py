@@ -7,7 +7,6 @@ taken from ``part_px, part_py, part_pz``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
@@ -76,7 +76,7 @@ class JetClassReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {
             "title": "JetClass or JetClass-II",
@@ -84,17 +84,17 @@ class JetClassReader:
             "paper": "2202.03772, 2405.12972",
         }
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""
         with self._open(path) as table:
             return jet_schema(_classes(table), weight=self.config.weight is not None)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
         with self._open(path) as table:
             return table.num_rows(_MOMENTA)
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         weight = self.config.weight
         with self._open(path) as table:
@@ -108,7 +108,7 @@ class JetClassReader:
                     jets[JET_WEIGHT.name] = row_weights(columns[weight], weight, path)
                 yield jets
 
-    def _open(self, path: Path) -> FileTable:
+    def _open(self, path: DataFile) -> FileTable:
         table = open_table(path, self.config.tree)
         require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
         if self.config.weight is not None and self.config.weight not in table.names:
@@ -128,7 +128,7 @@ def _classes(table: FileTable) -> tuple[str, ...]:
     return JETCLASS_CLASSES if found else ()
 
 
-def _jets(columns: Columns, labels: tuple[str, ...], path: Path) -> dict[str, Array | Ragged]:
+def _jets(columns: Columns, labels: tuple[str, ...], path: DataFile) -> dict[str, Array | Ragged]:
     px, py, pz = (_lists(columns, name) for name in _MOMENTA)
     pt, eta, phi = momentum_fields(px.values, py.values, pz.values)
     jets = {name: _float32(columns[branch]) for name, branch in COPIED.items()}
@@ -140,7 +140,7 @@ def _jets(columns: Columns, labels: tuple[str, ...], path: Path) -> dict[str, Ar
     return sort_by_pt(jets)
 
 
-def _label(columns: Columns, labels: tuple[str, ...], path: Path) -> Array:
+def _label(columns: Columns, labels: tuple[str, ...], path: DataFile) -> Array:
     if labels == ("jet_label",):
         return np.asarray(columns["jet_label"])
     flags = np.stack([np.asarray(columns[name]) != 0 for name in labels])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import sort_by_pt
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 from hepfm.physics.kinematics import energy_of, wrap_phi
@@ -49,7 +49,7 @@ class JetNetReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published file of this size."""
         with open_hdf5(path) as file:
             size = array_of(file, "particle_features", path, shape="N M 4").shape[1]
@@ -62,13 +62,13 @@ class JetNetReader:
             "licence": "CC-BY-4.0",
         }
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema: kinematics only, all five classes."""
         self._label(path)
         self.num_rows(path)
         return jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
         with open_hdf5(path) as file:
             return same_rows(
@@ -77,7 +77,7 @@ class JetNetReader:
                 jet_features=array_of(file, "jet_features", path, shape="N 4"),
             )
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         label = self._label(path)
         with open_hdf5(path) as file:
@@ -86,7 +86,7 @@ class JetNetReader:
                 rows = slice(start, start + CHUNK_ROWS)
                 yield _jets(particles[rows], jets[rows], label, f"{path}, rows from {start}")
 
-    def _label(self, path: Path) -> int:
+    def _label(self, path: DataFile) -> int:
         name = _NAME.fullmatch(path.name)
         found = self.config.jet_class or (name.group(1) if name else "")
         if found not in CLASSES:

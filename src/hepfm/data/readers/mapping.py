@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hepfm.core.errors import DataError
@@ -11,6 +10,7 @@ from hepfm.core.ragged import Columns
 from hepfm.core.schema import Schema
 from hepfm.data.maps.config import MapConfig
 from hepfm.data.maps.mapper import Mapper
+from hepfm.data.remote import DataFile
 from hepfm.data.tables.base import FileTable
 from hepfm.data.tables.open import open_table
 
@@ -27,22 +27,22 @@ class MappingReader:
     def __init__(self, config: MapConfig) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the title of the map."""
         return {"title": self.config.title}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of the fields of the map."""
         with self._open(path) as table:
             mapper = Mapper(self.config, table.names)
             return mapper.schema(_first(table, mapper), path)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of rows of a file, before any is left out or unfolded."""
         with self._open(path) as table:
             return table.num_rows(Mapper(self.config, table.names).needed)
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the rows of a file that are kept."""
         with self._open(path) as table:
             mapper = Mapper(self.config, table.names)
@@ -52,7 +52,7 @@ class MappingReader:
                 yield mapper.columns(piece, schema, path=path, first_row=first_row)
                 first_row += len(next(iter(piece.values())))
 
-    def _open(self, path: Path) -> FileTable:
+    def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
 

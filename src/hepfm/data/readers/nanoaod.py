@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,10 +12,18 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.cms import EVENT_FIELDS, JET_AXIS_FIELDS, cms_impact_parameters
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids, same_lists
+from hepfm.data.readers.cms import JET_AXIS_FIELDS, cms_impact_parameters
+from hepfm.data.readers.event_files import (
+    EVENT_FIELDS,
+    EVENT_ID,
+    EVENT_ROWS,
+    EventFileConfig,
+    event_ids,
+    same_lists,
+)
 from hepfm.data.readers.nanoaod_layout import EVENT, MOMENTUM, PUPPI, Layout, find_layout
 from hepfm.data.readers.physics import charges, constituent_fields, jet_fields, particle_types
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import IDENTITY_CONSTITUENT_FIELDS, JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
@@ -72,11 +79,11 @@ class NanoAodReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the title of the format; files do not say of which data set they are."""
         return {"title": "CMS NanoAOD"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of the fields that the file has branches of."""
         with self._open(path) as table:
             layout = self._layout(table)
@@ -84,7 +91,7 @@ class NanoAodReader:
             names = [*(field.name for field in _FIXED), *layout.jets]
             return self.config.schema_of([*names, *(tracks if layout.has_tracks else [])], _EXTRA)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file that are selected and have candidates."""
         with self._open(path) as table:
             layout = self._layout(table)
@@ -92,7 +99,7 @@ class NanoAodReader:
             names += [layout.candidates[name] for name in ("pt", PUPPI) if name in layout.candidates]
             return sum(len(self._rows(columns, layout, path).jet) for columns in _pieces(table, names))
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         weight = [self.config.weight] if self.config.weight else []
         with self._open(path) as table:
@@ -105,7 +112,7 @@ class NanoAodReader:
                 if len(rows.jet):
                     yield self._jets(columns, layout, rows, path)
 
-    def _open(self, path: Path) -> FileTable:
+    def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
     def _layout(self, table: FileTable) -> Layout:
@@ -119,7 +126,7 @@ class NanoAodReader:
             )
         return layout
 
-    def _rows(self, columns: Columns, layout: Layout, path: Path) -> _Rows:
+    def _rows(self, columns: Columns, layout: Layout, path: DataFile) -> _Rows:
         """Return the jets of a piece that are kept, and their candidates."""
         jets, eta = (lists(columns, layout.jets[name]) for name in ("cms_jet_pt", "cms_jet_eta"))
         pt = lists(columns, layout.candidates["pt"])
@@ -138,7 +145,9 @@ class NanoAodReader:
         order = np.argsort(jet[keep], kind="stable")
         return _Rows(kept, counts[kept], jets.row_index()[kept], candidate[keep][order])
 
-    def _jets(self, columns: Columns, layout: Layout, rows: _Rows, path: Path) -> dict[str, Array | Ragged]:
+    def _jets(
+        self, columns: Columns, layout: Layout, rows: _Rows, path: DataFile
+    ) -> dict[str, Array | Ragged]:
         jets = _taken(columns, layout.jets, rows.jet, path)
         candidates = _taken(columns, layout.candidates, rows.candidate, path)
         momenta = _momenta(*(candidates[name].astype(np.float64) for name in MOMENTUM))
@@ -158,7 +167,7 @@ class NanoAodReader:
                 **jet_fields(*np.add.reduceat(momenta, starts, axis=1)),
                 **{name: values.astype(np.float32) for name, values in jets.items()},
                 **_event(columns, layout, rows.event),
-                **self.config.label(path, len(rows.jet)),
+                **self.config.label_of_file(path, len(rows.jet)),
                 **self.config.weights(columns, rows.event, path),
                 **constituent_fields(*momenta, lengths=rows.lengths),
                 **{name: Ragged.from_lengths(values, rows.lengths) for name, values in flat.items()},
@@ -189,7 +198,7 @@ def _pieces(table: FileTable, names: Sequence[str]) -> Iterator[Columns]:
         yield {name: as_column(array, name, table.path) for name, array in piece.items()}
 
 
-def _taken(columns: Columns, branches: dict[str, str], places: Array, path: Path) -> dict[str, Array]:
+def _taken(columns: Columns, branches: dict[str, str], places: Array, path: DataFile) -> dict[str, Array]:
     found = same_lists(columns, list(branches.values()), path)
     return {name: column.values[places] for name, column in zip(branches, found, strict=True)}
 
@@ -200,7 +209,7 @@ def _momenta(pt: Array, eta: Array, phi: Array, mass: Array) -> Array:
     return np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy])
 
 
-def _checked(weights: Array, path: Path) -> Array:
+def _checked(weights: Array, path: DataFile) -> Array:
     if not ((weights >= 0) & (weights <= _LARGEST_WEIGHT)).all():
         raise DataError(f"{path}: PUPPI weights must lie in [0, 1]")
     return weights

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from hepfm.data.feature_sets import PETFULL
 from hepfm.data.features import FeatureSet
 from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.physics import PDG_TYPES, particle_types
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, attribute_of, open_hdf5, same_rows
 from hepfm.physics.kinematics import energy_of
@@ -63,11 +63,11 @@ class OmniLearnedReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return what is known of such files."""
         return {"title": "OmniLearned's HDF5 layout", "paper": "2510.24066"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema that the columns and classes make."""
         with open_hdf5(path) as file:
             layout = _Layout(file, path, self.config)
@@ -79,12 +79,12 @@ class OmniLearnedReader:
             weight=layout.weight is not None,
         )
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
         with open_hdf5(path) as file:
             return _Layout(file, path, self.config).num_rows
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         with open_hdf5(path) as file:
             layout = _Layout(file, path, self.config)
@@ -95,7 +95,7 @@ class OmniLearnedReader:
 class _Layout:
     """An open file whose columns and classes are known; raises `DataError` where they are not."""
 
-    def __init__(self, file: Any, path: Path, options: OmniLearnedReader.Config) -> None:
+    def __init__(self, file: Any, path: DataFile, options: OmniLearnedReader.Config) -> None:
         self.file, self.path = file, path
         self.data = array_of(file, "data", path, shape="N M F")
         self.labels = array_of(file, "pid", path, shape="N")

@@ -10,6 +10,7 @@ from hepfm.core.config import read_yaml, validate
 from hepfm.data.maps import published
 from hepfm.data.maps.config import MapConfig
 from hepfm.data.readers.mapping import MappingReader
+from hepfm.data.remote import DataFile
 
 
 class _Mapped(MappingReader):
@@ -25,7 +26,7 @@ class _Mapped(MappingReader):
         path = Path(published.__path__[0]) / f"{self.name}.yaml"
         super().__init__(validate(MapConfig, read_yaml(path), where=path.name))
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {**super().source(path), "doi": self.doi}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import sort_falling
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.showers import shower_schema
 from hepfm.data.tables.hdf5_arrays import CHUNK_ROWS, array_of, open_hdf5, same_rows
 
@@ -44,16 +44,16 @@ class ShowerPointsReader(ABC):
     def fields(self, points: Array) -> tuple[Array, Array, Array, Array]:
         """Return x and y in mm, layer and energy in GeV, shape (R, N) each."""
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {"title": self.title, "doi": self.doi, "licence": "see the record"}
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema of showers."""
         self.num_rows(path)
         return shower_schema()
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of showers of a file."""
         with open_hdf5(path) as file:
             arrays = {
@@ -62,7 +62,7 @@ class ShowerPointsReader(ABC):
             }
             return same_rows(path, **arrays)
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the showers of a file."""
         with open_hdf5(path) as file:
             for start in range(0, len(file[self.points]), CHUNK_ROWS):

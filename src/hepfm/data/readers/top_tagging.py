@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
 from hepfm.data.readers.physics import constituent_fields, jet_fields
+from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.tables.base import FileTable
 from hepfm.data.tables.open import open_table
@@ -37,7 +37,7 @@ class TopTaggingReader:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def source(self, path: Path) -> dict[str, str]:
+    def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
         return {
             "title": "Top Quark Tagging Reference Dataset",
@@ -45,17 +45,17 @@ class TopTaggingReader:
             "licence": "CC-BY-4.0",
         }
 
-    def schema(self, path: Path) -> Schema:
+    def schema(self, path: DataFile) -> Schema:
         """Return the schema: kinematics only, classes QCD and Tbqq."""
         with _open(path):
             return jet_schema(CLASSES, identity=False, tracks=False, substructure=False)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
         with _open(path) as table:
             return table.num_rows([_LABEL])
 
-    def chunks(self, path: Path) -> Iterator[Columns]:
+    def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the jets of a file."""
         with _open(path) as table:
             # A piece of 800 columns is larger than those of other formats.
@@ -64,7 +64,7 @@ class TopTaggingReader:
                 yield _jets(momenta.reshape(-1, SLOTS, 4), np.asarray(piece[_LABEL]))
 
 
-def _open(path: Path) -> FileTable:
+def _open(path: DataFile) -> FileTable:
     table = open_table(path)
     require(table.names, [*_MOMENTA, _LABEL], path, what="columns")
     return table

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array, Ragged
+from hepfm.data.remote import DataFile
 
 CHUNK_ROWS = 20_000
 """Rows of a piece."""
@@ -26,9 +26,13 @@ class FileTable(ABC):
         The file.
     names
         Of the columns.
+    stays_open
+        Whether the end of a ``with`` block leaves it open; see `hepfm.data.tables.kept`.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    stays_open = False
+
+    def __init__(self, path: DataFile, name: str | None = None) -> None:
         self.path = path
         self.names: tuple[str, ...] = ()
         self.opened = ExitStack()
@@ -41,7 +45,8 @@ class FileTable(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.opened.close()
+        if not self.stays_open:
+            self.opened.close()
 
     def num_rows(self, names: Sequence[str]) -> int:
         """Return the number of rows of columns; raise `DataError` when there is none of a name."""
@@ -83,7 +88,7 @@ class FileTable(ABC):
         """Yield columns that exist."""
 
 
-def chosen(path: Path, found: Sequence[str], name: str | None, *, what: str) -> str:
+def chosen(path: DataFile, found: Sequence[str], name: str | None, *, what: str) -> str:
     """Return the table of a file that has several, or the only one.
 
     Raises
@@ -104,7 +109,7 @@ def chosen(path: Path, found: Sequence[str], name: str | None, *, what: str) -> 
     return found[0]
 
 
-def as_column(array: Any, name: str, path: Path) -> Array | Ragged:
+def as_column(array: Any, name: str, path: DataFile) -> Array | Ragged:
     """Return an awkward array as a column: one number a row, or a list of numbers.
 
     Raises

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
+from hepfm.data.remote import readable
 from hepfm.data.tables.arrays import ArrayColumn, ArraysTable
 from hepfm.data.tables.base import chosen
 from hepfm.data.tables.pandas_hdf5 import is_pandas, pandas_columns
@@ -25,7 +26,7 @@ class Hdf5Table(ArraysTable):
             import hdf5plugin  # noqa: F401 (its import makes the filters known to HDF5)
         except ImportError:
             raise missing_extra("h5py and hdf5plugin", "io") from None
-        file = self.opened.enter_context(h5py.File(self.path))
+        file = self.opened.enter_context(h5py.File(readable(self.path)))
         items = _items(file)
         tables = [key for key, item in items.items() if is_pandas(item)]
         if tables and (name is None or name in tables):

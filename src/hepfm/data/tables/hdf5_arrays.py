@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
+from hepfm.data.remote import DataFile, readable
 
 CHUNK_ROWS = 10_000
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[Any]:
+def open_hdf5(path: DataFile) -> Iterator[Any]:
     """Open a file for reading; raise `DataError` when it is not HDF5."""
     try:
         import h5py
     except ImportError:
         raise missing_extra("h5py", "io") from None
     try:
-        file = h5py.File(path)
+        file = h5py.File(readable(path))
     except OSError as error:
         raise DataError(f"cannot read {path} as HDF5: {error}") from None
     with file:
         yield file
 
 
-def array_of(file: Any, name: str, path: Path, *, shape: str) -> Any:
+def array_of(file: Any, name: str, path: DataFile, *, shape: str) -> Any:
     """Return a data set of a file, still on disk.
 
     Parameters
@@ -60,7 +60,7 @@ def array_of(file: Any, name: str, path: Path, *, shape: str) -> Any:
     return array
 
 
-def attribute_of(item: Any, name: str, path: Path) -> Any:
+def attribute_of(item: Any, name: str, path: DataFile) -> Any:
     """Return an attribute of a file or a data set; None when there is none.
 
     Raises
@@ -75,7 +75,7 @@ def attribute_of(item: Any, name: str, path: Path) -> Any:
     return item.attrs[name]
 
 
-def refuse_variable_length(dtype: Any, what: str, path: Path) -> None:
+def refuse_variable_length(dtype: Any, what: str, path: DataFile) -> None:
     """Raise `DataError` for a type of variable length, whose values are not read; see `attribute_of`."""
     if dtype.hasobject:
         raise DataError(
@@ -84,7 +84,7 @@ def refuse_variable_length(dtype: Any, what: str, path: Path) -> None:
         )
 
 
-def same_rows(path: Path, **arrays: Any) -> int:
+def same_rows(path: DataFile, **arrays: Any) -> int:
     """Return the number of rows of arrays; raise `DataError` unless it is the same for all."""
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) > 1:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError
+from hepfm.data.remote import DataFile
 from hepfm.data.tables.arrays import ArrayColumn
 from hepfm.data.tables.hdf5_arrays import attribute_of, refuse_variable_length
 
@@ -22,7 +22,7 @@ def is_pandas(item: Any) -> bool:
     return _kind(item) in (_TABLE, _FIXED)
 
 
-def pandas_columns(group: Any, path: Path) -> dict[str, ArrayColumn]:
+def pandas_columns(group: Any, path: DataFile) -> dict[str, ArrayColumn]:
     """Return the columns of a table by name.
 
     Parameters
@@ -50,7 +50,7 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _of_table(group: Any, path: Path) -> Iterator[tuple[str, ArrayColumn]]:
+def _of_table(group: Any, path: DataFile) -> Iterator[tuple[str, ArrayColumn]]:
     """Yield the columns of the format ``table``: blocks of columns of one type, and columns of their own."""
     table = group["table"]
     refuse_variable_length(table.dtype, f"data set {table.name}", path)
@@ -65,7 +65,7 @@ def _of_table(group: Any, path: Path) -> Iterator[tuple[str, ArrayColumn]]:
             yield name, ArrayColumn(table, block, place if shape else None)
 
 
-def _of_fixed(group: Any, path: Path) -> Iterator[tuple[str, ArrayColumn]]:
+def _of_fixed(group: Any, path: DataFile) -> Iterator[tuple[str, ArrayColumn]]:
     """Yield the columns of the format ``fixed``: blocks of columns of one type, beside their names."""
     for number in range(int(attribute_of(group, "nblocks", path) or 0)):
         values, items = group[f"block{number}_values"], group[f"block{number}_items"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hepfm.core.errors import DataError
+from hepfm.data.remote import readable
 from hepfm.data.tables.base import FileTable
 
 _LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
@@ -18,7 +19,7 @@ class ParquetTable(FileTable):
     """A Parquet file. Null entries of floating-point columns are read as NaN, which pandas writes so."""
 
     def _open(self, name: str | None) -> None:
-        self._file = self.opened.enter_context(pq.ParquetFile(self.path))
+        self._file = self.opened.enter_context(pq.ParquetFile(readable(self.path)))
         self.names = tuple(
             name for field in self._file.schema_arrow for name in _names(field.name, field.type)
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
+from hepfm.data.remote import readable
 from hepfm.data.tables.base import FileTable, chosen
 
 _KINDS = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
@@ -20,7 +22,7 @@ class RootTable(FileTable):
         except ImportError:
             raise missing_extra("uproot", "io") from None
         # Without its cache of arrays memory stays flat: no entry is read twice.
-        file = self.opened.enter_context(uproot.open(self.path, array_cache=None))
+        file = self.opened.enter_context(uproot.open(readable(self.path), array_cache=None))
         kinds = file.classnames(recursive=True)
         trees = dict.fromkeys(key.split(";")[0] for key, kind in kinds.items() if kind in _KINDS)
         self._tree: Any = file[chosen(self.path, list(trees), name, what="tree")]
@@ -50,5 +52,6 @@ def _branches(tree: Any) -> Iterator[tuple[str, Any]]:
         return
     found = [(path, branch) for path, branch in tree.iteritems(full_paths=True) if not branch.branches]
     short = [path.split("/")[-1] for path, _ in found]
+    counts = Counter(short)
     for name, (path, branch) in zip(short, found, strict=True):
-        yield name if short.count(name) == 1 else path, branch
+        yield name if counts[name] == 1 else path, branch
