@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,10 +258,11 @@ def test_a_damaged_array_of_an_npz_file_is_noticed(tmp_path: Path) -> None:
     for save in (np.savez, np.savez_compressed):
         save(path, x=numbers)
         content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
+        content[content.rfind(b"PK\x01\x02") + 16] ^= 1  # the checksum
         path.write_bytes(content)
-        with open_table(path) as table, pytest.raises((zipfile.BadZipFile, zlib.error)):
-            list(table.chunks(["x"], 3000))
+        for rows in (3000, 10_000):
+            with open_table(path) as table, pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+                list(table.chunks(["x"], rows))
     with zipfile.ZipFile(path, "w") as archive:
         for name, shape in (("short", f"({ROWS + 1},)"), ("negative", f"(-{ROWS},)")):
             header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()

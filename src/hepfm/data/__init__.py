@@ -68,6 +68,18 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "lhco": (
+            "hepfm.data.readers.lhco:LhcoReader",
+            "LHC Olympics: events of particles, clustered into jets, HDF5",
+        ),
+        "omnifold": (
+            "hepfm.data.readers.omnifold:OmniFoldReader",
+            "OmniFold's Z + jets: each jet at particle and at detector level, NumPy",
+        ),
+        "rs3l": (
+            "hepfm.data.readers.rs3l:Rs3lReader",
+            "RS3L: each jet in several simulations of its hard event, HDF5",
+        ),
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",

@@ -81,7 +81,7 @@ def ingest(
     for _, path in inputs[1:]:
         if reader.schema(path) != schema or reader.source(path) != source:
             raise DataError(f"{path} has other fields or classes than {first}; ingest them separately")
-    total = sum(reader.num_rows(path) for _, path in inputs)
+    total = _total(reader.num_rows(path) for _, path in inputs)
     default = DEFAULT_SPLIT if draw is None else None
     described = [_describe(named or default, path) for named, path in inputs]
     _refuse_twice(described)
@@ -132,7 +132,7 @@ class _Guarded:
         with self._reading(path):
             return self._reader.schema(path)
 
-    def num_rows(self, path: Path) -> int:
+    def num_rows(self, path: Path) -> int | None:
         with self._reading(path):
             return self._reader.num_rows(path)
 
@@ -151,6 +151,16 @@ class _Guarded:
     def _reading(self, path: Path) -> Iterator[None]:
         with reading(path, what=f"a file of the format {self._format}"):
             yield
+
+
+def _total(rows: Iterator[int | None]) -> int | None:
+    """Return the number of rows of all files; None where one does not know its own."""
+    total = 0
+    for number in rows:
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def _check_splits(inputs: Sequence[tuple[str | None, Path]], draw: SplitDraw | None) -> None:
