@@ -227,8 +227,8 @@ def write_lhco(
 def omnifold_arrays() -> dict[str, np.ndarray]:
     """Return the arrays of three events in the layout of OmniFold: jets at both levels, at one, at the other.
 
-    The jet of the first event at particle level is a K+, a photon and a neutron, at detector level a track and
-    two cells.
+    The jet of the first event at particle level is a K+, a photon and a neutron, at detector level a track
+    and two cells.
     """
     gen = np.zeros((3, 5, 4))
     gen[0, :3] = [(0.002, 0.1, 0.3, 0.8), (2.0, 0.0, 0.1, 0.0), (0.03, -0.2, -0.1, 1.2)]

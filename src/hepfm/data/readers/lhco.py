@@ -111,8 +111,8 @@ class LhcoReader:
             names, labelled = _columns_of(table)
             key = self._key(path, names, table) if self.config.masterkey else None
             first = 0
-            for piece in table.chunks(names, EVENT_ROWS):
-                values = np.stack([np.asarray(piece[name], np.float64) for name in names], axis=1)
+            for piece in table.matrices(names, EVENT_ROWS):
+                values = piece.astype(np.float64)
                 number = first + np.arange(len(values))
                 truth = None if key is None else key[number]
                 if labelled:
