@@ -46,8 +46,8 @@ class JetCuts(config.Config):
     max_abs_eta: float | None = pydantic.Field(None, gt=0)
 
     def selected(self, pt: Array, eta: Array) -> Array:
-        """Return which jets are read, boolean; those that are no numbers are, so that they are refused."""
-        passed = ~(pt < self.min_pt)
+        """Return which jets are read, boolean. Negative pt and NaN are, so that they are refused."""
+        passed = ~((pt >= 0) & (pt < self.min_pt))
         return passed if self.max_abs_eta is None else passed & ~(np.abs(eta) > self.max_abs_eta)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -134,10 +135,11 @@ class OmniFoldReader:
         names += [f"{LEVELS[level]}_{part}" for level in self._levels for part in parts]
         return list(dict.fromkeys([*names, *([self.config.weight] if self.config.weight else [])]))
 
-    def _open(self, path: Path) -> FileTable:
-        table = open_table(path)
-        require(table.names, self._names, path, what="arrays of OmniFold's files")
-        return table
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[FileTable]:
+        with open_table(path) as table:
+            require(table.names, self._names, path, what="arrays of OmniFold's files")
+            yield table
 
     def _events(self, piece: Mapping[str, Any], first: int, path: Path) -> dict[str, Array]:
         """Return the fields that the jets of an event share."""
@@ -195,7 +197,9 @@ class OmniFoldReader:
 
 
 def _momenta(pt: Array, rapidity: Array, phi: Array, mass: Array) -> tuple[Array, Array, Array, Array]:
-    """Return px, py, pz and energy."""
+    """Return px, py, pz and energy; raise `DataError` for a negative pt, which turns momenta round."""
+    if (pt < 0).any():
+        raise DataError(f"pt {pt[pt < 0][0]:g} GeV is negative ({int((pt < 0).sum())} such in this piece)")
     transverse = np.hypot(pt, mass)
     return pt * np.cos(phi), pt * np.sin(phi), transverse * np.sinh(rapidity), transverse * np.cosh(rapidity)
 
