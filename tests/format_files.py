@@ -224,6 +224,21 @@ def write_lhco(
     return path
 
 
+def write_lhco_features(path: Path, rows: int = 4) -> Path:
+    """Write events in the layout of the LHC Olympics' high-level features, with pandas."""
+    import pandas as pd
+
+    rng = np.random.default_rng(1)
+    names = ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
+    columns = {f"{name}j{jet}": rng.uniform(0.1, 1, rows) for jet in (1, 2) for name in names}
+    for name, values in columns.items():
+        values *= 1 if name.startswith("tau") else 100 if name.startswith("m") else 2000
+    columns["pxj2"] *= -1
+    frame = pd.DataFrame({**columns, "label": np.arange(rows) % 2 * 1.0})
+    frame.to_hdf(path, key="df", format="fixed")
+    return path
+
+
 def omnifold_arrays() -> dict[str, np.ndarray]:
     """Return the arrays of three events in the layout of OmniFold: jets at both levels, at one, at the other.
 
@@ -363,6 +378,7 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         "atlas_top.h5": write_atlas_top(folder / "atlas_top.h5"),
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
         "lhco.h5": write_lhco(folder / "lhco.h5"),
+        "lhco_features.h5": write_lhco_features(folder / "lhco_features.h5"),
         "omnifold.npz": write_omnifold(folder / "omnifold.npz"),
         "rs3l.h5": write_rs3l(folder / "rs3l.h5"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),

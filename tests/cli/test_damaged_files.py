@@ -35,6 +35,7 @@ FORMATS = [
     "atlas_top.h5",
     "nanoaod.root",
     "lhco.h5",
+    "lhco_features.h5",
     "omnifold.npz",
     "rs3l.h5",
     "delphes.parquet",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from format_files import lhco_events, write_lhco
+from format_files import lhco_events, write_lhco, write_lhco_features
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Columns, lists
@@ -186,14 +186,29 @@ def test_a_file_with_truth_needs_no_key(events: Path, tmp_path: Path) -> None:
 
 
 def test_the_file_of_features_is_refused_with_what_to_take(tmp_path: Path) -> None:
-    names = [
-        f"{part}{jet}" for jet in ("j1", "j2") for part in ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
-    ]
-    frame = pd.DataFrame(np.ones((3, 15)), columns=[*names, "label"])
-    path = tmp_path / "events_anomalydetection_v2.features.h5"
-    frame.to_hdf(path, key="df", format="fixed")
-    with pytest.raises(DataError, match=r"of two jets and no particles; .*_v2\.h5.*hepfm ingest mapping"):
+    path = write_lhco_features(tmp_path / "events_anomalydetection_v2.features.h5")
+    with pytest.raises(DataError, match=r"no particles; read it as lhco_features, or take .*_v2\.h5"):
         ingest("lhco", [path], output=tmp_path / "s")
+
+
+def test_high_level_features_are_fields_of_events(tmp_path: Path) -> None:
+    path = write_lhco_features(tmp_path / "events_anomalydetection_v2.features.h5")
+    store = Store.open(ingest("lhco_features", [path], output=tmp_path / "s"))
+    list(store.verify())
+    raw, found = pd.read_hdf(path), store.read(store.schema.names())
+    assert store.schema.label_classes == ("background", "signal")
+    np.testing.assert_array_equal(found["jet_label"], raw["label"])
+    momenta = []
+    for jet in (1, 2):
+        px, py, pz, mass = (raw[f"{name}j{jet}"].to_numpy() for name in ("px", "py", "pz", "m"))
+        momenta.append(np.stack([np.sqrt(px**2 + py**2 + pz**2 + mass**2), px, py, pz], axis=1))
+        np.testing.assert_allclose(found[f"jet{jet}_pt"], np.hypot(px, py), rtol=1e-6)
+        np.testing.assert_allclose(found[f"jet{jet}_eta"], np.arcsinh(pz / np.hypot(px, py)), rtol=1e-5)
+        np.testing.assert_allclose(found[f"jet{jet}_phi"], np.arctan2(py, px), rtol=1e-5)
+        np.testing.assert_allclose(found[f"jet{jet}_mass"], mass, rtol=1e-6)
+        for n in (1, 2, 3):
+            np.testing.assert_allclose(found[f"jet{jet}_tau{n}"], raw[f"tau{n}j{jet}"], rtol=1e-6)
+    np.testing.assert_allclose(found["event_dijet_mass"], mass_of(momenta[0] + momenta[1]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("columns", [["pt", "eta", "phi"], range(5), range(1, 4), range(2)])

@@ -32,6 +32,7 @@ FILES = {
     "atlas_top.h5": "atlas_top",
     "nanoaod.root": "nanoaod",
     "lhco.h5": "lhco",
+    "lhco_features.h5": "lhco_features",
     "omnifold.npz": "omnifold",
     "rs3l.h5": "rs3l",
     "delphes.parquet": "delphes",

@@ -72,6 +72,10 @@ READERS = Registry(
             "hepfm.data.readers.lhco:LhcoReader",
             "LHC Olympics: events of particles, clustered into jets, HDF5",
         ),
+        "lhco_features": (
+            "hepfm.data.readers.published_maps:LhcoFeaturesReader",
+            "LHC Olympics: masses and N-subjettiness of the two jets of an event, HDF5",
+        ),
         "omnifold": (
             "hepfm.data.readers.omnifold:OmniFoldReader",
             "OmniFold's Z + jets: each jet at particle and at detector level, NumPy",

@@ -193,8 +193,8 @@ def _columns_of(table: FileTable) -> tuple[list[str], bool]:
     names = [str(number) for number in range(len(table.names))]
     if _FEATURES in table.names:
         raise DataError(
-            f"{table.path} holds high-level features of two jets and no particles; read the events "
-            "(events_anomalydetection_v2.h5) in its place, or these columns with a map (hepfm ingest mapping)"
+            f"{table.path} holds high-level features of two jets and no particles; read it as lhco_features, "
+            "or take the file of the events, events_anomalydetection_v2.h5"
         )
     if set(names) != set(table.names) or len(names) < 3 or len(names) % 3 == 2:
         shown = ", ".join(table.names[:4])
