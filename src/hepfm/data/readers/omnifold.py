@@ -72,7 +72,7 @@ class OmniFoldReader:
       or whose jet fails the cuts, has no row, as an inefficiency or a fake.
     - The files hold pt / 100 GeV, rapidity and azimuth relative to the jet, and a particle as a decimal.
       Pseudorapidity and energy follow from the rapidity with the mass of the particle at particle level, and
-      without mass at detector level, where Delphes's objects have none.
+      without mass at detector level: an assumption that was not checked on the published files.
     - The jet is the file's, which is calibrated at detector level; its constituents are not.
     - HCAL cells are neutral hadrons, ECAL cells photons. There are no impact parameters.
     """
