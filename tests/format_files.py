@@ -287,6 +287,110 @@ def colliderml_columns(kind: str = "tracks") -> dict[str, Any]:
     return {"event_id": [7, 8], **columns, "parent_id": [[None, 3], [None]]}
 
 
+def lhco_events() -> np.ndarray:
+    """Return pt, eta and phi of the particles of three events, (3, 700, 3): two jets, nothing, and one jet.
+
+    The second jet of the first event lies across phi = pi; the first two particles of the third event are its
+    jet, and the last one is too soft for another.
+    """
+    events = np.zeros((3, 700, 3))
+    events[0, :4] = [(900, 0.5, 0.1), (800, -0.3, 3.1), (400, -0.2, -3.1), (300, 0.4, 0.3)]
+    events[2, :3] = [(50, 1.0, 2.0), (25, 1.2, 2.2), (2, -2.0, -1.0)]
+    return events
+
+
+def write_lhco(
+    path: Path, truth: Any = (1, 0, 0), *, events: Any = None, key: str = "df", **how: Any
+) -> Path:
+    """Write events in the layout of the LHC Olympics, with pandas as they were written; no truth for None."""
+    import pandas as pd
+
+    particles = lhco_events() if events is None else events
+    values = particles.reshape(len(particles), -1)
+    if truth is not None:
+        values = np.concatenate([values, np.asarray(truth, float)[:, None]], axis=1)
+    pd.DataFrame(values).to_hdf(path, key=key, **{"complevel": 9, "complib": "blosc", **how})
+    return path
+
+
+def write_lhco_features(path: Path, rows: int = 4) -> Path:
+    """Write events in the layout of the LHC Olympics' high-level features, with pandas."""
+    import pandas as pd
+
+    rng = np.random.default_rng(1)
+    names = ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
+    columns = {f"{name}j{jet}": rng.uniform(0.1, 1, rows) for jet in (1, 2) for name in names}
+    for name, values in columns.items():
+        values *= 1 if name.startswith("tau") else 100 if name.startswith("m") else 2000
+    columns["pxj2"] *= -1
+    frame = pd.DataFrame({**columns, "label": np.arange(rows) % 2 * 1.0})
+    frame.to_hdf(path, key="df", format="fixed")
+    return path
+
+
+def omnifold_arrays() -> dict[str, np.ndarray]:
+    """Return the arrays of three events in the layout of OmniFold: jets at both levels, at one, at the other.
+
+    The jet of the first event at particle level is a K+, a photon and a neutron, at detector level a track
+    and two cells.
+    """
+    gen = np.zeros((3, 5, 4))
+    gen[0, :3] = [(0.002, 0.1, 0.3, 0.8), (2.0, 0.0, 0.1, 0.0), (0.03, -0.2, -0.1, 1.2)]
+    gen[1, :1] = [(1.0, 0.0, 0.0, 0.7)]
+    sim = np.zeros((3, 4, 4))
+    sim[0, :3] = [(0.01, 0.1, 0.3, 0.1), (1.9, 0.0, 0.1, 0.0), (0.02, -0.2, -0.1, 0.3)]
+    sim[2, :2] = [(0.3, 0.1, 0.0, 0.4), (0.2, -0.1, 0.0, 0.2)]
+    jets = {
+        "gen": [(203.2, -1.2, 3.1, 12.0), (100.0, 0.5, -2.0, 0.1057), (0, 0, 0, 0)],
+        "sim": [(195.0, -1.2, 3.1, 11.0), (0, 0, 0, 0), (50.0, 2.0, 0.5, 4.0)],
+    }
+    names = ("lhas", "widths", "ang2s", "tau2s", "sdms", "zgs")
+    arrays: dict[str, np.ndarray] = {"gen_Zs": np.array([(210.0, 0.4, 6.2), (220, -1, 0), (230, 1, -3.0)])}
+    for level, particles in (("gen", gen), ("sim", sim)):
+        arrays[f"{level}_jets"] = np.array(jets[level], float)
+        arrays[f"{level}_particles"] = particles
+        arrays[f"{level}_mults"] = (particles[..., 0] > 0).sum(axis=1)
+        arrays |= {
+            f"{level}_{name}": np.array([0.1, 0.2, 0.3]) * place for place, name in enumerate(names, 1)
+        }
+    return arrays
+
+
+def write_omnifold(path: Path, **arrays: Any) -> Path:
+    """Write events in the layout of OmniFold, some arrays in place of those of `omnifold_arrays`."""
+    np.savez_compressed(path, **{**omnifold_arrays(), **arrays})
+    return path
+
+
+def rs3l_arrays() -> dict[str, np.ndarray]:
+    """Return two hard events, and an empty one, in the layout of RS3L: five simulations, features in front.
+
+    The jet of the second event fails the cuts in the fourth simulation.
+    """
+    jets = np.zeros((3, 5, 15), np.float32)
+    candidates = np.zeros((3, 5, 13, 4), np.float32)
+    jets[0, :, 0], jets[1, :, 0] = 4, 1
+    for event, (eta, phi) in enumerate([(0.1, 3.1), (-1.0, 0.5)]):
+        for variation in range(5):
+            pt = np.array([400.0 + 10 * variation, 90, 20][: 3 - event], np.float32)
+            part_eta = eta + np.array([0.0, 0.2, -0.1][: len(pt)])
+            energy = pt * np.cosh(part_eta) * 1.0001
+            real = candidates[event, variation, :, : len(pt)]
+            real[0], real[2], real[3], real[5] = pt, part_eta, phi, energy
+            real[1], real[6] = pt / pt.sum(), energy / energy.sum()
+            real[7], real[8] = [1, 0, -1][: len(pt)], [211, 22, 13][: len(pt)]
+            real[9], real[10] = [0.1, 0.7, -0.2][: len(pt)], [0.3, 0.7, 0.4][: len(pt)]
+            jet_eta = np.arcsinh((pt * np.sinh(part_eta)).sum() / pt.sum())
+            jets[event, variation, 9:13] = pt.sum(), jet_eta, phi, energy.sum()
+    jets[1, 3], candidates[1, 3] = 0, 0
+    return {"singletons": jets, "jet_pflow_cands": candidates}
+
+
+def write_rs3l(path: Path, **arrays: np.ndarray) -> Path:
+    """Write jets in the layout of RS3L, some arrays in place of those of `rs3l_arrays`."""
+    return write_hdf5(path, **{**rs3l_arrays(), **arrays})
+
+
 MAP: dict[str, Any] = {
     "fields": {
         f"{kind}_{name}": f"{kind}_{name}"
@@ -362,6 +466,10 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         "quark_gluon.npz": write_quark_gluon(folder / "quark_gluon.npz"),
         "atlas_top.h5": write_atlas_top(folder / "atlas_top.h5"),
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
+        "lhco.h5": write_lhco(folder / "lhco.h5"),
+        "lhco_features.h5": write_lhco_features(folder / "lhco_features.h5"),
+        "omnifold.npz": write_omnifold(folder / "omnifold.npz"),
+        "rs3l.h5": write_rs3l(folder / "rs3l.h5"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),
         "physlite.parquet": write_parquet(folder / "physlite.parquet", physlite_branches()),
         "edm4hep.parquet": write_parquet(folder / "edm4hep.parquet", edm4hep_branches()),

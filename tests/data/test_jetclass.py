@@ -12,6 +12,7 @@ import pytest
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Ragged
+from hepfm.data import feature_set
 from hepfm.data.exporters.export import export_store
 from hepfm.data.ingest import ingest
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
@@ -154,6 +155,54 @@ def test_files_without_labels_make_an_unlabelled_store(exported: Path, tmp_path:
     assert [name for name in PUBLISHED if not name.startswith("label")] == pq.read_schema(again).names
 
 
+ABSENT = [
+    ({"jet_tau4": "jet_tau4", "jet_sdmass": "jet_softdrop_mass"}, "kin"),
+    (
+        {"part_d0val": "part_d0", "part_d0err": "part_d0_error"}
+        | {"part_dzval": "part_dz", "part_dzerr": "part_dz_error"},
+        "kinpid",
+    ),
+    ({"part_dzerr": "part_dz_error"}, "kinpid"),
+]
+"""Branches that a file lacks, with their fields, and a feature set for which that is enough."""
+
+
+@pytest.mark.parametrize(("absent", "features"), ABSENT)
+def test_files_without_tracks_or_substructure(
+    jet_store: Store,
+    exported: Path,
+    tmp_path: Path,
+    absent: dict[str, str],
+    features: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    paths = [
+        edit_parquet(exported, tmp_path / f"{name}.parquet", **dict.fromkeys(absent), extra=extra)
+        for name, extra in (("a", pa.array([0] * 1000)), ("b", pa.array([1] * 1000)))
+    ]
+    made = ingest("jetclass", paths, output=tmp_path / "s", allow_shared=True)
+    store = Store.open(made)
+    list(store.verify())
+    fields = set(absent.values())
+    assert set(store.schema.names()) == set(jet_store.schema.names()) - fields
+    assert store.schema.label == "jet_label"
+    np.testing.assert_array_equal(
+        np.asarray(store.read(["jet_pt"], store.split("train"))["jet_pt"])[:1000],
+        jet_store.read(["jet_pt"])["jet_pt"],
+    )
+    assert feature_set(features).missing(store.schema) == []
+    said = [record.getMessage() for record in caplog.records if "the store is without" in record.getMessage()]
+    assert len(said) == 1  # once for all files
+    assert "a.parquet has no " in said[0]
+    assert all(name in said[0] for pair in absent.items() for name in pair)
+
+
+def test_files_with_and_without_tracks_together(exported: Path, tmp_path: Path) -> None:
+    path = edit_parquet(exported, tmp_path / "x.parquet", part_d0val=None)
+    with pytest.raises(DataError, match="other fields or classes"):
+        ingest("jetclass", [exported, path], output=tmp_path / "s")
+
+
 def test_jetclass2_example(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "jetclass2_example.parquet"
     store = Store.open(ingest("jetclass", [path], output=tmp_path / "s"))
@@ -177,9 +226,10 @@ def test_jetclass2_example(shared_data: Path, tmp_path: Path) -> None:
 # --- bad input ------------------------------------------------------------------------------------
 
 
-def test_missing_branch(exported: Path, tmp_path: Path) -> None:
-    path = edit_parquet(exported, tmp_path / "x.parquet", part_dzerr=None)
-    with pytest.raises(DataError, match=r"x.parquet lacks the JetClass branches part_dzerr"):
+@pytest.mark.parametrize("branch", ["part_charge", "jet_energy", "part_isMuon", "part_px"])
+def test_missing_branch(exported: Path, tmp_path: Path, branch: str) -> None:
+    path = edit_parquet(exported, tmp_path / "x.parquet", **{branch: None})
+    with pytest.raises(DataError, match=rf"x.parquet lacks the JetClass branches {branch}"):
         ingest("jetclass", [path], output=tmp_path / "s")
 
 
@@ -228,7 +278,7 @@ def test_files_that_are_something_else(tmp_path: Path, name: str) -> None:
 
 def test_root_file_of_another_kind(shared_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("uproot", reason="uproot is not installed")
-    with pytest.raises(DataError, match=r"lacks the JetClass branches part_px, .* and 17 more"):
+    with pytest.raises(DataError, match=r"lacks the JetClass branches part_px, .* and 8 more"):
         ingest("jetclass", [shared_data / "nano_tt_v15.root"], output=tmp_path / "s")
 
 

@@ -18,6 +18,7 @@ from hepfm.data.maps.expression import Expression
 from hepfm.data.maps.suggest import suggest
 from hepfm.data.maps.units import UNITS, factor
 from hepfm.data.store import Store
+from hepfm.testing.readers import ReaderCase
 
 ak = pytest.importorskip("awkward", reason="the extra 'io' is not installed")
 h5py = pytest.importorskip("h5py", reason="the extra 'io' is not installed")
@@ -292,6 +293,16 @@ def test_selections_and_classes(tmp_path: Path, expected: Columns) -> None:
         read(path, tmp_path / "b", label={"flags": {"QCD": "is_qcd", "Tbqq": "is_top"}})
     other = read(path, tmp_path / "c", label={"flags": {"QCD": "is_qcd", "Tbqq": "is_top"}, "otherwise": "W"})
     np.testing.assert_array_equal(other["jet_label"], [1, 0, 0, 1, 2])
+
+
+def test_how_many_rows_are_left_is_not_known_before(tmp_path: Path) -> None:
+    path = write_root(tmp_path / "x.root", {**tables(), "kind": np.arange(ROWS) % 2})
+    label = {"take": "kind", "codes": {0: "QCD"}}
+    options: list[dict[str, Any]] = [{"select": "jet_pt > 20"}, {"label": {**label, "drop": True}}]
+    fields = {"jet_pt": "jet_pt"}
+    for option in options:
+        assert ReaderCase("mapping", path, {"fields": fields, **option}).build().num_rows(path) is None
+    assert ReaderCase("mapping", path, {"fields": fields}).build().num_rows(path) == ROWS
 
 
 def test_the_class_of_a_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,67 @@ def test_numpy_files(tmp_path: Path) -> None:
     same(found["y"], NUMBERS)
     with open_table(tmp_path / "several.npz") as table, pytest.raises(DataError, match="single number"):
         table.num_rows(["scalar"])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_of_an_npz_file_are_read_in_pieces(
+    tmp_path: Path, save: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = np.zeros(ROWS, [("x", ">f4"), ("n", "i2"), ("v", "f8", 2)])
+    points["x"], points["n"], points["v"][:, 1] = NUMBERS, np.arange(ROWS), NUMBERS
+    fortran = np.asfortranarray(np.arange(ROWS * 3.0).reshape(ROWS, 3))
+    big = NUMBERS.astype(">f8")
+    path = tmp_path / "file.npz"
+    save(path, points=points, fortran=fortran, big=big, empty=np.zeros((0, 4)))
+    monkeypatch.setattr(np, "load", None)  # which reads arrays whole
+    found = read(path, "points.x", "points.n", "points.v", "fortran", "big")
+    same(found["points.x"], points["x"].astype("f4"))
+    same(found["points.n"], points["n"])
+    same(found["points.v"], points["v"])
+    same(found["fortran"], fortran)
+    same(found["big"], NUMBERS)
+    with open_table(path) as table:
+        assert table.num_rows(["empty"]) == 0
+        for _ in range(2):  # the second time it goes back to the begin
+            same(next(table.chunks(["big"], 2))["big"], NUMBERS[:2])
+
+
+def test_a_damaged_array_of_an_npz_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "file.npz"
+    numbers = RNG.normal(size=20_000)
+    for save in (np.savez, np.savez_compressed):
+        save(path, x=numbers)
+        content = bytearray(path.read_bytes())
+        content[content.rfind(b"PK\x01\x02") + 16] ^= 1  # the checksum
+        path.write_bytes(content)
+        for rows in (3000, 10_000):
+            with open_table(path) as table, pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+                list(table.chunks(["x"], rows))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, shape in (("short", f"({ROWS + 1},)"), ("negative", f"(-{ROWS},)")):
+            header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+            length = len(header).to_bytes(2, "little")
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + length + header + NUMBERS.tobytes())
+    with pytest.raises(DataError, match=r"negative\.npy has the shape"):
+        open_table(path)
+    with zipfile.ZipFile(path) as archive:
+        short = archive.read("short.npy")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("short.npy", short)
+    with open_table(path) as table, pytest.raises(DataError, match=f"ends before its row {ROWS + 1}"):
+        list(table.chunks(["short"], 3))
+
+
+def test_pickled_objects_of_an_npz_file_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mixed = np.array([(1.0, Hostile())], [("x", "f8"), ("o", "O")])
+    np.savez(tmp_path / "file.npz", x=NUMBERS, bad=np.array([Hostile()], dtype=object), mixed=mixed)
+    same(read(tmp_path / "file.npz", "x")["x"], NUMBERS)
+    with open_table(tmp_path / "file.npz") as table:
+        for name in ("bad", "mixed.o", "mixed.x"):
+            with pytest.raises(DataError, match=r"not numbers|pickled objects"):
+                list(table.chunks([name]))
+    assert not Path("made-by-a-pickle").exists()
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -29,10 +29,11 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Advance]:
+def progress(title: str, total: int | None) -> Iterator[Advance]:
     """Show progress of a long piece of work on standard error.
 
-    On a terminal a bar; elsewhere a line at most every ten seconds and one at the end.
+    On a terminal a bar; elsewhere a line at most every ten seconds and one at the end. Where the total is not
+    known (None), what is done is counted alone.
     """
     if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
         with _bar(title, total) as advance:
@@ -42,7 +43,7 @@ def progress(title: str, total: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Advance]:
+def _bar(title: str, total: int | None) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -65,7 +66,7 @@ def _bar(title: str, total: int) -> Iterator[Advance]:
 class _Lines:
     """Progress as plain log lines, at most one every ten seconds."""
 
-    def __init__(self, title: str, total: int, every: float = 10.0) -> None:
+    def __init__(self, title: str, total: int | None, every: float = 10.0) -> None:
         self.title, self.total, self.every = title, total, every
         self.done, self.last = 0, time.monotonic()
 
@@ -73,4 +74,5 @@ class _Lines:
         self.done += step
         if time.monotonic() - self.last >= self.every or self.done == self.total:
             self.last = time.monotonic()
-            logger.info("%s: %d/%d %s", self.title, self.done, self.total, note)
+            of = "" if self.total is None else f"/{self.total}"
+            logger.info("%s: %d%s %s", self.title, self.done, of, note)

@@ -80,6 +80,22 @@ READERS = Registry(
             "hepfm.data.readers.colliderml:ColliderMlReader",
             "ColliderML: events with particles, tracks or calorimeter cells, Parquet",
         ),
+        "lhco": (
+            "hepfm.data.readers.lhco:LhcoReader",
+            "LHC Olympics: events of particles, clustered into jets, HDF5",
+        ),
+        "lhco_features": (
+            "hepfm.data.readers.published_maps:LhcoFeaturesReader",
+            "LHC Olympics: masses and N-subjettiness of the two jets of an event, HDF5",
+        ),
+        "omnifold": (
+            "hepfm.data.readers.omnifold:OmniFoldReader",
+            "OmniFold's Z + jets: each jet at particle and at detector level, NumPy",
+        ),
+        "rs3l": (
+            "hepfm.data.readers.rs3l:Rs3lReader",
+            "RS3L: each jet in several simulations of its hard event, HDF5",
+        ),
         "fu_tau": (
             "hepfm.data.readers.fu_tau:FuTauReader",
             "Fu-tau-re: taus and quarks in e+e- at 380 GeV, Parquet",

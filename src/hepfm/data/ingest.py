@@ -106,20 +106,20 @@ class _Content:
 
     schema: Schema
     source: dict[str, str]
-    rows: int
+    rows: int | None
 
 
 def _looked_at(reader: _Guarded, paths: Sequence[DataFile]) -> _Content:
     """Return what files hold; raise `DataError` when they differ. Each file is asked all at once."""
-    first, rows = None, 0
+    first, rows = None, []
     for path in paths:
         schema, source = reader.schema(path), reader.source(path)
         first = first or (schema, source)
         if (schema, source) != first:
             raise DataError(f"{path} has other fields or classes than {paths[0]}; ingest them separately")
-        rows += reader.num_rows(path)
+        rows.append(reader.num_rows(path))
     assert first is not None
-    return _Content(*first, rows)
+    return _Content(*first, _total(rows))
 
 
 def _write(
@@ -128,7 +128,7 @@ def _write(
     writer: StoreWriter,
     dealer: Dealer | None,
     *,
-    rows: int,
+    rows: int | None,
     allow_shared: bool,
 ) -> None:
     """Write the rows of files into a store, looking at them on their way."""
@@ -167,7 +167,7 @@ class _Guarded:
         with self._reading(path):
             return self._reader.schema(path)
 
-    def num_rows(self, path: DataFile) -> int:
+    def num_rows(self, path: DataFile) -> int | None:
         with self._reading(path):
             return self._reader.num_rows(path)
 
@@ -186,6 +186,16 @@ class _Guarded:
     def _reading(self, path: DataFile) -> Iterator[None]:
         with reading(str(path), what=f"a file of the format {self._format}"):
             yield
+
+
+def _total(rows: Sequence[int | None]) -> int | None:
+    """Return the number of rows of all files; None where one does not know its own."""
+    total = 0
+    for number in rows:
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def _check_splits(inputs: Sequence[tuple[str | None, DataFile]], draw: SplitDraw | None) -> None:

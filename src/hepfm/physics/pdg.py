@@ -30,3 +30,29 @@ def has_quark(pdg: npt.NDArray[np.signedinteger[Any]], quark: int) -> npt.NDArra
     hadron = (code > 100) & (digits[0] > 0)  # the tens digit of a diquark is 0
     found: npt.NDArray[np.bool_] = hadron & np.any([digit == quark for digit in digits], axis=0)
     return found
+
+
+MASSES = {
+    ELECTRON: 0.00051099895,
+    MUON: 0.1056583755,
+    PHOTON: 0.0,
+    130: 0.497611,
+    CHARGED_PION: 0.13957039,
+    CHARGED_KAON: 0.493677,
+    2112: 0.93956542,
+    2212: 0.93827209,
+}
+"""Masses in GeV of the particles that reach a detector (Particle Data Group, 2024)."""
+
+
+def masses(pdg: npt.NDArray[np.signedinteger[Any]]) -> npt.NDArray[np.float64]:
+    """Return the mass of each particle in GeV, of one kind of `MASSES` each.
+
+    >>> masses(np.array([22, -11, 211])).round(4).tolist()
+    [0.0, 0.0005, 0.1396]
+    """
+    codes = np.array(sorted(MASSES))
+    found: npt.NDArray[np.float64] = np.array([MASSES[code] for code in sorted(MASSES)])[
+        np.searchsorted(codes, np.abs(pdg))
+    ]
+    return found

@@ -10,10 +10,10 @@ import pydantic
 from hepfm.core.config import Component, ComponentOf, Config, validate
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.schema import Schema
-from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.jets import ORIGIN, jet_schema
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import DETECTORS, LABELLERS
-from hepfm.simulate.resimulation import ORIGIN, Resimulation
+from hepfm.simulate.resimulation import Resimulation
 from hepfm.simulate.simulation import SimulationRecipe, SplitSizes
 
 

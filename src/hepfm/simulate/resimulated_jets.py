@@ -15,7 +15,7 @@ from hepfm.core.errors import DataError
 from hepfm.core.guards import reading
 from hepfm.core.ragged import Array, Ragged, concatenate, take_rows
 from hepfm.core.rng import integer_seed, numpy_generator
-from hepfm.data.schemas.jets import JET_WEIGHT
+from hepfm.data.schemas.jets import JET_WEIGHT, ORIGIN, VARIATION
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.hard_process import Beams, HardEvent, HardProcess, Resimulator
@@ -32,7 +32,7 @@ from hepfm.simulate.jets import (
 from hepfm.simulate.origins import NOTHING, HardParticles, hard_particles, origin_of
 from hepfm.simulate.particles import Candidates, Ints
 from hepfm.simulate.pythia import SEED_BITS, Pythia, Record
-from hepfm.simulate.resimulation import ORIGIN, VARIATION, Resimulation
+from hepfm.simulate.resimulation import Resimulation
 
 EVENTS = 1 << 32
 """Numbers of origins that a chunk has to itself."""

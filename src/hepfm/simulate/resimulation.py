@@ -10,19 +10,8 @@ import pydantic
 
 from hepfm.core.config import Config
 from hepfm.core.errors import did_you_mean
-from hepfm.core.schema import Field, Kind, Level
-
-ORIGIN = Field(
-    "jet_origin",
-    Level.OBJECT,
-    Kind.COUNT,
-    dtype="int64",
-    description="number of what the jet comes from in the hard process: the same in every simulation of it",
-)
-"""The field with the schema's role `group`."""
-
-VARIATION = "jet_variation"
-"""Name of the field that says by which simulation of the hard event a jet was made."""
+from hepfm.core.schema import Field
+from hepfm.data.schemas.jets import ORIGIN, variation_field
 
 _MODELS: Mapping[str, tuple[str, ...]] = {
     "nominal": (),
@@ -119,12 +108,4 @@ class Resimulation(Config):
 
     def fields(self) -> tuple[Field, ...]:
         """Return the fields that a store has because of it."""
-        variation = Field(
-            VARIATION,
-            Level.OBJECT,
-            Kind.CATEGORICAL,
-            dtype="int8",
-            classes=self.variations,
-            description="by which simulation of the hard process the jet was made",
-        )
-        return (ORIGIN, variation)
+        return (ORIGIN, variation_field(self.variations))

@@ -89,7 +89,8 @@ def pieces_fit_the_schema_and_hold_every_row(case: ReaderCase) -> None:
     """Columns have the schema's names, types and ranges, constituents falling pt; no row is lost."""
     (rows,) = {len(column) for column in case.columns().values()}
     expected = case.build().num_rows(case.path)
-    assert rows == expected > 0, f"chunks hold {rows} rows, num_rows says {expected}"
+    assert rows > 0, "chunks hold no rows"
+    assert expected in (rows, None), f"chunks hold {rows} rows, num_rows says {expected}"
 
 
 def reading_again_gives_the_same_rows(case: ReaderCase) -> None:

@@ -30,8 +30,8 @@ class Reader(Protocol):
     def schema(self, path: DataFile) -> Schema:
         """Return the schema of the store that a file makes; raise `DataError` when it is no such file."""
 
-    def num_rows(self, path: DataFile) -> int:
-        """Return the number of rows of a file."""
+    def num_rows(self, path: DataFile) -> int | None:
+        """Return the number of rows of a file; None where only reading all of it would tell."""
 
     def chunks(self, path: DataFile) -> Iterator[Columns]:
         """Yield the rows of a file in order, as columns of `schema`."""

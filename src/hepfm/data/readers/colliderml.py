@@ -66,7 +66,7 @@ class ColliderMlReader:
         """Return the schema of the kind of object that the file holds."""
         return self._reader(path).schema(path)
 
-    def num_rows(self, path: DataFile) -> int:
+    def num_rows(self, path: DataFile) -> int | None:
         """Return the number of events of a file."""
         return self._reader(path).num_rows(path)
 

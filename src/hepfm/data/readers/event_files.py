@@ -37,15 +37,33 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
-class EventFileConfig(config.Config):
-    """Which jets of the events are read, and what the files do not tell about them.
+class JetCuts(config.Config):
+    """Which jets of the events are read.
 
     Attributes
     ----------
     min_pt
-        Least transverse momentum of the jet as the file gives it, GeV.
+        Least transverse momentum of the jet, GeV.
     max_abs_eta
         Largest absolute pseudorapidity of the jet; null for any.
+    """
+
+    min_pt: float = pydantic.Field(0.0, ge=0)
+    max_abs_eta: float | None = pydantic.Field(None, gt=0)
+
+    def selected(self, pt: Array, eta: Array) -> Array:
+        """Return which jets are read, boolean. Negative pt and NaN are, so that they are refused."""
+        passed = ~((pt >= 0) & (pt < self.min_pt))
+        return passed if self.max_abs_eta is None else passed & ~(np.abs(eta) > self.max_abs_eta)
+
+
+class EventFileConfig(JetCuts):
+    """Which jets of the events are read, by the momentum that the file gives, and what it does not tell.
+
+    Attributes
+    ----------
+    min_pt, max_abs_eta
+        As of `JetCuts`.
     weight
         Branch of the event weight, e.g. of the generator; null for none.
     jet_class
@@ -53,15 +71,8 @@ class EventFileConfig(config.Config):
         ``{"QCD*": QCD, "TT*": Tbqq}``; null for jets without label.
     """
 
-    min_pt: float = pydantic.Field(0.0, ge=0)
-    max_abs_eta: float | None = pydantic.Field(None, gt=0)
     weight: str | None = None
     jet_class: str | dict[str, str] | None = None
-
-    def selected(self, pt: Array, eta: Array) -> Array:
-        """Return which jets are read, boolean."""
-        passed = pt >= self.min_pt
-        return passed if self.max_abs_eta is None else passed & (np.abs(eta) <= self.max_abs_eta)
 
     def schema_of(
         self, names: Iterable[str], extra: tuple[Field, ...], *, classes: tuple[str, ...] = ()

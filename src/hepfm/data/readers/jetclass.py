@@ -6,13 +6,14 @@ taken from ``part_px, part_py, part_pz``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from hepfm.core import config
 from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.log import logger
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
@@ -35,27 +36,26 @@ LABELS = tuple(f"label_{name}" for name in JETCLASS_CLASSES)
 JETCLASS2_CLASSES = tuple(f"label_{number}" for number in range(188))
 """Numbers of JetClass-II's ``jet_label``: 0-14 two-prong, 15-160 three- and four-prong, 161-187 QCD."""
 
-COPIED = {
-    "part_energy": "part_energy",
-    "part_charge": "part_charge",
+_MOMENTA = ("part_px", "part_py", "part_pz")
+_NEEDED = ("part_energy", "part_charge", "jet_pt", "jet_eta", "jet_phi", "jet_energy")
+OPTIONAL = {
     "part_d0": "part_d0val",
     "part_d0_error": "part_d0err",
     "part_dz": "part_dzval",
     "part_dz_error": "part_dzerr",
-    "jet_pt": "jet_pt",
-    "jet_eta": "jet_eta",
-    "jet_phi": "jet_phi",
-    "jet_energy": "jet_energy",
     "jet_softdrop_mass": "jet_sdmass",
     **{f"jet_tau{n}": f"jet_tau{n}" for n in (1, 2, 3, 4)},
 }
+"""Fields that a file may lack, with their branches."""
+COPIED = {**{name: name for name in _NEEDED}, **OPTIONAL}
 """Field of a store -> branch of JetClass."""
-
-_MOMENTA = ("part_px", "part_py", "part_pz")
 
 
 class JetClassReader:
-    """Reads files with JetClass's branches; without labels they make an unlabelled store."""
+    """Reads files with JetClass's branches; without labels they make an unlabelled store.
+
+    Impact parameters, soft-drop mass and N-subjettiness may be absent: the store then lacks these fields.
+    """
 
     endings: ClassVar = (".root", ".parquet")
 
@@ -75,6 +75,7 @@ class JetClassReader:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._said: dict[str, str] = {}
 
     def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
@@ -87,7 +88,14 @@ class JetClassReader:
     def schema(self, path: DataFile) -> Schema:
         """Return the schema of a file: its classes are JetClass's, JetClass-II's or none."""
         with self._open(path) as table:
-            return jet_schema(_classes(table), weight=self.config.weight is not None)
+            schema = jet_schema(_classes(table), weight=self.config.weight is not None)
+            absent = {field: branch for field, branch in OPTIONAL.items() if branch not in table.names}
+        if absent and absent != self._said:  # once for all files of a kind
+            logger.warning(
+                "%s has no %s: the store is without %s", path, ", ".join(absent.values()), ", ".join(absent)
+            )
+        self._said = absent
+        return schema.having(name for name in schema.names() if name not in absent)
 
     def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file."""
@@ -100,17 +108,18 @@ class JetClassReader:
         with self._open(path) as table:
             classes = _classes(table)
             labels = () if not classes else LABELS if classes == JETCLASS_CLASSES else ("jet_label",)
-            names = [*_MOMENTA, *COPIED.values(), *FLAGS, *labels, *([weight] if weight else [])]
+            copied = {field: branch for field, branch in COPIED.items() if branch in table.names}
+            names = [*_MOMENTA, *copied.values(), *FLAGS, *labels, *([weight] if weight else [])]
             for piece in table.chunks(names):
                 columns = {name: as_column(array, name, path) for name, array in piece.items()}
-                jets = _jets(columns, labels, path)
+                jets = _jets(columns, copied, labels, path)
                 if weight:
                     jets[JET_WEIGHT.name] = row_weights(columns[weight], weight, path)
                 yield jets
 
     def _open(self, path: DataFile) -> FileTable:
         table = open_table(path, self.config.tree)
-        require(table.names, [*_MOMENTA, *COPIED.values(), *FLAGS], path, what="JetClass branches")
+        require(table.names, [*_MOMENTA, *_NEEDED, *FLAGS], path, what="JetClass branches")
         if self.config.weight is not None and self.config.weight not in table.names:
             raise DataError(
                 f"{path} has no branch {self.config.weight!r} for the option weight"
@@ -128,10 +137,12 @@ def _classes(table: FileTable) -> tuple[str, ...]:
     return JETCLASS_CLASSES if found else ()
 
 
-def _jets(columns: Columns, labels: tuple[str, ...], path: DataFile) -> dict[str, Array | Ragged]:
+def _jets(
+    columns: Columns, copied: Mapping[str, str], labels: tuple[str, ...], path: DataFile
+) -> dict[str, Array | Ragged]:
     px, py, pz = (_lists(columns, name) for name in _MOMENTA)
     pt, eta, phi = momentum_fields(px.values, py.values, pz.values)
-    jets = {name: _float32(columns[branch]) for name, branch in COPIED.items()}
+    jets = {name: _float32(columns[branch]) for name, branch in copied.items()}
     jets |= {"part_pt": px.with_values(pt), "part_eta": px.with_values(eta), "part_phi": px.with_values(phi)}
     flags = np.stack([*(_lists(columns, name).values != 0 for name in FLAGS), np.ones(len(pt), bool)])
     jets["part_pid"] = px.with_values(flags.argmax(axis=0).astype(np.int8))

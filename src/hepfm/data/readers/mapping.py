@@ -37,8 +37,11 @@ class MappingReader:
             mapper = Mapper(self.config, table.names)
             return mapper.schema(_first(table, mapper), path)
 
-    def num_rows(self, path: DataFile) -> int:
-        """Return the number of rows of a file, before any is left out or unfolded."""
+    def num_rows(self, path: DataFile) -> int | None:
+        """Return the number of rows of a file; None where the map leaves out or unfolds some."""
+        label = self.config.label
+        if self.config.select or self.config.unfold or (label is not None and label.drop):
+            return None
         with self._open(path) as table:
             return table.num_rows(Mapper(self.config, table.names).needed)
 

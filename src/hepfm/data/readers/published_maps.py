@@ -45,3 +45,11 @@ class AtlasTopReader(_Mapped):
     name = "atlas_top"
     doi = "10.7483/OPENDATA.ATLAS.SOAY.LABE"
     endings: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
+
+
+class LhcoFeaturesReader(_Mapped):
+    """Reads ``events_anomalydetection_v2.features.h5`` of the LHC Olympics; rows are events."""
+
+    name = "lhco_features"
+    doi = "10.5281/zenodo.4536377"
+    endings: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")

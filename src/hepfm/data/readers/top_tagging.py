@@ -59,8 +59,8 @@ class TopTaggingReader:
         """Yield the jets of a file."""
         with _open(path) as table:
             # A piece of 800 columns is larger than those of other formats.
-            for piece in table.chunks([*_MOMENTA, _LABEL], _PIECE_ROWS):
-                momenta = np.stack([np.asarray(piece[name]) for name in _MOMENTA], axis=1)
+            labels = table.chunks([_LABEL], _PIECE_ROWS)
+            for momenta, piece in zip(table.matrices(_MOMENTA, _PIECE_ROWS), labels, strict=True):
                 yield _jets(momenta.reshape(-1, SLOTS, 4), np.asarray(piece[_LABEL]))
 
 

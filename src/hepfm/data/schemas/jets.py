@@ -69,7 +69,31 @@ SUBSTRUCTURE_FIELDS = (
         for n in (1, 2, 3, 4)
     ),
 )
+ORIGIN = Field(
+    "jet_origin",
+    Level.OBJECT,
+    Kind.COUNT,
+    dtype="int64",
+    description="number of what the jet comes from in the hard process: the same in every simulation of it",
+)
+"""The field with the schema's role `group` of jets that are simulated several times."""
+
+VARIATION = "jet_variation"
+"""Name of the field that says by which simulation of the hard event a jet was made."""
+
 JET_WEIGHT = Field("jet_weight", Level.OBJECT, description="event weight; jets of one event share it")
+
+
+def variation_field(variations: tuple[str, ...]) -> Field:
+    """Return the field `VARIATION` of simulations of these names."""
+    return Field(
+        VARIATION,
+        Level.OBJECT,
+        Kind.CATEGORICAL,
+        dtype="int8",
+        classes=variations,
+        description="by which simulation of the hard process the jet was made",
+    )
 
 
 def jet_schema(

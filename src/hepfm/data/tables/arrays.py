@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
+from hepfm.core.ragged import Array
 from hepfm.data.tables.base import FileTable
 
 
@@ -60,6 +61,27 @@ class ArraysTable(FileTable):
             yield {
                 name: self._part(self.columns[name], name, slice(start, start + rows), read) for name in names
             }
+
+    def _matrices(self, names: list[str], rows: int) -> Iterator[Array]:
+        blocks: dict[tuple[int, str | None], list[int]] = {}
+        for place, name in enumerate(names):
+            column = self.columns[name]
+            blocks.setdefault((id(column.array), column.field), []).append(place)
+        for start in range(0, self._num_rows(names), rows):
+            parts = [(places, self._block(names, places, start, start + rows)) for places in blocks.values()]
+            kind = np.result_type(*(part for _, part in parts))
+            matrix = np.empty((len(parts[0][1]), len(names)), kind)
+            for places, part in parts:
+                matrix[:, places] = part
+            yield matrix
+
+    def _block(self, names: list[str], places: list[int], start: int, stop: int) -> Array:
+        """Return columns of one array, (rows, columns)."""
+        first = self.columns[names[places[0]]]
+        values = self._values(first, names[places[0]], slice(start, stop))
+        if first.place is None:
+            return values[:, None]
+        return values[:, [self.columns[names[place]].place for place in places]]
 
     def _part(
         self, column: ArrayColumn, name: str, rows: slice, read: dict[tuple[int, str | None], Any]

@@ -69,11 +69,22 @@ class FileTable(ABC):
         """
         return self._chunks(self._known(names), rows or CHUNK_ROWS)
 
+    def matrices(self, names: Sequence[str], rows: int | None = None) -> Iterator[Array]:
+        """Yield columns of numbers side by side, (rows, columns): faster than `chunks` for many of them.
+
+        Parameters and errors are those of `chunks`.
+        """
+        return self._matrices(self._known(names), rows or CHUNK_ROWS)
+
     def _known(self, names: Sequence[str]) -> list[str]:
         for name in names:
             if name not in self.names:
                 raise DataError(f"{self.path} has no {name!r}{did_you_mean(name, self.names)}")
         return list(names)
+
+    def _matrices(self, names: list[str], rows: int) -> Iterator[Array]:
+        for piece in self._chunks(names, rows):
+            yield np.stack([np.asarray(piece[name]) for name in names], axis=1)
 
     @abstractmethod
     def _open(self, name: str | None) -> None:
