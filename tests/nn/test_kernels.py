@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -195,6 +196,42 @@ def test_layer_uses_its_kernel_unless_it_is_switched_off(name: str, monkeypatch:
     assert not custom_functions(plain)
     where = MASK[None, :, None, :, None] if name == "heads" else torch.tensor(True)
     torch.testing.assert_close(by_kernel * where, plain * where, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", layers())
+def test_what_a_layer_returns_may_be_changed_in_place(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the plain formula's may: torch refuses a view that a hand-written function returns."""
+    monkeypatch.setattr("hepfm.nn.kernels.convolution._has_wide_vectors", lambda: True)
+    gradients = []
+    for switch in ("off", "on"):
+        monkeypatch.setenv("HEPFM_KERNELS", switch)
+        torch.manual_seed(0)
+        call = layers()[name][1]
+        out = call()
+        leaves = [node.variable for node in leaf_nodes(out)]
+        real = MASK[None, :, None, :, None] if name == "heads" else torch.tensor(True)
+        try:
+            total = (out.mul_(2.0) * real).square().sum()
+            gradients.append(torch.autograd.grad(total, leaves))
+        except RuntimeError as error:
+            if switch == "on":
+                raise
+            pytest.skip(f"the plain formula keeps its output for the gradient: {error}")
+    for plain, kernels in zip(*gradients, strict=True):
+        torch.testing.assert_close(kernels, plain, atol=1e-3, rtol=1e-4)
+
+
+def leaf_nodes(output: Tensor) -> list[Any]:
+    """Return the nodes at which gradients of an output end, in the order in which they are met."""
+    found, queue = {}, [output.grad_fn]
+    while queue:
+        node = queue.pop(0)
+        if node is None:
+            continue
+        if hasattr(node, "variable"):
+            found[id(node.variable)] = node
+        queue += [before for before, _ in node.next_functions]
+    return list(found.values())
 
 
 def test_dropout_draws_torchs_numbers_when_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hepfm.nn.kernels.function import call
+from hepfm.nn.kernels.function import as_output, call
 from hepfm.nn.kernels.switch import cpu_kernels_allowed
 
 _SHORT = 32
@@ -56,7 +56,7 @@ class _BiasedAttention(torch.autograd.Function):
             saved = () if factors_BHNN is None else (factors_BHNN,)
             ctx.save_for_backward(qkv_3BHNK, weights_BHNN, *saved)
             ctx.bias_shape, ctx.bias_type = bias.shape, bias.dtype
-            return torch.bmm(used.flatten(0, 1).to(v.dtype), v).view(qkv_3BHNK.shape[1:])
+            return as_output(torch.bmm(used.flatten(0, 1).to(v.dtype), v).view(qkv_3BHNK.shape[1:]))
 
     @staticmethod
     def backward(ctx: Any, grad_BHNK: Tensor) -> tuple[Tensor, Tensor | None, None]:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hepfm.nn.kernels.function import call
+from hepfm.nn.kernels.function import as_output, call
 from hepfm.nn.kernels.switch import cpu_kernels_allowed
 
 _MIN_SIZE = 1 << 15
@@ -75,7 +75,7 @@ class _FewWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _convolution(x, weight, bias)
+        return as_output(_convolution(x, weight, bias))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hepfm.nn.kernels.function import call
+from hepfm.nn.kernels.function import as_output, call
 
 
 def pack_rows(x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
@@ -72,7 +72,7 @@ class _SplitHeads(torch.autograd.Function):
         token_S[index_M] = torch.arange(len(index_M), device=index_M.device)
         piece = torch.arange(parts * heads, device=index_M.device).view(parts, 1, heads, 1)
         source = token_S.view(1, rows, 1, length) * (parts * heads) + piece
-        return x_TC.view(-1, head_width).index_select(0, source.flatten()).view(shape)
+        return as_output(x_TC.view(-1, head_width).index_select(0, source.flatten()).view(shape))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
