@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -34,7 +33,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     path = sample()
     if path is None or importlib.util.find_spec("hepfm") is None:
         LOG.info("the notebook is shown without outputs: its sample file or hepfm is not here")
-        return markdown.replace("what they print stands below them", "here they were not, for the sample file was absent")
+        return markdown.replace(
+            "what they print stands below them", "here they were not, for the sample file was absent"
+        )
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        os.symlink(path, notebook.SAMPLE)
+        Path(notebook.SAMPLE).symlink_to(path)
         return notebook.with_outputs(markdown, notebook.run(markdown))

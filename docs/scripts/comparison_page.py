@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from options_table import papers_linked
@@ -55,7 +57,7 @@ class System(Config):
     downstream: str
     recipes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
-    absent: dict[str, tuple[str, ...]] = {}
+    absent: Mapping[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     note: str = ""
 
 
@@ -110,7 +112,9 @@ def results(study: str) -> dict[str, list[Result]]:
         }
         asked = registered(study, task, metric)
         for (arm, labels), mark in (marks(compared) | asked).items():
-            baseline = next((mean for (one, n), mean in means.items() if one.startswith(BASELINE) and n == labels), None)
+            baseline = next(
+                (mean for (one, n), mean in means.items() if one.startswith(BASELINE) and n == labels), None
+            )
             one = Result(task, labels, mark, means[arm, labels], means["scratch", labels], baseline)
             found.setdefault(arm, []).append(one)
     return found
@@ -176,21 +180,54 @@ def page() -> str:
     """Return the page."""
     every = systems().values()
     what = markdown(
-        ["system", "paper", "level", "pre-training task", "labels", "simulation", "inputs", "downstream in the paper"],
         [
-            [one.name, papers_linked(", ".join(one.papers)), one.level, one.task, one.labels, one.simulation, one.inputs, one.downstream]
+            "system",
+            "paper",
+            "level",
+            "pre-training task",
+            "labels",
+            "simulation",
+            "inputs",
+            "downstream in the paper",
+        ],
+        [
+            [
+                one.name,
+                papers_linked(", ".join(one.papers)),
+                one.level,
+                one.task,
+                one.labels,
+                one.simulation,
+                one.inputs,
+                one.downstream,
+            ]
             for one in every
         ],
     )
     here = markdown(
-        ["system", "paper", "recipes", "arm (study)", "pre-trained, fine-tuned to other tasks", "better than scratch", "remarks"],
+        [
+            "system",
+            "paper",
+            "recipes",
+            "arm (study)",
+            "pre-trained, fine-tuned to other tasks",
+            "better than scratch",
+            "remarks",
+        ],
         [row for one in every for row in _status(one)],
     )
     return TEXT.format(what=what, here=here, met=_summary(every))
 
 
 def _summary(every: Any) -> str:
-    words: dict[str, list[str]] = {"met": [], "frozen": [], "open": [], "failed": [], "unmeasured": [], "absent": []}
+    words: dict[str, list[str]] = {
+        "met": [],
+        "frozen": [],
+        "open": [],
+        "failed": [],
+        "unmeasured": [],
+        "absent": [],
+    }
     for one in every:
         words[_sort(one)].append(one.name)
     titles: Mapping[str, str] = {
@@ -210,13 +247,22 @@ def _sort(system: System) -> str:
     whole = [one for one in system.evidence if not one.part]
     found = [results(one.study)[one.arm] for one in whole if one.arm in results(one.study)]
     said = [verdict(measured) for measured in found]
-    for key, beginning in (("met", "**yes**"), ("frozen", "only frozen"), ("open", "not resolved"), ("failed", "**not**")):
+    for key, beginning in (
+        ("met", "**yes**"),
+        ("frozen", "only frozen"),
+        ("open", "not resolved"),
+        ("failed", "**not**"),
+    ):
         if any(text.startswith(beginning) for text in said):
             return key
     return "unmeasured"
 
 
-TEXT = """<!-- made by docs/scripts/comparison_page.py -->
+TEXT = """---
+hide: [navigation, toc]
+---
+
+<!-- made by docs/scripts/comparison_page.py -->
 
 # Comparison of the systems
 

@@ -43,7 +43,11 @@ class Output:
 
     def markdown(self) -> str:
         """Return it as it stands below the cell."""
-        parts = [f'```text {{ .output title="output" }}\n{self.text.rstrip()}\n```\n'] if self.text.strip() else []
+        parts = (
+            [f'```text {{ .output title="output" }}\n{self.text.rstrip()}\n```\n']
+            if self.text.strip()
+            else []
+        )
         for figure in self.figures:
             parts.append(f"![figure](data:image/png;base64,{base64.b64encode(figure).decode()})\n")
         return "\n".join(parts)
@@ -70,7 +74,9 @@ def notebook(page: str) -> str:
             made.append({**base, "cell_type": "markdown"})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    return json.dumps({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+    return (
+        json.dumps({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+    )
 
 
 def run(page: str) -> list[Output]:

@@ -38,8 +38,10 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "objectives": (
         "Objectives",
-        "What a network is trained to do. Equations: [objectives](../objectives.md), [masked modelling](../masked_modelling.md), "
-        "[contrastive training](../contrastive.md), [joint embedding](../joint_embedding.md), [tokens](../tokens.md).",
+        (
+            "What a network is trained to do. Equations: [objectives](../objectives.md), [masked modelling](../masked_modelling.md), "
+            "[contrastive training](../contrastive.md), [joint embedding](../joint_embedding.md), [tokens](../tokens.md)."
+        ),
         ("objective", "masked_hiding", "hidden_choice", "masked_target", "augmentation"),
     ),
     "training": (
@@ -49,8 +51,10 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "data": (
         "Data",
-        "What is read, how it becomes features, and what is written. How it works: [data](../data.md), "
-        "[models of other packages](../models.md).",
+        (
+            "What is read, how it becomes features, and what is written. How it works: [data](../data.md), "
+            "[models of other packages](../models.md)."
+        ),
         ("feature_set", "context_set", "reader", "exporter", "converter"),
     ),
     "simulation": (
@@ -60,8 +64,10 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "tasks": (
         "Tasks",
-        "Downstream protocols. How results are measured: [evaluation](../evaluation.md), [protocols](../protocols.md); "
-        "definitions: [metrics](metrics.md).",
+        (
+            "Downstream protocols. How results are measured: [evaluation](../evaluation.md), [protocols](../protocols.md); "
+            "definitions: [metrics](metrics.md)."
+        ),
         ("task", "anomaly_score"),
     ),
     "studies": (
@@ -97,7 +103,11 @@ def link(registry: Registry) -> str:
 
 def described(component: Any, entry: Entry) -> list[str]:
     """Return the summary and the docstring of a component, without its sections, and its sources."""
-    text = inspect.cleandoc(component.__doc__ or "") if not isinstance(component, FeatureSet | ContextSet) else ""
+    text = (
+        inspect.cleandoc(component.__doc__ or "")
+        if not isinstance(component, FeatureSet | ContextSet)
+        else ""
+    )
     text = re.split(r"\n\n?\w+\n-{3,}\n", text)[0]
     summary = entry.summary[0].upper() + entry.summary[1:].rstrip(".") + "."
     module = sys.modules[component.__module__].__doc__ or ""
@@ -154,7 +164,9 @@ def feature_sets(registry: Registry) -> str:
         needed = loaded.base if isinstance(loaded, FeatureSet) else loaded.columns
         groups = loaded.optional if isinstance(loaded, FeatureSet) else ()
         lacking = "; ".join(f"`{one.name}`: {_codes(one.columns)}" for one in groups)
-        lines.append(f"| `{name}` | {entry.summary} | {_codes(loaded.names)} | {_codes(needed)} | {lacking} |")
+        lines.append(
+            f"| `{name}` | {entry.summary} | {_codes(loaded.names)} | {_codes(needed)} | {lacking} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -225,7 +237,9 @@ def index_page() -> str:
         what = "; ".join(f"{heading(kind).lower()} ({len(list(known[kind]))})" for kind in kinds)
         lines.append(f"| [{title}]({name}.md) | {what} |")
     lines.append(f"| [Metrics](metrics.md) | definitions ({len(DEFINITIONS)}) |")
-    lines.append("| [Recipes](recipes.md) | built-in recipes of simulation, pre-training, fine-tuning and studies |")
+    lines.append(
+        "| [Recipes](recipes.md) | built-in recipes of simulation, pre-training, fine-tuning and studies |"
+    )
     introduction = (
         "These pages are made from the same tables that `hepfm list` and `hepfm show` print: the registries of components, "
         "the typed options with their bounds, and the recipes. `hepfm list KIND --json` gives the lists to scripts.\n\n"

@@ -24,8 +24,10 @@ def recipes_page() -> str:
     """Return the page."""
     parts = [
         "# Recipes: built in",
-        "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training whose objective is "
-        "`tokenize`. Recipes that end in `_cpu` are small versions for two cores; none reproduces a published number.",
+        (
+            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training whose objective is "
+            "`tokenize`. Recipes that end in `_cpu` are small versions for two cores; none reproduces a published number."
+        ),
     ]
     for verb in RECIPE_VERBS:
         head = ["recipe", "what", *_HEADS[verb], "papers"]
@@ -42,7 +44,9 @@ def _line(cells: list[str]) -> str:
 def _cells(verb: str, name: str, path: Path) -> list[str]:
     values = load_recipe(name, verb)
     what = str(values.get("description", ""))
-    chosen = {"simulate": _simulation, "pretrain": _pretrain, "finetune": _finetune, "study": _study}[verb](values)
+    chosen = {"simulate": _simulation, "pretrain": _pretrain, "finetune": _finetune, "study": _study}[verb](
+        values
+    )
     sources = sorted(set(PAPER.findall(path.read_text(encoding="utf-8"))))
     return [f"`{name}`", what, *chosen, ", ".join(papers_linked(source) for source in sources)]
 
@@ -55,7 +59,9 @@ def named(spec: Any) -> str:
     """
     if not isinstance(spec, Mapping):
         return f"`{spec}`"
-    terms = [f"`{one.get('name')}`" if isinstance(one, Mapping) else f"`{one}`" for one in spec.get("terms", ())]
+    terms = [
+        f"`{one.get('name')}`" if isinstance(one, Mapping) else f"`{one}`" for one in spec.get("terms", ())
+    ]
     inside = f" of {' and '.join(terms)}" if terms else ""
     return f"`{spec.get('name', '')}`{' ' + str(spec['size']) if 'size' in spec else ''}{inside}"
 

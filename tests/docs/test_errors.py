@@ -19,7 +19,9 @@ def templates():
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else GAP for part in node.values]
                 found.append("".join(parts))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            elif (
+                isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            ):
                 found.append(node.value)
     return [text for text in found if " " in text]
 
