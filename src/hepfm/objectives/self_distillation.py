@@ -75,7 +75,9 @@ class SelfDistillationConfig(BaseConfig):
     student_temperature
         Of the student's softmax.
     teacher_temperature
-        Of the teacher's at the beginning and after `temperature_warmup`, a fraction of the steps; cosine.
+        Of the teacher's at the beginning and after `temperature_warmup`.
+    temperature_warmup
+        Fraction of all steps in which the teacher's temperature rises, by half a cosine.
     koleo_weight
         Weight of KoLeo of the student's first view; 0 for none.
     masked

@@ -56,6 +56,12 @@ class JetSelection(Config):
     ----------
     algorithm
         ``anti_kt``, or ``ee_genkt``: generalised kt for e+e- with p = -1, in angles instead of eta and phi.
+    radius
+        Of the jets.
+    pt_min, pt_max
+        Bounds of the jet's pT in GeV.
+    eta_max, rapidity_max
+        Largest absolute pseudorapidity and rapidity of the jet; None for any.
     """
 
     algorithm: Algorithm = "anti_kt"

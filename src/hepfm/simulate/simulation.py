@@ -19,7 +19,13 @@ SPLITS = ("train", "val", "test")
 
 
 class SplitSizes(config.Config):
-    """Rows of each split; of jets, in each class."""
+    """Rows of each split; of jets, in each class.
+
+    Attributes
+    ----------
+    train, val, test
+        Rows of this split; 0 for a split that is not needed.
+    """
 
     train: int = pydantic.Field(default=0, ge=0)
     val: int = pydantic.Field(default=0, ge=0)

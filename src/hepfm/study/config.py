@@ -208,8 +208,14 @@ class StudyConfig(Config):
         One line.
     stores
         Stores by name: a path, a simulation, or a mixture of another one's rows.
-    seeds, tokenizer, pretrain, search
-        See their classes; ``tokenizer: null`` for arms without codes.
+    seeds
+        Replicates, and seeds of single purposes.
+    tokenizer
+        Where arms get codes from; null for arms without codes.
+    pretrain
+        One recipe for all arms, and the grid of sizes and rows.
+    search
+        The search for the learning rate of fine-tuning; null for none.
     arms
         Pre-training objective of each arm, or objective and options; ``scratch: null`` has none.
     factors

@@ -29,7 +29,19 @@ _LAST_PARTS = ("heads.", "generator.")
 
 
 class AdamWConfig(Config):
-    """Options of AdamW, with torch's meaning."""
+    """Options of AdamW, with torch's meaning.
+
+    Attributes
+    ----------
+    lr
+        Peak learning rate, which the schedule multiplies.
+    weight_decay
+        Decoupled decay of matrices; vectors have none.
+    betas
+        Decays of the means of the gradient and of its square.
+    eps
+        Added to the root of the mean square.
+    """
 
     lr: float = pydantic.Field(1e-3, gt=0.0)
     weight_decay: float = pydantic.Field(0.01, ge=0.0)
@@ -49,7 +61,17 @@ class AdamWOptimizer:
 
 
 class LionConfig(Config):
-    """Options of Lion."""
+    """Options of Lion.
+
+    Attributes
+    ----------
+    lr
+        Peak learning rate, which the schedule multiplies.
+    weight_decay
+        Decoupled decay of matrices; vectors have none.
+    betas
+        Share of the old mean in the step, and decay of the mean of the gradient.
+    """
 
     lr: float = pydantic.Field(3e-4, gt=0.0)
     weight_decay: float = pydantic.Field(0.1, ge=0.0)

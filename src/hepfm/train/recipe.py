@@ -117,8 +117,10 @@ class TrainConfig(Config):
     accumulate
         Parts of a batch whose gradients are summed before a step. The batch is a random draw; its parts hold
         rows of similar length, so that little is padded.
-    optimizer, schedule
-        Component specs.
+    optimizer
+        What takes the steps, with its peak learning rate.
+    schedule
+        How the learning rate changes over the steps.
     layer_decay
         Factor of the learning rate from one backbone layer to the one before it.
     head_factor
@@ -191,7 +193,15 @@ class SeedsConfig(Config):
 
 
 class Seeded(Config):
-    """What both recipes say of seeds."""
+    """What both recipes say of seeds.
+
+    Attributes
+    ----------
+    seed
+        Seed of everything.
+    seeds
+        Seeds of single purposes, in its place.
+    """
 
     seed: int = pydantic.Field(0, ge=0)
     seeds: SeedsConfig = SeedsConfig(init=None, order=None, subset=None)
@@ -224,10 +234,20 @@ class PretrainRecipe(Seeded):
 
     Attributes
     ----------
+    description
+        One line.
+    data
+        Which rows and features are read.
     tokenizer
         Where constituents get codes from; None for a network without codes.
+    backbone
+        What turns constituents into features, with its ``size`` or options.
     grouping
         What the backbone's tokens are made of: component spec of ``particles``, ``subjets`` or ``patches``.
+    objective
+        What the network is trained to do.
+    train
+        Length, optimizer, device and cadence of the training.
     """
 
     description: str = ""
@@ -244,6 +264,10 @@ class FinetuneRecipe(Seeded):
 
     Attributes
     ----------
+    description
+        One line.
+    data
+        Which labelled rows are read.
     inputs
         For a model with a tokenizer: what the backbone is given of a constituent, if not what it was
         pre-trained with. ``decoded`` and ``features`` can be exchanged, as in 2512.04149.
@@ -259,6 +283,10 @@ class FinetuneRecipe(Seeded):
         measured.
     mode
         Which weights are trained: component spec of ``full``, ``frozen``, ``probe``, ``knn`` or ``lora``.
+    objective
+        What the network is trained to do.
+    train
+        Length, optimizer, device and cadence of the training.
     early_stopping
         None trains for all steps and keeps the last weights; otherwise the best validated weights are kept.
     """

@@ -32,7 +32,13 @@ class Schedule(Protocol):
 
 
 class ConstantConfig(Config):
-    """Options of `Constant`: `warmup` is a fraction of all steps."""
+    """Options of `Constant`.
+
+    Attributes
+    ----------
+    warmup
+        Fraction of all steps in which the rate rises linearly from 0.
+    """
 
     warmup: float = pydantic.Field(0.0, ge=0.0, le=1.0)
 
@@ -55,7 +61,15 @@ class Constant:
 
 
 class LinearDecayConfig(Config):
-    """Options of `LinearDecay`: `warmup` is a fraction of all steps, `final` the factor at the end."""
+    """Options of `LinearDecay`.
+
+    Attributes
+    ----------
+    warmup
+        Fraction of all steps in which the rate rises linearly from 0.
+    final
+        Factor of the rate at the end.
+    """
 
     warmup: float = pydantic.Field(0.05, ge=0.0, le=1.0)
     final: float = pydantic.Field(0.0, ge=0.0, le=1.0)
@@ -82,7 +96,15 @@ class LinearDecay:
 
 
 class CosineConfig(Config):
-    """Options of `Cosine`: `warmup` is a fraction of all steps, `final` the factor at the end."""
+    """Options of `Cosine`.
+
+    Attributes
+    ----------
+    warmup
+        Fraction of all steps in which the rate rises linearly from 0.
+    final
+        Factor of the rate at the end.
+    """
 
     warmup: float = pydantic.Field(0.05, ge=0.0, le=1.0)
     final: float = pydantic.Field(0.0, ge=0.0, le=1.0)
@@ -110,7 +132,17 @@ class Cosine:
 
 
 class WarmupStableDecayConfig(Config):
-    """Options of `WarmupStableDecay`: `warmup` and `decay` are fractions of all steps, `final` a factor."""
+    """Options of `WarmupStableDecay`.
+
+    Attributes
+    ----------
+    warmup
+        Fraction of all steps in which the rate rises linearly from 0.
+    decay
+        Fraction of all steps, at the end, in which the rate falls.
+    final
+        Factor of the rate at the end.
+    """
 
     warmup: float = pydantic.Field(0.0, ge=0.0, le=1.0)
     decay: float = pydantic.Field(0.3, ge=0.0, le=1.0)
