@@ -24,7 +24,7 @@ from hepfm.core.config import Config, read_yaml, validate
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "comparison.md"
 STUDIES = {
-    "selfsupervised": ("selfsupervised_cpu_2", "selfsupervised_cpu"),
+    "selfsupervised": ("selfsupervised_cpu_3", "selfsupervised_cpu_2", "selfsupervised_cpu"),
     "demo": ("demo",),
     "pilot": ("pretraining_objectives_pilot",),
 }
