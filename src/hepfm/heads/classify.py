@@ -1,16 +1,18 @@
-"""Classification head: one linear layer on the row's summary."""
+"""Classification head: a linear layer on the row's summary, with hidden layers before it if asked for."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.heads.base import Head
 from hepfm.nn.dropout import Dropout
+from hepfm.nn.layers import Layers
 from hepfm.nn.pooling import summary
 
 
@@ -19,10 +21,13 @@ class ClassifyConfig(Config):
 
     Attributes
     ----------
+    hidden
+        Sizes of hidden layers, Linear and ReLU, between the summary and the last linear layer.
     dropout
-        Rate on the summary before the linear layer.
+        Rate on what each hidden layer returns; without any, on the summary.
     """
 
+    hidden: tuple[PositiveInt, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -45,13 +50,18 @@ class Classify(Head):
         super().__init__()
         self.config = config
         self.dropout = Dropout(config.dropout)
-        self.linear = nn.Linear(width, num_outputs)
+        sizes = itertools.pairwise((width, *config.hidden))
+        self.hidden: Layers[nn.Linear] = Layers([nn.Linear(a, b) for a, b in sizes])
+        self.linear = nn.Linear((width, *config.hidden)[-1], num_outputs)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return logits, (B, K)."""
-        logits_BK: Tensor = self.linear(
-            self.dropout(summary(features.tokens_BND, features.pooled_BD, mask_BN))
-        )
+        x_BD = summary(features.tokens_BND, features.pooled_BD, mask_BN)
+        if not self.hidden:
+            x_BD = self.dropout(x_BD)
+        for layer in self.hidden:
+            x_BD = self.dropout(layer(x_BD).relu())
+        logits_BK: Tensor = self.linear(x_BD)
         return logits_BK
