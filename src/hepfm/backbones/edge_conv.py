@@ -136,4 +136,3 @@ class EdgeConv(Backbone):
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the embedding, then each convolution."""
         return [list(part.parameters()) for part in (self.embedding, *self.convolutions)]
-

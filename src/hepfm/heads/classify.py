@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveInt
@@ -11,8 +10,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.heads.base import Head
-from hepfm.nn.dropout import Dropout
-from hepfm.nn.layers import Layers
+from hepfm.nn.hidden import Hidden
 from hepfm.nn.pooling import summary
 
 
@@ -49,19 +47,14 @@ class Classify(Head):
     def __init__(self, config: ClassifyConfig, *, width: int, num_outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.dropout = Dropout(config.dropout)
-        sizes = itertools.pairwise((width, *config.hidden))
-        self.hidden: Layers[nn.Linear] = Layers([nn.Linear(a, b) for a, b in sizes])
-        self.linear = nn.Linear((width, *config.hidden)[-1], num_outputs)
+        self.hidden = Hidden(width, config.hidden, dropout=config.dropout)
+        self.linear = nn.Linear(self.hidden.width, num_outputs)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return logits, (B, K)."""
-        x_BD = summary(features.tokens_BND, features.pooled_BD, mask_BN)
-        if not self.hidden:
-            x_BD = self.dropout(x_BD)
-        for layer in self.hidden:
-            x_BD = self.dropout(layer(x_BD).relu())
-        logits_BK: Tensor = self.linear(x_BD)
+        logits_BK: Tensor = self.linear(
+            self.hidden(summary(features.tokens_BND, features.pooled_BD, mask_BN))
+        )
         return logits_BK

@@ -59,8 +59,9 @@ class EdgeBlock(nn.Module):
         x_TC, real_T = packing.pack(x_BNC), packing.real_T
         x_TKC = self._first(x_BNC, x_TC, points_BNP, packing)
         real_TK = real_T[:, None].expand(-1, self.num_neighbours)
-        for number, norm in enumerate(self.norms):
-            x_TKC = F.relu(norm(self.linears[number](x_TKC) if number else x_TKC, real_TK))
+        for layer, norm in zip((None, *list(self.linears)[1:]), self.norms, strict=True):
+            x_TKC = x_TKC if layer is None else layer(x_TKC)
+            x_TKC = F.relu(norm(x_TKC, real_TK))
         if self.shortcut is not None and self.shortcut_norm is not None:
             x_TC = self.shortcut_norm(self.shortcut(x_TC), real_T)
         return packing.unpack(F.relu(x_TC + x_TKC.mean(1))) * packing.mask_BN[..., None]
@@ -68,7 +69,7 @@ class EdgeBlock(nn.Module):
     def _first(self, x_BNC: Tensor, x_TC: Tensor, points_BNP: Tensor, packing: Packing) -> Tensor:
         """Return what the first linear layer makes of the edges, (T, K, widths[0])."""
         others = nearest_neighbours(points_BNP, packing, self.num_neighbours)
-        own, edge = self.linears[0].weight.chunk(2, dim=1)
+        own, edge = next(iter(self.linears)).weight.chunk(2, dim=1)
         edge_BNC = linear(x_BNC, edge)
         neighbour_TKC = edge_BNC.flatten(0, 1)[others.slot_TK]
         neighbour_TKC = neighbour_TKC.masked_fill(~others.mask_TK[..., None], 0.0)
