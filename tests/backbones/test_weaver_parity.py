@@ -1,4 +1,4 @@
-"""Particle Transformer and ParticleNet give weaver-core's outputs and gradients with weaver-core's weights."""
+"""Particle Transformer and ParticleNet give weaver-core's outputs and gradients with its weights."""
 
 from __future__ import annotations
 
