@@ -1,8 +1,8 @@
 """Make ``weaver_files.npz``: jets, and what weaver-core makes of them from its files to the outputs.
 
 Its own preprocessing of the files of weaver_texts.py, then small networks of random weights in the layout of
-published checkpoints (``mod.``). Also the file of measured constants that it writes, ``weaver.auto.yaml``. Run
-in an environment with weaver-core 0.5.3 and torch, which this package does not need::
+published checkpoints (``mod.``). Also the file of measured constants that it writes, ``weaver.auto.yaml``.
+Run in an environment with weaver-core 0.5.3 and torch, which this package does not need::
 
     python tests/models/make_weaver_files_fixture.py
 """

@@ -1,4 +1,4 @@
-"""Checkpoints of weaver-core with their files, and the jets and outputs of the fixture ``weaver_files.npz``."""
+"""Checkpoints of weaver-core with their files, and the jets and outputs of ``weaver_files.npz``."""
 
 from __future__ import annotations
 
