@@ -84,9 +84,10 @@ def write_logits(module: torch.nn.Module, network: Network, path: Path) -> None:
 @torch.no_grad()
 def our_logits(path: Path) -> torch.Tensor:
     """Return this package's logits with weaver's weights."""
-    from hepfm.models.convert.weaver import map_weights
+    from hepfm.models.convert.weaver.particle_transformer import map_weights
 
-    backbone, head = map_weights(saved_weights(path)).build()
+    weights = map_weights(saved_weights(path), {"use_pre_activation_pair": False})
+    backbone, head = weights.build([f"f{k}" for k in range(weights.num_features)])
     backbone.eval()
     return torch.cat([head(backbone(*batch[:3]), batch[1]) for batch in COMPARISON.batches("grouped", 0)])
 

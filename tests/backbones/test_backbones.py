@@ -122,8 +122,8 @@ def test_the_width_is_a_multiple_of_the_heads(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bad_options(name: str) -> None:
-    with pytest.raises(ConfigError, match="unknown key 'widht'; did you mean 'width'"):
-        build(name, widht=64)
+    with pytest.raises(ConfigError, match="unknown key 'dropot'; did you mean 'dropout'"):
+        build(name, dropot=0.1)
     with pytest.raises(ConfigError, match="dropout"):
         build(name, dropout=1.0)
     with pytest.raises(ConfigError, match="unknown size 'x'"):

@@ -230,7 +230,7 @@ def test_a_map_gives_what_the_reader_of_jetclass_gives(shared_data: Path, tmp_pa
         "part_dz": "part_dzval",
         "part_dz_error": "part_dzerr",
     }
-    label = {"take": "jet_label", "codes": {number: f"label_{number}" for number in range(188)}}
+    label = {"take": "jet_label", "codes": dict(enumerate(JETCLASS2_CLASSES))}
     mine = Store.open(
         ingest("mapping", [path], output=tmp_path / "mine", options={"fields": fields, "label": label})
     )

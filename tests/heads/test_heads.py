@@ -33,6 +33,18 @@ def test_linear_in_the_summary(name: str) -> None:
     assert mean.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["classify", "regress"])
+def test_hidden_layers(name: str) -> None:
+    head = build(name, hidden=[5, 6], dropout=0.5)
+    summary = torch.randn(2, 4)
+    first, second = head.hidden.layers
+    expected = head.linear(second(first(summary).relu()).relu())
+    torch.testing.assert_close(head(Features(TOKENS, summary), MASK), expected)
+    assert [layer.out_features for layer in (first, second, head.linear)] == [5, 6, 3]
+    head.train()
+    assert not torch.equal(head(Features(TOKENS, summary), MASK), head(Features(TOKENS, summary), MASK))
+
+
 def test_regress_gives_physical_units() -> None:
     head = build("regress", 2, centre=[80.0, 0.5], scale=[20.0, 0.1])
     head.linear.weight.data.zero_()

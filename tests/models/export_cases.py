@@ -159,7 +159,7 @@ refuses these with a message."""
 
 def pairs(backbone: str) -> bool:
     """Tell whether a backbone looks at distances between constituents."""
-    return backbone in ("particle_transformer", "pet", "edge_conv")
+    return backbone in ("particle_transformer", "pet", "edge_conv", "particlenet")
 
 
 def cases() -> Iterator[Case]:

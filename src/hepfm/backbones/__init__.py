@@ -25,6 +25,10 @@ BACKBONES = Registry(
             "hepfm.backbones.edge_conv:EdgeConv",
             "dynamic edge convolutions of nearest neighbours, summed: RS3L's network (2403.07066)",
         ),
+        "particlenet": (
+            "hepfm.backbones.particlenet:ParticleNet",
+            "ParticleNet: edge convolutions with batch normalisation, averaged (1902.08570)",
+        ),
         "post_norm_transformer": (
             "hepfm.backbones.post_norm_transformer:PostNormTransformer",
             "causal post-norm transformer of tokens or features: OmniJet-alpha's (2403.05618)",

@@ -16,6 +16,7 @@ from hepfm.core.config import Config
 from hepfm.nn.layers import Layers
 from hepfm.nn.neighbours import nearest_neighbours
 from hepfm.nn.packing import Packing
+from hepfm.nn.precision import at_least_single
 
 
 class EdgeConvConfig(Config):
@@ -111,7 +112,7 @@ class EdgeConv(Backbone):
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
         """Return each constituent's vector; see `Backbone.embed`."""
         with torch.autocast(x_BNF.device.type, enabled=False):
-            h_BND: Tensor = self.embedding(_full(x_BNF))
+            h_BND: Tensor = self.embedding(at_least_single(x_BNF))
         return h_BND
 
     def encode(
@@ -126,7 +127,7 @@ class EdgeConv(Backbone):
     ) -> Features:
         """Return the convolved constituents and their sum; see `Backbone.encode`."""
         packing = Packing.of(mask_BN)
-        x_BND = _full(h_BND) * mask_BN[..., None]
+        x_BND = at_least_single(h_BND) * mask_BN[..., None]
         with torch.autocast(h_BND.device.type, enabled=False):
             for convolution in self.convolutions:
                 x_BND = self.dropout(convolution(x_BND, packing))
@@ -135,8 +136,3 @@ class EdgeConv(Backbone):
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the embedding, then each convolution."""
         return [list(part.parameters()) for part in (self.embedding, *self.convolutions)]
-
-
-def _full(x: Tensor) -> Tensor:
-    """Return a tensor in single precision at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -37,6 +37,9 @@ class ParticleTransformerConfig(Config):
         Hidden sizes of the embedding, before the last layer of size D.
     pair_widths
         Hidden sizes of the pair embedding; empty for the plain network without pair features.
+    pair_activation
+        Whether the last layer of the pair embedding ends in GELU, as in the published configuration; in
+        Sophon (2405.12972) it does not.
     dropout
         Rate in the particle attention blocks; the class attention blocks have none.
     """
@@ -48,6 +51,7 @@ class ParticleTransformerConfig(Config):
     feedforward_ratio: PositiveInt = 4
     embed_widths: tuple[PositiveInt, ...] = (128, 512)
     pair_widths: tuple[PositiveInt, ...] = (64, 64, 64)
+    pair_activation: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
     @model_validator(mode="after")
@@ -105,7 +109,9 @@ class ParticleTransformer(Backbone):
         init_transformer(self, self.blocks)
         # After the call above: the pair layers keep torch's default start, as in the public implementation.
         self.pairs = (
-            PairEmbedding(config.pair_widths, num_heads=config.num_heads) if config.pair_widths else None
+            PairEmbedding(config.pair_widths, num_heads=config.num_heads, activation=config.pair_activation)
+            if config.pair_widths
+            else None
         )
 
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:

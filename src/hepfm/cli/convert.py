@@ -18,13 +18,23 @@ from hepfm.cli.completion import complete_component
 @click.option(
     "--classes",
     default="",
-    help="Class names in the order of the outputs, A,B,C; left out: JetClass for weaver, else numbers.",
+    help="Class names in the order of the outputs, A,B,C; left out: weaver's labels, else numbers.",
 )
 @click.option("--tokenizer", type=click.Path(), help="Converted VQ-VAE, for a backbone of omnijet_alpha.")
+@click.option("--data", type=click.Path(), help="Preprocessing file (YAML) of weaver: always needed there.")
+@click.option("--network", type=click.Path(), help="Network file (.py) of weaver; parsed, never executed.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of weaver's network; repeatable."
+)
+@click.option(
+    "--branch",
+    "branches",
+    multiple=True,
+    metavar="NAME=EXPRESSION",
+    help="What a branch of weaver's file is, in fields of a store; those of JetClass are known. Repeatable.",
+)
 @verb
-def command(
-    package: str, checkpoint: str, output: str, classes: str, tokenizer: str | None
-) -> dict[str, Any]:
+def command(package: str, checkpoint: str, output: str, classes: str, **others: Any) -> dict[str, Any]:
     """Read CHECKPOINT of PACKAGE without running code in it, and write a model directory.
 
     PACKAGE is weaver, omnilearned or omnijet_alpha.
@@ -32,7 +42,7 @@ def command(
     from hepfm.models.convert import convert
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
-    model = convert(package, checkpoint=checkpoint, output=output, classes=names, tokenizer=tokenizer)
+    model = convert(package, checkpoint=checkpoint, output=output, classes=names, **others)
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     line = f"{output}: {model.backbone.name}, {parameters:,} parameters, feature set {model.features.name}"
     note = model.provenance["converted_from"].get("note")

@@ -73,7 +73,7 @@ class Content:
 
     def columns(self, schema: Schema) -> list[str]:
         """Return the fields to read."""
-        momenta = self.features.momenta if self.features.has_momenta(schema) else ()
+        momenta = self.features.momentum_columns if self.features.has_momenta(schema) else ()
         group = (schema.group,) if schema.group else ()
         return list(dict.fromkeys([*self.features.columns, *momenta, *self._row_fields(), *group]))
 

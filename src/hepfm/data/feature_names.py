@@ -9,3 +9,5 @@ FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "
 """One flag per type, in the order of `hepfm.data.schemas.jets.PID_CLASSES`; all are zero for ``other``."""
 IDENTITY = ("charge", *FLAGS)
 DISPLACEMENT = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
+RELATIVE = {"log_pt_rel": ("log_pt", "pt"), "log_energy_rel": ("log_energy", "energy")}
+"""Features relative to the whole row, the absolute feature, and the quantity of the row it is relative to."""

@@ -53,7 +53,7 @@ def _angles(columns: Columns, out: Array, flip: bool) -> None:
     out[1] -= _TWO_PI * np.rint(out[1] / _TWO_PI)
 
 
-def _kinematics(columns: Columns, out: Array) -> None:
+def fill_kinematics(columns: Columns, out: Array) -> None:
     """Fill rows 0-4 (log pt, log E, both relative to the jet's, delta R) and the last two (deta, dphi)."""
     jet_pt, jet_energy = np.asarray(columns["jet_pt"]), np.asarray(columns["jet_energy"])
     pt = lists(columns, "part_pt")
@@ -94,7 +94,7 @@ def _displacement(columns: Columns, out: Array) -> None:
     np.clip(lists(columns, "part_dz_error").values, 0, 1, out=out[3])
 
 
-_GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill, str | None]] = {
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill, str | None]] = {
     "identity": (IDENTITY, ("part_charge", "part_pid"), _identity, None),
     "displacement": (
         DISPLACEMENT,
@@ -105,8 +105,9 @@ _GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Fill, str | None]] = 
 }
 
 
-def _group(name: str, names: tuple[str, ...]) -> FeatureGroup:
-    features, columns, fill, exist_with = _GROUPS[name]
+def jet_group(name: str, names: tuple[str, ...]) -> FeatureGroup:
+    """Return a group of features that stand in a row among `names`."""
+    features, columns, fill, exist_with = GROUPS[name]
     first = names.index(features[0])
     return FeatureGroup(name, range(first, first + len(features)), columns, fill, exist_with)
 
@@ -114,7 +115,7 @@ def _group(name: str, names: tuple[str, ...]) -> FeatureGroup:
 def _particle_transformer(name: str, *groups: str) -> FeatureSet:
     names = (
         *PARTICLE_TRANSFORMER_KINEMATICS,
-        *(feature for group in groups for feature in _GROUPS[group][0]),
+        *(feature for group in groups for feature in GROUPS[group][0]),
         *AXES,
     )
     centre, scale = zip(*(_STANDARD.get(feature, (0.0, 1.0)) for feature in names), strict=True)
@@ -124,14 +125,14 @@ def _particle_transformer(name: str, *groups: str) -> FeatureSet:
         base=(*JET_COLUMNS, *KINEMATIC_COLUMNS),
         centre=centre,
         scale=scale,
-        fill=_kinematics,
+        fill=fill_kinematics,
         fitted=(False,) * len(names),
-        optional=tuple(_group(group, names) for group in groups),
+        optional=tuple(jet_group(group, names) for group in groups),
     )
 
 
 def _pet(name: str, *groups: str) -> FeatureSet:
-    names = (*KINEMATICS, *(feature for group in groups for feature in _GROUPS[group][0]))
+    names = (*KINEMATICS, *(feature for group in groups for feature in GROUPS[group][0]))
     return FeatureSet(
         name=name,
         names=names,
@@ -140,7 +141,7 @@ def _pet(name: str, *groups: str) -> FeatureSet:
         scale=(1.0,) * len(names),
         fill=_plain,
         fitted=tuple(feature in _MEASURED for feature in names),
-        optional=tuple(_group(group, names) for group in groups),
+        optional=tuple(jet_group(group, names) for group in groups),
         inverse=JetInverse(),
     )
 

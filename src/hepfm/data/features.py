@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,17 @@ class FeatureSet:
     momenta
         Fields of which four-momenta of the constituents are made: pt, eta, phi, energy. Empty for
         constituents that have none.
+    limit
+        Clip of each standardised feature, F numbers; None for that of `hepfm.nn.standardize.Standardize`.
+    row_pt
+        Transverse momentum (GeV) of every row to which four-momenta are scaled, by one factor for its
+        constituents; None for momenta as they are.
+    remade
+        Whether features relative to the row are made anew for views that show part of it. Where false, views
+        must show rows as they are: others would tell what is hidden.
+    written
+        For a set that is in no registry: all that `hepfm.data.written_features.from_written` makes it of,
+        JSON-ready.
     """
 
     name: str
@@ -100,6 +112,10 @@ class FeatureSet:
     rows: str = "jets"
     entries: str = "part_pt"
     momenta: tuple[str, ...] = KINEMATIC_COLUMNS
+    limit: tuple[float, ...] | None = None
+    row_pt: float | None = None
+    remade: bool = True
+    written: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -133,7 +149,8 @@ class FeatureSet:
     @property
     def columns(self) -> tuple[str, ...]:
         """Fields of the store that `compute` needs."""
-        return (*self.base, *(name for group in self._present() for name in group.columns))
+        groups = (name for group in self._present() for name in group.columns)
+        return tuple(dict.fromkeys((*self.base, *groups)))
 
     def without(self, groups: Collection[str]) -> FeatureSet:
         """Return the set of the same features with those of some groups zero, and their fields not needed.
@@ -164,7 +181,20 @@ class FeatureSet:
 
     def has_momenta(self, schema: Schema) -> bool:
         """Tell whether a schema has the fields of which four-momenta of the constituents are made."""
-        return bool(self.momenta) and all(name in schema for name in self.momenta)
+        return bool(self.momenta) and all(name in schema for name in self.momentum_columns)
+
+    @property
+    def momentum_columns(self) -> tuple[str, ...]:
+        """Fields that `four_momenta` needs."""
+        return (*self.momenta, JET_COLUMNS[0]) if self.row_pt is not None else self.momenta
+
+    def four_momenta(self, columns: Columns, *, out: Array | None = None) -> Array:
+        """Return (E, px, py, pz) in GeV of all constituents, (constituents, 4), scaled to `row_pt` if set."""
+        p4 = four_momenta(columns, names=self.momenta, out=out)
+        if self.row_pt is not None:
+            scale = np.float32(self.row_pt) / np.asarray(columns[JET_COLUMNS[0]], np.float32)
+            p4 *= np.repeat(scale, lists(columns, self.momenta[0]).lengths)[:, None]
+        return p4
 
     def named(self, features: Array) -> dict[str, Array]:
         """Return features of shape (n, F) by their names."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ from hepfm.core.batch import Batch
 from hepfm.core.ragged import Array, Columns, Ragged, gather_index, lists
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.content import Content
-from hepfm.data.features import four_momenta
 from hepfm.data.row_source import RowSource
 
 
@@ -79,7 +77,7 @@ class RowPool:
         features = self._content.features
         if not features.has_momenta(self._schema):
             return None
-        return _padded(partial(four_momenta, names=features.momenta), columns, 4, index)
+        return _padded(features.four_momenta, columns, 4, index)
 
     def _take(self, members: npt.NDArray[np.int64]) -> dict[str, Array | Ragged]:
         index, offsets = gather_index(self._offsets[members], self.lengths[members])

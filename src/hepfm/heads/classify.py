@@ -1,16 +1,16 @@
-"""Classification head: one linear layer on the row's summary."""
+"""Classification head: a linear layer on the row's summary, with hidden layers before it if asked for."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.heads.base import Head
-from hepfm.nn.dropout import Dropout
+from hepfm.nn.hidden import Hidden
 from hepfm.nn.pooling import summary
 
 
@@ -19,10 +19,13 @@ class ClassifyConfig(Config):
 
     Attributes
     ----------
+    hidden
+        Sizes of hidden layers, Linear and ReLU, between the summary and the last linear layer.
     dropout
-        Rate on the summary before the linear layer.
+        Rate on what each hidden layer returns; without any, on the summary.
     """
 
+    hidden: tuple[PositiveInt, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -44,14 +47,14 @@ class Classify(Head):
     def __init__(self, config: ClassifyConfig, *, width: int, num_outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.dropout = Dropout(config.dropout)
-        self.linear = nn.Linear(width, num_outputs)
+        self.hidden = Hidden(width, config.hidden, dropout=config.dropout)
+        self.linear = nn.Linear(self.hidden.width, num_outputs)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return logits, (B, K)."""
         logits_BK: Tensor = self.linear(
-            self.dropout(summary(features.tokens_BND, features.pooled_BD, mask_BN))
+            self.hidden(summary(features.tokens_BND, features.pooled_BD, mask_BN))
         )
         return logits_BK

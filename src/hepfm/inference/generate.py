@@ -272,5 +272,5 @@ def _make(
 
 def _within(rows: GeneratedRows, model: Model) -> Tensor:
     """Keep standardised features within what the network has been trained on."""
-    limit = model.network.standardize.limit
+    limit = model.network.standardize.limit_F.to(rows.x_BNF.device)
     return rows.x_BNF.clamp(-limit, limit)

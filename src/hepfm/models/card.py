@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hepfm.models.constants import constants_of
@@ -30,6 +30,7 @@ def render_card(model: Model, *, checksum: str) -> str:
         _inputs(model),
         "## Standardisation",
         _standardisation(model),
+        *_preprocessing(model.provenance.get("preprocessing", ())),
         "## Outputs",
         _outputs(model),
         "## Training data",
@@ -61,6 +62,8 @@ def _inputs(model: Model) -> str:
         f"Feature set `{model.features.name}`, computed from the fields below; of a row with more than "
         f"{model.max_constituents} constituents the leading ones in transverse momentum are read."
     )
+    if model.features.row_pt is not None:
+        text += f" Four-momenta of a row are multiplied by {model.features.row_pt:g} GeV over its jet_pt."
     lines = [
         text,
         "",
@@ -83,17 +86,72 @@ _READERS = {
 
 def _standardisation(model: Model) -> str:
     lines = [
-        "The network reads `(x - centre) * scale` of each column.",
+        "The network reads `(x - centre) * scale` of each column, clipped on both sides to `clip`.",
         "",
-        "| column | of | centre | scale |",
-        "|---|---|---|---|",
+        "| column | of | centre | scale | clip |",
+        "|---|---|---|---|---|",
     ]
+    limits = dict(zip(model.features.names, model.network.standardize.limit_F.tolist(), strict=True))
     for part, columns in constants_of(model.network).items():
         lines += [
-            f"| {name} | {_READERS[part]} | {values['centre']:.5g} | {values['scale']:.5g} |"
+            f"| {name} | {_READERS[part]} | {values['centre']:.5g} | {values['scale']:.5g} | "
+            f"{_clip(limits[name] if part == 'features' else math.inf)} |"
             for name, values in columns.items()
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_expressions(model)])
+
+
+def _clip(limit: float) -> str:
+    return "none" if math.isinf(limit) else f"{limit:g}"
+
+
+def _expressions(model: Model) -> list[str]:
+    """Return how the columns are computed that are arithmetic with fields."""
+    written = (model.features.written or {}).get("columns", ())
+    lines = []
+    for column in written:
+        ends = [f"{column[end]:g}" if column[end] is not None else "..." for end in ("minimum", "maximum")]
+        inside = f", between {ends[0]} and {ends[1]}" if ends != ["...", "..."] else ""
+        if column["expression"] or inside:
+            lines.append(f"- `{column['name']}` = `{column['expression'] or column['name']}`{inside}")
+    return ["", *lines] if lines else []
+
+
+_COLUMNS = {
+    "name": "variable of the file",
+    "feature": "feature here",
+    "centre": "subtract",
+    "scale": "multiply",
+    "low": "clip from",
+    "high": "to",
+    "pad_value": "pad with",
+    "pad_mode": "pad mode",
+    "length": "constituents",
+}
+
+
+def _preprocessing(variables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a section with what the file of a converted model says of each variable; none without one."""
+    if not variables:
+        return []
+    lines = [
+        "Of the file with which the network was trained. `-`: no transformation. Padding is masked.",
+        "",
+        f"| {' | '.join(_COLUMNS.values())} |",
+        f"|{'---|' * len(_COLUMNS)}",
+    ]
+    for variable in variables:
+        plain = variable["centre"] is None
+        cells = ["-" if plain and key in _CONSTANTS else _cell(variable[key]) for key in _COLUMNS]
+        lines.append(f"| {' | '.join(cells)} |")
+    return ["## Preprocessing in training", "\n".join(lines)]
+
+
+_CONSTANTS = ("centre", "scale", "low", "high")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def _outputs(model: Model) -> str:
@@ -121,7 +179,3 @@ def _facts(values: Mapping[str, Any]) -> str:
         "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in values.items())
         or "- not recorded"
     )
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -27,13 +27,14 @@ from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Schema
-from hepfm.data import context_set, feature_set
+from hepfm.data import context_set
 from hepfm.data.clustering import subjets_of
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
+from hepfm.data.written_features import read_features, spec_of
 from hepfm.generators import GENERATORS
 from hepfm.groupings import GROUPINGS
 from hepfm.heads import HEADS
@@ -55,7 +56,7 @@ from hepfm.networks.build import build_network
 from hepfm.networks.network import Network
 from hepfm.networks.specs import GeneratorSpec, HeadSpec
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the layout; a directory with a higher one is refused."""
 
 
@@ -157,7 +158,7 @@ class Model:
             "format_version": FORMAT_VERSION,
             "hepfm_version": hepfm.__version__,
             "backbone": self.backbone.spec(),
-            "features": self.features.name,
+            "features": spec_of(self.features),
             "feature_names": list(self.features.names),
             "standardisation": constants_of(self.network),
             "max_constituents": self.max_constituents,
@@ -189,7 +190,7 @@ class Model:
     def _load(cls, folder: Path) -> Model:
         config = read_config(folder)
         check_files(folder, config)
-        features = feature_set(config["features"])
+        features = read_features(config["features"], where=f"{folder / CONFIG}: features")
         if list(features.names) != config["feature_names"]:
             raise ModelError(
                 f"{folder} reads features {config['feature_names']}; {features.name!r} here is another set"

@@ -122,6 +122,7 @@ def describe(model: Model, used: Sequence[str]) -> dict[str, Any]:
             "type": "float32",
             "columns": ["E", "px", "py", "pz"],
             "units": "GeV",
+            **({"row_pt": model.features.row_pt} if model.features.row_pt is not None else {}),
             "padding": "zero",
         },
     }

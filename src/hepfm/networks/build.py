@@ -17,7 +17,7 @@ from hepfm.data.features import FeatureSet
 from hepfm.networks.network import Network
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
 from hepfm.nn.feature_dropout import FeatureDropout
-from hepfm.nn.standardize import Standardize
+from hepfm.nn.standardize import LIMIT, Standardize
 from hepfm.tokenizers.base import Tokenizer
 
 
@@ -61,7 +61,7 @@ def build_network(
         )
     new_tokenizer = tokenizer.build(features.names) if tokenizer else None
     network = Network(
-        Standardize(list(features.centre), list(features.scale)),
+        Standardize(list(features.centre), list(features.scale), features.limit or LIMIT),
         _build_backbone(
             backbone, features, new_tokenizer if tokenizer and tokenizer.inputs == "codes" else None
         ),

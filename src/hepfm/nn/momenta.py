@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hepfm.data.feature_names import RELATIVE
+
 _NEEDED = ("log_pt", "deta", "dphi")
-
-_RELATIVE = {"log_pt_rel": ("log_pt", "pt"), "log_energy_rel": ("log_energy", "energy")}
-"""Features relative to the whole row, the absolute feature, and the quantity of the row it is relative to."""
-
 
 _SMALLEST = 1e-8
 """Floor of a row's pt or energy (GeV) in its logarithm; rows without constituents have none."""
@@ -62,17 +60,17 @@ def relative_to_visible(
         When there are relative features and nothing to make them of.
     """
     names = list(feature_names)
-    relative = [name for name in _RELATIVE if name in names]
+    relative = [name for name in RELATIVE if name in names]
     if not relative:
         return features_BNF
-    sources = {name: _RELATIVE[name][0] for name in relative}
+    sources = {name: RELATIVE[name][0] for name in relative}
     if p4_BN4 is None or not set(sources.values()) <= set(names):
         raise ValueError(f"{', '.join(relative)} need four-momenta and {', '.join(sources.values())}")
     row_B4 = p4_BN4.double().sum(1)
     whole = {"energy": row_B4[:, 0], "pt": torch.hypot(row_B4[:, 1], row_B4[:, 2])}
     features_BNF = features_BNF.clone()
     for name in relative:
-        log_B = whole[_RELATIVE[name][1]].clamp(min=_SMALLEST).log().float()
+        log_B = whole[RELATIVE[name][1]].clamp(min=_SMALLEST).log().float()
         source_BN = features_BNF[..., names.index(sources[name])]
         features_BNF[..., names.index(name)] = (source_BN - log_B[:, None]) * mask_BN
     return features_BNF

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.nn.packing import Packing
+from hepfm.nn.precision import at_least_single
 
 _FEW = 4
 """Coordinates up to which differences are taken one by one, which is exact and holds no large array."""
@@ -63,6 +64,6 @@ def _squared_distances(points_BNC: Tensor) -> Tensor:
     if points_BNC.shape[-1] <= _FEW:
         return (points_BNC[:, :, None] - points_BNC[:, None]).square().sum(-1)
     with torch.autocast(points_BNC.device.type, enabled=False):
-        x_BNC = points_BNC.to(torch.promote_types(points_BNC.dtype, torch.float32))
+        x_BNC = at_least_single(points_BNC)
         square_BN = x_BNC.square().sum(-1)
         return square_BN[:, :, None] + square_BN[:, None] - 2 * x_BNC @ x_BNC.mT

@@ -97,10 +97,13 @@ class PairEmbedding(nn.Module):
         Sizes of the hidden layers, 64, 64, 64 in the paper.
     num_heads
         H.
+    activation
+        Whether the last layer, that of the H biases, ends in GELU like the hidden ones.
     """
 
-    def __init__(self, widths: Sequence[int], *, num_heads: int) -> None:
+    def __init__(self, widths: Sequence[int], *, num_heads: int, activation: bool = True) -> None:
         super().__init__()
+        self.activation = activation
         sizes = [NUM_PAIR_FEATURES, *widths, num_heads]
         self.num_heads = num_heads
         self.norm = BatchNorm(NUM_PAIR_FEATURES)
@@ -118,8 +121,9 @@ class PairEmbedding(nn.Module):
         count = x_MC.shape[0]
         x_MC = self.norm(x_MC, torch.ones_like(pairs.i_M, dtype=torch.bool))
         x_MC = x_MC if is_traced() else F.pad(x_MC, (0, 0, 0, rows_to_add(count)))
-        for layer in self.layers:
-            x_MC = F.gelu(layer(x_MC, count))
+        for number, layer in enumerate(self.layers, start=1):
+            x_MC = layer(x_MC, count)
+            x_MC = F.gelu(x_MC) if self.activation or number < len(self.layers) else x_MC
         return self._spread(x_MC[:count], pairs, mask_BN)
 
     def _spread(self, x_MH: Tensor, pairs: PairIndex, mask_BN: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from hepfm.core.config import Component
 from hepfm.core.errors import HepfmError, IncompatibleError, MissingExtraError
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
-from hepfm.data.features import KINEMATIC_COLUMNS
+from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet
 from hepfm.groupings import GROUPINGS
 from hepfm.objectives import OBJECTIVES
-from hepfm.objectives.requirements import Requirements
+from hepfm.objectives.requirements import CLEAN, Requirements
 
 
 def requirements_of(objective: Component, schema: Schema) -> Requirements:
@@ -73,6 +73,26 @@ def check_members(requirements: Requirements, members: int | None, *, objective:
         raise IncompatibleError(
             f"objective {objective!r} compares members of groups, and rows come one by one; set data.members="
             f"{requirements.members} in a recipe of pre-training (fine-tuning has no such setting)"
+        )
+
+
+def check_views(requirements: Requirements, features: FeatureSet, *, objective: str) -> None:
+    """Refuse views of part of a row, where features of the whole row cannot be made anew for them.
+
+    Parameters
+    ----------
+    requirements
+        What the objective needs.
+    features
+        The feature set of the network.
+    objective
+        Its name, for the message.
+    """
+    if not features.remade and requirements.views != {CLEAN}:
+        raise IncompatibleError(
+            f"objective {objective!r} shows or changes part of a row, and the feature set {features.name!r} "
+            "of this converted model has features of the whole row that would tell the rest; use one "
+            "that shows rows as they are, e.g. supervised"
         )
 
 

@@ -17,6 +17,7 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
+from hepfm.nn.precision import at_least_single
 from hepfm.objectives.augmentations import AUGMENTATIONS
 from hepfm.objectives.augmentations.apply import Augmentations, augmented
 from hepfm.objectives.base import Objective, Output, View, row_weights
@@ -161,7 +162,7 @@ class JointEmbedding(Objective[ConfigT]):
     def _project(self, output: Output, branch: int) -> StepRows:
         features, batch = output.features, output.view.batch
         vectors_BE = self.projector(summary(features.tokens_BND, features.pooled_BD, batch.mask_BN))
-        vectors_BE = vectors_BE.to(torch.promote_types(vectors_BE.dtype, torch.float32))
+        vectors_BE = at_least_single(vectors_BE)
         identity_B = self.identity(batch)
         weights_B = row_weights(batch).to(vectors_BE.dtype)
         return StepRows(vectors_BE, identity_B, torch.full_like(identity_B, branch), weights_B)

@@ -23,7 +23,7 @@ from hepfm.models.tokenizer import adopt_tokenizer
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.network import Network
 from hepfm.networks.specs import Inputs, TokenizerSpec
-from hepfm.objectives.compatibility import check_compatible, check_members
+from hepfm.objectives.compatibility import check_compatible, check_members, check_views
 from hepfm.objectives.requirements import Requirements
 from hepfm.train import prepare
 from hepfm.train.budget import Index, budget_rows
@@ -82,6 +82,7 @@ class Finetuning:
         store = Store.open(recipe.data.store)
         needed = check_compatible(recipe.objective, model.backbone, store.schema, model.network.grouping_spec)
         check_members(needed, None, objective=recipe.objective.name)
+        check_views(needed, model.features, objective=recipe.objective.name)
         context = _context(model, recipe, generates=needed.generator is not None)
         features = model.features_of(store, with_context=context is not None)
         _check_inputs(model, recipe.inputs)

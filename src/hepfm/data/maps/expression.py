@@ -52,6 +52,8 @@ def _eta(px: Any, py: Any, pz: Any) -> Any:
 
 
 def _where(condition: Any, yes: Any, no: Any) -> Any:
+    if all(isinstance(value, np.ndarray | np.generic | bool | int | float) for value in (condition, yes, no)):
+        return np.where(condition, yes, no)
     import awkward as ak
 
     return ak.where(condition, yes, no)
@@ -75,6 +77,8 @@ def _reduced(name: str) -> Callable[[Any], Any]:
     return reduce
 
 
+_REDUCTIONS = ("sum", "count", "min", "max", "any", "all")
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
@@ -92,7 +96,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "eta": _eta,
     "charge": _charge,
     "energy": lambda pt, eta, mass: np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2),
-    **{name: _reduced(name) for name in ("sum", "count", "min", "max", "any", "all")},
+    **{name: _reduced(name) for name in _REDUCTIONS},
 }
 """What it can call. ``pt(px, py)``, ``eta(px, py, pz)``, ``phi(px, py)`` and ``energy(pt, eta, mass)`` are of
 momenta; ``charge`` is that of a PDG code; ``wrap`` gives an angle in (-pi, pi]; ``sum`` and its like are of
@@ -113,6 +117,8 @@ class Expression:
         The expression.
     names
         Columns of the file.
+    entrywise
+        Whether it is to be computed entry by entry, with `flat`: nothing may depend on other entries.
 
     Raises
     ------
@@ -120,8 +126,9 @@ class Expression:
         When it is no such arithmetic, or a name is none of the file.
     """
 
-    def __init__(self, text: str, names: Iterable[str]) -> None:
+    def __init__(self, text: str, names: Iterable[str], *, entrywise: bool = False) -> None:
         self.text = text
+        self._entrywise = entrywise
         self._known = tuple(names)
         self._quoted: dict[str, str] = {}
         self._families: dict[str, list[str]] = {}
@@ -165,6 +172,22 @@ class Expression:
                 f"cannot compute {self.text!r} of {shapes}: {str(error).splitlines()[0]}"
             ) from None
 
+    def flat(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the value of each entry from flat arrays of one length, of which `names` are needed.
+
+        Needs no awkward array; whole numbers of the text count as real ones.
+
+        Raises
+        ------
+        DataError
+            When it cannot be computed.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                return np.asarray(self._value(self._tree, columns))
+        except (ValueError, TypeError, IndexError, ArithmeticError, RecursionError) as error:
+            raise DataError(f"cannot compute {self.text!r}: {str(error).splitlines()[0]}") from None
+
     def _quote(self, match: re.Match[str]) -> str:
         key = f"_quoted_{len(self._quoted)}"
         self._quoted[key] = match[1]
@@ -198,8 +221,9 @@ class Expression:
                 for value in (left, *others):
                     self._check(value)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-                if name not in FUNCTIONS:
-                    raise ConfigError(f"{self.text!r}: no function {name!r}{did_you_mean(name, FUNCTIONS)}")
+                known = [name for name in FUNCTIONS if not (self._entrywise and name in _REDUCTIONS)]
+                if name not in known:
+                    raise ConfigError(f"{self.text!r}: no function {name!r}{did_you_mean(name, known)}")
                 for value in args:
                     self._check(value)
             case ast.Subscript(value=value) if _last_index(node) is not None:
@@ -212,7 +236,7 @@ class Expression:
 
     def _note(self, node: ast.AST) -> None:
         name = self._name(node)
-        if name == SLOT:
+        if name == SLOT and not self._entrywise:
             return
         members = self._members(name) if _FAMILY.match(name) else []
         if members:
@@ -232,7 +256,7 @@ class Expression:
     def _value(self, node: ast.AST, columns: Mapping[str, Any]) -> Any:
         match node:
             case ast.Constant(value=value):
-                return value
+                return float(value) if self._entrywise and type(value) is int else value
             case ast.Name() | ast.Attribute():
                 return self._column(self._name(node), columns)
             case ast.UnaryOp(op=op, operand=operand):
@@ -259,12 +283,12 @@ class Expression:
         raise AssertionError(node)
 
     def _column(self, name: str, columns: Mapping[str, Any]) -> Any:
-        import awkward as ak
-
         if name == SLOT and SLOT not in columns:
             raise DataError(f"{self.text!r}: {SLOT!r} is a place in a list, and no field is a list")
         if name not in self._families:
             return columns[name]
+        import awkward as ak
+
         stacked = np.stack([np.asarray(columns[member]) for member in self._families[name]], axis=1)
         return ak.from_regular(ak.from_numpy(stacked, regulararray=True), axis=None)
 

@@ -18,6 +18,7 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import momentum_fields, require, row_weights, sort_by_pt
 from hepfm.data.remote import DataFile
+from hepfm.data.schemas.jetclass2 import JETCLASS2_CLASSES
 from hepfm.data.schemas.jets import JET_WEIGHT, JETCLASS_CLASSES, jet_schema
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
@@ -32,9 +33,6 @@ FLAGS = (
 """Type flags, in the order of `hepfm.data.schemas.jets.PID_CLASSES`."""
 
 LABELS = tuple(f"label_{name}" for name in JETCLASS_CLASSES)
-
-JETCLASS2_CLASSES = tuple(f"label_{number}" for number in range(188))
-"""Numbers of JetClass-II's ``jet_label``: 0-14 two-prong, 15-160 three- and four-prong, 161-187 QCD."""
 
 _MOMENTA = ("part_px", "part_py", "part_pz")
 _NEEDED = ("part_energy", "part_charge", "jet_pt", "jet_eta", "jet_phi", "jet_energy")

@@ -15,8 +15,8 @@ CONVERTERS = Registry(
     "converter",
     {
         "weaver": (
-            "hepfm.models.convert.weaver:convert_weaver",
-            "Particle Transformer state dicts of weaver-core (the published JetClass models)",
+            "hepfm.models.convert.weaver.convert:convert_weaver",
+            "Particle Transformers (JetClass, Sophon) and ParticleNets, with weaver's own preprocessing file",
         ),
         "omnilearned": (
             "hepfm.models.convert.omnilearned:convert_omnilearned",
@@ -37,6 +37,10 @@ def convert(
     output: str | Path,
     classes: Sequence[str] = (),
     tokenizer: str | Path | None = None,
+    data: str | Path | None = None,
+    network: str | Path | None = None,
+    options: Sequence[str] = (),
+    branches: Sequence[str] = (),
 ) -> Any:
     """Write another package's checkpoint as a model directory, and return the `Model`.
 
@@ -52,6 +56,9 @@ def convert(
         Class names in the order of the checkpoint's outputs; the converter's own when left out.
     tokenizer
         Model directory of the tokenizer whose codes the network reads, for ``"omnijet_alpha"``.
+    data, network, options, branches
+        Preprocessing file, network file, options of the network and meanings of branches, for ``"weaver"``;
+        see `hepfm.models.convert.weaver.convert.convert_weaver`.
 
     Raises
     ------
@@ -59,8 +66,15 @@ def convert(
         When an option is given that the converter does not know.
     """
     converter = CONVERTERS.load(package)
-    options = {"classes": tuple(classes) or None, "tokenizer": tokenizer}
-    given = {name: value for name, value in options.items() if value is not None}
+    every = {
+        "classes": tuple(classes) or None,
+        "tokenizer": tokenizer,
+        "data": data,
+        "network": network,
+        "options": tuple(options) or None,
+        "branches": tuple(branches) or None,
+    }
+    given = {name: value for name, value in every.items() if value is not None}
     unknown = sorted(set(given) - set(inspect.signature(converter).parameters))
     if unknown:
         raise ConfigError(f"the converter of {package} takes no {', '.join(unknown)}; leave it out")

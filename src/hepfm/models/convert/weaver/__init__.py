@@ -1,0 +1,1 @@
+"""Networks trained with weaver-core: weights, preprocessing and network files, none executed."""
