@@ -17,6 +17,7 @@ from hepfm.data.ingest import ingest
 from hepfm.data.maps.expression import Expression
 from hepfm.data.maps.suggest import suggest
 from hepfm.data.maps.units import UNITS, factor
+from hepfm.data.schemas.jetclass2 import JETCLASS2_CLASSES
 from hepfm.data.store import Store
 from hepfm.testing.readers import ReaderCase
 
