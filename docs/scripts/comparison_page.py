@@ -169,7 +169,8 @@ def _status(system: System) -> Iterator[list[str]]:
         measured = results(evidence.study).get(evidence.arm) if evidence else None
         arm = f"`{evidence.arm}` ({evidence.study}{', a part' if evidence.part else ''})" if evidence else ""
         if measured is None:
-            cells = [arm, "not run" if evidence else "trains; not measured", "not run"]
+            done = "not run" if evidence else "trains; not measured" if system.recipes else "not trained here"
+            cells = [arm, done, "not run"]
         else:
             tasks = len({one.task for one in measured if not one.frozen})
             cells = [arm, f"yes, {tasks} task{'s' if tasks > 1 else ''}", verdict(measured)]
