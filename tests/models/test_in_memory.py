@@ -146,7 +146,7 @@ def test_nanoaod_constituents_in_three_lines(shared_data: Path, jet_store: Store
     assert isinstance(pt, Ragged)
     assert isinstance(phi, Ragged)
     px, py = (np.bincount(pt.row_index(), pt.values * of(phi.values), len(pt)) for of in (np.cos, np.sin))
-    # Jets are made with PUPPI weights, their constituents are listed without.
+    # The candidates have PUPPI weights, as the jets, whose momenta are calibrated besides.
     assert 0.9 < np.median(np.hypot(px, py) / np.asarray(momenta["jet_pt"])) < 1.3
 
 
