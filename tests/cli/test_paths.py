@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hepfm.data.store import Store
 
@@ -157,6 +158,7 @@ READING = {
     "result of compare": ("compare", "{}"),
     "codes of decode": ("tokenize", "{model}", "--decode", "{}", "-o", "out"),
     "checkpoint of convert": ("convert", "weaver", "{}", "-o", "out"),
+    "preprocessing file of convert": ("convert", "weaver", "{checkpoint}", "--data", "{}", "-o", "out"),
     "what show shows": ("show", "{}"),
 }
 
@@ -195,7 +197,10 @@ def test_inputs_that_are_no_files(
     special: str,
 ) -> None:
     given = specials[special]
+    checkpoint = Path(specials["missing"]).with_name("net.pt")
+    torch.save({}, checkpoint)
     names = {"model": small_run / "model", "store": few_jets.path, "recipe": small_recipe}
+    names["checkpoint"] = checkpoint
     arguments = [part.replace("{}", given).format(**names) for part in READING[place]]
     refused(call(*arguments), Path(given).name[:100])
     assert not list(in_folder.iterdir())

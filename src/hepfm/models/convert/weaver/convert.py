@@ -94,12 +94,12 @@ def convert_weaver(
     ModelError
         When the checkpoint is none of these networks, or does not fit the files.
     """
+    state = read_checkpoint(Path(path))
     if data is None:
         raise ConfigError(
             "a checkpoint of weaver does not say what it reads: give --data CONFIG.yaml, the preprocessing "
             "file with which it was trained"
         )
-    state = read_checkpoint(Path(path))
     config = DataConfig.read(data)
     kind = particlenet if any(name.startswith("edge_convs.") for name in state) else particle_transformer
     needs_momenta = kind is particle_transformer and particle_transformer.has_pairs(state)
