@@ -24,7 +24,8 @@ def draw_index(probability_BC: Tensor, uniform_B: Tensor) -> Tensor:
     uniform_B
         The fractions, in [0, 1).
     """
-    group_BGK = F.pad(probability_BC, (0, -probability_BC.shape[1] % _GROUP)).unflatten(1, (-1, _GROUP))
+    padded_BC = F.pad(probability_BC, (0, -probability_BC.shape[1] % _GROUP))
+    group_BGK = padded_BC.view(padded_BC.shape[0], -1, _GROUP)
     sum_BG = group_BGK.sum(-1)
     reached_BG = sum_BG.cumsum(-1)
     target_B = uniform_B * reached_BG[:, -1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ def embed(model: Model) -> Graph:
     return _of_rows(model, Embedding(model), "embed", outputs)
 
 
-def _of_rows(model: Model, module: nn.Module, part: str, outputs: dict[str, dict[str, object]]) -> Graph:
+def _of_rows(model: Model, module: nn.Module, part: str, outputs: Mapping[str, Mapping[str, Any]]) -> Graph:
     inputs = inputs_of(model, example(model))
 
     def trials() -> Iterator[Trial]:

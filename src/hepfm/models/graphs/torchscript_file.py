@@ -80,7 +80,7 @@ class Session:
     def __init__(self, path: Path) -> None:
         with quiet():
             extra = {WORDS: ""}
-            self.module = torch.jit.load(str(path), _extra_files=extra)
+            self.module = torch.jit.load(str(path), _extra_files=extra)  # type: ignore[no-untyped-call]
         self.words = json.loads(extra[WORDS])
 
     def run(self, inputs: Mapping[str, Tensor]) -> Tensors:
