@@ -93,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
     def _create(self, asked: dict[str, Any]) -> None:
         name = "/".join(part for part in (asked.get("organization"), asked["name"]) if part)
         status = 409 if name in self.server.repositories else 200
-        self.server.repositories.setdefault(name, Repository(bool(asked.get("private"))))
+        self.server.repositories.setdefault(name, Repository(asked.get("visibility") == "private"))
         self._json({"url": f"http://127.0.0.1:{self.server.server_port}/{name}", "id": name}, status)
 
     def _write(self, name: str, verb: str, revision: str, body: bytes) -> None:
