@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from export_cases import LIMIT, Case, cases, contexts, heads_of, ways
+from export_cases import LIMIT, Case, capture_once, cases, contexts, heads_of, ways
 from torch import Tensor
 
 from hepfm.backbones import BACKBONES
@@ -23,12 +23,10 @@ from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
 from hepfm.data import context_set, feature_set
 from hepfm.heads.sum import Sum
-from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import export
 from hepfm.models.fixture import TOLERANCE, random_batch
 from hepfm.models.graphs import onnx_file
-from hepfm.models.graphs.capture import capture
 from hepfm.tokenizers import TOKENIZERS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -97,26 +95,14 @@ def coincident(batch: Batch) -> Batch:
     return replace(batch, features_BNF=batch.features_BNF[:, twice_N] * batch.mask_BN[..., None])
 
 
-@pytest.fixture
-def captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let both kinds of file be written from what was captured for the first: nearly all of the time."""
-    kept: list[Any] = []
-
-    def capture_once(graph: Any) -> Any:
-        kept[:] = kept or [capture(graph)]
-        return kept[0]
-
-    monkeypatch.setattr(export_module, "capture", capture_once)
-
-
-@pytest.mark.usefixtures("captured_once")
 @pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
-def test_files_are_torch(case: Case, tmp_path: Path) -> None:
+def test_files_are_torch(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of 1 to the limit and none at all, padded to any length, in batches of any size.
 
     Equal tokens are decoded to equal momenta: the logarithm of the mass of such a pair must not be that of a
     rounding error. Measured momenta never coincide.
     """
+    capture_once(monkeypatch)
     model = Model.load(save(case, tmp_path / "model"))
     batches = (
         rows(case, [1], 1),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from export_cases import LIMIT, Case, component
+from export_cases import LIMIT, Case, capture_once, component
 
 from hepfm.cli.export import command
 from hepfm.core.errors import ConfigError, HepfmError, ModelError
@@ -32,7 +32,7 @@ ENDINGS = [".onnx", ".pt"]
 TOKENIZER = Case("none", None, "features", "vqvae", ())
 CODES = Case("post_norm_transformer", None, "codes", "vqvae_mlp", ())
 DECODED = Case("transformer", "jet", "decoded", "kmeans", ())
-FLOW = Case("pet", "jet", "features", None, ())
+FLOW = Case("transformer", "jet", "features", None, ())
 
 
 def generative(case: Case, name: str, folder: Path, *, fitted: bool = True, label: bool = True) -> Path:
@@ -52,10 +52,15 @@ def opened(file: Path) -> Any:
     return kind.module.Session(file)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_tokenizer_and_back(tmp_path: Path, ending: str) -> None:
+def test_a_tokenizer_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture_once(monkeypatch)
     model = TOKENIZER.build()
     model.save(tmp_path / "model")
+    for ending in ENDINGS:
+        _there_and_back(model, tmp_path, ending)
+
+
+def _there_and_back(model: Model, tmp_path: Path, ending: str) -> None:
     encode, decode = tmp_path / f"encode{ending}", tmp_path / f"decode{ending}"
     assert export(tmp_path / "model", output=encode, part="encode").differences == {"codes": 0.0}
     assert export(tmp_path / "model", output=decode, part="decode").inputs == ("codes",)
@@ -70,8 +75,8 @@ def test_a_tokenizer_and_back(tmp_path: Path, ending: str) -> None:
     assert opened(encode).words["outputs"]["codes"]["values"] == "0 to 15"
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_the_embedding_is_that_of_the_model(tmp_path: Path, ending: str) -> None:
+def test_the_embedding_is_that_of_the_model(tmp_path: Path) -> None:
+    ending = ".pt"
     model = Case("particle_transformer", None, "features", None, ()).build()
     model.save(tmp_path / "model")
     export(tmp_path / "model", output=tmp_path / f"x{ending}", part="embed")
@@ -84,12 +89,10 @@ def test_the_embedding_is_that_of_the_model(tmp_path: Path, ending: str) -> None
 
 
 @pytest.mark.parametrize("case", [CODES, DECODED], ids=str)
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_tokens_are_drawn_as_by_generate(tmp_path: Path, case: Case, ending: str) -> None:
+def test_tokens_are_drawn_as_by_generate(tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same uniform numbers give the same rows, with the options fixed in the file."""
+    capture_once(monkeypatch)
     path = generative(case, "autoregressive", tmp_path / "model")
-    done = export(path, output=tmp_path / f"x{ending}", temperature=1.5, top_k=9)
-    assert done.part == "generate"
     model = Model.load(path)
     label_B = torch.arange(12) % 4
     context_BC = torch.rand(12, 4) + 1 if case.context else None
@@ -97,53 +100,70 @@ def test_tokens_are_drawn_as_by_generate(tmp_path: Path, case: Case, ending: str
     made = model.network.generate(label_B, context_BC, torch_generator(9, "test"), options=options)
     uniform_BT = torch.rand(12, LIMIT, generator=torch_generator(9, "test"))
     inputs = {"uniform": uniform_BT, "label": label_B, "context": context_BC}
-    found = opened(tmp_path / f"x{ending}").run(inputs)
+    expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
     lengths_B = made.mask_BN.sum(1)
     assert lengths_B.min() < lengths_B.max(), "rows of several lengths"
-    assert torch.equal((found["codes"] >= 0).sum(1), lengths_B)
-    expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
-    assert torch.allclose(found["features"][:, : made.mask_BN.shape[1]], expected_BNF, atol=TOLERANCE)
+    for ending in ENDINGS:
+        done = export(path, output=tmp_path / f"x{ending}", temperature=1.5, top_k=9)
+        assert done.part == "generate"
+        found = opened(tmp_path / f"x{ending}").run(inputs)
+        assert torch.equal((found["codes"] >= 0).sum(1), lengths_B)
+        features_BNF = found["features"][:, : made.mask_BN.shape[1]]
+        assert torch.allclose(features_BNF, expected_BNF, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("part", ["generate", "generate_like"])
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_flow_is_solved_as_by_generate(tmp_path: Path, part: str, ending: str) -> None:
+def test_a_flow_is_solved_as_by_generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kinematics, the number of constituents and the constituents, of the same random numbers."""
+    capture_once(monkeypatch)
     path = generative(FLOW, "flow", tmp_path / "model")
-    done = export(path, output=tmp_path / f"x{ending}", part=part, steps=2, solver="heun")
     model = Model.load(path)
     options = model.network.generator.config.model_copy(update={"steps": 2, "solver": "heun"})
     label_B, draws = torch.arange(9) % 4, torch_generator(9, "test")
-    context_BC = None
-    if part == "generate_like":
-        context_BC = random_batch(
-            model.features, context=model.context, lengths=label_B.numpy() + 2
-        ).context_BC
-    made = model.network.generate(label_B, context_BC, torch_generator(9, "test"), options=options)
-    inputs: dict[str, Any] = {"label": label_B, "context": context_BC, "mask": made.mask_BN}
-    if part == "generate":
-        inputs["jet_noise"] = torch.randn(9, 3, generator=draws)
-        inputs["count_uniform"] = torch.rand(9, generator=draws)
-    inputs["noise"] = draw_noise(made.mask_BN, len(model.features), draws)
-    found = opened(tmp_path / f"x{ending}").run(inputs)
+    made = model.network.generate(label_B, None, torch_generator(9, "test"), options=options)
+    inputs: dict[str, Any] = {
+        "label": label_B,
+        "jet_noise": torch.randn(9, 3, generator=draws),
+        "count_uniform": torch.rand(9, generator=draws),
+        "noise": draw_noise(made.mask_BN, len(model.features), draws),
+    }
     expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
-    assert torch.allclose(found["features"], expected_BNF, atol=1e-3)
     assert float(expected_BNF.abs().max()) > 1
-    if part == "generate":
+    for ending in ENDINGS:
+        done = export(path, output=tmp_path / f"x{ending}", steps=2, solver="heun")
+        session = opened(tmp_path / f"x{ending}")
+        found = session.run(inputs)
+        assert torch.allclose(found["features"], expected_BNF, atol=1e-3)
         assert torch.equal(found["mask"], made.mask_BN)
         assert torch.allclose(found["context"], made.context_BC, atol=1e-3)
-    assert opened(tmp_path / f"x{ending}").words["generator"]["steps"] == 2
-    assert set(done.differences) == set(done.outputs)
+        assert session.words["generator"]["steps"] == 2
+        assert set(done.differences) == set(done.outputs) == {"features", "mask", "context"}
+
+
+def test_a_flow_of_given_kinematics(tmp_path: Path) -> None:
+    path = generative(FLOW, "flow", tmp_path / "model", fitted=False)
+    model = Model.load(path)
+    options = model.network.generator.config.model_copy(update={"steps": 1, "solver": "midpoint"})
+    label_B = torch.arange(9) % 4
+    lengths = label_B.numpy() + 2
+    context_BC = random_batch(model.features, context=model.context, lengths=lengths).context_BC
+    made = model.network.generate(label_B, context_BC, torch_generator(9, "test"), options=options)
+    noise_BNF = draw_noise(made.mask_BN, len(model.features), torch_generator(9, "test"))
+    export(path, output=tmp_path / "x.pt", part="generate_like", steps=1)
+    found = opened(tmp_path / "x.pt").run(
+        {"label": label_B, "context": context_BC, "mask": made.mask_BN, "noise": noise_BNF}
+    )
+    expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
+    assert torch.allclose(found["features"], expected_BNF, atol=1e-3)
 
 
 def test_a_flow_without_context_or_classes(tmp_path: Path) -> None:
     case = Case("transformer", None, "features", None, ())
     path = generative(case, "flow", tmp_path / "model", label=False)
-    assert export(path, output=tmp_path / "x.pt", steps=1).inputs == ("count_uniform", "noise")
+    done = export(path, output=tmp_path / "x.pt", steps=1, solver="euler")
+    assert done.inputs == ("count_uniform", "noise")
     path = generative(case, "flow", tmp_path / "unfitted", fitted=False)
     with pytest.raises(ModelError, match="choose --part generate_like"):
-        export(path, output=tmp_path / "y.pt", steps=1)
-    like = export(path, output=tmp_path / "z.pt", part="generate_like", steps=1)
-    assert set(like.inputs) == {"noise", "mask", "label"}
+        export(path, output=tmp_path / "y.pt")
 
 
 def test_torchscript_runs_where_only_torch_is(tmp_path: Path) -> None:

@@ -186,12 +186,22 @@ def _count(stage: Stage, count: str, now: Mapping[str, str]) -> list[Any]:
 
 
 class Session:
-    """A file that is run."""
+    """A file that is run.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    threads
+        Of a call; the runtime's own choice when None.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
         import onnxruntime
 
-        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.words = json.loads(self.session.get_modelmeta().custom_metadata_map[WORDS])
 
     def run(self, inputs: Mapping[str, Tensor]) -> Tensors:

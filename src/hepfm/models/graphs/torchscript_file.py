@@ -75,9 +75,17 @@ def _word(name: str) -> str:
 
 
 class Session:
-    """A file that is run."""
+    """A file that is run.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    threads
+        Not used: torch has one number of threads for all that it does.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
         with quiet():
             extra = {WORDS: ""}
             self.module = torch.jit.load(str(path), _extra_files=extra)  # type: ignore[no-untyped-call]
