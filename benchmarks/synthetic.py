@@ -31,7 +31,8 @@ def synthetic_jets(rows: int, *, seed: int = 0, full: bool = False) -> dict[str,
     jet_pt = np.bincount(row, pt, minlength=rows)
     columns = {"jet_pt": jet_pt, "jet_eta": 0 * jet_pt, "jet_phi": 0 * jet_pt, "jet_energy": 1.05 * jet_pt}
     if full:
-        for name in ("part_charge", "part_d0", "part_d0_error", "part_dz", "part_dz_error"):
+        lists["part_charge"] = rng.integers(-1, 2, total)  # ingest looks whether charges can be such
+        for name in ("part_d0", "part_d0_error", "part_dz", "part_dz_error"):
             lists[name] = rng.random(total)
         columns |= {name: rng.random(rows) + 0.1 for name in FULL.names() if name not in _NOT_DRAWN}
     made: dict[str, Any] = {name: values.astype(np.float32) for name, values in columns.items()}

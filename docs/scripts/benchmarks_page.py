@@ -90,6 +90,39 @@ def generate() -> list[str]:
     return ["## Generation", "", about, "", *table(["solver", "whole command", "jets a second"], rows)]
 
 
+def export() -> list[str]:
+    """Return the section on exported files, predictions and ingest."""
+    result = read("export")
+    lines = [
+        "## Files for other programs, predictions and ingest",
+        "",
+        f"{result['what']}. {machine(result)}.",
+        "",
+    ]
+    for title, part, last in (
+        ("file", "files", "over_torch"),
+        ("way", "predictions", "over_network_alone"),
+    ):
+        rows = [
+            [network, case, f"{speed['jets_per_second']['median']:.3g}", f"{speed[last]['median']:.2f}"]
+            for network, cases in result[part].items()
+            for case, speed in cases.items()
+        ]
+        lines += table(["network", title, "jets a second", last.replace("_", " ")], rows)
+    rows = [
+        [
+            f"{size['jets']:,}",
+            f"{size['file_mb']:.0f} MB",
+            f"{size['jets_per_second']:.3g}",
+            f"{size['jets_per_processor_second']:.3g}",
+            f"{size['peak_mb']:.0f} MB",
+        ]
+        for size in result["ingest"]
+    ]
+    header = ["jets from ROOT", "file", "jets a second", "a processor second", "peak memory"]
+    return [*lines, *table(header, rows)]
+
+
 def tokens() -> list[str]:
     """Return the section on tokens."""
     result = read("tokens")
@@ -230,7 +263,7 @@ python docs/scripts/benchmarks_page.py                    # this page
 
 def main() -> None:
     """Write the page."""
-    sections = (particle_transformer, pet, masked, generate, tokens, loader, simulate, command_line)
+    sections = (particle_transformer, pet, masked, generate, tokens, loader, export, simulate, command_line)
     lines = [INTRODUCTION, *(line for section in sections for line in section())]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
 

@@ -30,6 +30,8 @@ _VERBS = {
     "predict": "hepfm.inference.predict:predict",
     "check": "hepfm.models.check:check",
     "export": "hepfm.models.export:export",
+    "push": "hepfm.models.hub.push:push",
+    "pull": "hepfm.models.hub.pull:pull",
     "convert": "hepfm.models.convert:convert",
     "evaluate": "hepfm.tasks.evaluate:evaluate",
     "compare": "hepfm.report.compare:compare",

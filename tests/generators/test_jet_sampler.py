@@ -166,7 +166,7 @@ def test_numbers_follow_a_context_that_does_not_tell_them() -> None:
     train(sampler, label, count, context[:, :2], 300)
     told, real, _ = jets(4000, 2)
     given = jets(4000, 2)[2][:, :2]
-    drawn = sampler.count(told, given, generator())
+    drawn = sampler.count(told, given, torch.rand(len(told), generator=generator()))
     assert abs(float((drawn - real).float().mean())) < 0.7
     assert torch.corrcoef(torch.stack([drawn.float(), real.float()]))[0, 1] > 0.7
     _, made = sampler.sample(told, generator())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
 
 from hepfm.backbones import BACKBONES
@@ -23,8 +24,10 @@ from hepfm.core.schema import Field, Schema
 from hepfm.data import context_set, feature_set
 from hepfm.data.schemas.jets import jet_schema
 from hepfm.heads import HEADS
+from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.fixture import random_batch
+from hepfm.models.graphs.capture import capture
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec, Inputs, TokenizerSpec
@@ -160,6 +163,19 @@ refuses these with a message."""
 def pairs(backbone: str) -> bool:
     """Tell whether a backbone looks at distances between constituents."""
     return backbone in ("particle_transformer", "pet", "edge_conv", "particlenet")
+
+
+def capture_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all files of a part be written from what is captured for the first: most of the time of a test."""
+    kept: dict[str, Any] = {}
+
+    def once(graph: Any) -> Any:
+        part = graph.words["part"]
+        if part not in kept:
+            kept[part] = capture(graph)
+        return kept[part]
+
+    monkeypatch.setattr(export_module, "capture", once)
 
 
 def cases() -> Iterator[Case]:

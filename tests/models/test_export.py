@@ -1,8 +1,10 @@
-"""ONNX files compute what torch computes, for every component of the registries; the rest is refused."""
+"""Exported files compute what torch computes, for every component of the registries; the rest is refused."""
 
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from export_cases import LIMIT, Case, cases, component, contexts, heads_of, ways
+from export_cases import LIMIT, Case, capture_once, cases, contexts, heads_of, ways
 from torch import Tensor
 
 from hepfm.backbones import BACKBONES
@@ -20,13 +22,11 @@ from hepfm.cli.export import command
 from hepfm.core.batch import Batch
 from hepfm.core.errors import ModelError
 from hepfm.data import context_set, feature_set
-from hepfm.generators import GENERATORS
 from hepfm.heads.sum import Sum
-from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import export
 from hepfm.models.fixture import TOLERANCE, random_batch
-from hepfm.networks.specs import GeneratorSpec
+from hepfm.models.graphs import onnx_file
 from hepfm.tokenizers import TOKENIZERS
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -50,14 +50,17 @@ def expected_outputs(model: Model, batch: Batch) -> list[np.ndarray]:
     ]
 
 
-def feed(batch: Batch, session: Any) -> dict[str, np.ndarray]:
-    tensors = {
+def tensors_of(batch: Batch) -> dict[str, Tensor | None]:
+    return {
         "features": batch.features_BNF,
         "mask": batch.mask_BN,
         "p4": batch.p4_BN4,
         "context": batch.context_BC,
     }
-    return {entry.name: tensors[entry.name].numpy() for entry in session.get_inputs()}
+
+
+def feed(batch: Batch, session: Any) -> dict[str, np.ndarray]:
+    return {entry.name: tensors_of(batch)[entry.name].numpy() for entry in session.get_inputs()}
 
 
 def pad(batch: Batch, extra: int) -> Batch:
@@ -93,30 +96,51 @@ def coincident(batch: Batch) -> Batch:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
-def test_onnx_is_torch(case: Case, tmp_path: Path) -> None:
+def test_files_are_torch(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of 1 to the limit and none at all, padded to any length, in batches of any size.
 
     Equal tokens are decoded to equal momenta: the logarithm of the mass of such a pair must not be that of a
     rounding error. Measured momenta never coincide.
     """
+    capture_once(monkeypatch)
     model = Model.load(save(case, tmp_path / "model"))
-    differences = export(tmp_path / "model", output=tmp_path / "model.onnx")
-    assert differences.keys() == model.outputs.keys()
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    for batch in (
+    batches = (
         rows(case, [1], 1),
         rows(case, list(range(LIMIT + 1)), 2),
         pad(rows(case, [0, LIMIT, 3], 3), 5),
         pad(rows(case, [2, 1], 4), 30),
         *([coincident(rows(case, [LIMIT, LIMIT, 6], 5))] if case.inputs == "decoded" else []),
-    ):
-        found = session.run(None, feed(batch, session))
-        for ours, theirs in zip(expected_outputs(model, batch), found, strict=True):
-            # Sums in another order, through a dozen layers in single precision.
-            np.testing.assert_allclose(theirs, ours, atol=TOLERANCE, rtol=TOLERANCE)
-    inputs = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])["inputs"]
-    assert list(inputs) == [entry.name for entry in session.get_inputs()]
-    assert ("context" in inputs) == (case.context is not None)
+    )
+    for ending in (".onnx", ".pt"):
+        file = tmp_path / f"model{ending}"
+        done = export(tmp_path / "model", output=file)
+        assert done.differences.keys() == model.outputs.keys()
+        run, inputs = opened(file)
+        assert ("context" in inputs) == (case.context is not None)
+        for batch in batches:
+            found = run([tensors_of(batch)[name] for name in inputs])
+            for ours, theirs in zip(expected_outputs(model, batch), found, strict=True):
+                # Sums in another order, through a dozen layers in single precision.
+                np.testing.assert_allclose(theirs, ours, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def opened(file: Path) -> tuple[Callable[[list[Tensor]], list[np.ndarray]], list[str]]:
+    """Return what runs a file, and the names of its inputs by its own words."""
+    if file.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        names = [entry.name for entry in session.get_inputs()]
+        words = json.loads(session.get_modelmeta().custom_metadata_map["hepfm"])
+        assert list(words["inputs"]) == names
+        return lambda given: session.run(
+            None, {name: tensor.numpy() for name, tensor in zip(names, given, strict=True)}
+        ), names
+    extra = {"hepfm.json": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = torch.jit.load(file, _extra_files=extra)
+    return lambda given: [tensor.detach().numpy() for tensor in module(*given)], list(
+        json.loads(extra["hepfm.json"])["inputs"]
+    )
 
 
 @dataclass(frozen=True)
@@ -173,8 +197,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     """The exporter is replaced by one that writes the file of other weights."""
     model = save(PLAIN, tmp_path / "model", seed=1, features="petfull")
     other = exported.file.read_bytes()
-    monkeypatch.setattr(export_module, "_write", lambda _, __, path: path.write_bytes(other))
-    monkeypatch.setattr(export_module, "_finish", lambda *_: None)
+    monkeypatch.setattr(onnx_file, "write", lambda _, __, path: path.write_bytes(other))
     with pytest.raises(ModelError, match="differs from torch"):
         export(model, output=tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
@@ -200,6 +223,7 @@ def test_what_torch_cannot_export_is_refused_in_one_line(
 
     model = save(replace(PLAIN, heads=("sum",)), tmp_path / "model")
     monkeypatch.setattr("hepfm.heads.sum.Sum.forward", Host.forward)
+    assert "head sum) cannot be written as TorchScript" in refusal(model, tmp_path / "model.pt")
     line = refusal(model, tmp_path / "model.onnx")
     assert "backbone transformer, head sum) cannot be written as ONNX" in line
     assert f"hepfm predict {model}" in line
@@ -214,23 +238,12 @@ def test_a_size_that_is_fixed_in_the_graph_is_refused_in_one_line(
 
     model = save(replace(PLAIN, heads=("sum",)), tmp_path / "model")
     monkeypatch.setattr("hepfm.heads.sum.Sum.forward", fixed)
-    assert "cannot be written as ONNX" in refusal(model, tmp_path / "model.onnx")
-
-
-@pytest.mark.parametrize("generator", list(GENERATORS))
-def test_a_generator_alone_is_refused(tmp_path: Path, generator: str) -> None:
-    case = replace(PLAIN, heads=())
-    if GENERATORS.load(generator).__name__ == "Autoregressive":
-        case = Case("post_norm_transformer", None, "codes", "kmeans", ())
-    model = case.build()
-    model.network.add_generator(GeneratorSpec(component(GENERATORS, generator), None, LIMIT))
-    model.save(tmp_path / "model")
-    assert f"hepfm generate {tmp_path / 'model'}" in refusal(tmp_path / "model", tmp_path / "model.onnx")
+    assert "cannot be written as TorchScript" in refusal(model, tmp_path / "model.pt")
 
 
 def test_a_tokenizer_alone_is_refused(tmp_path: Path) -> None:
     model = save(Case("none", None, "features", "kmeans", ()), tmp_path / "model")
-    assert "it is a tokenizer alone" in refusal(model, tmp_path / "model.onnx")
+    assert "choose --part encode or --part decode" in refusal(model, tmp_path / "model.onnx")
 
 
 def test_a_model_without_heads_is_refused(tmp_path: Path) -> None:

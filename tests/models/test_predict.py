@@ -12,7 +12,10 @@ import pytest
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.errors import ConfigError, DataError, HepfmError, IncompatibleError
+from hepfm.core.ragged import Ragged
+from hepfm.core.schema import Field, Kind, Level
 from hepfm.data import feature_set
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.data.store import Store
 from hepfm.data.table import Table
 from hepfm.heads import HEADS
@@ -78,8 +81,93 @@ def test_an_unknown_ending_is_refused_before_work(tmp_path: Path) -> None:
 def test_an_unknown_observer_names_the_nearest(model: Path, jet_store: Store, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="did you mean 'jet_pt'"):
         predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["jet_ptt"])
-    with pytest.raises(DataError, match="not a field of the rows"):
-        predict(model, jet_store.path, output=tmp_path / "s.arrow", observers=["part_pt"])
+    with pytest.raises(ConfigError, match=r"part_pt are lists of constituents, and 's\.h5' holds no lists"):
+        predict(model, jet_store.path, output=tmp_path / "s.h5", observers=["part_pt"])
+
+
+def every_kind(store: Store) -> Table:
+    """Return rows with numbers of events, weights, flags, classes and lists of every type that files hold."""
+    columns = dict(store.read(store.schema.names(), np.arange(12)))
+    extra = (
+        Field("run", Level.OBJECT, Kind.COUNT, dtype="uint32"),
+        Field("event", Level.OBJECT, Kind.COUNT, dtype="uint64"),
+        Field("group", Level.OBJECT, Kind.COUNT, dtype="int64"),
+        Field("passed", Level.OBJECT, Kind.FLAG, dtype="bool"),
+        Field("weight", Level.OBJECT, Kind.CONTINUOUS, dtype="float64"),
+        Field("part_index", Level.CONSTITUENT, Kind.COUNT, dtype="int16"),
+    )
+    columns["run"] = np.full(12, 4_000_000_000, np.uint32)
+    columns["event"] = np.arange(12, dtype=np.uint64) + np.uint64(2**63)
+    columns["group"] = -np.arange(12, dtype=np.int64)
+    columns["passed"] = np.arange(12) % 3 == 0
+    columns["weight"] = np.linspace(-1.0, 1.0, 12)
+    lengths = columns["part_pt"].lengths
+    columns["part_index"] = Ragged.from_lengths(np.arange(lengths.sum(), dtype=np.int16), lengths)
+    return Table.from_dict(columns, jet_schema(store.schema["jet_label"].classes, extra=extra))
+
+
+FLAT = ("run", "event", "group", "passed", "weight", "jet_label", "jet_pt")
+LISTS = ("part_pt", "part_index")
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".parquet", ".root", ".h5"])
+def test_observers_of_every_kind_are_read_by_others(
+    model: Path, jet_store: Store, tmp_path: Path, ending: str
+) -> None:
+    """By pyarrow, pandas, uproot and h5py: the values, their types to the bit, and the lists."""
+    table, file = every_kind(jet_store), tmp_path / f"s{ending}"
+    lists = () if ending == ".h5" else LISTS
+    predict(model, table, output=file, observers=[*FLAT, *lists], embeddings=True)
+    expected = table.read([*FLAT, *lists], np.arange(12))
+    found = READERS[ending](file)
+    for name in FLAT:
+        assert found[name].dtype == expected[name].dtype, name
+        np.testing.assert_array_equal(found[name], expected[name])
+    for name in lists:
+        assert len(found[name]) == 12
+        for number, one in enumerate(found[name]):
+            np.testing.assert_array_equal(np.asarray(one), expected[name].row(number))
+    loaded = Model.load(model)
+    both = score(loaded, table, with_embedding=True)
+    np.testing.assert_allclose(np.stack(list(found["embedding"])), embed(loaded, table), atol=1e-6)
+    np.testing.assert_array_equal(both["embedding"], embed(loaded, table))
+    np.testing.assert_array_equal(found["jet_label_QCD"], both["jet_label"][:, 0])
+
+
+def read_arrow(path: Path) -> dict[str, np.ndarray]:
+    with pa.memory_map(str(path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    frame = pytest.importorskip("pandas").read_parquet(path)
+    return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+def read_root(path: Path) -> dict[str, np.ndarray]:
+    with pytest.importorskip("uproot").open(path) as file:
+        return {name: file["tree"][name].array(library="np") for name in file["tree"].keys()}  # noqa: SIM118
+
+
+def read_hdf5(path: Path) -> dict[str, np.ndarray]:
+    with pytest.importorskip("h5py").File(path) as file:
+        return {name: np.asarray(file[name]) for name in file}
+
+
+READERS = {".arrow": read_arrow, ".parquet": read_parquet, ".root": read_root, ".h5": read_hdf5}
+
+
+def test_an_observer_with_the_name_of_a_score_is_refused(
+    model: Path, jet_store: Store, tmp_path: Path
+) -> None:
+    columns = dict(jet_store.read(jet_store.schema.names(), np.arange(3)))
+    extra = (Field("row", Level.OBJECT, Kind.COUNT, dtype="int64"),)
+    table = Table.from_dict(
+        {**columns, "row": np.arange(3)}, jet_schema(jet_store.schema["jet_label"].classes, extra=extra)
+    )
+    with pytest.raises(DataError, match="name of a column of the predictions"):
+        predict(model, table, output=tmp_path / "s.arrow", observers=["row"])
 
 
 def test_root_files_hold_a_ttree_that_every_root_reads(model: Path, jet_store: Store, tmp_path: Path) -> None:

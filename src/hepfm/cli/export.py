@@ -7,19 +7,55 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import overwrite_option
+from hepfm.cli.options import overwrite_option, read_options, set_option
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="FILE.onnx")
+@click.option("-o", "--output", required=True, type=click.Path(), help="FILE.onnx or FILE.pt")
 @overwrite_option
-@click.option("--format", "_format", type=click.Choice(["onnx"]), default="onnx", help="The only one so far.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["onnx", "torchscript"]),
+    help="Kind of file; by default that of the ending: .onnx, or .pt for TorchScript.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["heads", "embed", "encode", "decode", "generate", "generate_like"]),
+    help="What the file computes; by default what the heads say, or new rows of a model without heads.",
+)
+@set_option("the generator, e.g. steps=16, fixed in the file")
 @verb
-def command(model: str, output: str, overwrite: bool, _format: str) -> dict[str, Any]:
-    """Export MODEL to ONNX and compare it with torch on two batches."""
+def command(
+    model: str,
+    output: str,
+    overwrite: bool,
+    format_: str | None,
+    part: str | None,
+    options: tuple[str, ...],
+) -> dict[str, Any]:
+    """Write MODEL as ONNX or TorchScript, and compare the file with the package.
+
+    The file needs nothing of hepfm: standardisation, tokenizer and the steps of a generator are inside.
+    """
     from hepfm.models.export import export
 
-    differences = export(model, output=output, overwrite=overwrite)
-    lines = [f"{name}: differs from torch by at most {value:.1e}" for name, value in differences.items()]
-    return {"output": output, "differences": differences, "lines": lines}
+    done = export(
+        model, output=output, format=format_, part=part, overwrite=overwrite, **read_options(options)
+    )
+    return {
+        "output": output,
+        "format": done.format,
+        "part": done.part,
+        "inputs": list(done.inputs),
+        "outputs": list(done.outputs),
+        "differences": done.differences,
+        "lines": [
+            f"{output}: {done.part} of {', '.join(done.inputs)}",
+            *(
+                f"{name}: differs from torch by at most {value:.1e}"
+                for name, value in done.differences.items()
+            ),
+        ],
+    }

@@ -28,7 +28,9 @@ VERBS = {
     "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
     "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),
     "convert": ("hepfm.cli.convert", "Turn another package's checkpoint into a model directory."),
-    "export": ("hepfm.cli.export", "Export a model to ONNX."),
+    "export": ("hepfm.cli.export", "Write a model as ONNX or TorchScript for other programs."),
+    "push": ("hepfm.cli.push", "Copy a model to the Hugging Face hub or a folder."),
+    "pull": ("hepfm.cli.pull", "Copy a model from the Hugging Face hub or a folder, and check it."),
     "doctor": ("hepfm.cli.doctor", "Say what is installed and what works on this machine."),
 }
 """Verb -> (module with a click command named ``command``, one line of help)."""

@@ -15,7 +15,11 @@ from hepfm.cli.options import device_option, overwrite_option, withhold_option
 @click.argument("store", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="FILE.arrow, .parquet, .h5 or .root.")
 @click.option("--split", help="Split to predict; all rows by default.")
-@click.option("--observers", default="", help="Fields of the rows to copy beside the scores, with commas.")
+@click.option(
+    "--observers",
+    default="",
+    help="Fields to copy beside the scores, with commas; those of constituents are lists.",
+)
 @click.option("--embeddings", is_flag=True, help="Write the summary vector of each row too.")
 @withhold_option
 @device_option

@@ -14,13 +14,11 @@ from hepfm.backbones.base import Features
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
 from hepfm.generators.base import Decoding, Encoder, GeneratedRows, Generator, GeneratorSizes
+from hepfm.generators.draw import draw_index
 from hepfm.generators.parallel import for_each
 from hepfm.generators.vocabulary import Vocabulary
 from hepfm.nn.linear import Linear
 from hepfm.tokenizers.base import PADDING
-
-_GROUP = 64
-"""Ids whose probabilities are summed first when one is drawn."""
 
 _COMPACT = 0.8
 """Finished rows leave the batch once fewer than this fraction of it is still growing."""
@@ -167,31 +165,7 @@ def draw(logits_BC: Tensor, uniform_B: Tensor, config: AutoregressiveConfig) -> 
         before_BC = sorted_BC.cumsum(-1) - sorted_BC
         kept_BC = torch.zeros_like(probability_BC).scatter(1, order_BC, (before_BC < config.top_p).float())
         probability_BC = probability_BC * kept_BC
-    return _inverse(probability_BC, uniform_B)
-
-
-def _inverse(probability_BC: Tensor, uniform_B: Tensor) -> Tensor:
-    """Return where the running sum of each row passes a fraction of the whole, (B,).
-
-    In two steps, over groups and within one: running sums over thousands of numbers are slow on a processor.
-    """
-    rows = torch.arange(len(probability_BC), device=probability_BC.device)
-    group_BGK = F.pad(probability_BC, (0, -probability_BC.shape[1] % _GROUP)).view(
-        len(probability_BC), -1, _GROUP
-    )
-    sum_BG = group_BGK.sum(-1)
-    reached_BG = sum_BG.cumsum(-1)
-    target_B = uniform_B * reached_BG[:, -1]
-    group_B = _passed(reached_BG, target_B)
-    reached_BK = group_BGK[rows, group_B].cumsum(-1)
-    return group_B * _GROUP + _passed(reached_BK, target_B - (reached_BG - sum_BG)[rows, group_B])
-
-
-def _passed(reached_BC: Tensor, target_B: Tensor) -> Tensor:
-    """Return the first place above the target; where rounding leaves none, the first at the whole sum."""
-    place_B = torch.searchsorted(reached_BC, target_B[:, None], right=True)[:, 0]
-    last_B = torch.searchsorted(reached_BC, reached_BC[:, -1:].contiguous())[:, 0]
-    return torch.minimum(place_B, last_B)
+    return draw_index(probability_BC, uniform_B)
 
 
 def _batch_size(rows: int, device: torch.device) -> int:

@@ -15,7 +15,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.generators.base import Encoder, GeneratedRows, Generator, GeneratorSizes
 from hepfm.generators.jet_sampler import JetSampler
 from hepfm.generators.parallel import for_each
-from hepfm.generators.solvers import SOLVERS, SolverName
+from hepfm.generators.solvers import SOLVERS, SolverName, solve
 from hepfm.nn.attention import key_bias
 from hepfm.nn.linear import Linear
 from hepfm.nn.pet_blocks import PetBlock, init_pet
@@ -155,14 +155,15 @@ class Flow(Generator):
         if context_BC is None:
             count_B, context_BC = self.sampler.sample(label_B, generator)
         elif not self.sampler.counted:
-            count_B = self.sampler.count(label_B, context_BC, generator)
+            uniform_B = torch.rand(len(label_B), generator=generator, device=label_B.device)
+            count_B = self.sampler.count(label_B, context_BC, uniform_B)
         else:
             count_B = context_BC[:, -1].round().long().clamp(1, self.max_constituents)
         mask_BN = torch.arange(int(count_B.max()), device=label_B.device) < count_B[:, None]
         x_BNF = draw_noise(mask_BN, self.num_features, generator)
         size = config.batch_size or (64 if label_B.device.type == "cpu" else 1024)
 
-        def solve(row_R: Tensor) -> None:
+        def solve_rows(row_R: Tensor) -> None:
             length = int(count_B[row_R].max())
             context_RC = None if context_BC is None else context_BC[row_R]
             mask_RN, label_R = mask_BN[row_R, :length], label_B[row_R]
@@ -171,10 +172,11 @@ class Flow(Generator):
                 time_R = x_RNF.new_full((len(x_RNF),), time)
                 return self.velocity(encoder.features(x_RNF, mask_RN, context_RC, time_R), mask_RN, label_R)
 
-            x_BNF[row_R, :length] = SOLVERS[config.solver](velocity, x_BNF[row_R, :length], config.steps)
+            start_RNF = x_BNF[row_R, :length]
+            x_BNF[row_R, :length] = solve(SOLVERS[config.solver], velocity, start_RNF, config.steps)
 
         order_B = torch.argsort(count_B, stable=True)
-        for_each(solve, torch.split(order_B, size), device=label_B.device)
+        for_each(solve_rows, torch.split(order_B, size), device=label_B.device)
         return GeneratedRows(x_BNF, mask_BN, context_BC)
 
     def _labels(self, label_B: Tensor | None, context_BC: Tensor | None) -> Tensor:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.core.draws import RowDraws
-from hepfm.generators.solvers import midpoint
+from hepfm.generators.draw import draw_index
+from hepfm.generators.solvers import midpoint, solve
 from hepfm.nn.standardize import Standardize
 
 WAVES = 16
@@ -111,7 +112,7 @@ class JetSampler(nn.Module):
         time_B = draws.uniform("jet.time")
         noise_BJ = draws.normal("jet.noise", self.num_jet)
         noised_BJ = jet_BJ + time_B[:, None] * (noise_BJ - jet_BJ)
-        error_BJ = self._velocity(noised_BJ, time_B, label_B).float() - (noise_BJ - jet_BJ)
+        error_BJ = self.velocity(noised_BJ, time_B, label_B) - (noise_BJ - jet_BJ)
         return SamplerLoss(multiplicity_B, error_BJ.square().sum(-1))
 
     @torch.no_grad()
@@ -121,12 +122,20 @@ class JetSampler(nn.Module):
         if self.flow is not None:
             shape = (len(label_B), self.num_jet)
             noise_BJ = torch.randn(shape, generator=generator, device=label_B.device)
-            jet_BJ = midpoint(
-                lambda x, time: self._velocity(x, x.new_full((len(x),), time), label_B).float(),
+            jet_BJ = solve(
+                midpoint,
+                lambda x, time: self.velocity(x, x.new_full((len(x),), time), label_B),
                 noise_BJ,
                 STEPS,
             )
-        count_B = self._draw(label_B, jet_BJ, generator)
+        uniform_B = torch.rand(len(label_B), generator=generator, device=label_B.device)
+        return self.finish(label_B, jet_BJ, uniform_B)
+
+    def finish(
+        self, label_B: Tensor, jet_BJ: Tensor | None, uniform_B: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return what `sample` does, of standardised kinematics and uniform numbers in [0, 1)."""
+        count_B = self._draw(label_B, jet_BJ, uniform_B)
         if jet_BJ is None:
             return count_B, None
         real_B = torch.ones_like(label_B, dtype=torch.bool)
@@ -136,13 +145,12 @@ class JetSampler(nn.Module):
         return count_B, torch.cat([physical_BJ, count_B[:, None].to(physical_BJ.dtype)], dim=-1)
 
     @torch.no_grad()
-    def count(self, label_B: Tensor, context_BC: Tensor, generator: torch.Generator) -> Tensor:
-        """Return numbers of constituents of rows with this context, (B,)."""
-        return self._draw(label_B, self._standardized(context_BC), generator)
+    def count(self, label_B: Tensor, context_BC: Tensor, uniform_B: Tensor) -> Tensor:
+        """Return numbers of constituents of rows with this context, (B,), by uniform numbers in [0, 1)."""
+        return self._draw(label_B, self._standardized(context_BC), uniform_B)
 
-    def _draw(self, label_B: Tensor, jet_BJ: Tensor | None, generator: torch.Generator) -> Tensor:
-        probability_BN = self._logits(label_B, jet_BJ).softmax(-1)
-        return 1 + torch.multinomial(probability_BN, 1, generator=generator)[:, 0]
+    def _draw(self, label_B: Tensor, jet_BJ: Tensor | None, uniform_B: Tensor) -> Tensor:
+        return 1 + draw_index(self._logits(label_B, jet_BJ).softmax(-1), uniform_B)
 
     def _logits(self, label_B: Tensor, jet_BJ: Tensor | None) -> Tensor:
         parts_BW = self.multiplicity(self._known(label_B, jet_BJ)).float()
@@ -154,14 +162,15 @@ class JetSampler(nn.Module):
         logits_BN = logits_BN + parts_BW[:, WAVES:] * (number_N == self.largest_number)
         return logits_BN.masked_fill(number_N > self.largest_number, -math.inf)
 
-    def _velocity(self, jet_BJ: Tensor, time_B: Tensor, label_B: Tensor) -> Tensor:
+    def velocity(self, jet_BJ: Tensor, time_B: Tensor, label_B: Tensor) -> Tensor:
+        """Return the velocity of standardised kinematics, float32 (B, J)."""
         assert self.flow is not None
         velocity_BJ: Tensor = self.flow(torch.cat([time_B[:, None], self._known(label_B, jet_BJ)], dim=-1))
-        return velocity_BJ
+        return velocity_BJ.float()
 
     def _known(self, label_B: Tensor, jet_BJ: Tensor | None) -> Tensor:
         class_BK = F.one_hot(label_B, self.num_classes + 1)[:, : self.num_classes].float()
-        one_B1 = class_BK.new_ones(len(label_B), 1)
+        one_B1 = class_BK.new_ones(label_B.shape[0], 1)
         return torch.cat([one_B1, class_BK, *([] if jet_BJ is None else [jet_BJ])], dim=-1)
 
     def _standardized(self, context_BC: Tensor | None) -> Tensor | None:

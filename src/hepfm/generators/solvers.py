@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, TypeVar
 
 from torch import Tensor
 
-Velocity = Callable[[Tensor, float], Tensor]
-"""v(x, t), of the shape of x."""
+Time = TypeVar("Time", float, Tensor)
+"""A number; in an exported network a tensor."""
 
-Solver = Callable[[Velocity, Tensor, int], Tensor]
-"""(velocity, x at t = 1, number of steps) -> x at t = 0."""
+Step = Callable[[Callable[[Tensor, Time], Tensor], Tensor, Time, Time], Tensor]
+"""(velocity, x at the first time, the first time, the second) -> x at the second."""
 
 SolverName = Literal["euler", "heun", "midpoint"]
 
 
-def euler(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
-    """Solve with one call of `velocity` per step; the error falls like 1 / steps."""
-    size = 1.0 / steps
-    for step in range(steps):
-        x = x - size * velocity(x, 1.0 - step * size)
+def euler(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+    """Step with one call of `velocity`; the error of all steps falls like 1 / steps."""
+    return x - (start - stop) * velocity(x, start)
+
+
+def heun(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+    """Step with two calls, at its ends; the error of all steps falls like 1 / steps^2."""
+    first = velocity(x, start)
+    second = velocity(x - (start - stop) * first, stop)
+    return x - 0.5 * (start - stop) * (first + second)
+
+
+def midpoint(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+    """Step with two calls, at its start and middle; the error of all steps falls like 1 / steps^2."""
+    middle = x - 0.5 * (start - stop) * velocity(x, start)
+    return x - (start - stop) * velocity(middle, 0.5 * (start + stop))
+
+
+SOLVERS: Mapping[SolverName, Step[float]] = {"euler": euler, "heun": heun, "midpoint": midpoint}
+
+
+def times(steps: int) -> list[float]:
+    """Return the times between which so many equal steps are made, from 1 to 0."""
+    return [1.0 - step / steps for step in range(steps)] + [0.0]
+
+
+def solve(step: Step[float], velocity: Callable[[Tensor, float], Tensor], x: Tensor, steps: int) -> Tensor:
+    """Return x at t = 0.
+
+    Parameters
+    ----------
+    step
+        One of `SOLVERS`.
+    velocity
+        v(x, t), of the shape of x.
+    x
+        At t = 1.
+    steps
+        Number of steps.
+    """
+    for start, stop in pairwise(times(steps)):
+        x = step(velocity, x, start, stop)
     return x
-
-
-def heun(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
-    """Solve with two calls per step, at its ends; the error falls like 1 / steps^2."""
-    size = 1.0 / steps
-    for step in range(steps):
-        time = 1.0 - step * size
-        first = velocity(x, time)
-        second = velocity(x - size * first, max(time - size, 0.0))
-        x = x - 0.5 * size * (first + second)
-    return x
-
-
-def midpoint(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
-    """Solve with two calls per step, at its start and middle; the error falls like 1 / steps^2."""
-    size = 1.0 / steps
-    for step in range(steps):
-        time = 1.0 - step * size
-        middle = x - 0.5 * size * velocity(x, time)
-        x = x - size * velocity(middle, time - 0.5 * size)
-    return x
-
-
-SOLVERS: Mapping[SolverName, Solver] = {"euler": euler, "heun": heun, "midpoint": midpoint}

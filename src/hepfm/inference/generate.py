@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 import hepfm
 from hepfm.core import log
-from hepfm.core.config import Component, Config, validate
+from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError, IncompatibleError, ModelError
 from hepfm.core.files import read_json
 from hepfm.core.ragged import Array, Ragged
@@ -25,6 +24,7 @@ from hepfm.data.store import open_rows
 from hepfm.data.writer import StoreWriter
 from hepfm.generators.base import GeneratedRows
 from hepfm.generators.flow import Flow
+from hepfm.generators.options import sampling_config
 from hepfm.inference.request import Classes, GenerationRequest, from_classes, from_store
 from hepfm.inference.row_builders import RowBuilder, row_builder
 from hepfm.models.device import pick_device
@@ -126,7 +126,7 @@ def generate(
     settings = Settings(
         builder=builder,
         schema=builder.schema(spec.label.classes if spec.label and request.label_R is not None else ()),
-        config=generator_options(spec.generator, options),
+        config=sampling_config(spec.generator, options, where="generate"),
         seed=seed,
         device=str(pick_device(device, option="--device")),
     )
@@ -211,28 +211,6 @@ def _check_sampler(model: Model) -> None:
     )
 
 
-def generator_options(generator: Component, options: Mapping[str, Any]) -> Config:
-    """Return a generator's config with options laid over it that need no new training; None changes nothing.
-
-    Raises
-    ------
-    ConfigError
-        When the generator has no such option, or it cannot have such a value.
-    """
-    given = {key: value for key, value in options.items() if value is not None}
-    fixed = [
-        key
-        for key in given
-        if key in type(generator.config).model_fields and key not in generator.cls.sampling_options
-    ]
-    if fixed:
-        raise ConfigError(
-            f"generate: {', '.join(fixed)} of generator {generator.name!r} is trained and cannot be changed; "
-            f"what can: {', '.join(generator.cls.sampling_options)}"
-        )
-    return validate(type(generator.config), {**generator.config.model_dump(), **given}, where="generate")
-
-
 def _fingerprint(folder: Path) -> str:
     return str(read_json(folder / CONFIG, ModelError)["fingerprint"])
 
@@ -244,7 +222,7 @@ def _block(
     number = int(index[0]) // BLOCK
     generated = _make(model, settings, request, index, number)
     mask_BN = generated.mask_BN
-    features_BNF = model.network.physical(_within(generated, model), mask_BN).features_BNF
+    features_BNF = model.network.standardize.inverse_within(generated.x_BNF, mask_BN)
     values = features_BNF[mask_BN].double().cpu().numpy()
     features = {name: values[:, k] for k, name in enumerate(model.features.names)}
     rng = numpy_generator(settings.seed, "generate.phi", number)
@@ -268,9 +246,3 @@ def _make(
     generator = torch_generator(settings.seed, "generate", number, device=torch.device(device).type)
     label_B = torch.from_numpy(label_R).long().to(device)
     return network.generate(label_B, context_BC, generator, options=settings.config)
-
-
-def _within(rows: GeneratedRows, model: Model) -> Tensor:
-    """Keep standardised features within what the network has been trained on."""
-    limit = model.network.standardize.limit_F.to(rows.x_BNF.device)
-    return rows.x_BNF.clamp(-limit, limit)

@@ -16,7 +16,8 @@ from hepfm.inference.tables import WRITERS, check_lists, write_table
 from hepfm.inference.withhold import withhold as withheld
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
-from hepfm.models.scores import embed, score
+from hepfm.models.fixture import EMBEDDING
+from hepfm.models.scores import score
 
 
 def predict(
@@ -46,7 +47,7 @@ def predict(
     split
         Rows to predict; all when None.
     observers
-        Row-level fields of the store to copy beside the scores.
+        Fields of the store to copy beside the scores; those of constituents are lists, of all constituents.
     embeddings
         Write the row's summary vector too.
     withhold
@@ -78,34 +79,45 @@ def predict(
     where = str(pick_device(device, option="--device"))
     source, data = withheld(Model.load(model), withhold), open_rows(store)
     source.content(data)
-    _check_observers(observers, data)
+    _check_observers(observers, data, path, [*_own_columns(source), *([EMBEDDING] if embeddings else [])])
     rows = np.asarray(data.split(split) if split else data.index(None))
     check_lists(path, [name for name, spec in source.outputs.items() if spec.head.cls.level != "row"])
-    table: dict[str, Array | Ragged] = {
-        "row": rows,
-        **_observed(observers, data, rows),
-        **_score_columns(source, data, rows, where),
-    }
-    if embeddings:
-        table["embedding"] = embed(source, data, rows=rows, device=where)
+    said = score(source, data, rows=rows, device=where, with_embedding=embeddings)
+    vectors = {EMBEDDING: said.pop(EMBEDDING)} if embeddings else {}
+    own = {"row": rows, **_score_columns(source, said), **vectors}
+    table = {"row": rows, **_observed(observers, data, rows), **own}
     write_table(path, table)
     return list(table)
 
 
-def _check_observers(observers: Sequence[str], data: RowSource) -> None:
-    flat = [field.name for field in data.schema if field.level is data.schema.row]
+def _own_columns(model: Model) -> list[str]:
+    """Return the names of the columns that are not copied, but for embeddings."""
+    names = ["row"]
+    for field in model.outputs:
+        names += [f"{field}_{name}" for name in model.classes.get(field, ("predicted",))]
+    return names
+
+
+def _check_observers(observers: Sequence[str], data: RowSource, path: Path, own: Sequence[str]) -> None:
     for name in observers:
-        if name not in flat:
-            raise DataError(f"{name!r} is not a field of the rows of {data.name}{did_you_mean(name, flat)}")
+        if name not in data.schema:
+            raise DataError(f"{data.name} has no field {name!r}{did_you_mean(name, data.schema.names())}")
+    taken = sorted(set(observers) & set(own))
+    if taken:
+        raise DataError(
+            f"{', '.join(taken)} of {data.name} would have the name of a column of the predictions; leave it "
+            "out of the observers"
+        )
+    check_lists(path, [name for name in observers if data.schema[name].level is not data.schema.row])
 
 
 def _observed(observers: Sequence[str], data: RowSource, rows: Array) -> Columns:
     return data.read(observers, rows) if observers else {}
 
 
-def _score_columns(model: Model, data: RowSource, rows: Array, device: str) -> dict[str, Array | Ragged]:
+def _score_columns(model: Model, said: Columns) -> dict[str, Array | Ragged]:
     columns: dict[str, Array | Ragged] = {}
-    for field, scores in score(model, data, rows=rows, device=device).items():
+    for field, scores in said.items():
         for k, name in enumerate(model.classes.get(field, ())):
             of_class = scores.values[:, k] if isinstance(scores, Ragged) else scores[:, k]
             columns[f"{field}_{name}"] = (

@@ -14,13 +14,14 @@ from hepfm.core.errors import ConfigError, missing_extra
 from hepfm.core.files import atomic_path
 from hepfm.core.ragged import Array, Ragged
 from hepfm.data.exporters.hdf5_file import create_hdf5
+from hepfm.data.exporters.sinks import jagged
 
 Table = Mapping[str, Array | Ragged]
 """Columns by name: arrays of shape (R,) or (R, D), or lists."""
 
 Arrays = Mapping[str, Array]
 
-WITH_LISTS = (".arrow", ".parquet")
+WITH_LISTS = (".arrow", ".parquet", ".root")
 """Endings of files that hold lists."""
 
 
@@ -37,8 +38,8 @@ def check_lists(path: Path, names: Sequence[str]) -> None:
     """Raise `ConfigError` for columns of lists in a file that cannot hold them."""
     if names and path.suffix not in WITH_LISTS:
         raise ConfigError(
-            f"{', '.join(names)} are predicted for each constituent, and {path.name!r} holds no lists; the "
-            f"file must end in {' or '.join(WITH_LISTS)}"
+            f"{', '.join(names)} are lists of constituents, and {path.name!r} holds no lists; the file must "
+            f"end in {' or '.join(WITH_LISTS)}"
         )
 
 
@@ -70,17 +71,27 @@ def _write_hdf5(path: Path, table: Arrays) -> None:
             opened.check()
 
 
-def _write_root(path: Path, table: Arrays) -> None:
+def _write_root(path: Path, table: Table) -> None:
     try:
+        import awkward
         import uproot
-    except ImportError:
-        raise missing_extra("uproot", "io") from None
-    kinds = {name: (values.dtype, values.shape[1:]) for name, values in table.items()}
+    except ImportError as error:
+        raise missing_extra(str(error.name), "io") from None
+    kinds = {
+        name: f"var * {values.values.dtype}"
+        if isinstance(values, Ragged)
+        else (values.dtype, values.shape[1:])
+        for name, values in table.items()
+    }
+    branches = {
+        name: jagged(awkward, values) if isinstance(values, Ragged) else values
+        for name, values in table.items()
+    }
     with uproot.recreate(path) as file:
         # Assigned, columns become an RNTuple from uproot 5.7 on, which ROOT reads from 6.34 on only.
         tree = file.mktree("tree", kinds)
         if len(next(iter(table.values()))):
-            tree.extend(dict(table))
+            tree.extend(branches)
 
 
 WRITERS: Mapping[str, Callable[[Path, Any], None]] = {
@@ -89,4 +100,4 @@ WRITERS: Mapping[str, Callable[[Path, Any], None]] = {
     ".h5": _write_hdf5,
     ".root": _write_root,
 }
-"""Writer of each ending. ROOT files hold one tree called ``tree``."""
+"""Writer of each ending. ROOT files hold one tree called ``tree``, with a counter ``nNAME`` of each list."""

@@ -12,16 +12,24 @@ from hepfm.core.guards import member
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
+FILES = (CONFIG, WEIGHTS, FIXTURE, PROVENANCE, CARD)
+"""All files of a model directory."""
 
 
 def model_directory(path: str | Path) -> Path:
-    """Return the model directory that is meant by its own path or by that of its run.
+    """Return the model directory that is meant by its own path, by that of its run, or by ``hf://owner/name``.
 
     Raises
     ------
     ModelError
-        For a run that has no model yet.
+        For a run that has no model yet, and a model that the hub does not have.
     """
+    from hepfm.models.hub.address import is_hub  # which is above this module
+
+    if is_hub(path):
+        from hepfm.models.hub.pull import cached
+
+        return cached(path)
     folder = Path(path)
     if (folder / WEIGHTS).exists() or not (folder / "metrics.jsonl").exists():
         return folder

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from hepfm.backbones.base import Features
 from hepfm.core.batch import Batch
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Kind
 from hepfm.data.row_source import Rows, RowSource
 from hepfm.models.directory import Model
-from hepfm.models.fixture import EMBEDDING, forward
+from hepfm.models.fixture import EMBEDDING
 from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.models.vertices import vertices_of
+from hepfm.nn.pooling import summary
 
 CHARGE = "part_charge"
 """Field that says which constituents have a track, where a model finds their vertices."""
@@ -28,8 +30,16 @@ def score(
     rows: Rows = None,
     batch_size: int | None = None,
     device: str = "cpu",
+    with_embedding: bool = False,
 ) -> dict[str, Any]:
     """Return what each head says of each row of a store or a table, in the order of `rows`.
+
+    Parameters
+    ----------
+    model, source, rows, batch_size, device
+        As of `hepfm.models.over_rows.over_rows`.
+    with_embedding
+        Return the summary vectors too, of the same pass of the network: float32 (R, D), ``"embedding"``.
 
     Returns
     -------
@@ -52,8 +62,14 @@ def score(
         )
 
     def work(batch: Batch) -> Columns:
-        outputs = forward(model.network, batch)
-        return {name: _readable(model, name, outputs[name], batch) for name in model.outputs}
+        features = model.network.features(batch)
+        mask_BN = features.token_mask(batch.mask_BN)
+        heads = model.network.heads
+        said = {
+            name: _readable(model, name, heads[name](features, mask_BN).float(), batch)
+            for name in model.outputs
+        }
+        return {**said, EMBEDDING: _summary(features, mask_BN)} if with_embedding else said
 
     labels = (CHARGE,) if paired else ()
     columns = over_rows(work, model, source, rows=rows, labels=labels, batch_size=batch_size, device=device)
@@ -71,10 +87,16 @@ def embed(
     """Return the summary vector of each row, float32 (R, D), in the order of `rows`."""
 
     def work(batch: Batch) -> Columns:
-        return {EMBEDDING: forward(model.network, batch)[EMBEDDING].cpu().numpy()}
+        features = model.network.features(batch)
+        return {EMBEDDING: _summary(features, features.token_mask(batch.mask_BN))}
 
     columns = over_rows(work, model, source, rows=rows, batch_size=batch_size, device=device)
     return np.asarray(columns[EMBEDDING])
+
+
+def _summary(features: Features, mask_BN: Tensor) -> Array:
+    """Return the summary vectors, float32 (B, D)."""
+    return summary(features.tokens_BND, features.pooled_BD, mask_BN).float().cpu().numpy()
 
 
 def _readable(model: Model, name: str, raw: Tensor, batch: Batch) -> Array | Ragged:

@@ -295,7 +295,7 @@ class Network(nn.Module):
         return Batch(
             features_BNF=features_BNF,
             mask_BN=mask_BN,
-            rows_B=torch.arange(len(mask_BN), device=mask_BN.device),
+            rows_B=torch.arange(mask_BN.shape[0], device=mask_BN.device),
             p4_BN4=relative_momenta(features_BNF, mask_BN, self.feature_names),
             context_BC=context_BC,
         )

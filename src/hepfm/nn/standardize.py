@@ -49,3 +49,7 @@ class Standardize(nn.Module):
     def inverse(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return physical features of standardised ones, zero where `mask` is false."""
         return (x / self.scale_F + self.centre_F) * mask[..., None]
+
+    def inverse_within(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the same, of generated features kept within what networks are trained on."""
+        return self.inverse(x.clamp(-self.limit_F, self.limit_F), mask)

@@ -91,7 +91,7 @@ class _RootSink:
     def write(self, columns: Columns) -> None:
         data: dict[str, Any] = {}
         for name, column in columns.items():
-            data[name] = self._jagged(column) if isinstance(column, Ragged) else column
+            data[name] = jagged(self._awkward, column) if isinstance(column, Ragged) else column
         if self._tree is None:
             kinds = {
                 name: f"var * {kind}" if isinstance(columns[name], Ragged) else kind
@@ -100,10 +100,12 @@ class _RootSink:
             self._tree = self._file.mktree("tree", kinds, counter_name=_counter)
         self._tree.extend(data)
 
-    def _jagged(self, column: Ragged) -> Any:
-        ak = self._awkward
-        offsets = ak.index.Index64(column.offsets)
-        return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(column.values)))
-
     def close(self) -> None:
         self._file.close()
+
+
+def jagged(awkward: Any, column: Ragged) -> Any:
+    """Return lists as an array of awkward, the module, without a copy."""
+    offsets = awkward.index.Index64(column.offsets)
+    contents = awkward.contents
+    return awkward.Array(contents.ListOffsetArray(offsets, contents.NumpyArray(column.values)))

@@ -40,7 +40,7 @@ class Generate(Verb):
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse a model without generator, options that it lacks, and cells for rows without hits."""
-        from hepfm.inference.generate import generator_options
+        from hepfm.generators.options import sampling_config
         from hepfm.physics.voxels import load_voxels
 
         model = graph.parents(run, "model")[0]
@@ -58,7 +58,7 @@ class Generate(Verb):
                     "generate: cells are for showers, and the rows of the store are jets; remove it"
                 )
         options = {key: value for key, value in run.values.items() if key not in _ARGUMENTS}
-        generator_options(required.generator, options)
+        sampling_config(required.generator, options, where="generate")
 
     def amount(self, graph: RunGraph, run: Run) -> float:
         """Return the number of rows."""

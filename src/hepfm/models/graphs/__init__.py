@@ -1,0 +1,1 @@
+"""Graphs: what a model computes, as tensors in and out, for files that other programs run."""
