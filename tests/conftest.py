@@ -22,8 +22,8 @@ from hepfm.tasks.evaluate import measure
 settings.register_profile("hepfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hepfm")
 
-# To look for doctests pytest would import conftest files again, all under one name, and stop at the second; scripts
-# that make fixtures import what only their own environment has.
+# To look for doctests pytest would import conftest files again, all under one name, and stop at the second.
+# Scripts that make fixtures import what only their own environment has.
 collect_ignore_glob = ["conftest.py", "*/conftest.py", "*/make_*.py"]
 
 JetColumns = Callable[..., dict[str, Array | Ragged]]
