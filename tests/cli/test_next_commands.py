@@ -159,7 +159,7 @@ def test_the_doctor_knows_every_extra(call) -> None:
     [
         ("pre", {"predict", "pretrain"}),
         ("list back", {"backbone"}),
-        ("show backbone p", {"particle_transformer", "pet", "post_norm_transformer"}),
+        ("show backbone p", {"particle_transformer", "particlenet", "pet", "post_norm_transformer"}),
         ("show pretrain dem", {"demo"}),
         ("pretrain dem", {"demo"}),
         ("finetune model top_tag", {"top_tagging"}),

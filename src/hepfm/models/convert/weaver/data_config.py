@@ -82,8 +82,8 @@ class DataConfig:
             When it is no such file; the message names the entry.
         """
         path = Path(path)
-        values = read_yaml(path)
         with reading(path, ConfigError, what="a preprocessing file of weaver-core"):
+            values = read_yaml(path)
             classes, targets = _labels(values)
             selection = values.get("selection")
             return cls(
