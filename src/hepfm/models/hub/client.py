@@ -23,10 +23,10 @@ def require() -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.errors
-        import huggingface_hub.utils
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise missing_extra("huggingface-hub", "hub") from None
-    huggingface_hub.utils.disable_progress_bars()
+    disable_progress_bars()
     return huggingface_hub
 
 
