@@ -60,7 +60,7 @@ class Sizes:
     ingested: tuple[int, int]
 
 
-SIZES, TOY = Sizes(8 * BATCH, 8 * BATCH, (50_000, 200_000)), Sizes(8, 8, (20, 40))
+SIZES, TOY = Sizes(8 * BATCH, 16 * BATCH, (50_000, 200_000)), Sizes(8, 8, (20, 40))
 
 
 def save_model(spec: dict[str, Any], path: Path) -> Model:

@@ -88,8 +88,10 @@ def test_the_embedding_is_that_of_the_model(tmp_path: Path) -> None:
     assert torch.allclose(found_BD, pooled_BD, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("case", [CODES, DECODED], ids=str)
-def test_tokens_are_drawn_as_by_generate(tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("case", "endings"), [(CODES, ENDINGS[1:]), (DECODED, ENDINGS)], ids=str)
+def test_tokens_are_drawn_as_by_generate(
+    tmp_path: Path, case: Case, endings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same uniform numbers give the same rows, with the options fixed in the file."""
     capture_once(monkeypatch)
     path = generative(case, "autoregressive", tmp_path / "model")
@@ -103,7 +105,7 @@ def test_tokens_are_drawn_as_by_generate(tmp_path: Path, case: Case, monkeypatch
     expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
     lengths_B = made.mask_BN.sum(1)
     assert lengths_B.min() < lengths_B.max(), "rows of several lengths"
-    for ending in ENDINGS:
+    for ending in endings:
         done = export(path, output=tmp_path / f"x{ending}", temperature=1.5, top_k=9)
         assert done.part == "generate"
         found = opened(tmp_path / f"x{ending}").run(inputs)
@@ -201,6 +203,18 @@ def test_torchscript_runs_where_only_torch_is(tmp_path: Path) -> None:
     assert list(words["inputs"]) == ["features", "mask", "p4"]
     assert words["outputs"]["label_of_classify"]["columns"] == ["QCD", "Tbqq", "Hbb"]
     assert words["inputs"]["p4"]["units"] == "GeV"
+
+
+def test_torchscript_makes_everything_on_the_device_of_its_inputs(tmp_path: Path) -> None:
+    """On torch's device without memory, which refuses to be mixed with others, as a GPU does."""
+    case = Case("particle_transformer", None, "decoded", "fsq", ("classify",))
+    case.build().save(tmp_path / "model")
+    export(tmp_path / "model", output=tmp_path / "model.pt")
+    module = opened(tmp_path / "model.pt").module.to("meta")
+    batch = random_batch(case.build().features, rows=5, seed=1).to("meta")
+    (found,) = module(batch.features_BNF, batch.mask_BN)
+    assert found.device.type == "meta"
+    assert found.shape == (5, 3)
 
 
 def refused(model: Path, output: Path, **options: Any) -> str:
