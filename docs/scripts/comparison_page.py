@@ -27,8 +27,13 @@ STUDIES = {
     "selfsupervised": ("selfsupervised_cpu_3", "selfsupervised_cpu_2", "selfsupervised_cpu"),
     "demo": ("demo",),
     "pilot": ("pretraining_objectives_pilot",),
+    "subjets": ("groupings_cpu",),
+    "patches": ("groupings_cpu",),
 }
 """Reports of each group of results; arms of one group are corrected together."""
+
+SIZES = {"subjets": "subjets", "patches": "patches"}
+"""What a study of one task with several sizes calls the one that counts."""
 
 FROZEN = ("probe", "neighbours")
 """Tasks in which the network is fixed."""
@@ -101,6 +106,9 @@ def results(study: str) -> dict[str, list[Result]]:
     folders = [DOCS / "reports" / name / "csv" for name in STUDIES[study]]
     found: dict[str, list[Result]] = {}
     names = {path.name for folder in folders for path in folder.glob("panel*-against-scratch.csv")}
+    if study in SIZES:
+        sizes = list(dict.fromkeys(row["size"] for row in read(folders[0].parent / "results.csv")))
+        names = {name for name in names if name.startswith(f"panel{sizes.index(SIZES[study]) + 1}-")}
     for name in sorted(names):
         task = name.removesuffix("-against-scratch.csv").split("-", 1)[1]
         metric = PRIMARY.get(task, "auc")
@@ -128,7 +136,10 @@ def registered(study: str, task: str, metric: str) -> dict[tuple[str, str], str]
     return {
         (row["plus"], row["labels"]): MARKS.get(row["verdict"].split(":")[0], "")
         for row in rows
-        if row["minus"] == "scratch" and row["metric"] == metric and row["panel"].split(",")[0] == task
+        if row["minus"] == "scratch"
+        and row["metric"] == metric
+        and row["panel"].split(", ")[0] == task
+        and row["panel"].split(", ")[-1] == SIZES.get(study, row["panel"].split(", ")[-1])
     }
 
 
@@ -282,7 +293,7 @@ Facts are from abstracts, public code or the field's review; what was not read a
 
 ## Here
 
-Only from committed results: [every objective in one table](selfsupervised.md) (study `selfsupervised`: one transformer, 101,000 jets, five pre-trainings per arm) [the demo](demo.md) and
+Only from committed results: [every objective in one table](selfsupervised.md) (study `selfsupervised`: one transformer, 101,000 jets, five pre-trainings per arm), its [variants with subjets and patches as tokens](selfsupervised.md#subjets-and-patches-as-tokens), [the demo](demo.md) and
 [the pilot](pretraining_objectives.md#the-pilot) (tagging; its registered contrasts). A gain counts if it is *better* after Holm's correction over all arms of a task, by trainings and by test rows ([verdicts](evaluation.md#verdicts)), in accuracy for ten classes or AUC for two. *Frozen* is a probe
 or the nearest neighbours of the fixed network. All arms of the demo start from one pre-training. Ten classes are the task of `supervised` itself.
 

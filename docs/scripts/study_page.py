@@ -17,8 +17,11 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hepfm.metrics.contrast import read_contrast
 from hepfm.metrics.holm import holm
+from hepfm.metrics.mean_interval import mean_interval
 from hepfm.report.difference import ALPHA
 
 DOCS = Path(__file__).parents[1]
@@ -58,7 +61,17 @@ def number(text: str) -> str:
 
 def contrasts(folders: Sequence[Path]) -> str:
     """Return the registered contrasts with their verdicts, also those whose arms are in different reports."""
-    head = ["contrast", "family", "metric", "budget", "mean", "95 % over trainings", "p (Holm)", "verdict"]
+    head = [
+        "contrast",
+        "family",
+        "task",
+        "metric",
+        "labels",
+        "mean",
+        "95 % over trainings",
+        "p (Holm)",
+        "verdict",
+    ]
     asked = merged(folders, "contrasts.csv", "comparison")
     asked += across(folders, {row["comparison"].split(":")[0] for row in asked})
     lines = []
@@ -69,7 +82,15 @@ def contrasts(folders: Sequence[Path]) -> str:
             resolved = row["verdict"] in ("better", "worse")
             verdict = "not resolved by the trainings" if resolved and (p or 0) >= ALPHA else row["verdict"]
             interval = f"{number(row['trainings_low'])} to {number(row['trainings_high'])}"
-            what = [row["comparison"], family, METRICS[row["metric"]], row["labels"], number(row["mean"])]
+            metric = METRICS[row["metric"]]
+            what = [
+                row["comparison"],
+                family,
+                row["panel"],
+                metric,
+                row["labels"] or "all",
+                number(row["mean"]),
+            ]
             lines.append([*what, interval, "-" if p is None else number(str(p)), verdict])
     return markdown(head, lines)
 
@@ -102,6 +123,7 @@ def across(folders: Sequence[Path], answered: Collection[str]) -> list[Row]:
                 {
                     "comparison": f"{name}: {contrast.name}",
                     "family": entry["family"],
+                    "panel": task,
                     "metric": metric,
                     "labels": str(labels),
                     "mean": str(mean.value),
@@ -125,6 +147,26 @@ def trainings(folders: Sequence[Path]) -> dict[tuple[str, str, str, str], dict[s
                 one.setdefault(key, {})[row["replicate"]] = float(row["value"])
         found |= {key: values for key, values in one.items() if len(values) > len(found.get(key, {}))}
     return found
+
+
+def by_size(study: Path) -> str:
+    """Return a row for each size and arm: means over trainings with their 68 % intervals, by number of labels."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in read(study / "results.csv"):
+        if row["metric"] == PRIMARY.get(row["task"], "auc") and row["value"]:
+            column = f"{row['task']}, {row['budget'] or 'all'}: {METRICS[row['metric']]}"
+            values = found.setdefault((row["size"], row["arm"]), {}).setdefault(column, [])
+            values.append(float(row["value"]))
+    columns = list(dict.fromkeys(column for row in found.values() for column in row))
+    rows = []
+    for (size, arm), values in found.items():
+        cells = []
+        for column in columns:
+            numbers = np.array(values.get(column, []))
+            low, high = mean_interval(numbers, level=0.68)
+            cells.append(f"{numbers.mean():.4f} ({low:.4f} to {high:.4f})")
+        rows.append([size, arm, str(max(map(len, values.values()))), *cells])
+    return markdown(["tokens", "arm", "trainings", *columns], rows)
 
 
 def results(tables: Path) -> str:
@@ -216,6 +258,7 @@ def main(study: Path, name: str, page: Path, earlier: Sequence[str] = ()) -> Non
     shutil.copy(study / "registration.json", target / "registration.json")
     text = page.read_text(encoding="utf-8")
     text = put(text, f"results of {name}", results(target / "csv"))
+    text = put(text, f"sizes of {name}", by_size(target))
     folders = [target / "csv", *(DOCS / "reports" / other / "csv" for other in earlier)]
     for kind, table in (("contrasts", contrasts), ("overview", overview)):
         text = put(text, f"{kind} of {name}", table(folders))
