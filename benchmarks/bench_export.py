@@ -89,7 +89,7 @@ def files(folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats:
         for kind, ending in (("onnx", "onnx"), ("torchscript", "pt")):
             file = folder / f"model-{number}.{ending}"
             export(folder / f"model-{number}", output=file)
-            sessions[kind] = FORMATS[kind].module.Session(file, threads=torch.get_num_threads())
+            sessions[kind] = FORMATS[kind].session(file, threads=torch.get_num_threads())
 
         def by_torch(graph: Heads = graph, given: list[dict[str, torch.Tensor]] = given) -> None:
             with torch.no_grad():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import make_jets
 from hypothesis import HealthCheck, settings
 
 from hepfm.core.ragged import Array, Ragged
-from hepfm.core.rng import numpy_generator
-from hepfm.data.schemas.jets import JETCLASS_CLASSES, PID_CLASSES, jet_schema
+from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.tables.kept import tables_kept_open
 from hepfm.data.writer import write_store
@@ -50,64 +50,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the folder of published sample files is absent: {folder}")
     return folder
-
-
-def make_jets(num_jets: int, *, seed: int = 0, lengths: Array | None = None) -> dict[str, Array | Ragged]:
-    """Return random but consistent jets of the ten JetClass classes; heavier classes are wider."""
-    rng = numpy_generator(seed, "test.jets")
-    label = rng.integers(0, len(JETCLASS_CLASSES), num_jets).astype(np.int16)
-    counts = rng.poisson(8 + 3 * label) if lengths is None else np.asarray(lengths)
-    n = int(counts.sum())
-    row = np.repeat(np.arange(num_jets), counts)
-    jet_pt, jet_eta = rng.uniform(500, 1000, num_jets), rng.uniform(-2, 2, num_jets)
-    jet_phi = rng.uniform(-np.pi, np.pi, num_jets)
-    pt = rng.exponential(1, n) + 1e-3
-    pt *= (jet_pt / np.maximum(np.bincount(row, pt, minlength=num_jets), 1e-9))[row]
-    pt = pt[np.lexsort((-pt, row))]
-    spread = (0.05 + 0.02 * label)[row]
-    eta = jet_eta[row] + spread * rng.normal(size=n)
-    phi = np.angle(np.exp(1j * (jet_phi[row] + spread * rng.normal(size=n))))
-    pid = rng.integers(0, len(PID_CLASSES), n)
-    charged = np.isin(pid, [0, 3, 4])
-    error = rng.uniform(0.01, 0.3, n) * charged
-    energy = pt * np.cosh(eta)
-    lists = {
-        "part_pt": pt,
-        "part_eta": eta,
-        "part_phi": phi,
-        "part_energy": energy,
-        "part_charge": rng.choice([-1, 1], n) * charged,
-        "part_pid": pid,
-        "part_d0": rng.normal(size=n) * error,
-        "part_d0_error": error,
-        "part_dz": rng.normal(size=n) * error,
-        "part_dz_error": error,
-    }
-    rows = {
-        "jet_pt": jet_pt,
-        "jet_eta": jet_eta,
-        "jet_phi": jet_phi,
-        "jet_energy": np.maximum(np.bincount(row, energy, minlength=num_jets), jet_pt * np.cosh(jet_eta)),
-        "jet_softdrop_mass": rng.uniform(0, 200, num_jets),
-        **{f"jet_tau{k}": rng.uniform(0, 1 / k, num_jets) for k in (1, 2, 3, 4)},
-    }
-    columns: dict[str, Array | Ragged] = {name: values.astype(np.float32) for name, values in rows.items()}
-    columns["jet_label"] = label
-    for name, values in lists.items():
-        dtype = np.int8 if name == "part_pid" else np.float32
-        columns[name] = Ragged.from_lengths(values.astype(dtype), counts)
-    columns["part_pt"] = _falling(columns["part_pt"])
-    return columns
-
-
-def _falling(column: Array | Ragged) -> Ragged:
-    """Rounding to float32 keeps falling order; assert it, so that no test rests on unsorted jets."""
-    assert isinstance(column, Ragged)
-    rises = np.diff(column.values) > 0
-    inner = column.offsets[1:-1]
-    rises[inner[(inner > 0) & (inner < len(column.values))] - 1] = False
-    assert not rises.any()
-    return column
 
 
 @pytest.fixture(scope="session")

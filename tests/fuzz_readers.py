@@ -28,7 +28,7 @@ import numpy as np
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS / "cli")]
 
-from conftest import make_jets  # noqa: E402
+from builders import make_jets  # noqa: E402
 from damage import DAMAGES  # noqa: E402
 from format_files import make_inputs, options_of  # noqa: E402
 

@@ -145,7 +145,7 @@ def test_coverage_and_mmd(golden, samples, monkeypatch):
 
 def test_particlenet_with_made_up_weights(golden, samples):
     """jetnet's network with the same weights, zero padding (tied neighbours) among its inputs."""
-    network = particlenet.ParticleNet()
+    network = particlenet.FpndNetwork()
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     made = {name: torch.as_tensor(value) for name, value in weights(shapes).items()}
     particlenet.load_weights(network, made)

@@ -413,7 +413,7 @@ def test_absent_weights_name_the_way_to_get_them(monkeypatch):
 
 
 def test_particlenet_does_not_see_the_order_of_constituents():
-    network = particlenet.ParticleNet().eval()
+    network = particlenet.FpndNetwork().eval()
     sample = jets(4, seed=4, shortest=20)
     padded = sample.padded(20)
     import torch

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.heads.base import Head
-from hepfm.nn.hidden import Hidden
+from hepfm.nn.hidden import HiddenLayers
 from hepfm.nn.pooling import summary
 
 
@@ -47,7 +47,7 @@ class Classify(Head):
     def __init__(self, config: ClassifyConfig, *, width: int, num_outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.hidden = Hidden(width, config.hidden, dropout=config.dropout)
+        self.hidden = HiddenLayers(width, config.hidden, dropout=config.dropout)
         self.linear = nn.Linear(self.hidden.width, num_outputs)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)

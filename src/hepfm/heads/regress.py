@@ -12,7 +12,7 @@ from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 from hepfm.core.errors import IncompatibleError
 from hepfm.heads.base import Head
-from hepfm.nn.hidden import Hidden
+from hepfm.nn.hidden import HiddenLayers
 from hepfm.nn.pooling import summary
 
 
@@ -66,7 +66,7 @@ class Regress(Head):
                 )
         self.register_buffer("centre_K", torch.tensor(config.centre or (0.0,) * num_outputs))
         self.register_buffer("scale_K", torch.tensor(config.scale or (1.0,) * num_outputs))
-        self.hidden = Hidden(width, config.hidden, dropout=config.dropout)
+        self.hidden = HiddenLayers(width, config.hidden, dropout=config.dropout)
         self.linear = nn.Linear(self.hidden.width, num_outputs)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)

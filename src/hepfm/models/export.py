@@ -18,7 +18,9 @@ from hepfm.models.directory import Model
 from hepfm.models.graphs import onnx_file, torchscript_file
 from hepfm.models.graphs.capture import capture
 from hepfm.models.graphs.graph import Graph
+from hepfm.models.graphs.onnx_file import OnnxSession
 from hepfm.models.graphs.parts import build_part
+from hepfm.models.graphs.torchscript_file import TorchScriptSession
 
 TOLERANCE = 1e-4
 """Largest difference of an output between torch and the file, over 1 or its largest value, if above."""
@@ -29,16 +31,19 @@ _MANY = 20
 
 @dataclass(frozen=True)
 class _Format:
-    """A kind of file: its name for people, its endings, and the module that writes and runs it."""
+    """A kind of file: its name for people, its endings, the module that writes it, and what runs it."""
 
     title: str
     endings: tuple[str, ...]
     module: ModuleType
+    session: Callable[..., OnnxSession | TorchScriptSession]
 
 
 FORMATS = {
-    "onnx": _Format("ONNX", (".onnx",), onnx_file),
-    "torchscript": _Format("TorchScript", (".pt", ".ts", ".torchscript"), torchscript_file),
+    "onnx": _Format("ONNX", (".onnx",), onnx_file, onnx_file.OnnxSession),
+    "torchscript": _Format(
+        "TorchScript", (".pt", ".ts", ".torchscript"), torchscript_file, torchscript_file.TorchScriptSession
+    ),
 }
 """Kinds of files by their name."""
 
@@ -134,7 +139,7 @@ def export(
     with atomic_path(Path(output)) as temporary:
         with _refused(source, model, kind.title):
             kind.module.write(graph, capture(graph), temporary)
-            session = kind.module.Session(temporary)
+            session = kind.session(temporary)
             differences = _differences(graph, session.run)
         if not max(differences.values()) <= TOLERANCE:
             raise ModelError(

@@ -11,7 +11,7 @@ from hepfm.nn.dropout import Dropout
 from hepfm.nn.layers import Layers
 
 
-class Hidden(nn.Module):
+class HiddenLayers(nn.Module):
     """Layers of Linear, ReLU and dropout; without any layer, dropout alone.
 
     Parameters

@@ -20,7 +20,7 @@ _SECONDS = 30
 
 
 @dataclass(frozen=True)
-class RemoteFile:
+class ArchiveFile:
     """A file of an archive.
 
     Attributes
@@ -45,10 +45,10 @@ class RemoteFile:
 class Listing:
     """The files of a data set and its licence, as the archive states it."""
 
-    files: tuple[RemoteFile, ...]
+    files: tuple[ArchiveFile, ...]
     licence: str
 
-    def chosen(self, patterns: Sequence[str]) -> tuple[RemoteFile, ...]:
+    def chosen(self, patterns: Sequence[str]) -> tuple[ArchiveFile, ...]:
         """Return the files that fit a pattern, all without any; raise `DataError` where one fits none."""
         names = [file.name for file in self.files]
         for pattern in patterns:
@@ -77,7 +77,7 @@ def _of_zenodo(source: PublicSet) -> Listing:
     record = _asked(f"{server}/api/records/{source.zenodo}")
     try:
         files = tuple(
-            RemoteFile(
+            ArchiveFile(
                 _plain(file["key"]), int(file["size"]), str(file["checksum"]), str(file["links"]["self"])
             )
             for file in record["files"]
@@ -94,7 +94,7 @@ def _of_hub(source: PublicSet) -> Listing:
     found = _asked(f"{server}/api/datasets/{source.hub}?blobs=true")
     try:
         files = tuple(
-            RemoteFile(
+            ArchiveFile(
                 _plain(file["rfilename"]),
                 file.get("size"),
                 f"sha256:{file['lfs']['sha256']}" if file.get("lfs") else None,

@@ -10,7 +10,7 @@ from typing import Any
 from hepfm.core.errors import DataError, missing_extra
 from hepfm.core.guards import words
 from hepfm.core.log import progress
-from hepfm.data.public.archive import Listing, RemoteFile, listing
+from hepfm.data.public.archive import ArchiveFile, Listing, listing
 from hepfm.data.public.catalogue import public_set
 
 _PIECE = 1 << 16
@@ -25,7 +25,7 @@ def get(
     patterns: Sequence[str] = (),
     *,
     output: str | Path,
-    agreed: Callable[[Listing, Sequence[RemoteFile]], bool] = lambda listing, files: True,
+    agreed: Callable[[Listing, Sequence[ArchiveFile]], bool] = lambda listing, files: True,
 ) -> list[Path]:
     """Fetch files of a public data set; those that are there already, with the right checksum, stay.
 
@@ -65,7 +65,7 @@ def get(
     return [folder / file.name for file in files]
 
 
-def size_of(files: Sequence[RemoteFile]) -> str:
+def size_of(files: Sequence[ArchiveFile]) -> str:
     """Return the size of files in words."""
     known = sum(file.size or 0 for file in files)
     unknown = sum(file.size is None for file in files)
@@ -78,16 +78,16 @@ def size_of(files: Sequence[RemoteFile]) -> str:
     return f"{text} and {unknown} files of unknown size" if unknown else text
 
 
-def _there(file: RemoteFile, folder: Path) -> bool:
+def _there(file: ArchiveFile, folder: Path) -> bool:
     path = folder / file.name
     return path.is_file() and path.stat().st_size == (file.size or path.stat().st_size) and _right(path, file)
 
 
-def _right(path: Path, file: RemoteFile) -> bool:
+def _right(path: Path, file: ArchiveFile) -> bool:
     return file.checksum is None or bool(import_pooch().hashes.hash_matches(str(path), file.checksum))
 
 
-def _refuse_full(folder: Path, files: Sequence[RemoteFile]) -> None:
+def _refuse_full(folder: Path, files: Sequence[ArchiveFile]) -> None:
     begun = sum(part.stat().st_size for file in files if (part := _part(folder / file.name)).exists())
     needed = sum(file.size or 0 for file in files) - begun
     free = shutil.disk_usage(folder).free
@@ -101,7 +101,7 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _fetch(file: RemoteFile, folder: Path) -> None:
+def _fetch(file: ArchiveFile, folder: Path) -> None:
     pooch = import_pooch()
     path = folder / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _fetch(file: RemoteFile, folder: Path) -> None:
 class _Resuming:
     """What pooch downloads with: into a file that stays when the connection ends, and is gone on with."""
 
-    def __init__(self, part: Path, file: RemoteFile) -> None:
+    def __init__(self, part: Path, file: ArchiveFile) -> None:
         self.part, self.file = part, file
 
     def __call__(self, url: str, output_file: Any, pooch: Any) -> None:

@@ -14,8 +14,14 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers import edm4hep_layout as layout_of
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.edm4hep_layout import PARTICLES, TRUTH, Layout
-from hepfm.data.readers.edm4hep_objects import Particles, Piece, made_of, nearest_partons, particles
+from hepfm.data.readers.edm4hep_layout import PARTICLES, TRUTH, Edm4hepLayout
+from hepfm.data.readers.edm4hep_objects import (
+    EventPiece,
+    ReconstructedParticles,
+    made_of,
+    nearest_partons,
+    particles,
+)
 from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import constituent_fields, jet_fields
 from hepfm.data.remote import DataFile
@@ -35,7 +41,7 @@ OTHER = "other"
 """Class of jets without parton."""
 
 
-class Clustering(config.Config):
+class EventClustering(config.Config):
     """How FastJet makes jets of the particles of an event.
 
     Attributes
@@ -103,7 +109,7 @@ class Edm4hepReader:
         jets
             Collection of stored jets; null for the first of those known.
         clustering
-            Cluster jets instead; see `Clustering`.
+            Cluster jets instead; see `EventClustering`.
         particles
             Collection of the event's particles; null for the first of those known.
         tracks
@@ -116,7 +122,7 @@ class Edm4hepReader:
         """
 
         jets: str | None = None
-        clustering: Clustering | None = None
+        clustering: EventClustering | None = None
         particles: str | None = None
         tracks: str | None = None
         partons: Partons | None = None
@@ -170,7 +176,7 @@ class Edm4hepReader:
     def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
-    def _layout(self, table: FileTable) -> Layout:
+    def _layout(self, table: FileTable) -> Edm4hepLayout:
         config, names = self.config, set(table.names)
         found = layout_of.chosen(table, config.particles, PARTICLES, "--set particles=NAME")
         jets: dict[str, str] = {}
@@ -193,7 +199,7 @@ class Edm4hepReader:
                 f"{table.path} has no branch {config.weight!r} for the option weight"
                 f"{did_you_mean(config.weight, names)}"
             )
-        return Layout(
+        return Edm4hepLayout(
             layout_of.of_particles(table, found),
             jets,
             members,
@@ -218,12 +224,12 @@ class Edm4hepReader:
                 return next((known[one] for one in numbers.tolist() if known.get(one) in there), None)
         return next((one for one in layout_of.TRACKS if one in there), None)
 
-    def _pieces(self, table: FileTable, layout: Layout) -> Iterator[Piece]:
+    def _pieces(self, table: FileTable, layout: Edm4hepLayout) -> Iterator[EventPiece]:
         weight = [self.config.weight] if self.config.weight else []
         for arrays in table.chunks(list(dict.fromkeys([*layout.names, *weight])), EVENT_ROWS):
-            yield Piece(arrays, table.path)
+            yield EventPiece(arrays, table.path)
 
-    def _found(self, piece: Piece, layout: Layout) -> tuple[Particles, Jets]:
+    def _found(self, piece: EventPiece, layout: Edm4hepLayout) -> tuple[ReconstructedParticles, Jets]:
         """Return the particles of some events, and the jets that are kept."""
         of_events = particles(piece, layout)
         p4, lengths = of_events.p4, of_events.lengths
@@ -245,7 +251,7 @@ class Edm4hepReader:
         return of_events, jets.take(self.config.selected(pt, eta) & has)
 
     def _columns(
-        self, piece: Piece, layout: Layout, of_events: Particles, jets: Jets
+        self, piece: EventPiece, layout: Edm4hepLayout, of_events: ReconstructedParticles, jets: Jets
     ) -> dict[str, Array | Ragged]:
         place, lengths = jets.members.values, jets.members.lengths
         energy, px, py, pz = of_events.p4[place].T
@@ -261,7 +267,9 @@ class Edm4hepReader:
             }
         )
 
-    def _event(self, piece: Piece, layout: Layout, of_events: Particles, event: Array) -> dict[str, Array]:
+    def _event(
+        self, piece: EventPiece, layout: Edm4hepLayout, of_events: ReconstructedParticles, event: Array
+    ) -> dict[str, Array]:
         first = np.zeros((len(of_events.lengths), 4))
         has = of_events.lengths > 0
         first[has] = of_events.p4[(np.cumsum(of_events.lengths) - of_events.lengths)[has]]
@@ -270,7 +278,7 @@ class Edm4hepReader:
         named[EVENT_ID.name] = event_ids(*numbers, *first.T)
         return {name: values[event] for name, values in named.items()}
 
-    def _label(self, piece: Piece, layout: Layout, jets: Jets) -> dict[str, Array]:
+    def _label(self, piece: EventPiece, layout: Edm4hepLayout, jets: Jets) -> dict[str, Array]:
         partons = self.config.partons
         if partons is None:
             return self.config.label_of_file(piece.path, len(jets))
@@ -281,7 +289,7 @@ class Edm4hepReader:
             numbers[codes == abs(code)] = classes.index(name)
         return {"jet_label": numbers}
 
-    def _weights(self, piece: Piece, event: Array) -> dict[str, Array]:
+    def _weights(self, piece: EventPiece, event: Array) -> dict[str, Array]:
         weight = self.config.weight
         columns = {weight: as_column(piece.arrays[weight], weight, piece.path)} if weight else {}
         return self.config.weights(columns, event, piece.path)

@@ -53,7 +53,7 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Edm4hepLayout:
     """Names of branches.
 
     Attributes

@@ -10,7 +10,7 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Ragged, gather_index
-from hepfm.data.readers.edm4hep_layout import Layout, Relation
+from hepfm.data.readers.edm4hep_layout import Edm4hepLayout, Relation
 from hepfm.data.readers.event_files import pairs_of_events, same_lists
 from hepfm.data.readers.physics import impact_parameters, particle_types
 from hepfm.data.remote import DataFile
@@ -25,7 +25,7 @@ _HADRON = 211
 
 
 @dataclass(frozen=True)
-class Piece:
+class EventPiece:
     """Branches of some events, awkward arrays."""
 
     arrays: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Particles:
+class ReconstructedParticles:
     """Particles of the events of a piece.
 
     Attributes
@@ -65,7 +65,7 @@ class Particles:
     fields: Mapping[str, Array]
 
 
-def particles(piece: Piece, layout: Layout) -> Particles:
+def particles(piece: EventPiece, layout: Edm4hepLayout) -> ReconstructedParticles:
     """Return the particles of the events."""
     found = dict(zip(layout.particles, piece.lists(list(layout.particles.values())), strict=True))
     values = {name: np.asarray(column.values, np.float64) for name, column in found.items()}
@@ -76,10 +76,10 @@ def particles(piece: Piece, layout: Layout) -> Particles:
     if layout.states:
         fields |= _tracks(piece, layout, charge, lengths)
     p4 = np.stack([values[name] for name in ("energy", "momentum.x", "momentum.y", "momentum.z")], axis=1)
-    return Particles(p4, lengths, fields)
+    return ReconstructedParticles(p4, lengths, fields)
 
 
-def _codes(piece: Piece, layout: Layout, codes: Array, charge: Array, lengths: Array) -> Array:
+def _codes(piece: EventPiece, layout: Edm4hepLayout, codes: Array, charge: Array, lengths: Array) -> Array:
     """Return the PDG codes, of particles without one from what else there is."""
     known = codes.copy()
     for code, branch in layout.leptons.items():
@@ -89,7 +89,7 @@ def _codes(piece: Piece, layout: Layout, codes: Array, charge: Array, lengths: A
     return np.where((known == 0) & (charge != 0), _HADRON * np.sign(charge), known)
 
 
-def _tracks(piece: Piece, layout: Layout, charge: Array, lengths: Array) -> dict[str, Array]:
+def _tracks(piece: EventPiece, layout: Edm4hepLayout, charge: Array, lengths: Array) -> dict[str, Array]:
     """Return impact parameters, 0 for particles without track."""
     assert layout.tracks is not None
     has, place = _first_links(piece, layout.tracks, _track_lengths(piece, layout))
@@ -108,11 +108,11 @@ def _tracks(piece: Piece, layout: Layout, charge: Array, lengths: Array) -> dict
     return impact_parameters(*full, charged=(charge != 0) & ok)
 
 
-def _track_lengths(piece: Piece, layout: Layout) -> Array:
+def _track_lengths(piece: EventPiece, layout: Edm4hepLayout) -> Array:
     return piece.lists([layout.states["begin"]])[0].lengths
 
 
-def _first_links(piece: Piece, relation: Relation, lengths: Array) -> tuple[Array, Array]:
+def _first_links(piece: EventPiece, relation: Relation, lengths: Array) -> tuple[Array, Array]:
     """Return which objects are related to any other, and the place of the first of each of these."""
     begin, end = piece.lists([relation.begin, relation.end])
     index, collection = piece.lists([relation.index, relation.collection])
@@ -123,7 +123,9 @@ def _first_links(piece: Piece, relation: Relation, lengths: Array) -> tuple[Arra
     return has, _places(index.values[link], event, lengths, relation.index, piece.path)
 
 
-def _first_states(piece: Piece, layout: Layout, begin: Ragged, end: Ragged, lengths: Array) -> Array:
+def _first_states(
+    piece: EventPiece, layout: Edm4hepLayout, begin: Ragged, end: Ragged, lengths: Array
+) -> Array:
     """Return the place of each track's state at the interaction point, else its first; -1 without."""
     counts = np.maximum(end.values.astype(np.int64) - begin.values.astype(np.int64), 0)
     track = np.repeat(np.arange(len(counts)), counts)
@@ -138,7 +140,7 @@ def _first_states(piece: Piece, layout: Layout, begin: Ragged, end: Ragged, leng
     return state
 
 
-def _errors(piece: Piece, layout: Layout, rows: int) -> Array:
+def _errors(piece: EventPiece, layout: Edm4hepLayout, rows: int) -> Array:
     """Return the errors of D0 and Z0, (2, n)."""
     import awkward as ak
 
@@ -151,7 +153,7 @@ def _errors(piece: Piece, layout: Layout, rows: int) -> Array:
         return np.sqrt(covariance[:, [_D0, _Z0]].astype(np.float64).T)
 
 
-def made_of(piece: Piece, layout: Layout, of_events: Particles) -> Jets:
+def made_of(piece: EventPiece, layout: Edm4hepLayout, of_events: ReconstructedParticles) -> Jets:
     """Return the stored jets with the places of their particles."""
     assert layout.members is not None
     found = dict(zip(layout.jets, piece.lists(list(layout.jets.values())), strict=True))
@@ -177,7 +179,7 @@ def made_of(piece: Piece, layout: Layout, of_events: Particles) -> Jets:
 
 
 def nearest_partons(
-    piece: Piece, layout: Layout, jets: Jets, *, status: Sequence[int], max_angle: float
+    piece: EventPiece, layout: Edm4hepLayout, jets: Jets, *, status: Sequence[int], max_angle: float
 ) -> Array:
     """Return the absolute PDG code of the parton nearest to each jet, 0 without one within `max_angle`.
 

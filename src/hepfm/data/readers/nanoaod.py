@@ -21,7 +21,7 @@ from hepfm.data.readers.event_files import (
     event_ids,
     same_lists,
 )
-from hepfm.data.readers.nanoaod_layout import EVENT, MOMENTUM, PUPPI, Layout, find_layout
+from hepfm.data.readers.nanoaod_layout import EVENT, MOMENTUM, PUPPI, NanoaodLayout, find_layout
 from hepfm.data.readers.physics import charges, constituent_fields, jet_fields, particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import IDENTITY_CONSTITUENT_FIELDS, JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
@@ -115,7 +115,7 @@ class NanoAodReader:
     def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
-    def _layout(self, table: FileTable) -> Layout:
+    def _layout(self, table: FileTable) -> NanoaodLayout:
         layout = find_layout(table, self.config.jets)
         if self.config.weight is not None:
             require(table.names, [self.config.weight], table.path, what="branch of the option weight,")
@@ -126,7 +126,7 @@ class NanoAodReader:
             )
         return layout
 
-    def _rows(self, columns: Columns, layout: Layout, path: DataFile) -> _Rows:
+    def _rows(self, columns: Columns, layout: NanoaodLayout, path: DataFile) -> _Rows:
         """Return the jets of a piece that are kept, and their candidates."""
         jets, eta = (lists(columns, layout.jets[name]) for name in ("cms_jet_pt", "cms_jet_eta"))
         pt = lists(columns, layout.candidates["pt"])
@@ -146,7 +146,7 @@ class NanoAodReader:
         return _Rows(kept, counts[kept], jets.row_index()[kept], candidate[keep][order])
 
     def _jets(
-        self, columns: Columns, layout: Layout, rows: _Rows, path: DataFile
+        self, columns: Columns, layout: NanoaodLayout, rows: _Rows, path: DataFile
     ) -> dict[str, Array | Ragged]:
         jets = _taken(columns, layout.jets, rows.jet, path)
         candidates = _taken(columns, layout.candidates, rows.candidate, path)
@@ -222,7 +222,7 @@ def _tracks(candidates: dict[str, Array], charged: Array) -> dict[str, Array]:
     return {name: fields[name] for name, branch in _TRACK.items() if branch in candidates}
 
 
-def _event(columns: Columns, layout: Layout, event: Array) -> dict[str, Array]:
+def _event(columns: Columns, layout: NanoaodLayout, event: Array) -> dict[str, Array]:
     numbers = [np.asarray(columns[name]).astype(np.int64) for name in EVENT]
     fields = {field.name: values for field, values in zip(EVENT_FIELDS, numbers, strict=True)}
     fields[EVENT_ID.name] = event_ids(*numbers, *(np.asarray(columns[name]) for name in layout.generated))

@@ -21,7 +21,7 @@ _LINKS = {"PFCand": ("pfCandIdx",), "PFCands": ("pFCandsIdx", "pfCandIdx", "cand
 
 
 @dataclass(frozen=True)
-class Layout:
+class NanoaodLayout:
     """Names of branches.
 
     Attributes
@@ -48,7 +48,7 @@ class Layout:
         return {"d0", "dz"} <= self.candidates.keys()
 
 
-def find_layout(table: FileTable, jets: str) -> Layout:
+def find_layout(table: FileTable, jets: str) -> NanoaodLayout:
     """Return the names of the branches of a file.
 
     Parameters
@@ -71,7 +71,7 @@ def find_layout(table: FileTable, jets: str) -> Layout:
     there = set(table.names)
     more_of_jets = {field: f"{jets}_{name}" for field, name in _SUBSTRUCTURE.items()}
     more = {name: f"{candidates}_{name}" for name in ("charge", "d0", "d0Err", "dz", "dzErr", PUPPI)}
-    return Layout(
+    return NanoaodLayout(
         of_jets | {field: name for field, name in more_of_jets.items() if name in there},
         of_candidates | {key: name for key, name in more.items() if name in there},
         links,

@@ -25,7 +25,7 @@ from hepfm.data.readers.event_files import (
 )
 from hepfm.data.readers.physics import constituent_fields
 from hepfm.data.readers.physlite_constituents import Objects, flow_objects, in_cone, tracks
-from hepfm.data.readers.physlite_layout import Layout, find_layout, links
+from hepfm.data.readers.physlite_layout import PhysliteLayout, find_layout, links
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
 from hepfm.data.tables.base import FileTable, as_column
@@ -144,7 +144,7 @@ class PhysliteReader:
     def _open(self, path: DataFile) -> FileTable:
         return open_table(path, self.config.tree)
 
-    def _layout(self, table: FileTable) -> Layout:
+    def _layout(self, table: FileTable) -> PhysliteLayout:
         config = self.config
         jet_fields = [*config.observers, *([config.label.take] if config.label and config.label.take else [])]
         layout = find_layout(
@@ -161,7 +161,7 @@ class PhysliteReader:
             )
         return replace(layout, weight=config.weight)
 
-    def _rows(self, piece: _Piece, layout: Layout, path: DataFile) -> _Rows:
+    def _rows(self, piece: _Piece, layout: PhysliteLayout, path: DataFile) -> _Rows:
         """Return the jets of a piece that are kept, and their constituents."""
         eta, phi, pt = (piece.lists(layout.jets[name], path) for name in ("eta", "phi", "pt"))
         selected = self.config.selected(pt.values * _MEV, eta.values)
@@ -186,7 +186,7 @@ class PhysliteReader:
         return _Rows(kept, counts[kept], eta.row_index()[kept], place[order], objects)
 
     def _linked(
-        self, piece: _Piece, layout: Layout, eta: Ragged, path: DataFile
+        self, piece: _Piece, layout: PhysliteLayout, eta: Ragged, path: DataFile
     ) -> tuple[Objects, Array, Array]:
         """Return the objects of all containers one after the other, and the links to them."""
         found = {key: flow_objects(piece.columns, names, path) for key, names in layout.containers.items()}
@@ -201,7 +201,9 @@ class PhysliteReader:
         lengths = sum(part.lengths for part in found.values())
         return Objects(np.asarray(lengths), momenta, fields), jet, place
 
-    def _jets(self, piece: _Piece, layout: Layout, rows: _Rows, path: DataFile) -> dict[str, Array | Ragged]:
+    def _jets(
+        self, piece: _Piece, layout: PhysliteLayout, rows: _Rows, path: DataFile
+    ) -> dict[str, Array | Ragged]:
         names = list(layout.jets.values())
         of_jets = dict(zip(layout.jets, same_lists(piece.columns, names, path), strict=True))
         values = {name: column.values[rows.jet].astype(np.float64) for name, column in of_jets.items()}
@@ -277,7 +279,7 @@ class _Rows:
     objects: Objects
 
 
-def _pieces(table: FileTable, layout: Layout) -> Iterator[_Piece]:
+def _pieces(table: FileTable, layout: PhysliteLayout) -> Iterator[_Piece]:
     for arrays in table.chunks(layout.names, EVENT_ROWS):
         flat = {name: array for name, array in arrays.items() if array.ndim < 3 and not array.fields}
         columns = {name: as_column(array, name, table.path) for name, array in flat.items()}
@@ -285,7 +287,11 @@ def _pieces(table: FileTable, layout: Layout) -> Iterator[_Piece]:
 
 
 def _of_links(
-    piece: _Piece, layout: Layout, jets: Ragged, sizes: Mapping[int | None, tuple[Array, int]], path: DataFile
+    piece: _Piece,
+    layout: PhysliteLayout,
+    jets: Ragged,
+    sizes: Mapping[int | None, tuple[Array, int]],
+    path: DataFile,
 ) -> tuple[Array, Array]:
     """Return jet and object of each link that leads somewhere.
 
@@ -319,7 +325,7 @@ def _of_links(
     return jet, place
 
 
-def _event(piece: _Piece, layout: Layout, event: Array, path: DataFile) -> dict[str, Array]:
+def _event(piece: _Piece, layout: PhysliteLayout, event: Array, path: DataFile) -> dict[str, Array]:
     numbers = [np.asarray(piece.columns[name]).astype(np.int64) for name in layout.event]
     fields = {field.name: values for field, values in zip(EVENT_FIELDS, numbers, strict=False)}
     fields[EVENT_ID.name] = event_ids(*numbers)

@@ -21,7 +21,7 @@ _LINKS = {"links": "constituentLinks", "ghost_tracks": "GhostTrack"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class PhysliteLayout:
     """Names of branches.
 
     Attributes
@@ -65,7 +65,7 @@ def find_layout(
     constituents: str | None,
     containers: Mapping[int, str],
     more: Sequence[str],
-) -> Layout:
+) -> PhysliteLayout:
     """Return the names of the branches of a file.
 
     Parameters
@@ -98,7 +98,7 @@ def find_layout(
             "flow objects; take the tracks within a cone: --set constituents=cone_tracks (and cone=0.4 for "
             "small jets)"
         )
-    return Layout(
+    return PhysliteLayout(
         of_jets,
         chosen,
         there.get(chosen, ()),
@@ -109,7 +109,7 @@ def find_layout(
     )
 
 
-def links(piece: Mapping[str, Any], layout: Layout, path: DataFile) -> tuple[Ragged, Ragged]:
+def links(piece: Mapping[str, Any], layout: PhysliteLayout, path: DataFile) -> tuple[Ragged, Ragged]:
     """Return keys and numbers of links, a list for each jet of all events."""
     import awkward as ak
 

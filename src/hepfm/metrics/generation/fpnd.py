@@ -17,7 +17,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.metrics.generation.batches import draw_counts
 from hepfm.metrics.generation.frechet import Gaussian, frechet_distance
 from hepfm.metrics.generation.jets import JetSample
-from hepfm.metrics.generation.particlenet import CONSTITUENTS, ParticleNet, load_particlenet, resources
+from hepfm.metrics.generation.particlenet import CONSTITUENTS, FpndNetwork, load_particlenet, resources
 from hepfm.metrics.generation.two_sample import with_error
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray
@@ -61,7 +61,7 @@ def fpnd(jets: JetSample, name: str, *, seed: int = 0) -> Measurement:
     return with_error(value, float(np.std(draws, ddof=1)), n=n, definition=DEFINITION, interval=interval)
 
 
-def activations(network: ParticleNet, jets: JetSample) -> FloatArray:
+def activations(network: FpndNetwork, jets: JetSample) -> FloatArray:
     """Return the activations of jets, shape (J, 256), of a network that is in evaluation mode."""
     scaled = jets.padded(CONSTITUENTS) / np.array(_LARGEST) + np.array(_SHIFT)
     with torch.inference_mode():

@@ -47,7 +47,7 @@ class _EdgeNet(nn.Module):
         return out.view(batch, number, -1, out.shape[-1]).mean(dim=2)
 
 
-class ParticleNet(nn.Module):
+class FpndNetwork(nn.Module):
     """JetNet's ParticleNet of 30 constituents; parameter names are those of the package's file."""
 
     def __init__(self) -> None:
@@ -101,15 +101,15 @@ def resources() -> Path:
 
 
 @functools.cache
-def load_particlenet() -> ParticleNet:
+def load_particlenet() -> FpndNetwork:
     """Return the network with the weights of the package jetnet."""
     weights = torch.load(resources() / "pnet_state_dict.pt", map_location="cpu", weights_only=True)
-    network = ParticleNet()
+    network = FpndNetwork()
     load_weights(network, weights)
     return network
 
 
-def load_weights(network: ParticleNet, weights: dict[str, Tensor]) -> None:
+def load_weights(network: FpndNetwork, weights: dict[str, Tensor]) -> None:
     """Load weights by the package's names; its edge networks are in the file twice, as ``edge_convs`` too."""
     weights_of_network = {
         name: value for name, value in weights.items() if not name.startswith("edge_convs.")

@@ -14,7 +14,7 @@ from hepfm.core.rng import torch_generator
 from hepfm.generators.autoregressive import Autoregressive, AutoregressiveConfig, draw
 from hepfm.models.directory import Model
 from hepfm.models.graphs.codes import Decode
-from hepfm.models.graphs.graph import PLACE, Graph, Stage, Tensors, Trial
+from hepfm.models.graphs.graph import PLACE, Graph, GraphTrial, Stage, Tensors
 from hepfm.models.graphs.rows import AXES, LONGEST, describe, origin, probe
 from hepfm.models.graphs.sampling import label_words, labels_of
 from hepfm.networks.network import Network
@@ -31,7 +31,7 @@ class Start(nn.Module):
         return (torch.full_like(given[_UNIFORM], PADDING, dtype=torch.int64),)
 
 
-class NextToken(nn.Module):
+class NextTokenGraph(nn.Module):
     """Rows with one token more, if they have not stopped.
 
     The backbone sees the whole row again, as in training: without the cache of `Network.generate`, whose
@@ -89,10 +89,10 @@ def generate(model: Model, generator: Autoregressive, config: AutoregressiveConf
     inputs = _replay(model, generator, config, 4, seed=0).inputs
     label = tuple(name for name in ("label",) if name in inputs)
     context = tuple(name for name in ("context",) if name in inputs)
-    step = NextToken(model.network, generator, config)
+    step = NextTokenGraph(model.network, generator, config)
     words = {**describe(model), **label_words(model), _UNIFORM: _uniform_words(generator)}
 
-    def trials() -> Iterator[Trial]:
+    def trials() -> Iterator[GraphTrial]:
         for rows, seed in ((2, 1), (24, 2)):
             yield _replay(model, generator, config, rows, seed=seed)
 
@@ -127,7 +127,7 @@ def _uniform_words(generator: Autoregressive) -> dict[str, Any]:
 @torch.no_grad()
 def _replay(
     model: Model, generator: Autoregressive, config: AutoregressiveConfig, rows: int, *, seed: int
-) -> Trial:
+) -> GraphTrial:
     """Return what `Network.generate` makes, with the random numbers that it draws, up to some length.
 
     What stands in a row's first places does not depend on how long the row may be.
@@ -146,7 +146,7 @@ def _replay(
         inputs["label"] = label_B
     if context_BC is not None:
         inputs["context"] = context_BC
-    return Trial(inputs, {"features": _of_length(model, made.x_BNF, made.mask_BN, length)})
+    return GraphTrial(inputs, {"features": _of_length(model, made.x_BNF, made.mask_BN, length)})
 
 
 def _of_length(model: Model, x_BNF: Tensor, mask_BN: Tensor, length: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.models.directory import Model
-from hepfm.models.graphs.graph import Graph, Stage, Trial
+from hepfm.models.graphs.graph import Graph, GraphTrial, Stage
 from hepfm.models.graphs.rows import (
     AXES,
     KnownFeatures,
@@ -68,11 +68,11 @@ def encode(model: Model) -> Graph:
     inputs = {name: given[name] for name in ("features", "mask")}
     module, words = Encode(model), describe(model)
 
-    def trials() -> Iterator[Trial]:
+    def trials() -> Iterator[GraphTrial]:
         for batch in probes(model):
             given = inputs_of(model, batch)
             with torch.no_grad():
-                yield Trial({name: given[name] for name in inputs}, {"codes": module(given)[0]})
+                yield GraphTrial({name: given[name] for name in inputs}, {"codes": module(given)[0]})
 
     return Graph(
         stages=(Stage(module, tuple(inputs), ("codes",)),),
@@ -90,11 +90,11 @@ def decode(model: Model) -> Graph:
     """Return the graph of codes to constituents."""
     module, words = Decode(model.network), describe(model)
 
-    def trials() -> Iterator[Trial]:
+    def trials() -> Iterator[GraphTrial]:
         for batch in probes(model):
             codes_BN = model.network.encode(batch)
             with torch.no_grad():
-                yield Trial({"codes": codes_BN}, {"features": module({"codes": codes_BN})[0]})
+                yield GraphTrial({"codes": codes_BN}, {"features": module({"codes": codes_BN})[0]})
 
     return Graph(
         stages=(Stage(module, ("codes",), ("features",)),),

@@ -14,7 +14,7 @@ from hepfm.generators.flow import Flow, FlowConfig, draw_noise
 from hepfm.generators.jet_sampler import STEPS
 from hepfm.generators.solvers import SOLVERS, midpoint, times
 from hepfm.models.directory import Model
-from hepfm.models.graphs.graph import PLACE, Graph, Stage, Tensors, Trial
+from hepfm.models.graphs.graph import PLACE, Graph, GraphTrial, Stage, Tensors
 from hepfm.models.graphs.rows import AXES, describe, origin, probe
 from hepfm.models.graphs.sampling import label_words, labels_of
 from hepfm.networks.network import Network
@@ -68,7 +68,7 @@ class JetStep(_Step):
         return (midpoint(velocity, jet_BJ, *self.ends(given[PLACE])),)
 
 
-class Jets(nn.Module):
+class FlowRows(nn.Module):
     """The number of constituents of each row, and its context, once the kinematics are known.
 
     Parameters
@@ -207,7 +207,7 @@ class FlowGraph:
         if self._draws_count:
             own = (_JET,) if self._draws_jets else self._told
             made = ("mask", "context") if self._draws_jets else ("mask",)
-            yield Stage(Jets(self.generator), (_UNIFORM, _NOISE, *own, *label), made)
+            yield Stage(FlowRows(self.generator), (_UNIFORM, _NOISE, *own, *label), made)
         context = ("context",) if self._draws_jets else self._told
         step = FlowStep(self.model.network, self.generator, self.config)
         yield Stage(step, (_NOISE, "mask", *context, *label), (_NOISE,), times=self.config.steps)
@@ -234,12 +234,12 @@ class FlowGraph:
             },
         }
 
-    def _trials(self) -> Iterator[Trial]:
+    def _trials(self) -> Iterator[GraphTrial]:
         for rows, seed in ((2, 1), (5, 2)):
             yield self._replay(rows, seed=seed)
 
     @torch.no_grad()
-    def _replay(self, rows: int, *, seed: int) -> Trial:
+    def _replay(self, rows: int, *, seed: int) -> GraphTrial:
         """Return what `Network.generate` makes, with the random numbers that it draws."""
         network, sampler = self.model.network, self.generator.sampler
         label_B = torch.arange(rows) % (self.generator.num_classes + 1)
@@ -266,4 +266,4 @@ class FlowGraph:
         }
         if made.context_BC is not None:
             expected["context"] = made.context_BC
-        return Trial({**drawn, **told}, expected)
+        return GraphTrial({**drawn, **told}, expected)

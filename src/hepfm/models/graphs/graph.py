@@ -59,7 +59,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Trial:
+class GraphTrial:
     """Inputs of a graph, and the outputs that the package itself has for them, by name."""
 
     inputs: Tensors
@@ -94,7 +94,7 @@ class Graph:
     axes: Mapping[str, Mapping[int, str]]
     inputs: Mapping[str, Mapping[str, Any]]
     outputs: Mapping[str, Mapping[str, Any]]
-    trials: Callable[[], Iterator[Trial]]
+    trials: Callable[[], Iterator[GraphTrial]]
     words: Mapping[str, Any] = field(default_factory=dict)
     rows_apart: int = 0
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hepfm.core.schema import Kind
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING
-from hepfm.models.graphs.graph import Graph, Stage, Trial
+from hepfm.models.graphs.graph import Graph, GraphTrial, Stage
 from hepfm.models.graphs.rows import (
     AXES,
     KnownFeatures,
@@ -53,7 +53,7 @@ class Heads(nn.Module):
         )
 
 
-class Embedding(nn.Module):
+class EmbeddingGraph(nn.Module):
     """The summary vector of each row, as `Model.embed` gives it.
 
     Parameters
@@ -83,17 +83,17 @@ def embed(model: Model) -> Graph:
     """Return the graph of the summary vector of rows."""
     width = model.network.backbone.width
     outputs = {EMBEDDING: {"shape": ["batch", width], "values": "summary vector of the row"}}
-    return _of_rows(model, Embedding(model), "embed", outputs)
+    return _of_rows(model, EmbeddingGraph(model), "embed", outputs)
 
 
 def _of_rows(model: Model, module: nn.Module, part: str, outputs: Mapping[str, Mapping[str, Any]]) -> Graph:
     inputs = inputs_of(model, example(model))
 
-    def trials() -> Iterator[Trial]:
+    def trials() -> Iterator[GraphTrial]:
         for batch in probes(model):
             given = inputs_of(model, batch)
             with torch.no_grad():
-                yield Trial(given, dict(zip(outputs, module(given), strict=True)))
+                yield GraphTrial(given, dict(zip(outputs, module(given), strict=True)))
 
     words = describe(model)
     return Graph(

@@ -185,7 +185,7 @@ def _count(stage: Stage, count: str, now: Mapping[str, str]) -> list[Any]:
     ]
 
 
-class Session:
+class OnnxSession:
     """A file that is run.
 
     Parameters

@@ -74,7 +74,7 @@ def _word(name: str) -> str:
     return f"v_{name}"
 
 
-class Session:
+class TorchScriptSession:
     """A file that is run.
 
     Parameters
