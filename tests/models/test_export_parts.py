@@ -23,6 +23,7 @@ from hepfm.models import export as export_module
 from hepfm.models.directory import Model
 from hepfm.models.export import FORMATS, TOLERANCE, export
 from hepfm.models.fixture import random_batch
+from hepfm.models.graphs.capture import quiet
 from hepfm.networks.specs import GeneratorSpec
 
 pytest.importorskip("onnxruntime")
@@ -210,7 +211,8 @@ def test_torchscript_makes_everything_on_the_device_of_its_inputs(tmp_path: Path
     case = Case("particle_transformer", None, "decoded", "fsq", ("classify",))
     case.build().save(tmp_path / "model")
     export(tmp_path / "model", output=tmp_path / "model.pt")
-    module = torch.jit.load(str(tmp_path / "model.pt"), map_location="meta")
+    with quiet():
+        module = torch.jit.load(str(tmp_path / "model.pt"), map_location="meta")
     batch = random_batch(case.build().features, rows=5, seed=1).to("meta")
     (found,) = module(batch.features_BNF, batch.mask_BN)
     assert found.device.type == "meta"
