@@ -504,7 +504,8 @@ def options_of(format_name: str, good: Path) -> tuple[object, ...]:
     """Return what a format must be told about its file."""
     if format_name == "mapping":
         map_file = good.with_name("map.yaml")
-        map_file.write_text(json.dumps(MAP), encoding="utf-8")
+        if not map_file.exists():  # written once: several processes may read it
+            map_file.write_text(json.dumps(MAP), encoding="utf-8")
         return ("--map", map_file)
     told = {"jetnet": "jet_class=g", "physlite": "jets=AnalysisJets"}.get(format_name)
     return () if told is None else ("--set", told)
