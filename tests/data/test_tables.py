@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from format_files import write_mapped
 
 from hepfm.core.errors import DataError
 from hepfm.data.tables.open import open_table
@@ -195,6 +196,23 @@ class Hostile:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
         return os.mkdir, ("made-by-a-pickle",)
+
+
+def test_lists_that_end_outside_of_their_branch_are_refused(tmp_path: Path) -> None:
+    """As uproot reads them of a damaged file: followed, they would corrupt the memory."""
+    import awkward as ak
+
+    path = write_mapped(tmp_path / "mapped.root")
+
+    class Branch:
+        def array(self, **_: object) -> ak.Array:
+            offsets = ak.index.Index64(np.array([0, 2, 5, 9, 5293, 14, 15]))
+            return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(np.arange(15.0))))
+
+    with open_table(path) as table:
+        table._branches["part_pt"] = Branch()
+        with pytest.raises(DataError, match="branch 'part_pt' has lists that end outside"):
+            list(table.chunks(["part_pt"], 6))
 
 
 def test_no_pickle_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

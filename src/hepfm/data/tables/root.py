@@ -39,9 +39,16 @@ class RootTable(FileTable):
             yield {name: self._array(name, start, stop) for name in names}
 
     def _array(self, name: str, start: int, stop: int) -> Any:
+        import awkward as ak
+
         array = self._branches[name].array(entry_start=start, entry_stop=stop)
         if len(array) != stop - start:
             raise DataError(f"{self.path}: branch {name!r} ends at entry {start + len(array)}")
+        # uproot takes the ends of lists as the file has them; awkward's compiled loops would follow them anywhere.
+        if not ak.is_valid(array):
+            raise DataError(
+                f"{self.path}: branch {name!r} has lists that end outside of it; the file is damaged"
+            )
         return array
 
 
