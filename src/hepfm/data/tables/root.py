@@ -44,7 +44,7 @@ class RootTable(FileTable):
         array = self._branches[name].array(entry_start=start, entry_stop=stop)
         if len(array) != stop - start:
             raise DataError(f"{self.path}: branch {name!r} ends at entry {start + len(array)}")
-        # uproot takes the ends of lists as the file has them; awkward's compiled loops would follow them anywhere.
+        # uproot takes the ends of lists as the file has them; awkward's compiled loops would follow them.
         if not ak.is_valid(array):
             raise DataError(
                 f"{self.path}: branch {name!r} has lists that end outside of it; the file is damaged"
