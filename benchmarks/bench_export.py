@@ -77,9 +77,9 @@ def batches_of(model: Model, store: Store) -> list[Batch]:
     return list(EvalLoader(store, model.content(store), rows=store.index(None), batch_size=BATCH))
 
 
-def files(folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats: int) -> dict[str, Any]:
+def files(folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats: int) -> list[dict[str, Any]]:
     """Return jets a second of torch, ONNX Runtime and TorchScript for each backbone."""
-    figures = {}
+    figures = []
     for number, (name, spec) in enumerate(specs.items()):
         model = save_model(spec, folder / f"model-{number}")
         graph = Heads(model).eval()
@@ -108,13 +108,15 @@ def files(folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats:
             repeats=repeats,
             warmup=2,
         )
-        figures[name] = rates(samples, store.num_rows)
+        figures.append({"network": name, "speeds": rates(samples, store.num_rows)})
     return figures
 
 
-def predictions(folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats: int) -> dict[str, Any]:
+def predictions(
+    folder: Path, specs: dict[str, dict[str, Any]], store: Store, repeats: int
+) -> list[dict[str, Any]]:
     """Return jets a second of the network alone, of `hepfm predict`, and of `Model.predict`."""
-    figures = {}
+    figures = []
     for number, name in enumerate(specs):
         path = folder / f"model-{number}"
         model = Model.load(path)
@@ -140,7 +142,7 @@ def predictions(folder: Path, specs: dict[str, dict[str, Any]], store: Store, re
             repeats=repeats,
             warmup=1,
         )
-        figures[name] = rates(samples, store.num_rows)
+        figures.append({"network": name, "speeds": rates(samples, store.num_rows)})
     return figures
 
 

@@ -104,17 +104,22 @@ def export() -> list[str]:
         ("way", "predictions", "over_network_alone"),
     ):
         rows = [
-            [network, case, f"{speed['jets_per_second']['median']:.3g}", f"{speed[last]['median']:.2f}"]
-            for network, cases in result[part].items()
-            for case, speed in cases.items()
+            [
+                measured["network"],
+                case,
+                f"{speed['jets_per_second']['median']:,.0f}",
+                f"{speed[last]['median']:.2f} ({speed[last]['min']:.2f}-{speed[last]['max']:.2f})",
+            ]
+            for measured in result[part]
+            for case, speed in measured["speeds"].items()
         ]
         lines += table(["network", title, "jets a second", last.replace("_", " ")], rows)
     rows = [
         [
             f"{size['jets']:,}",
             f"{size['file_mb']:.0f} MB",
-            f"{size['jets_per_second']:.3g}",
-            f"{size['jets_per_processor_second']:.3g}",
+            f"{size['jets_per_second']:,.0f}",
+            f"{size['jets_per_processor_second']:,.0f}",
             f"{size['peak_mb']:.0f} MB",
         ]
         for size in result["ingest"]
