@@ -191,6 +191,13 @@ def test_the_catalogue() -> None:
     assert "next: hepfm data get jetclass -o FOLDER" in listed.output
 
 
+def test_a_set_without_a_list_of_files_names_its_place(tmp_path: Path) -> None:
+    done = CliRunner().invoke(group, ["data", "get", "aspen", "-o", str(tmp_path / "aspen")])
+    assert done.exit_code == 2
+    assert "fetch them by hand from https://doi.org/10.25592/uhhfdm.16505" in done.output
+    assert not (tmp_path / "aspen").exists()
+
+
 def test_the_page_has_every_set() -> None:
     """After a change: ``python docs/scripts/datasets_page.py``."""
     path = Path(__file__).parents[2] / "docs" / "scripts" / "datasets_page.py"
@@ -203,9 +210,9 @@ def test_the_page_has_every_set() -> None:
 
 
 def test_sizes_in_words() -> None:
-    from hepfm.data.public.archive import RemoteFile
+    from hepfm.data.public.archive import ArchiveFile
 
-    files = [RemoteFile("a", 2_500_000_000, None, ""), RemoteFile("b", None, None, "")]
+    files = [ArchiveFile("a", 2_500_000_000, None, ""), ArchiveFile("b", None, None, "")]
     assert size_of(files) == "2.5 GB and 1 files of unknown size"
     assert size_of(files[:1]) == "2.5 GB"
     assert size_of([]) == "0 bytes"

@@ -67,8 +67,13 @@ def listing(source: PublicSet) -> Listing:
     Raises
     ------
     DataError
-        When the archive cannot be reached, or its answer is not one.
+        When the archive cannot be reached, its answer is not one, or it has no list of files to ask for.
     """
+    if source.doi is not None:
+        raise DataError(
+            f"{source.title}: its archive has no list of files that hepfm can ask for; fetch them by hand "
+            f"from https://doi.org/{source.doi}"
+        )
     return _of_zenodo(source) if source.zenodo is not None else _of_hub(source)
 
 

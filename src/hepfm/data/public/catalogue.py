@@ -12,7 +12,7 @@ from hepfm.core.errors import DataError, did_you_mean
 
 
 class PublicSet(Config):
-    """A public data set; in an archive by `zenodo` or on the hub by `hub`.
+    """A public data set: in an archive by `zenodo`, on the hub by `hub`, or elsewhere by `doi`.
 
     Attributes
     ----------
@@ -22,6 +22,8 @@ class PublicSet(Config):
         Number of its record.
     hub
         Its repository, ``owner/name``.
+    doi
+        Of a set in another archive, whose files are fetched by hand.
     paper
         Its paper, on arXiv; None where none was found.
     reader
@@ -35,6 +37,7 @@ class PublicSet(Config):
     title: str
     zenodo: int | None = None
     hub: str | None = None
+    doi: str | None = None
     paper: str | None = None
     reader: str | None
     traps: str
@@ -42,8 +45,8 @@ class PublicSet(Config):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> PublicSet:
-        if (self.zenodo is None) == (self.hub is None):
-            raise ValueError("a set is either in the archive or on the hub")
+        if sum(place is not None for place in (self.zenodo, self.hub, self.doi)) != 1:
+            raise ValueError("a set has one place: zenodo, hub or doi")
         return self
 
     @property
@@ -54,7 +57,9 @@ class PublicSet(Config):
     @property
     def place(self) -> str:
         """Its DOI, or its name on the hub."""
-        return f"doi:10.5281/zenodo.{self.zenodo}" if self.zenodo is not None else f"hub:{self.hub}"
+        if self.hub is not None:
+            return f"hub:{self.hub}"
+        return f"doi:{self.doi}" if self.doi is not None else f"doi:10.5281/zenodo.{self.zenodo}"
 
 
 @cache
