@@ -46,7 +46,7 @@ FORMATS = [
     "caloclouds.h5",
     "getting_high.h5",
 ]
-TIMES = 4
+TIMES = 2
 """How often a file gets damage of one sort, in other places each time."""
 
 
