@@ -56,6 +56,8 @@ class EquivariantConfig(Config):
         weights that only they depend on are otherwise not trained.
     norm_gain
         Whether the norms have learned gains; version 1.4 of the package had none.
+    qkv_bias
+        Whether queries, keys and values have biases; version 1.4 of the package had them.
     mixed_precision
         Whether autocast applies to the scalars; vectors are always in single precision at least.
     dropout
@@ -73,6 +75,7 @@ class EquivariantConfig(Config):
     mass_regulator: NonNegativeFloat = 5e-3
     num_vectors: NonNegativeInt = 0
     norm_gain: bool = False
+    qkv_bias: bool = False
     mixed_precision: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -102,7 +105,7 @@ class EquivariantBackbone(Backbone):
     along it, which is what the contract of a batch asks for; features of the row's axes keep these too,
     but know the direction of the row.
 
-    A subclass sets `net`, `first_TRC` being its reference vectors, and implements `_state` and `_run`.
+    A subclass sets `net` and `references_RC`, and implements `_read` and `_run`.
 
     Parameters
     ----------
@@ -117,6 +120,7 @@ class EquivariantBackbone(Backbone):
     config: EquivariantConfig
     name: ClassVar[str]
     net: Any
+    """The package's network."""
     references_RC: Tensor
     """The references as the subclass's network reads them."""
 
@@ -214,6 +218,12 @@ class EquivariantBackbone(Backbone):
         first += list(self.net.linear_in.parameters())
         blocks = [list(block.parameters()) for block in self.net.blocks]
         return [first, *blocks, list(self.net.linear_out.parameters())]
+
+
+def add_biases(*linears: nn.Linear) -> None:
+    """Add biases, zero at first, to layers that the package makes without."""
+    for linear in linears:
+        linear.bias = nn.Parameter(linear.weight.new_zeros(linear.out_features))
 
 
 def _columns(scalars: str, feature_names: Sequence[str]) -> list[int]:

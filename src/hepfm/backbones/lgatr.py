@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
-from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, lgatr_package
+from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, add_biases, lgatr_package
 from hepfm.core.config import Config
 from hepfm.nn.equivariant import PackedAttention, State, run_lgatr
 
@@ -87,6 +87,10 @@ class LGATr(EquivariantBackbone):
             dropout_prob=config.dropout or None,
             norm_elementwise_affine=config.norm_gain,
         )
+        if config.qkv_bias:
+            for block in self.net.blocks:
+                linear = block.attention.qkv_module.in_linear
+                add_biases(linear.s2mvs, linear.mvs2s)
         # Vectors have no scalar part, of which these weights would make something.
         self.net.linear_in.mvs2s.weight.requires_grad_(False)
         beam = None if config.beam == "none" else config.beam

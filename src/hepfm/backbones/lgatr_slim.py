@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor
 
-from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, lgatr_package
+from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, add_biases, lgatr_package
 from hepfm.core.config import Config
 from hepfm.nn.equivariant import PackedAttention, State, run_slim
 
@@ -44,12 +44,12 @@ class LGATrSlim(EquivariantBackbone):
     config: LGATrSlimConfig
     name = "lgatr_slim"
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "xs": {"width": 32, "depth": 3, "num_heads": 4, "vector_channels": 8},
-        "1k": {"width": 16, "depth": 1, "vector_channels": 4},
-        "10k": {"width": 32, "depth": 2, "vector_channels": 8},
-        "100k": {"width": 64, "depth": 4, "vector_channels": 16},
+        "xs": {"width": 32, "depth": 3, "num_heads": 4, "vector_channels": 8, "feedforward_ratio": 2},
         "s": {},
         "m": {"width": 192, "vector_channels": 64},
+        "1k": {"width": 16, "depth": 1, "num_heads": 4, "vector_channels": 4, "feedforward_ratio": 1},
+        "10k": {"width": 32, "depth": 2, "vector_channels": 8, "feedforward_ratio": 1},
+        "100k": {"width": 64, "depth": 4, "vector_channels": 16, "feedforward_ratio": 1},
     }
 
     def __init__(self, config: LGATrSlimConfig, *, feature_names: Sequence[str]) -> None:
@@ -70,6 +70,8 @@ class LGATrSlim(EquivariantBackbone):
             dropout_prob=config.dropout or None,
             norm_elementwise_affine=config.norm_gain,
         )
+        if config.qkv_bias:
+            add_biases(*(block.attention.linear_in.linear_s for block in self.net.blocks))
         beam = None if config.beam == "none" else config.beam
         references_R16 = package.get_spurions(beam_spurion=beam, add_time_spurion=config.time)
         self.register_buffer("references_RC", package.extract_vector(references_R16), persistent=False)
