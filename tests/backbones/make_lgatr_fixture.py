@@ -1,4 +1,4 @@
-"""Make ``lgatr_1_4.npz``: small networks of version 1.4.0 of package ``lgatr`` with their weights and outputs.
+"""Make ``lgatr_1_4.npz``: small networks of package ``lgatr`` 1.4.0 with weights and outputs.
 
 Run in an environment with that version and torch, which this package does not need::
 

@@ -90,14 +90,14 @@ def test_version_1_4_had_other_gates() -> None:
     changed = [name for name in doubled if not torch.equal(doubled[name], state[name])]
     assert changed == [f"blocks.{block}.mlp.layers.0.linear.weight_v" for block in range(2)]
     torch.testing.assert_close(doubled[changed[0]][16:32], 2 * state[changed[0]][16:32])
-    with pytest.raises(RuntimeError, match="linear_s.bias"):
+    with pytest.raises(RuntimeError, match=r"linear_s\.bias"):
         build("lgatr_slim", width=8, depth=2, num_heads=2).net.load_state_dict(doubled)
 
 
 @pytest.mark.parametrize("gain", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_free_pass_is_the_package_s_own(kind: str, gain: bool) -> None:
-    """The package's network with the same weights, padded and masked, gives the same numbers and gradients."""
+    """The package's network with the same weights, padded and masked: the same numbers and gradients."""
     import lgatr
 
     backbone = build(kind, norm_gain=gain, num_vectors=3, mass_regulator=0.0, frame="rest")
@@ -329,20 +329,15 @@ def test_without_the_package(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_vectors_stay_in_single_precision_under_autocast(kind: str) -> None:
+def test_autocast_changes_nothing(kind: str) -> None:
     x, mask, p4 = (value.float() if value.is_floating_point() else value for value in random_rows([9, 4]))
-    features = {}
-    for mixed in (False, True):
-        backbone = build(kind, mixed_precision=mixed).float()
-        plain = backbone(x, mask, p4)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            features[mixed] = change(plain, backbone(x, mask, p4))
-    assert features[False] == 0
-    assert 0 < features[True] < 0.05
+    backbone = build(kind).float()
+    plain = backbone(x, mask, p4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert change(plain, backbone(x, mask, p4)) == 0
 
 
 def test_zeros_left_out_of_products_change_nothing() -> None:
     x, mask, p4 = random_rows([6, 3])
     plain = build("lgatr", sparse_product=False)(x, mask, p4)
-    for options in ({"sparse_product": True}, {"sparse_linear": True, "sparse_product": False}):
-        assert change(plain, build("lgatr", **options)(x, mask, p4)) < 1e-12
+    assert 0 < change(plain, build("lgatr")(x, mask, p4)) < 1e-12

@@ -58,8 +58,6 @@ class EquivariantConfig(Config):
         Whether the norms have learned gains; version 1.4 of the package had none.
     qkv_bias
         Whether queries, keys and values have biases; version 1.4 of the package had them.
-    mixed_precision
-        Whether autocast applies to the scalars; vectors are always in single precision at least.
     dropout
         Rate on what attention and feed-forward parts return; 0 in the published networks.
     """
@@ -76,7 +74,6 @@ class EquivariantConfig(Config):
     num_vectors: NonNegativeInt = 0
     norm_gain: bool = False
     qkv_bias: bool = False
-    mixed_precision: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
@@ -104,6 +101,8 @@ class EquivariantBackbone(Backbone):
     references, which stand in the row's own frame (`hepfm.nn.frames`), rotations about the beam and boosts
     along it, which is what the contract of a batch asks for; features of the row's axes keep these too,
     but know the direction of the row.
+
+    It always works in single precision, or double, also under autocast, as the published runs did.
 
     A subclass sets `net` and `references_RC`, and implements `_read` and `_run`.
 
@@ -157,34 +156,30 @@ class EquivariantBackbone(Backbone):
                 f"the {self.name} backbone reads four-momenta, but the batch has none; use data with "
                 "four-momenta, or features of which they can be made: log_pt, deta and dphi"
             )
-        device = h_BND.device.type
-        mixed = self.config.mixed_precision and torch.is_autocast_enabled(device)
-        with torch.autocast(device, enabled=False):
-            frame_B44, momenta_BN4 = self._momenta(p4_BN4, mask_BN, h_BND.dtype)
-        with torch.autocast(device, enabled=mixed):
-            tokens_BMD, vectors_BMV4, num = self._encode(h_BND, mask_BN, momenta_BN4, prefix_BKD)
-        real_BN1 = mask_BN[..., None]
-        vectors = None
-        if self.config.num_vectors:
-            back_B44 = inverse(frame_B44)
-            vectors = transform(back_B44, vectors_BMV4[:, num:].to(back_B44.dtype)).to(h_BND.dtype)
-            vectors = vectors * real_BN1[..., None] * self.config.momentum_scale
+        with torch.autocast(h_BND.device.type, enabled=False):
+            h_BND, real_BN1 = at_least_single(h_BND), mask_BN[..., None]
+            frame_B44, momenta_BN4 = self._momenta(p4_BN4, mask_BN)
+            tokens_BMD, vectors_BMV4, num = self._encode(
+                h_BND, mask_BN, momenta_BN4.to(h_BND.dtype), prefix_BKD
+            )
+            vectors = None
+            if self.config.num_vectors:
+                vectors = transform(inverse(frame_B44), vectors_BMV4[:, num:].double()).to(h_BND.dtype)
+                vectors = vectors * real_BN1[..., None] * self.config.momentum_scale
         return Features(tokens_BMD[:, num:] * real_BN1, tokens_BMD[:, 0], vectors_BNV4=vectors)
 
-    def _momenta(self, p4_BN4: Tensor, mask_BN: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the transformations to the rows' frames, and scaled momenta there."""
+    def _momenta(self, p4_BN4: Tensor, mask_BN: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the transformations to the rows' frames, and scaled momenta there; in double precision."""
         p4_BN4 = torch.where(mask_BN[..., None], p4_BN4.double(), 0.0)
         frame_B44 = row_frame(p4_BN4, self.config.frame)
         momenta_BN4 = at_least_mass(transform(frame_B44, p4_BN4), self.config.mass_regulator)
-        scaled_BN4 = momenta_BN4 / self.config.momentum_scale
-        return frame_B44, scaled_BN4.to(torch.promote_types(dtype, torch.float32))
+        return frame_B44, momenta_BN4 / self.config.momentum_scale
 
     def _encode(
         self, h_BND: Tensor, mask_BN: Tensor, momenta_BN4: Tensor, prefix_BKD: Tensor | None
     ) -> tuple[Tensor, Tensor, int]:
         """Return scalars and vectors of all tokens, and the number of those before the constituents."""
-        h_BND = at_least_single(h_BND)
-        rows = len(h_BND)
+        rows = h_BND.shape[0]
         row_B1D = self.row_token.expand(rows, -1, -1)
         none_BRD = h_BND.new_zeros(rows, len(self.references_RC), self.width)
         prefix = () if prefix_BKD is None else (at_least_single(prefix_BKD),)
@@ -192,16 +187,16 @@ class EquivariantBackbone(Backbone):
         num = s_BMD.shape[1] - h_BND.shape[1]
         seen = Packing.of(F.pad(mask_BN, (num, 0), value=True))
         attend = PackedAttention(seen, key_bias(seen.mask_BN, s_BMD.dtype))
-        vectors_BMC = self._vectors(momenta_BN4, num)
-        v, s_TD = self._run((seen.pack(vectors_BMC), seen.pack(s_BMD)), attend)
-        tokens_BMD = at_least_single(seen.unpack(s_TD))
-        return tokens_BMD, seen.unpack(v.flatten(1)).unflatten(-1, (-1, 4)), num
+        known_BMC = self._vectors(momenta_BN4, num)
+        v, s_TD = self._run((seen.pack(known_BMC), seen.pack(s_BMD)), attend)
+        vectors_BMV4 = seen.unpack(v.flatten(1)).view(*seen.mask_BN.shape, -1, 4)
+        return seen.unpack(s_TD), vectors_BMV4, num
 
     def _vectors(self, momenta_BN4: Tensor, num: int) -> Tensor:
         """Return what the network reads of the tokens' vectors: none, references, none, constituents."""
         known_BNC = self._read(momenta_BN4)
         references_RC = F.pad(self.references_RC, (0, 0, 1, num - 1 - len(self.references_RC)))
-        first_BLC = references_RC.to(known_BNC.dtype).expand(len(known_BNC), -1, -1)
+        first_BLC = references_RC.to(known_BNC.dtype).expand(known_BNC.shape[0], -1, -1)
         return torch.cat((first_BLC, known_BNC), dim=1)
 
     @abstractmethod

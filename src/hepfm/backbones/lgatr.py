@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, add_biases, lgatr_package
 from hepfm.core.config import Config
-from hepfm.nn.equivariant import PackedAttention, State, run_lgatr
+from hepfm.nn.equivariant import Algebra, PackedAttention, State, run_lgatr
 
 
 class LGATrConfig(EquivariantConfig):
@@ -26,9 +27,9 @@ class LGATrConfig(EquivariantConfig):
     beam
         Besides those of vectors ``"xyplane"``, the bivector of the plane across the beam, which boosts along
         it do not change; the first paper's.
-    sparse_product, sparse_linear
-        Whether the package's code for geometric products, and for linear maps of multivectors, leaves out
-        what is zero: the same numbers up to rounding, at other speeds.
+    sparse_product
+        Whether the package's code for geometric products leaves out what is zero: the same numbers up to
+        rounding, in less memory.
     """
 
     width: PositiveInt = 32
@@ -37,7 +38,6 @@ class LGATrConfig(EquivariantConfig):
     feedforward_ratio: PositiveInt = 2
     beam: Literal["lightlike", "xyplane", "none"] = "lightlike"  # type: ignore[assignment]
     sparse_product: bool = True
-    sparse_linear: bool = False
 
     @model_validator(mode="after")
     def _check_vectors(self) -> LGATrConfig:
@@ -65,10 +65,12 @@ class LGATr(EquivariantBackbone):
         "s": {},
     }
     metric_16: Tensor
+    basis_L1616: Tensor
 
     def __init__(self, config: LGATrConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__(config, feature_names=feature_names)
         package = lgatr_package()
+        primitives = package.PrimitivesConfig(sparse_gp=config.sparse_product)
         self.net = package.LGATr(
             num_blocks=config.depth,
             in_mv_channels=1,
@@ -83,7 +85,7 @@ class LGATr(EquivariantBackbone):
                 "head_scale": True,
             },
             mlp={"mlp_ratio": config.feedforward_ratio},
-            primitives={"sparse_gp": config.sparse_product, "sparse_linear": config.sparse_linear},
+            primitives=primitives,
             dropout_prob=config.dropout or None,
             norm_elementwise_affine=config.norm_gain,
         )
@@ -96,9 +98,9 @@ class LGATr(EquivariantBackbone):
         beam = None if config.beam == "none" else config.beam
         references_R16 = package.get_spurions(beam_spurion=beam, add_time_spurion=config.time)
         self.register_buffer("references_RC", references_R16, persistent=False)
-        unit_1616 = torch.eye(16)
-        metric_16 = package.primitives.inner_product(unit_1616, unit_1616)[:, 0]
-        self.register_buffer("metric_16", metric_16, persistent=False)
+        algebra = _algebra(package, primitives)
+        self.register_buffer("metric_16", algebra.metric_16, persistent=False)
+        self.register_buffer("basis_L1616", algebra.basis_L1616, persistent=False)
         self._embed = package.embed_vector
 
     def _read(self, momenta_BN4: Tensor) -> Tensor:
@@ -106,5 +108,17 @@ class LGATr(EquivariantBackbone):
 
     def _run(self, state: State, attend: PackedAttention) -> State:
         start = (state[0][:, None], state[1])
-        mv_TD16, _ = run_lgatr(self.net, start, attend, self.metric_16)
+        mv_TD16, _ = run_lgatr(self.net, start, attend, Algebra(self.metric_16, self.basis_L1616))
         return mv_TD16[:, : self.config.num_vectors, 1:5], mv_TD16[..., 0]
+
+
+def _algebra(package: ModuleType, primitives: Any) -> Algebra:
+    """Return the metric and the linear maps of multivectors, by what the package makes of unit ones."""
+    units_1616 = torch.eye(16)
+    metric_16 = package.primitives.inner_product(units_1616, units_1616)[:, 0]
+    weights_L11L = torch.eye(primitives.num_pin_linear_basis_elements)[:, None, None]
+    images = [
+        package.primitives.equi_linear(units_1616[:, None], weights, config=primitives)[:, 0].T
+        for weights in weights_L11L
+    ]
+    return Algebra(metric_16, torch.stack(images))

@@ -1,4 +1,4 @@
-"""Frames of rows: the boosts that bring a row's momenta to where they are the same in any frame of the data."""
+"""Frames of rows: boosts that bring momenta to where they are the same in any frame of the data."""
 
 from __future__ import annotations
 
