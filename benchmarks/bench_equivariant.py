@@ -21,7 +21,10 @@ import torch.nn.functional as F
 from bench_particle_transformer import CLASSES, NAMES, draw, ours
 from compare_networks import ENVIRONMENT, WARMUP, Batch, Jets, Network, _speed, _summary
 
-JETS = Jets(total=256, batch=64, padded=32, mean=39, shortest=2)
+JETS = {
+    "lgatr_slim": Jets(total=256, batch=64, padded=32, mean=39, shortest=2),
+    "lgatr": Jets(total=64, batch=16, padded=8, mean=39, shortest=2),
+}
 TOY_JETS = Jets(total=4, batch=2, padded=2, mean=4, shortest=2, spread=2, slots=8)
 TITLES = {"lgatr_slim": "L-GATr-slim", "lgatr": "L-GATr"}
 BESIDE = "Particle Transformer, length-grouped batches"
@@ -83,7 +86,7 @@ def batches(jets: Jets, layout: str, seed: int) -> list[Batch]:
 
 def compare(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Let one of the networks, the package's use of it and its neighbour take turns."""
-    jets, size = (TOY_JETS, "xs") if options.toy else (JETS, "s")
+    jets, size = (TOY_JETS, "xs") if options.toy else (JETS[name], "s")
     torch.manual_seed(0)
     module, network = equivariant(name, size)
     public = package(name, module)
@@ -104,6 +107,7 @@ def compare(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "per_second": _summary(speeds, "second"),
         "per_cpu_second": _summary(speeds, "cpu_second"),
         "largest_difference_of_logits": difference(module, network, public, batches(jets, "grouped", 0)),
+        "jets": str(jets),
         "parameters": sum(weight.numel() for weight in module.parameters()),
     }
 
@@ -120,7 +124,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "what": "L-GATr-slim and L-GATr, published sizes, forward + backward, float32, training mode",
         "sizes": {title: compare(name, options) for name, title in TITLES.items()},
-        "jets": str(TOY_JETS if options.toy else JETS),
         "repeats": options.repeats,
         "malloc": ENVIRONMENT,
         "package": frame.versions("lgatr"),
