@@ -20,6 +20,14 @@ FEATURE_SETS = Registry(
         "petpid": ("hepfm.data.feature_sets:PETPID", "10: those of pet, charge and particle type"),
         "petfull": ("hepfm.data.feature_sets:PETFULL", "14: those of petpid and impact parameters"),
         "massless": ("hepfm.data.feature_sets:MASSLESS", "3: angles and log pt, as OmniJet-alpha reads them"),
+        "event": (
+            "hepfm.data.event_features:EVENT",
+            "13 of reconstructed objects of an event: kinematics, type, charge, b tag",
+        ),
+        "event_levels": (
+            "hepfm.data.event_features:EVENT_LEVELS",
+            "19: the same, of generator particles too, with level and sign of the particle",
+        ),
         "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )
@@ -28,6 +36,10 @@ CONTEXT_SETS = Registry(
     "context_set",
     {
         "jet": ("hepfm.data.context:JET", "log pt, eta, log mass and number of constituents of the jet"),
+        "event": (
+            "hepfm.data.event_features:EVENT_CONTEXT",
+            "missing momentum, sums of pt, masses and numbers of an event's objects",
+        ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
     },
 )
