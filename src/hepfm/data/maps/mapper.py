@@ -14,9 +14,9 @@ from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.maps.arrays import (
     Piece,
     any_of_last,
-    double,
     flat,
     lengths_of,
+    piece_of,
     selected,
     sorted_lists,
     sums_of_constituents,
@@ -190,13 +190,8 @@ class Mapper:
     def _piece(self, columns: Mapping[str, Any], path: DataFile, first_row: int) -> Piece:
         import awkward as ak
 
-        fixed = frozenset(
-            name for name, array in columns.items() if "var" not in str(array.type) and array.ndim > 1
-        )
-        # In double precision, so that momenta and angles lose nothing on their way to single precision.
-        made = {name: double(ak.from_regular(array, axis=None)) for name, array in columns.items()}
-        rows = len(next(iter(made.values())))
-        row_R = np.arange(first_row, first_row + rows)
+        piece = piece_of(columns, path, first_row)
+        made, row_R = dict(piece.columns), piece.row_R
         if self.config.unfold is not None:
             made, row_R = unfolded(made, self.config.unfold, row_R, path)
         for name in self.needed:
@@ -209,7 +204,7 @@ class Mapper:
             for part in source.expressions
             for member in part.stacked
         }
-        return Piece(made, fixed | families, len(row_R), row_R, path)
+        return Piece(made, piece.fixed | families, len(row_R), row_R, path)
 
     def _lists(
         self, names: list[str], schema: Schema, raw: Mapping[str, list[Any]], piece: Piece
