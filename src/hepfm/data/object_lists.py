@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.core.ragged import Array, Ragged, entry_pairs
+from hepfm.core.ragged import Array, Columns, Ragged, entry_pairs, lists
 from hepfm.data.hard_process import object_charges
 from hepfm.data.schemas.events import OBJECT_LEVELS, OBJECT_ROLES, OBJECT_TYPES
 from hepfm.data.truth_matching import UNMATCHED, match
@@ -69,12 +69,12 @@ class GeneratorList:
     role: Array
 
 
-def without_overlaps(lists: Sequence[ObjectList], radius: float) -> list[ObjectList]:
+def without_overlaps(objects: Sequence[ObjectList], radius: float) -> list[ObjectList]:
     """Return the objects that are not nearer than `radius` in eta and phi to one of an earlier type.
 
     Types come in the order of `PRECEDENCE`; an object that is left out takes no other with it.
     """
-    by_kind = {one.kind: one for one in lists}
+    by_kind = {one.kind: one for one in objects}
     for place, kind in enumerate(PRECEDENCE):
         for earlier in PRECEDENCE[:place]:
             if kind in by_kind and earlier in by_kind:
@@ -91,11 +91,11 @@ def _apart(objects: ObjectList, others: ObjectList, radius: float) -> ObjectList
     return objects.keep(keep)
 
 
-def missing_momentum(lists: Sequence[ObjectList]) -> ObjectList:
+def missing_momentum(objects: Sequence[ObjectList]) -> ObjectList:
     """Return the transverse momentum that balances all objects of each event."""
-    rows = len(lists[0].lengths)
+    rows = len(objects[0].lengths)
     px, py = np.zeros(rows), np.zeros(rows)
-    for one in lists:
+    for one in objects:
         pt, phi = one.values["pt"], one.values["phi"]
         px -= np.bincount(one.events(), pt * np.cos(phi), rows)
         py -= np.bincount(one.events(), pt * np.sin(phi), rows)
@@ -110,48 +110,57 @@ def met_list(pt: Array, phi: Array) -> ObjectList:
 
 
 def object_columns(
-    lists: Sequence[ObjectList], generator: GeneratorList | None, *, match_radius: float
+    objects: Sequence[ObjectList], generator: GeneratorList | None, *, match_radius: float
 ) -> dict[str, Array | Ragged]:
     """Return the fields of all objects, in the order of a store; those of truth only with `generator`.
 
     Parameters
     ----------
-    lists
+    objects
         Reconstructed objects by type, of the same events.
     generator
         Generator objects, or None.
     match_radius
         Largest distance in eta and phi of an object from the generator object whose role it gets.
     """
-    seen = _seen(lists)
+    seen = _seen(objects)
     if generator is not None:
         found = match(
             np.stack([seen["eta"], seen["phi"]]),
             np.stack([generator.values["eta"], generator.values["phi"]]),
             types=(seen["type"], generator.type),
-            lengths=(np.sum([one.lengths for one in lists], axis=0), generator.lengths),
+            lengths=(np.sum([one.lengths for one in objects], axis=0), generator.lengths),
             radius=match_radius,
         )
         role = np.full(len(found), OBJECT_ROLES.index("none"), np.int8)
         role[found != UNMATCHED] = generator.role[found[found != UNMATCHED]]
         seen = _together(seen | {"role": role, "pdg": np.zeros(len(role), np.int32)}, _made(generator))
     order = np.lexsort((-seen["pt"], seen["level"], seen["row"]))
-    lengths = np.bincount(seen.pop("row"), minlength=len(lists[0].lengths))
+    lengths = np.bincount(seen.pop("row"), minlength=len(objects[0].lengths))
     return {
         f"object_{name}": Ragged.from_lengths(part[order].astype(_DTYPES.get(name, np.float32)), lengths)
         for name, part in seen.items()
     }
 
 
+def sorted_objects(columns: Columns) -> dict[str, Array | Ragged]:
+    """Return the fields of objects in the order of a store: reconstructed ones first, then falling pt."""
+    fields = {name: lists(columns, name) for name in columns if name.startswith("object_")}
+    pt = fields["object_pt"]
+    level = fields["object_level"].values if "object_level" in fields else np.zeros(len(pt.values), np.int8)
+    order = np.lexsort((-pt.values, level, pt.row_index()))
+    return {name: column.with_values(column.values[order]) for name, column in fields.items()}
+
+
 _DTYPES: dict[str, type] = {"type": np.int8, "level": np.int8, "role": np.int8, "pdg": np.int32}
 
 
-def _seen(lists: Sequence[ObjectList]) -> dict[str, Array]:
+def _seen(objects: Sequence[ObjectList]) -> dict[str, Array]:
     """Return the values of reconstructed objects of all types, event after event."""
-    row = np.concatenate([one.events() for one in lists])
+    row = np.concatenate([one.events() for one in objects])
     order = np.argsort(row, kind="stable")
-    kinds = [np.full(len(one.values["pt"]), OBJECT_TYPES.index(one.kind), np.int8) for one in lists]
-    values = {name: np.concatenate([one.values[name] for one in lists]) for name in MEASURED}
+    kinds = [np.full(len(one.values["pt"]), OBJECT_TYPES.index(one.kind), np.int8) for one in objects]
+    values = {name: np.concatenate([one.values[name] for one in objects]) for name in MEASURED}
     values |= {"type": np.concatenate(kinds), "row": row}
     values["level"] = np.full(len(row), OBJECT_LEVELS.index("reconstructed"), np.int8)
     return {name: part[order] for name, part in values.items()}

@@ -23,7 +23,7 @@ from hepfm.data.readers.base import require
 from hepfm.data.readers.cuts import MomentumCuts
 from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ROWS, WeightedFiles, class_of_files
 from hepfm.data.remote import DataFile
-from hepfm.data.schemas.events import EVENT_WEIGHT, event_schema
+from hepfm.data.schemas.events import EVENT_WEIGHT, INITIAL_STATE, RESONANCE_MASS, event_schema
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
 from hepfm.data.truth_matching import MATCH_RADIUS
@@ -221,7 +221,7 @@ class EventObjectsReader(ABC):
                 replace(field, level=Level.EVENT) for field in EVENT_FIELDS if field.name in layout.event
             ),
         )
-        absent = {"event_resonance_mass", *(() if states else ("event_initial_state",))}
+        absent = {RESONANCE_MASS.name, *(() if states else (INITIAL_STATE.name,))}
         return schema.having(name for name in schema.names() if name not in absent)
 
     def num_rows(self, path: DataFile) -> int | None:
@@ -329,7 +329,7 @@ class EventObjectsReader(ABC):
             columns = {self.config.weight: self.weight_column(piece)}
             fields[EVENT_WEIGHT.name] = self.config.event_weights(columns, piece.path)
         states = layout.record.states(piece) if layout.record else None
-        return fields if states is None else {**fields, "event_initial_state": states}
+        return fields if states is None else {**fields, INITIAL_STATE.name: states}
 
     def weight_column(self, piece: Piece) -> Array | Ragged:
         """Return the branch of the option weight."""
