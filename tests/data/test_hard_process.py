@@ -67,6 +67,12 @@ def test_top_pair_with_copies_gives_last_resonances_and_first_daughters() -> Non
 def test_the_outermost_resonance_names_the_role() -> None:
     higgs = of((25, -1, True, 9.0), (24, 0, True, 5.0), (-24, 0, True, 4.0), (11, 2, True, 3.0))
     assert named(higgs)[-1] == (3, "electron", "h_l")
+    # A b quark of the top's W is one of that W's quarks.
+    charmed = of(
+        (6, -1, True, 9.0), (24, 0, True, 5.0), (5, 0, True, 5.0), (4, 1, True, 2.0), (-5, 1, True, 2.0)
+    )
+    assert [role for _, _, role in named(charmed)[2:]] == ["t_b", "t_q", "t_q"]
+    assert [role for _, _, role in named(of((24, -1, True, 9.0), (-5, 0, True, 2.0)))] == ["none", "w_b"]
     # X -> Z H: the Standard Model's resonances name the roles; X -> q q: X does; X -> t: t does.
     heavy = of((9900, -1, True, 9.0), (23, 0, True, 5.0), (13, 1, True, 3.0), (2, 0, True, 2.0))
     assert named(heavy) == [
@@ -168,6 +174,13 @@ def test_matching_is_one_to_one_and_by_the_nearest_pair() -> None:
     assert matched([(0.1, 0.0, "electron")], made) == [UNMATCHED]
     assert matched([(0.0, 3.1, "muon")], [(0.0, -3.1, "muon")]) == [0]
     assert matched([(0.0, 0.0, "jet")], [(0.0, 0.5, "quark")]) == [UNMATCHED]
+    # A tau may be a muon, if no muon is at hand.
+    assert matched([(0.0, 0.0, "muon")], [(0.0, 0.01, "tau"), (0.2, 0.2, "muon")]) == [1]
+    assert matched([(0.0, 0.0, "muon"), (0.2, 0.2, "muon")], [(0.0, 0.01, "tau"), (0.2, 0.2, "muon")]) == [
+        0,
+        1,
+    ]
+    assert matched([(0.0, 0.0, "jet")], [(0.0, 0.0, "tau")]) == [UNMATCHED]
     assert matched([(0.0, 0.0, "met")], [(0.0, 0.0, "neutrino")]) == [UNMATCHED]
 
 

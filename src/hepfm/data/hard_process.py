@@ -15,7 +15,17 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array
 from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
-from hepfm.physics.pdg import BOTTOM, CHARGED_LEPTONS, GLUON, HIGGS, NEUTRINOS, PHOTON, TOP, W, Z
+from hepfm.physics.pdg import (
+    BOTTOM,
+    CHARGED_LEPTONS,
+    GLUON,
+    HIGGS,
+    NEUTRINOS,
+    PHOTON,
+    TOP,
+    W_BOSON,
+    Z_BOSON,
+)
 
 NO_MOTHER = -1
 """In place of a mother."""
@@ -28,8 +38,8 @@ _TYPES = {
     BOTTOM: "bottom",
     GLUON: "gluon",
     TOP: "top",
-    W: "w",
-    Z: "z",
+    W_BOSON: "w",
+    Z_BOSON: "z",
     HIGGS: "higgs",
 }
 _DAUGHTERS = {
@@ -72,7 +82,7 @@ def object_charges(pdg: Array) -> npt.NDArray[np.float32]:
     """
     code = np.abs(np.asarray(pdg).astype(np.int64))
     up, down = np.isin(code, (2, 4, 6)), np.isin(code, (1, 3, 5))
-    unit = up * 2 / 3 - down / 3 - np.isin(code, CHARGED_LEPTONS) + (code == W)
+    unit = up * 2 / 3 - down / 3 - np.isin(code, CHARGED_LEPTONS) + (code == W_BOSON)
     return np.asarray(np.sign(pdg) * unit, np.float32)
 
 
@@ -118,7 +128,8 @@ def hard_process(pdg: Array, mother: Array, hard: Array, *, event: Array, pt: Ar
     Leptons, neutrinos, photons, quarks and gluons are taken as they leave the hard process, before they
     radiate, and resonances (t, W, Z, H, particles beyond the Standard Model) as they decay. The role
     of a final particle follows from the outermost resonance of the Standard Model among its ancestors, or,
-    without one, from a particle beyond it; resonances have none. Top quarks of one sign have the same roles
+    without one, from a particle beyond it; resonances have none. A b quark of the W of a top quark is one of
+    the quarks of that W, so that there is one ``t_b`` beside them. Top quarks of one sign have the same roles
     where there are several, and so have Higgs bosons; a third W or Z of an event gives no role.
 
     Parameters
@@ -204,11 +215,18 @@ class _Record:
             beyond = np.where(met & other, self.first[above], beyond)
             above = np.where(above >= 0, self.mother[above], NO_MOTHER)
         of = np.where(outermost >= 0, outermost, beyond)
+        types = np.where(self._of_inner_w(place, of), _NUMBER["quark"], self.types[place])
         resonance = np.full(len(of), -1)
         found = np.flatnonzero(of >= 0)
         roots, inverse = np.unique(of[found], return_inverse=True)
         resonance[found] = self._resonances(roots, pt)[inverse]
-        return np.asarray(_ROLES[self.types[place], resonance])
+        return np.asarray(_ROLES[types, resonance])
+
+    def _of_inner_w(self, place: Array, outermost: Array) -> Array:
+        """Return which particles are b quarks of a W that comes from another resonance."""
+        above = self.mother[place]
+        from_w = (above >= 0) & (self.types[above] == _NUMBER["w"]) & (self.first[above] != outermost)
+        return np.asarray(from_w & (self.types[place] == _NUMBER["bottom"]))
 
     def _resonances(self, roots: Array, pt: Array) -> Array:
         """Return the numbers of `_NAMES` of resonances, by their first copies; -1 for a third W or Z."""

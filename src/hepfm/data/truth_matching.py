@@ -13,22 +13,30 @@ UNMATCHED = -1
 MATCH_RADIUS = 0.4
 """Largest distance in eta and phi by default: the radius of small jets."""
 
-_MATCHES = {
-    "jet": ("bottom", "quark", "gluon"),
-    **{name: (name,) for name in ("electron", "muon", "tau", "photon")},
-}
-"""Types of generator objects that a type of reconstructed object can be."""
+_MATCHES: tuple[dict[str, tuple[str, ...]], ...] = (
+    {
+        "jet": ("bottom", "quark", "gluon"),
+        **{name: (name,) for name in ("electron", "muon", "tau", "photon")},
+    },
+    {"electron": ("tau",), "muon": ("tau",)},
+)
+"""Types of generator objects that a type of reconstructed object can be: first those of its own kind, then,
+of electrons and muons that are left, taus that decay to them."""
+
+_NEVER = len(_MATCHES)
 
 
-def _fitting() -> npt.NDArray[np.bool_]:
-    table = np.zeros((len(OBJECT_TYPES), len(OBJECT_TYPES)), bool)
-    for seen, made in _MATCHES.items():
-        for name in made:
-            table[OBJECT_TYPES.index(seen), OBJECT_TYPES.index(name)] = True
+def _steps() -> npt.NDArray[np.int8]:
+    """Return the step in which types are matched, by reconstructed and generator type."""
+    table = np.full((len(OBJECT_TYPES), len(OBJECT_TYPES)), _NEVER, np.int8)
+    for step, types in enumerate(_MATCHES):
+        for seen, made in types.items():
+            for name in made:
+                table[OBJECT_TYPES.index(seen), OBJECT_TYPES.index(name)] = step
     return table
 
 
-_FITS = _fitting()
+_STEP = _steps()
 
 
 def match(
@@ -37,7 +45,8 @@ def match(
     """Return the place of the generator object that each reconstructed one is, or `UNMATCHED`.
 
     Of all pairs of an event that fit by their types and are nearer than `radius`, the nearest is taken, then
-    the nearest of the others, and so on: none is in two pairs.
+    the nearest of the others, and so on: none is in two pairs. Electrons and muons that are left may then be
+    taus.
 
     Parameters
     ----------
@@ -52,9 +61,10 @@ def match(
     """
     one, other = entry_pairs(*lengths)
     distance = delta_r(seen[0][one], seen[1][one], made[0][other], made[1][other])
-    fits = (distance < radius) & _FITS[types[0][one], types[1][other]]
-    one, other, distance = one[fits], other[fits], distance[fits]
-    order = np.argsort(distance, kind="stable")
+    step = _STEP[types[0][one], types[1][other]]
+    fits = (distance < radius) & (step != _NEVER)
+    one, other, distance, step = one[fits], other[fits], distance[fits], step[fits]
+    order = np.lexsort((distance, step))
     one, other = one[order], other[order]
     found = np.full(seen.shape[1], UNMATCHED)
     while len(one):

@@ -18,6 +18,7 @@ from hepfm.data.object_lists import GeneratorList, ObjectList, met_list
 from hepfm.physics.kinematics import energy_of, wrap_phi
 
 _OPTIONAL = ("eta", "energy", "mass", "charge", "b_tag", "select")
+_LARGEST_ETA = 20.0
 Names = Mapping[str, str]
 """Columns of a file by the names that they have in expressions."""
 
@@ -153,7 +154,10 @@ class Record:
             hard = hard_process(pdg, mother, found["hard"] != 0, event=piece.row_R[event], pt=found["pt"])
         except DataError as error:
             raise DataError(f"{piece.path}, {error}") from None
-        values = {"pt": found["pt"] * self._gev, "eta": found["eta"], "phi": wrap_phi(found["phi"])}
+        # Along the beam pt is not quite 0, so that eta is finite and the momentum right.
+        pt = np.maximum(found["pt"] * self._gev, np.abs(energy) / np.sinh(_LARGEST_ETA) * (found["pt"] == 0))
+        eta = np.clip(found["eta"], -_LARGEST_ETA, _LARGEST_ETA)
+        values = {"pt": pt, "eta": eta, "phi": wrap_phi(found["phi"])}
         values = {name: part[hard.place] for name, part in (values | {"energy": energy}).items()}
         numbers = np.bincount(event[hard.place], minlength=len(lengths))
         return GeneratorList(numbers, values, pdg[hard.place], hard.type, hard.role)

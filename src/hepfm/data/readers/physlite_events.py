@@ -15,7 +15,8 @@ from hepfm.data.maps.object_config import RecordMap
 from hepfm.data.maps.objects import Names, Record
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import EVENT_FIELDS
-from hepfm.data.readers.event_objects import Collection, EventObjectsConfig, EventObjectsReader
+from hepfm.data.readers.event_objects import Collection, EventObjectsReader
+from hepfm.data.readers.event_options import EventObjectsConfig
 from hepfm.data.readers.physlite_layout import event_branches, link_branches
 from hepfm.data.remote import DataFile
 from hepfm.data.tables.base import FileTable
