@@ -21,7 +21,7 @@ TOLERANCE = 1e-3
 """Relative and absolute (GeV) difference that files with few digits make."""
 
 TYPICAL_PT = 5_000.0
-"""Median pt (GeV) of reconstructed objects above which a file is likely to be in MeV."""
+"""Median pt (GeV) of objects of a type above which a file is likely to be in MeV."""
 
 Rule = tuple[str, Array, str]
 """A field, which of its values cannot be, and why, with the cure."""
@@ -107,7 +107,7 @@ class ObjectLevels:
     def __init__(self) -> None:
         self._rows = self._with_generator = self._with_reconstructed = 0
         self._without: str | None = None
-        self._median = 0.0
+        self._medians: dict[str, float] = {}
 
     def look(self, columns: Columns, *, path: DataFile, first_row: int) -> None:
         """Note a piece of a file; raise `DataError` for rows that no network could be shown."""
@@ -135,8 +135,10 @@ class ObjectLevels:
                 "reconstructed ones; leave such events out (select), or give all of them their missing "
                 "momentum"
             )
-        if seen.any():
-            self._median = max(self._median, float(np.median(pt.values[seen])))
+        for name in RECONSTRUCTED_TYPES:
+            chosen = pt.values[seen & is_type(columns, (name,))]
+            if len(chosen):
+                self._medians[name] = max(self._medians.get(name, 0.0), float(np.median(chosen)))
 
     def warn(self) -> None:
         """Log what is odd about all rows together."""
@@ -152,9 +154,11 @@ class ObjectLevels:
                 self._rows - self._with_generator,
                 self._rows,
             )
-        if self._median > TYPICAL_PT:
-            logger.warning(
-                "half of the reconstructed objects have a pt above %.0f GeV; is the file in MeV, which the "
-                "unit of a map or reader must say?",
-                self._median,
-            )
+        for name, median in self._medians.items():
+            if median > TYPICAL_PT:
+                logger.warning(
+                    "the pt of half of the objects of type %s is above %.0f GeV; is the file in MeV, which "
+                    "the unit in a map must say?",
+                    name,
+                    median,
+                )

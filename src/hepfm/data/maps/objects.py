@@ -109,12 +109,14 @@ class Objects:
         """Return the objects of some events that are selected."""
         shape = self._parts.shape(piece)
         pt, phi = (self._parts.values(name, piece, shape) for name in ("pt", "phi"))
-        pt, phi = pt * self._gev, wrap_phi(phi)
+        pt, phi = pt * self._gev, _wrapped(phi)
         if self.kind == "met":
-            if (lengths_of(shape) != 1).any():
-                event = int(piece.row_R[int(np.argmax(lengths_of(shape) != 1))])
+            number = lengths_of(shape)
+            if (number != 1).any():
+                event = int(np.argmax(number != 1))
                 raise DataError(
-                    f"{piece.path}, row {event}: an event has one missing momentum, not {len(pt)}"
+                    f"{piece.path}, row {piece.row_R[event]}: an event has one missing momentum, not "
+                    f"{number[event]}"
                 )
             return met_list(pt, phi)
         eta = self._parts.values("eta", piece, shape)
@@ -157,7 +159,7 @@ class Record:
         # Along the beam pt is not quite 0, so that eta is finite and the momentum right.
         pt = np.maximum(found["pt"] * self._gev, np.abs(energy) / np.sinh(_LARGEST_ETA) * (found["pt"] == 0))
         eta = np.clip(found["eta"], -_LARGEST_ETA, _LARGEST_ETA)
-        values = {"pt": pt, "eta": eta, "phi": wrap_phi(found["phi"])}
+        values = {"pt": pt, "eta": eta, "phi": _wrapped(found["phi"])}
         values = {name: part[hard.place] for name, part in (values | {"energy": energy}).items()}
         numbers = np.bincount(event[hard.place], minlength=len(lengths))
         return GeneratorList(numbers, values, pdg[hard.place], hard.type, hard.role)
@@ -196,6 +198,11 @@ def _energy(parts: _Expressions, piece: Piece, shape: Any, gev: float) -> Array:
     pt, eta = (parts.values(name, piece, shape) for name in ("pt", "eta"))
     with np.errstate(over="ignore", invalid="ignore"):  # particles along the beam
         return np.asarray(energy_of(pt, eta, mass)) * gev
+
+
+def _wrapped(phi: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # what is no number is refused later
+        return np.asarray(wrap_phi(phi))
 
 
 def _places(mother: Array, lengths: Array) -> Array:
