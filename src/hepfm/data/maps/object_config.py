@@ -17,8 +17,6 @@ class ObjectMap(MomentumCuts):
 
     Attributes
     ----------
-    min_pt, max_abs_eta
-        As of `MomentumCuts`.
     pt, eta, phi
         Transverse momentum, pseudorapidity and azimuth; missing momentum has no eta.
     energy, mass

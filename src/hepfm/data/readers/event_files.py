@@ -62,10 +62,6 @@ class EventFileConfig(MomentumCuts, WeightedFiles):
 
     Attributes
     ----------
-    min_pt, max_abs_eta
-        As of `MomentumCuts`.
-    weight
-        As of `WeightedFiles`.
     jet_class
         Class of all jets of the files, or class by a pattern of the file's name:
         ``{"QCD*": QCD, "TT*": Tbqq}``; null for jets without label.

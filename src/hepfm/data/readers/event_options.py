@@ -20,8 +20,6 @@ class ObjectChoice(MomentumCuts):
 
     Attributes
     ----------
-    min_pt, max_abs_eta
-        As of `MomentumCuts`.
     collection
         Its name in the file; null for the default of the format.
     select
@@ -40,8 +38,6 @@ class JetChoice(ObjectChoice):
 
     Attributes
     ----------
-    min_pt, max_abs_eta, collection, select
-        As of `ObjectChoice`.
     b_tag
         Expression of the b tag: a score, or a working point such as ``btagDeepFlavB > 0.28``; null for the
         default of the format.
@@ -52,7 +48,7 @@ class JetChoice(ObjectChoice):
     b_tag: str | None = None
 
 
-class TauChoice(ObjectChoice):
+class TauOrPhotonChoice(ObjectChoice):
     """Which hadronic taus or photons are read; as `ObjectChoice` from 20 GeV."""
 
     min_pt: float = pydantic.Field(default=20.0, ge=0)
@@ -63,8 +59,6 @@ class EventObjectsConfig(WeightedFiles):
 
     Attributes
     ----------
-    weight
-        As of `WeightedFiles`.
     jets, electrons, muons, taus, photons
         Which objects of each type are read, e.g. ``{min_pt: 30, select: tightId}``; null for none.
     met
@@ -90,8 +84,8 @@ class EventObjectsConfig(WeightedFiles):
     jets: JetChoice | None = JetChoice()
     electrons: ObjectChoice | None = ObjectChoice()
     muons: ObjectChoice | None = ObjectChoice()
-    taus: TauChoice | None = TauChoice()
-    photons: TauChoice | None = TauChoice()
+    taus: TauOrPhotonChoice | None = TauOrPhotonChoice()
+    photons: TauOrPhotonChoice | None = TauOrPhotonChoice()
     met: str | None = BALANCE
     overlap: float | None = pydantic.Field(default=0.4, gt=0)
     generator: bool = False
