@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import DataError
-from hepfm.data.hard_process import HardProcess, hard_process, initial_states, object_charges, object_types
+from hepfm.data.hard_process import HardObjects, hard_process, initial_states, object_charges, object_types
 from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
 from hepfm.data.truth_matching import UNMATCHED, match
 
@@ -18,13 +18,13 @@ Particle = tuple[int, int, bool, float]
 PROTON: Particle = (2212, -1, False, 0)
 
 
-def of(*particles: Particle, events: list[int] | None = None) -> HardProcess:
+def of(*particles: Particle, events: list[int] | None = None) -> HardObjects:
     pdg, mother, hard, pt = (np.array(column) for column in zip(*particles, strict=True))
     event = np.zeros(len(pdg), int) if events is None else np.array(events)
     return hard_process(pdg, mother, hard.astype(bool), event=event, pt=pt)
 
 
-def named(found: HardProcess) -> list[tuple[int, str, str]]:
+def named(found: HardObjects) -> list[tuple[int, str, str]]:
     return [
         (int(place), OBJECT_TYPES[kind], OBJECT_ROLES[role])
         for place, kind, role in zip(found.place, found.type, found.role, strict=True)

@@ -106,7 +106,7 @@ def initial_states(first: Array, second: Array) -> npt.NDArray[np.int8]:
 
 
 @dataclass(frozen=True)
-class HardProcess:
+class HardObjects:
     """The particles of a record that are objects, in the order of the record.
 
     Attributes
@@ -122,7 +122,7 @@ class HardProcess:
     role: npt.NDArray[np.int8]
 
 
-def hard_process(pdg: Array, mother: Array, hard: Array, *, event: Array, pt: Array) -> HardProcess:
+def hard_process(pdg: Array, mother: Array, hard: Array, *, event: Array, pt: Array) -> HardObjects:
     """Return the objects of the hard process of events.
 
     Leptons, neutrinos, photons, quarks and gluons are taken as they leave the hard process, before they
@@ -159,7 +159,7 @@ def hard_process(pdg: Array, mother: Array, hard: Array, *, event: Array, pt: Ar
     place = np.flatnonzero(decaying | leaving)
     known = resonance & of_hard_chain[record.first]
     role = np.where(resonance[place], _NONE, record.roles(place, known, np.asarray(pt, np.float64)))
-    return HardProcess(place, record.types[place], role.astype(np.int8))
+    return HardObjects(place, record.types[place], role.astype(np.int8))
 
 
 class _Record:

@@ -8,12 +8,12 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Level
 from hepfm.data.maps.arrays import Piece
 from hepfm.data.maps.config import MapConfig
-from hepfm.data.maps.objects import Objects, Record
+from hepfm.data.maps.objects import MappedObjects, MappedRecord
 from hepfm.data.object_lists import object_columns, without_overlaps
 from hepfm.data.schemas.events import INITIAL_STATE, event_schema
 
 
-class EventObjects:
+class ObjectMapper:
     """Makes the fields of objects of columns of files that have certain names.
 
     Parameters
@@ -32,8 +32,8 @@ class EventObjects:
     def __init__(self, config: MapConfig, names: Sequence[str]) -> None:
         self.config = config
         columns = {name: name for name in names}
-        self._objects = [Objects(kind, spec, columns) for kind, spec in config.objects.items()]
-        self._record = None if config.generator is None else Record(config.generator, columns)
+        self._objects = [MappedObjects(kind, spec, columns) for kind, spec in config.objects.items()]
+        self._record = None if config.generator is None else MappedRecord(config.generator, columns)
 
     @property
     def needed(self) -> set[str]:

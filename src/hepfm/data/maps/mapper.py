@@ -25,7 +25,7 @@ from hepfm.data.maps.arrays import (
 )
 from hepfm.data.maps.classes import UNKNOWN, from_codes, from_flags, of_file, refuse_unknown
 from hepfm.data.maps.config import PDG, FieldMap, MapConfig
-from hepfm.data.maps.event_objects import EventObjects
+from hepfm.data.maps.event_objects import ObjectMapper
 from hepfm.data.maps.expression import SLOT, Expression
 from hepfm.data.maps.known import KNOWN, roles_of
 from hepfm.data.maps.units import factor
@@ -85,7 +85,7 @@ class Mapper:
             raise ConfigError(
                 f"unfold: the file has no {config.unfold!r}{did_you_mean(str(config.unfold), self.names)}"
             )
-        self._objects = EventObjects(config, self.names)
+        self._objects = ObjectMapper(config, self.names)
         self.needed = sorted(unfold.union(self._objects.needed, *(part.names for part in made)))
         if not self.needed:
             raise ConfigError("the map takes nothing from the file")

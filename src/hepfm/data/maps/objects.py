@@ -75,7 +75,7 @@ class _Expressions:
         return np.asarray(flat(value, shape, piece, f"{self._what}, {name}"), np.float64)
 
 
-class Objects:
+class MappedObjects:
     """Objects of one type, from columns of files that have certain names.
 
     Parameters
@@ -128,8 +128,8 @@ class Objects:
         return ObjectList(self.kind, lengths_of(shape), values).keep(kept)
 
 
-class Record:
-    """The generator's record, from columns of files that have certain names; see `Objects`."""
+class MappedRecord:
+    """The generator's record, from columns of files that have certain names; see `MappedObjects`."""
 
     def __init__(self, spec: RecordMap, names: Names) -> None:
         self.spec = spec

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hepfm.data.maps.object_config import RecordMap
-from hepfm.data.maps.objects import Names, Record
+from hepfm.data.maps.objects import MappedRecord, Names
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_objects import Collection, EventObjectsReader
 from hepfm.data.readers.event_options import EventObjectsConfig
@@ -64,7 +64,7 @@ class DelphesEventsReader(EventObjectsReader):
         require(table.names, [_NUMBER], table.path, what="Delphes branches")
         return {"event_number": _NUMBER}
 
-    def record(self, table: FileTable) -> Record:
+    def record(self, table: FileTable) -> MappedRecord:
         """Return the particles of the branch ``Particle``."""
         names = self.names_of(table, "Particle")
         needed = ("PID", "M1", "Status", "E", *_DIRECTION.values())
@@ -78,4 +78,4 @@ class DelphesEventsReader(EventObjectsReader):
             "partons": _PARTONS if set(_PARTONS) <= set(table.names) else None,
         }
         known = {**names, **{name: name for name in _PARTONS if name in table.names}}
-        return Record(RecordMap.model_validate(spec), known)
+        return MappedRecord(RecordMap.model_validate(spec), known)

@@ -16,7 +16,7 @@ from hepfm.data.maps.arrays import Piece, piece_of
 from hepfm.data.maps.classes import of_file
 from hepfm.data.maps.expression import Expression
 from hepfm.data.maps.object_config import ObjectMap
-from hepfm.data.maps.objects import Names, Objects, Record
+from hepfm.data.maps.objects import MappedObjects, MappedRecord, Names
 from hepfm.data.object_lists import missing_momentum, object_columns, without_overlaps
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ROWS, class_of_files
@@ -53,8 +53,8 @@ class Collection:
 class _Layout:
     """What of a file is read."""
 
-    objects: Sequence[Objects]
-    record: Record | None
+    objects: Sequence[MappedObjects]
+    record: MappedRecord | None
     select: Expression | None
     event: Mapping[str, str]
     more: tuple[str, ...]
@@ -91,7 +91,7 @@ class EventObjectsReader(ABC):
         """Return the branches of run, luminosity block and number of the event, by field."""
 
     @abstractmethod
-    def record(self, table: FileTable) -> Record:
+    def record(self, table: FileTable) -> MappedRecord:
         """Return where the generator's record is; raise `DataError` where a file has none."""
 
     def derived(self, piece: Mapping[str, Any], path: DataFile) -> Mapping[str, Any]:
@@ -163,7 +163,7 @@ class EventObjectsReader(ABC):
         ]
         if config.met is not None and config.met != BALANCE:
             spec = ObjectMap.model_validate({**self.collections["met"].momentum, "unit": self.unit})
-            objects.append(Objects("met", spec, self._names(table, "met", config.met)))
+            objects.append(MappedObjects("met", spec, self._names(table, "met", config.met)))
         if not objects:
             raise ConfigError(
                 "no objects are read: jets, electrons, muons, taus, photons and met are all null"
@@ -187,7 +187,7 @@ class EventObjectsReader(ABC):
             )
         return names
 
-    def _objects(self, table: FileTable, option: str, kind: str) -> Objects:
+    def _objects(self, table: FileTable, option: str, kind: str) -> MappedObjects:
         """Return the objects of an option, with the defaults of the format."""
         choice, format_ = getattr(self.config, option), self.collections[kind]
         name = choice.collection or format_.name
@@ -201,7 +201,7 @@ class EventObjectsReader(ABC):
         spec["select"] = choice.select or _first(format_.selections, names, table, f"{option}: select")
         if kind == "jet":
             spec["b_tag"] = choice.b_tag or _first(format_.b_tags, names, table, f"{option}: b_tag")
-        return Objects(kind, ObjectMap.model_validate({**format_.momentum, **spec}), names)
+        return MappedObjects(kind, ObjectMap.model_validate({**format_.momentum, **spec}), names)
 
     def _events(self, piece: Piece, layout: _Layout) -> dict[str, Array | Ragged]:
         lists = [one.read(piece) for one in layout.objects]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hepfm.data.maps.object_config import RecordMap
-from hepfm.data.maps.objects import Names, Record
+from hepfm.data.maps.objects import MappedRecord, Names
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import EVENT_FIELDS
 from hepfm.data.readers.event_objects import Collection, EventObjectsReader
@@ -75,7 +75,7 @@ class NanoAodEventsReader(EventObjectsReader):
         require(table.names, EVENT, table.path, what="NanoAOD branches")
         return {field.name: branch for field, branch in zip(EVENT_FIELDS, EVENT, strict=True)}
 
-    def record(self, table: FileTable) -> Record:
+    def record(self, table: FileTable) -> MappedRecord:
         """Return the particles of ``GenPart``."""
         names = self.names_of(table, "GenPart")
         needed = ("pdgId", "genPartIdxMother", "statusFlags", "status", *_MOMENTUM)
@@ -88,4 +88,4 @@ class NanoAodEventsReader(EventObjectsReader):
             "partons": _PARTONS if set(_PARTONS) <= set(table.names) else None,
         }
         known = {**names, **{name: name for name in _PARTONS if name in table.names}}
-        return Record(RecordMap.model_validate(spec), known)
+        return MappedRecord(RecordMap.model_validate(spec), known)

@@ -12,7 +12,7 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.data.hard_process import NO_MOTHER
 from hepfm.data.maps.arrays import Piece
 from hepfm.data.maps.object_config import RecordMap
-from hepfm.data.maps.objects import Names, Record
+from hepfm.data.maps.objects import MappedRecord, Names
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import EVENT_FIELDS
 from hepfm.data.readers.event_objects import Collection, EventObjectsReader
@@ -92,7 +92,7 @@ class PhysliteEventsReader(EventObjectsReader):
             field.name: branch for field, branch in zip(EVENT_FIELDS, event_branches(table), strict=False)
         }
 
-    def record(self, table: FileTable) -> Record:
+    def record(self, table: FileTable) -> MappedRecord:
         """Return the particles of the hard process."""
         names = self.names_of(table, _RECORD)
         require(names, ("pdgId", "px", "py", "pz", "e"), table.path, what=f"branches {_RECORD}*:")
@@ -109,7 +109,7 @@ class PhysliteEventsReader(EventObjectsReader):
             "partons": _PARTONS if there else None,
         }
         known = {**names, _MOTHER: _MOTHER, **({name: name for name in _PARTONS} if there else {})}
-        return Record(RecordMap.model_validate(spec), known)
+        return MappedRecord(RecordMap.model_validate(spec), known)
 
     def made_of(self, table: FileTable) -> tuple[str, ...]:
         """Return the links from particles to vertices, and from these to what goes into them."""

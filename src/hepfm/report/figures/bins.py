@@ -24,7 +24,7 @@ _ANGLES = {-pi: "-π", -pi / 2: "-π/2", 0.0: "0", pi / 2: "π/2", pi: "π"}
 
 
 @dataclass(frozen=True)
-class Binned:
+class PanelBins:
     """What a panel shows: bin edges, texts at the axes, and the places of ticks where they are named."""
 
     edges: Array
@@ -33,7 +33,7 @@ class Binned:
     ticks: Mapping[float, str] | None = None
 
 
-def binned(field: Field, values: Array, classes: int, what: str) -> Binned:
+def binned(field: Field, values: Array, classes: int, what: str) -> PanelBins:
     """Return the bins of a field.
 
     Parameters
@@ -51,9 +51,9 @@ def binned(field: Field, values: Array, classes: int, what: str) -> Binned:
     if field.kind is Kind.CATEGORICAL:
         edges = np.arange(len(field.classes) + 1) - 0.5
         named = len(field.classes) <= NAMED_CLASSES
-        return Binned(edges, xlabel, what, dict(enumerate(field.classes)) if named else None)
+        return PanelBins(edges, xlabel, what, dict(enumerate(field.classes)) if named else None)
     if field.kind is Kind.FLAG:
-        return Binned(np.arange(3) - 0.5, xlabel, what, {0: "no", 1: "yes"})
+        return PanelBins(np.arange(3) - 0.5, xlabel, what, {0: "no", 1: "yes"})
     whole = field.kind is Kind.COUNT or not len(values) or _is_whole(values)
     if whole:
         edges = whole_edges(values, classes)
@@ -65,7 +65,7 @@ def binned(field: Field, values: Array, classes: int, what: str) -> Binned:
     unit = "" if field.unit == "1" else f" {field.unit}"
     per = "" if whole and width == 1 else f" / {width:.3g}{unit}"
     ticks = _ANGLES if field.kind is Kind.ANGLE else None
-    return Binned(edges, xlabel, what + per, ticks)
+    return PanelBins(edges, xlabel, what + per, ticks)
 
 
 def _is_whole(values: Array) -> bool:

@@ -17,8 +17,8 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Level
 from hepfm.data.store import Store
-from hepfm.report.figures.bins import NAMED_CLASSES, Binned, binned, whole_edges
-from hepfm.report.figures.object_parts import NEEDED, Part, has_parts, object_parts
+from hepfm.report.figures.bins import NAMED_CLASSES, PanelBins, binned, whole_edges
+from hepfm.report.figures.object_parts import NEEDED, ObjectPart, has_parts, object_parts
 from hepfm.report.figures.spectra import sample_rows
 from hepfm.report.figures.style import INK, MUTED, SERIES, Pen, panels, pens
 
@@ -130,7 +130,7 @@ class _Shown:
 
     field: Field
     number: bool = False
-    part: Part | None = None
+    part: ObjectPart | None = None
 
 
 def _shown(store: Store, rows: Array) -> Iterator[_Shown]:
@@ -149,7 +149,7 @@ def _shown(store: Store, rows: Array) -> Iterator[_Shown]:
 
 def _contents(
     store: Store, shown: Sequence[_Shown], rows: Array, members: Mapping[str, Array]
-) -> Iterator[tuple[Binned, dict[str, Array], bool]]:
+) -> Iterator[tuple[PanelBins, dict[str, Array], bool]]:
     """Yield what each panel shows, its values by class, and whether zeros among them mean anything."""
     for one in shown:
         field, part = one.field, one.part
@@ -160,7 +160,7 @@ def _contents(
         if one.number and isinstance(column, Ragged):
             edges = whole_edges(column.lengths, len(members))
             xlabel = f"{what} per row" + ("" if part is None else f", {part.name}")
-            yield Binned(edges, xlabel, "rows"), _by_class(column.lengths, members), True
+            yield PanelBins(edges, xlabel, "rows"), _by_class(column.lengths, members), True
             continue
         if part is not None or len(field.classes) > NAMED_CLASSES:
             field, column = _of_classes_that_occur(field, column)
@@ -249,7 +249,7 @@ def _values(column: Array | Ragged) -> Array:
 
 
 def _panel(
-    axes: Axes, bins: Binned, values: Mapping[str, Array], drawn: Mapping[str, Pen], *, zeros: bool
+    axes: Axes, bins: PanelBins, values: Mapping[str, Array], drawn: Mapping[str, Pen], *, zeros: bool
 ) -> None:
     counts = {name: np.histogram(column, bins.edges)[0] for name, column in values.items()}
     for name, heights in counts.items():

@@ -18,7 +18,7 @@ _ONLY = {"object_b_tag": ("reconstructed", "jet"), "object_pdg": ("generator", N
 
 
 @dataclass(frozen=True)
-class Part:
+class ObjectPart:
     """Some objects of events.
 
     Attributes
@@ -44,7 +44,7 @@ def has_parts(schema: Schema) -> bool:
     return schema.row is Level.EVENT and all(name in schema for name in NEEDED)
 
 
-def object_parts(schema: Schema, columns: Columns) -> Iterator[Part]:
+def object_parts(schema: Schema, columns: Columns) -> Iterator[ObjectPart]:
     """Yield the parts in the order in which they are drawn.
 
     Parameters
@@ -61,9 +61,9 @@ def object_parts(schema: Schema, columns: Columns) -> Iterator[Part]:
         if not inside.any():
             continue
         common = [name for name in fields if name != _BY_TYPE and _ONLY.get(name, (of, None)) == (of, None)]
-        yield Part(of, inside, tuple(common), numbered=False)
+        yield ObjectPart(of, inside, tuple(common), numbered=False)
         for code in np.unique(kind[inside]):
             name = OBJECT_TYPES[code]
             own = [one for one in fields if one == _BY_TYPE or _ONLY.get(one) == (of, name)]
             told = name if of == "reconstructed" else f"{of} {name}"
-            yield Part(told, inside & (kind == code), tuple(own), numbered=name != "met")
+            yield ObjectPart(told, inside & (kind == code), tuple(own), numbered=name != "met")
