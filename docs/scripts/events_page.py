@@ -63,9 +63,9 @@ def picture(path: str) -> None:
     panels = (
         ("jets", events.count(jets), np.arange(-0.5, 12), ("ttH", "tt", "VBFH", "Zjets", "diphoton")),
         ("missing transverse momentum [GeV]", events.total_pt(events.seen("met")), np.linspace(0, 250, 26), ("tt", "Wjets", "Zjets", "multijet", "graviton_WW")),
-        ("mass of the two hardest leptons [GeV]", events.pair_mass(leptons), np.linspace(0, 300, 61), ("Zjets", "tt", "ZZ", "WZ", "Zprime_ll")),
+        ("mass of the two hardest leptons [GeV]", events.pair_mass(leptons), np.linspace(0, 300, 61), ("Zjets", "ZZ", "WZ", "A_Zh", "Zprime_ll")),
         ("mass of the two hardest b jets [GeV]", events.pair_mass(b_jets), np.linspace(0, 300, 31), ("ggH", "ZH", "tt", "ttH", "H_hh")),
-        ("mass of the two hardest photons [GeV]", events.pair_mass(events.seen("photon")), np.linspace(0, 250, 26), ("diphoton", "photon_jet")),
+        ("mass of the two hardest photons [GeV]", events.pair_mass(events.seen("photon")), np.linspace(0, 250, 26), ("diphoton",)),
         ("sum of the pt of jets [GeV]", events.total_pt(jets), np.linspace(0, 1500, 31), ("multijet", "tt", "ttH", "Zprime_tt", "A_Zh")),
     )  # fmt: skip
     figure, axes = plt.subplots(2, 4, figsize=(16, 7.4), layout="constrained")
