@@ -255,7 +255,9 @@ def test_masses_of_a_resonance_are_stored(tmp_path: Path) -> None:
     assert sorted(set(mass)) == [500, 1000]
     generated = mass_of(summed(columns, chosen(columns, "other", level=1)))
     assert np.median(np.abs(generated / mass - 1)) < 0.05
-    processes = store.manifest.provenance["classes"]["X"]["processes"]
+    row = store.manifest.provenance["classes"]["X"]
+    assert row["variants"] == [["32:m0 = 500"], ["32:m0 = 1000"]]
+    processes = row["processes"]
     assert [one["events_kept"] for one in processes] == [15, 15]
     assert processes[0]["sigma_mb"] > 2 * processes[1]["sigma_mb"]
 
