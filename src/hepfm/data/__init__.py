@@ -20,6 +20,14 @@ FEATURE_SETS = Registry(
         "petpid": ("hepfm.data.feature_sets:PETPID", "10: those of pet, charge and particle type"),
         "petfull": ("hepfm.data.feature_sets:PETFULL", "14: those of petpid and impact parameters"),
         "massless": ("hepfm.data.feature_sets:MASSLESS", "3: angles and log pt, as OmniJet-alpha reads them"),
+        "event": (
+            "hepfm.data.event_features:EVENT",
+            "13 of reconstructed objects of an event: kinematics, type, charge, b tag",
+        ),
+        "event_levels": (
+            "hepfm.data.event_features:EVENT_LEVELS",
+            "19: the same, of generator particles too, with level and sign of the particle",
+        ),
         "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )
@@ -28,6 +36,14 @@ CONTEXT_SETS = Registry(
     "context_set",
     {
         "jet": ("hepfm.data.context:JET", "log pt, eta, log mass and number of constituents of the jet"),
+        "event": (
+            "hepfm.data.event_features:EVENT_CONTEXT",
+            "missing momentum, sums of pt, masses and numbers of an event's objects",
+        ),
+        "resonance_mass": (
+            "hepfm.data.event_features:RESONANCE_MASS",
+            "the mass of the resonance that is searched for",
+        ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
     },
 )
@@ -68,9 +84,21 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "nanoaod_events": (
+            "hepfm.data.readers.nanoaod_events:NanoAodEventsReader",
+            "CMS NanoAOD: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
+        "delphes_events": (
+            "hepfm.data.readers.delphes_events:DelphesEventsReader",
+            "Delphes: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
         "physlite": (
             "hepfm.data.readers.physlite:PhysliteReader",
             "ATLAS DAOD_PHYSLITE: jets with their tracks, or with flow objects where kept, ROOT",
+        ),
+        "physlite_events": (
+            "hepfm.data.readers.physlite_events:PhysliteEventsReader",
+            "ATLAS DAOD_PHYSLITE: whole events with jets, leptons, photons and missing momentum, ROOT",
         ),
         "edm4hep": (
             "hepfm.data.readers.edm4hep:Edm4hepReader",

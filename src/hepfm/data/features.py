@@ -88,6 +88,10 @@ class FeatureSet:
         constituents that have none.
     limit
         Clip of each standardised feature, F numbers; None for that of `hepfm.nn.standardize.Standardize`.
+    chosen
+        Tells from columns of `base` which entries of the lists are constituents of the row, boolean; None
+        where all are. A store may hold more than a network is to read: particles of the generator beside the
+        objects that were reconstructed.
     row_pt
         Transverse momentum (GeV) of every row to which four-momenta are scaled, by one factor for its
         constituents; None for momenta as they are.
@@ -113,6 +117,7 @@ class FeatureSet:
     entries: str = "part_pt"
     momenta: tuple[str, ...] = KINEMATIC_COLUMNS
     limit: tuple[float, ...] | None = None
+    chosen: Callable[[Columns], Array] | None = None
     row_pt: float | None = None
     remade: bool = True
     written: Mapping[str, Any] | None = None
@@ -173,6 +178,16 @@ class FeatureSet:
         """Return the fields that a group of `groups` needs and a schema lacks."""
         fields = next(group.columns for group in self._present() if group.name == name)
         return [field for field in fields if field not in schema]
+
+    def choose(self, columns: Columns) -> dict[str, Array | Ragged]:
+        """Return the columns with those entries of their lists alone that are constituents."""
+        if self.chosen is None:
+            return dict(columns)
+        chosen = self.chosen(columns)
+        return {
+            name: column.keep(chosen) if isinstance(column, Ragged) else column
+            for name, column in columns.items()
+        }
 
     def compute(self, columns: Columns, *, out: Array | None = None) -> Array:
         """Return the features of all constituents, float32, shape (constituents, F); into `out` if given."""

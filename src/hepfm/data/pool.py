@@ -30,10 +30,13 @@ class RowPool:
 
     def __init__(self, source: RowSource, content: Content, rows: range | npt.NDArray[np.int64]) -> None:
         self._content, self._schema = content, source.schema
-        self._columns = source.read(content.columns(source.schema), rows)
+        columns = source.read(content.columns(source.schema), rows)
+        self._columns = content.features.choose(columns)
         self._offsets = lists(self._columns, content.features.entries).offsets
         self.rows = np.asarray(rows, np.int64)
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
+        # Of the whole row: also of entries that are no constituents of it.
+        self._context = content.context.compute(columns, self.lengths) if content.context else None
         self._subjets = (
             content.subjets.read(source, self.rows, self._columns, content.features, self.lengths)
             if content.subjets
@@ -63,7 +66,7 @@ class RowPool:
             mask_BN=torch.from_numpy(mask),
             rows_B=torch.from_numpy(self.rows[members]),
             p4_BN4=self._momenta(columns, index),
-            context_BC=_context(content, columns, lengths),
+            context_BC=None if self._context is None else torch.from_numpy(self._context[members]),
             labels=labels,
             weights_B=None if weights is None else torch.from_numpy(weights),
             group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
@@ -109,10 +112,6 @@ def _label(schema: Schema, columns: Columns, name: str, index: npt.NDArray[np.in
 def label_values(schema: Schema, columns: Columns, name: str) -> Array:
     """Return a label as a batch carries it: int64 for a categorical field, else float32."""
     return np.asarray(columns[name]).astype(np.int64 if schema[name].kind is Kind.CATEGORICAL else np.float32)
-
-
-def _context(content: Content, columns: Columns, lengths: npt.NDArray[np.int64]) -> torch.Tensor | None:
-    return torch.from_numpy(content.context.compute(columns, lengths)) if content.context else None
 
 
 def _padded(
