@@ -293,7 +293,7 @@ class Model:
         these; otherwise `IncompatibleError` is raised.
         """
         features = self.known_features
-        lacking = tuple(name for name in features.groups if features.missing_group(name, source.schema))
+        lacking = tuple(name for name in features.droppable if features.missing_group(name, source.schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
         missing = features.missing(source.schema)

@@ -16,6 +16,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
+from hepfm.data.whole_rows import check_whole
 from hepfm.models.directory import Model
 from hepfm.models.folder import WEIGHTS, model_directory
 from hepfm.models.partial import LoadTable, load_partially
@@ -91,6 +92,8 @@ class Finetuning:
         rows = budget_rows(
             store, recipe.data, targets=needed.labels, seed=recipe.seed_of("subset"), only=needed.rows
         )
+        for part in rows:
+            check_whole(store, features, part, max_constituents=model.max_constituents)
         signed = recipe.mode.cls.signed_weights
         name = recipe.objective.name if signed else f"{recipe.objective.name} (mode {recipe.mode.name})"
         signed = needed.signed_weights and signed
