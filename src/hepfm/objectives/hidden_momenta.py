@@ -52,8 +52,8 @@ class MomentumFeatures:
         unknown = [name for name in features.names if name not in known and not name.startswith("is_")]
         if unknown:
             raise IncompatibleError(
-                f"the feature set {features.name!r} has {', '.join(unknown)}, of which nobody said whether they "
-                "tell a momentum that is to be hidden; use bumblebee or event_levels"
+                f"the feature set {features.name!r} has {', '.join(unknown)}, of which nobody said whether "
+                "they tell a momentum that is to be hidden; use bumblebee or event_levels"
             )
         return cls(features)
 
@@ -146,8 +146,8 @@ def four_vectors(network: Network, head: Momenta, raw_BNK: Tensor, features_BNF:
     lacking = {"log_pt", "eta", ANGLE} - set(values)
     if lacking or not {"log_mass", "log_energy"} & set(values):
         raise IncompatibleError(
-            f"the head says {', '.join(head.config.components)} of constituents, which is no four-momentum of "
-            "the laboratory; it needs log_pt, eta, phi, and log_mass or log_energy"
+            f"the head says {', '.join(head.config.components)} of constituents, which is no four-momentum "
+            "of the laboratory; it needs log_pt, eta, phi, and log_mass or log_energy"
         )
     massive = columns.asked(("log_mass",), features_BNF)[..., 0] if "log_mass" in values else None
     return _four_vectors(values, massive)

@@ -21,8 +21,8 @@ ON_CIRCLE = 1e-4
 about this, squared, relative to their size, touch."""
 
 PRECISION = 1e-3
-"""How much the energy of a neutrino may differ from its momentum. It does where b quark and lepton have nearly
-the same rapidity, and rounding is enhanced."""
+"""How much the energy of a neutrino may differ from its momentum. It does where b quark and lepton have
+nearly the same rapidity, and rounding is enhanced."""
 
 _TINY = 1e-300
 
@@ -121,7 +121,7 @@ def _turned(form: Array, matrix: Array) -> Array:
 
 
 def _unit_circle(form: Array) -> tuple[Array, Bools]:
-    """Return the matrix from (cos t, sin t, 1) to the points of an ellipse, (R, 3, 3), and where it is one."""
+    """Return the matrix from (cos t, sin t, 1) to the points of an ellipse, (R, 3, 3); is it one?"""
     a, b, c = form[:, 0, 0], form[:, 0, 1], form[:, 1, 1]
     determinant = a * c - b**2
     centre = np.stack([b * form[:, 1, 2] - c * form[:, 0, 2], b * form[:, 0, 2] - a * form[:, 1, 2]], axis=1)
