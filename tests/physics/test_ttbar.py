@@ -74,7 +74,11 @@ def test_solutions_do_not_depend_on_the_event_beside_them_nor_on_the_azimuth() -
     turn = np.eye(4)
     turn[1:3, 1:3] = [[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]]
     turned, exists_turned = neutrino_pairs(
-        pairs.bottoms @ turn.T, pairs.leptons @ turn.T, pairs.missing @ turn[1:3, 1:3].T, top_mass=TOP, w_mass=W
+        pairs.bottoms @ turn.T,
+        pairs.leptons @ turn.T,
+        pairs.missing @ turn[1:3, 1:3].T,
+        top_mass=TOP,
+        w_mass=W,
     )
     assert (exists_turned.sum(1) == exists.sum(1)).mean() > 0.99
     first = np.where(exists[..., None], found[..., 0], np.inf).min((1, 2))
