@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hepfm.cli.options import numbers_by_name
+
 _META = "hepfm.task_options"
 
 
@@ -22,10 +24,14 @@ def _classes_of_field(text: str) -> list[str]:
 
 
 def _fractions(text: str) -> list[float]:
+    return _numbers_of(text, like="numbers between 0 and 1, e.g. 0.5,0.3")
+
+
+def _numbers_of(text: str, *, like: str = "numbers, e.g. 500,750,1000") -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(f"write numbers between 0 and 1, e.g. 0.5,0.3; got {text!r}") from None
+        raise click.BadParameter(f"write {like}; got {text!r}") from None
 
 
 def _value(text: str) -> Any:
@@ -138,6 +144,41 @@ _OPTIONS = (
         str,
         metavar="CLASS",
         help="robustness: the simulation that differs by chance alone; seed by default.",
+    ),
+    _option(
+        "luminosity",
+        float,
+        type=float,
+        metavar="1/FB",
+        help="significance: integrated luminosity; 140 by default.",
+    ),
+    _option(
+        "cross_sections",
+        numbers_by_name,
+        multiple=True,
+        metavar="CLASS=FB,...",
+        help="significance: cross sections after the selection; those of the simulation by default.",
+    ),
+    _option(
+        "background_uncertainty",
+        float,
+        type=float,
+        metavar="FRACTION",
+        help="significance: relative uncertainty of the background; 0.1 by default.",
+    ),
+    _option(
+        "least_background",
+        int,
+        type=int,
+        metavar="ROWS",
+        help="significance: least background rows in a bin; 10 by default.",
+    ),
+    _option("masses", _numbers_of, metavar="GEV,...", help="mass_scan: the hypotheses."),
+    _option(
+        "parameter",
+        str,
+        metavar="FIELD",
+        help="mass_scan: the field that holds the mass of the signal; event_resonance_mass by default.",
     ),
     _option(
         "only",

@@ -64,6 +64,11 @@ DEFINITIONS: dict[str, Definition] = {
     "auc.binary.v1": Definition(
         "AUC", "Area under the ROC curve of the score p_S/(p_S + p_B); ties count one half."
     ),
+    "auc.mean_over_masses.v1": Definition(
+        "AUC, mean over masses",
+        "Mean over the masses of the area under the ROC curve of the signal of that mass against all "
+        "background, all rows scored under the hypothesis of that mass.",
+    ),
     "auc.macro_ovo.v1": Definition(
         "AUC (macro, one vs one)",
         "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "
@@ -73,6 +78,16 @@ DEFINITIONS: dict[str, Definition] = {
         "AUC (one vs rest)",
         "Area under the ROC curve of one class against all other rows, score: its probability; ties count "
         "one half.",
+    ),
+    "expected_significance.v1": Definition(
+        "expected significance",
+        "Median significance of a discovery, from the expected events in bins of the score between fixed "
+        "background efficiencies; the background of each bin has an independent relative uncertainty.",
+    ),
+    "largest_improvement.v1": Definition(
+        "largest significance improvement",
+        "Largest ε_S/√ε_B over the thresholds that enough background rows pass; 1 without a cut. A maximum "
+        "over thresholds is pulled upward by fluctuations.",
     ),
     "significance_improvement.v1": Definition(
         "significance improvement",

@@ -1,9 +1,10 @@
 """The row baseline: a regression on the numbers of the whole row, fitted to the labels of a network.
 
 A network that sees the constituents must do better than pt, eta, mass and multiplicity of the jet do by
-themselves; of an event, these are missing momentum, sums of pt, masses and numbers of what was reconstructed. For a categorical label these numbers enter a multinomial logistic regression, for a number a
-ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
-validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
+themselves; of an event, these are missing momentum, sums of pt, masses and numbers of what was reconstructed.
+For a categorical label these numbers enter a multinomial logistic regression, for a number a ridge
+regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and validation
+rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
 
 A label of constituents has a table of one number in its place, see `hepfm.train.significance_baseline`.
 
@@ -91,7 +92,9 @@ def fit_baselines(
     if not inputs_of(schema):
         return {}
     # Objects of events have no table of one number, as the constituents of jets have.
-    learned = (name for name in fields if schema[name].level is not Level.OBJECT or not schema.is_ragged(name))
+    learned = (
+        name for name in fields if schema[name].level is not Level.OBJECT or not schema.is_ragged(name)
+    )
     return {name: _fit(labelled, name, head_rows[name]) for name in learned if name in head_rows}
 
 
