@@ -25,6 +25,7 @@ from hepfm.tasks.evaluate import measure
 from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.ttbar_events import TopPairEvents
 from hepfm.testing.tasks import check_agreement
+from hepfm.train.run import read_metrics
 
 TASK = "ttbar_reconstruction"
 SPEC: dict[str, Any] = {"name": TASK, "top_mass": TOP, "w_mass": W}
@@ -373,7 +374,7 @@ def test_a_model_of_both_levels_is_used_on_reconstructed_objects_alone(
         "objective": {"name": "supervised", "label": "event_label"},
         "train": {**TRAIN, "steps": 80},
     }
-    with pytest.raises(IncompatibleError, match="object_pdg"):
+    with pytest.raises(IncompatibleError, match=r"object_pdg; .* data.withhold=\[generator\]"):
         finetune(
             pretrained, {**recipe, "data": {**recipe["data"], "withhold": []}}, output=tmp_path / "refused"
         )  # type: ignore[dict-item]
@@ -404,3 +405,45 @@ def test_the_initial_state_is_a_label_like_any_other(store: Store, pretrained: P
     result = evaluate(model, task, store, output=tmp_path / "result", device="cpu").result
     # Decays of the test know of no initial state.
     assert value(result, "auc") == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_schedule_follows_the_training(store: Store, tmp_path: Path) -> None:
+    """With weights that stand still, the validation loss changes where whole levels begin to be hidden."""
+    recipe = {
+        "data": {"store": str(store.path), "features": "bumblebee", "max_constituents": 16},
+        "backbone": BACKBONE,
+        "objective": {
+            "name": "masked_momenta",
+            "choose": {"name": "levels_schedule", "start": 0.5, "generator": 1.0},
+        },
+        "train": {**TRAIN, "steps": 4, "validate_every": 1, "optimizer": {"name": "adamw", "lr": 1e-12}},
+    }
+    run = pretrain(recipe, output=tmp_path / "run").path
+    losses = [line["loss"] for line in read_metrics(run / "metrics.jsonl", "validation")]
+    assert losses[1:] == pytest.approx([losses[1]] * 3, rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_events_that_are_longer_than_what_is_read_stop_a_training_before_it_starts(
+    store: Store, pretrained: Path, tmp_path: Path
+) -> None:
+    recipe: dict[str, Any] = {
+        "data": {"store": str(store.path), "features": "bumblebee", "max_constituents": 10},
+        "backbone": BACKBONE,
+        "objective": "masked_momenta",
+        "train": {**TRAIN, "steps": 4},
+    }
+    with pytest.raises(
+        DataError, match=r"has 11 objects of both levels, and 10 are read.*max_constituents=11"
+    ):
+        pretrain(recipe, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    columns = {
+        split: store.read(store.schema.names(), store.split(split)) for split in ("train", "val", "test")
+    }
+    schema = event_schema(CLASSES)
+    kept = [(split, {k: v for k, v in own.items() if k in schema}) for split, own in columns.items()]
+    write_store(tmp_path / "plain", schema, kept, provenance={"source": "decays"})
+    recipe["data"] = {**recipe["data"], "store": str(tmp_path / "plain")}
+    with pytest.raises(DataError, match=r"lacks: object_pdg; it has those of event"):
+        pretrain(recipe, output=tmp_path / "run")

@@ -87,7 +87,7 @@ class Finetuning:
         context = _context(model, recipe, generates=needed.generator is not None)
         features = model.features_of(store, with_context=context is not None)
         _check_inputs(model, recipe.inputs)
-        if recipe.head == "keep":
+        if recipe.keeps_head:
             _check_heads(model, store, tuple(needed.heads))
         rows = budget_rows(
             store, recipe.data, targets=needed.labels, seed=recipe.seed_of("subset"), only=needed.rows
@@ -124,7 +124,7 @@ class Finetuning:
                 self.features,
                 context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
-                heads=self.model.outputs.values() if recipe.head == "keep" else (),
+                heads=self.model.outputs.values() if recipe.keeps_head else (),
                 grouping=self.model.network.grouping_spec,
                 tokenizer=self._tokenizer_spec(),
             )
