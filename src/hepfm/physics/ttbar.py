@@ -176,7 +176,7 @@ def nearest_jets(bottoms: Array, jets: Array, mask: Bools) -> Ints:
     if not total.shape[1]:
         return np.full((len(mask), 2), -1)
     pair = np.stack(np.divmod(total.argmin(1), mask.shape[1]), axis=1)
-    return np.where(allowed.any((1, 2))[:, None], pair, -1)
+    return np.where(np.asarray(allowed.any((1, 2)))[:, None], pair, -1)
 
 
 def _distance(first: Array, second: Array) -> Array:
