@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -341,3 +342,13 @@ def test_zeros_left_out_of_products_change_nothing() -> None:
     x, mask, p4 = random_rows([6, 3])
     plain = build("lgatr", sparse_product=False)(x, mask, p4)
     assert 0 < change(plain, build("lgatr")(x, mask, p4)) < 1e-12
+
+
+def test_the_package_is_imported_where_only_sizes_are_asked_for() -> None:
+    """A dry run builds on the meta device, in a process that has not imported the package before."""
+    code = (
+        "import torch; from hepfm.backbones.equivariant import lgatr_package\n"
+        "with torch.device('meta'): print(lgatr_package().__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "lgatr", done.stderr

@@ -16,6 +16,12 @@ ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz
 SPECS: dict[str, Any] = {
     **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
     "masked": {"name": "masked"},
+    "masked_momenta": {
+        "name": "masked_momenta",
+        "choose": "random",
+        "fraction": 0.4,
+        "head": {"name": "momenta", "components": ["log_pt", "deta", "dphi", "log_energy"]},
+    },
     "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
     "masked_flows": {
         "name": "masked",

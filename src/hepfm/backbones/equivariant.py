@@ -86,7 +86,10 @@ class EquivariantConfig(Config):
 def lgatr_package() -> ModuleType:
     """Return package ``lgatr``; raise `MissingExtraError` if it is not installed."""
     try:
-        import lgatr
+        # Networks are built on the meta device where nothing but sizes is asked for; the package compares
+        # tensors when it is imported, which has no meaning there.
+        with torch.device("cpu"):
+            import lgatr
     except ImportError as error:
         raise missing_extra(error.name or "lgatr", "lgatr") from None
     package: ModuleType = lgatr

@@ -28,6 +28,10 @@ FEATURE_SETS = Registry(
             "hepfm.data.event_features:EVENT_LEVELS",
             "19: the same, of generator particles too, with level and sign of the particle",
         ),
+        "bumblebee": (
+            "hepfm.data.bumblebee_features:BUMBLEBEE",
+            "19 of both levels of an event as Bumblebee reads them: the mass in place of the energy",
+        ),
         "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )

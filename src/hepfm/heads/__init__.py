@@ -30,6 +30,10 @@ HEADS = Registry(
             "hepfm.heads.pairs:Pairs",
             "whether two constituents share a vertex, a logit of each pair (2409.12589)",
         ),
+        "momenta": (
+            "hepfm.heads.momenta:Momenta",
+            "the momentum of each constituent of which the network knows what it is (2412.07867)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

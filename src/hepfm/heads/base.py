@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
-Level = Literal["row", "constituent", "pair"]
-"""What a head has an output for."""
+Level = Literal["row", "constituent", "pair", "hidden"]
+"""What a head has an output for; ``hidden`` are constituents whose momenta the network is not shown."""
 
 
 class Head(nn.Module):
@@ -19,8 +19,8 @@ class Head(nn.Module):
 
     Config: ClassVar[type[Config]]
     level: ClassVar[Level] = "row"
-    """What there is an output for: the row, each of its constituents, or each pair of them."""
+    """What there is an output for: the row, its constituents, pairs of them, or hidden ones."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
-        """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs of them."""
+        """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs."""

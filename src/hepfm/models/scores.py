@@ -13,8 +13,10 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Kind
 from hepfm.data.row_source import Rows, RowSource
+from hepfm.heads.momenta import Momenta
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING
+from hepfm.models.hidden import hidden_momenta
 from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.models.vertices import vertices_of
 from hepfm.nn.pooling import summary
@@ -47,7 +49,8 @@ def score(
         By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
         the value in its own unit, float32 (R,), for another. Of a head of constituents lists: class
         probabilities, float32 (n, K), for the n constituents that the model reads. Of a head of pairs the
-        numbers of the vertices that they form, int16, see `hepfm.models.vertices.vertices_of`.
+        numbers of the vertices that they form, int16, see `hepfm.models.vertices.vertices_of`; of one of
+        hidden constituents their momenta, float32 (n, 4), see `hepfm.models.hidden.hidden_momenta`.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def score(
         mask_BN = features.token_mask(batch.mask_BN)
         heads = model.network.heads
         said = {
-            name: _readable(model, name, heads[name](features, mask_BN).float(), batch)
+            name: of_constituents(*hidden_momenta(model.network, head, batch))
+            if isinstance(head := heads[name], Momenta)
+            else _readable(model, name, head(features, mask_BN).float(), batch)
             for name in model.outputs
         }
         return {**said, EMBEDDING: _summary(features, mask_BN)} if with_embedding else said

@@ -227,7 +227,7 @@ class Network(nn.Module):
             For a network with a grouping: the only groups that are its tokens; None for those of the batch.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
-        shown_BN = batch.mask_BN if placeholder is None else batch.mask_BN & ~placeholder.hidden_BN
+        shown_BN = batch.mask_BN if placeholder is None else placeholder.read(batch.mask_BN)
         if self.inputs == "features":
             x_BNF = self._inputs(self.standardize(physical_BNF, shown_BN), shown_BN)
         else:

@@ -51,6 +51,10 @@ TASKS = Registry(
             "hepfm.tasks.vertex_finding:VertexFinding",
             "which tracks share a vertex; simulated jets with truth",
         ),
+        "ttbar_reconstruction": (
+            "hepfm.tasks.ttbar_reconstruction:TtbarReconstruction",
+            "both tops of dileptonic pairs: options choice, attempts of the analytic solution",
+        ),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",
