@@ -29,6 +29,10 @@ BACKBONES = Registry(
             "hepfm.backbones.particlenet:ParticleNet",
             "ParticleNet: edge convolutions with batch normalisation, averaged (1902.08570)",
         ),
+        "event_graph": (
+            "hepfm.backbones.event_graph:EventGraph",
+            "fully connected graph network of the pre-trained event classifier (2412.10665)",
+        ),
         "post_norm_transformer": (
             "hepfm.backbones.post_norm_transformer:PostNormTransformer",
             "causal post-norm transformer of tokens or features: OmniJet-alpha's (2403.05618)",
