@@ -118,11 +118,13 @@ class EventGraph(Backbone):
         assert physical_BNF is not None
         h_BND = at_least_single(h_BND)
         whole = h_BND, mask_BN, self._place(at_least_single(physical_BNF)), self._start(mask_BN, prefix_BKD)
-        size = _ROWS if h_BND.device.type == "cpu" and not is_traced() else len(h_BND)
+        at_once = is_traced() or h_BND.device.type != "cpu" or h_BND.shape[0] <= _ROWS
         with torch.autocast(h_BND.device.type, enabled=False):
-            if size >= len(h_BND):
+            if at_once:
                 return Features(*self._encode(*whole))
-            parts = [self._encode(*part) for part in zip(*(torch.split(x, size) for x in whole), strict=True)]
+            parts = [
+                self._encode(*part) for part in zip(*(torch.split(x, _ROWS) for x in whole), strict=True)
+            ]
         return Features(torch.cat([nodes for nodes, _ in parts]), torch.cat([pooled for _, pooled in parts]))
 
     def _start(self, mask_BN: Tensor, prefix_BKD: Tensor | None) -> Tensor:

@@ -65,17 +65,18 @@ class GraphEdges:
     def to_targets(self, x_EC: Tensor) -> Tensor:
         """Return the sum over the edges of each target, (T, C); zero without any."""
         used_EC = x_EC * self.real_E[:, None] if self.count is None else x_EC[: self.count]
-        sums_TC = used_EC.new_zeros(len(self.row_T), x_EC.shape[1])
+        sums_TC = used_EC.new_zeros(self.row_T.shape[0], x_EC.shape[1])
         return sums_TC.index_add(0, self.target_E[: self.count], used_EC)
 
     def to_rows(self, x_TC: Tensor) -> Tensor:
         """Return the sum over the constituents of each row, (B, C); zero without any."""
-        sums_BC = x_TC.new_zeros(len(self.size_B), x_TC.shape[1])
+        sums_BC = x_TC.new_zeros(self.size_B.shape[0], x_TC.shape[1])
         return sums_BC.index_add(0, self.row_T, x_TC * self.real_T[:, None])
 
 
+@torch.no_grad()
 def geometry(eta_T: Tensor, phase_T2: Tensor, edges: GraphEdges) -> Tensor:
-    """Return d eta, d phi in (-pi, pi] and dR of the edges, source less target, (E, 3).
+    """Return d eta, d phi in (-pi, pi] and dR of the edges, source less target, (E, 3); no gradient.
 
     Parameters
     ----------
@@ -92,4 +93,4 @@ def geometry(eta_T: Tensor, phase_T2: Tensor, edges: GraphEdges) -> Tensor:
     sine_E = source[1] * target[2] - source[2] * target[1]
     cosine_E = source[2] * target[2] + source[1] * target[1]
     dphi_E = torch.atan2(sine_E, cosine_E)
-    return torch.stack((deta_E, dphi_E, torch.hypot(deta_E, dphi_E)), dim=1)
+    return torch.stack((deta_E, dphi_E, (deta_E.square() + dphi_E.square()).sqrt()), dim=1)
