@@ -47,14 +47,14 @@ def test_labels_say_what_the_particles_are(events: Store, tmp_path: Path) -> Non
     for row in range(60):
         pt = tops(before, row)
         for number in (1, 2, 3):
-            assert columns[f"truth_top_at_least_{number}"][row] == (len(pt) >= number)
+            assert np.asarray(columns[f"truth_top_at_least_{number}"])[row] == (len(pt) >= number)
         for rank, place in enumerate(("top", "top2", "top3")):
-            bins = [int(columns[f"truth_{place}_pt_bin{k}"][row]) for k in range(3)]
+            bins = [int(np.asarray(columns[f"truth_{place}_pt_bin{k}"])[row]) for k in range(3)]
             there = rank < len(pt)
             assert sum(bins) == there  # every particle lies in exactly one bin
             if there:
                 assert bins[int(np.digitize(pt[rank], [50, 80]))] == 1
-    assert np.array_equal(columns["event_label"], before["event_label"])
+    assert np.array_equal(np.asarray(columns["event_label"]), np.asarray(before["event_label"]))
     assert store.schema.label == "event_label"
     assert store.schema["truth_top2_pt_bin1"].classes == ("no", "yes")
     assert "[50, 80) GeV" in store.schema["truth_top2_pt_bin1"].description

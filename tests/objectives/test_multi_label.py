@@ -91,6 +91,7 @@ def test_no_answer_counts_more_than_allowed() -> None:
     learner, batch = build(balance=True, most_balance=2.0), labelled()
     learner.prepare([batch])
     weights = learner.objective.answer_weight_K2
+    assert isinstance(weights, torch.Tensor)
     assert float(weights.max()) == 2.0  # 0.5 / 0.1 without the limit
     assert float(weights[0, 1]) == pytest.approx(1.0)
 

@@ -75,7 +75,7 @@ class EventGraph(Backbone):
     """
 
     Config: ClassVar[type[Config]] = EventGraphConfig
-    supports = frozenset({"prefix"})
+    supports = frozenset({"prefix", "embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "steps": 2, "layers": 3},
         "s": {},
@@ -88,7 +88,7 @@ class EventGraph(Backbone):
         self.width = width = config.width
         self.axes = _axes(feature_names)
         options: dict[str, Any] = {"depth": config.layers, "dropout": config.dropout}
-        self.embedding = GraphMLP(len(feature_names), width, **options)
+        self.embedding: nn.Module = GraphMLP(len(feature_names), width, **options)
         self.edge_encoder = GraphMLP(3, width, **options)
         self.global_encoder = GraphMLP(1, width, **options)
         blocks = 1 if config.shared else config.steps
@@ -100,6 +100,10 @@ class EventGraph(Backbone):
         packing = Packing.of(mask_BN)
         with torch.autocast(x_BNF.device.type, enabled=False):
             return packing.unpack(self.embedding(packing.pack(at_least_single(x_BNF))))
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the embedding."""
+        self.embedding = embedding
 
     def encode(
         self,

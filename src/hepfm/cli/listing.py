@@ -20,6 +20,7 @@ def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
+    from hepfm.embeddings import EMBEDDINGS
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
@@ -42,6 +43,7 @@ def registries() -> dict[str, Registry]:
     every = (
         BACKBONES,
         TOKENIZERS,
+        EMBEDDINGS,
         GROUPINGS,
         HEADS,
         OBJECTIVES,

@@ -99,6 +99,17 @@ _KINEMATICS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")
 _MEASURED = ("log_pt", "eta", "log_energy")
 
 
+_CHARGED = ("electron", "muon", "tau", "bottom", "quark")
+
+
+def _exist(types: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return which of these types have a feature that not all have: of missing momentum a detector measures
+    neither pseudorapidity nor energy."""
+    seen = tuple(f"is_{name}" for name in types if name != "met")
+    charged = tuple(f"is_{name}" for name in types if name in _CHARGED)
+    return {"eta": seen, "log_energy": seen, "charge": charged, "b_tag": ("is_jet",)}
+
+
 def _set(name: str, flags: tuple[str, ...], **options: object) -> FeatureSet:
     names = (*_KINEMATICS, *flags, "charge", "b_tag")
     return FeatureSet(
@@ -120,6 +131,7 @@ EVENT = _set(
     tuple(f"is_{name}" for name in RECONSTRUCTED_TYPES),
     base=(*OBJECT_MOMENTA, "object_type", "object_level"),
     fill=_fill,
+    exist=_exist(RECONSTRUCTED_TYPES),
     chosen=is_reconstructed,
 )
 """The reconstructed objects of an event, missing momentum among them."""
@@ -133,6 +145,7 @@ EVENT_LEVELS = _set(
     ),
     base=(*OBJECT_MOMENTA, "object_type", "object_level", "object_pdg"),
     fill=_fill_levels,
+    exist={**_exist((*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])), "particle_sign": ("is_generator",)},
     chosen=is_reconstructed_or_final,
 )
 """The same, and the final particles of the hard process; ``particle_sign`` is 1 for a particle of these, -1

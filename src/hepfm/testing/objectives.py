@@ -33,7 +33,6 @@ from hepfm.testing.objective_steps import (
     exact,
     frozen,
     loss_of,
-    random_rows,
     step,
     take,
     weighted_batch,
