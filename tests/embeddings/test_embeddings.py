@@ -201,7 +201,9 @@ def test_numbers_beyond_the_range_are_clipped_as_in_xval() -> None:
     one, two = (numbers.features(replace(batch, features_BNF=x)).tokens_BND for x in (far, farther))
     assert torch.equal(one, two)
     captured: list[Tensor] = []
-    numbers.backbone.embedding.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
+    embedding = numbers.backbone.embedding
+    assert isinstance(embedding, nn.Module)
+    embedding.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
     numbers.features(replace(batch, features_BNF=farther))
     assert float(captured[0].abs().max()) == 5.0
 
@@ -215,6 +217,7 @@ def test_networks_of_jets_learn_through_it(backbone: str, embedding: str) -> Non
     pooled = out.tokens_BND.sum(1) if out.pooled_BD is None else out.pooled_BD
     torch.autograd.backward(pooled.square().sum())
     module = net.backbone.embedding
+    assert isinstance(module, nn.Module)
     silent = [
         name for name, weight in module.named_parameters() if weight.grad is None or not weight.grad.any()
     ]

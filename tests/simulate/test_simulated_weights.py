@@ -15,9 +15,9 @@ from lhe_events import HEAD, write_events
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data.store import Store
 from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.collisions import chunk_keys
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.jet_recipe import JetRecipe
-from hepfm.simulate.collisions import chunk_keys
 from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.lhe import count_events, cut_out
 from hepfm.simulate.recipe import read_simulation

@@ -40,6 +40,10 @@ CONTEXT_SETS = Registry(
             "hepfm.data.event_features:EVENT_CONTEXT",
             "missing momentum, sums of pt, masses and numbers of an event's objects",
         ),
+        "resonance_mass": (
+            "hepfm.data.event_features:RESONANCE_MASS",
+            "the mass of the resonance that is searched for",
+        ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
     },
 )

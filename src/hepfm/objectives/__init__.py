@@ -13,6 +13,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.multi_label:MultiLabel",
             "many yes-or-no labels of a row: the mean of their binary cross-entropies (2412.10665)",
         ),
+        "parametrised": (
+            "hepfm.objectives.parametrised:Parametrised",
+            "classification as a function of a hypothesis, e.g. a mass, which background rows are given",
+        ),
         "vertices": (
             "hepfm.objectives.vertices:Vertices",
             "which constituents share a vertex: focal cross-entropy of their pairs (2409.12589)",
