@@ -55,6 +55,7 @@ def values(events: Store) -> dict[str, Any]:
     }
 
 
+@pytest.mark.enable_socket  # Dask talks to itself
 def test_a_study_labels_its_store_and_trains_on_it(events: Store, tmp_path: Path) -> None:
     study(values(events), output=tmp_path / "study", processes=1)
     (labelled,) = [path for path in (tmp_path / "study").rglob("store") if "label" in str(path.parent)]

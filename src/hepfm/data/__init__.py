@@ -84,9 +84,21 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "nanoaod_events": (
+            "hepfm.data.readers.nanoaod_events:NanoAodEventsReader",
+            "CMS NanoAOD: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
+        "delphes_events": (
+            "hepfm.data.readers.delphes_events:DelphesEventsReader",
+            "Delphes: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
         "physlite": (
             "hepfm.data.readers.physlite:PhysliteReader",
             "ATLAS DAOD_PHYSLITE: jets with their tracks, or with flow objects where kept, ROOT",
+        ),
+        "physlite_events": (
+            "hepfm.data.readers.physlite_events:PhysliteEventsReader",
+            "ATLAS DAOD_PHYSLITE: whole events with jets, leptons, photons and missing momentum, ROOT",
         ),
         "edm4hep": (
             "hepfm.data.readers.edm4hep:Edm4hepReader",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 QUARKS = (1, 2, 3, 4, 5)
 """The quarks that form hadrons: d, u, s, c, b."""
+BOTTOM = 5
 ELECTRON, MUON, TAU = 11, 13, 15
 CHARGED_LEPTONS = (ELECTRON, MUON, TAU)
 NEUTRINOS = (12, 14, 16)
