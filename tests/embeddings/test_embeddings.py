@@ -24,7 +24,7 @@ from hepfm.data.features import FeatureSet
 from hepfm.data.pool import RowPool
 from hepfm.data.schemas.events import OBJECT_TYPES
 from hepfm.embeddings import EMBEDDINGS
-from hepfm.embeddings.base import Embedding, with_flags
+from hepfm.embeddings.base import InputEmbedding, with_flags
 from hepfm.models.fixture import random_batch
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.network import Network
@@ -46,7 +46,7 @@ PAIRS = [
 class Told(nn.Module):
     """An embedding that is told that all features exist."""
 
-    def __init__(self, embedding: Embedding) -> None:
+    def __init__(self, embedding: InputEmbedding) -> None:
         super().__init__()
         self.embedding = embedding
 

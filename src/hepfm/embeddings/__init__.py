@@ -10,7 +10,7 @@ EMBEDDINGS = Registry(
             "the backbone's own embedding of all features, with zeros for those that a constituent lacks",
         ),
         "numbers": (
-            "hepfm.embeddings.numbers:Numbers",
+            "hepfm.embeddings.numbers:SummedNumbers",
             "each number times a learned vector, the sum over those that exist (xVal, 2310.02989)",
         ),
         "number_tokens": (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hepfm.core.config import Config as BaseConfig
 
 
-class Embedding(nn.Module):
+class InputEmbedding(nn.Module):
     """Numbers of constituents in, vectors out. Built by ``cls(config, width=D, num_features=F)``.
 
     A backbone that supports ``"embedding"`` is given it by `hepfm.backbones.base.Backbone.replace_embedding`,

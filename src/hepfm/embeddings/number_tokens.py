@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.errors import IncompatibleError
-from hepfm.embeddings.base import Embedding
+from hepfm.embeddings.base import InputEmbedding
 from hepfm.embeddings.numbers import field_vectors
 from hepfm.nn.attention import key_bias
 from hepfm.nn.blocks import Block, PreNormBlock
@@ -39,7 +39,7 @@ class NumberTokensConfig(BaseConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-class NumberTokens(Embedding):
+class NumberTokens(InputEmbedding):
     """Each number that a constituent has is a token ``x_f * v_f + b_f`` (xVal, 2310.02989), one of a group.
 
     The tokens of a constituent pass through transformer blocks that see no other constituent, and their mean
@@ -72,7 +72,7 @@ class NumberTokens(Embedding):
         )
 
     def forward(self, x_C2F: Tensor, mask_C: Tensor | None = None) -> Tensor:
-        """Return the vectors; see `Embedding.forward`. Only constituents with a number are computed."""
+        """Return the vectors; see `InputEmbedding.forward`. Only constituents with a number are computed."""
         x_S2F = x_C2F.flatten(0, -2)
         if is_traced():
             return self._embed(x_S2F).view(*x_C2F.shape[:-1], self.width)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from hepfm.core.config import Config as BaseConfig
-from hepfm.embeddings.base import Embedding
+from hepfm.embeddings.base import InputEmbedding
 
 
-class NumbersConfig(BaseConfig):
+class SummedNumbersConfig(BaseConfig):
     """There are no options."""
 
 
-class Numbers(Embedding):
+class SummedNumbers(InputEmbedding):
     """The vector of a constituent is the sum of ``x_f * v_f + b_f`` over the numbers that it has.
 
     v_f and b_f are learned vectors of field f. In xVal each number is a token of a text; here the tokens of
@@ -25,14 +25,14 @@ class Numbers(Embedding):
     xVal numbers are standardised and clipped to [-5, 5], by the network.
     """
 
-    Config: ClassVar[type[BaseConfig]] = NumbersConfig
+    Config: ClassVar[type[BaseConfig]] = SummedNumbersConfig
 
-    def __init__(self, config: NumbersConfig, *, width: int, num_features: int) -> None:
+    def __init__(self, config: SummedNumbersConfig, *, width: int, num_features: int) -> None:
         super().__init__(config, width=width, num_features=num_features)
         self.vectors_FD, self.offsets_FD = field_vectors(width, num_features)
 
     def forward(self, x_C2F: Tensor, mask_C: Tensor | None = None) -> Tensor:
-        """Return the vectors; see `Embedding.forward`."""
+        """Return the vectors; see `InputEmbedding.forward`."""
         return x_C2F @ torch.cat((self.vectors_FD, self.offsets_FD))
 
 

@@ -14,7 +14,7 @@ from hepfm.core.config import Component, Config
 from hepfm.data.clustering import Clustering
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
-from hepfm.embeddings.base import Embedding, with_flags
+from hepfm.embeddings.base import InputEmbedding, with_flags
 from hepfm.generators.base import GeneratedRows, Generator, GeneratorSizes
 from hepfm.groupings.base import Grouping, Groups
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
@@ -104,7 +104,7 @@ class Network(nn.Module):
     def add_embedding(self, spec: Component) -> None:
         """Let an embedding take the place of the backbone's own."""
         features = self.feature_set
-        embedding: Embedding = spec.cls(
+        embedding: InputEmbedding = spec.cls(
             spec.config, width=self.backbone.width, num_features=len(features.names)
         )
         self.embedding_spec = spec
