@@ -95,8 +95,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rows, sizes = (8, ("xs",)) if options.toy else (1024, ("s", "m"))
     lengths = np.clip(np.random.default_rng(0).poisson(8.0, rows), 3, 16).tolist()
     x, mask = draw(lengths)
+    found: dict[str, Any] = {}
     result: dict[str, Any] = {
         "what": "event_graph, forward + backward, float32",
+        "peer": None,
         "events": rows,
         "objects": {"mean": float(np.mean(lengths)), "padded to": max(lengths)},
     }
@@ -111,12 +113,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
         cases = {"plain": theirs, "hepfm": ours}
         samples = frame.take_turns(cases, repeats=options.repeats, warmup=1)
-        result[size] = {
+        found[size] = {
             "parameters": sum(weight.numel() for weight in network.parameters()),
             "seconds": {name: frame.spread(values) for name, values in samples.items()},
             "ratio": frame.ratio_of_medians(samples),
         }
-    return result
+    return {**result, "sizes": found}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
