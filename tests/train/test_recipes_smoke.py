@@ -34,6 +34,7 @@ SHALLOW = {
     "hep_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "jetparticle_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "rino": ["backbone.depth=1"],
+    **{f"jetclass_lgatr{kind}": ["backbone.depth=1"] for kind in ("", "_cpu", "_slim", "_slim_cpu")},
 }
 """Networks that take a minute are tried with fewer layers."""
 
