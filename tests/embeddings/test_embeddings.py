@@ -268,6 +268,13 @@ def test_what_cannot_be_given_one_is_refused(embedding: str) -> None:
         build_network(transformer, feature_set("kin"), embedding=given, tokenizer=codes)
 
 
+def test_an_equivariant_network_of_invariant_scalars_alone_is_given_none() -> None:
+    pytest.importorskip("lgatr", reason="the extra 'lgatr' is not installed")
+    case = BackboneCase("lgatr_slim", {"scalars": "invariant"})
+    with pytest.raises(IncompatibleError, match="scalars=invariant cannot be given an embedding"):
+        case.build().replace_embedding(nn.Identity())
+
+
 def test_bad_options() -> None:
     with pytest.raises(ConfigError, match="unknown embedding 'nubers'; did you mean 'numbers'"):
         resolve_component(EMBEDDINGS, "nubers", where="test")
