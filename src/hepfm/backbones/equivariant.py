@@ -145,8 +145,8 @@ class EquivariantBackbone(Backbone):
         """Put another module in place of the embedding of scalars; it reads all features."""
         if self.config.scalars != "all":
             raise IncompatibleError(
-                f"the {self.name} backbone with scalars={self.config.scalars} cannot be given an embedding of "
-                "all features; set scalars=all, or embedding=ordinary"
+                f"the {self.name} backbone with scalars={self.config.scalars} cannot be given an embedding "
+                "of all features; set scalars=all, or embedding=ordinary"
             )
         self.embedding, self.columns = embedding, slice(None)
 
