@@ -33,8 +33,8 @@ MADE = "<!-- made by docs/scripts/reference_page.py -->\n"
 PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "networks": (
         "Networks",
-        "What a network is made of. Sizes, sources and departures: [backbones](../backbones.md), [tokens](../tokens.md).",
-        ("backbone", "grouping", "head", "tokenizer", "generator"),
+        "What a network is made of. Sizes, sources and departures: [backbones](../backbones.md), [numbers](../numbers.md), [tokens](../tokens.md).",
+        ("backbone", "embedding", "grouping", "head", "tokenizer", "generator"),
     ),
     "objectives": (
         "Objectives",
@@ -238,7 +238,7 @@ def index_page() -> str:
         lines.append(f"| [{title}]({name}.md) | {what} |")
     lines.append(f"| [Metrics](metrics.md) | definitions ({len(DEFINITIONS)}) |")
     lines.append(
-        "| [Recipes](recipes.md) | built-in recipes of simulation, pre-training, fine-tuning and studies |"
+        "| [Recipes](recipes.md) | built-in recipes of simulation, labels, pre-training, fine-tuning and studies |"
     )
     introduction = (
         "These pages are made from the same tables that `hepfm list` and `hepfm show` print: the registries of components, "

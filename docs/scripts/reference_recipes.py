@@ -11,9 +11,16 @@ from options_table import PAPER, papers_linked
 from hepfm.cli.listing import RECIPE_VERBS
 from hepfm.core.config import builtin_recipes, load_recipe
 
-_WORDS = {"simulate": "Simulation", "pretrain": "Pre-training", "finetune": "Fine-tuning", "study": "Studies"}
+_WORDS = {
+    "simulate": "Simulation",
+    "label": "Label sets",
+    "pretrain": "Pre-training",
+    "finetune": "Fine-tuning",
+    "study": "Studies",
+}
 _HEADS = {
     "simulate": ("kind", "classes"),
+    "label": ("labels of",),
     "pretrain": ("backbone", "objective", "features", "steps x batch"),
     "finetune": ("mode", "labels", "steps x batch"),
     "study": ("arms", "tasks"),
@@ -44,9 +51,7 @@ def _line(cells: list[str]) -> str:
 def _cells(verb: str, name: str, path: Path) -> list[str]:
     values = load_recipe(name, verb)
     what = str(values.get("description", ""))
-    chosen = {"simulate": _simulation, "pretrain": _pretrain, "finetune": _finetune, "study": _study}[verb](
-        values
-    )
+    chosen = _CHOSEN[verb](values)
     sources = sorted(set(PAPER.findall(path.read_text(encoding="utf-8"))))
     return [f"`{name}`", what, *chosen, ", ".join(papers_linked(source) for source in sources)]
 
@@ -89,3 +94,16 @@ def _finetune(values: Mapping[str, Any]) -> list[str]:
 def _study(values: Mapping[str, Any]) -> list[str]:
     arms = ", ".join(f"`{one}`" for one in values.get("arms", {}))
     return [arms, ", ".join(f"`{one}`" for one in values.get("downstream", {}))]
+
+
+def _label(values: Mapping[str, Any]) -> list[str]:
+    return [", ".join(f"`{one}`" for one in values.get("particles", {}))]
+
+
+_CHOSEN = {
+    "simulate": _simulation,
+    "label": _label,
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "study": _study,
+}

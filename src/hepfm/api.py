@@ -20,6 +20,7 @@ _VERBS = {
     "split_store": "hepfm.data.split_store:split_store",
     "plot_fields": "hepfm.report.figures.fields:plot_fields",
     "mix": "hepfm.data.mixtures:mix",
+    "label": "hepfm.data.label:label",
     "label_budget": "hepfm.data.subsets:label_budget",
     "tokenize": "hepfm.train.tokenize:tokenize",
     "decode_codes": "hepfm.inference.codes_file:decode_codes",

@@ -66,6 +66,7 @@ SPECS: dict[str, Any] = {
         "student_subjets": [4],
         "masked": {"own_projection": True},
     },
+    "multi_label_balanced": {"name": "multi_label", "balance": True, "label_weights": {"truth_first": 2.0}},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",
@@ -100,6 +101,7 @@ FEW: dict[str, tuple[str, ...]] = {
     "jbot": ("transformer", "edge_conv"),
     "jepa": ("transformer", "particle_transformer"),
     "masked_flows": ("transformer", "pet"),
+    "multi_label_balanced": ("transformer",),
     "masked_kmeans": ("transformer", "pet"),
     "rino": ("transformer",),
     "self_distillation": ("transformer", "pet"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from event_rows import PROCESSES, event_columns
 
 from hepfm.core.config import builtin_recipes, load_recipe
+from hepfm.data.label import label
+from hepfm.data.schemas.events import event_schema
 from hepfm.data.store import Store
+from hepfm.data.writer import write_store
 from hepfm.models.check import check
 from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
@@ -57,11 +61,25 @@ def test_the_backbone_of_masked_particle_modelling_has_the_published_size(name: 
     assert (config.width, config.depth, config.num_heads) == (width, 8, 8)  # type: ignore[attr-defined]
 
 
+@pytest.fixture(scope="module")
+def labelled_events(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Events of two processes with labels of the truth."""
+    folder = tmp_path_factory.mktemp("events")
+    shards = [("train", event_columns(200)), ("val", event_columns(60, seed=1))]
+    write_store(folder / "store", event_schema(PROCESSES, truth=True), shards, provenance={})
+    return Store.open(label(folder / "store", folder / "labelled", labels="event_truth"))
+
+
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_pretraining(
-    name: str, jet_store: Store, shower_store: Store, grouped_store: Store, tmp_path: Path
+    name: str,
+    jet_store: Store,
+    shower_store: Store,
+    grouped_store: Store,
+    labelled_events: Store,
+    tmp_path: Path,
 ) -> None:
-    stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store}
+    stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store, "event_": labelled_events}
     store = next((store for prefix, store in stores.items() if name.startswith(prefix)), jet_store)
     store_at = [f"data.store={store.path}", "train.device=cpu"]
     overrides = [*store_at, *smaller(name)]

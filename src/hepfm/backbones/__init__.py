@@ -29,6 +29,10 @@ BACKBONES = Registry(
             "hepfm.backbones.particlenet:ParticleNet",
             "ParticleNet: edge convolutions with batch normalisation, averaged (1902.08570)",
         ),
+        "event_graph": (
+            "hepfm.backbones.event_graph:EventGraph",
+            "fully connected graph network of the pre-trained event classifier (2412.10665)",
+        ),
         "lgatr": (
             "hepfm.backbones.lgatr:LGATr",
             "L-GATr: Lorentz-equivariant transformer of multivectors, by its authors' package (2405.14806)",

@@ -110,9 +110,10 @@ class Backbone(nn.Module):
     needs: ClassVar[frozenset[str]] = frozenset()
     """What `encode` must be given, of ``{"p4"}``."""
     supports: ClassVar[frozenset[str]] = frozenset()
-    """Abilities, of ``{"prefix", "causal", "codes", "placeholder", "order"}``: see tokens in front of a row;
-    let constituents see only those before them; read tokens; accept for a hidden constituent a vector that is
-    not from `embed`, and use nothing else of it; know the places of constituents in their row."""
+    """Abilities, of ``{"prefix", "causal", "codes", "placeholder", "order", "embedding"}``: see tokens in
+    front of a row; let constituents see only those before them; read tokens; accept for a hidden constituent
+    a vector that is not from `embed`, and use nothing else of it; know the places of constituents in their
+    row; let another module turn their numbers into vectors."""
     encodes: ClassVar[bool] = True
     """False for a stand-in without weights, where only a tokenizer is trained."""
 
@@ -191,6 +192,14 @@ class Backbone(nn.Module):
     ) -> Tensor:
         """Return embedded constituents with the placeholder in place of the hidden ones."""
         return placeholder.put(self.embed(x_BNF, placeholder.read(mask_BN), physical_BNF=physical_BNF))
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Let a module turn the numbers of a constituent into its vector; only with ``"embedding"``.
+
+        It takes the place of the part of `embed` that looks at each constituent by itself, and is given the
+        input of `embed`, of whatever size: ``embedding(x)`` of (..., F') is (..., D).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no embedding that could be replaced")
 
     def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
         """Return an empty cache for `rows` rows of up to `max_tokens` vectors; only with ``"causal"``."""

@@ -90,7 +90,7 @@ class EdgeConv(Backbone):
     """
 
     Config: ClassVar[type[Config]] = EdgeConvConfig
-    supports = frozenset({"placeholder"})
+    supports = frozenset({"placeholder", "embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 2, "num_neighbours": 8},
         "s": {},
@@ -101,7 +101,7 @@ class EdgeConv(Backbone):
         super().__init__()
         self.config = config
         self.width = width = config.width
-        self.embedding = nn.Sequential(
+        self.embedding: nn.Module = nn.Sequential(
             nn.Linear(len(feature_names), width), nn.ELU(), nn.Linear(width, width), nn.ELU()
         )
         self.convolutions: Layers[DynamicEdgeConv] = Layers(
@@ -114,6 +114,10 @@ class EdgeConv(Backbone):
         with torch.autocast(x_BNF.device.type, enabled=False):
             h_BND: Tensor = self.embedding(at_least_single(x_BNF))
         return h_BND
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the embedding."""
+        self.embedding = embedding
 
     def encode(
         self,

@@ -118,7 +118,7 @@ class EquivariantBackbone(Backbone):
     """
 
     needs = frozenset({"p4"})
-    supports = frozenset({"prefix"})
+    supports = frozenset({"prefix", "embedding"})
     config: EquivariantConfig
     name: ClassVar[str]
     net: Any
@@ -130,8 +130,9 @@ class EquivariantBackbone(Backbone):
         super().__init__()
         self.config = config
         self.width = config.width
-        self.columns = _columns(config.scalars, feature_names)
-        self.embedding = nn.Linear(len(self.columns), config.width) if self.columns else None
+        columns = _columns(config.scalars, feature_names)
+        self.columns: list[int] | slice = columns
+        self.embedding: nn.Module | None = nn.Linear(len(columns), config.width) if columns else None
         # The published networks give the row's token a channel of its own, with the value 1.
         self.row_token = nn.Parameter(torch.randn(1, 1, config.width) * config.width**-0.5)
 
@@ -142,6 +143,15 @@ class EquivariantBackbone(Backbone):
         with torch.autocast(x_BNF.device.type, enabled=False):
             h_BND: Tensor = self.embedding(at_least_single(x_BNF)[..., self.columns])
         return h_BND
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the embedding of scalars; it reads all features."""
+        if self.config.scalars != "all":
+            raise IncompatibleError(
+                f"the {self.name} backbone with scalars={self.config.scalars} cannot be given an embedding "
+                "of all features; set scalars=all, or embedding=ordinary"
+            )
+        self.embedding, self.columns = embedding, slice(None)
 
     def encode(
         self,

@@ -77,6 +77,7 @@ class ParticleTransformer(Backbone):
 
     Config: ClassVar[type[Config]] = ParticleTransformerConfig
     needs = frozenset({"p4"})
+    supports = frozenset({"embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {
             "width": 64,
@@ -97,7 +98,7 @@ class ParticleTransformer(Backbone):
         self.config = config
         self.width = config.width
         block = {"num_heads": config.num_heads, "ratio": config.feedforward_ratio}
-        self.embedding = Embedding(len(feature_names), widths=(*config.embed_widths, config.width))
+        self.embedding: nn.Module = Embedding(len(feature_names), widths=(*config.embed_widths, config.width))
         self.blocks = nn.ModuleList(
             NormFormerBlock(config.width, dropout=config.dropout, **block) for _ in range(config.depth)
         )
@@ -118,6 +119,10 @@ class ParticleTransformer(Backbone):
         """Return embedded constituents; see `Backbone.embed`."""
         packing = Packing.of(mask_BN)
         return packing.unpack(self.embedding(packing.pack(x_BNF), packing.real_T))
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the embedding."""
+        self.embedding = embedding
 
     def encode(
         self,

@@ -101,6 +101,7 @@ class ParticleNet(Backbone):
     """
 
     Config: ClassVar[type[Config]] = ParticleNetConfig
+    supports = frozenset({"embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"blocks": ((32, 32, 32), (64, 64, 64)), "num_neighbours": 7},
         "s": {},
@@ -115,6 +116,7 @@ class ParticleNet(Backbone):
         _check_features(config, feature_names)
         self.points = [list(feature_names).index(name) for name in config.points]
         self.norm = BatchNorm(self.num_features) if config.input_norm else None
+        self.embedding: nn.Module | None = None
         inputs = (self.num_features, *(widths[-1] for widths in config.blocks))
         self.blocks: Layers[EdgeBlock] = Layers(
             [
@@ -129,9 +131,18 @@ class ParticleNet(Backbone):
         """Return the normalised features and zeros, (B, N, D); see `Backbone.embed`."""
         with torch.autocast(x_BNF.device.type, enabled=False):
             x_BNF = at_least_single(x_BNF)
+            if self.embedding is not None:
+                h_BND: Tensor = self.embedding(x_BNF)
+                return h_BND
             if self.norm is not None:
                 x_BNF = self.norm(x_BNF, mask_BN)
             return F.pad(x_BNF * mask_BN[..., None], (0, self.width - self.num_features))
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Give the first block vectors of size D in place of the normalised features."""
+        self.embedding, self.norm, self.num_features = embedding, None, self.width
+        first = next(iter(self.config.blocks)), self.config.neighbours[0]
+        self.blocks[0] = EdgeBlock(self.width, first[0], num_neighbours=first[1])
 
     def encode(
         self,
@@ -158,8 +169,8 @@ class ParticleNet(Backbone):
             return Features(x_BNC, masked_mean(x_BNC, mask_BN))
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """Return the input normalisation, each block, then the fusion, where there are these."""
-        parts = (self.norm, *self.blocks, self.fusion)
+        """Return the input normalisation or embedding, each block, the fusion, where there are these."""
+        parts = (self.norm, self.embedding, *self.blocks, self.fusion)
         return [list(part.parameters()) for part in parts if part is not None]
 
 

@@ -86,7 +86,7 @@ class Pet(Backbone):
     """
 
     Config: ClassVar[type[Config]] = PetConfig
-    supports = frozenset({"prefix"})
+    supports = frozenset({"prefix", "embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4},
         "s": {},
@@ -102,8 +102,8 @@ class Pet(Backbone):
         self.types = _columns(IDENTITY, feature_names)
         self.tracks = _columns(DISPLACEMENT, feature_names)
         hidden, dropout = config.feedforward_ratio * width, config.dropout
-        self.input_norm = DynamicTanh(len(KINEMATICS))
-        self.embedding = TanhFeedForward(len(KINEMATICS), hidden, width)
+        self.input_norm: DynamicTanh | None = DynamicTanh(len(KINEMATICS))
+        self.embedding: nn.Module = TanhFeedForward(len(KINEMATICS), hidden, width)
         self.identity = ParticleTypes(width) if self.types else None
         self.displacement = (
             TanhFeedForward(len(DISPLACEMENT), hidden, width, bias=False) if self.tracks else None
@@ -169,13 +169,24 @@ class Pet(Backbone):
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
         kinematics_BN4 = physical_BNF[..., self.kinematics]
         packing = Packing.of(mask_BN)
+        local_TD = self.local(kinematics_BN4, packing)
+        if self.input_norm is None:
+            return packing.unpack(self.embedding(packing.pack(x_BNF)) + local_TD)
         x_TF = packing.pack(physical_BNF)
-        x_TD = self.embedding(x_TF[:, self.kinematics], self.input_norm) + self.local(kinematics_BN4, packing)
+        x_TD = self.embedding(x_TF[:, self.kinematics], self.input_norm) + local_TD
         if self.identity is not None:
             x_TD = x_TD + self.identity(x_TF[:, self.types])
         if self.displacement is not None:
             x_TD = x_TD + self.displacement(x_TF[:, self.tracks])
         return packing.unpack(x_TD)
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the networks of kinematics, types and impact parameters.
+
+        Local features stay. The module is given the input of `embed`, standardised as the network does it.
+        """
+        self.embedding = embedding
+        self.input_norm = self.identity = self.displacement = None
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return everything before the trunk, each block, then the last norm."""

@@ -35,7 +35,7 @@ class RankedTransformer(Transformer):
     """
 
     Config: ClassVar[type[Config]] = RankedTransformerConfig
-    supports = frozenset({"prefix", "codes", "placeholder", "order"})
+    supports = frozenset({"prefix", "codes", "placeholder", "order", "embedding"})
 
     config: RankedTransformerConfig
 

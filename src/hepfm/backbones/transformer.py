@@ -74,7 +74,7 @@ class Transformer(Backbone):
     """
 
     Config: ClassVar[type[Config]] = TransformerConfig
-    supports = frozenset({"prefix", "causal", "codes", "placeholder"})
+    supports = frozenset({"prefix", "causal", "codes", "placeholder", "embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
         "s": {"width": 128, "depth": 10, "num_heads": 8},
@@ -111,6 +111,10 @@ class Transformer(Backbone):
     def embed(self, x_BNF: Tensor, mask_BN: Tensor, *, physical_BNF: Tensor | None = None) -> Tensor:
         """Return embedded constituents, each by itself; see `Backbone.embed`."""
         return self._embed(x_BNF)
+
+    def replace_embedding(self, embedding: nn.Module) -> None:
+        """Put another module in place of the embedding."""
+        self.embedding = embedding
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""``hepfm data``: look at, check, plot, split, mix and export stores."""
+"""``hepfm data``: look at, check, plot, split, mix, label and export stores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
+from hepfm.cli.completion import complete_recipe
 from hepfm.cli.data_get import command as get
 from hepfm.cli.options import overwrite_option, read_options, set_option, split_options
 
@@ -18,7 +19,7 @@ _STORE = click.argument("store", type=_PATH)
 
 @click.group()
 def command() -> None:
-    """Look at, check, plot, split, mix and export stores; fetch public data sets."""
+    """Look at, check, plot, split, mix, label and export stores; fetch public data sets."""
 
 
 command.add_command(get)
@@ -153,6 +154,40 @@ def mix(
     sides = ("--field", SAMPLE, "--signal", MIXED, "--background", PURE, "--background-efficiencies", "0.01")
     evaluate = ("evaluate", "MODEL", "--on", "classification", *sides, "--store", path, "-o", "result")
     return {**asdict(summarize(opened)), "lines": describe(opened), "next": command_line(*evaluate)}
+
+
+@command.command()
+@_STORE
+@click.option(
+    "--labels",
+    required=True,
+    shell_complete=complete_recipe("label"),
+    help="Label set: a built-in one, e.g. event_truth, or a file.",
+)
+@click.option("-o", "--output", type=_PATH, required=True, help="Store to make.")
+@overwrite_option
+@verb
+def label(store: Path, labels: str, output: Path, overwrite: bool) -> dict[str, Any]:
+    """Write STORE with labels made of its generator particles, for multi-label training.
+
+    Each label is a field of the events with the classes no and yes; the share of yes is printed.
+    """
+    from dataclasses import asdict
+
+    from hepfm.data.label import label as label_store
+    from hepfm.data.label import shares
+    from hepfm.data.store import Store
+    from hepfm.data.summary import summarize
+
+    path = label_store(store, output, labels=labels, overwrite=overwrite)
+    found = shares(path)
+    width = max(map(len, found))
+    return {
+        **asdict(summarize(Store.open(path))),
+        "labels": found,
+        "lines": [f"{name:<{width}}  {share:7.2%}" for name, share in found.items()],
+        "next": command_line("data", "check", path),
+    }
 
 
 @command.command()

@@ -13,13 +13,14 @@ from hepfm.core.registry import Registry
 OTHERS = ("dataset", "recipes")
 """What can be listed beside the registries."""
 
-RECIPE_VERBS = ("simulate", "pretrain", "finetune", "study")
+RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study")
 
 
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
     from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
+    from hepfm.embeddings import EMBEDDINGS
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
@@ -42,6 +43,7 @@ def registries() -> dict[str, Registry]:
     every = (
         BACKBONES,
         TOKENIZERS,
+        EMBEDDINGS,
         GROUPINGS,
         HEADS,
         OBJECTIVES,

@@ -43,6 +43,8 @@ class Batch:
     subjets
         Number of the subjet of each constituent, int64 (B, N), by the name of the clustering: 0 for the
         hardest, -1 in padding.
+    absent
+        Groups of features that the data lack: all of theirs are zero.
     """
 
     features_BNF: Tensor
@@ -54,6 +56,7 @@ class Batch:
     weights_B: Tensor | None = None
     group_B: Tensor | None = None
     subjets: Mapping[str, Tensor] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]

@@ -116,6 +116,17 @@ _KINEMATICS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")
 _MEASURED = ("log_pt", "eta", "log_energy")
 
 
+_CHARGED = ("electron", "muon", "tau", "bottom", "quark")
+
+
+def _exist(types: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return which of these types have a feature that not all have: of missing momentum a detector measures
+    neither pseudorapidity nor energy."""
+    seen = tuple(f"is_{name}" for name in types if name != "met")
+    charged = tuple(f"is_{name}" for name in types if name in _CHARGED)
+    return {"eta": seen, "log_energy": seen, "charge": charged, "b_tag": ("is_jet",)}
+
+
 def _set(
     name: str, flags: tuple[str, ...], groups: tuple[FeatureGroup, ...] = (), **options: object
 ) -> FeatureSet:
@@ -139,6 +150,7 @@ EVENT = _set(
     tuple(f"is_{name}" for name in RECONSTRUCTED_TYPES),
     base=(*OBJECT_MOMENTA, "object_type", "object_level"),
     fill=_fill,
+    exist=_exist(RECONSTRUCTED_TYPES),
     chosen=is_reconstructed,
 )
 """The reconstructed objects of an event, missing momentum among them."""
@@ -150,6 +162,7 @@ EVENT_LEVELS = _set(
     (generator_group((*_KINEMATICS, *_LEVELS)),),
     base=(*OBJECT_MOMENTA, "object_type", "object_level"),
     fill=_fill,
+    exist={**_exist((*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])), "particle_sign": ("is_generator",)},
     chosen=is_reconstructed_or_final,
 )
 """The same, and the final particles of the hard process; ``particle_sign`` is 1 for a particle of these, -1

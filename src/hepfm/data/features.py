@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,9 @@ class FeatureSet:
     remade
         Whether features relative to the row are made anew for views that show part of it. Where false, views
         must show rows as they are: others would tell what is hidden.
+    exist
+        Features that only some constituents have, beside those of groups with `FeatureGroup.exist_with`: each
+        with features of which one is not zero for these, as the flags of their types.
     written
         For a set that is in no registry: all that `hepfm.data.written_features.from_written` makes it of,
         JSON-ready.
@@ -125,6 +128,7 @@ class FeatureSet:
     chosen: Callable[[Columns], Array] | None = None
     row_pt: float | None = None
     remade: bool = True
+    exist: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     written: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -146,6 +150,11 @@ class FeatureSet:
         return any(group.left is not None for group in self._present())
 
     @property
+    def all_groups(self) -> dict[str, tuple[int, ...]]:
+        """The same with the absent groups."""
+        return {group.name: tuple(group.features) for group in self.optional}
+
+    @property
     def present(self) -> tuple[str, ...]:
         """Names of the features that are not of absent groups."""
         absent = {k for group in self.optional if group.name in self.absent for k in group.features}
@@ -160,6 +169,12 @@ class FeatureSet:
             if group.exist_with in self.present
             for k in group.features
         }
+
+    @property
+    def existence(self) -> dict[str, tuple[str, ...]]:
+        """Features that only some constituents have, each with those of which one is not zero for these."""
+        of_groups = {name: (flag,) for name, flag in self.conditional.items()}
+        return {**of_groups, **{name: flags for name, flags in self.exist.items() if name in self.present}}
 
     @property
     def invertible(self) -> bool:

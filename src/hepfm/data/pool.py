@@ -77,6 +77,7 @@ class RowPool:
                 name: torch.from_numpy(number[members, : len(slots)])
                 for name, number in self._subjets.items()
             },
+            absent=content.features.absent,
         )
 
     def _momenta(self, columns: Columns, index: npt.NDArray[np.int64]) -> torch.Tensor | None:

@@ -26,6 +26,7 @@ from hepfm.core.files import (
 from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
+from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
 from hepfm.data import context_set
 from hepfm.data.clustering import subjets_of
@@ -35,6 +36,7 @@ from hepfm.data.features import FeatureSet
 from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
 from hepfm.data.written_features import read_features, spec_of
+from hepfm.embeddings import EMBEDDINGS
 from hepfm.generators import GENERATORS
 from hepfm.groupings import GROUPINGS
 from hepfm.heads import HEADS
@@ -167,6 +169,7 @@ class Model:
             "feature_dropout": self.network.feature_dropout.rate,
             "generator": _source_values(self.network.generator_spec),
             "tokenizer": codes_values(self.network),
+            "embedding": self.network.embedding_spec.spec() if self.network.embedding_spec else None,
             "grouping": self.network.grouping_spec.spec() if self.network.grouping_spec else None,
             "heads": {name: output.head.spec() for name, output in self.outputs.items()},
             "classes": {name: list(classes) for name, classes in self.classes.items()},
@@ -205,13 +208,14 @@ class Model:
         with torch.random.fork_rng(devices=[]):
             network = build_network(
                 backbone,
-                features,
+                features.without(config.get("absent_features", ())),
                 context=context,
                 feature_dropout=config.get("feature_dropout", 0.0),
                 heads=outputs,
                 generator=_source(config.get("generator"), schema, where=str(folder / CONFIG)),
                 tokenizer=read_codes(config.get("tokenizer"), where=str(folder / CONFIG)),
-                grouping=_grouping(config.get("grouping"), where=f"{folder / CONFIG}: grouping"),
+                embedding=_component(EMBEDDINGS, config, "embedding", folder),
+                grouping=_component(GROUPINGS, config, "grouping", folder),
             )
         load_strictly(network, load_tensors(folder / WEIGHTS), where=folder / WEIGHTS)
         check_tokenizer(network, config.get("tokenizer"), where=str(folder))
@@ -324,8 +328,10 @@ def _without_fields(features: FeatureSet, schema: Schema) -> str:
     )
 
 
-def _grouping(spec: Any, *, where: str) -> Component | None:
-    return None if spec is None else resolve_component(GROUPINGS, spec, where=where)
+def _component(registry: Registry, config: Mapping[str, Any], key: str, folder: Path) -> Component | None:
+    """Return a component of a model's config; None where it has none."""
+    spec = config.get(key)
+    return None if spec is None else resolve_component(registry, spec, where=f"{folder / CONFIG}: {key}")
 
 
 def _source_values(source: GeneratorSpec | None) -> dict[str, Any] | None:

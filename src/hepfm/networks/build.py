@@ -15,7 +15,7 @@ from hepfm.core.rng import integer_seed
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.networks.network import Network
-from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
+from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.standardize import LIMIT, Standardize
 from hepfm.tokenizers.base import Tokenizer
@@ -28,6 +28,7 @@ def build_network(
     context: ContextSet | None = None,
     feature_dropout: float = 0.0,
     heads: Iterable[HeadSpec] = (),
+    embedding: Component | None = None,
     grouping: Component | None = None,
     tokenizer: TokenizerSpec | None = None,
     generator: GeneratorSpec | None = None,
@@ -44,6 +45,8 @@ def build_network(
         Features of the whole row that the backbone is conditioned on.
     feature_dropout
         Probability with which a group of features is dropped for a row in training.
+    embedding
+        What takes the place of the backbone's own embedding; None for that one.
     grouping
         What makes the backbone's tokens of constituents; None for constituents as they are.
     heads, tokenizer, generator
@@ -52,7 +55,8 @@ def build_network(
     Raises
     ------
     IncompatibleError
-        When the backbone cannot read tokens, or cannot be conditioned on the whole row, although it should.
+        When the backbone cannot read tokens, be conditioned on the whole row, or be given another embedding,
+        although it should.
     """
     if context is not None and "prefix" not in backbone.cls.supports:
         raise IncompatibleError(
@@ -69,6 +73,9 @@ def build_network(
         context=context,
     )
     network.feature_dropout = FeatureDropout(features.droppable, feature_dropout)
+    if embedding and embedding.cls.embeds:
+        check_embedding(backbone, embedding, tokenizer.inputs if tokenizer else "features")
+        network.add_embedding(embedding)
     if grouping and grouping.cls.groups:
         if tokenizer:
             raise IncompatibleError(
@@ -80,6 +87,28 @@ def build_network(
         network.add_tokenizer(tokenizer, new_tokenizer)
     network.equip(heads=heads, generator=generator)
     return network
+
+
+def check_embedding(backbone: Component, embedding: Component, inputs: Inputs = "features") -> None:
+    """Raise `IncompatibleError` for an embedding that the backbone cannot be given, or that has no numbers.
+
+    Parameters
+    ----------
+    backbone, embedding
+        The components.
+    inputs
+        What the backbone is given of a constituent.
+    """
+    if "embedding" not in backbone.cls.supports:
+        raise IncompatibleError(
+            f"backbone {backbone.name!r} cannot be given the embedding {embedding.name!r}; set "
+            f"embedding=ordinary, or choose one that can: {', '.join(_supporting('embedding'))}"
+        )
+    if inputs != "features":
+        raise IncompatibleError(
+            f"embedding {embedding.name!r} makes vectors of the numbers of constituents, and this network "
+            f"reads {inputs} of its tokenizer; set embedding=ordinary, or tokenizer.inputs=features"
+        )
 
 
 def _supporting(what: str) -> list[str]:

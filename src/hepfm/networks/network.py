@@ -14,12 +14,14 @@ from hepfm.core.config import Component, Config
 from hepfm.data.clustering import Clustering
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.embeddings.base import InputEmbedding, with_flags
 from hepfm.generators.base import GeneratedRows, Generator, GeneratorSizes
 from hepfm.groupings.base import Grouping, Groups
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, Inputs, TokenizerSpec
 from hepfm.nn.conditioning import Conditioning
 from hepfm.nn.feature_dropout import FeatureDropout
 from hepfm.nn.momenta import relative_momenta
+from hepfm.nn.presence import Presence
 from hepfm.nn.standardize import Standardize
 from hepfm.tokenizers.base import Tokenizer
 
@@ -62,10 +64,12 @@ class Network(nn.Module):
         self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
+        self.presence: Presence | None = None
         self.grouping: Grouping | None = None
         self.tokenizer: Tokenizer | None = None
         self.generator: Generator | None = None
         self.head_specs: dict[str, HeadSpec] = {}
+        self.embedding_spec: Component | None = None
         self.grouping_spec: Component | None = None
         self.tokenizer_spec: TokenizerSpec | None = None
         self.generator_spec: GeneratorSpec | None = None
@@ -96,6 +100,16 @@ class Network(nn.Module):
         self.tokenizer_spec = spec
         self.tokenizer = tokenizer or spec.build(self.feature_names)
         self.backbone.massless = self.inputs == "decoded"
+
+    def add_embedding(self, spec: Component) -> None:
+        """Let an embedding take the place of the backbone's own."""
+        features = self.feature_set
+        embedding: InputEmbedding = spec.cls(
+            spec.config, width=self.backbone.width, num_features=len(features.names)
+        )
+        self.embedding_spec = spec
+        self.presence = Presence(features.names, exist=features.existence, groups=features.all_groups)
+        self.backbone.replace_embedding(embedding)
 
     def add_grouping(self, spec: Component) -> None:
         """Let the backbone's tokens be groups of constituents."""
@@ -226,10 +240,16 @@ class Network(nn.Module):
         groups
             For a network with a grouping: the only groups that are its tokens; None for those of the batch.
         """
-        physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
+        kept_BF = self.feature_dropout.draw(batch.features_BNF)
+        physical_BNF, p4_BN4 = batch.features_BNF, batch.p4_BN4
+        physical_BNF = physical_BNF if kept_BF is None else physical_BNF * kept_BF[:, None]
         shown_BN = batch.mask_BN if placeholder is None else placeholder.read(batch.mask_BN)
         if self.inputs == "features":
             x_BNF = self._inputs(self.standardize(physical_BNF, shown_BN), shown_BN)
+            if self.presence is not None:
+                absent = batch.absent | self.feature_set.absent
+                present_BNF = self.presence(physical_BNF, shown_BN, absent=absent, kept_BF=kept_BF)
+                x_BNF = with_flags(x_BNF, present_BNF)
         else:
             x_BNF = self.encode(replace(batch, mask_BN=shown_BN)) if codes_BN is None else codes_BN
             if self.inputs == "decoded":

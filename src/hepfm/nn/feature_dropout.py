@@ -29,11 +29,16 @@ class FeatureDropout(nn.Module):
 
     def forward(self, x_BNF: Tensor) -> Tensor:
         """Return the features with groups dropped in training, unchanged in evaluation."""
+        kept_BF = self.draw(x_BNF)
+        return x_BNF if kept_BF is None else x_BNF * kept_BF[:, None]
+
+    def draw(self, x_BNF: Tensor) -> Tensor | None:
+        """Return 0 for the features of a row that are dropped, 1 for the others; None where all are kept."""
         if not self.training or self.rate == 0.0 or not self.groups:
-            return x_BNF
+            return None
         keep_BF = x_BNF.new_ones(x_BNF.shape[0], x_BNF.shape[2])
         for columns in self.groups:
             keep_BF[:, columns] = (torch.rand(x_BNF.shape[0], 1, device=x_BNF.device) >= self.rate).to(
                 x_BNF.dtype
             )
-        return x_BNF * keep_BF[:, None]
+        return keep_BF

@@ -9,6 +9,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.supervised:Supervised",
             "classification or regression of labels, with label smoothing and row weights",
         ),
+        "multi_label": (
+            "hepfm.objectives.multi_label:MultiLabel",
+            "many yes-or-no labels of a row: the mean of their binary cross-entropies (2412.10665)",
+        ),
         "parametrised": (
             "hepfm.objectives.parametrised:Parametrised",
             "classification as a function of a hypothesis, e.g. a mass, which background rows are given",

@@ -15,7 +15,7 @@ from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
 from hepfm.study.seeds import StudySeeds
-from hepfm.study.store_entries import Count, MixedStore, StoreEntry
+from hepfm.study.store_entries import Count, StoreEntry, kind_of_store, made_of
 
 SCRATCH = "scratch"
 """The arm without pre-training; all others are compared with it."""
@@ -267,13 +267,10 @@ class StudyConfig(Config):
         for name, one in self.downstream.items():
             users[f"downstream.{name}.store"] = one.store
             users[f"downstream.{name}.test"] = one.test or one.store
-        users.update(
-            {
-                f"stores.{name}.mix": one.mix
-                for name, one in self.stores.items()
-                if isinstance(one, MixedStore)
-            }
-        )
+        for name, entry in self.stores.items():
+            source = made_of(entry)
+            if source is not None:
+                users[f"stores.{name}.{kind_of_store(entry)}"] = source
         known = ", ".join(self.stores)
         return [
             f"{user} names no store of the study ({store!r}); there are: {known}"

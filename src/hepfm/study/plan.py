@@ -107,7 +107,7 @@ class Plan:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """What kind of run each is: arm and size for pre-training, task and size downstream."""
-        above = ("simulate", "mix", "tokenize", "pretrain")
+        above = ("simulate", "mix", "label", "tokenize", "pretrain")
         kinds = {name: run.note for name, run in self.runs.items() if run.verb in above}
         for trial in self.trials:
             below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"

@@ -71,17 +71,43 @@ class MixedStore(Config):
     seed: int = pydantic.Field(0, ge=0)
 
 
-def _kind_of_store(value: Any) -> str:
+class LabelledStore(Config):
+    """Another store of the study with labels of its events, made once; see `hepfm.data.label.label`.
+
+    Attributes
+    ----------
+    label
+        Name of the store that it is made of.
+    labels
+        Name or file of a label set, or its values.
+    """
+
+    label: str
+    labels: str | dict[str, Any]
+
+
+def kind_of_store(value: Any) -> str:
+    """Return the kind of an entry, or of its values: path, simulate, mix or label."""
     if isinstance(value, str):
         return "path"
-    mixed = isinstance(value, MixedStore) or (isinstance(value, Mapping) and "mix" in value)
-    return "mixed" if mixed else "simulated"
+    for kind, cls in (("mix", MixedStore), ("label", LabelledStore)):
+        if isinstance(value, cls) or (isinstance(value, Mapping) and kind in value):
+            return kind
+    return "simulate"
 
 
 StoreEntry = Annotated[
     Annotated[str, pydantic.Tag("path")]
-    | Annotated[SimulatedStore, pydantic.Tag("simulated")]
-    | Annotated[MixedStore, pydantic.Tag("mixed")],
-    pydantic.Discriminator(_kind_of_store),
+    | Annotated[SimulatedStore, pydantic.Tag("simulate")]
+    | Annotated[MixedStore, pydantic.Tag("mix")]
+    | Annotated[LabelledStore, pydantic.Tag("label")],
+    pydantic.Discriminator(kind_of_store),
 ]
-"""A store of a study: a path, a simulation, or a mixture of another store's rows."""
+"""A store of a study: a path, a simulation, another store's rows in a mixture or with labels."""
+
+
+def made_of(entry: str | SimulatedStore | MixedStore | LabelledStore) -> str | None:
+    """Return the name of the store of which an entry is made; None where it is made of no other."""
+    if isinstance(entry, MixedStore):
+        return entry.mix
+    return entry.label if isinstance(entry, LabelledStore) else None

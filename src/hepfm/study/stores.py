@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from hepfm.core.config import load_recipe, merge
 from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.study.config import StudyConfig
-from hepfm.study.store_entries import MixedStore, SimulatedStore
+from hepfm.study.store_entries import LabelledStore, MixedStore, SimulatedStore, made_of
 from hepfm.workflow.stores import StoreInfo, existing_store, simulated_store
+from hepfm.workflow.verbs.label import Label
 from hepfm.workflow.verbs.mix import Mix
 
 
@@ -16,13 +17,16 @@ def open_stores(config: StudyConfig) -> dict[str, StoreInfo]:
     """Return what is known of every store; one `ConfigError` names all that cannot be used."""
     stores: dict[str, StoreInfo] = {}
     problems: list[str] = []
-    # Mixtures come last: they are made of others.
-    for name, given in sorted(config.stores.items(), key=lambda entry: isinstance(entry[1], MixedStore)):
+    # Those that are made of others come last.
+    for name, given in sorted(config.stores.items(), key=lambda entry: made_of(entry[1]) is not None):
         try:
             if isinstance(given, SimulatedStore):
                 stores[name] = _simulated(given, name)
             elif isinstance(given, MixedStore):
-                stores[name] = _mixed(given, name, stores)
+                options = given.model_dump(mode="json", exclude={"mix"})
+                stores[name] = Mix.describe(_source(given, stores), options, name=name)
+            elif isinstance(given, LabelledStore):
+                stores[name] = Label.describe(_source(given, stores), given.labels, name=name)
             else:
                 stores[name] = existing_store(given, name)
         except HepfmError as error:
@@ -39,8 +43,9 @@ def _simulated(given: SimulatedStore, name: str) -> StoreInfo:
     return simulated_store(merge(values, {kind_of(values): given.rows}), seed=given.seed, name=name)
 
 
-def _mixed(given: MixedStore, name: str, stores: Mapping[str, StoreInfo]) -> StoreInfo:
-    if given.mix not in stores:
-        raise ConfigError(f"it is made of {given.mix!r}, which cannot be used itself or is a mixture")
-    options = given.model_dump(mode="json", exclude={"mix"})
-    return Mix.describe(stores[given.mix], options, name=name)
+def _source(given: MixedStore | LabelledStore, stores: Mapping[str, StoreInfo]) -> StoreInfo:
+    """Return the store that another one is made of."""
+    source = str(made_of(given))
+    if source not in stores:
+        raise ConfigError(f"it is made of {source!r}, which cannot be used itself or is made of another")
+    return stores[source]

@@ -83,7 +83,7 @@ def needs_and_supports_are_known(case: BackboneCase) -> None:
     """What it needs and supports is among what there is."""
     needs, supports = case.cls.needs, case.cls.supports
     assert needs <= {"p4"}, f"needs {set(needs)}: only 'p4' can be given"
-    known = {"prefix", "causal", "codes", "placeholder", "order"}
+    known = {"prefix", "causal", "codes", "placeholder", "order", "embedding"}
     assert supports <= known, f"supports {set(supports)}: known are {sorted(known)}"
 
 
@@ -275,6 +275,46 @@ def causal_features_do_not_see_what_follows(case: BackboneCase) -> None:
     assert difference[5:].min() > 1e-6, f"constituent 5 does not reach what follows: {difference.tolist()}"
 
 
+def another_embedding_takes_the_place_of_its_own(case: BackboneCase) -> None:
+    """With ``"embedding"`` a module of any input size makes the vectors of single constituents."""
+    if "embedding" not in case.cls.supports:
+        return
+    backbone = case.build().eval()
+    x, mask, p4 = random_rows([6, 4])
+    torch.manual_seed(2)
+    embedding = torch.nn.Linear(2 * x.shape[-1], backbone.width).double()
+    backbone.replace_embedding(_Ignoring(embedding))
+    backbone.double()
+    wide = torch.cat((x, x.square()), dim=-1)
+    before = backbone(wide, mask, p4, physical_BNF=x)
+    before.tokens_BND.square().sum().backward()
+    grouped = sorted(id(weight) for group in backbone.layers() for weight in group)
+    assert grouped == sorted(id(weight) for weight in backbone.parameters()), "not every parameter once"
+    silent = [name for name, weight in embedding.named_parameters() if not _has_gradient(weight)]
+    assert not silent, f"no gradient: {', '.join(silent)}"
+    changed = wide.clone()
+    changed[..., -1] += 1.0
+    after = backbone(changed, mask, p4, physical_BNF=x)
+    change = (after.tokens_BND - before.tokens_BND)[mask].abs().amax(-1)
+    assert change.min() > 1e-6, f"another input changes the constituents by {change.tolist()}"
+
+
+class _Ignoring(torch.nn.Module):
+    """A module that may be given a mask and does not look at it."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        out: Tensor = self.module(x)
+        return out
+
+
+def _has_gradient(weight: Tensor) -> bool:
+    return weight.grad is not None and bool(weight.grad.any())
+
+
 LAWS = (
     needs_and_supports_are_known,
     shapes_follow_the_width,
@@ -291,6 +331,7 @@ LAWS = (
     nothing_is_known_of_a_replaced_constituent,
     every_constituent_sees_the_prefix,
     causal_features_do_not_see_what_follows,
+    another_embedding_takes_the_place_of_its_own,
 )
 
 

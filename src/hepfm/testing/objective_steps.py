@@ -18,7 +18,11 @@ from hepfm.objectives.loss import Loss, added
 from hepfm.train.learner import Learner
 
 EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="which rows belong together")
-SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT,)), group=EVENT.name)
+ANSWERS = tuple(
+    Field(f"truth_{name}", Level.OBJECT, Kind.CATEGORICAL, dtype="int8", classes=("no", "yes"))
+    for name in ("first", "second")
+)
+SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT, *ANSWERS)), group=EVENT.name)
 FEATURES = feature_set("petfull")
 DRAWS = Draws(1, "test")
 ROWS = 16

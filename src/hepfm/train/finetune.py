@@ -125,6 +125,7 @@ class Finetuning:
                 context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
                 heads=self.model.outputs.values() if recipe.keeps_head else (),
+                embedding=self.model.network.embedding_spec,
                 grouping=self.model.network.grouping_spec,
                 tokenizer=self._tokenizer_spec(),
             )

@@ -20,7 +20,7 @@ from hepfm.data.weights import weight_field
 from hepfm.data.whole_rows import check_whole
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
-from hepfm.networks.build import build_network, seeded_init
+from hepfm.networks.build import build_network, check_embedding, seeded_init
 from hepfm.networks.network import Network
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives.compatibility import check_compatible, check_members
@@ -60,6 +60,10 @@ class Pretraining:
         features = feature_set(data.features)
         needed = check_compatible(recipe.objective, recipe.backbone, store.schema, recipe.grouping)
         check_members(needed, data.members, objective=recipe.objective.name)
+        if recipe.embedding.cls.embeds:
+            check_embedding(
+                recipe.backbone, recipe.embedding, recipe.tokenizer.inputs if recipe.tokenizer else "features"
+            )
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
         Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
@@ -211,6 +215,7 @@ def new_network(recipe: PretrainRecipe, tokenizer: TokenizerSpec | None) -> Netw
         feature_set(data.features),
         context=context_set(data.context) if data.context else None,
         feature_dropout=data.feature_dropout,
+        embedding=recipe.embedding,
         grouping=recipe.grouping,
         tokenizer=tokenizer,
     )

@@ -11,6 +11,7 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import Component, ComponentOf, Config, validate
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
+from hepfm.embeddings import EMBEDDINGS
 from hepfm.groupings import GROUPINGS
 from hepfm.networks.specs import Inputs
 from hepfm.objectives import OBJECTIVES
@@ -242,6 +243,9 @@ class PretrainRecipe(Seeded):
         Where constituents get codes from; None for a network without codes.
     backbone
         What turns constituents into features, with its ``size`` or options.
+    embedding
+        What turns the numbers of a constituent into its vector: component spec of ``ordinary``, the
+        backbone's own, ``numbers`` or ``number_tokens``.
     grouping
         What the backbone's tokens are made of: component spec of ``particles``, ``subjets`` or ``patches``.
     objective
@@ -254,6 +258,7 @@ class PretrainRecipe(Seeded):
     data: PretrainDataConfig
     tokenizer: TokenizerConfig | None = None
     backbone: Annotated[Component, ComponentOf(BACKBONES)]
+    embedding: Annotated[Component, ComponentOf(EMBEDDINGS, default="ordinary")] = _chosen("ordinary")
     grouping: Annotated[Component, ComponentOf(GROUPINGS, default="particles")] = _chosen("particles")
     objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig

@@ -7,6 +7,7 @@ VERBS = Registry(
     {
         "simulate": ("hepfm.workflow.verbs.simulate:Simulate", "simulate a store"),
         "mix": ("hepfm.workflow.verbs.mix:Mix", "mix two samples for weak supervision from a store"),
+        "label": ("hepfm.workflow.verbs.label:Label", "label events by their generator particles"),
         "tokenize": ("hepfm.workflow.verbs.tokenize:Tokenize", "train a tokenizer and report what it loses"),
         "pretrain": ("hepfm.workflow.verbs.pretrain:Pretrain", "train a model from a recipe"),
         "finetune": ("hepfm.workflow.verbs.finetune:Finetune", "adapt a model to a task"),
