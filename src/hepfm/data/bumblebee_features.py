@@ -6,9 +6,11 @@ import numpy as np
 
 from hepfm.core.ragged import Array, Columns, lists
 from hepfm.data.event_features import (
+    FINAL_TYPES,
     GENERATOR,
     OBJECT_MOMENTA,
     RECONSTRUCTED_TYPES,
+    exist_with_types,
     fill_flags,
     generator_group,
     is_reconstructed_or_final,
@@ -36,6 +38,13 @@ def _fill(columns: Columns, out: Array) -> None:
     fill_flags(columns, out[5:11], RECONSTRUCTED_TYPES)
 
 
+_TYPES = (*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])
+_EXIST = {
+    **{name: of for name, of in exist_with_types(_TYPES).items() if name != "log_energy"},
+    "log_mass": tuple(f"is_{name}" for name in _TYPES if name not in _MASSLESS),
+    "particle_sign": ("is_generator",),
+}
+
 _NAMES = (*_MOMENTUM, *(f"is_{name}" for name in RECONSTRUCTED_TYPES), *GENERATOR, "charge", "b_tag")
 
 BUMBLEBEE = FeatureSet(
@@ -51,6 +60,7 @@ BUMBLEBEE = FeatureSet(
     entries="object_pt",
     momenta=OBJECT_MOMENTA,
     chosen=is_reconstructed_or_final,
+    exist=_EXIST,
 )
 """``log_mass`` means ln(1 + m/GeV). Of `hepfm.data.event_features.EVENT_LEVELS` it differs in this alone, in
 place of the energy: a mass stays possible whatever is predicted of the momentum."""

@@ -119,7 +119,7 @@ _MEASURED = ("log_pt", "eta", "log_energy")
 _CHARGED = ("electron", "muon", "tau", "bottom", "quark")
 
 
-def _exist(types: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def exist_with_types(types: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return which of these types have a feature that not all have: of missing momentum a detector measures
     neither pseudorapidity nor energy."""
     seen = tuple(f"is_{name}" for name in types if name != "met")
@@ -150,7 +150,7 @@ EVENT = _set(
     tuple(f"is_{name}" for name in RECONSTRUCTED_TYPES),
     base=(*OBJECT_MOMENTA, "object_type", "object_level"),
     fill=_fill,
-    exist=_exist(RECONSTRUCTED_TYPES),
+    exist=exist_with_types(RECONSTRUCTED_TYPES),
     chosen=is_reconstructed,
 )
 """The reconstructed objects of an event, missing momentum among them."""
@@ -162,7 +162,7 @@ EVENT_LEVELS = _set(
     (generator_group((*_KINEMATICS, *_LEVELS)),),
     base=(*OBJECT_MOMENTA, "object_type", "object_level"),
     fill=_fill,
-    exist={**_exist((*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])), "particle_sign": ("is_generator",)},
+    exist={**exist_with_types((*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])), "particle_sign": ("is_generator",)},
     chosen=is_reconstructed_or_final,
 )
 """The same, and the final particles of the hard process; ``particle_sign`` is 1 for a particle of these, -1
