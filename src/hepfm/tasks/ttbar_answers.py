@@ -31,7 +31,7 @@ FRACTIONS = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class TopPairAnswer:
     """What something says of R events.
 
     Attributes
@@ -69,7 +69,7 @@ class TopPairRows:
     groups: IntArray | None
 
     @classmethod
-    def of(cls, table: Mapping[str, Array]) -> tuple[Self, Answer]:
+    def of(cls, table: Mapping[str, Array]) -> tuple[Self, TopPairAnswer]:
         """Return what a table of `columns` was made of."""
         names = dict.fromkeys(one.quantity for one in METRICS)
         found = {
@@ -77,9 +77,9 @@ class TopPairRows:
             for name in names
         }
         rows = cls(table["solved"], table["matched"], table.get("weight"), table.get(ROW_GROUP))
-        return rows, Answer(found, table["answered"], table["right"])
+        return rows, TopPairAnswer(found, table["answered"], table["right"])
 
-    def columns(self, answer: Answer) -> dict[str, Array]:
+    def columns(self, answer: TopPairAnswer) -> dict[str, Array]:
         """Return what is kept of each event."""
         assert answer.right is not None
         values = {
@@ -99,7 +99,7 @@ class TopPairRows:
         """The weights; ones without any."""
         return np.ones(len(self.solved)) if self.weights is None else self.weights
 
-    def measure(self, answer: Answer) -> tuple[MetricInfo, ...]:
+    def measure(self, answer: TopPairAnswer) -> tuple[MetricInfo, ...]:
         """Return the measurements that an answer has: of all events that it answers, and of solved ones."""
         found = [
             one.metric.info(self._measured(one, answer, chosen), group)
@@ -110,7 +110,7 @@ class TopPairRows:
         kept = [metric for metric in FRACTIONS if metric.name in fractions]
         return *found, *(metric.info(self._passed(metric.name, fractions[metric.name])) for metric in kept)
 
-    def _parts(self, answer: Answer) -> Iterator[tuple[str, Bools]]:
+    def _parts(self, answer: TopPairAnswer) -> Iterator[tuple[str, Bools]]:
         """Yield the groups of events that something is said of, and which they are."""
         for group, chosen in (("", answer.answered), (SOLVED, answer.answered & self.solved)):
             if chosen.any():
@@ -120,7 +120,7 @@ class TopPairRows:
         definition = f"top_pairs.{name}.v1"
         return bootstrap_measurement(fraction, self.ones, definition=definition, groups=self.groups)
 
-    def _measured(self, one: TopPairMetric, answer: Answer, chosen: Bools) -> Measurement:
+    def _measured(self, one: TopPairMetric, answer: TopPairAnswer, chosen: Bools) -> Measurement:
         values = answer.errors[one.quantity][chosen]
         each = values.shape[1]
         group = np.flatnonzero(chosen) if self.groups is None else self.groups[chosen]
@@ -133,7 +133,7 @@ class TopPairRows:
             groups=np.repeat(group, each) if each > 1 or self.groups is not None else None,
         )
 
-    def statistics(self, answer: Answer) -> dict[str, Statistic]:
+    def statistics(self, answer: TopPairAnswer) -> dict[str, Statistic]:
         """Return the metrics as functions of the weights of events."""
         found = {
             one.metric.of_group(group).name: self._statistic(one, answer, chosen)
@@ -142,14 +142,14 @@ class TopPairRows:
         }
         return {**found, **self._fractions(answer)}
 
-    def _statistic(self, one: TopPairMetric, answer: Answer, chosen: Bools) -> Statistic:
+    def _statistic(self, one: TopPairMetric, answer: TopPairAnswer, chosen: Bools) -> Statistic:
         values = answer.errors[one.quantity][chosen]
         each = values.shape[1]
         weights = None if self.weights is None else np.repeat(self.weights[chosen], each)
         of_values = weights_statistic(values.ravel(), one.statistic, weights)
         return lambda row_weights: of_values(np.repeat(row_weights[chosen], each))
 
-    def _fractions(self, answer: Answer) -> dict[str, Statistic]:
+    def _fractions(self, answer: TopPairAnswer) -> dict[str, Statistic]:
         every = np.ones_like(self.solved)
         fractions: dict[str, Statistic] = {"solved": partial(_fraction, answer.answered, every)}
         if answer.right is not None:

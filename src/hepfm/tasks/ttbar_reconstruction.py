@@ -39,7 +39,7 @@ from hepfm.tasks.result import Baseline, ResultFile
 from hepfm.tasks.result_folder import read_columns, rows_table
 from hepfm.tasks.row_statistics import RowStatistics
 from hepfm.tasks.subject import Subject
-from hepfm.tasks.ttbar_answers import FRACTIONS, SOLVED, Answer, TopPairRows
+from hepfm.tasks.ttbar_answers import FRACTIONS, SOLVED, TopPairAnswer, TopPairRows
 from hepfm.tasks.ttbar_events import FIELDS, Bools, TopPairEvents
 from hepfm.tasks.ttbar_quantities import METRICS, errors, quantities
 
@@ -158,7 +158,7 @@ class TtbarReconstruction(Task):
         )
 
 
-def _of_model(said: Any, events: TopPairEvents, *, what: str) -> Answer:
+def _of_model(said: Any, events: TopPairEvents, *, what: str) -> TopPairAnswer:
     if not isinstance(said, Ragged) or said.values.shape[1:] != (4,):
         raise ModelError(f"{what} gives no momenta of generator objects")
     if (said.lengths != events.final).any():
@@ -176,13 +176,13 @@ def _of_model(said: Any, events: TopPairEvents, *, what: str) -> Answer:
     )
 
 
-def _of_solutions(found: TopSolutions, events: TopPairEvents) -> Answer:
+def _of_solutions(found: TopSolutions, events: TopPairEvents) -> TopPairAnswer:
     turned = np.where(found.pairing[:, None] == 1, events.seen_jets[:, ::-1], events.seen_jets)
     jets = np.where(found.solved[:, None], turned, -1)
     return _answer(events, found.bottoms, events.seen.leptons, found.neutrinos, found.solved, jets)
 
 
-def _of_halves(events: TopPairEvents) -> Answer:
+def _of_halves(events: TopPairEvents) -> TopPairAnswer:
     """Each neutrino has half of the missing momentum, and the pseudorapidity of its lepton."""
     seen: DileptonEvents = events.seen
     second = likelier_pairing(seen)[:, None] == 1
@@ -199,20 +199,20 @@ def _of_halves(events: TopPairEvents) -> Answer:
     )
 
 
-def _of_medians(events: TopPairEvents) -> Answer:
+def _of_medians(events: TopPairEvents) -> TopPairAnswer:
     """The median of each quantity of these very events: the best that a constant can do."""
     truth = _truth(events)
     constant = {name: np.broadcast_to(np.median(values), values.shape) for name, values in truth.items()}
-    return Answer(errors(constant, truth), np.ones(len(events.rows), bool), None)
+    return TopPairAnswer(errors(constant, truth), np.ones(len(events.rows), bool), None)
 
 
 def _answer(
     events: TopPairEvents, bottoms: Array, leptons: Array, neutrinos: Array, answered: Bools, jets: IntArray
-) -> Answer:
+) -> TopPairAnswer:
     with np.errstate(invalid="ignore"):
         found = errors(quantities(bottoms, leptons, neutrinos), _truth(events))
     right = answered & (jets == events.bottom_jets).all(1) & (events.bottom_jets >= 0).all(1)
-    return Answer(found, answered, right)
+    return TopPairAnswer(found, answered, right)
 
 
 def _truth(events: TopPairEvents) -> dict[str, Array]:

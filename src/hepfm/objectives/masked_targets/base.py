@@ -135,10 +135,11 @@ class ContinuousTarget(MaskedTarget):
 
 
 def existing(features: Tensor, feature_set: FeatureSet) -> Tensor:
-    """Return which physical features constituents have, boolean (..., F); see `FeatureSet.conditional`."""
+    """Return which physical features constituents have, boolean (..., F); see `FeatureSet.existence`."""
     exists = torch.ones_like(features, dtype=torch.bool)
-    for name, marker in feature_set.conditional.items():
-        exists[..., feature_set.names.index(name)] = features[..., feature_set.names.index(marker)] != 0
+    for name, flags in feature_set.existence.items():
+        columns = [feature_set.names.index(flag) for flag in flags]
+        exists[..., feature_set.names.index(name)] = (features[..., columns] != 0).any(-1)
     return exists
 
 
