@@ -197,6 +197,13 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
 
+    def context_network(self, num_context: int) -> nn.Sequential | None:
+        """Return a new network from C standardised features of a row to the token of its context, (B, D).
+
+        Its first layer is linear. None for that of `hepfm.nn.conditioning.Conditioning`.
+        """
+        return None
+
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the parameters in groups from input to output, for layer-wise learning rates."""
         return [list(self.parameters())]

@@ -59,7 +59,13 @@ class Network(nn.Module):
         self.context = context
         self.register_buffer("input_scale_F", torch.ones(len(feature_set)))
         self.register_buffer("input_shift_F", torch.zeros(len(feature_set)))
-        self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
+        self.conditioning = (
+            Conditioning(
+                backbone.width, num_context=len(context), network=backbone.context_network(len(context))
+            )
+            if context
+            else None
+        )
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
         self.grouping: Grouping | None = None
