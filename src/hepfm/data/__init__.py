@@ -28,6 +28,10 @@ FEATURE_SETS = Registry(
             "hepfm.data.event_features:EVENT_LEVELS",
             "19: the same, of generator particles too, with level and sign of the particle",
         ),
+        "evenet": (
+            "hepfm.data.evenet_features:EVENET",
+            "7 of jets, leptons and photons, as EveNet's released networks read them",
+        ),
         "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )
@@ -39,6 +43,10 @@ CONTEXT_SETS = Registry(
         "event": (
             "hepfm.data.event_features:EVENT_CONTEXT",
             "missing momentum, sums of pt, masses and numbers of an event's objects",
+        ),
+        "evenet": (
+            "hepfm.data.evenet_features:EVENET_CONTEXT",
+            "10 globals of an event, as EveNet's released networks read them",
         ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
     },

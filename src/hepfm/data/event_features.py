@@ -155,7 +155,8 @@ def _sums(columns: Columns, chosen: Array) -> tuple[Array, Array, Array]:
     return np.bincount(row, minlength=rows), total(pt_), mass
 
 
-def _context(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
+def event_sums(columns: Columns) -> dict[str, Array]:
+    """Return missing momentum, scalar sums of pt, masses (GeV) and numbers of the objects of each event."""
     seen = is_reconstructed(columns)
     jets = seen & is_type(columns, ("jet",))
     leptons = seen & is_type(columns, ("electron", "muon", "tau"))
@@ -165,11 +166,26 @@ def _context(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
     num_leptons, lepton_ht, lepton_mass = _sums(columns, leptons)
     num_b_jets, _, b_mass = _sums(columns, b_jets)
     met = _missing(columns, missing)
-    sums = (met[:, 0], ht, lepton_ht, _sums(columns, seen & ~missing)[2], lepton_mass, b_mass)
-    logs = (np.log1p(values) for values in sums)
-    counts = (num_leptons, num_b_jets, num_jets)
-    out = np.stack((*logs, *(np.sin(met[:, 1]), np.cos(met[:, 1])), *counts), axis=1)
-    return out.astype(np.float32)
+    return {
+        "met": met[:, 0],
+        "met_phi": met[:, 1],
+        "ht": ht,
+        "lepton_ht": lepton_ht,
+        "mass": _sums(columns, seen & ~missing)[2],
+        "lepton_mass": lepton_mass,
+        "b_mass": b_mass,
+        "num_leptons": num_leptons,
+        "num_b_jets": num_b_jets,
+        "num_jets": num_jets,
+    }
+
+
+def _context(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
+    sums = event_sums(columns)
+    logs = (np.log1p(sums[name]) for name in ("met", "ht", "lepton_ht", "mass", "lepton_mass", "b_mass"))
+    azimuth = (np.sin(sums["met_phi"]), np.cos(sums["met_phi"]))
+    counts = (sums[name] for name in ("num_leptons", "num_b_jets", "num_jets"))
+    return np.stack((*logs, *azimuth, *counts), axis=1).astype(np.float32)
 
 
 def _missing(columns: Columns, missing: Array) -> Array:
@@ -182,13 +198,25 @@ def _missing(columns: Columns, missing: Array) -> Array:
     return out
 
 
-def _visible(p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
-    """Return the context of shown objects: momenta do not tell what is a jet, so all but the mass is 0."""
+def visible_mass(p4_BN4: Tensor, num_context: int, place: int) -> Tensor:
+    """Return the context of shown objects: momenta do not tell what is a jet, so all but the mass is 0.
+
+    Parameters
+    ----------
+    p4_BN4
+        Four-momenta of the shown objects.
+    num_context, place
+        C, and the number of the feature ln(1 + mass/GeV).
+    """
     energy, *momentum = p4_BN4.double().sum(1).unbind(-1)
     mass = (energy**2 - sum(part**2 for part in momentum)).clamp(min=0).sqrt()
-    out = torch.zeros(len(mass), len(EVENT_CONTEXT), dtype=torch.float32, device=mass.device)
-    out[:, EVENT_CONTEXT.names.index("log_mass")] = mass.log1p().float()
+    out = torch.zeros(len(mass), num_context, dtype=torch.float32, device=mass.device)
+    out[:, place] = mass.log1p().float()
     return out
+
+
+def _visible(p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
+    return visible_mass(p4_BN4, len(EVENT_CONTEXT), EVENT_CONTEXT.names.index("log_mass"))
 
 
 EVENT_CONTEXT = ContextSet(

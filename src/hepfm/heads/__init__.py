@@ -18,6 +18,10 @@ HEADS = Registry(
             "hepfm.heads.class_token:ClassToken",
             "a learned token attends to the constituents, then class logits (2202.03772, 2512.04149)",
         ),
+        "event_token": (
+            "hepfm.heads.event_token:EventToken",
+            "the event's token attends to its objects, a gated layer, class logits (2601.17126)",
+        ),
         "knn": (
             "hepfm.heads.knn:NearestNeighbours",
             "votes of the most similar of labelled rows; filled by mode=knn (1805.01978)",

@@ -22,6 +22,10 @@ CONVERTERS = Registry(
             "hepfm.models.convert.omnilearned:convert_omnilearned",
             "Point Edge Transformer checkpoints of omnilearned: body, classifier, generator of kinematics",
         ),
+        "evenet": (
+            "hepfm.models.convert.evenet:convert_evenet",
+            "EveNet checkpoints of evenet-core: body, embedding of globals, classification head",
+        ),
         "omnijet_alpha": (
             "hepfm.models.convert.omnijet_alpha:convert_omnijet_alpha",
             "OmniJet-alpha's VQ-VAE, or its backbone with the next-token head behind a converted VQ-VAE",
