@@ -126,6 +126,8 @@ def test_unknown_set() -> None:
         "petpid",
         "petfull",
         "massless",
+        "event",
+        "event_levels",
         "calo",
     ]
 

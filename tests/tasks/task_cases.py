@@ -32,6 +32,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "domain_shift": {"variation": "jet_variation", "against": "fsr_up"},
     "regression": {"field": "jet_softdrop_mass"},
+    "significance": {
+        "field": "jet_label",
+        "signal": "Tbqq",
+        "background": ["QCD", "Hbb"],
+        "cross_sections": {"Tbqq": 1.0, "QCD": 500.0, "Hbb": 2.0},
+        "least_background": 2,
+    },
     "robustness": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
 }
 """Options of tasks that have any; the others are taken as they are."""

@@ -23,6 +23,7 @@ from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
+from hepfm.metrics.discovery import asimov_significance
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
 from hepfm.tasks.base import load_task
@@ -47,6 +48,9 @@ PERFECT = {
     "residual": 0.0,
     "response": 0.0,
     "shift": 0.0,
+    # Background rows that all score alike leave one bin, and no threshold that a least number of them passes.
+    "expected": asimov_significance(140 * np.array([1.0]), 140 * np.array([502.0]), uncertainty=0.1),
+    "largest": 1.0,
 }
 """Value of a metric on scores that are the truth, by the first word of its name."""
 

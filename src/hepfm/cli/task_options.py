@@ -28,6 +28,17 @@ def _fractions(text: str) -> list[float]:
         raise click.BadParameter(f"write numbers between 0 and 1, e.g. 0.5,0.3; got {text!r}") from None
 
 
+def _numbers(texts: Sequence[str]) -> dict[str, float]:
+    pairs = [part.partition("=") for text in texts for part in text.split(",") if part.strip()]
+    try:
+        return {name.strip(): float(value) for name, _, value in pairs}
+    except ValueError:
+        given = ",".join(texts)
+        raise click.BadParameter(
+            f"write CLASS=NUMBER,..., e.g. ttbar=832,Zjets=2000; got {given!r}"
+        ) from None
+
+
 def _value(text: str) -> Any:
     """Return what YAML makes of a text."""
     from hepfm.core.config import parse_override
@@ -138,6 +149,34 @@ _OPTIONS = (
         str,
         metavar="CLASS",
         help="robustness: the simulation that differs by chance alone; seed by default.",
+    ),
+    _option(
+        "luminosity",
+        float,
+        type=float,
+        metavar="1/FB",
+        help="significance: integrated luminosity; 140 by default.",
+    ),
+    _option(
+        "cross_sections",
+        _numbers,
+        multiple=True,
+        metavar="CLASS=FB,...",
+        help="significance: cross sections after the selection; those of the simulation by default.",
+    ),
+    _option(
+        "background_uncertainty",
+        float,
+        type=float,
+        metavar="FRACTION",
+        help="significance: relative uncertainty of the background; 0.1 by default.",
+    ),
+    _option(
+        "least_background",
+        int,
+        type=int,
+        metavar="ROWS",
+        help="significance: least background rows in a bin; 10 by default.",
     ),
     _option(
         "only",

@@ -74,6 +74,16 @@ DEFINITIONS: dict[str, Definition] = {
         "Area under the ROC curve of one class against all other rows, score: its probability; ties count "
         "one half.",
     ),
+    "expected_significance.v1": Definition(
+        "expected significance",
+        "Median significance of a discovery, from the expected events in bins of the score between fixed "
+        "background efficiencies; the background of each bin has an independent relative uncertainty.",
+    ),
+    "largest_improvement.v1": Definition(
+        "largest significance improvement",
+        "Largest ε_S/√ε_B over the thresholds that enough background rows pass; 1 without a cut. A maximum "
+        "over thresholds is pulled upward by fluctuations.",
+    ),
     "significance_improvement.v1": Definition(
         "significance improvement",
         "Score p_S/(p_S + p_B), rows of the two classes only. The threshold is the lowest at which at most "

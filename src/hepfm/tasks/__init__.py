@@ -15,6 +15,10 @@ TASKS = Registry(
             "hepfm.tasks.classification:Classification",
             "classes of any categorical field: options field, signal, background, only, efficiencies",
         ),
+        "significance": (
+            "hepfm.tasks.significance:Significance",
+            "what a score is worth in a search: options signal, background, luminosity, cross_sections",
+        ),
         "robustness": (
             "hepfm.tasks.robustness:Robustness",
             "how far scores shift between simulations: options variation, nominal, variations, floor",

@@ -10,6 +10,12 @@ from typing import Any
 from hepfm.metrics.accuracy import accuracy, accuracy_statistic
 from hepfm.metrics.auc import binary_auc, binary_auc_statistic, macro_auc, macro_auc_statistic
 from hepfm.metrics.bootstrap import Statistic
+from hepfm.metrics.discovery import (
+    expected_significance,
+    expected_significance_statistic,
+    largest_improvement,
+    largest_improvement_statistic,
+)
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.merged_classes import (
     joint_rejection,
@@ -60,6 +66,8 @@ _EFFICIENCY = _Functions(efficiency, efficiency_statistic)
 _PURITY = _Functions(purity, purity_statistic)
 _BINARY_AUC = _Functions(binary_auc, binary_auc_statistic)
 _SIGNIFICANCE = _Functions(significance_improvement, significance_improvement_statistic)
+_EXPECTED_SIGNIFICANCE = _Functions(expected_significance, expected_significance_statistic)
+_LARGEST_IMPROVEMENT = _Functions(largest_improvement, largest_improvement_statistic)
 _ONE_VS_REST = _Functions(one_vs_rest_auc, one_vs_rest_auc_statistic)
 
 ACCURACY = _Functions(accuracy, accuracy_statistic).metric("accuracy", "accuracy")
@@ -136,6 +144,26 @@ def binary_metrics(
     )
     auc = binary_auc_metric(signal=signal, background=background)
     return (ACCURACY, auc, *rejections, *improvements)
+
+
+def search_metrics(
+    *, signal: str, background: str, uncertainty: float, least_background: int
+) -> tuple[ScoreMetric, ...]:
+    """Return expected significance, largest improvement and AUC; row weights are expected events."""
+    classes: dict[str, Any] = {"signal": signal, "background": background}
+    return (
+        _EXPECTED_SIGNIFICANCE.metric(
+            "expected_significance",
+            "expected significance",
+            uncertainty=uncertainty,
+            least_background=least_background,
+            **classes,
+        ),
+        _LARGEST_IMPROVEMENT.metric(
+            "largest_improvement", "largest ε_S/√ε_B", least_background=least_background, **classes
+        ),
+        binary_auc_metric(**classes),
+    )
 
 
 def percent_text(efficiency: float) -> str:

@@ -1,9 +1,10 @@
 """The row baseline: a regression on the numbers of the whole row, fitted to the labels of a network.
 
 A network that sees the constituents must do better than pt, eta, mass and multiplicity of the jet do by
-themselves. For a categorical label these numbers enter a multinomial logistic regression, for a number a
-ridge regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and
-validation rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
+themselves; of an event, these are missing momentum, sums of pt, masses and numbers of what was reconstructed.
+For a categorical label these numbers enter a multinomial logistic regression, for a number a ridge
+regression; inputs are standardised, C = 1 and alpha = 1, no search. It is fitted to training and validation
+rows together, which are the label budget, to at most 50,000 of them (a seeded draw).
 
 A label of constituents has a table of one number in its place, see `hepfm.train.significance_baseline`.
 
@@ -22,7 +23,8 @@ import numpy.typing as npt
 
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Kind, Level, Schema
-from hepfm.data.context import JET
+from hepfm.data.context import JET, ContextSet
+from hepfm.data.event_features import EVENT_CONTEXT
 from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
@@ -87,22 +89,40 @@ def fit_baselines(
         Fields that heads predict.
     """
     schema = labelled.store.schema
-    if not schema.names(Level.CONSTITUENT):
+    if not inputs_of(schema):
         return {}
-    return {name: _fit(labelled, name, head_rows[name]) for name in fields if name in head_rows}
+    # Objects of events have no table of one number, as the constituents of jets have.
+    learned = (
+        name for name in fields if schema[name].level is not Level.OBJECT or not schema.is_ragged(name)
+    )
+    return {name: _fit(labelled, name, head_rows[name]) for name in learned if name in head_rows}
+
+
+def _whole(schema: Schema) -> ContextSet | None:
+    return next((one for one in (JET, EVENT_CONTEXT) if not one.missing(schema)), None)
 
 
 def inputs_of(schema: Schema) -> tuple[str, ...]:
-    """Return the names of the numbers of a whole row: those of the jet, or only the multiplicity."""
-    return JET.names[-1:] if JET.missing(schema) else JET.names
+    """Return the names of the numbers of a whole row: of the jet, of the event, or only the multiplicity.
+
+    None for rows without any of these.
+    """
+    whole = _whole(schema)
+    if whole is not None:
+        return whole.names
+    return JET.names[-1:] if schema.names(Level.CONSTITUENT) else ()
 
 
 def read_inputs(store: Store, rows: Rows, *, max_constituents: int) -> Floats:
     """Return the numbers of rows, shape (R, C)."""
+    whole = _whole(store.schema)
+    if whole is EVENT_CONTEXT:
+        # Its numbers are those of all reconstructed objects; nothing is asked of a generator's.
+        return whole.compute(store.read(whole.columns, rows), np.zeros(0, np.int64)).astype(np.float64)
     lengths = np.minimum(store.lengths(Level.CONSTITUENT, rows), max_constituents).astype(np.int64)
-    if JET.missing(store.schema):
+    if whole is None:
         return lengths[:, None].astype(np.float64)
-    return JET.compute(store.read(JET.columns, rows), lengths).astype(np.float64)
+    return whole.compute(store.read(whole.columns, rows), lengths).astype(np.float64)
 
 
 def _fit(labelled: LabelledRows, name: str, only: RowSelection | None) -> dict[str, Any]:
