@@ -8,13 +8,15 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
+from hepfm.testing.objective_steps import TOPS
 from hepfm.testing.objectives import ObjectiveCase
 from hepfm.tokenizers import TOKENIZERS
 
 ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz_error"]
 
 SPECS: dict[str, Any] = {
-    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
+    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked", "assignment")},
+    "assignment": {"name": "assignment", "resonances": TOPS, "alike": [["t", "tbar"]], "head": {"dropout": 0.0}},
     "masked": {"name": "masked"},
     "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
     "masked_flows": {
@@ -83,6 +85,7 @@ def case(objective: str, backbone: str) -> ObjectiveCase:
 
 
 FEW: dict[str, tuple[str, ...]] = {
+    "assignment": ("transformer", "evenet"),
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),

@@ -34,6 +34,10 @@ HEADS = Registry(
             "hepfm.heads.pairs:Pairs",
             "whether two constituents share a vertex, a logit of each pair (2409.12589)",
         ),
+        "assignment": (
+            "hepfm.heads.assignment:Assignment",
+            "which objects are the daughters of which resonance, jointly (2106.03898, 2601.17126)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
-Level = Literal["row", "constituent", "pair"]
+Level = Literal["row", "constituent", "pair", "assignment"]
 """What a head has an output for."""
 
 
@@ -19,8 +19,10 @@ class Head(nn.Module):
 
     Config: ClassVar[type[Config]]
     level: ClassVar[Level] = "row"
-    """What there is an output for: the row, each of its constituents, or each pair of them."""
+    """What there is an output for: the row, each of its constituents, each pair of them, or each choice of
+    constituents as the daughters of resonances."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
-        """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs of them."""
+        """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs, (B, M) of
+        choices."""

@@ -13,6 +13,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.vertices:Vertices",
             "which constituents share a vertex: focal cross-entropy of their pairs (2409.12589)",
         ),
+        "assignment": (
+            "hepfm.objectives.assignment:Assignment",
+            "which objects are the daughters of which resonance: focal cross-entropy of joint choices",
+        ),
         "flow_matching": (
             "hepfm.objectives.flow_matching:FlowMatching",
             "velocity from noise to constituents; trains a generator",

@@ -47,6 +47,10 @@ TASKS = Registry(
             "hepfm.tasks.vertex_finding:VertexFinding",
             "which tracks share a vertex; simulated jets with truth",
         ),
+        "assignment": (
+            "hepfm.tasks.assignment:Assignment",
+            "which objects are the daughters of which resonance: options resonances, alike",
+        ),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",
