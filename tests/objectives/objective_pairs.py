@@ -56,6 +56,8 @@ SPECS: dict[str, Any] = {
         "student_subjets": [4],
         "masked": {"own_projection": True},
     },
+    "denoising": {"name": "denoising", "noised": [0.5, 1.0]},
+    "denoising_label": {"name": "denoising", "noised": [0.5, 1.0], "label": "jet_label"},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",
@@ -86,6 +88,8 @@ def case(objective: str, backbone: str) -> ObjectiveCase:
 
 FEW: dict[str, tuple[str, ...]] = {
     "assignment": ("transformer", "evenet"),
+    "denoising": ("transformer", "particle_transformer", "evenet"),
+    "denoising_label": ("evenet",),
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),

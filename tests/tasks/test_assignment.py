@@ -235,7 +235,7 @@ def test_what_cannot_be_measured_is_refused(store: Store, tmp_path: Path) -> Non
         load_task("assignment").bind(event_schema(("ttbar",)), where="the store")
     roles = objects_of(store).truth
     higgs = load_task({"name": "assignment", "resonances": {"h": ["b", "b"]}})
-    with pytest.raises(DataError, match="no test event of .* has all of h with all their daughters"):
+    with pytest.raises(DataError, match=r"no test event of .* has all of h with all their daughters"):
         measure(Roles(roles), higgs, store, output=tmp_path / "result")
     with pytest.raises(ModelError, match="says no roles of objects"):
         measure(Roles(np.zeros(len(store))), load_task("assignment"), store, output=tmp_path / "result")

@@ -71,6 +71,24 @@ class Placeholder:
         return torch.where(self.hidden_BN[..., None], self.vector_D.to(h_BND.dtype), h_BND)
 
 
+@dataclass(frozen=True)
+class Modulation:
+    """A factor and an offset of embedded constituents, e.g. by the time of their noise.
+
+    Attributes
+    ----------
+    scale_BND, shift_BND
+        ``h (1 + scale) + shift`` takes the place of the vectors h; zeros change nothing.
+    """
+
+    scale_BND: Tensor
+    shift_BND: Tensor
+
+    def put(self, h_BND: Tensor) -> Tensor:
+        """Return the changed vectors."""
+        return h_BND * (1 + self.scale_BND.to(h_BND.dtype)) + self.shift_BND.to(h_BND.dtype)
+
+
 class Backbone(nn.Module):
     """Constituents in, features out. Subclasses are built by ``cls(config, feature_names=("log_pt", ...))``.
 
@@ -157,13 +175,16 @@ class Backbone(nn.Module):
         prefix_BKD: Tensor | None = None,
         causal: bool = False,
         placeholder: Placeholder | None = None,
+        modulation: Modulation | None = None,
     ) -> Features:
-        """Return the features of a batch: `embed`, then `encode`, with placeholders put in between."""
+        """Return the features of a batch: `embed`, then `encode`; placeholder and modulation come between."""
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
         if placeholder is None:
             h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
         else:
             h_BND = self.embed_shown(x_BNF, mask_BN, placeholder, physical_BNF=physical_BNF)
+        if modulation is not None:
+            h_BND = modulation.put(h_BND)
         return self.encode(
             h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
         )

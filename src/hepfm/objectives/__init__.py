@@ -21,6 +21,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.flow_matching:FlowMatching",
             "velocity from noise to constituents; trains a generator",
         ),
+        "denoising": (
+            "hepfm.objectives.denoising:Denoising",
+            "some objects are noised; predict their noise from all (diffusion, EveNet)",
+        ),
         "masked": (
             "hepfm.objectives.masked:Masked",
             "hide constituents and predict them from the others: type, features, tokens, densities",
