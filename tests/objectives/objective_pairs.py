@@ -90,6 +90,7 @@ FEW: dict[str, tuple[str, ...]] = {
     "assignment": ("transformer", "evenet"),
     "denoising": ("transformer", "particle_transformer", "evenet"),
     "denoising_label": ("evenet",),
+    "neutrinos": ("transformer", "evenet"),
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),

@@ -43,6 +43,8 @@ class Batch:
     subjets
         Number of the subjet of each constituent, int64 (B, N), by the name of the clustering: 0 for the
         hardest, -1 in padding.
+    targets
+        What is to be predicted and is no field of the rows, float32 (B, ...), by the name of the target set.
     """
 
     features_BNF: Tensor
@@ -54,6 +56,7 @@ class Batch:
     weights_B: Tensor | None = None
     group_B: Tensor | None = None
     subjets: Mapping[str, Tensor] = field(default_factory=dict)
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]
@@ -75,4 +78,5 @@ class Batch:
             weights_B=None if self.weights_B is None else move(self.weights_B),
             group_B=None if self.group_B is None else move(self.group_B),
             subjets={name: move(tensor) for name, tensor in self.subjets.items()},
+            targets={name: move(tensor) for name, tensor in self.targets.items()},
         )

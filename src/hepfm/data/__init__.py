@@ -9,6 +9,7 @@ from hepfm.core.registry import Registry
 if TYPE_CHECKING:
     from hepfm.data.context import ContextSet
     from hepfm.data.features import FeatureSet
+    from hepfm.data.targets import TargetSet
 
 FEATURE_SETS = Registry(
     "feature_set",
@@ -49,6 +50,16 @@ CONTEXT_SETS = Registry(
             "10 globals of an event, as EveNet's released networks read them",
         ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
+    },
+)
+
+TARGET_SETS = Registry(
+    "target_set",
+    {
+        "event_neutrinos": (
+            "hepfm.data.targets:NEUTRINOS",
+            "neutrino and antineutrino of the hard process of an event",
+        ),
     },
 )
 
@@ -168,6 +179,12 @@ def feature_set(name: str) -> FeatureSet:
 def invertible_sets() -> list[str]:
     """Return the names of the feature sets of which rows can be made, e.g. by generators."""
     return [name for name in FEATURE_SETS if feature_set(name).invertible]
+
+
+def target_set(name: str) -> TargetSet:
+    """Return the target set called `name`; raise `ConfigError` if there is none."""
+    loaded: TargetSet = TARGET_SETS.load(name)
+    return loaded
 
 
 def context_set(name: str) -> ContextSet:

@@ -43,6 +43,11 @@ def is_reconstructed(columns: Columns) -> Array:
     return lists(columns, "object_level").values == _RECONSTRUCTED
 
 
+def is_generator(columns: Columns) -> Array:
+    """Return which objects are particles of the hard process, boolean (objects,)."""
+    return lists(columns, "object_level").values == _GENERATOR
+
+
 def is_reconstructed_or_final(columns: Columns) -> Array:
     """Return which objects a detector saw or are final particles of the hard process, boolean (objects,)."""
     return is_reconstructed(columns) | is_type(columns, FINAL_TYPES)

@@ -38,6 +38,10 @@ HEADS = Registry(
             "hepfm.heads.assignment:Assignment",
             "which objects are the daughters of which resonance, jointly (2106.03898, 2601.17126)",
         ),
+        "neutrinos": (
+            "hepfm.heads.neutrinos:Neutrinos",
+            "neutrino and antineutrino by diffusion, several solutions of each event (after 2601.17126)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
-Level = Literal["row", "constituent", "pair", "assignment"]
+Level = Literal["row", "constituent", "pair", "assignment", "solutions"]
 """What a head has an output for."""
 
 
@@ -20,9 +20,9 @@ class Head(nn.Module):
     Config: ClassVar[type[Config]]
     level: ClassVar[Level] = "row"
     """What there is an output for: the row, each of its constituents, each pair of them, or each choice of
-    constituents as the daughters of resonances."""
+    constituents as the daughters of resonances, or several solutions for momenta of the row."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs, (B, M) of
-        choices."""
+        choices, (B, S, M, 4) of solutions."""

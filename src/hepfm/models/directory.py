@@ -27,7 +27,7 @@ from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Schema
-from hepfm.data import context_set
+from hepfm.data import TARGET_SETS, context_set, target_set
 from hepfm.data.clustering import subjets_of
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
@@ -198,7 +198,10 @@ class Model:
         schema = Schema.from_dict(config["schema"])
         backbone = resolve_component(BACKBONES, config["backbone"], where=f"{folder / CONFIG}: backbone")
         outputs = [
-            HeadSpec(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
+            HeadSpec(
+                resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"),
+                target_set(name).field if name in TARGET_SETS else schema[name],
+            )
             for name, spec in config["heads"].items()
         ]
         context = context_set(config["context"]) if config.get("context") else None

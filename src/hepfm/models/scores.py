@@ -84,6 +84,7 @@ def score(
             if output.head.cls.level == "assignment"
             else _readable(model, name, heads[name](features, mask_BN).float(), batch)
             for name, output in model.outputs.items()
+            if output.head.cls.level != "solutions"  # drawn by `hepfm.models.neutrinos`
         }
         return {**said, EMBEDDING: _summary(features, mask_BN)} if with_embedding else said
 

@@ -25,6 +25,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.denoising:Denoising",
             "some objects are noised; predict their noise from all (diffusion, EveNet)",
         ),
+        "neutrinos": (
+            "hepfm.objectives.neutrinos:Neutrinos",
+            "neutrino and antineutrino of the hard process by diffusion, given what was reconstructed",
+        ),
         "masked": (
             "hepfm.objectives.masked:Masked",
             "hide constituents and predict them from the others: type, features, tokens, densities",

@@ -97,7 +97,8 @@ class Assignment(Objective[AssignmentConfig]):
         _roles(config, schema)
         field, only = schema[config.label], _only(config, schema)
         return Requirements(
-            labels=tuple(dict.fromkeys((field.name, config.types, *((only.field,) if only else ())))),
+            labels=(only.field,) if only else (),
+            facts=(field.name, config.types),
             heads={field.name: HeadSpec(_head(config), field)},
             rows=only,
             signed_weights=True,

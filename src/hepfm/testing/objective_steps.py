@@ -65,7 +65,7 @@ def batch_for(learner: Learner) -> Batch:
     """Return random rows with the labels that the objective needs."""
     batch, schema = random_rows(learner), rows_of(learner).schema
     labels = {}
-    for name in learner.requirements.labels:
+    for name in learner.requirements.fields:
         field, number = schema[name], torch.arange(len(batch))
         if name in ("object_role", "object_type"):
             labels[name] = _jets_of_tops(batch.mask_BN, roles=name == "object_role")
@@ -74,7 +74,10 @@ def batch_for(learner: Learner) -> Batch:
             labels[name] = torch.where(batch.mask_BN, place_BN, -1)
         else:
             labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
-    return replace(batch, labels=labels, group_B=torch.arange(len(batch)) // MEMBERS)
+    targets = {
+        one.name: random_target(len(batch), one.shape) for one in learner.requirements.targets
+    }
+    return replace(batch, labels=labels, targets=targets, group_B=torch.arange(len(batch)) // MEMBERS)
 
 
 def _jets_of_tops(mask_BN: Tensor, *, roles: bool) -> Tensor:
@@ -85,6 +88,13 @@ def _jets_of_tops(mask_BN: Tensor, *, roles: bool) -> Tensor:
         numbers = torch.tensor([OBJECT_ROLES.index(name) for name in names])[: mask_BN.shape[1]]
         role_BN[:, : len(numbers)] = numbers
     return torch.where(mask_BN, role_BN, -1)
+
+
+def random_target(rows: int, shape: tuple[int, ...]) -> Tensor:
+    """Return numbers of rows, whose first says whether there is something."""
+    values = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(5))
+    values[..., 0] = (values[..., 0] > -0.5).float()
+    return values
 
 
 def rows_of(learner: Learner) -> Rows:
@@ -118,6 +128,7 @@ def weighted_batch(learner: Learner) -> Batch:
         context_BC=None if batch.context_BC is None else batch.context_BC.double(),
         weights_B=torch.linspace(0.0, 3.0, ROWS, dtype=torch.float64),
         labels={name: x.double() if x.is_floating_point() else x for name, x in batch.labels.items()},
+        targets={name: values.double() for name, values in batch.targets.items()},
     )
 
 
@@ -149,6 +160,7 @@ def take(batch: Batch, rows: Tensor) -> Batch:
             for name, label in batch.labels.items()
         },
         weights_B=None if batch.weights_B is None else batch.weights_B[rows],
+        targets={name: values[rows] for name, values in batch.targets.items()},
     )
 
 

@@ -34,7 +34,6 @@ from hepfm.testing.objective_steps import (
     exact,
     frozen,
     loss_of,
-    random_rows,
     step,
     take,
     weighted_batch,
@@ -103,7 +102,7 @@ class ObjectiveCase:
 
     def prepared(self, learner: Learner) -> Learner:
         """Return the learner after `prepare`, a tokenizer with a codebook."""
-        batch, network = random_rows(learner), learner.network
+        batch, network = batch_for(learner), learner.network
         if network.tokenizer is not None:
             network.tokenizer.fit([(network.standardize(batch.features_BNF, batch.mask_BN), batch.mask_BN)])
         learner.prepare([batch])
