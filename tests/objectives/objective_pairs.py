@@ -15,7 +15,7 @@ from hepfm.tokenizers import TOKENIZERS
 ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz_error"]
 
 SPECS: dict[str, Any] = {
-    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked", "assignment")},
+    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked", "assignment", "segmentation")},
     "assignment": {"name": "assignment", "resonances": TOPS, "alike": [["t", "tbar"]], "head": {"dropout": 0.0}},
     "masked": {"name": "masked"},
     "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
@@ -56,6 +56,11 @@ SPECS: dict[str, Any] = {
         "student_subjets": [4],
         "masked": {"own_projection": True},
     },
+    "segmentation": {
+        "name": "segmentation",
+        "segments": {"t_had": [["t_b", "t_q"], ["tbar_b", "tbar_q"]], "w_had": [["w_q"]]},
+        "head": {"dropout": 0.0, "num_heads": 4},
+    },
     "denoising": {"name": "denoising", "noised": [0.5, 1.0]},
     "denoising_label": {"name": "denoising", "noised": [0.5, 1.0], "label": "jet_label"},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
@@ -91,6 +96,7 @@ FEW: dict[str, tuple[str, ...]] = {
     "denoising": ("transformer", "particle_transformer", "evenet"),
     "denoising_label": ("evenet",),
     "neutrinos": ("transformer", "evenet"),
+    "segmentation": ("transformer", "evenet"),
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),

@@ -73,3 +73,11 @@ NEUTRINOS = TargetSet(
 )
 """Neutrino and antineutrino of the hard process, (2, 4): 1 where there is one, px, py, pz (GeV), zeros else.
 NaN for events with several of one kind, which have no answer."""
+
+SEGMENTS = Field(
+    "event_segments", Level.EVENT, description="decays of an event as sets of objects, each with a tag"
+)
+"""What a head of segments predicts; the truth is the roles of objects."""
+
+DERIVED = {field.name: field for field in (NEUTRINOS.field, SEGMENTS)}
+"""Fields that heads predict and that no store has."""

@@ -42,6 +42,10 @@ HEADS = Registry(
             "hepfm.heads.neutrinos:Neutrinos",
             "neutrino and antineutrino by diffusion, several solutions of each event (after 2601.17126)",
         ),
+        "segments": (
+            "hepfm.heads.segments:Segments",
+            "queries, each with a tag and a mask of objects (2601.17126)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

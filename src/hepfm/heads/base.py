@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hepfm.backbones.base import Features
 from hepfm.core.config import Config
 
-Level = Literal["row", "constituent", "pair", "assignment", "solutions"]
+Level = Literal["row", "constituent", "pair", "assignment", "solutions", "segment"]
 """What a head has an output for."""
 
 
@@ -20,9 +20,10 @@ class Head(nn.Module):
     Config: ClassVar[type[Config]]
     level: ClassVar[Level] = "row"
     """What there is an output for: the row, each of its constituents, each pair of them, or each choice of
-    constituents as the daughters of resonances, or several solutions for momenta of the row."""
+    constituents as the daughters of resonances,
+    several solutions for momenta of the row, or a few sets of constituents."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
         """Return the outputs: (B, K) of rows, (B, N, K) of constituents, (B, N, N) of pairs, (B, M) of
-        choices, (B, S, M, 4) of solutions."""
+        choices, (B, S, M, 4) of solutions, (B, Q, C + N) of sets."""

@@ -27,13 +27,14 @@ from hepfm.core.guards import member, reading
 from hepfm.core.provenance import without_places
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Schema
-from hepfm.data import TARGET_SETS, context_set, target_set
+from hepfm.data import context_set
 from hepfm.data.clustering import subjets_of
 from hepfm.data.content import Content
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
+from hepfm.data.targets import DERIVED
 from hepfm.data.written_features import read_features, spec_of
 from hepfm.generators import GENERATORS
 from hepfm.groupings import GROUPINGS
@@ -118,7 +119,11 @@ class Model:
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class names of each head that classifies."""
-        return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
+        return {
+            name: output.field.classes
+            for name, output in self.outputs.items()
+            if output.field.classes and output.head.cls.level != "assignment"
+        }
 
     @property
     def known_features(self) -> FeatureSet:
@@ -200,7 +205,7 @@ class Model:
         outputs = [
             HeadSpec(
                 resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"),
-                target_set(name).field if name in TARGET_SETS else schema[name],
+                DERIVED.get(name) or schema[name],
             )
             for name, spec in config["heads"].items()
         ]

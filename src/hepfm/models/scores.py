@@ -25,6 +25,9 @@ from hepfm.nn.pooling import summary
 _PLACED = ("constituent", "assignment")
 """Levels of heads whose outputs are put at the places of the source's lists."""
 
+APART = ("solutions", "segment")
+"""Levels of heads whose outputs are no columns: see `hepfm.models.neutrinos` and `hepfm.models.segments`."""
+
 CHARGE = "part_charge"
 """Field that says which constituents have a track, where a model finds their vertices."""
 
@@ -84,7 +87,7 @@ def score(
             if output.head.cls.level == "assignment"
             else _readable(model, name, heads[name](features, mask_BN).float(), batch)
             for name, output in model.outputs.items()
-            if output.head.cls.level != "solutions"  # drawn by `hepfm.models.neutrinos`
+            if output.head.cls.level not in APART
         }
         return {**said, EMBEDDING: _summary(features, mask_BN)} if with_embedding else said
 

@@ -29,6 +29,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.neutrinos:Neutrinos",
             "neutrino and antineutrino of the hard process by diffusion, given what was reconstructed",
         ),
+        "segmentation": (
+            "hepfm.objectives.segmentation:Segmentation",
+            "decays of an event as sets of objects: queries matched with roles (Hungarian method)",
+        ),
         "masked": (
             "hepfm.objectives.masked:Masked",
             "hide constituents and predict them from the others: type, features, tokens, densities",
