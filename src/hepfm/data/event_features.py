@@ -6,13 +6,14 @@ there is nothing to sum. Azimuths enter as sine and cosine: no value of phi is s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hepfm.core.ragged import Array, Columns, Ragged, lists
+from hepfm.core.ragged import Array, Columns, lists
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureGroup, FeatureSet
 from hepfm.data.schemas.events import OBJECT_LEVELS, OBJECT_TYPES
@@ -144,44 +145,73 @@ EVENT_LEVELS = _set(
 for an antiparticle, 0 for reconstructed objects."""
 
 
-def _sums(columns: Columns, chosen: Array) -> tuple[Array, Array, Array]:
-    """Return the number, the sum of pt and the mass (GeV) of the chosen objects of each event."""
-    pt = lists(columns, "object_pt")
-    row, rows = pt.row_index()[chosen], len(pt)
-    pt_, eta, phi, energy = (
-        lists(columns, name).values[chosen].astype(np.float64) for name in OBJECT_MOMENTA
-    )
+@dataclass(frozen=True)
+class _Seen:
+    """Reconstructed objects of events, all in one row after the other.
 
-    def total(values: Array) -> Array:
-        return np.bincount(row, values, minlength=rows)
+    Attributes
+    ----------
+    row
+        Number of the event of each object.
+    rows
+        Number of events.
+    pt
+        Transverse momentum (GeV), of each object.
+    p4
+        Energy, px, py, pz (GeV), (4, objects).
+    """
 
-    momentum = [total(part) for part in (pt_ * np.cos(phi), pt_ * np.sin(phi), pt_ * np.sinh(eta))]
-    mass = np.sqrt(np.maximum(total(energy) ** 2 - sum(part**2 for part in momentum), 0.0))
-    return np.bincount(row, minlength=rows), total(pt_), mass
+    row: Array
+    rows: int
+    pt: Array
+    p4: Array
+
+    @classmethod
+    def of(cls, columns: Columns, seen: Array) -> _Seen:
+        """Return the objects of the columns that are marked."""
+        entries = lists(columns, "object_pt")
+        pt, eta, phi, energy = (lists(columns, name).values[seen] for name in OBJECT_MOMENTA)
+        p4 = np.stack([energy, pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)])
+        return cls(entries.row_index()[seen], len(entries), pt, p4)
+
+    def number(self, chosen: Array) -> Array:
+        """Return the number of chosen objects of each event."""
+        return np.bincount(self.row[chosen], minlength=self.rows)
+
+    def sum_pt(self, chosen: Array) -> Array:
+        """Return the scalar sum of their pt."""
+        return np.bincount(self.row[chosen], self.pt[chosen], minlength=self.rows)
+
+    def mass(self, chosen: Array) -> Array:
+        """Return the mass of their sum, in double precision."""
+        row = self.row[chosen]
+        energy, *momentum = (np.bincount(row, part[chosen], minlength=self.rows) for part in self.p4)
+        mass: Array = np.sqrt(np.maximum(energy**2 - sum(part**2 for part in momentum), 0.0))
+        return mass
 
 
 def event_sums(columns: Columns) -> dict[str, Array]:
     """Return missing momentum, scalar sums of pt, masses (GeV) and numbers of the objects of each event."""
     seen = is_reconstructed(columns)
-    jets = seen & is_type(columns, ("jet",))
-    leptons = seen & is_type(columns, ("electron", "muon", "tau"))
-    b_jets = jets & (lists(columns, "object_b_tag").values > 0.5)
-    missing = seen & is_type(columns, ("met",))
-    num_jets, ht, _ = _sums(columns, jets)
-    num_leptons, lepton_ht, lepton_mass = _sums(columns, leptons)
-    num_b_jets, _, b_mass = _sums(columns, b_jets)
-    met = _missing(columns, missing)
+    objects = _Seen.of(columns, seen)
+    jets, leptons, missing = (
+        is_type(columns, names)[seen] for names in (("jet",), ("electron", "muon", "tau"), ("met",))
+    )
+    b_jets = jets & (lists(columns, "object_b_tag").values[seen] > 0.5)
+    met, met_phi = np.zeros((2, objects.rows))
+    met[objects.row[missing]] = objects.pt[missing]
+    met_phi[objects.row[missing]] = lists(columns, "object_phi").values[seen][missing]
     return {
-        "met": met[:, 0],
-        "met_phi": met[:, 1],
-        "ht": ht,
-        "lepton_ht": lepton_ht,
-        "mass": _sums(columns, seen & ~missing)[2],
-        "lepton_mass": lepton_mass,
-        "b_mass": b_mass,
-        "num_leptons": num_leptons,
-        "num_b_jets": num_b_jets,
-        "num_jets": num_jets,
+        "met": met,
+        "met_phi": met_phi,
+        "ht": objects.sum_pt(jets),
+        "lepton_ht": objects.sum_pt(leptons),
+        "mass": objects.mass(~missing),
+        "lepton_mass": objects.mass(leptons),
+        "b_mass": objects.mass(b_jets),
+        "num_leptons": objects.number(leptons),
+        "num_b_jets": objects.number(b_jets),
+        "num_jets": objects.number(jets),
     }
 
 
@@ -191,16 +221,6 @@ def _context(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
     azimuth = (np.sin(sums["met_phi"]), np.cos(sums["met_phi"]))
     counts = (sums[name] for name in ("num_leptons", "num_b_jets", "num_jets"))
     return np.stack((*logs, *azimuth, *counts), axis=1).astype(np.float32)
-
-
-def _missing(columns: Columns, missing: Array) -> Array:
-    """Return pt and phi of the missing momentum of each event; 0 where it has none."""
-    pt: Ragged = lists(columns, "object_pt")
-    out = np.zeros((len(pt), 2))
-    rows = pt.row_index()[missing]
-    for column, name in enumerate(("object_pt", "object_phi")):
-        out[rows, column] = lists(columns, name).values[missing]
-    return out
 
 
 def visible_mass(p4_BN4: Tensor, num_context: int, place: int) -> Tensor:
