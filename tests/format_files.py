@@ -133,7 +133,19 @@ def write_nanoaod(path: Path, branches: Mapping[str, Any] | None = None) -> Path
     import awkward as ak
     import uproot
 
-    whole = ("Idx", "pdgId", "charge")
+    whole = (
+        "Idx",
+        "pdgId",
+        "charge",
+        "Mother",
+        "Id",
+        "VSjet",
+        "cutBased",
+        "atus",
+        "statusFlags",
+        "id1",
+        "id2",
+    )
     with uproot.recreate(path) as file:
         file["Events"] = {
             name: _branch(ak.Array(values), np.int32 if name.endswith(whole) else np.float32)
@@ -187,6 +199,171 @@ def delphes_branches() -> dict[str, Any]:
         "Vertex.Z": [[50.0, 1.0], [-20.0]],
         **{f"{name}.{key}": values for name, part in all_of.items() for key, values in part.items()},
     }
+
+
+def nanoaod_event_branches() -> dict[str, Any]:
+    """Return the branches of three events of NanoAOD, without candidates: t tbar, one jet, and nothing.
+
+    In the first event an electron is found as a jet too, one muon is not isolated and one tau fails.
+    """
+    objects = {
+        "Jet": {
+            "pt": [[90.0, 60.0, 40.5, 15.0], [50.0], []],
+            "eta": [[0.1, -1.0, 1.01, 0.0], [6.0], []],
+            "phi": [[3.1, 0.0, -1.0, 2.0], [0.0], []],
+            "mass": [[9.0, 6.0, 4.0, -1e-3], [5.0], []],
+            "btagPNetB": [[0.9, 0.1, 0.2, -1.0], [0.5], []],
+            "tightId": [[1, 0, 1, 1], [1], []],
+        },
+        "Electron": {
+            "pt": [[40.0], [], []],
+            "eta": [[1.0], [], []],
+            "phi": [[-1.0], [], []],
+            "mass": [[0.01], [], []],
+            "charge": [[-1], [], []],
+            "cutBased": [[4], [], []],
+        },
+        "Muon": {
+            "pt": [[30.0, 12.0], [], []],
+            "eta": [[-0.5, -2.0], [], []],
+            "phi": [[1.0, -2.0], [], []],
+            "mass": [[0.106, 0.106], [], []],
+            "charge": [[1, -1], [], []],
+            "looseId": [[1, 1], [], []],
+            "pfIsoId": [[4, 0], [], []],
+        },
+        "Tau": {
+            "pt": [[25.0, 22.0], [], []],
+            "eta": [[2.0, -2.0], [], []],
+            "phi": [[-2.5, -2.0], [], []],
+            "mass": [[1.0, 0.8], [], []],
+            "charge": [[-1, 1], [], []],
+            "idDeepTau2018v2p5VSjet": [[1, 7], [], []],
+        },
+        "Photon": {
+            "pt": [[], [21.0], []],
+            "eta": [[], [0.3], []],
+            "phi": [[], [0.4], []],
+            "cutBased": [[], [1], []],
+        },
+        "GenPart": {
+            "pdgId": [[21, 21, 6, -6, 6, 24, 5, -11, 12, -24, -5, 13, -14], [21, 2, 2], [21, 21, 21]],
+            "genPartIdxMother": [[-1, -1, 0, 0, 2, 4, 4, 5, 5, 3, 3, 9, 9], [-1, -1, 0], [-1, -1, 0]],
+            "status": [[21, 21, 22, 22, 62, 22, 23, 1, 1, 22, 23, 1, 1], [21, 21, 23], [21, 21, 23]],
+            "statusFlags": [[128, 128, 128, 128, 8192, *[128] * 8], [128] * 3, [128, 128, 128]],
+            "pt": [[0, 0, 99, 80, 100, 60, 88, 41, 33, 50, 61, 29, 31], [0, 0, 49], [0, 0, 9]],
+            "eta": [
+                [2e4, -2e4, 0, 1, 0, 0.5, 0.1, 1.02, 0, 0, -1.1, -0.5, 2],
+                [2e4, -2e4, 3],
+                [2e4, -2e4, 1],
+            ],
+            "phi": [[0, 0, 1, 2, 1, 2, -3.13, -1, 0, 1, 0.1, 1.02, 2], [0, 0, 1], [0, 0, 1]],
+            "mass": [[0, 0, 172, 171, 173, 80, 0, 0, 0, 79, 0, 0, 0], [0, 0, 0], [0, 0, 0]],
+        },
+    }
+    return {
+        "run": [1, 1, 1],
+        "luminosityBlock": [7, 7, 8],
+        "event": [70, 71, 70],
+        "genWeight": [1.5, 2.0, -1.5],
+        "HLT_IsoMu24": [1, 0, 1],
+        "Generator_id1": [21, 21, 21],
+        "Generator_id2": [21, 2, 21],
+        "PuppiMET_pt": [70.0, 5.0, 3.0],
+        "PuppiMET_phi": [0.5, -3.0, 3.0],
+        **{f"{name}_{key}": values for name, part in objects.items() for key, values in part.items()},
+    }
+
+
+def delphes_event_branches() -> dict[str, Any]:
+    """Return the branches of two events of Delphes: Z -> mu mu with a tau-tagged jet, and one jet."""
+    objects: dict[str, dict[str, list[list[Any]]]] = {
+        "Jet": {"PT": [[50.0, 30.0], [80.0]], "Eta": [[0.5, -1.0], [2.0]], "Phi": [[0.1, 2.0], [3.0]]},
+        "Electron": {"PT": [[], [9.0]], "Eta": [[], [0.5]], "Phi": [[], [0.5]], "Charge": [[], [1]]},
+        "Muon": {"PT": [[45.0, 40.0], []], "Eta": [[1.0, -0.5], []], "Phi": [[-1.0, 2.9], []]},
+        "Photon": {"PT": [[], [25.0]], "Eta": [[], [0.1]], "Phi": [[], [1.0]]},
+        "MissingET": {"MET": [[12.0], [30.0]], "Phi": [[1.0], [-1.0]], "Eta": [[-3.0], [2.0]]},
+        "Event": {"Number": [[0], [1]], "Weight": [[0.5], [0.25]], "ID1": [[1], [0]], "ID2": [[-1], [0]]},
+        "Particle": {
+            "PID": [[1, -1, 23, 23, 13, -13, 211], [21, 21, 22, 21]],
+            "M1": [[-1, -1, 0, 2, 3, 3, 4], [-1, -1, 0, 0]],
+            "Status": [[21, 21, 22, 62, 23, 23, 1], [21, 21, 23, 23]],
+            "PT": [[0, 0, 0, 5.0, 46.0, 41.0, 1.0], [0, 0, 26.0, 75.0]],
+            "Eta": [[999.9, -999.9, 999.9, 2.0, 1.0, -0.5, 0], [999.9, -999.9, 0.1, 2.0]],
+            "Phi": [[0, 0, 0, 1.0, -1.0, 2.9, 0], [0, 0, 1.0, 3.0]],
+            "E": [[900.0, 800.0, 95.0, 97.0, 71.0, 46.3, 1.1], [500.0, 600.0, 26.2, 283.0]],
+        },
+    }
+    objects["Jet"] |= {"Mass": [[5.0, 1.0], [9.0]], "BTag": [[3, 2], [0]], "TauTag": [[0, 1], [0]]}
+    objects["Jet"] |= {"Charge": [[3, -1], [0]]}
+    objects["Muon"] |= {"Charge": [[-1, 1], []]}
+    return {f"{name}.{key}": values for name, part in objects.items() for key, values in part.items()}
+
+
+def physlite_event_branches() -> dict[str, Any]:
+    """Return the branches of two events of PHYSLITE, in MeV: Z -> e e with a jet, and a lone jet."""
+    link = {"m_persKey": 9, "m_persIndex": 0}
+    objects = {
+        "AnalysisJets": {
+            "pt": [[6e4, 3e4], [9e4]],
+            "eta": [[1.0, 2.0], [0.0]],
+            "phi": [[0.5, 1.0], [-2.0]],
+            "m": [[7e3, 3e3], [8e3]],
+            "NNJvtPass": [[1, 0], [1]],
+        },
+        "AnalysisElectrons": {
+            "pt": [[4.5e4, 4e4], []],
+            "eta": [[0.1, -0.4], []],
+            "phi": [[-1.0, 2.5], []],
+            "charge": [[-1.0, 1.0], []],
+            "DFCommonElectronsLHLoose": [[1, 1], []],
+        },
+        "AnalysisMuons": {
+            "pt": [[], [2e4]],
+            "eta": [[], [1.0]],
+            "phi": [[], [1.0]],
+            "charge": [[], [1.0]],
+            "quality": [[], [3 | 8]],
+        },
+        "AnalysisTauJets": {
+            "pt": [[], [3e4]],
+            "eta": [[], [-1.0]],
+            "phi": [[], [0.2]],
+            "m": [[], [1e3]],
+            "charge": [[], [-1.0]],
+            "JetDeepSetLoose": [[], [1]],
+        },
+        "AnalysisPhotons": {
+            "pt": [[], [2.5e4]],
+            "eta": [[], [0.5]],
+            "phi": [[], [3.0]],
+            "DFCommonPhotonsIsEMLoose": [[], [1]],
+        },
+        "BTagging_AntiKt4EMPFlow": {"GN2v01_pb": [[0.9, 0.1], [0.2]]},
+        "EventInfo": {
+            "runNumber": [300, 300],
+            "lumiBlock": [1, 2],
+            "eventNumber": [70, 71],
+            "mcEventWeights": [[1.5, 9.0], [-0.5, 9.0]],
+        },
+        "TruthEvents": {"PDGID1": [[1], [21]], "PDGID2": [[-1], [21]]},
+        "HardScatterParticles": {
+            "pdgId": [[1, -1, 23, 11, -11], [21, 21, 21]],
+            "px": [[0, 0, 1e3, 2.4e4, -3.2e4], [0, 0, -4e4]],
+            "py": [[0, 0, 0, -3.8e4, 2.4e4], [0, 0, -8e4]],
+            "pz": [[1e5, -2e5, 5e3, 5e3, -1.6e4], [1e5, -1e5, 0]],
+            "e": [[1e5, 2e5, 9.2e4, 4.6e4, 4.4e4], [1e5, 1e5, 9e4]],
+            "prodVtxLink.m_persKey": [[0, 0, 7, 7, 7], [0, 0, 7]],
+            "prodVtxLink.m_persIndex": [[9, 9, 0, 1, 1], [9, 9, 0]],
+        },
+        "HardScatterVertices": {
+            "incomingParticleLinks": [
+                [[link, {**link, "m_persIndex": 1}], [{**link, "m_persIndex": 2}]],
+                [[link]],
+            ]
+        },
+    }
+    return {f"{name}AuxDyn.{key}": values for name, part in objects.items() for key, values in part.items()}
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any]) -> Path:
@@ -466,11 +643,16 @@ def make_inputs(folder: Path, jets: Store) -> dict[str, tuple[str, Path]]:
         "quark_gluon.npz": write_quark_gluon(folder / "quark_gluon.npz"),
         "atlas_top.h5": write_atlas_top(folder / "atlas_top.h5"),
         "nanoaod.root": write_nanoaod(folder / "nanoaod.root"),
+        "nanoaod_events.root": write_nanoaod(folder / "nanoaod_events.root", nanoaod_event_branches()),
         "lhco.h5": write_lhco(folder / "lhco.h5"),
         "lhco_features.h5": write_lhco_features(folder / "lhco_features.h5"),
         "omnifold.npz": write_omnifold(folder / "omnifold.npz"),
         "rs3l.h5": write_rs3l(folder / "rs3l.h5"),
         "delphes.parquet": write_delphes(folder / "delphes.parquet"),
+        "delphes_events.parquet": write_delphes(folder / "delphes_events.parquet", delphes_event_branches()),
+        "physlite_events.parquet": write_parquet(
+            folder / "physlite_events.parquet", physlite_event_branches()
+        ),
         "physlite.parquet": write_parquet(folder / "physlite.parquet", physlite_branches()),
         "edm4hep.parquet": write_parquet(folder / "edm4hep.parquet", edm4hep_branches()),
         "colliderml.parquet": write_parquet(folder / "colliderml.parquet", colliderml_columns()),
@@ -508,4 +690,6 @@ def options_of(format_name: str, good: Path) -> tuple[object, ...]:
             map_file.write_text(json.dumps(MAP), encoding="utf-8")
         return ("--map", map_file)
     told = {"jetnet": "jet_class=g", "physlite": "jets=AnalysisJets"}.get(format_name)
+    if format_name.endswith("_events"):
+        told = "generator=true"
     return () if told is None else ("--set", told)

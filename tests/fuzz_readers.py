@@ -58,6 +58,7 @@ PUBLISHED = {
     "nano_tt_v15.root": "nanoaod",
     "pfnano.root": "nanoaod",
     "delphes_events_example.root": "delphes",
+    "nanoAOD_2015_CMS_Open_Data_ttbar.root": "nanoaod_events",
 }
 """Format of the published files that are damaged too, where they are."""
 

@@ -60,7 +60,7 @@ def test_cells(tmp_path: Path) -> None:
     assert rows_of(columns, "hit_energy") == [[pytest.approx(0.5), pytest.approx(0.1)], [pytest.approx(0.2)]]
     assert rows_of(columns, "hit_z") == [[8, 7], [9]]
     assert rows_of(columns, "hit_detector") == [[4, 0], [1]]
-    assert named(columns, "jet_label").tolist() == [0, 0]
+    assert named(columns, "event_label").tolist() == [0, 0]
 
 
 def test_other_tables_are_refused(tmp_path: Path) -> None:

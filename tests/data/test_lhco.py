@@ -197,7 +197,7 @@ def test_high_level_features_are_fields_of_events(tmp_path: Path) -> None:
     list(store.verify())
     raw, found = pd.read_hdf(path), store.read(store.schema.names())
     assert store.schema.label_classes == ("background", "signal")
-    np.testing.assert_array_equal(found["jet_label"], raw["label"])
+    np.testing.assert_array_equal(found["event_label"], raw["label"])
     momenta = []
     for jet in (1, 2):
         px, py, pz, mass = (raw[f"{name}j{jet}"].to_numpy() for name in ("px", "py", "pz", "m"))

@@ -416,7 +416,7 @@ def test_not_finite_values_are_refused_with_file_and_row(tmp_path: Path) -> None
     eta = PART["eta"].copy()
     eta[4] = np.nan
     path = write_root(tmp_path / "x.root", {**tables(), "part_eta": lists(eta)})
-    with pytest.raises(DataError, match=r"x\.root.*'part_eta', row 3: nan must be finite"):
+    with pytest.raises(DataError, match=r"x\.root.*'part_eta', row 3, constituent .: nan must be finite"):
         read(path, tmp_path / "s")
 
 

@@ -31,6 +31,9 @@ FILES = {
     "quark_gluon.npz": "quark_gluon",
     "atlas_top.h5": "atlas_top",
     "nanoaod.root": "nanoaod",
+    "nanoaod_events.root": "nanoaod_events",
+    "delphes_events.parquet": "delphes_events",
+    "physlite_events.parquet": "physlite_events",
     "lhco.h5": "lhco",
     "lhco_features.h5": "lhco_features",
     "omnifold.npz": "omnifold",
@@ -49,6 +52,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "jetnet": {"jet_class": "g"},
     "mapping": MAP,
     "physlite": {"jets": "AnalysisJets"},
+    **{f"{name}_events": {"generator": True} for name in ("nanoaod", "delphes", "physlite")},
 }
 
 

@@ -217,7 +217,7 @@ def replace(name: str, value: Callable[[Any], Any]) -> Callable[[dict[str, Any]]
 
 
 BAD_COLUMNS = {
-    "nan": (spoil("part_d0", 9, np.nan), r"'part_d0', row 0: nan must be finite"),
+    "nan": (spoil("part_d0", 9, np.nan), r"'part_d0', row 0, constituent 9: nan must be finite"),
     "inf": (spoil("jet_pt", 3, np.inf), r"'jet_pt', row 3: inf must be finite"),
     "inf after the cast": (replace("jet_pt", lambda x: x.astype(np.float64) * 1e39), "must be finite"),
     "unknown class": (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+from warm import start
 
 from hepfm import api
 from hepfm.cli.main import group
@@ -47,13 +48,28 @@ def name_of(page):
     return str(page.relative_to(ROOT)).removeprefix("docs/")
 
 
+COLD = {ROOT / "README.md", DOCS / "plugins.md"}
+"""Pages whose every call is a process of its own: what a newcomer does first, and what installs packages."""
+
+
+@pytest.fixture(scope="module")
+def warm_hepfm(tmp_path_factory):
+    """Folder with a ``hepfm`` that does not import everything anew in each call."""
+    folder = tmp_path_factory.mktemp("warm")
+    server = start(folder, {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"})
+    yield folder
+    server.kill()
+    server.wait()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if script(page) and page != NOTEBOOK], ids=name_of)
-def test_blocks_run(page, tmp_path_factory):
+def test_blocks_run(page, tmp_path_factory, warm_hepfm):
     folder, packages = tmp_path_factory.mktemp("page"), tmp_path_factory.mktemp("packages")
+    first = [] if page in COLD else [str(warm_hepfm)]
     environment = {
         **os.environ,
         **installation_into(packages),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]]),
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "default",
     }

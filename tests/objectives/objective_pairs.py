@@ -40,6 +40,12 @@ SPECS: dict[str, Any] = {
     },
     "next_token_decoded": {"name": "next_token"},
     "supervised_only": {"name": "supervised", "label": "jet_pt", "only": ["jet_label", "Tbqq"]},
+    "parametrised": {
+        "name": "parametrised",
+        "signal": ["Tbqq", "Tbl"],
+        "parameter": "jet_eta",
+        "values": [-1.0, 0.0, 1.0],
+    },
     "contrastive_members": {"name": "contrastive", "positives": "members", "projector": None},
     "contrastive_jetclr": {
         "name": "contrastive",

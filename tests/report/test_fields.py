@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from event_rows import PROCESSES, event_columns
 
 from hepfm.core.errors import ConfigError, DataError, HepfmError, MissingExtraError
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.schemas.events import event_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.report.figures.fields import plot_fields
@@ -117,3 +119,31 @@ def test_mistakes(jet_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(MissingExtraError, match=r"hepfm\[plot\]"):
         plot_fields(jet_store, tmp_path / "fields.png")
     assert not (tmp_path / "fields.png").exists()
+
+
+def test_objects_of_events_are_drawn_by_level_and_type(tmp_path: Path) -> None:
+    columns = event_columns(40, seed=1)
+    schema = event_schema(PROCESSES, truth=True)
+    store = Store.open(write_store(tmp_path / "s", schema, [("train", columns)], provenance={}))
+    drawn = texts_of(plot_fields(store, tmp_path / "s.svg"))
+    for text in (
+        "objects per row, jet",
+        "objects per row, generator top",
+        "object_pt [GeV], met",
+        "object_b_tag, jet",
+        "object_pdg, generator",
+        "object_role, reconstructed",
+        "tbar_nu",
+    ):
+        assert f"<!-- {text} -->" in drawn, text
+    # One missing momentum of each event, no b tags of leptons, no codes of what was reconstructed, no w2_q.
+    for text in (
+        "objects per row, met",
+        "object_b_tag, muon",
+        "object_pdg, reconstructed",
+        "w2_q",
+        "object_pt [GeV]",
+    ):
+        assert f"<!-- {text} -->" not in drawn, text
+    jets = (columns["object_type"].values == 0).sum()
+    assert f"<!-- {jets:,} entries · no zeros -->" in drawn

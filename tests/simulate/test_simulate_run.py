@@ -260,7 +260,7 @@ CUTS = [
 def test_a_class_without_a_jet_names_the_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selection: Any, match: Any, message: str
 ) -> None:
-    monkeypatch.setattr("hepfm.simulate.jets.HOPELESS_EVENTS", 80)
+    monkeypatch.setattr("hepfm.simulate.collisions.HOPELESS_EVENTS", 80)
     recipe = {
         **TINY,
         "selection": selection,
@@ -273,7 +273,7 @@ def test_a_class_without_a_jet_names_the_cut(
 def test_what_a_failed_recipe_left_does_not_block_the_corrected_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hepfm.simulate.jets.HOPELESS_EVENTS", 80)
+    monkeypatch.setattr("hepfm.simulate.collisions.HOPELESS_EVENTS", 80)
     good = {"pythia": ["HardQCD:all = on"]}
     recipe = {**TINY, "jets": {"train": 6}, "classes": {"A": good, "B": {**good, "match": HIGGS}}}
     with pytest.raises(ConfigError, match="class B"):  # when the jets of A are there

@@ -15,9 +15,10 @@ from lhe_events import HEAD, write_events
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.data.store import Store
 from hepfm.simulate.chunk import ChunkKey
+from hepfm.simulate.collisions import chunk_keys
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.jet_recipe import JetRecipe
-from hepfm.simulate.jets import chunk_keys, make_chunk
+from hepfm.simulate.jets import make_chunk
 from hepfm.simulate.lhe import count_events, cut_out
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
@@ -89,8 +90,9 @@ def test_weights_have_a_mean_of_one_and_provenance_gives_their_scale(biased: Sto
     assert biased.schema.weight == "jet_weight"
     assert weights.mean() == pytest.approx(1, abs=1e-5)
     assert weights.max() / weights.min() > 10
-    facts = json.loads(json.dumps(biased.manifest.provenance))["classes"]["QCD"]["weights"]
-    (variant,) = facts["variants"]
+    facts = json.loads(json.dumps(biased.manifest.provenance))["classes"]["QCD"]
+    assert facts["weights"] == "jet_weight has a mean of 1 over the jets of each variant of the class"
+    (variant,) = facts["processes"]
     # Pythia's weight is (500 GeV / pT)^4, at most 1: the largest tells the scale.
     assert weights.max() * variant["unit"] == pytest.approx(1, rel=0.02)
     assert 0 < variant["sum_of_event_weights"] < variant["events"]
@@ -99,10 +101,10 @@ def test_weights_have_a_mean_of_one_and_provenance_gives_their_scale(biased: Sto
 
 def test_the_jets_stand_for_the_cross_section_that_unbiased_events_give(biased: Store) -> None:
     row = biased.manifest.provenance["classes"]["QCD"]
-    (variant,) = row["weights"]["variants"]
+    (variant,) = row["processes"]
     weights = np.asarray(biased.read(["jet_weight"])["jet_weight"], np.float64)
     each = variant["unit"] * variant["sigma_mb"] / variant["sum_of_event_weights"]
-    found = weights.sum() * each * row["jets_found"] / row["jets_kept"]
+    found = weights.sum() * each * variant["jets_found"] / variant["jets_kept"]
     chunk = make_chunk(JetRecipe(**qcd([], 600)), ChunkKey("QCD", "test", 0, 600))
     assert chunk.process is not None
     assert found == pytest.approx(chunk.process.sigma_mb * chunk.passed / chunk.events, rel=0.15)
@@ -126,7 +128,7 @@ def test_variants_of_a_class_count_alike_whatever_their_scale(tmp_path: Path) ->
     recipe["classes"]["g"]["variants"] = [[f"Beams:LHEF = {path}"] for path in (small, large)]
     store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
     np.testing.assert_allclose(store.read(["jet_weight"])["jet_weight"], 1, rtol=1e-6)
-    variants = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    variants = store.manifest.provenance["classes"]["g"]["processes"]
     assert [one["unit"] for one in variants] == pytest.approx([1e-3, 5.0])
 
 
@@ -138,7 +140,7 @@ def test_weights_of_an_event_file_go_to_the_jets_of_their_event_and_no_event_to_
     file = write_events(tmp_path / "events.lhe", raw)
     recipe = lhe_recipe(file, train=30, val=10, test=20)
     store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
-    (variant,) = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    (variant,) = store.manifest.provenance["classes"]["g"]["processes"]
     weights = np.asarray(store.read(["jet_weight"])["jet_weight"], np.float64)
     assert weights.mean() == pytest.approx(1, abs=1e-5)
     found = {name: np.rint(weights[list(rows)] * variant["unit"]) for name, rows in store.splits.items()}
@@ -156,7 +158,7 @@ def test_events_of_a_file_that_are_simulated_again_keep_their_weights_and_their_
     file = write_events(tmp_path / "events.lhe", 1.0 + number)
     recipe = lhe_recipe(file, train=20, test=10) | {"resimulate": {"variations": ["nominal", "seed"]}}
     store = Store.open(simulate(recipe, output=tmp_path / "store", processes=1).path)
-    (variant,) = store.manifest.provenance["classes"]["g"]["weights"]["variants"]
+    (variant,) = store.manifest.provenance["classes"]["g"]["processes"]
     rows = store.read(["jet_weight", "jet_origin"])
     raw, origin = np.asarray(rows["jet_weight"]) * variant["unit"], np.asarray(rows["jet_origin"])
     assert set(np.rint(raw)) <= set(1.0 + number)

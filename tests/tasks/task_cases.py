@@ -43,6 +43,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "cross_sections": {"Tbqq": 1.0, "QCD": 500.0, "Hbb": 2.0},
         "least_background": 2,
     },
+    # Jets of the last class, and no others, have a tau of 1 GeV in these stores.
+    "mass_scan": {
+        "field": "jet_label",
+        "signal": "Tbl",
+        "background": ["QCD", "Hbb"],
+        "masses": [1.0],
+        "parameter": "tau_visible_pt",
+    },
     "robustness": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
 }
 """Options of tasks that have any; the others are taken as they are."""

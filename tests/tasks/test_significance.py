@@ -42,7 +42,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     path = tmp_path_factory.mktemp("significance") / "store"
     columns = event_columns(600)
     columns["event_weight"] = np.where(np.arange(600) % 3 == 0, 2.0, 0.5).astype(np.float32)
-    classes = {"ttbar": {"cross_section_fb": 50.0}, "Zjets": {}}
+    made = {
+        "sigma_mb": 1e-9,
+        "sum_of_event_weights": 2000.0,
+        "events_found": 50,
+        "events_kept": 40,
+        "unit": 2.0,
+    }
+    # Of several processes, e.g. masses, no sum is known.
+    classes = {"ttbar": {"processes": [made]}, "Zjets": {"processes": [made, made]}}
     schema = event_schema(PROCESSES, truth=True, weight=True)
     write_store(path, schema, [("test", columns)], provenance={"source": "random", "classes": classes})
     return Store.open(path)

@@ -41,6 +41,7 @@ PERFECT = {
     "balanced": 1.0,
     "pair": 1.0,
     "auc": 1.0,
+    "mean": 1.0,
     "efficiency": 1.0,
     "event": 1.0,
     "correct": 1.0,

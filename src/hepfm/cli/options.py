@@ -1,4 +1,4 @@
-"""The option ``--set key=value`` of verbs that pass options on."""
+"""Options that several verbs have, and how their texts are read."""
 
 from __future__ import annotations
 
@@ -67,3 +67,13 @@ def read_options(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         values = merge(values, parse_override(text))
     return values
+
+
+def numbers_by_name(texts: Sequence[str]) -> dict[str, float]:
+    """Return numbers by the names that they were given for; raise for what is no NAME=NUMBER."""
+    pairs = [part.partition("=") for text in texts for part in text.split(",") if part.strip()]
+    try:
+        return {name.strip(): float(value) for name, _, value in pairs}
+    except ValueError:
+        given = ",".join(texts)
+        raise click.BadParameter(f"write NAME=NUMBER,..., e.g. ttbar=832; got {given!r}") from None

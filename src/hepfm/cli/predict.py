@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import device_option, overwrite_option, withhold_option
+from hepfm.cli.options import device_option, numbers_by_name, overwrite_option, withhold_option
 
 
 @click.command()
@@ -21,6 +21,12 @@ from hepfm.cli.options import device_option, overwrite_option, withhold_option
     help="Fields to copy beside the scores, with commas; those of constituents are lists.",
 )
 @click.option("--embeddings", is_flag=True, help="Write the summary vector of each row too.")
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="FIELD=NUMBER",
+    help="The model reads this number in all rows, e.g. event_resonance_mass=1000.",
+)
 @withhold_option
 @device_option
 @overwrite_option
@@ -32,6 +38,7 @@ def command(
     split: str | None,
     observers: str,
     embeddings: bool,
+    assume: tuple[str, ...],
     withhold: list[str],
     device: str,
     overwrite: bool,
@@ -48,6 +55,7 @@ def command(
         observers=names,
         embeddings=embeddings,
         withhold=withhold,
+        assume=numbers_by_name(assume),
         device=device,
         overwrite=overwrite,
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hepfm.cli.options import numbers_by_name
+
 _META = "hepfm.task_options"
 
 
@@ -22,21 +24,14 @@ def _classes_of_field(text: str) -> list[str]:
 
 
 def _fractions(text: str) -> list[float]:
+    return _numbers_of(text, like="numbers between 0 and 1, e.g. 0.5,0.3")
+
+
+def _numbers_of(text: str, *, like: str = "numbers, e.g. 500,750,1000") -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(f"write numbers between 0 and 1, e.g. 0.5,0.3; got {text!r}") from None
-
-
-def _numbers(texts: Sequence[str]) -> dict[str, float]:
-    pairs = [part.partition("=") for text in texts for part in text.split(",") if part.strip()]
-    try:
-        return {name.strip(): float(value) for name, _, value in pairs}
-    except ValueError:
-        given = ",".join(texts)
-        raise click.BadParameter(
-            f"write CLASS=NUMBER,..., e.g. ttbar=832,Zjets=2000; got {given!r}"
-        ) from None
+        raise click.BadParameter(f"write {like}; got {text!r}") from None
 
 
 def _value(text: str) -> Any:
@@ -159,7 +154,7 @@ _OPTIONS = (
     ),
     _option(
         "cross_sections",
-        _numbers,
+        numbers_by_name,
         multiple=True,
         metavar="CLASS=FB,...",
         help="significance: cross sections after the selection; those of the simulation by default.",
@@ -177,6 +172,13 @@ _OPTIONS = (
         type=int,
         metavar="ROWS",
         help="significance: least background rows in a bin; 10 by default.",
+    ),
+    _option("masses", _numbers_of, metavar="GEV,...", help="mass_scan: the hypotheses."),
+    _option(
+        "parameter",
+        str,
+        metavar="FIELD",
+        help="mass_scan: the field that holds the mass of the signal; event_resonance_mass by default.",
     ),
     _option(
         "only",

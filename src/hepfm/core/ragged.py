@@ -91,6 +91,26 @@ def gather_index(
     return index, offsets
 
 
+def entry_pairs(first: Array, second: Array) -> tuple[Array, Array]:
+    """Return the places of all pairs of an entry of one list and one of another of the same row.
+
+    Parameters
+    ----------
+    first, second
+        Numbers of entries of each row.
+
+    Examples
+    --------
+    >>> [places.tolist() for places in entry_pairs(np.array([2, 1]), np.array([1, 2]))]
+    [[0, 1, 2, 2], [0, 0, 1, 2]]
+    """
+    row = np.repeat(np.arange(len(first)), first)
+    counts = second[row]
+    one = np.repeat(np.arange(len(row)), counts)
+    start = (np.cumsum(second) - second)[row] - (np.cumsum(counts) - counts)
+    return one, np.arange(counts.sum()) + np.repeat(start, counts)
+
+
 def largest(values: Ragged, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the entries of the `number` largest values of each row, falling in each, and their numbers.
 

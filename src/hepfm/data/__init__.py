@@ -49,6 +49,10 @@ CONTEXT_SETS = Registry(
             "hepfm.data.evenet_features:EVENET_CONTEXT",
             "10 globals of an event, as EveNet's released networks read them",
         ),
+        "resonance_mass": (
+            "hepfm.data.event_features:RESONANCE_MASS",
+            "the mass of the resonance that is searched for",
+        ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
     },
 )
@@ -99,9 +103,21 @@ READERS = Registry(
             "hepfm.data.readers.delphes:DelphesReader",
             "Delphes: jets and their constituents, ROOT",
         ),
+        "nanoaod_events": (
+            "hepfm.data.readers.nanoaod_events:NanoAodEventsReader",
+            "CMS NanoAOD: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
+        "delphes_events": (
+            "hepfm.data.readers.delphes_events:DelphesEventsReader",
+            "Delphes: whole events with jets, leptons, photons and missing momentum, ROOT",
+        ),
         "physlite": (
             "hepfm.data.readers.physlite:PhysliteReader",
             "ATLAS DAOD_PHYSLITE: jets with their tracks, or with flow objects where kept, ROOT",
+        ),
+        "physlite_events": (
+            "hepfm.data.readers.physlite_events:PhysliteEventsReader",
+            "ATLAS DAOD_PHYSLITE: whole events with jets, leptons, photons and missing momentum, ROOT",
         ),
         "edm4hep": (
             "hepfm.data.readers.edm4hep:Edm4hepReader",

@@ -257,3 +257,11 @@ EVENT_CONTEXT = ContextSet(
 )
 """Missing transverse momentum, scalar sums of pt and masses of jets, leptons, b-tagged jets and all, and how
 many there are: what EveNet (2601.17126) is told of a whole event, with the azimuth as sine and cosine."""
+
+
+def _resonance_mass(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
+    return np.asarray(columns["event_resonance_mass"], np.float32)[:, None]
+
+
+RESONANCE_MASS = ContextSet("resonance_mass", ("resonance_mass",), ("event_resonance_mass",), _resonance_mass)
+"""The mass hypothesis (GeV) of a search, for networks that are a function of it (1601.07913)."""

@@ -13,7 +13,8 @@ import numpy as np
 from hepfm.core.errors import DataError
 from hepfm.core.log import logger
 from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.core.schema import Kind, Schema
+from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.object_rules import ObjectLevels, impossible_objects
 from hepfm.data.remote import DataFile
 
 ROUNDING = 1e-3
@@ -33,7 +34,10 @@ BELOW_MOMENTUM = (
     "the energy, not a mass or a kinetic energy"
 )
 
-NEVER_NEGATIVE = ("part_pt", "hit_energy", "jet_pt", "jet_energy", "incident_energy")
+NEVER_NEGATIVE = (
+    *("part_pt", "hit_energy", "jet_pt", "jet_energy", "incident_energy"),
+    *("object_pt", "object_energy"),
+)
 
 MANY = 0.2
 """Fraction of the jets that may be odd in this way."""
@@ -53,6 +57,7 @@ class Plausibility:
         self._ranges: dict[str, tuple[float, float]] = {}
         self._rows = 0
         self._jets = self._odd_sums = 0
+        self._levels = ObjectLevels()
 
     def look(self, columns: Columns, *, path: DataFile, first_row: int) -> None:
         """Look at a piece of a file.
@@ -71,7 +76,9 @@ class Plausibility:
         """
         for name, bad, rule in _impossible(columns):
             if bad.any():
-                raise DataError(_said(columns[name], name, bad, rule, path, first_row))
+                field = self.schema[name]
+                raise DataError(_said(columns[name], field, bad, rule, path, first_row))
+        self._levels.look(columns, path=path, first_row=first_row)
         self._look_at_sums(columns, path)
         self._note(columns)
 
@@ -89,6 +96,7 @@ class Plausibility:
                 self._jets,
                 round(100 * SUM_TOLERANCE),
             )
+        self._levels.warn()
 
     def _look_at_sums(self, columns: Columns, path: DataFile) -> None:
         pt, phi, jet_pt = (columns.get(name) for name in ("part_pt", "part_phi", "jet_pt"))
@@ -126,6 +134,7 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
     values = {
         name: column.values if isinstance(column, Ragged) else column for name, column in columns.items()
     }
+    yield from impossible_objects(columns)
     for name in values:
         if name.endswith("_error"):
             yield (
@@ -135,7 +144,7 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
             )
         if name in NEVER_NEGATIVE:
             yield name, values[name] < 0, "is negative; is the field this quantity, without a sign"
-    for kind in ("part", "jet"):
+    for kind in ("part", "jet", "object"):
         names = [f"{kind}_{part}" for part in ("pt", "eta", "energy")]
         if all(name in values for name in names):
             pt, eta, energy = (values[name].astype(np.float64) for name in names)
@@ -151,13 +160,15 @@ def _impossible(columns: Columns) -> Iterator[tuple[str, Array, str]]:
         yield "part_charge", bad, "is no charge of a particle in units of e; is the field scaled"
 
 
-def _said(column: Array | Ragged, name: str, bad: Array, rule: str, path: DataFile, first_row: int) -> str:
+def _said(column: Array | Ragged, field: Field, bad: Array, rule: str, path: DataFile, first_row: int) -> str:
     index = row = int(np.argmax(bad))
     values, place = (column.values if isinstance(column, Ragged) else column), ""
     if isinstance(column, Ragged):
         row = int(np.searchsorted(column.offsets, index, side="right")) - 1
-        place = f", constituent {index - int(column.offsets[row])}"
+        what = "object" if field.level is Level.OBJECT else "constituent"
+        place = f", {what} {index - int(column.offsets[row])}"
+    value = field.classes[values[index]] if field.classes else f"{values[index]:g}"
     return (
-        f"{path}, row {first_row + row}{place}: {name} {values[index]:g} {rule}? "
+        f"{path}, row {first_row + row}{place}: {field.name} {value} {rule}? "
         f"({int(bad.sum())} such values in this piece of the file)"
     )

@@ -9,7 +9,10 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
 
 SORTED_FALLING = ("part_pt", "hit_energy")
-"""Constituents come in falling order of these fields, so that a cut on their number keeps the hardest."""
+"""Constituents come in falling order of these fields, so that a cut on their number keeps the hardest.
+Objects of events come in falling order of ``object_pt`` within each level, reconstructed ones first."""
+
+OBJECT_PT, OBJECT_LEVEL = "object_pt", "object_level"
 
 _PI = float(np.nextafter(np.float32(np.pi), np.float32(4)))
 
@@ -47,6 +50,8 @@ def check(schema: Schema, columns: Columns, *, where: str, first_row: int = 0) -
     for name in SORTED_FALLING:
         if name in schema and schema[name].level is Level.CONSTITUENT:
             _check_order(name, columns[name], where, first_row)
+    if OBJECT_PT in schema and schema.is_ragged(OBJECT_PT):
+        _check_objects(columns, where, first_row)
 
 
 def _check_names(schema: Schema, columns: Columns, where: str) -> None:
@@ -110,22 +115,58 @@ def _refuse(bad: Array, field: Field, column: Array | Ragged, where: str, first_
     if not bad.any():
         return
     index = row = int(np.argmax(bad))
-    values = column.values if isinstance(column, Ragged) else column
+    values, entry = (column.values if isinstance(column, Ragged) else column), ""
     if isinstance(column, Ragged):
-        row = int(np.searchsorted(column.offsets, index, side="right")) - 1
+        row, place = _place(column, index)
+        entry = f", {field.level} {place}"
     number = int(bad.sum())
     raise DataError(
-        f"{where}: field {field.name!r}, row {first_row + row}: {values[index]} {rule} ({number} such values)"
+        f"{where}: field {field.name!r}, row {first_row + row}{entry}: {values[index]} {rule} "
+        f"({number} such values)"
     )
 
 
 def _check_order(name: str, column: Array | Ragged, where: str, first_row: int) -> None:
     if not isinstance(column, Ragged) or len(column.values) < 2:
         return
-    rises = np.diff(column.values) > 0
+    rises = (np.diff(column.values) > 0) & _same_row(column)
+    if rises.any():
+        row, _ = _place(column, int(np.argmax(rises)))
+        raise DataError(f"{where}: constituents of row {first_row + row} are not in falling order of {name}")
+
+
+def _check_objects(columns: Columns, where: str, first_row: int) -> None:
+    """Refuse objects that are not in falling order of pt within their level, reconstructed ones first."""
+    pt, level = columns[OBJECT_PT], columns.get(OBJECT_LEVEL)
+    if not isinstance(pt, Ragged) or len(pt.values) < 2:
+        return
+    step = np.diff(level.values.astype(np.int64)) if isinstance(level, Ragged) else np.int64(0)
+    same = _same_row(pt)
+    for bad, rule in (
+        (same & (step < 0), "is reconstructed and stands behind generator objects; these come last"),
+        (
+            same & (step == 0) & (np.diff(pt.values) > 0),
+            "has a greater pt than the one before it in its level",
+        ),
+    ):
+        if bad.any():
+            row, place = _place(pt, int(np.argmax(bad)) + 1)
+            raise DataError(
+                f"{where}: objects of row {first_row + row} are not in order: object {place} {rule} "
+                f"({int(bad.sum())} such); sort the objects of each event by level, then by falling pt"
+            )
+
+
+def _same_row(column: Ragged) -> Array:
+    """Return which values but the first are of the same row as the one before, (values - 1,)."""
+    same = np.ones(len(column.values) - 1, bool)
     starts = column.offsets[1:-1]
     inner = starts[(starts > 0) & (starts < len(column.values))]
-    rises[inner - 1] = False
-    if rises.any():
-        row = int(np.searchsorted(column.offsets, int(np.argmax(rises)), side="right")) - 1
-        raise DataError(f"{where}: constituents of row {first_row + row} are not in falling order of {name}")
+    same[inner - 1] = False
+    return same
+
+
+def _place(column: Ragged, index: int) -> tuple[int, int]:
+    """Return the row of a value, and its place in the list of it."""
+    row = int(np.searchsorted(column.offsets, index, side="right")) - 1
+    return row, index - int(column.offsets[row])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.files import output_path, refuse_existing
 from hepfm.core.ragged import Array, Columns, Ragged
+from hepfm.data.hypothesis import Hypothesis
 from hepfm.data.row_source import RowSource
 from hepfm.data.store import open_rows
 from hepfm.inference.tables import WRITERS, check_lists, write_table
@@ -29,6 +30,7 @@ def predict(
     observers: Sequence[str] = (),
     embeddings: bool = False,
     withhold: Sequence[str] = (),
+    assume: Mapping[str, float] | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> list[str]:
@@ -53,6 +55,9 @@ def predict(
     withhold
         Groups of features that the model reads as zero, e.g. ``["identity"]``; see
         `hepfm.inference.withhold.withhold`.
+    assume
+        Fields of the rows that the model reads as one given number, e.g. the mass of a resonance that is
+        searched for, ``{"event_resonance_mass": 1000}``; observers are copied as they are.
     device
         ``"auto"`` (CUDA where there is one), ``"cpu"`` or ``"cuda"``.
     overwrite
@@ -82,7 +87,8 @@ def predict(
     _check_observers(observers, data, path, [*_own_columns(source), *([EMBEDDING] if embeddings else [])])
     rows = np.asarray(data.split(split) if split else data.index(None))
     check_lists(path, [name for name, spec in source.outputs.items() if spec.head.cls.level != "row"])
-    said = score(source, data, rows=rows, device=where, with_embedding=embeddings)
+    shown = Hypothesis(data, assume) if assume else data
+    said = score(source, shown, rows=rows, device=where, with_embedding=embeddings)
     vectors = {EMBEDDING: said.pop(EMBEDDING)} if embeddings else {}
     own = {"row": rows, **_score_columns(source, said), **vectors}
     table = {"row": rows, **_observed(observers, data, rows), **own}

@@ -79,6 +79,11 @@ DEFINITIONS: dict[str, Definition] = {
     "auc.binary.v1": Definition(
         "AUC", "Area under the ROC curve of the score p_S/(p_S + p_B); ties count one half."
     ),
+    "auc.mean_over_masses.v1": Definition(
+        "AUC, mean over masses",
+        "Mean over the masses of the area under the ROC curve of the signal of that mass against all "
+        "background, all rows scored under the hypothesis of that mass.",
+    ),
     "auc.macro_ovo.v1": Definition(
         "AUC (macro, one vs one)",
         "Mean area over all ordered pairs of classes (a, b), score p_a, jets of a and b only: JetClass's "

@@ -9,6 +9,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.supervised:Supervised",
             "classification or regression of labels, with label smoothing and row weights",
         ),
+        "parametrised": (
+            "hepfm.objectives.parametrised:Parametrised",
+            "classification as a function of a hypothesis, e.g. a mass, which background rows are given",
+        ),
         "vertices": (
             "hepfm.objectives.vertices:Vertices",
             "which constituents share a vertex: focal cross-entropy of their pairs (2409.12589)",

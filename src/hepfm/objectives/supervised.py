@@ -4,7 +4,7 @@ continuous one of rows."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import torch
@@ -78,8 +78,8 @@ class Supervised(Objective[SupervisedConfig]):
     ``accuracy`` or ``mae`` (mean absolute error, in the label's unit).
     """
 
-    Config = SupervisedConfig
-    lets_through = (
+    Config: ClassVar[type[BaseConfig]] = SupervisedConfig
+    lets_through: ClassVar[str] = (
         "everything of the row, its context if the network has one, or what the noised or masked view lets "
         "through; the label is not in it"
     )
@@ -89,6 +89,7 @@ class Supervised(Objective[SupervisedConfig]):
         self.field = _target(config, schema)
         self.only = _only(config, schema)
         self.of_rows = self.field.level is schema.row
+        self.view: str = config.view
 
     @classmethod
     def check(cls, config: SupervisedConfig, network: Network) -> None:
@@ -131,7 +132,7 @@ class Supervised(Objective[SupervisedConfig]):
 
         The weight of a noised or masked view is in the loss, not in the count.
         """
-        batch = views[self.config.view].batch
+        batch = views[self.view].batch
         weights_B = row_weights(batch)
         if self.only is not None:
             label_B = batch.labels[self.only.field]
@@ -143,12 +144,12 @@ class Supervised(Objective[SupervisedConfig]):
 
     def loss(self, network: Network, outputs: Mapping[str, Output], draws: Draws) -> Loss:
         """Return the mean loss over the rows, or constituents, weighted by their weights."""
-        output = outputs[self.config.view]
+        output = outputs[self.view]
         batch, head = output.view.batch, network.heads[self.field.name]
         predicted = head(output.features, output.features.token_mask(batch.mask_BN)).float()
         target, weights_B = (
             batch.labels[self.field.name],
-            self.weights({self.config.view: output.view})[self.term],
+            self.weights({self.view: output.view})[self.term],
         )
         if not self.of_rows:
             return self._classification(

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 QUARKS = (1, 2, 3, 4, 5)
 """The quarks that form hadrons: d, u, s, c, b."""
+BOTTOM = 5
 ELECTRON, MUON, TAU = 11, 13, 15
 CHARGED_LEPTONS = (ELECTRON, MUON, TAU)
 NEUTRINOS = (12, 14, 16)
 GLUON, PHOTON = 21, 22
+TOP, Z_BOSON, W_BOSON, HIGGS = 6, 23, 24, 25
 NEUTRAL_PION = 111
 CHARGED_PION, CHARGED_KAON = 211, 321
 

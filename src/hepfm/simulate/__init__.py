@@ -1,4 +1,5 @@
-"""Simulation: jets from Pythia 8 events, a detector, FastJet and labels; parametrised showers; a store."""
+"""Simulation: jets and whole events from Pythia 8, a detector, FastJet and truth; parametrised showers; a
+store."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ SIMULATIONS = Registry(
         "jets": (
             "hepfm.simulate.jet_simulation:JetSimulation",
             "jets of collisions: Pythia 8, a detector, FastJet",
+        ),
+        "events": (
+            "hepfm.simulate.event_simulation:EventSimulation",
+            "whole events: Pythia 8, a detector, objects, and the particles of the hard process",
         ),
         "showers": (
             "hepfm.simulate.showers:ShowerSimulation",

@@ -44,7 +44,7 @@ class Chunk:
     ----------
     columns
         The rows, in the fields of the simulation's schema; those of generated events with the weight of their
-        event in the field `hepfm.data.schemas.jets.JET_WEIGHT`, as the generator gives it.
+        event in the field `hepfm.simulate.simulation.Simulation.weight`, as the generator gives it.
     events
         Events generated; showers are events of their own.
     passed

@@ -1,6 +1,8 @@
-"""Why a class gives no jets: how many of them each cut leaves."""
+"""Why a class gives no rows: how many each cut leaves."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,13 +13,28 @@ from hepfm.simulate.particles import Candidates
 from hepfm.simulate.pythia import Record
 
 
+def verdict(left: Mapping[str, int], num_events: int, *, rows: str) -> str:
+    """Return a sentence on what cuts left of the last events.
+
+    Parameters
+    ----------
+    left
+        Rows after each cut, by what they are.
+    num_events
+        Events that they come from.
+    rows
+        What rows are called.
+    """
+    culprit = next((name for name, number in left.items() if number == 0), None)
+    counts = ", ".join(f"{number} {name}" for name, number in left.items())
+    start = f"None is left of those {culprit}: " if culprit else "Hardly any passes: "
+    return f"{start}in the last {num_events} events there were {rows}: {counts}; change process or cut"
+
+
 def blame(recipe: JetRecipe, class_name: str, record: Record, candidates: Candidates) -> str:
     """Return how many jets of some events each cut left, and which of them took the last ones."""
     left = _left_by_cuts(recipe, class_name, record, candidates)
-    culprit = next((name for name, number in left.items() if number == 0), None)
-    counts = ", ".join(f"{number} {name}" for name, number in left.items())
-    verdict = f"None is left of those {culprit}: " if culprit else "Hardly any passes: "
-    return f"{verdict}in the last {record.num_events} events there were jets: {counts}; change process or cut"
+    return verdict(left, record.num_events, rows="jets")
 
 
 def _left_by_cuts(

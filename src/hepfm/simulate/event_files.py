@@ -1,6 +1,6 @@
 """Event files of a recipe, Les Houches or HepMC3, and which of its events a chunk may use.
 
-A file has so many events and no more. They are dealt out by position, in proportion to the jets that each
+A file has so many events and no more. They are dealt out by position, in proportion to the rows that each
 chunk has to make, so that no event serves two chunks and hence none two splits.
 """
 
@@ -13,10 +13,10 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.files import sha256
 from hepfm.simulate import hepmc, lhe
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.jet_recipe import JetRecipe
+from hepfm.simulate.collision_recipe import CollisionRecipe
 
 
-def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
+def events_of(recipe: CollisionRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> range | None:
     """Return the events of the file that a chunk may use; None where Pythia makes its own.
 
     Parameters
@@ -33,21 +33,21 @@ def events_of(recipe: JetRecipe, key: ChunkKey, keys: Sequence[ChunkKey]) -> ran
         return None
     sharers = [other for other in keys if file_of(recipe, other.class_name, other.index) == path]
     before = sum(other.rows for other in sharers[: sharers.index(key)])
-    given = recipe.classes[key.class_name].hepmc is not None
+    given = recipe.given_events(key.class_name) is not None
     events = hepmc.count_events(path) if given else lhe.count_events(path)
     total = sum(other.rows for other in sharers)
     return range(events * before // total, events * (before + key.rows) // total)
 
 
-def file_of(recipe: JetRecipe, class_name: str, chunk: int) -> Path | None:
+def file_of(recipe: CollisionRecipe, class_name: str, chunk: int) -> Path | None:
     """Return the event file of a chunk of a class; None where Pythia makes its own events."""
-    given = recipe.classes[class_name].hepmc
+    given = recipe.given_events(class_name)
     if given is not None:
-        return Path(given)
+        return given
     return lhe.event_file(recipe.lines(class_name, chunk), where=f"class {class_name}")
 
 
-def check_files(recipe: JetRecipe) -> None:
+def check_files(recipe: CollisionRecipe) -> None:
     """Raise an error for event files that are missing, damaged, or cannot be shared by chunks.
 
     Raises
@@ -57,21 +57,22 @@ def check_files(recipe: JetRecipe) -> None:
     DataError
         For a file.
     """
+    again = recipe.simulated_again()
     for name in recipe.class_names:
-        given = recipe.classes[name].hepmc
+        given = recipe.given_events(name)
         if given is not None:
-            if recipe.resimulate:
+            if again:
                 raise ConfigError(
                     f"class {name} has the events of a HepMC3 file, which are no hard events to simulate "
                     "again; leave out resimulate, or name the file under resimulate.files"
                 )
-            hepmc.check(Path(given))
+            hepmc.check(given)
             continue
         for variant in range(recipe.num_variants(name)):
             path = file_of(recipe, name, variant)
             if path is not None:
                 lhe.check_strategy(path)
-            elif recipe.resimulate and recipe.resimulate.files:
+            elif again and again.files:
                 raise ConfigError(
                     f"class {name}: a variation from a file needs hard events from a Les Houches file "
                     "(Beams:frameType = 4, Beams:LHEF = FILE), by whose position its events are found"
@@ -80,21 +81,22 @@ def check_files(recipe: JetRecipe) -> None:
             hepmc.check(path)
 
 
-def variation_files(recipe: JetRecipe, class_name: str) -> list[Path]:
+def variation_files(recipe: CollisionRecipe, class_name: str) -> list[Path]:
     """Return the files of the variations of a class."""
-    if recipe.resimulate is None:
+    again = recipe.simulated_again()
+    if again is None:
         return []
-    return [Path(file.replace("{class}", class_name)) for file in recipe.resimulate.files.values()]
+    return [Path(file.replace("{class}", class_name)) for file in again.files.values()]
 
 
-def file_hashes(recipe: JetRecipe) -> dict[str, str]:
+def file_hashes(recipe: CollisionRecipe) -> dict[str, str]:
     """Return the SHA-256 of every file of events that a recipe reads, by its path as given."""
     found = {}
     for name in recipe.class_names:
         paths = [file_of(recipe, name, variant) for variant in range(recipe.num_variants(name))]
         for path in [*filter(None, paths), *variation_files(recipe, name)]:
             if str(path) not in found:
-                if recipe.classes[name].hepmc is not None or path in variation_files(recipe, name):
+                if recipe.given_events(name) is not None or path in variation_files(recipe, name):
                     hepmc.check(path)
                 found[str(path)] = sha256(path)
     return found

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from hepfm.core.config import Component, ComponentOf, Config, validate
-from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
 from hepfm.data.schemas.jets import ORIGIN, jet_schema
 from hepfm.physics.clustering import Algorithm
-from hepfm.simulate import DETECTORS, LABELLERS
+from hepfm.simulate import LABELLERS
+from hepfm.simulate.collision_recipe import CollisionRecipe, ProcessRecipe
 from hepfm.simulate.resimulation import Resimulation
-from hepfm.simulate.simulation import SimulationRecipe, SplitSizes
+from hepfm.simulate.simulation import SplitSizes
 
 
-class ClassRecipe(Config):
-    """One class: its Pythia lines, after the common ones, and its truth match.
+class ClassRecipe(ProcessRecipe):
+    """One class of jets: its Pythia lines, after the common ones, and its truth match.
 
     Attributes
     ----------
-    pythia
-        Lines of this class.
     hepmc
         HepMC3 file of another generator whose events are taken in place of Pythia's; the lines then do
         nothing, and the class may have none of its own.
-    variants
-        Further lines that change from chunk to chunk in turn, e.g. the two charges of a lepton.
     match
         Which jets are kept, in the words of the recipe's labeller.
     """
 
-    pythia: tuple[str, ...] = ()
     hepmc: str | None = None
-    variants: tuple[tuple[str, ...], ...] = ()
     match: dict[str, Any] = pydantic.Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
@@ -78,7 +74,7 @@ class JetSelection(Config):
         return self
 
 
-class JetRecipe(SimulationRecipe):
+class JetRecipe(CollisionRecipe):
     """A simulation of jets.
 
     Attributes
@@ -87,15 +83,6 @@ class JetRecipe(SimulationRecipe):
         Jets per class of each split.
     classes
         Classes by name, in label order.
-    only
-        Names of the classes to make, where not all are wanted; labels are numbered in this order.
-    pythia
-        Lines common to all classes.
-    mpi
-        Multi-parton interactions. Without them Pythia is about six times as fast, and jets lack underlying
-        event.
-    detector
-        Name of a detector, or a mapping with its options.
     selection
         Clustering and cuts.
     labeller
@@ -113,19 +100,11 @@ class JetRecipe(SimulationRecipe):
         fields are those of the whole jet.
     chunk_jets
         Jets of one unit of work: it has its own seeds, and is what a stopped run may lose.
-    batch_events
-        Events generated at once.
     """
 
     kind: Literal["jets"] = "jets"
     jets: SplitSizes
     classes: dict[str, ClassRecipe]
-    only: tuple[str, ...] = ()
-    pythia: tuple[str, ...] = ()
-    mpi: bool = True
-    detector: Annotated[Component, ComponentOf(DETECTORS, default="jetclass")] = pydantic.Field(
-        default="jetclass", validate_default=True
-    )
     selection: JetSelection = JetSelection()
     labeller: Annotated[Component, ComponentOf(LABELLERS, default="decays")] = pydantic.Field(
         default="decays", validate_default=True
@@ -137,18 +116,6 @@ class JetRecipe(SimulationRecipe):
     truth: bool = False
     max_constituents: int | None = pydantic.Field(default=None, gt=0)
     chunk_jets: int = pydantic.Field(default=500, gt=0)
-    batch_events: int = pydantic.Field(default=200, gt=0)
-
-    @pydantic.model_validator(mode="after")
-    def _check_classes(self) -> JetRecipe:
-        if not self.classes:
-            raise ValueError("'classes' is empty")
-        for name in self.only:
-            if name not in self.classes:
-                raise ValueError(f"unknown class {name!r} in 'only'{did_you_mean(name, self.classes)}")
-        if len(set(self.only)) != len(self.only):
-            raise ValueError("'only' names a class twice")
-        return self
 
     @pydantic.model_validator(mode="after")
     def _check_matches(self) -> JetRecipe:
@@ -168,19 +135,15 @@ class JetRecipe(SimulationRecipe):
         return self
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes that are made, in label order."""
-        return self.only or tuple(self.classes)
+    def chunk_rows(self) -> int:
+        """Jets of one unit of work, at most."""
+        return self.chunk_jets
 
     def match(self, class_name: str) -> Config:
         """Return which jets belong to a class, in the words of the labeller; its keys are checked."""
         cls: type[Config] = self.labeller.cls.Match
         where = f"classes.{class_name}.match (labeller {self.labeller.name})"
         return validate(cls, self.classes[class_name].match, where=where)
-
-    def num_variants(self, class_name: str) -> int:
-        """Return the number of processes of a class."""
-        return max(1, len(self.classes[class_name].variants))
 
     def store_schema(self, *, weighted: bool = False) -> Schema:
         """Return the schema of the store, with a field for event weights if they are not all 1."""
@@ -196,9 +159,11 @@ class JetRecipe(SimulationRecipe):
         )
         return replace(schema, group=ORIGIN.name) if again else schema
 
-    def lines(self, class_name: str, chunk: int) -> tuple[str, ...]:
-        """Return the Pythia lines of a chunk of a class."""
-        recipe = self.classes[class_name]
-        variant = recipe.variants[chunk % len(recipe.variants)] if recipe.variants else ()
-        mpi = f"PartonLevel:MPI = {'on' if self.mpi else 'off'}"
-        return (mpi, *self.pythia, *recipe.pythia, *variant)
+    def given_events(self, class_name: str) -> Path | None:
+        """Return the HepMC3 file that holds the events of a class; None where Pythia makes them."""
+        given = self.classes[class_name].hepmc
+        return None if given is None else Path(given)
+
+    def simulated_again(self) -> Resimulation | None:
+        """Return how each hard event is simulated several times; None for once."""
+        return self.resimulate

@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
-from hepfm.core.rng import integer_seed, numpy_generator
+from hepfm.core.ragged import Array, Columns, Ragged, take_rows
 from hepfm.data.schemas.jets import JET_WEIGHT
-from hepfm.physics.clustering import Jets, cluster_jets
+from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
-from hepfm.simulate.chunk import Chunk, ChunkKey, Process
-from hepfm.simulate.detector import Detector
-from hepfm.simulate.event_files import events_of, file_of
-from hepfm.simulate.hepmc import HepmcGenerator
+from hepfm.simulate.candidate_jets import cluster_candidates
+from hepfm.simulate.chunk import Chunk, ChunkKey
+from hepfm.simulate.collisions import detector_random, fill_chunk, generator_of, typed_columns
 from hepfm.simulate.jet_recipe import JetRecipe, JetSelection
 from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.particles import Candidates
-from hepfm.simulate.pythia import SEED_BITS, Pythia, PythiaGenerator, Record
-from hepfm.simulate.simulation import SPLITS
+from hepfm.simulate.pythia import Pythia, Record
 from hepfm.simulate.truth import constituent_truth
 
 MAX_PZ = 10_000.0
 """GeV; constituents beyond are dropped, as in JetClass."""
 MAX_ETA = 5.0
 """Constituents beyond are dropped, as in JetClass."""
-HOPELESS_EVENTS = 20_000
-"""A class that gives no jet in so many events is taken for a mistake in its recipe."""
-
-
-def chunk_keys(recipe: JetRecipe) -> list[ChunkKey]:
-    """Return the chunks of a recipe, class after class within each split."""
-    return [
-        ChunkKey(name, split, index, size)
-        for split in SPLITS
-        for name in recipe.class_names
-        for index, size in enumerate(_chunk_sizes(recipe, name, getattr(recipe.jets, split)))
-    ]
-
-
-def _chunk_sizes(recipe: JetRecipe, name: str, jets: int) -> list[int]:
-    """Cut a number of jets into chunks; the variants of a class get equally many."""
-    variants = recipe.num_variants(name)
-    chunks = variants * -(-jets // (variants * recipe.chunk_jets))
-    return [size for size in (jets // chunks + (i < jets % chunks) for i in range(chunks)) if size]
 
 
 @dataclass(frozen=True)
@@ -73,45 +50,20 @@ class ClassJets:
 
 def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     """Generate, measure, cluster and label until the chunk has its jets."""
-    started = time.process_time()
-    purpose = f"simulate {key.class_name} {key.split}"
-    rng = numpy_generator(recipe.seed, f"{purpose} detector", key.index)
-    detector: Detector = recipe.detector.cls(recipe.detector.config)
-    generator = _generator(recipe, key)
-    parts: list[dict[str, Array | Ragged]] = []
-    stored = passed = events = 0
-    while stored < key.rows:
-        record = generator.batch(recipe.batch_events)
-        candidates = detector(generator.stable(record), rng)
+    generator = generator_of(recipe, key)
+
+    def rows_of(record: Record, candidates: Candidates, wanted: int) -> tuple[Columns, int]:
         good = jets_of_class(recipe, key.class_name, record, candidates)
-        taken = good.take(np.arange(min(len(good), key.rows - stored)))
+        taken = good.take(np.arange(min(len(good), wanted)))
         taken = taken.with_truth(truth_of_constituents(recipe, taken, record, candidates, generator))
         columns = jet_columns(taken, candidates, recipe, class_name=key.class_name)
-        parts.append({**columns, JET_WEIGHT.name: record.weight[taken.jets.event]})
-        events += record.num_events
-        passed += len(good)
-        stored += len(taken)
-        if passed == 0 and events >= HOPELESS_EVENTS:
-            refuse_hopeless(recipe, key.class_name, record, candidates, events=events)
-    process = Process(generator.weight_sum, generator.sigma_mb)
-    seconds = generator.seconds, time.process_time() - started
-    return Chunk(concatenate(parts), events, passed, *seconds, process)
+        return {**columns, JET_WEIGHT.name: record.weight[taken.jets.event]}, len(good)
 
+    def refuse(record: Record, candidates: Candidates, events: int) -> NoReturn:
+        refuse_hopeless(recipe, key.class_name, record, candidates, events=events)
 
-def _generator(recipe: JetRecipe, key: ChunkKey) -> PythiaGenerator | HepmcGenerator:
-    where, events = f"class {key.class_name}", events_of(recipe, key, chunk_keys(recipe))
-    if recipe.classes[key.class_name].hepmc is not None:
-        path = file_of(recipe, key.class_name, key.index)
-        assert path is not None
-        assert events is not None
-        return HepmcGenerator(path, events=events, where=where)
-    purpose = f"simulate {key.class_name} {key.split} pythia"
-    return PythiaGenerator(
-        recipe.lines(key.class_name, key.index),
-        seed=1 + integer_seed(recipe.seed, purpose, key.index, bits=SEED_BITS),
-        where=where,
-        events=events,
-    )
+    random = detector_random(recipe, key)
+    return fill_chunk(recipe, key, generator, rows_of=rows_of, random=random, refuse=refuse)
 
 
 def truth_of_constituents(
@@ -157,16 +109,13 @@ def label_jets(recipe: JetRecipe, class_name: str, record: Record, jets: Jets) -
 
 def cluster(candidates: Candidates, num_events: int, selection: JetSelection) -> Jets:
     """Cluster the candidates of every event."""
-    order = np.argsort(candidates.event, kind="stable")
-    lengths = np.bincount(candidates.event, minlength=num_events)
-    jets = cluster_jets(
-        candidates.p4[order],
-        lengths,
+    return cluster_candidates(
+        candidates,
+        num_events,
         radius=selection.radius,
         min_pt=selection.pt_min,
         algorithm=selection.algorithm,
     )
-    return replace(jets, members=jets.members.with_values(order[jets.members.values]))
 
 
 def select(jets: Jets, selection: JetSelection) -> Jets:
@@ -201,7 +150,7 @@ def jet_columns(
     for name in names:
         values = getattr(candidates, name)[chosen.constituents.values]
         columns[f"part_{name}"] = chosen.constituents.with_values(values)
-    return {field.name: _as_type(columns[field.name], field.dtype) for field in recipe.store_schema()}
+    return typed_columns(columns, recipe.store_schema())
 
 
 def _substructure_columns(jets: Jets, candidates: Candidates, recipe: JetRecipe) -> dict[str, Array]:
@@ -224,9 +173,3 @@ def stored_constituents(jets: Jets, candidates: Candidates, *, limit: int | None
         return stored
     rank = np.arange(len(stored.values)) - np.repeat(stored.offsets[:-1], stored.lengths)
     return stored.keep(rank < limit)
-
-
-def _as_type(column: Array | Ragged, dtype: str) -> Array | Ragged:
-    if isinstance(column, Ragged):
-        return column.with_values(column.values.astype(dtype))
-    return column.astype(dtype)

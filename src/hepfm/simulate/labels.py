@@ -9,6 +9,7 @@ import numpy as np
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.physics.kinematics import delta_r, pseudorapidity
 from hepfm.physics.pdg import CHARGED_LEPTONS, ELECTRON, GLUON, MUON, NEUTRINOS, PHOTON, QUARKS, TAU
+from hepfm.simulate.event_pairs import pairs_of_events
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 
@@ -186,11 +187,7 @@ def _decays(record: Record, event: Ints, table: Ints) -> Decays:
 def _any_inside(jets: tuple[Ints, Floats, Floats], decays: Decays, radius: float) -> Bools:
     """Tell for which jets all tested products of any resonance of the event are inside."""
     jet_event, jet_eta, jet_phi = jets
-    order = np.argsort(decays.event, kind="stable")
-    low = np.searchsorted(decays.event[order], jet_event, side="left")
-    high = np.searchsorted(decays.event[order], jet_event, side="right")
-    jet, resonance = _pairs(low, high)
-    resonance = order[resonance]
+    jet, resonance = pairs_of_events(jet_event, decays.event)
     distance = delta_r(
         decays.eta[resonance], decays.phi[resonance], jet_eta[jet][:, None], jet_phi[jet][:, None]
     )
@@ -199,10 +196,3 @@ def _any_inside(jets: tuple[Ints, Floats, Floats], decays: Decays, radius: float
     matched = np.zeros(len(jet_event), bool)
     matched[jet[inside]] = True
     return matched
-
-
-def _pairs(low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """Return (i, j) for every j of ``low[i]:high[i]``."""
-    count = high - low
-    start = np.cumsum(count) - count
-    return np.repeat(np.arange(len(low)), count), np.arange(count.sum()) + np.repeat(low - start, count)

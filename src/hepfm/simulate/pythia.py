@@ -146,19 +146,27 @@ class Pythia:
         """Return the final particles of a record, neutrinos included."""
         index = np.flatnonzero(record.status > 0)
         pdg = record.pdg[index]
-        codes = np.unique(pdg)
-        charges = np.array([self._pythia.particleData.charge(int(code)) for code in codes])
         x, y, z = record.vertices(index)
         return Particles(
             event=record.event_of(index),
             pdg=pdg,
-            charge=charges[np.searchsorted(codes, pdg)],
+            charge=self.charges(pdg),
             **{name: getattr(record, name)[index] for name in ("px", "py", "pz", "energy", "mass")},
             x=x,
             y=y,
             z=z,
             entry=index,
         )
+
+    def charges(self, pdg: Ints) -> Floats:
+        """Return the charges of particles, in units of e, by their codes."""
+        codes, inverse = np.unique(pdg, return_inverse=True)
+        data = self._pythia.particleData
+        return np.array([data.charge(int(code)) for code in codes], np.float64)[inverse]
+
+    def mass(self, code: int) -> float:
+        """Return the mass parameter of a kind of particles in GeV."""
+        return float(self._pythia.particleData.m0(code))
 
     def decay_lengths(self, codes: Ints) -> Floats:
         """Return c tau, mm, of kinds of particles by their codes; 0 for what Pythia lets decay at once."""

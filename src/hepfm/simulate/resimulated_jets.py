@@ -17,13 +17,12 @@ from hepfm.core.ragged import Array, Ragged, concatenate, take_rows
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.data.schemas.jets import JET_WEIGHT, ORIGIN, VARIATION
 from hepfm.simulate.chunk import Chunk, ChunkKey, Process
+from hepfm.simulate.collisions import HOPELESS_EVENTS, chunk_keys
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.hard_process import Beams, HardEvent, HardProcess, Resimulator
 from hepfm.simulate.hepmc import HepmcGenerator, NumberedEvents, record_of
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import (
-    HOPELESS_EVENTS,
-    chunk_keys,
     jet_columns,
     jets_of_class,
     refuse_hopeless,

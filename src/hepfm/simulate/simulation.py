@@ -12,7 +12,7 @@ import pydantic
 import hepfm
 from hepfm.core import config
 from hepfm.core.config import fingerprint
-from hepfm.core.schema import Schema
+from hepfm.core.schema import Field, Schema
 from hepfm.simulate.chunk import Chunk, ChunkKey
 
 SPLITS = ("train", "val", "test")
@@ -73,6 +73,8 @@ class Simulation(ABC):
     """Distributions whose versions the rows depend on."""
     generates_events: ClassVar[bool]
     """Whether rows come from generated events; otherwise each row is one event of its own."""
+    weight: ClassVar[Field | None] = None
+    """The field in which chunks hold the weight of a row's event; None where rows have no weights."""
 
     def __init__(self, config: SimulationRecipe) -> None:
         self.config = config

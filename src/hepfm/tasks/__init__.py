@@ -19,6 +19,10 @@ TASKS = Registry(
             "hepfm.tasks.significance:Significance",
             "what a score is worth in a search: options signal, background, luminosity, cross_sections",
         ),
+        "mass_scan": (
+            "hepfm.tasks.mass_scan:MassScan",
+            "signal of each mass, under that hypothesis: options masses, parameter, signal, background",
+        ),
         "robustness": (
             "hepfm.tasks.robustness:Robustness",
             "how far scores shift between simulations: options variation, nominal, variations, floor",

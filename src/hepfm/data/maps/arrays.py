@@ -41,6 +41,22 @@ class Piece:
     path: DataFile
 
 
+def piece_of(columns: Mapping[str, Any], path: DataFile, first_row: int) -> Piece:
+    """Return columns of a file, awkward arrays, as rows on their way, from the number of the first of them.
+
+    Floating-point numbers become those of double precision, so that momenta and angles lose nothing on their
+    way to single precision.
+    """
+    import awkward as ak
+
+    fixed = frozenset(
+        name for name, array in columns.items() if "var" not in str(array.type) and array.ndim > 1
+    )
+    made = {name: double(ak.from_regular(array, axis=None)) for name, array in columns.items()}
+    rows = len(next(iter(made.values())))
+    return Piece(made, fixed, rows, np.arange(first_row, first_row + rows), path)
+
+
 def double(array: Any) -> Any:
     """Return floating-point numbers in double precision, whole numbers as they are."""
     import awkward as ak

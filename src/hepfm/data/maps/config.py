@@ -8,6 +8,10 @@ import pydantic
 
 from hepfm.core.config import Config
 from hepfm.core.schema import Kind, Level
+from hepfm.data.maps.object_config import ObjectMap, RecordMap
+
+ObjectType = Literal["jet", "electron", "muon", "tau", "photon", "met"]
+"""Types of reconstructed objects of `hepfm.data.schemas.events.OBJECT_TYPES`."""
 
 PDG = "pdg"
 """In place of codes: numbers of the Particle Data Group."""
@@ -126,6 +130,14 @@ class MapConfig(Config):
     ----------
     fields
         `FieldMap` by field of the store: ``jet_pt``, ``part_eta`` ..., or a name of your own.
+    objects
+        Of events: `hepfm.data.maps.object_config.ObjectMap` by type: ``jet``, ``electron``, ``muon``,
+        ``tau``, ``photon``, ``met``. They become one list of all objects.
+    generator
+        Of events: where the generator's record is, whose hard process becomes objects too.
+    overlap
+        Distance in eta and phi within which only one of two objects of different types is kept: muons before
+        electrons, taus, photons and jets; null to keep all.
     rows
         What a row is: ``object`` (a jet) or ``event``.
     tree
@@ -153,7 +165,10 @@ class MapConfig(Config):
         Of the data, for the provenance of the store.
     """
 
-    fields: dict[str, FieldMap] = pydantic.Field(min_length=1)
+    fields: dict[str, FieldMap] = pydantic.Field(default_factory=dict)
+    objects: dict[ObjectType, ObjectMap] = pydantic.Field(default_factory=dict)
+    generator: RecordMap | None = None
+    overlap: float | None = pydantic.Field(None, gt=0)
     rows: Literal["object", "event"] = "object"
     tree: str | None = None
     unfold: str | None = None
@@ -177,4 +192,10 @@ class MapConfig(Config):
         both = sorted(set(self.fields) & set(self.observers))
         if both:
             raise ValueError(f"both fields and observers: {', '.join(both)}")
+        if not self.fields and not self.objects:
+            raise ValueError("'fields' or, of events, 'objects' are needed")
+        if self.objects and (self.rows != "event" or self.unfold is not None):
+            raise ValueError("'objects' are of whole events: they need 'rows: event', and no 'unfold'")
+        if not self.objects and (self.generator is not None or self.overlap is not None):
+            raise ValueError("'generator' and 'overlap' go with 'objects'")
         return self

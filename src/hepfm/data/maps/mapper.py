@@ -14,9 +14,9 @@ from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.maps.arrays import (
     Piece,
     any_of_last,
-    double,
     flat,
     lengths_of,
+    piece_of,
     selected,
     sorted_lists,
     sums_of_constituents,
@@ -25,9 +25,11 @@ from hepfm.data.maps.arrays import (
 )
 from hepfm.data.maps.classes import UNKNOWN, from_codes, from_flags, of_file, refuse_unknown
 from hepfm.data.maps.config import PDG, FieldMap, MapConfig
+from hepfm.data.maps.event_objects import ObjectMapper
 from hepfm.data.maps.expression import SLOT, Expression
-from hepfm.data.maps.known import GROUP, KNOWN, LABEL, WEIGHT
+from hepfm.data.maps.known import KNOWN, roles_of
 from hepfm.data.maps.units import factor
+from hepfm.data.object_lists import sorted_objects
 from hepfm.data.readers.physics import particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS, PID_CLASSES
@@ -60,14 +62,18 @@ class Mapper:
 
     def __init__(self, config: MapConfig, names: Iterable[str]) -> None:
         self.config, self.names = config, tuple(names)
+        self._row = Level(config.rows)
+        self._roles = roles_of(self._row)
         specs = {**config.fields, **config.observers}
         self.sources = {name: self._source(name, spec) for name, spec in specs.items()}
         if config.weight is not None:
-            self.sources[WEIGHT.name] = self._source(WEIGHT.name, FieldMap(take=config.weight))
+            weight = self._roles.weight.name
+            self.sources[weight] = self._source(weight, FieldMap(take=config.weight))
         if config.group is not None:
-            self.sources[GROUP.name] = self._source(GROUP.name, FieldMap(take=config.group))
+            group = self._roles.group.name
+            self.sources[group] = self._source(group, FieldMap(take=config.group))
         told = config.label if config.label is not None and config.label.files is None else None
-        self._label: _Source | None = None if told is None else self._source(LABEL, told)
+        self._label: _Source | None = None if told is None else self._source(self._roles.label, told)
         extra = (config.select, config.select_constituents, None if self._plain_padding else config.padding)
         self._extra = {
             text: self._expression("select or padding", text) for text in extra if text is not None
@@ -79,7 +85,8 @@ class Mapper:
             raise ConfigError(
                 f"unfold: the file has no {config.unfold!r}{did_you_mean(str(config.unfold), self.names)}"
             )
-        self.needed = sorted(unfold.union(*(part.names for part in made)))
+        self._objects = ObjectMapper(config, self.names)
+        self.needed = sorted(unfold.union(self._objects.needed, *(part.names for part in made)))
         if not self.needed:
             raise ConfigError("the map takes nothing from the file")
 
@@ -106,24 +113,28 @@ class Mapper:
             fields += [field for field in JET_FIELDS if field.name not in self.sources]
         if self.config.label is not None:
             fields.append(
-                Field(LABEL, self._row, Kind.CATEGORICAL, dtype="int16", classes=self.config.label.classes)
+                Field(
+                    self._roles.label,
+                    self._row,
+                    Kind.CATEGORICAL,
+                    dtype="int16",
+                    classes=self.config.label.classes,
+                )
             )
+        fields += self._objects.fields()
         # Fields of the rows come first, as in every schema.
         fields.sort(key=lambda field: field.level is not self._row)
         return Schema(
             tuple(fields),
             self._row,
-            label=LABEL if self.config.label else None,
-            weight=WEIGHT.name if self.config.weight is not None else None,
-            group=GROUP.name if self.config.group is not None else None,
+            label=self._roles.label if self.config.label else None,
+            weight=self._roles.weight.name if self.config.weight is not None else None,
+            group=self._roles.group.name if self.config.group is not None else None,
         )
 
-    @property
-    def _row(self) -> Level:
-        return Level(self.config.rows)
-
     def _field(self, name: str, spec: FieldMap, values: Any) -> Field:
-        known = GROUP if name == GROUP.name and self.config.group is not None else KNOWN.get(name)
+        group = self._roles.group
+        known = group if name == group.name and self.config.group is not None else KNOWN.get(name)
         if known is not None:
             if spec.level is not None or spec.kind is not None:
                 raise ConfigError(
@@ -181,7 +192,10 @@ class Mapper:
                 name: value for name, value in sums_of_constituents(fields).items() if name not in fields
             }
         if self.config.label is not None:
-            fields[LABEL] = self._labels(piece)
+            fields[self._roles.label] = self._labels(piece)
+        fields |= self._objects.read(piece)
+        if not self.config.objects and "object_pt" in fields:
+            fields |= sorted_objects(fields)
         for name in SORTED_FALLING:
             if name in fields and schema[name].level is Level.CONSTITUENT:
                 fields = sorted_lists(fields, name, schema)
@@ -190,13 +204,8 @@ class Mapper:
     def _piece(self, columns: Mapping[str, Any], path: DataFile, first_row: int) -> Piece:
         import awkward as ak
 
-        fixed = frozenset(
-            name for name, array in columns.items() if "var" not in str(array.type) and array.ndim > 1
-        )
-        # In double precision, so that momenta and angles lose nothing on their way to single precision.
-        made = {name: double(ak.from_regular(array, axis=None)) for name, array in columns.items()}
-        rows = len(next(iter(made.values())))
-        row_R = np.arange(first_row, first_row + rows)
+        piece = piece_of(columns, path, first_row)
+        made, row_R = dict(piece.columns), piece.row_R
         if self.config.unfold is not None:
             made, row_R = unfolded(made, self.config.unfold, row_R, path)
         for name in self.needed:
@@ -209,7 +218,7 @@ class Mapper:
             for part in source.expressions
             for member in part.stacked
         }
-        return Piece(made, fixed | families, len(row_R), row_R, path)
+        return Piece(made, piece.fixed | families, len(row_R), row_R, path)
 
     def _lists(
         self, names: list[str], schema: Schema, raw: Mapping[str, list[Any]], piece: Piece
@@ -290,7 +299,7 @@ class Mapper:
         if label.files is not None:
             return of_file(piece.path, label, piece.rows)
         assert self._label
-        raw = [flat(value, None, piece, LABEL) for value in self._raw(self._label, piece)]
+        raw = [flat(value, None, piece, self._roles.label) for value in self._raw(self._label, piece)]
         values = None if label.flags is not None else raw[0]
         numbers = (
             from_flags(raw, label, label.classes)
@@ -298,7 +307,7 @@ class Mapper:
             else from_codes(values, label, label.classes)
         )
         if not label.drop:
-            refuse_unknown(numbers, values, LABEL, label, where=str(piece.path), rows=piece.row_R)
+            refuse_unknown(numbers, values, self._roles.label, label, where=str(piece.path), rows=piece.row_R)
         return numbers
 
     def _kept(self, fields: Mapping[str, Array | Ragged], piece: Piece) -> Array | None:
@@ -306,5 +315,5 @@ class Mapper:
         if self.config.select is not None:
             masks.append(flat(self._extra[self.config.select](piece.columns), None, piece, "select") != 0)
         if self.config.label is not None and self.config.label.drop:
-            masks.append(np.asarray(fields[LABEL]) != UNKNOWN)
+            masks.append(np.asarray(fields[self._roles.label]) != UNKNOWN)
         return np.logical_and.reduce(masks) if masks else None

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Ragged, gather_index
+from hepfm.core.ragged import Array, Ragged, entry_pairs, gather_index
 from hepfm.data.readers.edm4hep_layout import Edm4hepLayout, Relation
-from hepfm.data.readers.event_files import pairs_of_events, same_lists
+from hepfm.data.readers.event_files import same_lists
 from hepfm.data.readers.physics import impact_parameters, particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.tables.base import as_column
@@ -202,7 +202,7 @@ def nearest_partons(
     vector = np.stack([found[f"momentum.{axis}"].values[kept][quarks] for axis in "xyz"], axis=1)
     lengths = np.bincount(found["PDG"].row_index()[kept][quarks], minlength=len(found["PDG"]))
     of_jets = np.bincount(jets.event, minlength=len(lengths))
-    jet, parton = pairs_of_events(of_jets, lengths)
+    jet, parton = entry_pairs(of_jets, lengths)
     angle = _angle(jets.p4[jet, 1:], vector[parton])
     order = np.lexsort((angle, jet))
     first, place = np.unique(jet[order], return_index=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pydantic
 
 from hepfm.core import config
 from hepfm.core.errors import DataError
@@ -15,6 +14,7 @@ from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.maps.classes import of_file
 from hepfm.data.maps.config import LabelMap
 from hepfm.data.readers.base import row_weights
+from hepfm.data.readers.cuts import MomentumCuts
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
 
@@ -37,41 +37,36 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
-class JetCuts(config.Config):
-    """Which jets of the events are read.
+class WeightedFiles(config.Config):
+    """Files of events that may have weights.
 
     Attributes
     ----------
-    min_pt
-        Least transverse momentum of the jet, GeV.
-    max_abs_eta
-        Largest absolute pseudorapidity of the jet; null for any.
+    weight
+        Branch of the event weight, e.g. of the generator; null for none.
     """
 
-    min_pt: float = pydantic.Field(0.0, ge=0)
-    max_abs_eta: float | None = pydantic.Field(None, gt=0)
+    weight: str | None = None
 
-    def selected(self, pt: Array, eta: Array) -> Array:
-        """Return which jets are read, boolean. Negative pt and NaN are, so that they are refused."""
-        passed = ~((pt >= 0) & (pt < self.min_pt))
-        return passed if self.max_abs_eta is None else passed & ~(np.abs(eta) > self.max_abs_eta)
+    def event_weights(self, columns: Columns, path: DataFile) -> Array:
+        """Return the weights of events, float32. Some formats write a list with the one weight of each."""
+        assert self.weight is not None
+        column = columns[self.weight]
+        if isinstance(column, Ragged) and (column.lengths == 1).all():
+            column = column.values
+        return row_weights(column, self.weight, path)
 
 
-class EventFileConfig(JetCuts):
+class EventFileConfig(MomentumCuts, WeightedFiles):
     """Which jets of the events are read, by the momentum that the file gives, and what it does not tell.
 
     Attributes
     ----------
-    min_pt, max_abs_eta
-        As of `JetCuts`.
-    weight
-        Branch of the event weight, e.g. of the generator; null for none.
     jet_class
         Class of all jets of the files, or class by a pattern of the file's name:
         ``{"QCD*": QCD, "TT*": Tbqq}``; null for jets without label.
     """
 
-    weight: str | None = None
     jet_class: str | dict[str, str] | None = None
 
     def schema_of(
@@ -98,22 +93,20 @@ class EventFileConfig(JetCuts):
         return {} if self._label is None else {"jet_label": of_file(path, self._label, rows)}
 
     def weights(self, columns: Columns, events: Array, path: DataFile) -> dict[str, Array]:
-        """Return the weights of jets from those of the events that they are in; nothing without the option.
-
-        Some formats write a list with the one weight of each event.
-        """
-        if self.weight is None:
-            return {}
-        column = columns[self.weight]
-        if isinstance(column, Ragged) and (column.lengths == 1).all():
-            column = column.values
-        return {JET_WEIGHT.name: row_weights(column, self.weight, path)[events]}
+        """Return the weights of jets from those of the events that they are in; nothing without the
+        option."""
+        return {} if self.weight is None else {JET_WEIGHT.name: self.event_weights(columns, path)[events]}
 
     @property
     def _label(self) -> LabelMap | None:
-        if self.jet_class is None:
-            return None
-        return LabelMap(files={"*": self.jet_class} if isinstance(self.jet_class, str) else self.jet_class)
+        return class_of_files(self.jet_class)
+
+
+def class_of_files(named: str | dict[str, str] | None) -> LabelMap | None:
+    """Return the label of files that are all of one class, or of classes by patterns of their names."""
+    if named is None:
+        return None
+    return LabelMap(files={"*": named} if isinstance(named, str) else named)
 
 
 def event_ids(*parts: Array) -> Array:
@@ -152,23 +145,3 @@ def same_lists(columns: Columns, names: Sequence[str], path: DataFile) -> list[R
         if not np.array_equal(column.offsets, found[0].offsets):
             raise DataError(f"{path}: branches {names[0]!r} and {name!r} hold lists of different lengths")
     return found
-
-
-def pairs_of_events(first: Array, second: Array) -> tuple[Array, Array]:
-    """Return the places of all pairs of an object of one list and one of another of the same event.
-
-    Parameters
-    ----------
-    first, second
-        Numbers of objects in each event.
-
-    Examples
-    --------
-    >>> [places.tolist() for places in pairs_of_events(np.array([2, 1]), np.array([1, 2]))]
-    [[0, 1, 2, 2], [0, 0, 1, 2]]
-    """
-    event = np.repeat(np.arange(len(first)), first)
-    counts = second[event]
-    one = np.repeat(np.arange(len(event)), counts)
-    start = (np.cumsum(second) - second)[event] - (np.cumsum(counts) - counts)
-    return one, np.arange(counts.sum()) + np.repeat(start, counts)

@@ -14,7 +14,8 @@ from hepfm.core.files import read_text
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.data.readers.base import sort_by_pt
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, JetCuts, event_ids
+from hepfm.data.readers.cuts import MomentumCuts
+from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, event_ids
 from hepfm.data.readers.physics import jet_fields
 from hepfm.data.remote import DataFile, RemoteFile
 from hepfm.data.schemas.jets import jet_schema
@@ -52,8 +53,8 @@ class LhcoReader:
 
     endings: ClassVar = (".h5", ".hdf5")
 
-    class Config(JetCuts):
-        """Options, with those of `JetCuts`, of which `min_pt` is 20 GeV.
+    class Config(MomentumCuts):
+        """Options, with those of `MomentumCuts`, of which `min_pt` is 20 GeV.
 
         Attributes
         ----------

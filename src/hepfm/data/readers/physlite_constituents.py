@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hepfm.core.errors import DataError
-from hepfm.core.ragged import Array, Columns, Ragged, lists
-from hepfm.data.readers.event_files import pairs_of_events, same_lists
+from hepfm.core.ragged import Array, Columns, Ragged, entry_pairs, lists
+from hepfm.data.readers.event_files import same_lists
 from hepfm.data.readers.physics import impact_parameters
 from hepfm.data.remote import DataFile
 from hepfm.physics.kinematics import delta_r, energy_of
@@ -130,7 +130,7 @@ def _errors(piece: Mapping[str, Any], branches: Mapping[str, str], rows: int, pa
 
 def in_cone(eta: Ragged, phi: Array, objects: Objects, radius: float) -> tuple[Array, Array]:
     """Return jet and object of all pairs of an event that are nearer than `radius` in eta and phi."""
-    jet, place = pairs_of_events(eta.lengths, objects.lengths)
+    jet, place = entry_pairs(eta.lengths, objects.lengths)
     px, py, pz, _ = objects.momenta
     directions = np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
     near = delta_r(eta.values[jet], phi[jet], *(part[place] for part in directions)) < radius

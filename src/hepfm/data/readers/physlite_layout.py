@@ -87,7 +87,7 @@ def find_layout(
         When branches are missing, or the file has no constituents of this kind.
     """
     names = set(table.names)
-    there = {kind: _of_links(names, jets, field) for kind, field in _LINKS.items()}
+    there = {kind: link_branches(names, jets, field) for kind, field in _LINKS.items()}
     if not containers:
         there["links"] = () if constituents is None else there["links"]
     chosen = constituents or next((kind for kind, links in there.items() if links), None)
@@ -104,9 +104,14 @@ def find_layout(
         there.get(chosen, ()),
         {key: _container(table, name) for key, name in containers.items()} if chosen == "links" else {},
         {} if chosen == "links" else _tracks(table, names),
-        tuple(_needed(table, "EventInfo", _EVENT[:3]).values())
-        + tuple(name for name in [_found(names, "EventInfo", _EVENT[3])] if name),
+        event_branches(table),
     )
+
+
+def event_branches(table: FileTable) -> tuple[str, ...]:
+    """Return the branches of run, luminosity block, number and, in simulation, the number of the sample."""
+    sample = _found(set(table.names), "EventInfo", _EVENT[3])
+    return (*_needed(table, "EventInfo", _EVENT[:3]).values(), *([sample] if sample else []))
 
 
 def links(piece: Mapping[str, Any], layout: PhysliteLayout, path: DataFile) -> tuple[Ragged, Ragged]:
@@ -142,7 +147,7 @@ def _needed(table: FileTable, container: str, fields: Sequence[str]) -> dict[str
     return found
 
 
-def _of_links(names: set[str], container: str, field: str) -> tuple[str, ...]:
+def link_branches(names: set[str], container: str, field: str) -> tuple[str, ...]:
     """Return the branch of links, or those of its two members."""
     whole = _found(names, container, field)
     parts = [_found(names, container, f"{field}.{member}") for member in ("m_persKey", "m_persIndex")]

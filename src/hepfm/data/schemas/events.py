@@ -84,22 +84,21 @@ OBJECT_TRUTH_FIELDS = (
     ),
 )
 EVENT_WEIGHT = Field("event_weight", Level.EVENT, description="event weight")
-EVENT_TRUTH_FIELDS = (
-    Field(
-        "event_initial_state",
-        Level.EVENT,
-        Kind.CATEGORICAL,
-        dtype="int8",
-        classes=INITIAL_STATES,
-        description="incoming partons of the hard process",
-    ),
-    Field(
-        "event_resonance_mass",
-        Level.EVENT,
-        unit="GeV",
-        description="mass parameter of the resonance that was simulated; 0 for processes without one",
-    ),
+INITIAL_STATE = Field(
+    "event_initial_state",
+    Level.EVENT,
+    Kind.CATEGORICAL,
+    dtype="int8",
+    classes=INITIAL_STATES,
+    description="incoming partons of the hard process",
 )
+RESONANCE_MASS = Field(
+    "event_resonance_mass",
+    Level.EVENT,
+    unit="GeV",
+    description="mass parameter of the resonance that was simulated; 0 for processes without one",
+)
+EVENT_TRUTH_FIELDS = (INITIAL_STATE, RESONANCE_MASS)
 
 
 def event_schema(

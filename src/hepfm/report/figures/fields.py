@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil, floor, log10, pi
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Level
 from hepfm.data.store import Store
+from hepfm.report.figures.bins import NAMED_CLASSES, PanelBins, binned, whole_edges
+from hepfm.report.figures.object_parts import NEEDED, ObjectPart, has_parts, object_parts
 from hepfm.report.figures.spectra import sample_rows
 from hepfm.report.figures.style import INK, MUTED, SERIES, Pen, panels, pens
 
@@ -35,29 +37,9 @@ _PANEL = (3.0, 2.15)
 _HEAD = 0.75
 """Inches above the panels, for the title; each row of the legend takes `_LEGEND_ROW` more."""
 _LEGEND_ROW, _LEGEND_COLUMNS = 0.2, 5
-_FEWEST_BINS, _MOST_BINS = 15, 50
-_NAMED_CLASSES = 16
-"""Classes of a field whose names stand at the axis."""
-_TAIL = 2.5e-3
-"""Fraction of the values at either end that may be outside the axis, where they would squeeze the others."""
-_SQUEEZED = 2.0
-"""Ratio of the full range to that without tails above which the tails are left out."""
 _PEAKED = 5.0
 """Ratio of the highest bin to the mean above which counts are shown on a logarithmic axis."""
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-"""Widths of bins, times a power of ten."""
-_ANGLES = {-pi: "-π", -pi / 2: "-π/2", 0.0: "0", pi / 2: "π/2", pi: "π"}
 _DPI = 150
-
-
-@dataclass(frozen=True)
-class _Binned:
-    """What a panel shows: bin edges, texts at the axes, and the places of ticks where they are named."""
-
-    edges: Array
-    xlabel: str
-    ylabel: str
-    ticks: Mapping[float, str] | None = None
 
 
 def plot_fields(
@@ -68,7 +50,7 @@ def plot_fields(
     rows: int = ROWS,
     overwrite: bool = False,
 ) -> Path:
-    """Draw histograms of all fields of a store on one page.
+    """Draw histograms of all fields of a store on one page; objects of events by level and type.
 
     Classes of the label are drawn apart if there are at most `MOST_CLASSES`. Above each panel stand the
     number of entries, the fraction of zeros, and the fraction outside the axis where there is one. Event
@@ -124,8 +106,8 @@ def _where(store: Store, split: str | None, available: int, chosen: int) -> str:
 def _draw(store: Store, rows: Array, *, where: str) -> Canvas:
     members = _members(store, rows)
     drawn = pens([name for name in members if name], "")
-    levels = [level for level in Level if store.schema.names(level) and level is not store.schema.row]
-    count = len(store.schema.fields) + len(levels)
+    shown = list(_shown(store, rows))
+    count = len(shown)
     head = _HEAD + _LEGEND_ROW * ceil(len(drawn) / _LEGEND_COLUMNS)
     height = head + _PANEL[1] * ceil(count / _COLUMNS)
     sizes = {"font.size": 7.5, "axes.labelsize": 8.5, "xtick.minor.visible": False}
@@ -135,26 +117,68 @@ def _draw(store: Store, rows: Array, *, where: str) -> Canvas:
     place = (0, 0, 1, 1 - head / height)
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=place, wspace=0.03, hspace=0.05))
     with progress("plot", count) as advance:
-        for one, (binned, values, zeros) in zip(axes, _contents(store, rows, members), strict=True):
-            _panel(one, binned, values, drawn, zeros=zeros)
-            advance(note=binned.xlabel)
+        for one, (panel, values, zeros) in zip(axes, _contents(store, shown, rows, members), strict=True):
+            _panel(one, panel, values, drawn, zeros=zeros)
+            advance(note=panel.xlabel)
     _head(figure, store, where, members, drawn, top=1 - 0.1 / height)
     return figure
 
 
-def _contents(
-    store: Store, rows: Array, members: Mapping[str, Array]
-) -> Iterator[tuple[_Binned, dict[str, Array], bool]]:
-    """Yield what each panel shows, its values by class, and whether zeros among them mean anything."""
+@dataclass(frozen=True)
+class _Shown:
+    """What a panel is about: a field, or how many entries of it a row has, of all entries or a part."""
+
+    field: Field
+    number: bool = False
+    part: ObjectPart | None = None
+
+
+def _shown(store: Store, rows: Array) -> Iterator[_Shown]:
+    schema = store.schema
     for level in Level:
-        what = "rows" if level is store.schema.row else f"{level}s"
-        for place, field in enumerate(field for field in store.schema if field.level is level):
-            column = store.read([field.name], rows)[field.name]
-            if place == 0 and isinstance(column, Ragged):
-                edges = _whole_edges(column.lengths, len(members))
-                yield _Binned(edges, f"{what} per row", "rows"), _by_class(column.lengths, members), True
-            binned = _binned(field, _values(column), len(members), what)
-            yield binned, _by_class(column, members), field.kind is not Kind.CATEGORICAL
+        fields = [field for field in schema if field.level is level]
+        if level is Level.OBJECT and has_parts(schema):
+            for part in object_parts(schema, store.read(NEEDED, rows)):
+                yield from [_Shown(schema[NEEDED[0]], number=True, part=part)] if part.numbered else []
+                yield from (_Shown(schema[name], part=part) for name in part.fields)
+            continue
+        if fields and level is not schema.row:
+            yield _Shown(fields[0], number=True)
+        yield from map(_Shown, fields)
+
+
+def _contents(
+    store: Store, shown: Sequence[_Shown], rows: Array, members: Mapping[str, Array]
+) -> Iterator[tuple[PanelBins, dict[str, Array], bool]]:
+    """Yield what each panel shows, its values by class, and whether zeros among them mean anything."""
+    for one in shown:
+        field, part = one.field, one.part
+        what = "rows" if field.level is store.schema.row else f"{field.level}s"
+        column = store.read([field.name], rows)[field.name]
+        if part is not None and isinstance(column, Ragged):
+            column = column.keep(part.mask)
+        if one.number and isinstance(column, Ragged):
+            edges = whole_edges(column.lengths, len(members))
+            xlabel = f"{what} per row" + ("" if part is None else f", {part.name}")
+            yield PanelBins(edges, xlabel, "rows"), _by_class(column.lengths, members), True
+            continue
+        if part is not None or len(field.classes) > NAMED_CLASSES:
+            field, column = _of_classes_that_occur(field, column)
+        panel = binned(field, _values(column), len(members), what)
+        if part is not None:
+            panel = replace(panel, xlabel=f"{panel.xlabel}, {part.name}")
+        yield panel, _by_class(column, members), field.kind is not Kind.CATEGORICAL
+
+
+def _of_classes_that_occur(field: Field, column: Array | Ragged) -> tuple[Field, Array | Ragged]:
+    """Leave out classes of which there are none, if the others then have a place at the axis."""
+    values = column.values if isinstance(column, Ragged) else column
+    occur = np.unique(values) if field.classes else np.zeros(0)
+    if not 0 < len(occur) <= NAMED_CLASSES:
+        return field, column
+    numbers = np.searchsorted(occur, values)
+    named = replace(field, classes=tuple(field.classes[number] for number in occur))
+    return named, column.with_values(numbers) if isinstance(column, Ragged) else numbers
 
 
 def _head(
@@ -224,88 +248,23 @@ def _values(column: Array | Ragged) -> Array:
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
-def _binned(field: Field, values: Array, classes: int, what: str) -> _Binned:
-    xlabel = field.name if field.unit == "1" else f"{field.name} [{field.unit}]"
-    if field.kind is Kind.CATEGORICAL:
-        edges = np.arange(len(field.classes) + 1) - 0.5
-        named = len(field.classes) <= _NAMED_CLASSES
-        return _Binned(edges, xlabel, what, dict(enumerate(field.classes)) if named else None)
-    if field.kind is Kind.FLAG:
-        return _Binned(np.arange(3) - 0.5, xlabel, what, {0: "no", 1: "yes"})
-    whole = field.kind is Kind.COUNT or not len(values) or _is_whole(values)
-    if whole:
-        edges = _whole_edges(values, classes)
-    elif field.kind is Kind.ANGLE:
-        edges = np.linspace(-pi, pi, _bins(values, classes) // 2 * 2 + 1)
-    else:
-        edges = _edges(values, classes)
-    width = float(edges[1] - edges[0])
-    unit = "" if field.unit == "1" else f" {field.unit}"
-    per = "" if whole and width == 1 else f" / {width:.3g}{unit}"
-    ticks = _ANGLES if field.kind is Kind.ANGLE else None
-    return _Binned(edges, xlabel, what + per, ticks)
-
-
-def _is_whole(values: Array) -> bool:
-    """Tell whether floating-point numbers are few whole ones, as charges are."""
-    return bool(
-        np.ptp(values) < _MOST_BINS and (values == np.round(values)).all() and len(np.unique(values)) > 1
-    )
-
-
-def _range(values: Array) -> tuple[float, float]:
-    """Return the ends of an axis: all values, or without tails that would squeeze the others."""
-    values = np.asarray(values, np.float64)
-    low, high = float(values.min()), float(values.max())
-    inner_low, inner_high = (float(end) for end in np.quantile(values, (_TAIL, 1 - _TAIL)))
-    if inner_high > inner_low and high - low > _SQUEEZED * (inner_high - inner_low):
-        low, high = inner_low, inner_high
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _bins(values: Array, classes: int) -> int:
-    """Return the number of bins about which the entries of a class do not fluctuate too much."""
-    return int(np.clip((len(values) / classes) ** 0.5, _FEWEST_BINS, _MOST_BINS))
-
-
-def _edges(values: Array, classes: int) -> Array:
-    """Return edges of bins of a round width."""
-    low, high = _range(values)
-    width = _round_up((high - low) / _bins(values, classes))
-    first, last = floor(low / width), ceil(high / width)
-    return width * np.arange(first, max(last, first + 1) + 1)
-
-
-def _round_up(width: float) -> float:
-    decade = 10.0 ** floor(log10(width))
-    return decade * next(step for step in _STEPS if step * decade >= width * (1 - 1e-9))
-
-
-def _whole_edges(values: Array, classes: int) -> Array:
-    """Return edges of bins of whole numbers, or of a whole number of them."""
-    low, high = (round(end) for end in _range(values)) if len(values) else (0, 1)
-    width = max(1, round(_round_up(max(1, (high - low) / _bins(values, classes)))))
-    first = low // width * width
-    return np.arange(first, high + 2 * width, width) - 0.5
-
-
 def _panel(
-    axes: Axes, binned: _Binned, values: Mapping[str, Array], drawn: Mapping[str, Pen], *, zeros: bool
+    axes: Axes, bins: PanelBins, values: Mapping[str, Array], drawn: Mapping[str, Pen], *, zeros: bool
 ) -> None:
-    counts = {name: np.histogram(column, binned.edges)[0] for name, column in values.items()}
+    counts = {name: np.histogram(column, bins.edges)[0] for name, column in values.items()}
     for name, heights in counts.items():
         if name in drawn and len(drawn) > 1:
             pen = drawn[name]
-            axes.stairs(heights, binned.edges, color=pen.colour, linestyle=pen.dash, linewidth=1.1)
+            axes.stairs(heights, bins.edges, color=pen.colour, linestyle=pen.dash, linewidth=1.1)
             if len(np.flatnonzero(heights)) == 1:  # the label
-                axes.stairs(heights, binned.edges, color=pen.colour, fill=True, alpha=0.3)
+                axes.stairs(heights, bins.edges, color=pen.colour, fill=True, alpha=0.3)
         else:
-            axes.stairs(heights, binned.edges, color=SERIES[0], fill=True, alpha=0.55)
+            axes.stairs(heights, bins.edges, color=SERIES[0], fill=True, alpha=0.55)
     _scale(axes, list(counts.values()))
-    axes.set_xlim(binned.edges[0], binned.edges[-1])
-    _name_ticks(axes, binned.ticks)
-    axes.set_xlabel(binned.xlabel, labelpad=1.5)
-    axes.set_ylabel(binned.ylabel)
+    axes.set_xlim(bins.edges[0], bins.edges[-1])
+    _name_ticks(axes, bins.ticks)
+    axes.set_xlabel(bins.xlabel, labelpad=1.5)
+    axes.set_ylabel(bins.ylabel)
     axes.set_title(_facts(values, counts, zeros=zeros), loc="right", color=MUTED, pad=3, fontsize=7.5)
 
 

@@ -17,10 +17,11 @@ from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
 from hepfm.physics.pdg import CHARGED_KAON, CHARGED_PION, ELECTRON, MUON, NEUTRAL_PION, NEUTRINOS, TAU
 from hepfm.physics.taus import decay_mode_class
+from hepfm.simulate.event_pairs import nearest_first, pairs_of_events
 from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.labellers.decays import DecayMatch, belongs
 from hepfm.simulate.labels import last_copy
-from hepfm.simulate.particles import Floats, Ints
+from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 
 CHARGED_HADRONS = (CHARGED_PION, CHARGED_KAON)
@@ -44,6 +45,10 @@ class Taus:
     event: Ints
     mode: Ints
     p4: Floats
+
+    def take(self, rows: Bools) -> Taus:
+        """Return the given taus."""
+        return Taus(self.event[rows], self.mode[rows], self.p4[rows])
 
 
 class TauMatch(DecayMatch):
@@ -112,13 +117,12 @@ def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int6
     eta, phi = pseudorapidity(px, py, pz), np.arctan2(py, px)
     tau_eta = pseudorapidity(*taus.p4.T[1:])
     tau_phi = np.arctan2(taus.p4[:, 2], taus.p4[:, 1])
-    jet, tau = np.nonzero(jets.event[:, None] == taus.event)
+    jet, tau = pairs_of_events(jets.event, taus.event)
     distance = delta_r(eta[jet], phi[jet], tau_eta[tau], tau_phi[tau])
+    near = distance < radius
+    jet, tau = nearest_first(jet[near], tau[near], distance[near])
     tau_of_jet = np.full(len(jets), -1, np.int64)
-    free = np.ones(len(taus.event), bool)
-    for pair in np.argsort(distance, kind="stable"):
-        if distance[pair] < radius and free[tau[pair]] and tau_of_jet[jet[pair]] < 0:
-            tau_of_jet[jet[pair]], free[tau[pair]] = tau[pair], False
+    tau_of_jet[jet] = tau
     return tau_of_jet
 
 
