@@ -30,7 +30,9 @@ def draw(lengths: torch.Tensor, slots: int, generator: torch.Generator) -> Batch
 
     phi = math.pi * (2 * uniform() - 1)
     flags = [(uniform() < 0.3).float() for _ in range(2)]
-    x = torch.stack((4 + uniform(), 3 + uniform(), 3 * uniform() - 1.5, phi, *flags, uniform().round()), dim=-1)
+    x = torch.stack(
+        (4 + uniform(), 3 + uniform(), 3 * uniform() - 1.5, phi, *flags, uniform().round()), dim=-1
+    )
     conditions = torch.randn(len(lengths), GLOBALS, generator=generator)
     labels = torch.randint(0, CLASSES, (len(lengths),), generator=generator)
     return x * mask[..., None], mask, conditions, labels

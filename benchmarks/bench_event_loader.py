@@ -38,7 +38,9 @@ CASES = {
 }
 
 
-def measure_case(store: Store, name: str, *, batch: int, warmup: int, window: int, windows: int) -> dict[str, Any]:
+def measure_case(
+    store: Store, name: str, *, batch: int, warmup: int, window: int, windows: int
+) -> dict[str, Any]:
     """Return speed and padding of the loader on one core of this process."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)

@@ -15,8 +15,17 @@ from hepfm.tokenizers import TOKENIZERS
 ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz_error"]
 
 SPECS: dict[str, Any] = {
-    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked", "assignment", "segmentation")},
-    "assignment": {"name": "assignment", "resonances": TOPS, "alike": [["t", "tbar"]], "head": {"dropout": 0.0}},
+    **{
+        name: {"name": name}
+        for name in OBJECTIVES
+        if name not in ("weighted_sum", "masked", "assignment", "segmentation")
+    },
+    "assignment": {
+        "name": "assignment",
+        "resonances": TOPS,
+        "alike": [["t", "tbar"]],
+        "head": {"dropout": 0.0},
+    },
     "masked": {"name": "masked"},
     "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
     "masked_flows": {

@@ -102,7 +102,12 @@ def test_a_resonance_is_complete_when_each_daughter_is_there_once() -> None:
         targets_of(branch, roles, labels["object_role"], labels["object_type"], mask, TYPES).complete_BR[:, 0]
         for branch in topology.branches
     ]
-    assert torch.stack(complete, dim=1).tolist() == [[True, True], [True, False], [False, True], [False, False]]
+    assert torch.stack(complete, dim=1).tolist() == [
+        [True, True],
+        [True, False],
+        [False, True],
+        [False, False],
+    ]
 
 
 def test_objects_of_another_type_are_no_daughters() -> None:
@@ -130,14 +135,15 @@ def brute_force_loss(trained: Learner, batch: Batch) -> dict[str, float]:
         jets = [k for k in range(len(mask)) if mask[k] and batch.labels["object_type"][row, k] == JET]
         for branch, part in zip(topology.branches, parts, strict=True):
             logits = {
-                choice: float(part.joint[row][choice])
-                for choice in permutations(jets, len(branch.daughters))
+                choice: float(part.joint[row][choice]) for choice in permutations(jets, len(branch.daughters))
             }
             norm = np.logaddexp.reduce(list(logits.values())) if logits else 0.0
             found = 0
             for resonance in branch.resonances:
                 places: dict[str, list[int]] = {
-                    kind: [k for k in jets if batch.labels["object_role"][row, k] == role(f"{resonance}_{kind}")]
+                    kind: [
+                        k for k in jets if batch.labels["object_role"][row, k] == role(f"{resonance}_{kind}")
+                    ]
                     for kind in branch.kinds
                 }
                 if any(len(places[kind]) != number for kind, number in branch.kinds.items()):
@@ -191,7 +197,9 @@ def test_a_confusion_of_b_and_q_does_matter() -> None:
     first, second = batch_of(["t_b", "t_q", "t_q", "none"]), batch_of(["t_q", "t_b", "t_q", "none"])
     second = replace(second, features_BNF=first.features_BNF)
     trained = learner()
-    assert loss_of(trained, first)["assignment"] != pytest.approx(loss_of(trained, second)["assignment"], rel=1e-4)
+    assert loss_of(trained, first)["assignment"] != pytest.approx(
+        loss_of(trained, second)["assignment"], rel=1e-4
+    )
 
 
 def test_the_order_of_objects_does_not_matter() -> None:
@@ -323,7 +331,9 @@ def test_it_learns_roles_that_features_tell() -> None:
 
 def told(batch: Batch, *, shuffled: bool) -> Batch:
     roles = batch.labels["object_role"]
-    code = torch.nn.functional.one_hot(roles.clamp(min=0), len(OBJECT_ROLES))[..., : len(feature_set("event"))]
+    code = torch.nn.functional.one_hot(roles.clamp(min=0), len(OBJECT_ROLES))[
+        ..., : len(feature_set("event"))
+    ]
     features = 3.0 * code * batch.mask_BN[..., None]
     if shuffled:
         features = features.roll(1, dims=1) * batch.mask_BN[..., None]
@@ -344,18 +354,33 @@ def test_events_of_other_classes_do_not_count() -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown daughter": ({"resonances": {"t": ["b", "nu"]}, "alike": []}, "daughter 'nu' of 't' is measured as no"),
+    "unknown daughter": (
+        {"resonances": {"t": ["b", "nu"]}, "alike": []},
+        "daughter 'nu' of 't' is measured as no",
+    ),
     "unknown resonance": ({"resonances": {"toponium": ["b", "q"]}, "alike": []}, "no object has the role"),
-    "too many daughters": ({"resonances": {"h": ["b"] * 5}, "alike": []}, "'h' has 5 daughters, expected 1 to 4"),
+    "too many daughters": (
+        {"resonances": {"h": ["b"] * 5}, "alike": []},
+        "'h' has 5 daughters, expected 1 to 4",
+    ),
     "no daughters": ({"resonances": {"h": []}, "alike": []}, "'h' has 0 daughters"),
     "no resonances": ({"resonances": {}, "alike": []}, "expected 1 to 4 of them, got 0"),
-    "unlike": ({"resonances": {"t": ["b", "q"], "h": ["b", "b"]}, "alike": [["t", "h"]]}, "decay differently"),
-    "not declared": ({"resonances": {"t": ["b", "q"]}, "alike": [["t", "tbar"]]}, "alike: no resonance 'tbar'"),
+    "unlike": (
+        {"resonances": {"t": ["b", "q"], "h": ["b", "b"]}, "alike": [["t", "h"]]},
+        "decay differently",
+    ),
+    "not declared": (
+        {"resonances": {"t": ["b", "q"]}, "alike": [["t", "tbar"]]},
+        "alike: no resonance 'tbar'",
+    ),
     "twice": ({"alike": [["t", "tbar"], ["t"]]}, "in two groups, or twice in one"),
     "no such label": ({"label": "object_parent"}, "these data have no 'object_parent'"),
     "no roles": ({"label": "object_pt"}, "'object_pt' is continuous of the object"),
     "no types": ({"types": "object_level"}, "'object_level' has the classes reconstructed, generator"),
-    "another head": ({"head": {"name": "classify"}}, "needs a head of assignments, and 'classify' is one of rows"),
+    "another head": (
+        {"head": {"name": "classify"}},
+        "needs a head of assignments, and 'classify' is one of rows",
+    ),
     "head declares": ({"head": {"alike": []}}, "declare alike once, not in its head"),
     "heads": ({"head": {"num_heads": 5}}, "width 32 is not a multiple of num_heads 5"),
     "no such class": ({"only": ["event_label", "tW"]}, "no class 'tW'"),
@@ -384,7 +409,7 @@ def test_generator_objects_are_not_assigned() -> None:
 
 
 def test_topologies_say_what_is_wrong() -> None:
-    with pytest.raises(ConfigError, match="choose from|did you mean"):
+    with pytest.raises(ConfigError, match=r"choose from|did you mean"):
         Topology.of({"t": ("bb",)})
     assert Topology.of(TOPS).size == 6
     assert Topology.of({"z": ("l", "b", "l")}).branches[0].daughters == ("l", "l", "b")

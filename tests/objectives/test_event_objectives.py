@@ -65,9 +65,7 @@ def learner(spec: dict[str, Any], *, context: str | None = "event") -> Learner:
 def batch_of(trained: Learner, table: Table | None = None) -> Batch:
     table = table or event_table(ROWS, seed=5)
     needs = trained.requirements
-    content = Content(
-        feature_set("event"), needs.fields, context=context_set("event"), targets=needs.targets
-    )
+    content = Content(feature_set("event"), needs.fields, context=context_set("event"), targets=needs.targets)
     return RowPool(table, content, range(len(table))).batch(np.arange(len(table)))
 
 
@@ -270,8 +268,12 @@ def test_the_generators_record_changes_no_prediction() -> None:
     pt, level = lists(columns, "object_pt"), lists(columns, "object_level")
     other = pt.with_values(np.where(level.values == 1, 3 * pt.values, pt.values).astype(np.float32))
     energy = lists(columns, "object_energy")
-    grown = energy.with_values(np.where(level.values == 1, 3 * energy.values, energy.values).astype(np.float32))
-    changed = batch_of(trained, Table.from_dict({**columns, "object_pt": other, "object_energy": grown}, SCHEMA))
+    grown = energy.with_values(
+        np.where(level.values == 1, 3 * energy.values, energy.values).astype(np.float32)
+    )
+    changed = batch_of(
+        trained, Table.from_dict({**columns, "object_pt": other, "object_energy": grown}, SCHEMA)
+    )
     assert not changed.targets["event_neutrinos"].equal(batch.targets["event_neutrinos"])
     with torch.no_grad():
         torch.testing.assert_close(
@@ -294,9 +296,7 @@ def test_events_with_several_neutrinos_of_a_kind_do_not_count() -> None:
 def test_a_model_draws_solutions_and_names_one(tmp_path: Path) -> None:
     trained, _ = neutrino_learner()
     path, table = tmp_path / "model", event_table(ROWS, seed=5)
-    Model(
-        trained.network, backbone(), feature_set("event"), SCHEMA, context=context_set("event")
-    ).save(path)
+    Model(trained.network, backbone(), feature_set("event"), SCHEMA, context=context_set("event")).save(path)
     model = Model.load(path)
     first = neutrino_solutions(model, table, solutions=7, seed=1, batch_size=4)
     assert first.momenta.shape == (ROWS, 7, 2, 3)
@@ -336,7 +336,7 @@ def test_neutrinos_that_cannot_be_learned_are_refused() -> None:
     with pytest.raises(IncompatibleError, match="width 32 is not a multiple of num_heads 5"):
         learner({"name": "neutrinos", "head": {"name": "neutrinos", "num_heads": 5}})
     network = build_network(backbone("transformer"), feature_set("event_levels"))
-    with pytest.raises(IncompatibleError, match="the neutrinos among them; set data.features=event"):
+    with pytest.raises(IncompatibleError, match=r"the neutrinos among them; set data.features=event"):
         make_learner(component({"name": "neutrinos"}), network, SCHEMA)
     with pytest.raises(DataError, match="target set 'event_neutrinos' needs fields that this store lacks"):
         Content(feature_set("event"), targets=(target_set("event_neutrinos"),)).check(event_schema(("a",)))
@@ -422,9 +422,9 @@ def test_the_names_of_segments_with_one_tag_do_not_matter() -> None:
 
 def test_a_model_says_tags_and_objects_of_segments(tmp_path: Path) -> None:
     trained = segment_learner()
-    Model(
-        trained.network, backbone(), feature_set("event"), SCHEMA, context=context_set("event")
-    ).save(tmp_path / "model")
+    Model(trained.network, backbone(), feature_set("event"), SCHEMA, context=context_set("event")).save(
+        tmp_path / "model"
+    )
     table = event_table(ROWS, seed=5)
     found = event_segments(Model.load(tmp_path / "model"), table)
     assert found.tags == ("none", "t_lep", "z_lep")
@@ -436,7 +436,10 @@ def test_a_model_says_tags_and_objects_of_segments(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "role": ({"segments": {"t": [["t_x"]]}}, "no object has the role 't_x'"),
-    "queries": ({"segments": {"t": [[f"{r}_b"] for r in ("t", "tbar", "h", "w", "z")]}}, "set head.queries=5"),
+    "queries": (
+        {"segments": {"t": [[f"{r}_b"] for r in ("t", "tbar", "h", "w", "z")]}},
+        "set head.queries=5",
+    ),
     "tags": ({"head": {"tags": ["a"]}}, "leave head.tags out"),
     "label": ({"label": "object_parent"}, "these data have no 'object_parent'"),
     "no role": ({"label": "object_eta"}, "'object_eta' is continuous of the object"),

@@ -104,7 +104,9 @@ def store_of(task: Task, jet_columns: Any, path: Path) -> Store:
     """Write test rows for a task: events where it is about objects, else jets."""
     if task.needs.field == "object_role":
         events = event_columns(ROWS, seed=17, processes=("ttbar",))
-        group = Field("event_group", Level.EVENT, Kind.COUNT, dtype="int64", description="rows that belong together")
+        group = Field(
+            "event_group", Level.EVENT, Kind.COUNT, dtype="int64", description="rows that belong together"
+        )
         events["event_group"] = np.arange(ROWS) // 40
         events["event_resonance_mass"] = np.random.default_rng(17).uniform(400, 900, ROWS).astype(np.float32)
         schema = replace(event_schema(("ttbar",), truth=True, extra=(group,)), group="event_group")

@@ -72,7 +72,9 @@ def event_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def event_model(event_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of events after some steps of pre-training."""
     run = tmp_path_factory.mktemp("evenet") / "run"
-    return pretrain("evenet_cpu", output=run, overrides=[f"data.store={event_store.path}"], smoke=True).model_path
+    return pretrain(
+        "evenet_cpu", output=run, overrides=[f"data.store={event_store.path}"], smoke=True
+    ).model_path
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))

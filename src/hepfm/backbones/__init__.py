@@ -23,7 +23,7 @@ BACKBONES = Registry(
         ),
         "evenet": (
             "hepfm.backbones.evenet:EveNet",
-            "EveNet: Point Edge Transformer of an event's objects, gated encoder with its globals (2601.17126)",
+            "EveNet: Point Edge Transformer of objects, gated encoder with globals (2601.17126)",
         ),
         "edge_conv": (
             "hepfm.backbones.edge_conv:EdgeConv",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -35,8 +36,8 @@ class EveNetConfig(Config):
     width
         D, a multiple of `num_heads` and of `encoder_heads`.
     depth, local_depth, encoder_depth
-        Blocks of attention between objects; layers over the neighbours of every object; blocks of the encoder,
-        which sees the event's globals.
+        Blocks of attention between objects; layers over the neighbours of every object; blocks of the
+        encoder, which sees the event's globals.
     num_heads, encoder_heads
         Attention heads of the blocks and of the encoder.
     encoder_layers
@@ -118,9 +119,7 @@ class EveNet(Backbone):
             Linear(len(feature_names), 2 * width), nn.GELU(), Linear(2 * width, width), nn.GELU()
         )
         sizes = [len(feature_names), *([width] * config.local_depth)]
-        self.local: Layers[EdgeMean] = Layers(
-            [EdgeMean(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
-        )
+        self.local: Layers[EdgeMean] = Layers([EdgeMean(a, b) for a, b in pairwise(sizes)])
         self.blocks: Layers[EveNetBlock] = Layers([EveNetBlock(config) for _ in range(config.depth)])
         self.encoder = ObjectEncoder(config)
 
@@ -185,7 +184,7 @@ class EveNet(Backbone):
         x_TD, bias = h_TD, key_bias(mask_BN, h_TD.dtype)
         for block in self.blocks:
             x_TD = block.packed(x_TD, packing, bias)
-        return self.encoder(packing.unpack(x_TD + h_TD), mask_BN, prefix_BKD)  # type: ignore[no-any-return]
+        return self.encoder(packing.unpack(x_TD + h_TD), mask_BN, prefix_BKD)
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return everything before the blocks, each block, then the encoder."""

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-
 from torch import Tensor
 
 from hepfm.core.ragged import Array, Columns, lists

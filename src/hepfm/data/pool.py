@@ -37,9 +37,7 @@ class RowPool:
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
         # Of the whole row: also of entries that are no constituents of it.
         self._context = content.context.compute(columns, self.lengths) if content.context else None
-        self._targets = {
-            target.name: torch.from_numpy(target.compute(columns)) for target in content.targets
-        }
+        self._targets = {target.name: torch.from_numpy(target.compute(columns)) for target in content.targets}
         self._subjets = (
             content.subjets.read(source, self.rows, self._columns, content.features, self.lengths)
             if content.subjets

@@ -53,7 +53,9 @@ def _neutrinos(columns: Columns) -> Array:
     pt, eta, phi = (lists(columns, f"object_{name}").values[chosen] for name in ("pt", "eta", "phi"))
     row, slot = pdg.row_index()[chosen], (pdg.values[chosen] < 0).astype(np.int64)
     out = np.zeros((len(pdg), SLOTS, 4), np.float32)
-    out[row, slot] = np.stack([np.ones_like(pt), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=1)
+    out[row, slot] = np.stack(
+        [np.ones_like(pt), pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=1
+    )
     count = np.zeros((len(pdg), SLOTS), np.int64)
     np.add.at(count, (row, slot), 1)
     out[(count > 1).any(1)] = np.nan

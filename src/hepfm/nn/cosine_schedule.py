@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ def ddim(predict: Callable[[Tensor, Tensor], Tensor], z: Tensor, steps: int) -> 
         Number of steps.
     """
     times = torch.linspace(1, 0, steps + 1, device=z.device, dtype=z.dtype)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         alpha, sigma = signal_and_noise(now)
         v = predict(z, now)
         x, noise = alpha * z - sigma * v, sigma * z + alpha * v

@@ -1,6 +1,8 @@
-"""Layers with a gate in place of the residual sum, as GTrXL has it (1910.06764) and SPANet and EveNet use it."""
+"""Layers with a gate in place of the residual sum: GTrXL's (1910.06764), which SPANet and EveNet use."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -127,5 +129,4 @@ class GatedEmbedding(nn.Sequential):
         affine = nn.Linear(inputs, inputs)
         nn.init.eye_(affine.weight)
         nn.init.zeros_(affine.bias)
-        pairs = zip(sizes, sizes[1:], strict=False)
-        super().__init__(affine, *(GatedLayer(a, b, dropout=dropout) for a, b in pairs))
+        super().__init__(affine, *(GatedLayer(a, b, dropout=dropout) for a, b in pairwise(sizes)))

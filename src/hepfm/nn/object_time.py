@@ -1,4 +1,4 @@
-"""Time of the noise of single constituents: a factor and an offset of the vectors of those that are noised."""
+"""Time of the noise of single constituents: a factor and an offset of the vectors of noised ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class TimeVector(nn.Module):
         """Return the vectors of times of any shape, (..., D)."""
         angle = time[..., None] * self.frequencies_K
         code = torch.cat((angle.sin(), angle.cos()), dim=-1) * time[..., None]
-        vector: Tensor = self.layers(code.to(self.layers[0].weight.dtype))
+        first: nn.Linear = self.layers[0]  # type: ignore[assignment]
+        vector: Tensor = self.layers(code.to(first.weight.dtype))
         return vector
 
 

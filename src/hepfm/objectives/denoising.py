@@ -43,7 +43,7 @@ class DenoisingConfig(BaseConfig):
         A categorical field of the rows that the prediction is told; None tells it none. EveNet tells the
         process, and takes the first one where there is none.
     label_dropout
-        Probability per row of training with which the class is hidden; a hidden class has a vector of its own.
+        Probability per row of training with which the class is hidden; a hidden one has a vector of its own.
     num_blocks, num_heads
         Blocks of attention between the network's features and the prediction, and their heads.
     """
@@ -68,8 +68,8 @@ class Denoising(Objective[DenoisingConfig]):
 
     Config: ClassVar[type[BaseConfig]] = DenoisingConfig
     lets_through = (
-        "of a noised object its noised features, the time, and its place in the order of pt; of the event what "
-        "the other objects give; momenta of noised objects are not shown"
+        "of a noised object its noised features, the time, and its place in the order of pt; of the event "
+        "what the other objects give; momenta of noised objects are not shown"
     )
     progress: Tensor
 

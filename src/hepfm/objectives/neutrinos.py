@@ -92,14 +92,12 @@ class Neutrinos(Objective[NeutrinosConfig]):
 
     def prepare(self, network: Network, batches: Iterable[Batch]) -> None:
         """Measure centre and spread of the neutrinos; raise `DataError` where no event has any."""
-        parts = [
-            values[values[..., 0] == 1, 1:] for values in (batch.targets[_NAME] for batch in batches)
-        ]
+        parts = [values[values[..., 0] == 1, 1:] for values in (batch.targets[_NAME] for batch in batches)]
         momenta = torch.cat(parts) if parts else torch.zeros(0, 3)
         if not len(momenta):
             raise DataError(
-                "objective 'neutrinos': none of the training events that were looked at has a neutrino in its "
-                "hard process (or all have several of one kind); train on processes with a W, or a Z to "
+                "objective 'neutrinos': none of the training events that were looked at has a neutrino in "
+                "its hard process (or all have several of one kind); train on processes with a W, or a Z to "
                 "neutrinos"
             )
         _head(network).fit(momenta)
@@ -141,5 +139,3 @@ def _head(network: Network) -> NeutrinosHead:
     head = network.heads[_NAME]
     assert isinstance(head, NeutrinosHead)
     return head
-
-

@@ -83,8 +83,8 @@ class Segmentation(Objective[SegmentationConfig]):
         """Refuse features of the generator's objects, which have the roles."""
         if "is_generator" in network.feature_names:
             raise IncompatibleError(
-                f"objective 'segmentation': the feature set {network.feature_set.name!r} shows the generator's "
-                "objects, whose roles are the answer; set data.features=event"
+                f"objective 'segmentation': the feature set {network.feature_set.name!r} shows the "
+                "generator's objects, whose roles are the answer; set data.features=event"
             )
 
     @classmethod
@@ -92,7 +92,9 @@ class Segmentation(Objective[SegmentationConfig]):
         """Return the head, with the tags of the objective; tokens must be the objects."""
         segments = _segments(config, schema)
         if "tags" in config.head:
-            raise IncompatibleError("objective 'segmentation': tags are those of segments; leave head.tags out")
+            raise IncompatibleError(
+                "objective 'segmentation': tags are those of segments; leave head.tags out"
+            )
         spec = {"name": "segments", **config.head, "tags": list(config.segments)}
         head = resolve_component(HEADS, spec, where="objective.head")
         queries = getattr(head.config, "queries", 0)
@@ -145,7 +147,7 @@ class Segmentation(Objective[SegmentationConfig]):
         return there_BT, torch.stack(objects, dim=1) & there_BT[..., None]
 
     def _values(self, said: SegmentLogits, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the losses of segments, (B, T), and of queries, (B,), and the fraction of right tags, (B,)."""
+        """Return the losses of segments, (B, T), and of queries, (B,); the fraction of right tags, (B,)."""
         there_BT, objects_BTN = self._targets(batch)
         tag_T = torch.tensor([tag for tag, _ in self.segments], device=there_BT.device)
         query_BT = matched(said, there_BT, objects_BTN, tag_T, batch.mask_BN)
@@ -208,8 +210,8 @@ def _segments(config: SegmentationConfig, schema: Schema) -> list[tuple[int, tup
     name = config.label
     if name not in schema:
         raise IncompatibleError(
-            f"objective 'segmentation' learns the roles of objects, and these data have no {name!r}; simulate "
-            "events with truth, or set label"
+            f"objective 'segmentation' learns the roles of objects, and these data have no {name!r}; "
+            "simulate events with truth, or set label"
         )
     field = schema[name]
     if field.level is schema.row or field.kind is not Kind.CATEGORICAL:

@@ -39,7 +39,7 @@ ASSIGNMENTS = "assignments.arrow"
 
 
 def _two_tops() -> dict[str, tuple[str, ...]]:
-    return {name: ("b", "q", "q") for name in ("t", "tbar")}
+    return dict.fromkeys(("t", "tbar"), ("b", "q", "q"))
 
 
 class AssignmentOptions(BaseConfig):

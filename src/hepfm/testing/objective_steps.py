@@ -22,7 +22,7 @@ from hepfm.train.learner import Learner
 EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="which rows belong together")
 SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT,)), group=EVENT.name)
 FEATURES = feature_set("petfull")
-TOPS = {name: ("b", "q", "q") for name in ("t", "tbar")}
+TOPS = dict.fromkeys(("t", "tbar"), ("b", "q", "q"))
 """Daughters of the resonances of random events, which all have them."""
 
 
@@ -74,9 +74,7 @@ def batch_for(learner: Learner) -> Batch:
             labels[name] = torch.where(batch.mask_BN, place_BN, -1)
         else:
             labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
-    targets = {
-        one.name: random_target(len(batch), one.shape) for one in learner.requirements.targets
-    }
+    targets = {one.name: random_target(len(batch), one.shape) for one in learner.requirements.targets}
     return replace(batch, labels=labels, targets=targets, group_B=torch.arange(len(batch)) // MEMBERS)
 
 

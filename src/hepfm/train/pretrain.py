@@ -119,7 +119,13 @@ class Pretraining:
     def _watch(self, loaders: prepare.Loaders) -> Watch | None:
         """Return what is watched of the embedding, in training without labels whose aim it is."""
         needs, validation = self.requirements, self.recipe.data.validation
-        if needs.fields or needs.targets or needs.generator is not None or not needs.trains_backbone or not validation:
+        if (
+            needs.fields
+            or needs.targets
+            or needs.generator is not None
+            or not needs.trains_backbone
+            or not validation
+        ):
             return None
         schema = self.store.schema
         label = schema.label if schema.label_classes else None

@@ -62,7 +62,7 @@ def convert(
         Model directory of the tokenizer whose codes the network reads, for ``"omnijet_alpha"``.
     data, network, options, branches
         Preprocessing file, network file, options of the network and meanings of branches, for ``"weaver"``;
-        see `hepfm.models.convert.weaver.convert.convert_weaver`.
+        see `hepfm.models.convert.weaver.convert.convert_weaver`; numbers of heads for ``"evenet"``.
 
     Raises
     ------

@@ -24,9 +24,6 @@ from hepfm.networks.build import build_network, seeded_init
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
 
-PROCESSES = ("QCD", "TT", "ttW", "ttZ", "WJets", "ZJets", "WW", "ZZ", "WZ", "HWW")
-"""The ten processes of the released networks, in no order that their files tell."""
-
 _LABEL, _SET = "event_label", "evenet"
 _OBJECTS, _GLOBALS = "sequential_normalizer", "global_normalizer"
 _MAX_OBJECTS = 18
