@@ -80,6 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "what": f"features and four-momenta of events to finished batches of {lengths[0]}, one core",
         "cases": cases,
+        "peer": None,
     }
 
 
