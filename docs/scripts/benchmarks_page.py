@@ -77,6 +77,22 @@ def pet() -> list[str]:
     return networks("Point Edge Transformer", "pet")
 
 
+def equivariant() -> list[str]:
+    """Return the section on L-GATr and L-GATr-slim."""
+    result = read("equivariant")
+    about = (
+        f"{result['what']}. {result['repeats']} repetitions in turn, each with new jets. "
+        f"{machine(result)}, lgatr {result['package']['lgatr']}."
+    )
+    lines = ["## L-GATr and L-GATr-slim, forward and backward", "", about, ""]
+    for name, figures in result["sizes"].items():
+        lines += [f"### {name}, {figures['parameters']:,} parameters", "", f"Jets: {figures['jets']}.", ""]
+        lines += speeds(figures["per_second"])
+        difference = figures["largest_difference_of_logits"]
+        lines += [f"Largest difference of the logits from the package's: {difference:.1e}.", ""]
+    return lines
+
+
 def generate() -> list[str]:
     """Return the section on generation."""
     result = read("generate")
@@ -268,7 +284,18 @@ python docs/scripts/benchmarks_page.py                    # this page
 
 def main() -> None:
     """Write the page."""
-    sections = (particle_transformer, pet, masked, generate, tokens, loader, export, simulate, command_line)
+    sections = (
+        particle_transformer,
+        pet,
+        equivariant,
+        masked,
+        generate,
+        tokens,
+        loader,
+        export,
+        simulate,
+        command_line,
+    )
     lines = [INTRODUCTION, *(line for section in sections for line in section())]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
 

@@ -147,7 +147,7 @@ def test_bfloat16_is_float32_to_its_precision(name: str, rate: float) -> None:
     """
     dropout = {"dropout": rate} if "dropout" in HEADS.load(name).Config.model_fields else {}
     heads = {"num_heads": 2} if "num_heads" in HEADS.load(name).Config.model_fields else {}
-    outputs = 1 if HEADS.load(name).level == "pair" else 3
+    outputs = 1 if HEADS.load(name).level in ("pair", "hidden") else 3
     head = build(name, outputs, **dropout, **heads).train()
     torch.manual_seed(1)
     tokens, registers = torch.randn(2, 3, 4), torch.randn(2, 4, 4)

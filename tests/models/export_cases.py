@@ -50,6 +50,8 @@ _SMALL: dict[str, dict[str, Any]] = {
         "pair_widths": [8],
     },
     "pet": {"width": 16, "depth": 1, "local_depth": 1, "num_heads": 2, "num_neighbours": 3},
+    "lgatr": {"width": 16, "depth": 1, "num_heads": 2, "multivectors": 4},
+    "lgatr_slim": {"width": 16, "depth": 1, "num_heads": 2, "vector_channels": 4},
     "class_attention": {"num_heads": 2, "num_blocks": 1},
     "class_token": {"num_heads": 2, "num_blocks": 1},
     **{name: {**_CODEBOOK, "num_heads": 2} for name in ("vqvae", "vqvae_transformer", "vqvae_cosine")},

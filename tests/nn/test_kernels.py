@@ -148,17 +148,21 @@ def test_dropout_factors(dtype: torch.dtype, rate: float, shape: tuple[int, ...]
 
 
 def custom_functions(output: Tensor) -> set[str]:
-    """Return the names of the hand-written functions that an output was computed by."""
+    """Return the names of our hand-written functions that an output was computed by, not of packages."""
     names, seen, queue = set(), set(), [output.grad_fn]
     while queue:
         node = queue.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
+        if isinstance(node, torch.autograd.function.BackwardCFunction) and _is_ours(node):
             names.add(type(node).__name__)
         queue += [before for before, _ in node.next_functions]
     return names
+
+
+def _is_ours(node: torch.autograd.function.BackwardCFunction) -> bool:
+    return node._forward_cls.__module__.startswith("hepfm.")
 
 
 def layers() -> dict[str, tuple[str, Callable[[], Tensor]]]:

@@ -27,6 +27,12 @@ SPECS: dict[str, Any] = {
         "head": {"dropout": 0.0},
     },
     "masked": {"name": "masked"},
+    "masked_momenta": {
+        "name": "masked_momenta",
+        "choose": "random",
+        "fraction": 0.4,
+        "head": {"name": "momenta", "components": ["log_pt", "deta", "dphi", "log_energy"]},
+    },
     "masked_kmeans": {"name": "masked", "targets": [{"name": "kmeans", "codes": 16}]},
     "masked_flows": {
         "name": "masked",

@@ -165,3 +165,14 @@ def test_a_resonance_along_the_beam_has_a_finite_direction() -> None:
     photons = objects.take(objects.of_type("photon"))
     pz = np.bincount(photons.event, photons.p4[:, 3])
     np.testing.assert_allclose(higgs.p4[:, 3], pz, rtol=1e-6)
+
+
+def test_a_resonance_at_rest_has_a_direction() -> None:
+    """As in e+e- collisions at the mass of the Z: pt is 0, and so is eta by convention."""
+    lines = ("Beams:idA = 11", "Beams:idB = -11", "Beams:eCM = 91.2", "PDF:lepton = off")
+    _, objects = generated(*lines, "WeakSingleBoson:ffbar2gmZ = on", "23:onMode = off", "23:onIfAny = 13")
+    z = objects.take(objects.of_type("z"))
+    assert len(z) == EVENTS
+    np.testing.assert_allclose(z.p4[:, 0], 91.2, rtol=1e-6)
+    np.testing.assert_allclose(z.p4[:, 1:], 0, atol=1e-6)
+    assert roles(objects, 0) == {"z_l": 2}

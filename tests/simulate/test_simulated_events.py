@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lhe_events import write_events
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.data.event_features import EVENT
-from hepfm.data.schemas.events import OBJECT_ROLES, OBJECT_TYPES
+from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
 from hepfm.data.store import Store
 from hepfm.physics.kinematics import delta_r, four_momentum, mass_of
 from hepfm.simulate.chunk import ChunkKey
@@ -27,6 +28,14 @@ pytestmark = pytest.mark.xdist_group("simulated_events")  # its fixture is slow:
 TOPS = ["Top:gg2ttbar = on", "Top:qqbar2ttbar = on", "24:onMode = off", "24:onIfAny = 11 13"]
 Z = ["WeakSingleBoson:ffbar2gmZ = on", "23:mMin = 60.", "23:onMode = off", "23:onIfAny = 11 13"]
 EVENTS = 250
+
+
+def test_unseen_processes_are_not_among_the_processes() -> None:
+    seen, unseen = (read_simulation(name).config for name in ("processes", "unseen_processes"))
+    assert len(seen.class_names) >= 16
+    assert not set(seen.class_names) & set(unseen.class_names)
+    assert seen.objects == unseen.objects
+    assert seen.selection == unseen.selection
 
 
 def recipe(classes: dict[str, Any], *, train: int = EVENTS, **changes: Any) -> dict[str, Any]:
@@ -246,7 +255,9 @@ def test_masses_of_a_resonance_are_stored(tmp_path: Path) -> None:
     assert sorted(set(mass)) == [500, 1000]
     generated = mass_of(summed(columns, chosen(columns, "other", level=1)))
     assert np.median(np.abs(generated / mass - 1)) < 0.05
-    processes = store.manifest.provenance["classes"]["X"]["processes"]
+    row = store.manifest.provenance["classes"]["X"]
+    assert row["variants"] == [["32:m0 = 500"], ["32:m0 = 1000"]]
+    processes = row["processes"]
     assert [one["events_kept"] for one in processes] == [15, 15]
     assert processes[0]["sigma_mb"] > 2 * processes[1]["sigma_mb"]
 
@@ -273,6 +284,23 @@ def test_events_that_are_kept_pass_the_selection(tmp_path: Path) -> None:
     assert (np.bincount(row[leptons], charge.values[leptons]) == 0).all()
     assert (counts(chunk.columns, chosen(chunk.columns, "jet")) >= 1).all()
     assert lists(chunk.columns, "object_pt").values[chosen(chunk.columns, "met")].min() > 20
+
+
+def test_events_of_a_les_houches_file_keep_their_hard_process(tmp_path: Path) -> None:
+    """Pairs of gluons above 700 GeV, half of the events with a weight of -1."""
+    file = write_events(tmp_path / "gluons.lhe", np.where(np.arange(40) % 4, 1.0, -1.0))
+    lines = ["Beams:frameType = 4", f"Beams:LHEF = {file}"]
+    values = recipe({"gg": lines}, train=30, pythia=[], chunk_events=10, batch_events=5)
+    store = Store.open(simulate(values, output=tmp_path / "store", processes=1).path)
+    columns = store.read(store.schema.names())
+    assert (np.asarray(columns["event_initial_state"]) == INITIAL_STATES.index("gg")).all()
+    gluons = chosen(columns, "gluon", level=1)
+    assert (counts(columns, gluons) == 2).all()
+    pt = lists(columns, "object_pt").values[gluons]
+    assert ((pt > 699) & (pt < 801)).all()
+    assert len({round(float(one), 2) for one in pt}) > 25, "no event is used twice"
+    assert set(np.sign(np.asarray(columns["event_weight"]))) == {-1.0, 1.0}
+    assert (lists(columns, "object_role").values == OBJECT_ROLES.index("none")).all()
 
 
 HOPELESS = [

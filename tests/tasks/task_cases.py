@@ -63,9 +63,13 @@ def task_of(name: str) -> Task:
     return load_task({"name": name, **OPTIONS.get(name, {})})
 
 
+OF_EVENTS = ("ttbar_reconstruction",)
+"""Tasks whose rows are no jets; they have tests of their own."""
+
+
 def by_need(need: str) -> list[str]:
-    """Return the names of the tasks that need a head of a field, a generator, or embeddings."""
-    return [name for name in TASKS if getattr(task_of(name).needs, need)]
+    """Return the names of the tasks of jets that need a head of a field, a generator, or embeddings."""
+    return [name for name in TASKS if name not in OF_EVENTS and getattr(task_of(name).needs, need)]
 
 
 def columns_of(jet_columns: Any, classes: tuple[str, ...], *, rows: int = ROWS) -> dict[str, Any]:

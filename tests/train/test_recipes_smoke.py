@@ -34,6 +34,7 @@ SHALLOW = {
     "jetparticle_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "rino": ["backbone.depth=1"],
     "evenet": ["backbone.width=64", "backbone.depth=1", "backbone.local_depth=2"],
+    **{f"jetclass_lgatr{kind}": ["backbone.depth=1"] for kind in ("", "_cpu", "_slim", "_slim_cpu")},
 }
 """Networks that take a minute are tried with fewer layers."""
 

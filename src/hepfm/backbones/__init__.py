@@ -33,6 +33,14 @@ BACKBONES = Registry(
             "hepfm.backbones.particlenet:ParticleNet",
             "ParticleNet: edge convolutions with batch normalisation, averaged (1902.08570)",
         ),
+        "lgatr": (
+            "hepfm.backbones.lgatr:LGATr",
+            "L-GATr: Lorentz-equivariant transformer of multivectors, by its authors' package (2405.14806)",
+        ),
+        "lgatr_slim": (
+            "hepfm.backbones.lgatr_slim:LGATrSlim",
+            "L-GATr-slim: Lorentz-equivariant transformer of vectors and scalars (2512.17011)",
+        ),
         "post_norm_transformer": (
             "hepfm.backbones.post_norm_transformer:PostNormTransformer",
             "causal post-norm transformer of tokens or features: OmniJet-alpha's (2403.05618)",

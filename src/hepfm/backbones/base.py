@@ -66,6 +66,10 @@ class Placeholder:
     vector_D: Tensor
     rank_BN: Tensor
 
+    def read(self, mask_BN: Tensor) -> Tensor:
+        """Return which constituents are read, boolean (B, N), of those that are real: all but the hidden."""
+        return mask_BN & ~self.hidden_BN
+
     def put(self, h_BND: Tensor) -> Tensor:
         """Return embedded constituents with the vector in place of the hidden ones."""
         return torch.where(self.hidden_BN[..., None], self.vector_D.to(h_BND.dtype), h_BND)
@@ -87,6 +91,20 @@ class Modulation:
     def put(self, h_BND: Tensor) -> Tensor:
         """Return the changed vectors."""
         return h_BND * (1 + self.scale_BND.to(h_BND.dtype)) + self.shift_BND.to(h_BND.dtype)
+
+
+@dataclass(frozen=True)
+class PartlyHidden(Placeholder):
+    """Constituents of which the batch holds a part, e.g. what they are and not where; a learned vector, added
+    to what is made of that, says so."""
+
+    def read(self, mask_BN: Tensor) -> Tensor:
+        """Return all: what is hidden of a constituent the batch does not hold."""
+        return mask_BN
+
+    def put(self, h_BND: Tensor) -> Tensor:
+        """Return embedded constituents with the vector added to the hidden ones."""
+        return h_BND + self.hidden_BN[..., None] * self.vector_D.to(h_BND.dtype)
 
 
 class Backbone(nn.Module):
@@ -193,8 +211,7 @@ class Backbone(nn.Module):
         self, x_BNF: Tensor, mask_BN: Tensor, placeholder: Placeholder, *, physical_BNF: Tensor | None = None
     ) -> Tensor:
         """Return embedded constituents with the placeholder in place of the hidden ones."""
-        shown_BN = mask_BN & ~placeholder.hidden_BN
-        return placeholder.put(self.embed(x_BNF, shown_BN, physical_BNF=physical_BNF))
+        return placeholder.put(self.embed(x_BNF, placeholder.read(mask_BN), physical_BNF=physical_BNF))
 
     def start_cache(self, rows: int, max_tokens: int) -> list[KeyValueCache]:
         """Return an empty cache for `rows` rows of up to `max_tokens` vectors; only with ``"causal"``."""

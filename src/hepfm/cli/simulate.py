@@ -1,15 +1,27 @@
-"""``hepfm simulate``: collisions from Pythia 8, a detector, jets; or parametrised showers; one store."""
+"""``hepfm simulate``: jets and events from Pythia 8 and a detector; parametrised showers; one store."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+
+if TYPE_CHECKING:
+    from hepfm.simulate.run import SimulationResult
+
+
+def _speed(result: SimulationResult) -> list[str]:
+    """Return a line on the time that the events took; none where there are none, or were there already."""
+    if result.events is None or not result.seconds or result.pythia_share is None:
+        return []
+    rate = result.events / result.seconds
+    share = f"{100 * result.pythia_share:.0f} % of it in Pythia"
+    return [f"{result.seconds:.0f} s of processor time, {share}; {rate:.0f} events a second and core"]
 
 
 @click.command()
@@ -28,11 +40,11 @@ from hepfm.cli.completion import complete_overrides, complete_recipe
 def command(
     recipe: str, overrides: tuple[str, ...], output: Path, seed: int | None, processes: int | None
 ) -> dict[str, Any]:
-    """Generate jets or showers after RECIPE, a YAML file or a built-in name, and write a store.
+    """Generate jets, events or showers after RECIPE, a YAML file or a built-in name, and write a store.
 
     A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class),
-    mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms; of showers:
-    showers.train=1000, energy.max=100.
+    mpi=false (several times faster, without underlying event), only=[QCD,Tbqq], detector=cms; of events:
+    events.train=1000 (per process), selection.leptons_min=2; of showers: showers.train=1000, energy.max=100.
     """
     from hepfm.simulate.run import simulate
 
@@ -45,6 +57,7 @@ def command(
         "rows": result.rows,
         "events": result.events,
         "pythia_share": result.pythia_share,
-        "lines": [f"{result.path}: {rows} {result.kind}{origin}"],
+        "seconds": result.seconds,
+        "lines": [f"{result.path}: {rows} {result.kind}{origin}", *_speed(result)],
         "next": command_line("data", "info", result.path),
     }

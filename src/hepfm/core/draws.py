@@ -32,11 +32,14 @@ class Draws:
         Which step of which run.
     purpose
         What they are for, e.g. ``"train"`` or ``"validation"``.
+    progress
+        Part of the training that is done, in [0, 1], for what changes in its course; no number depends on it.
     """
 
     seed: int
     purpose: str
     step: int = 0
+    progress: float = 0.0
 
     def rows(self, rows_B: Tensor) -> RowDraws:
         """Return the draws of rows by their numbers in the store, (B,)."""

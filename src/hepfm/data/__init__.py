@@ -33,6 +33,10 @@ FEATURE_SETS = Registry(
             "hepfm.data.evenet_features:EVENET",
             "7 of jets, leptons and photons, as EveNet's released networks read them",
         ),
+        "bumblebee": (
+            "hepfm.data.bumblebee_features:BUMBLEBEE",
+            "19 of both levels of an event as Bumblebee reads them: the mass in place of the energy",
+        ),
         "calo": ("hepfm.data.shower_features:CALO", "4 of calorimeter hits: x, y, layer, log energy"),
     },
 )

@@ -27,6 +27,8 @@ _SMALLEST = np.float32(1e-3)
 RECONSTRUCTED_TYPES = ("jet", "electron", "muon", "tau", "photon", "met")
 FINAL_TYPES = ("electron", "muon", "tau", "photon", "neutrino", "bottom", "quark", "gluon")
 """Generator objects that are no resonances."""
+GENERATOR = (*(f"is_{name}" for name in FINAL_TYPES[4:]), "is_generator", "particle_sign")
+"""Features that tell generator objects."""
 
 _TYPE = {name: number for number, name in enumerate(OBJECT_TYPES)}
 _RECONSTRUCTED = OBJECT_LEVELS.index("reconstructed")
@@ -65,7 +67,8 @@ def _kinematics(columns: Columns, out: Array) -> None:
     np.cos(phi, out=out[3])
 
 
-def _flags(columns: Columns, out: Array, types: Sequence[str]) -> None:
+def fill_flags(columns: Columns, out: Array, types: Sequence[str]) -> None:
+    """Fill a row for each type: 1 for objects of it, else 0."""
     values = lists(columns, "object_type").values
     for row, name in zip(out, types, strict=True):
         np.equal(values, _TYPE[name], out=row, casting="unsafe")
@@ -73,14 +76,27 @@ def _flags(columns: Columns, out: Array, types: Sequence[str]) -> None:
 
 def _fill(columns: Columns, out: Array) -> None:
     _kinematics(columns, out)
-    _flags(columns, out[5:11], RECONSTRUCTED_TYPES)
+    fill_flags(columns, out[5:11], RECONSTRUCTED_TYPES)
 
 
-def _fill_levels(columns: Columns, out: Array) -> None:
-    _fill(columns, out)
-    _flags(columns, out[11:15], FINAL_TYPES[4:])
-    out[15] = lists(columns, "object_level").values == _GENERATOR
-    np.sign(lists(columns, "object_pdg").values, out=out[16], casting="unsafe")
+def _fill_generator(columns: Columns, out: Array) -> None:
+    """Fill the features `GENERATOR`."""
+    fill_flags(columns, out[:4], FINAL_TYPES[4:])
+    out[4] = lists(columns, "object_level").values == _GENERATOR
+    np.sign(lists(columns, "object_pdg").values, out=out[5], casting="unsafe")
+
+
+def generator_group(names: Sequence[str]) -> FeatureGroup:
+    """Return the group of what tells generator particles, which leave a row with it; `GENERATOR` stands in
+    a row among `names`."""
+    first = names.index(GENERATOR[0])
+    return FeatureGroup(
+        "generator",
+        range(first, first + len(GENERATOR)),
+        ("object_pdg",),
+        _fill_generator,
+        left=is_reconstructed,
+    )
 
 
 def _copy(name: str) -> FeatureGroup:
@@ -94,7 +110,8 @@ def _copy(name: str) -> FeatureGroup:
     )
 
 
-def _groups(first: int) -> tuple[FeatureGroup, ...]:
+def measured_groups(first: int) -> tuple[FeatureGroup, ...]:
+    """Return the groups ``charge`` and ``b_tag`` of one feature each, the first of them at this place."""
     return tuple(
         FeatureGroup(group.name, range(first + k, first + k + 1), group.columns, group.fill)
         for k, group in enumerate((_copy("object_charge"), _copy("object_b_tag")))
@@ -105,7 +122,9 @@ _KINEMATICS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")
 _MEASURED = ("log_pt", "eta", "log_energy")
 
 
-def _set(name: str, flags: tuple[str, ...], **options: object) -> FeatureSet:
+def _set(
+    name: str, flags: tuple[str, ...], groups: tuple[FeatureGroup, ...] = (), **options: object
+) -> FeatureSet:
     names = (*_KINEMATICS, *flags, "charge", "b_tag")
     return FeatureSet(
         name=name,
@@ -113,7 +132,7 @@ def _set(name: str, flags: tuple[str, ...], **options: object) -> FeatureSet:
         centre=tuple(0.0 for _ in names),
         scale=tuple(1.0 for _ in names),
         fitted=tuple(feature in _MEASURED for feature in names),
-        optional=_groups(len(names) - 2),
+        optional=(*groups, *measured_groups(len(names) - 2)),
         rows="events",
         entries="object_pt",
         momenta=OBJECT_MOMENTA,
@@ -130,19 +149,18 @@ EVENT = _set(
 )
 """The reconstructed objects of an event, missing momentum among them."""
 
+_LEVELS = (*(f"is_{name}" for name in RECONSTRUCTED_TYPES), *GENERATOR)
 EVENT_LEVELS = _set(
     "event_levels",
-    (
-        *(f"is_{name}" for name in (*RECONSTRUCTED_TYPES, *FINAL_TYPES[4:])),
-        "is_generator",
-        "particle_sign",
-    ),
-    base=(*OBJECT_MOMENTA, "object_type", "object_level", "object_pdg"),
-    fill=_fill_levels,
+    _LEVELS,
+    (generator_group((*_KINEMATICS, *_LEVELS)),),
+    base=(*OBJECT_MOMENTA, "object_type", "object_level"),
+    fill=_fill,
     chosen=is_reconstructed_or_final,
 )
 """The same, and the final particles of the hard process; ``particle_sign`` is 1 for a particle of these, -1
-for an antiparticle, 0 for reconstructed objects."""
+for an antiparticle, 0 for reconstructed objects. Without the group ``generator`` it shows what ``event``
+does: for a model that was pre-trained on both levels and is used on reconstructed objects alone."""
 
 
 @dataclass(frozen=True)

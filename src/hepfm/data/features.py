@@ -45,6 +45,10 @@ class FeatureGroup:
     exist_with
         A feature that is zero for constituents that do not have those of the group: neutral ones, of charge
         zero, have no impact parameters. None where all constituents have them.
+    left
+        Tells from columns of the set's `base` which entries are constituents where the group is absent, of
+        those that are with it; None where all are. Particles of the generator leave with what tells them.
+        Such a group is never dropped at random, and rows with it are never cut: its constituents stand last.
     """
 
     name: str
@@ -52,6 +56,7 @@ class FeatureGroup:
     columns: tuple[str, ...]
     fill: Fill
     exist_with: str | None = None
+    left: Callable[[Columns], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,16 @@ class FeatureSet:
         return {group.name: tuple(group.features) for group in self._present()}
 
     @property
+    def droppable(self) -> dict[str, tuple[int, ...]]:
+        """The groups that can be zero for some rows of a batch: those that take no constituents with them."""
+        return {group.name: tuple(group.features) for group in self._present() if group.left is None}
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether rows must not be cut to their leading constituents; see `FeatureGroup.left`."""
+        return any(group.left is not None for group in self._present())
+
+    @property
     def present(self) -> tuple[str, ...]:
         """Names of the features that are not of absent groups."""
         absent = {k for group in self.optional if group.name in self.absent for k in group.features}
@@ -181,9 +196,11 @@ class FeatureSet:
 
     def choose(self, columns: Columns) -> dict[str, Array | Ragged]:
         """Return the columns with those entries of their lists alone that are constituents."""
-        if self.chosen is None:
+        tests = [group.left for group in self.optional if group.left and group.name in self.absent]
+        tests += [self.chosen] if self.chosen else []
+        if not tests:
             return dict(columns)
-        chosen = self.chosen(columns)
+        chosen = np.logical_and.reduce([test(columns) for test in tests])
         return {
             name: column.keep(chosen) if isinstance(column, Ragged) else column
             for name, column in columns.items()

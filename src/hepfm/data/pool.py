@@ -13,6 +13,7 @@ from hepfm.core.ragged import Array, Columns, Ragged, gather_index, lists
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.content import Content
 from hepfm.data.row_source import RowSource
+from hepfm.data.whole_rows import refuse_cut
 
 
 class RowPool:
@@ -35,6 +36,8 @@ class RowPool:
         self._offsets = lists(self._columns, content.features.entries).offsets
         self.rows = np.asarray(rows, np.int64)
         self.lengths = np.minimum(np.diff(self._offsets), content.max_constituents)
+        if content.features.whole_rows:
+            refuse_cut(source.name, self.rows, np.diff(self._offsets), content.max_constituents)
         # Of the whole row: also of entries that are no constituents of it.
         self._context = content.context.compute(columns, self.lengths) if content.context else None
         self._targets = {target.name: torch.from_numpy(target.compute(columns)) for target in content.targets}

@@ -46,6 +46,10 @@ HEADS = Registry(
             "hepfm.heads.segments:Segments",
             "queries, each with a tag and a mask of objects (2601.17126)",
         ),
+        "momenta": (
+            "hepfm.heads.momenta:Momenta",
+            "the momentum of each constituent of which the network knows what it is (2412.07867)",
+        ),
         "regress": (
             "hepfm.heads.regress:Regress",
             "pooling and a linear layer to real targets in physical units",

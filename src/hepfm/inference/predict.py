@@ -18,6 +18,7 @@ from hepfm.inference.withhold import withhold as withheld
 from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING
+from hepfm.models.hidden import MOMENTUM
 from hepfm.models.scores import APART, score
 
 
@@ -131,6 +132,9 @@ def _score_columns(model: Model, said: Columns) -> dict[str, Array | Ragged]:
             columns[f"{field}_{name}"] = (
                 scores.with_values(of_class) if isinstance(scores, Ragged) else of_class
             )
-        if field not in model.classes:
+        if isinstance(scores, Ragged) and scores.values.ndim > 1 and field not in model.classes:
+            for k, name in enumerate(MOMENTUM):
+                columns[f"{field}_{name}"] = scores.with_values(scores.values[:, k])
+        elif field not in model.classes:
             columns[f"{field}_predicted"] = scores
     return columns

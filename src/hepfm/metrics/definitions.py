@@ -158,6 +158,27 @@ DEFINITIONS: dict[str, Definition] = {
     "residual_width.v1": Definition(
         "resolution", "Half the width of the central 68.27% of predicted less true."
     ),
+    "top_pairs.v1": Definition(
+        "top pairs",
+        "Errors of a quantity of both tops as sums of b quark, lepton and neutrino, true ones those of the "
+        "hard process: reco over true of the mass of the pair, reco less true of all else, both tops or "
+        "neutrinos of an event together. 68 % half-width: half of what lies between the 15.87 % and the "
+        "84.13 % quantile. Widths of reco over true are divided by its median or mean, so that masses that "
+        "are all too small are no better. Events are resampled.",
+    ),
+    "top_pairs.pairing.v1": Definition(
+        "pairing efficiency",
+        "Fraction of events in which the jets that are taken for the b quarks of top and antitop are those "
+        "that the truth matches with them, and both leptons are those of the tops.",
+    ),
+    "top_pairs.pairing_matched.v1": Definition(
+        "pairing efficiency of matched events",
+        "The same fraction of the events in which the truth matches both b quarks and both leptons with "
+        "reconstructed objects.",
+    ),
+    "top_pairs.solved.v1": Definition(
+        "fraction of solved events", "Fraction of events that are answered: the kinematics have a solution."
+    ),
     "w1.v1": Definition(
         "W1 of an observable",
         "1-Wasserstein distance: area between the cumulative distributions of generated and real rows, in "

@@ -301,15 +301,14 @@ class Model:
         these; otherwise `IncompatibleError` is raised.
         """
         features = self.known_features
-        lacking = tuple(name for name in features.groups if features.missing_group(name, source.schema))
+        lacking = tuple(name for name in features.droppable if features.missing_group(name, source.schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
         missing = features.missing(source.schema)
         if missing:
             raise IncompatibleError(
                 f"the model reads feature set {self.features.name!r} and {source.name} lacks its fields "
-                f"{', '.join(missing)}; pre-train with a feature set that these data have, e.g. "
-                "`hepfm pretrain RECIPE data.features=kin`, or with data.feature_dropout above 0"
+                f"{', '.join(missing)}; {_without_fields(features, source.schema)}"
             )
         context = self.context if with_context else None
         missing = context.missing(source.schema) if context else []
@@ -319,6 +318,18 @@ class Model:
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features
+
+
+def _without_fields(features: FeatureSet, schema: Schema) -> str:
+    """Return what can be done where a source lacks fields that a model reads."""
+    lacking = [name for name in features.groups if features.missing_group(name, schema)]
+    if lacking and not set(lacking) & set(features.droppable):
+        names = ",".join(lacking)
+        return f"read without them by data.withhold=[{names}] in fine-tuning, or --withhold {names}"
+    return (
+        "pre-train with a feature set that these data have, e.g. `hepfm pretrain RECIPE data.features=kin`, "
+        "or with data.feature_dropout above 0"
+    )
 
 
 def _grouping(spec: Any, *, where: str) -> Component | None:

@@ -16,6 +16,8 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.clustering import Clustering, cluster
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.heads.momenta import Momenta
+from hepfm.models.hidden import raw_outputs
 from hepfm.models.weights import load_tensors, save_tensors
 from hepfm.networks.network import Network
 from hepfm.nn.pooling import summary
@@ -44,7 +46,12 @@ def forward(network: Network, batch: Batch) -> dict[str, Tensor]:
     """
     features = network.features(batch)
     mask_BN = features.token_mask(batch.mask_BN)
-    outputs = {name: head(features, mask_BN).float() for name, head in network.heads.items()}
+    outputs = {
+        name: (
+            raw_outputs(network, head, batch) if isinstance(head, Momenta) else head(features, mask_BN)
+        ).float()
+        for name, head in network.heads.items()
+    }
     if network.tokenizer is not None:
         outputs[DECODED] = network.tokenizer.decode(network.encode(batch)).float()
     outputs[EMBEDDING] = summary(features.tokens_BND, features.pooled_BD, mask_BN).float()

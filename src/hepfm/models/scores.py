@@ -14,9 +14,11 @@ from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.row_source import Rows, RowSource
 from hepfm.heads.assignment import Assignment
+from hepfm.heads.momenta import Momenta
 from hepfm.models.assignment import TYPES, roles_of
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING
+from hepfm.models.hidden import hidden_momenta
 from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.models.places import at_their_places
 from hepfm.models.vertices import vertices_of
@@ -56,9 +58,11 @@ def score(
         By the name of the predicted field: class probabilities, float32 (R, K), for a categorical field;
         the value in its own unit, float32 (R,), for another. Of a head of constituents lists: class
         probabilities, float32 (n, K), for the n constituents that the model reads. Of a head of pairs the
-        numbers of the vertices that they form, int16, see `hepfm.models.vertices.vertices_of`. Of a head of
-        assignments the numbers of the objects' roles, int8, see `hepfm.models.assignment.roles_of`. Lists
-        begin like those of the source; zeros stand for entries that are no constituents of the model.
+        numbers of the vertices that they form, int16, see `hepfm.models.vertices.vertices_of`; of one of
+        hidden constituents their momenta, float32 (n, 4), see `hepfm.models.hidden.hidden_momenta`. Of a head
+        of assignments the numbers of the objects' roles, int8, see `hepfm.models.assignment.roles_of`. Lists
+        of constituents and of roles begin like those of the source; zeros stand for entries that are no
+        constituents of the model.
 
     Raises
     ------
@@ -81,11 +85,8 @@ def score(
     def work(batch: Batch) -> Columns:
         features = model.network.features(batch)
         mask_BN = features.token_mask(batch.mask_BN)
-        heads = model.network.heads
         said = {
-            name: _roles(model, name, features, batch, source.schema)
-            if output.head.cls.level == "assignment"
-            else _readable(model, name, heads[name](features, mask_BN).float(), batch)
+            name: _said(model, name, features, batch, source.schema)
             for name, output in model.outputs.items()
             if output.head.cls.level not in APART
         }
@@ -121,6 +122,16 @@ def embed(
 def _summary(features: Features, mask_BN: Tensor) -> Array:
     """Return the summary vectors, float32 (B, D)."""
     return summary(features.tokens_BND, features.pooled_BD, mask_BN).float().cpu().numpy()
+
+
+def _said(model: Model, name: str, features: Features, batch: Batch, schema: Schema) -> Array | Ragged:
+    """Return what a head says of a batch."""
+    head, mask_BN = model.network.heads[name], features.token_mask(batch.mask_BN)
+    if isinstance(head, Momenta):
+        return of_constituents(*hidden_momenta(model.network, head, batch))
+    if isinstance(head, Assignment):
+        return _roles(model, name, features, batch, schema)
+    return _readable(model, name, head(features, mask_BN).float(), batch)
 
 
 def _roles(model: Model, name: str, features: Features, batch: Batch, schema: Schema) -> Ragged:

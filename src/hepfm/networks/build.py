@@ -68,7 +68,7 @@ def build_network(
         feature_set=features,
         context=context,
     )
-    network.feature_dropout = FeatureDropout(features.groups, feature_dropout)
+    network.feature_dropout = FeatureDropout(features.droppable, feature_dropout)
     if grouping and grouping.cls.groups:
         if tokenizer:
             raise IncompatibleError(

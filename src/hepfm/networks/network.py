@@ -236,7 +236,7 @@ class Network(nn.Module):
             Factor and offset of embedded constituents.
         """
         physical_BNF, p4_BN4 = self.feature_dropout(batch.features_BNF), batch.p4_BN4
-        shown_BN = batch.mask_BN if placeholder is None else batch.mask_BN & ~placeholder.hidden_BN
+        shown_BN = batch.mask_BN if placeholder is None else placeholder.read(batch.mask_BN)
         if self.inputs == "features":
             x_BNF = self._inputs(self.standardize(physical_BNF, shown_BN), shown_BN)
         else:

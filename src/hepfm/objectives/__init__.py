@@ -41,6 +41,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.masked:Masked",
             "hide constituents and predict them from the others: type, features, tokens, densities",
         ),
+        "masked_momenta": (
+            "hepfm.objectives.masked_momenta:MaskedMomenta",
+            "hide where constituents are, not what they are, and predict it (Bumblebee)",
+        ),
         "tokenize": (
             "hepfm.objectives.tokenize:TrainTokenizer",
             "train a tokenizer: encode constituents to codes and decode them",

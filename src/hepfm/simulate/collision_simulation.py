@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from hepfm.core.schema import Schema
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.collision_recipe import CollisionRecipe
+from hepfm.simulate.collision_recipe import CollisionRecipe, ProcessRecipe
 from hepfm.simulate.collisions import chunk_keys
 from hepfm.simulate.event_files import check_files, file_hashes
 from hepfm.simulate.pythia import configured
@@ -71,7 +71,7 @@ class CollisionSimulation(Simulation):
             name: {
                 **counts[name],
                 "pythia": list(recipe.lines(name, 0)),
-                "variants": [list(lines) for lines in recipe.classes[name].processes() if lines],
+                "variants": [list(lines) for lines in _variants(recipe.classes[name])],
             }
             for name in recipe.class_names
         }
@@ -82,3 +82,9 @@ class CollisionSimulation(Simulation):
             **({"variations": self._variations()} if recipe.simulated_again() else {}),
             **self._event_files(),
         }
+
+
+def _variants(process: ProcessRecipe) -> tuple[tuple[str, ...], ...]:
+    """Return the lines of each variant; nothing where a class is one process."""
+    variants = process.processes()
+    return () if variants == ((),) else variants

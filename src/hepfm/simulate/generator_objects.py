@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
+from hepfm.physics.kinematics import pseudorapidity
 from hepfm.physics.pdg import (
     ELECTRON,
     GLUON,
@@ -121,7 +122,7 @@ def generator_objects(record: Record, charges: Callable[[Ints], Floats]) -> Obje
     pdg = record.pdg[tree.entry].astype(np.int64)
     px, py, pz = record.px[tree.entry], record.py[tree.entry], record.pz[tree.entry]
     pt = np.maximum(np.hypot(px, py), np.abs(pz) / np.sinh(LARGEST_ETA))
-    kinematics = pt, np.arcsinh(pz / pt), np.arctan2(py, px), record.energy[tree.entry]
+    kinematics = pt, pseudorapidity(pt, np.zeros(len(pt)), pz), np.arctan2(py, px), record.energy[tree.entry]
     event = record.event_of(tree.entry)
     types = _types(pdg)
     return make_objects(

@@ -42,13 +42,15 @@ class SimulationResult:
     path
         The store.
     kind
-        Kind of simulation, which is also what the rows are called: ``"jets"``, ``"showers"``.
+        Kind of simulation, which is also what the rows are called: ``"jets"``, ``"events"``, ``"showers"``.
     rows
         Rows by split.
     events
         Events generated; None where each row is an event of its own.
     pythia_share
         Share of the processor time that was spent inside Pythia; None when the store was there already.
+    seconds
+        Processor time in all; None when the store was there already.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class SimulationResult:
     rows: dict[str, int]
     events: int | None
     pythia_share: float | None
+    seconds: float | None
 
 
 def simulate(
@@ -66,7 +69,7 @@ def simulate(
     processes: int | None = None,
     seed: int | None = None,
 ) -> SimulationResult:
-    """Generate jets or showers after a recipe and write a store with the splits train, val and test.
+    """Generate jets, events or showers after a recipe and write a store with the splits train, val and test.
 
     The same recipe and seed give the same rows for any number of processes. Work in progress is kept beside
     the output: after a stop the same call goes on, having lost at most the chunks that were being made.
@@ -114,7 +117,7 @@ def _already_there(path: Path, simulation: Simulation) -> SimulationResult:
     log.logger.info("%s is complete already; nothing to do", path)
     splits = {name: len(rows) for name, rows in manifest.splits().items()}
     events = _events(simulation, manifest.provenance["classes"])
-    return SimulationResult(path, simulation.kind, splits, events, None)
+    return SimulationResult(path, simulation.kind, splits, events, None, None)
 
 
 def _events(simulation: Simulation, counts: Mapping[str, Mapping[str, Any]]) -> int | None:
@@ -197,4 +200,5 @@ def _finish(simulation: Simulation, keys: Sequence[ChunkKey], work: Path, path: 
         {name: n for name, n in rows.items() if n},
         _events(simulation, counts.classes),
         counts.pythia_share,
+        float(counts.seconds[1]),
     )

@@ -55,6 +55,10 @@ TASKS = Registry(
             "hepfm.tasks.assignment:Assignment",
             "which objects are the daughters of which resonance: options resonances, alike",
         ),
+        "ttbar_reconstruction": (
+            "hepfm.tasks.ttbar_reconstruction:TtbarReconstruction",
+            "both tops of dileptonic pairs: options choice, attempts of the analytic solution",
+        ),
         "jet_generation": ("hepfm.tasks.jet_generation:JetGeneration", "generated against real jets"),
         "shower_generation": (
             "hepfm.tasks.shower_generation:ShowerGeneration",

@@ -16,6 +16,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
+from hepfm.data.whole_rows import check_whole
 from hepfm.models.directory import Model
 from hepfm.models.folder import WEIGHTS, model_directory
 from hepfm.models.partial import LoadTable, load_partially
@@ -86,11 +87,13 @@ class Finetuning:
         context = _context(model, recipe, generates=needed.generator is not None)
         features = model.features_of(store, with_context=context is not None)
         _check_inputs(model, recipe.inputs)
-        if recipe.head == "keep":
+        if recipe.keeps_head:
             _check_heads(model, store, tuple(needed.heads))
         rows = budget_rows(
             store, recipe.data, targets=needed.labels, seed=recipe.seed_of("subset"), only=needed.rows
         )
+        for part in rows:
+            check_whole(store, features, part, max_constituents=model.max_constituents)
         signed = recipe.mode.cls.signed_weights
         name = recipe.objective.name if signed else f"{recipe.objective.name} (mode {recipe.mode.name})"
         signed = needed.signed_weights and signed
@@ -121,7 +124,7 @@ class Finetuning:
                 self.features,
                 context=self.context,
                 feature_dropout=self.model.network.feature_dropout.rate,
-                heads=self.model.outputs.values() if recipe.head == "keep" else (),
+                heads=self.model.outputs.values() if recipe.keeps_head else (),
                 grouping=self.model.network.grouping_spec,
                 tokenizer=self._tokenizer_spec(),
             )

@@ -243,7 +243,7 @@ class Trainer:
         Sums are divided by the count of the whole step, over parts and processes. Where a term is a statistic
         of the whole step all parts are kept until the end; else each is done with before the next.
         """
-        draws = Draws(self.job.seed, "objective", self.step)
+        draws = Draws(self.job.seed, "objective", self.step, self.step / self.steps)
         with self.autocast():
             views = [self.learner.views(part, draws) for part in parts]
         counts = self._counts(views)
@@ -294,7 +294,14 @@ class Trainer:
 
     def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
-            values = validate(self.learner, loader, self.world, self.autocast(), seed=self.job.seed)
+            values = validate(
+                self.learner,
+                loader,
+                self.world,
+                self.autocast(),
+                seed=self.job.seed,
+                progress=self.step / self.steps,
+            )
             if self.job.watch is not None:
                 values |= self.job.watch.measure(self.learner, self.world.device)
         self.train_mode()

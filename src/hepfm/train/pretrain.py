@@ -17,6 +17,7 @@ from hepfm.data.features import FeatureSet
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
 from hepfm.data.weights import weight_field
+from hepfm.data.whole_rows import check_whole
 from hepfm.models.directory import Model
 from hepfm.models.tokenizer import adopt_tokenizer, tokenizer_fingerprint
 from hepfm.networks.build import build_network, seeded_init
@@ -72,6 +73,7 @@ class Pretraining:
             store, rows, data.weights, signed=needed.signed_weights, objective=recipe.objective.name
         )
         tell_single(store.schema, needed.labels if needed.generator is None else tuple(needed.heads))
+        check_whole(store, features, rows, max_constituents=data.max_constituents)
         tokenizer = load_tokenizer(recipe.tokenizer.model, features) if recipe.tokenizer else None
         return cls(recipe, needed, store, features, context, rows, tokenizer)
 

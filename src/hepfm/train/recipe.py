@@ -275,7 +275,7 @@ class FinetuneRecipe(Seeded):
         ``"pretrained"`` starts from the model's weights, ``"scratch"`` from random ones.
     head
         ``"new"`` replaces the model's head, ``"keep"`` goes on with it (same field and classes), ``"reuse"``
-        takes what fits of it but its last layer.
+        takes what fits of it but its last layer. From scratch it is new.
     standardize
         Constants of features and context: those of the ``"model"``, or measured on the training rows of the
         ``"data"``, with the backbone's weights made equivalent. ``"auto"`` measures them where the generator
@@ -301,6 +301,11 @@ class FinetuneRecipe(Seeded):
     objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig
     early_stopping: EarlyStoppingConfig | None = pydantic.Field(default_factory=EarlyStoppingConfig)
+
+    @property
+    def keeps_head(self) -> bool:
+        """Whether the model's head goes on."""
+        return self.head == "keep" and self.init == "pretrained"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FinetuneRecipe:

@@ -15,15 +15,21 @@ from hepfm.train.learner import Learner
 
 @torch.no_grad()
 def validate(
-    learner: Learner, batches: Iterable[Batch], world: World, autocast: torch.autocast, *, seed: int
+    learner: Learner,
+    batches: Iterable[Batch],
+    world: World,
+    autocast: torch.autocast,
+    *,
+    seed: int,
+    progress: float = 0.0,
 ) -> dict[str, float]:
     """Return the loss and its terms over all rows of all processes, as of one step over all of them.
 
     What an objective draws (noise, masks) comes from `seed` and the row, so that every validation draws the
-    same.
+    same. `progress` is the part of the training that is done.
     """
     learner.eval()
-    draws = Draws(seed, "validation")
+    draws = Draws(seed, "validation", progress=progress)
     loss: Loss | None = None
     for batch in batches:
         batch = batch.to(world.device)

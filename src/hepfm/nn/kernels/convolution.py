@@ -32,7 +32,9 @@ _FEW_WEIGHTS = 1 << 12
 
 def convolution_is_faster(x: Tensor, weight: Tensor) -> bool:
     """Tell whether `linear_by_convolution` may be used and beats the matrix product."""
-    if x.dtype != torch.float32 or not cpu_kernels_allowed(x) or not x.numel() or not _has_wide_vectors():
+    if x.dtype != torch.float32 or not cpu_kernels_allowed(x) or not _has_wide_vectors():
+        return False
+    if not x.numel() or not weight.numel():
         return False
     many = weight.numel() >= _MANY_WEIGHTS
     images, rows = _images(x), x.numel() // x.shape[-1]

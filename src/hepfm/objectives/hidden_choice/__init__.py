@@ -22,5 +22,13 @@ HIDDEN_CHOICE = Registry(
             "hepfm.objectives.hidden_choice.subjets:SubjetsChoice",
             "all constituents of some subjets",
         ),
+        "levels": (
+            "hepfm.objectives.hidden_choice.levels:Levels",
+            "of some events any objects, of some all generator or all reconstructed ones",
+        ),
+        "levels_schedule": (
+            "hepfm.objectives.hidden_choice.levels_schedule:LevelsSchedule",
+            "any objects of events first, later all of one level",
+        ),
     },
 )
