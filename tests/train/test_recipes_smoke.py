@@ -88,6 +88,7 @@ def test_pretraining(
     tmp_path: Path,
 ) -> None:
     stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store, "evenet": event_store}
+    stores["bumblebee"] = event_store
     store = next((store for prefix, store in stores.items() if name.startswith(prefix)), jet_store)
     store_at = [f"data.store={store.path}", "train.device=cpu"]
     overrides = [*store_at, *smaller(name)]
