@@ -56,7 +56,8 @@ $(PEERS)/.ready: $(READY)
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -q -U 'pip>=25.1'
 	$(PEERS)/bin/pip install -q torch==2.13.0
-	$(PEERS)/bin/pip install -q weaver-core==0.5.3 omnilearned==0.2.0
+	$(PEERS)/bin/pip install -q weaver-core==0.5.3 omnilearned==0.2.0 opt_einsum rich tqdm
+	$(PEERS)/bin/pip install -q --no-deps evenet-core==0.3.0  # it pins numpy 1.26, which its network does not need
 	@touch $@
 
 clean:

@@ -15,7 +15,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 NAMES = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
-WITH_PEER = {"particle_transformer", "pet", "loader", "tokens"}
+WITH_PEER = {"evenet", "particle_transformer", "pet", "loader", "tokens"}
 
 
 for folder in (FOLDER, FOLDER.parent / "docs" / "scripts"):

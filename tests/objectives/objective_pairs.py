@@ -8,13 +8,24 @@ from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.networks.specs import TokenizerSpec
 from hepfm.objectives import OBJECTIVES
+from hepfm.testing.objective_steps import TOPS
 from hepfm.testing.objectives import ObjectiveCase
 from hepfm.tokenizers import TOKENIZERS
 
 ALL_BUT_TYPES = ["deta", "dphi", "log_pt", "tanh_d0", "d0_error", "tanh_dz", "dz_error"]
 
 SPECS: dict[str, Any] = {
-    **{name: {"name": name} for name in OBJECTIVES if name not in ("weighted_sum", "masked")},
+    **{
+        name: {"name": name}
+        for name in OBJECTIVES
+        if name not in ("weighted_sum", "masked", "assignment", "segmentation")
+    },
+    "assignment": {
+        "name": "assignment",
+        "resonances": TOPS,
+        "alike": [["t", "tbar"]],
+        "head": {"dropout": 0.0},
+    },
     "masked": {"name": "masked"},
     "masked_momenta": {
         "name": "masked_momenta",
@@ -67,6 +78,13 @@ SPECS: dict[str, Any] = {
         "masked": {"own_projection": True},
     },
     "multi_label_balanced": {"name": "multi_label", "balance": True, "label_weights": {"truth_first": 2.0}},
+    "segmentation": {
+        "name": "segmentation",
+        "segments": {"t_had": [["t_b", "t_q"], ["tbar_b", "tbar_q"]], "w_had": [["w_q"]]},
+        "head": {"dropout": 0.0, "num_heads": 4},
+    },
+    "denoising": {"name": "denoising", "noised": [0.5, 1.0]},
+    "denoising_label": {"name": "denoising", "noised": [0.5, 1.0], "label": "jet_label"},
     "sum": {"name": "weighted_sum", "terms": [{"name": "supervised"}, {"name": "masked", "weight": 0.5}]},
     "sum_of_all": {
         "name": "weighted_sum",
@@ -96,6 +114,11 @@ def case(objective: str, backbone: str) -> ObjectiveCase:
 
 
 FEW: dict[str, tuple[str, ...]] = {
+    "assignment": ("transformer", "evenet"),
+    "denoising": ("transformer", "particle_transformer", "evenet"),
+    "denoising_label": ("evenet",),
+    "neutrinos": ("transformer", "evenet"),
+    "segmentation": ("transformer", "evenet"),
     "contrastive_jetclr": ("transformer", "edge_conv"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from event_rows import event_columns
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.config import resolve_component
 from hepfm.core.ragged import Ragged
+from hepfm.core.schema import Field, Kind, Level
 from hepfm.data import context_set, feature_set
+from hepfm.data.schemas.events import event_schema
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, NO_VERTEX, ORIGIN_CLASSES, jet_schema
 from hepfm.data.schemas.taus import DECAY_MODES, TAU_FIELDS
 from hepfm.data.store import Store
@@ -31,6 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
     "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "domain_shift": {"variation": "jet_variation", "against": "fsr_up"},
+    "assignment": {"resonances": {"t": ["b", "l"], "tbar": ["b", "l"]}},
     "regression": {"field": "jet_softdrop_mass"},
     "significance": {
         "field": "jet_label",
@@ -101,7 +105,16 @@ def jet_classes(task: Task) -> tuple[str, ...]:
 
 
 def store_of(task: Task, jet_columns: Any, path: Path) -> Store:
-    """Write test jets for a task."""
+    """Write test rows for a task: events where it is about objects, else jets."""
+    if task.needs.field == "object_role":
+        events = event_columns(ROWS, seed=17, processes=("ttbar",))
+        group = Field(
+            "event_group", Level.EVENT, Kind.COUNT, dtype="int64", description="rows that belong together"
+        )
+        events["event_group"] = np.arange(ROWS) // 40
+        events["event_resonance_mass"] = np.random.default_rng(17).uniform(400, 900, ROWS).astype(np.float32)
+        schema = replace(event_schema(("ttbar",), truth=True, extra=(group,)), group="event_group")
+        return Store.open(write_store(path, schema, [("test", events)], provenance={"source": "test"}))
     classes = jet_classes(task)
     columns: Mapping[str, Any] = columns_of(jet_columns, classes)
     fields = (*TAU_FIELDS, *Resimulation().fields())

@@ -43,6 +43,9 @@ PERFECT = {
     "auc": 1.0,
     "mean": 1.0,
     "efficiency": 1.0,
+    "event": 1.0,
+    "correct": 1.0,
+    "resonance": 1.0,
     "purity": 1.0,
     "rejection": None,
     "relative": 0.0,
@@ -96,7 +99,8 @@ def scoring_stores(tmp_path_factory: pytest.TempPathFactory, jet_columns: Any) -
 
 
 def scoring_case(name: str, stores: dict[str, Store], folder: Path) -> TaskCase:
-    return TaskCase({"name": name, **OPTIONS.get(name, {})}, stores[name], folder)
+    spec, store = {"name": name, **OPTIONS.get(name, {})}, stores[name]
+    return TaskCase(spec, store, folder, "event" if "object_pt" in store.schema else "kin")
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
@@ -113,7 +117,8 @@ def test_resampled_rows_give_other_metrics(
 ) -> None:
     store, task = scoring_stores[name], task_of(name)
     assert task.needs.field is not None
-    model = save_scoring_model(store, task.needs.field, tmp_path / "model")
+    features = scoring_case(name, scoring_stores, tmp_path).features
+    model = save_scoring_model(store, task.needs.field, tmp_path / "model", features=features)
     spec = {"name": name, **OPTIONS.get(name, {})}
     evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
     result = read_result(tmp_path / "result")
@@ -257,7 +262,9 @@ def test_subjects_that_cannot_do_it_are_refused(
     else:
         store = scoring_stores[name]
         spec = {"name": name, **OPTIONS.get(name, {})}
-        other = save_scoring_model(store, "jet_pt", tmp_path / "model")
+        events = "object_pt" in store.schema
+        field, features = ("event_resonance_mass", "event") if events else ("jet_pt", "kin")
+        other = save_scoring_model(store, field, tmp_path / "model", features=features)
         with pytest.raises(ModelError, match=r"with the objective \{name: \w+, label: "):
             evaluate(other, spec, store, output=tmp_path / "result", device="cpu")
         with pytest.raises(ModelError, match="predicts nothing"):

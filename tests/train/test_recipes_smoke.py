@@ -34,6 +34,7 @@ SHALLOW = {
     "hep_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "jetparticle_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "rino": ["backbone.depth=1"],
+    "evenet": ["backbone.width=64", "backbone.depth=1", "backbone.local_depth=2"],
     **{f"jetclass_lgatr{kind}": ["backbone.depth=1"] for kind in ("", "_cpu", "_slim", "_slim_cpu")},
 }
 """Networks that take a minute are tried with fewer layers."""
@@ -62,12 +63,27 @@ def test_the_backbone_of_masked_particle_modelling_has_the_published_size(name: 
 
 
 @pytest.fixture(scope="module")
-def labelled_events(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Events of two processes with labels of the truth."""
-    folder = tmp_path_factory.mktemp("events")
+def event_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Events of two processes with the truth."""
+    path = tmp_path_factory.mktemp("events") / "store"
     shards = [("train", event_columns(200)), ("val", event_columns(60, seed=1))]
-    write_store(folder / "store", event_schema(PROCESSES, truth=True), shards, provenance={})
-    return Store.open(label(folder / "store", folder / "labelled", labels="event_truth"))
+    return Store.open(write_store(path, event_schema(PROCESSES, truth=True), shards, provenance={}))
+
+
+@pytest.fixture(scope="module")
+def event_model(event_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of events after some steps of pre-training."""
+    run = tmp_path_factory.mktemp("evenet") / "run"
+    return pretrain(
+        "evenet_cpu", output=run, overrides=[f"data.store={event_store.path}"], smoke=True
+    ).model_path
+
+
+@pytest.fixture(scope="module")
+def labelled_events(event_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same with labels of the truth."""
+    folder = tmp_path_factory.mktemp("labelled")
+    return Store.open(label(event_store.path, folder / "store", labels="event_truth"))
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
@@ -77,9 +93,11 @@ def test_pretraining(
     shower_store: Store,
     grouped_store: Store,
     labelled_events: Store,
+    event_store: Store,
     tmp_path: Path,
 ) -> None:
     stores = {"omnijet_alpha_c": shower_store, "rs3l": grouped_store, "event_": labelled_events}
+    stores |= {"evenet": event_store, "bumblebee": event_store}
     store = next((store for prefix, store in stores.items() if name.startswith(prefix)), jet_store)
     store_at = [f"data.store={store.path}", "train.device=cpu"]
     overrides = [*store_at, *smaller(name)]
@@ -97,8 +115,18 @@ def test_pretraining(
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))
-def test_finetuning(name: str, tiny_run: Path, jet_store: Store, tmp_path: Path) -> None:
-    overrides = [f"data.store={jet_store.path}", "data.budget=60", "train.device=cpu"]
-    result = finetune(tiny_run / "model", name, output=tmp_path / "run", overrides=overrides, smoke=True)
+def test_finetuning(
+    name: str,
+    tiny_run: Path,
+    jet_store: Store,
+    event_store: Store,
+    event_model: Path,
+    tmp_path: Path,
+) -> None:
+    events = name.startswith("evenet")
+    store, model = (event_store, event_model) if events else (jet_store, tiny_run / "model")
+    overrides = [f"data.store={store.path}", "data.budget=60", "train.device=cpu"]
+    overrides += ["train.accumulate=1"] if events else []
+    result = finetune(model, name, output=tmp_path / "run", overrides=overrides, smoke=True)
     assert read_metrics(result.path / "metrics.jsonl", "validation")
     assert max(check(result.model_path).values()) < 1e-5

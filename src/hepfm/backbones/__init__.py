@@ -21,6 +21,10 @@ BACKBONES = Registry(
             "hepfm.backbones.pet:Pet",
             "Point Edge Transformer of OmniLearned: neighbours, pair features, class tokens (2510.24066)",
         ),
+        "evenet": (
+            "hepfm.backbones.evenet:EveNet",
+            "EveNet: Point Edge Transformer of objects, gated encoder with globals (2601.17126)",
+        ),
         "edge_conv": (
             "hepfm.backbones.edge_conv:EdgeConv",
             "dynamic edge convolutions of nearest neighbours, summed: RS3L's network (2403.07066)",

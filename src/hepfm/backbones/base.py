@@ -76,6 +76,24 @@ class Placeholder:
 
 
 @dataclass(frozen=True)
+class Modulation:
+    """A factor and an offset of embedded constituents, e.g. by the time of their noise.
+
+    Attributes
+    ----------
+    scale_BND, shift_BND
+        ``h (1 + scale) + shift`` takes the place of the vectors h; zeros change nothing.
+    """
+
+    scale_BND: Tensor
+    shift_BND: Tensor
+
+    def put(self, h_BND: Tensor) -> Tensor:
+        """Return the changed vectors."""
+        return h_BND * (1 + self.scale_BND.to(h_BND.dtype)) + self.shift_BND.to(h_BND.dtype)
+
+
+@dataclass(frozen=True)
 class PartlyHidden(Placeholder):
     """Constituents of which the batch holds a part, e.g. what they are and not where; a learned vector, added
     to what is made of that, says so."""
@@ -176,13 +194,16 @@ class Backbone(nn.Module):
         prefix_BKD: Tensor | None = None,
         causal: bool = False,
         placeholder: Placeholder | None = None,
+        modulation: Modulation | None = None,
     ) -> Features:
-        """Return the features of a batch: `embed`, then `encode`, with placeholders put in between."""
+        """Return the features of a batch: `embed`, then `encode`; placeholder and modulation come between."""
         physical_BNF = x_BNF if physical_BNF is None else physical_BNF
         if placeholder is None:
             h_BND = self.embed(x_BNF, mask_BN, physical_BNF=physical_BNF)
         else:
             h_BND = self.embed_shown(x_BNF, mask_BN, placeholder, physical_BNF=physical_BNF)
+        if modulation is not None:
+            h_BND = modulation.put(h_BND)
         return self.encode(
             h_BND, mask_BN, p4_BN4, physical_BNF=physical_BNF, prefix_BKD=prefix_BKD, causal=causal
         )
@@ -222,6 +243,13 @@ class Backbone(nn.Module):
             Vectors in front of the row.
         """
         raise NotImplementedError(f"{type(self).__name__} does not support growing rows")
+
+    def context_network(self, num_context: int) -> nn.Sequential | None:
+        """Return a new network from C standardised features of a row to the token of its context, (B, D).
+
+        Its first layer is linear. None for that of `hepfm.nn.conditioning.Conditioning`.
+        """
+        return None
 
     def layers(self) -> list[list[nn.Parameter]]:
         """Return the parameters in groups from input to output, for layer-wise learning rates."""

@@ -24,7 +24,11 @@ from hepfm.cli.completion import complete_component
 @click.option("--data", type=click.Path(), help="Preprocessing file (YAML) of weaver: always needed there.")
 @click.option("--network", type=click.Path(), help="Network file (.py) of weaver; parsed, never executed.")
 @click.option(
-    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of weaver's network; repeatable."
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of weaver's or EveNet's network; repeatable.",
 )
 @click.option(
     "--branch",
@@ -37,7 +41,7 @@ from hepfm.cli.completion import complete_component
 def command(package: str, checkpoint: str, output: str, classes: str, **others: Any) -> dict[str, Any]:
     """Read CHECKPOINT of PACKAGE without running code in it, and write a model directory.
 
-    PACKAGE is weaver, omnilearned or omnijet_alpha.
+    PACKAGE is weaver, omnilearned, evenet or omnijet_alpha.
     """
     from hepfm.models.convert import convert
 

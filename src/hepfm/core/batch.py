@@ -45,6 +45,8 @@ class Batch:
         hardest, -1 in padding.
     absent
         Groups of features that the data lack: all of theirs are zero.
+    targets
+        What is to be predicted and is no field of the rows, float32 (B, ...), by the name of the target set.
     """
 
     features_BNF: Tensor
@@ -57,6 +59,7 @@ class Batch:
     group_B: Tensor | None = None
     subjets: Mapping[str, Tensor] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.mask_BN.shape[0]
@@ -78,4 +81,5 @@ class Batch:
             weights_B=None if self.weights_B is None else move(self.weights_B),
             group_B=None if self.group_B is None else move(self.group_B),
             subjets={name: move(tensor) for name, tensor in self.subjets.items()},
+            targets={name: move(tensor) for name, tensor in self.targets.items()},
         )

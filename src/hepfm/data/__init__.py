@@ -9,6 +9,7 @@ from hepfm.core.registry import Registry
 if TYPE_CHECKING:
     from hepfm.data.context import ContextSet
     from hepfm.data.features import FeatureSet
+    from hepfm.data.targets import TargetSet
 
 FEATURE_SETS = Registry(
     "feature_set",
@@ -28,6 +29,10 @@ FEATURE_SETS = Registry(
             "hepfm.data.event_features:EVENT_LEVELS",
             "19: the same, of generator particles too, with level and sign of the particle",
         ),
+        "evenet": (
+            "hepfm.data.evenet_features:EVENET",
+            "7 of jets, leptons and photons, as EveNet's released networks read them",
+        ),
         "bumblebee": (
             "hepfm.data.bumblebee_features:BUMBLEBEE",
             "19 of both levels of an event as Bumblebee reads them: the mass in place of the energy",
@@ -44,11 +49,25 @@ CONTEXT_SETS = Registry(
             "hepfm.data.event_features:EVENT_CONTEXT",
             "missing momentum, sums of pt, masses and numbers of an event's objects",
         ),
+        "evenet": (
+            "hepfm.data.evenet_features:EVENET_CONTEXT",
+            "10 globals of an event, as EveNet's released networks read them",
+        ),
         "resonance_mass": (
             "hepfm.data.event_features:RESONANCE_MASS",
             "the mass of the resonance that is searched for",
         ),
         "incident": ("hepfm.data.shower_features:INCIDENT", "log energy of a shower's incident particle"),
+    },
+)
+
+TARGET_SETS = Registry(
+    "target_set",
+    {
+        "event_neutrinos": (
+            "hepfm.data.targets:NEUTRINOS",
+            "neutrino and antineutrino of the hard process of an event",
+        ),
     },
 )
 
@@ -180,6 +199,12 @@ def feature_set(name: str) -> FeatureSet:
 def invertible_sets() -> list[str]:
     """Return the names of the feature sets of which rows can be made, e.g. by generators."""
     return [name for name in FEATURE_SETS if feature_set(name).invertible]
+
+
+def target_set(name: str) -> TargetSet:
+    """Return the target set called `name`; raise `ConfigError` if there is none."""
+    loaded: TargetSet = TARGET_SETS.load(name)
+    return loaded
 
 
 def context_set(name: str) -> ContextSet:

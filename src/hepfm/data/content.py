@@ -10,6 +10,7 @@ from hepfm.data import FEATURE_SETS, feature_set
 from hepfm.data.clustering import Subjets
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
+from hepfm.data.targets import TargetSet
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Content:
         What becomes ``Batch.context_BC``, or None.
     subjets
         What makes ``Batch.subjets``, or None.
+    targets
+        What becomes ``Batch.targets``.
     """
 
     features: FeatureSet
@@ -38,6 +41,7 @@ class Content:
     max_constituents: int = 128
     context: ContextSet | None = None
     subjets: Subjets | None = None
+    targets: tuple[TargetSet, ...] = ()
 
     def check(self, schema: Schema) -> None:
         """Raise `DataError` when the store cannot give this."""
@@ -54,6 +58,12 @@ class Content:
                 f"context set {self.context.name!r} needs fields that this store lacks: "
                 f"{', '.join(missing)}; go without context"
             )
+        for target in self.targets:
+            missing = target.missing(schema)
+            if missing:
+                raise DataError(
+                    f"target set {target.name!r} needs fields that this store lacks: {', '.join(missing)}"
+                )
         if self.subjets is not None:
             self.subjets.check(self.features, self.max_constituents)
         if self.weights is not None:
@@ -79,7 +89,8 @@ class Content:
 
     def _row_fields(self) -> tuple[str, ...]:
         context = self.context.columns if self.context else ()
-        return (*self.labels, *((self.weights,) if self.weights else ()), *context)
+        targets = (name for target in self.targets for name in target.columns)
+        return (*self.labels, *((self.weights,) if self.weights else ()), *context, *targets)
 
 
 def _fitting(schema: Schema) -> str:

@@ -6,13 +6,14 @@ there is nothing to sum. Azimuths enter as sine and cosine: no value of phi is s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hepfm.core.ragged import Array, Columns, Ragged, lists
+from hepfm.core.ragged import Array, Columns, lists
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureGroup, FeatureSet
 from hepfm.data.schemas.events import OBJECT_LEVELS, OBJECT_TYPES
@@ -43,6 +44,11 @@ def is_type(columns: Columns, names: Sequence[str]) -> Array:
 def is_reconstructed(columns: Columns) -> Array:
     """Return which objects a detector saw, boolean (objects,)."""
     return lists(columns, "object_level").values == _RECONSTRUCTED
+
+
+def is_generator(columns: Columns) -> Array:
+    """Return which objects are particles of the hard process, boolean (objects,)."""
+    return lists(columns, "object_level").values == _GENERATOR
 
 
 def is_reconstructed_or_final(columns: Columns) -> Array:
@@ -170,56 +176,103 @@ for an antiparticle, 0 for reconstructed objects. Without the group ``generator`
 does: for a model that was pre-trained on both levels and is used on reconstructed objects alone."""
 
 
-def _sums(columns: Columns, chosen: Array) -> tuple[Array, Array, Array]:
-    """Return the number, the sum of pt and the mass (GeV) of the chosen objects of each event."""
-    pt = lists(columns, "object_pt")
-    row, rows = pt.row_index()[chosen], len(pt)
-    pt_, eta, phi, energy = (
-        lists(columns, name).values[chosen].astype(np.float64) for name in OBJECT_MOMENTA
+@dataclass(frozen=True)
+class _Seen:
+    """Reconstructed objects of events, all in one row after the other.
+
+    Attributes
+    ----------
+    row
+        Number of the event of each object.
+    rows
+        Number of events.
+    pt
+        Transverse momentum (GeV), of each object.
+    p4
+        Energy, px, py, pz (GeV), (4, objects).
+    """
+
+    row: Array
+    rows: int
+    pt: Array
+    p4: Array
+
+    @classmethod
+    def of(cls, columns: Columns, seen: Array) -> _Seen:
+        """Return the objects of the columns that are marked."""
+        entries = lists(columns, "object_pt")
+        pt, eta, phi, energy = (lists(columns, name).values[seen] for name in OBJECT_MOMENTA)
+        p4 = np.stack([energy, pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)])
+        return cls(entries.row_index()[seen], len(entries), pt, p4)
+
+    def number(self, chosen: Array) -> Array:
+        """Return the number of chosen objects of each event."""
+        return np.bincount(self.row[chosen], minlength=self.rows)
+
+    def sum_pt(self, chosen: Array) -> Array:
+        """Return the scalar sum of their pt."""
+        return np.bincount(self.row[chosen], self.pt[chosen], minlength=self.rows)
+
+    def mass(self, chosen: Array) -> Array:
+        """Return the mass of their sum, in double precision."""
+        row = self.row[chosen]
+        energy, *momentum = (np.bincount(row, part[chosen], minlength=self.rows) for part in self.p4)
+        mass: Array = np.sqrt(np.maximum(energy**2 - sum(part**2 for part in momentum), 0.0))
+        return mass
+
+
+def event_sums(columns: Columns) -> dict[str, Array]:
+    """Return missing momentum, scalar sums of pt, masses (GeV) and numbers of the objects of each event."""
+    seen = is_reconstructed(columns)
+    objects = _Seen.of(columns, seen)
+    jets, leptons, missing = (
+        is_type(columns, names)[seen] for names in (("jet",), ("electron", "muon", "tau"), ("met",))
     )
-
-    def total(values: Array) -> Array:
-        return np.bincount(row, values, minlength=rows)
-
-    momentum = [total(part) for part in (pt_ * np.cos(phi), pt_ * np.sin(phi), pt_ * np.sinh(eta))]
-    mass = np.sqrt(np.maximum(total(energy) ** 2 - sum(part**2 for part in momentum), 0.0))
-    return np.bincount(row, minlength=rows), total(pt_), mass
+    b_jets = jets & (lists(columns, "object_b_tag").values[seen] > 0.5)
+    met, met_phi = np.zeros((2, objects.rows))
+    met[objects.row[missing]] = objects.pt[missing]
+    met_phi[objects.row[missing]] = lists(columns, "object_phi").values[seen][missing]
+    return {
+        "met": met,
+        "met_phi": met_phi,
+        "ht": objects.sum_pt(jets),
+        "lepton_ht": objects.sum_pt(leptons),
+        "mass": objects.mass(~missing),
+        "lepton_mass": objects.mass(leptons),
+        "b_mass": objects.mass(b_jets),
+        "num_leptons": objects.number(leptons),
+        "num_b_jets": objects.number(b_jets),
+        "num_jets": objects.number(jets),
+    }
 
 
 def _context(columns: Columns, lengths: npt.NDArray[np.int64]) -> Array:
-    seen = is_reconstructed(columns)
-    jets = seen & is_type(columns, ("jet",))
-    leptons = seen & is_type(columns, ("electron", "muon", "tau"))
-    b_jets = jets & (lists(columns, "object_b_tag").values > 0.5)
-    missing = seen & is_type(columns, ("met",))
-    num_jets, ht, _ = _sums(columns, jets)
-    num_leptons, lepton_ht, lepton_mass = _sums(columns, leptons)
-    num_b_jets, _, b_mass = _sums(columns, b_jets)
-    met = _missing(columns, missing)
-    sums = (met[:, 0], ht, lepton_ht, _sums(columns, seen & ~missing)[2], lepton_mass, b_mass)
-    logs = (np.log1p(values) for values in sums)
-    counts = (num_leptons, num_b_jets, num_jets)
-    out = np.stack((*logs, *(np.sin(met[:, 1]), np.cos(met[:, 1])), *counts), axis=1)
-    return out.astype(np.float32)
+    sums = event_sums(columns)
+    logs = (np.log1p(sums[name]) for name in ("met", "ht", "lepton_ht", "mass", "lepton_mass", "b_mass"))
+    azimuth = (np.sin(sums["met_phi"]), np.cos(sums["met_phi"]))
+    counts = (sums[name] for name in ("num_leptons", "num_b_jets", "num_jets"))
+    return np.stack((*logs, *azimuth, *counts), axis=1).astype(np.float32)
 
 
-def _missing(columns: Columns, missing: Array) -> Array:
-    """Return pt and phi of the missing momentum of each event; 0 where it has none."""
-    pt: Ragged = lists(columns, "object_pt")
-    out = np.zeros((len(pt), 2))
-    rows = pt.row_index()[missing]
-    for column, name in enumerate(("object_pt", "object_phi")):
-        out[rows, column] = lists(columns, name).values[missing]
+def visible_mass(p4_BN4: Tensor, num_context: int, place: int) -> Tensor:
+    """Return the context of shown objects: momenta do not tell what is a jet, so all but the mass is 0.
+
+    Parameters
+    ----------
+    p4_BN4
+        Four-momenta of the shown objects.
+    num_context, place
+        C, and the number of the feature ln(1 + mass/GeV).
+    """
+    energy, *momentum = p4_BN4.double().sum(1).unbind(-1)
+    mass = (energy**2 - sum(part**2 for part in momentum)).clamp(min=0).sqrt()
+    out = torch.zeros(len(mass), num_context, dtype=torch.float32, device=mass.device)
+    out[:, place] = mass.log1p().float()
     return out
 
 
 def _visible(p4_BN4: Tensor, mask_BN: Tensor) -> Tensor:
-    """Return the context of shown objects: momenta do not tell what is a jet, so all but the mass is 0."""
-    energy, *momentum = p4_BN4.double().sum(1).unbind(-1)
-    mass = (energy**2 - sum(part**2 for part in momentum)).clamp(min=0).sqrt()
-    out = torch.zeros(len(mass), len(EVENT_CONTEXT), dtype=torch.float32, device=mass.device)
-    out[:, EVENT_CONTEXT.names.index("log_mass")] = mass.log1p().float()
-    return out
+    return visible_mass(p4_BN4, len(EVENT_CONTEXT), EVENT_CONTEXT.names.index("log_mass"))
 
 
 EVENT_CONTEXT = ContextSet(

@@ -40,6 +40,7 @@ class RowPool:
             refuse_cut(source.name, self.rows, np.diff(self._offsets), content.max_constituents)
         # Of the whole row: also of entries that are no constituents of it.
         self._context = content.context.compute(columns, self.lengths) if content.context else None
+        self._targets = {target.name: torch.from_numpy(target.compute(columns)) for target in content.targets}
         self._subjets = (
             content.subjets.read(source, self.rows, self._columns, content.features, self.lengths)
             if content.subjets
@@ -73,6 +74,7 @@ class RowPool:
             labels=labels,
             weights_B=None if weights is None else torch.from_numpy(weights),
             group_B=None if group is None else torch.from_numpy(np.asarray(columns[group], np.int64)),
+            targets={name: values[members] for name, values in self._targets.items()},
             subjets={
                 name: torch.from_numpy(number[members, : len(slots)])
                 for name, number in self._subjets.items()

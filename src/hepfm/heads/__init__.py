@@ -18,6 +18,10 @@ HEADS = Registry(
             "hepfm.heads.class_token:ClassToken",
             "a learned token attends to the constituents, then class logits (2202.03772, 2512.04149)",
         ),
+        "event_token": (
+            "hepfm.heads.event_token:EventToken",
+            "the event's token attends to its objects, a gated layer, class logits (2601.17126)",
+        ),
         "knn": (
             "hepfm.heads.knn:NearestNeighbours",
             "votes of the most similar of labelled rows; filled by mode=knn (1805.01978)",
@@ -29,6 +33,18 @@ HEADS = Registry(
         "pairs": (
             "hepfm.heads.pairs:Pairs",
             "whether two constituents share a vertex, a logit of each pair (2409.12589)",
+        ),
+        "assignment": (
+            "hepfm.heads.assignment:Assignment",
+            "which objects are the daughters of which resonance, jointly (2106.03898, 2601.17126)",
+        ),
+        "neutrinos": (
+            "hepfm.heads.neutrinos:Neutrinos",
+            "neutrino and antineutrino by diffusion, several solutions of each event (after 2601.17126)",
+        ),
+        "segments": (
+            "hepfm.heads.segments:Segments",
+            "queries, each with a tag and a mask of objects (2601.17126)",
         ),
         "momenta": (
             "hepfm.heads.momenta:Momenta",

@@ -19,7 +19,7 @@ from hepfm.models.device import pick_device
 from hepfm.models.directory import Model
 from hepfm.models.fixture import EMBEDDING
 from hepfm.models.hidden import MOMENTUM
-from hepfm.models.scores import score
+from hepfm.models.scores import APART, score
 
 
 def predict(
@@ -100,7 +100,9 @@ def predict(
 def _own_columns(model: Model) -> list[str]:
     """Return the names of the columns that are not copied, but for embeddings."""
     names = ["row"]
-    for field in model.outputs:
+    for field, output in model.outputs.items():
+        if output.head.cls.level in APART:
+            continue
         names += [f"{field}_{name}" for name in model.classes.get(field, ("predicted",))]
     return names
 

@@ -53,6 +53,21 @@ DEFINITIONS: dict[str, Definition] = {
     "pair_purity.v1": Definition(
         "purity of pairs", "Fraction of the pairs of tracks that are put into one vertex that come from one."
     ),
+    "assignment.matched_events.v1": Definition(
+        "efficiency of events",
+        "Fraction of the matched events whose objects are all assigned rightly; an event is matched when all "
+        "resonances have all their daughters among its objects, each once. Interchangeable daughters, and "
+        "resonances that nothing tells apart, may change places.",
+    ),
+    "assignment.events.v1": Definition(
+        "correct events",
+        "Fraction of all events that are matched and whose objects are all assigned rightly.",
+    ),
+    "assignment.resonances.v1": Definition(
+        "efficiency of resonances",
+        "Fraction of the resonances with all daughters among the objects that are given these objects and no "
+        "others, whatever becomes of the rest of the event.",
+    ),
     "efficiency.argmax.v1": Definition(
         "efficiency of a class",
         "Fraction of the rows of a class that are called so, by the most probable class.",

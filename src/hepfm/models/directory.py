@@ -35,6 +35,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
+from hepfm.data.targets import DERIVED
 from hepfm.data.written_features import read_features, spec_of
 from hepfm.embeddings import EMBEDDINGS
 from hepfm.generators import GENERATORS
@@ -120,7 +121,11 @@ class Model:
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class names of each head that classifies."""
-        return {name: output.field.classes for name, output in self.outputs.items() if output.field.classes}
+        return {
+            name: output.field.classes
+            for name, output in self.outputs.items()
+            if output.field.classes and output.head.cls.level != "assignment"
+        }
 
     @property
     def known_features(self) -> FeatureSet:
@@ -201,7 +206,10 @@ class Model:
         schema = Schema.from_dict(config["schema"])
         backbone = resolve_component(BACKBONES, config["backbone"], where=f"{folder / CONFIG}: backbone")
         outputs = [
-            HeadSpec(resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"), schema[name])
+            HeadSpec(
+                resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"),
+                DERIVED.get(name) or schema[name],
+            )
             for name, spec in config["heads"].items()
         ]
         context = context_set(config["context"]) if config.get("context") else None

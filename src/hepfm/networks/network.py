@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Backbone, Features, Placeholder
+from hepfm.backbones.base import Backbone, Features, Modulation, Placeholder
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component, Config
 from hepfm.data.clustering import Clustering
@@ -61,7 +61,13 @@ class Network(nn.Module):
         self.context = context
         self.register_buffer("input_scale_F", torch.ones(len(feature_set)))
         self.register_buffer("input_shift_F", torch.zeros(len(feature_set)))
-        self.conditioning = Conditioning(backbone.width, num_context=len(context)) if context else None
+        self.conditioning = (
+            Conditioning(
+                backbone.width, num_context=len(context), network=backbone.context_network(len(context))
+            )
+            if context
+            else None
+        )
         self.feature_dropout = FeatureDropout({}, 0.0)
         self.heads = nn.ModuleDict()
         self.presence: Presence | None = None
@@ -220,6 +226,7 @@ class Network(nn.Module):
         causal: bool = False,
         placeholder: Placeholder | None = None,
         groups: Groups | None = None,
+        modulation: Modulation | None = None,
     ) -> Features:
         """Return the backbone's features of a batch.
 
@@ -239,6 +246,8 @@ class Network(nn.Module):
             Constituents that a learned vector stands for; they come after those that are shown.
         groups
             For a network with a grouping: the only groups that are its tokens; None for those of the batch.
+        modulation
+            Factor and offset of embedded constituents.
         """
         kept_BF = self.feature_dropout.draw(batch.features_BNF)
         physical_BNF, p4_BN4 = batch.features_BNF, batch.p4_BN4
@@ -261,10 +270,10 @@ class Network(nn.Module):
         prefix_BKD = self.prefix(batch.context_BC, time_B, prefix_BKD)
         groups = groups or self.groups(batch)
         if groups is not None:
-            if causal or placeholder is not None:
+            if causal or placeholder is not None or modulation is not None:
                 raise ValueError(
-                    "tokens of groups have neither an order nor placeholders: causal and placeholder are "
-                    "for networks of constituents; use grouping=particles"
+                    "tokens of groups have neither an order nor placeholders nor noise of their own: causal, "
+                    "placeholder and modulation are for networks of constituents; use grouping=particles"
                 )
             return self._group_features(
                 x_BNF, replace(batch, p4_BN4=p4_BN4), physical_BNF, groups, prefix_BKD
@@ -277,6 +286,7 @@ class Network(nn.Module):
             prefix_BKD=prefix_BKD,
             causal=causal,
             placeholder=placeholder,
+            modulation=modulation,
         )
         return features
 

@@ -146,7 +146,9 @@ class MultiHeadAttention(nn.Module):
         gathered_BHMK = logits_BHMT.softmax(-1) @ values
         return self.project(gathered_BHMK.transpose(1, 2).flatten(2))
 
-    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor) -> Tensor:
+    def packed(
+        self, x_TD: Tensor, packing: Packing, bias: Tensor, head_scale_H: Tensor | None = None
+    ) -> Tensor:
         """Return packed tokens after attention, (T, D).
 
         Parameters
@@ -158,7 +160,7 @@ class MultiHeadAttention(nn.Module):
         bias
             Added to the logits; broadcasts to (B, H, N, N).
         head_scale_H
-            Factor of each of H equal parts of the output.
+            Factor of each of H equal parts of the output; None for 1.
         """
         qkv_3BHNK = packing.heads(self.in_proj(x_TD), parts=3, heads=self.num_heads)
         return self.project(packing.pack(self._attend(qkv_3BHNK, bias)), head_scale_H)

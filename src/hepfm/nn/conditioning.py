@@ -48,20 +48,27 @@ class Conditioning(nn.Module):
         C, number of context features; 0 for none.
     time
         Whether there is a time.
+    network
+        What makes the context's token of its standardised features, where it is not the one of OmniLearned.
     """
 
-    def __init__(self, width: int, *, num_context: int = 0, time: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        num_context: int = 0,
+        time: bool = False,
+        network: nn.Sequential | None = None,
+    ) -> None:
         super().__init__()
         # No clip: jets of another selection may lie far from those on which the constants were measured.
         constants = [0.0] * num_context, [1.0] * num_context
         self.standardize = Standardize(*constants, limit=math.inf) if num_context else None
-        self.context = (
-            nn.Sequential(
+        self.context = network
+        if num_context and network is None:
+            self.context = nn.Sequential(
                 nn.Linear(num_context, width), nn.GELU(), DynamicTanh(width), nn.Linear(width, width)
             )
-            if num_context
-            else None
-        )
         self.time: nn.Sequential | None = None
         if time:
             self.add_time(width)

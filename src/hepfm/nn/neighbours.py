@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +33,9 @@ class Neighbours:
 
 
 @torch.no_grad()
-def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighbours:
+def nearest_neighbours(
+    points_BNC: Tensor, packing: Packing, num: int, *, periodic: bool = False
+) -> Neighbours:
     """Find the nearest constituents of the same row, itself left out; coincident ones are neighbours.
 
     Equally distant constituents at the end of the list are chosen arbitrarily.
@@ -45,10 +48,12 @@ def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighb
         Which are real.
     num
         K.
+    periodic
+        Whether the last coordinate is an azimuth, of which differences are taken around the circle.
     """
     mask_BN = packing.mask_BN
     rows, length = mask_BN.shape
-    distance_BNN = _squared_distances(points_BNC)
+    distance_BNN = _around_the_beam(points_BNC) if periodic else _squared_distances(points_BNC)
     barred_BNN = ~mask_BN[:, None] | torch.eye(length, dtype=torch.bool, device=mask_BN.device)
     distance_BNN = distance_BNN.masked_fill(barred_BNN, torch.inf)
     # Empty slots behind the last make sure that every row has K of them.
@@ -57,6 +62,14 @@ def nearest_neighbours(points_BNC: Tensor, packing: Packing, num: int) -> Neighb
     slot_BNK = start_B11 + index.clamp(max=max(length - 1, 0))
     mask_BNK = distance.isfinite() & mask_BN[..., None]
     return Neighbours(packing.pack(slot_BNK), packing.pack(mask_BNK))
+
+
+def _around_the_beam(points_BNC: Tensor) -> Tensor:
+    """Return the squared distances of all pairs, (B, N, N), with an azimuth as the last coordinate."""
+    difference_BNNC = points_BNC[:, :, None] - points_BNC[:, None]
+    azimuth_BNN = difference_BNNC[..., -1]
+    azimuth_BNN = azimuth_BNN - 2 * math.pi * (azimuth_BNN / (2 * math.pi)).round()
+    return difference_BNNC[..., :-1].square().sum(-1) + azimuth_BNN.square()
 
 
 def _squared_distances(points_BNC: Tensor) -> Tensor:

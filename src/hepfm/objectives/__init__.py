@@ -21,9 +21,25 @@ OBJECTIVES = Registry(
             "hepfm.objectives.vertices:Vertices",
             "which constituents share a vertex: focal cross-entropy of their pairs (2409.12589)",
         ),
+        "assignment": (
+            "hepfm.objectives.assignment:Assignment",
+            "which objects are the daughters of which resonance: focal cross-entropy of joint choices",
+        ),
         "flow_matching": (
             "hepfm.objectives.flow_matching:FlowMatching",
             "velocity from noise to constituents; trains a generator",
+        ),
+        "denoising": (
+            "hepfm.objectives.denoising:Denoising",
+            "some objects are noised; predict their noise from all (diffusion, EveNet)",
+        ),
+        "neutrinos": (
+            "hepfm.objectives.neutrinos:Neutrinos",
+            "neutrino and antineutrino of the hard process by diffusion, given what was reconstructed",
+        ),
+        "segmentation": (
+            "hepfm.objectives.segmentation:Segmentation",
+            "decays of an event as sets of objects: queries matched with roles (Hungarian method)",
         ),
         "masked": (
             "hepfm.objectives.masked:Masked",

@@ -10,7 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from hepfm.backbones.base import Features, Placeholder
+from hepfm.backbones.base import Features, Modulation, Placeholder
 from hepfm.core.batch import Batch
 from hepfm.core.config import Config as BaseConfig
 from hepfm.core.draws import Draws
@@ -47,6 +47,8 @@ class View:
         Constituents of the batch that a learned vector stands for; the batch holds nothing of them.
     groups
         The only groups that are shown, for a network with a grouping; None for all of the batch.
+    modulation
+        Factor and offset of embedded constituents, by which the network is told what was done to each.
     """
 
     batch: Batch
@@ -58,6 +60,7 @@ class View:
     causal: bool = False
     placeholder: Placeholder | None = None
     groups: Groups | None = None
+    modulation: Modulation | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def apply(network: Network, view: View) -> Output:
         causal=view.causal,
         placeholder=view.placeholder,
         groups=view.groups,
+        modulation=view.modulation,
     )
     return Output(view, features)
 

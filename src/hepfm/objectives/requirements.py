@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hepfm.data.clustering import Clustering
 from hepfm.data.row_selection import RowSelection
+from hepfm.data.targets import TargetSet
 from hepfm.networks.specs import GeneratorSpec, HeadSpec, TokenizerSpec
 
 CLEAN = "clean"
@@ -20,7 +21,11 @@ class Requirements:
     Attributes
     ----------
     labels
-        Fields of the rows that the loss reads.
+        Fields of the rows that the loss reads, whose classes are learned.
+    facts
+        Further fields that it reads, of which rows may lack classes: roles of objects, types.
+    targets
+        Target sets that it reads.
     heads
         Heads on the network, by the field that they predict.
     generator
@@ -57,6 +62,8 @@ class Requirements:
     """
 
     labels: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    targets: tuple[TargetSet, ...] = ()
     heads: Mapping[str, HeadSpec] = field(default_factory=dict)
     generator: GeneratorSpec | None = None
     tokenizer: TokenizerSpec | None = None
@@ -71,3 +78,8 @@ class Requirements:
     views: frozenset[str] = frozenset({CLEAN})
     members: int = 1
     reads: str | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields that batches must hold."""
+        return tuple(dict.fromkeys((*self.labels, *self.facts)))

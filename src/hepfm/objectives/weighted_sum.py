@@ -105,6 +105,8 @@ class WeightedSum(Objective[WeightedSumConfig]):
             head_rows = {**needed.head_rows, **head_rows}
         return Requirements(
             labels=tuple(dict.fromkeys(name for needed in each for name in needed.labels)),
+            facts=tuple(dict.fromkeys(name for needed in each for name in needed.facts)),
+            targets=tuple(dict.fromkeys(target for needed in each for target in needed.targets)),
             heads=heads,
             generator=generators[0] if generators else None,
             tokenizer=tokenizers[0] if tokenizers else None,

@@ -51,6 +51,10 @@ TASKS = Registry(
             "hepfm.tasks.vertex_finding:VertexFinding",
             "which tracks share a vertex; simulated jets with truth",
         ),
+        "assignment": (
+            "hepfm.tasks.assignment:Assignment",
+            "which objects are the daughters of which resonance: options resonances, alike",
+        ),
         "ttbar_reconstruction": (
             "hepfm.tasks.ttbar_reconstruction:TtbarReconstruction",
             "both tops of dileptonic pairs: options choice, attempts of the analytic solution",

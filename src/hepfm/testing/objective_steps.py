@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.core.schema import Field, Kind, Level
+from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data import context_set, feature_set
+from hepfm.data.features import FeatureSet
+from hepfm.data.schemas.events import OBJECT_ROLES, event_schema
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.models.fixture import random_batch
 from hepfm.objectives.loss import Loss, added
@@ -24,6 +26,27 @@ ANSWERS = tuple(
 )
 SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT, *ANSWERS)), group=EVENT.name)
 FEATURES = feature_set("petfull")
+TOPS = dict.fromkeys(("t", "tbar"), ("b", "q", "q"))
+"""Daughters of the resonances of random events, which all have them."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What random rows are.
+
+    Attributes
+    ----------
+    schema, features, context
+        Their schema, feature set and context set.
+    """
+
+    schema: Schema
+    features: FeatureSet
+    context: str
+
+
+JETS = Rows(SCHEMA, FEATURES, "jet")
+EVENTS = Rows(event_schema(("first", "second"), truth=True), feature_set("event"), "event")
 DRAWS = Draws(1, "test")
 ROWS = 16
 MEMBERS = 3
@@ -44,23 +67,49 @@ def frozen(learner: Learner) -> dict[str, Tensor]:
 
 def batch_for(learner: Learner) -> Batch:
     """Return random rows with the labels that the objective needs."""
-    batch = random_rows(learner)
+    batch, schema = random_rows(learner), rows_of(learner).schema
     labels = {}
-    for name in learner.requirements.labels:
-        field, number = SCHEMA[name], torch.arange(len(batch))
-        if SCHEMA.is_ragged(name):
+    for name in learner.requirements.fields:
+        field, number = schema[name], torch.arange(len(batch))
+        if name in ("object_role", "object_type"):
+            labels[name] = _jets_of_tops(batch.mask_BN, roles=name == "object_role")
+        elif schema.is_ragged(name):
             place_BN = torch.arange(batch.mask_BN.shape[1]) * number[:, None] % (len(field.classes) or 4)
             labels[name] = torch.where(batch.mask_BN, place_BN, -1)
         else:
             labels[name] = number % len(field.classes) if field.kind is Kind.CATEGORICAL else number.float()
-    return replace(batch, labels=labels, group_B=torch.arange(len(batch)) // MEMBERS)
+    targets = {one.name: random_target(len(batch), one.shape) for one in learner.requirements.targets}
+    return replace(batch, labels=labels, targets=targets, group_B=torch.arange(len(batch)) // MEMBERS)
+
+
+def _jets_of_tops(mask_BN: Tensor, *, roles: bool) -> Tensor:
+    """Return types of objects, jets alone, or their roles: the leading ones are the daughters of two tops."""
+    role_BN = torch.zeros_like(mask_BN, dtype=torch.int64)
+    if roles:
+        names = [f"{name}_{daughter}" for name, daughters in TOPS.items() for daughter in daughters]
+        numbers = torch.tensor([OBJECT_ROLES.index(name) for name in names])[: mask_BN.shape[1]]
+        role_BN[:, : len(numbers)] = numbers
+    return torch.where(mask_BN, role_BN, -1)
+
+
+def random_target(rows: int, shape: tuple[int, ...]) -> Tensor:
+    """Return numbers of rows, whose first says whether there is something."""
+    values = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(5))
+    values[..., 0] = (values[..., 0] > -0.5).float()
+    return values
+
+
+def rows_of(learner: Learner) -> Rows:
+    """Return what the rows are that a learner reads."""
+    return EVENTS if learner.network.feature_set.rows == "events" else JETS
 
 
 def random_rows(learner: Learner) -> Batch:
     """Return random rows with the context and subjets that the learner reads."""
-    context = context_set("jet") if learner.network.num_context else None
+    rows = rows_of(learner)
+    context = context_set(rows.context) if learner.network.num_context else None
     clusterings = learner.subjets.clusterings if learner.subjets else ()
-    return random_batch(FEATURES, context=context, rows=ROWS, clusterings=clusterings)
+    return random_batch(rows.features, context=context, rows=ROWS, clusterings=clusterings)
 
 
 def exact(learner: Learner) -> Learner:
@@ -81,6 +130,7 @@ def weighted_batch(learner: Learner) -> Batch:
         context_BC=None if batch.context_BC is None else batch.context_BC.double(),
         weights_B=torch.linspace(0.0, 3.0, ROWS, dtype=torch.float64),
         labels={name: x.double() if x.is_floating_point() else x for name, x in batch.labels.items()},
+        targets={name: values.double() for name, values in batch.targets.items()},
     )
 
 
@@ -112,6 +162,7 @@ def take(batch: Batch, rows: Tensor) -> Batch:
             for name, label in batch.labels.items()
         },
         weights_B=None if batch.weights_B is None else batch.weights_B[rows],
+        targets={name: values[rows] for name, values in batch.targets.items()},
     )
 
 

@@ -24,9 +24,10 @@ from hepfm.objectives.compatibility import check_compatible
 from hepfm.testing.laws import hold
 from hepfm.testing.objective_steps import (
     DRAWS,
-    FEATURES,
+    EVENTS,
+    JETS,
     ROWS,
-    SCHEMA,
+    Rows,
     as_shaped,
     batch_for,
     changed,
@@ -65,18 +66,35 @@ class ObjectiveCase:
     tokenizer: TokenizerSpec | None = None
 
     @property
+    def rows(self) -> Rows:
+        """Jets, or events for an objective of these."""
+        component = resolve_component(OBJECTIVES, self.spec, where="check_objective")
+        try:
+            component.cls.requirements(component.config, JETS.schema)
+        except IncompatibleError:
+            try:
+                component.cls.requirements(component.config, EVENTS.schema)
+            except IncompatibleError:
+                return JETS
+            return EVENTS
+        return JETS
+
+    @property
     def context(self) -> ContextSet | None:
-        """The jet, for backbones that can be shown it."""
-        return context_set("jet") if "prefix" in BACKBONES.load(self.backbone).supports else None
+        """The jet or the event, for backbones that can be shown it."""
+        if "prefix" not in BACKBONES.load(self.backbone).supports:
+            return None
+        return context_set(self.rows.context)
 
     def construct(self, *, seed: int = 0) -> Learner:
         """Return network and objective before `prepare`; raise `IncompatibleError` if they do not fit."""
         component = resolve_component(OBJECTIVES, self.spec, where="check_objective")
         backbone = smallest(self.backbone)
-        check_compatible(component, backbone, SCHEMA)
+        rows = self.rows
+        check_compatible(component, backbone, rows.schema)
         with seeded_init(seed, "test"):
-            network = build_network(backbone, FEATURES, context=self.context, tokenizer=self.tokenizer)
-            return make_learner(component, network, SCHEMA)
+            network = build_network(backbone, rows.features, context=self.context, tokenizer=self.tokenizer)
+            return make_learner(component, network, rows.schema)
 
     def build(self, *, seed: int = 0) -> Learner:
         """Return network and objective as they are before the first step."""

@@ -22,6 +22,7 @@ from hepfm.data.groups import draw_whole, read_groups
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
+from hepfm.data.targets import TargetSet
 from hepfm.data.weights import weight_field
 from hepfm.models.directory import Model
 from hepfm.models.fixture import ROWS
@@ -84,8 +85,10 @@ class Loaders:
         What batches hold.
     weights
         The setting ``data.weights``.
-    targets
+    fields
         Label fields.
+    targets
+        Target sets.
     config
         The section ``train``.
     seed
@@ -98,7 +101,8 @@ class Loaders:
     features: FeatureSet
     max_constituents: int
     weights: str | None
-    targets: tuple[str, ...]
+    fields: tuple[str, ...]
+    targets: tuple[TargetSet, ...]
     config: TrainConfig
     seed: int
     world: World
@@ -164,7 +168,7 @@ class Loaders:
         """Return what is watched of the embedding; labels are compared where the data have classes."""
 
         def loader(rows: Rows, purpose: str) -> EvalLoader:
-            content = replace(self._content(weights=None), labels=(label,) if label else ())
+            content = replace(self._content(weights=None), labels=(label,) if label else (), targets=())
             drawn = self._draw(rows, WATCH_ROWS, purpose)
             return EvalLoader(self.store, content, rows=drawn, batch_size=_VALIDATION_BATCH)
 
@@ -190,7 +194,13 @@ class Loaders:
 
     def _content(self, *, weights: str | None) -> Content:
         return Content(
-            self.features, self.targets, weights, self.max_constituents, self.context, self.subjets
+            self.features,
+            self.fields,
+            weights,
+            self.max_constituents,
+            self.context,
+            self.subjets,
+            self.targets,
         )
 
 

@@ -66,7 +66,9 @@ class Pretraining:
             )
         context = context_set(data.context) if data.context else None
         weights = weight_field(data.weights, store.schema)
-        Content(features, needed.labels, weights, data.max_constituents, context).check(store.schema)
+        Content(
+            features, needed.fields, weights, data.max_constituents, context, targets=needed.targets
+        ).check(store.schema)
         if data.validation:
             store.split(data.validation)
         whole = data.members is not None
@@ -99,7 +101,8 @@ class Pretraining:
             features=self.features,
             max_constituents=recipe.data.max_constituents,
             weights=recipe.data.weights,
-            targets=self.requirements.labels,
+            fields=self.requirements.fields,
+            targets=self.requirements.targets,
             config=recipe.train,
             seed=recipe.seed_of("order"),
             world=world,
@@ -122,7 +125,13 @@ class Pretraining:
     def _watch(self, loaders: prepare.Loaders) -> Watch | None:
         """Return what is watched of the embedding, in training without labels whose aim it is."""
         needs, validation = self.requirements, self.recipe.data.validation
-        if needs.labels or needs.generator is not None or not needs.trains_backbone or not validation:
+        if (
+            needs.fields
+            or needs.targets
+            or needs.generator is not None
+            or not needs.trains_backbone
+            or not validation
+        ):
             return None
         schema = self.store.schema
         label = schema.label if schema.label_classes else None

@@ -93,7 +93,9 @@ def fit_baselines(
         return {}
     # Objects of events have no table of one number, as the constituents of jets have.
     learned = (
-        name for name in fields if schema[name].level is not Level.OBJECT or not schema.is_ragged(name)
+        name
+        for name in fields
+        if name in schema and (schema[name].level is not Level.OBJECT or not schema.is_ragged(name))
     )
     return {name: _fit(labelled, name, head_rows[name]) for name in learned if name in head_rows}
 

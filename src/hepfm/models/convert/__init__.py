@@ -22,6 +22,10 @@ CONVERTERS = Registry(
             "hepfm.models.convert.omnilearned:convert_omnilearned",
             "Point Edge Transformer checkpoints of omnilearned: body, classifier, generator of kinematics",
         ),
+        "evenet": (
+            "hepfm.models.convert.evenet:convert_evenet",
+            "EveNet checkpoints of evenet-core: body, embedding of globals, classification head",
+        ),
         "omnijet_alpha": (
             "hepfm.models.convert.omnijet_alpha:convert_omnijet_alpha",
             "OmniJet-alpha's VQ-VAE, or its backbone with the next-token head behind a converted VQ-VAE",
@@ -58,7 +62,7 @@ def convert(
         Model directory of the tokenizer whose codes the network reads, for ``"omnijet_alpha"``.
     data, network, options, branches
         Preprocessing file, network file, options of the network and meanings of branches, for ``"weaver"``;
-        see `hepfm.models.convert.weaver.convert.convert_weaver`.
+        see `hepfm.models.convert.weaver.convert.convert_weaver`; numbers of heads for ``"evenet"``.
 
     Raises
     ------
