@@ -101,8 +101,9 @@ def test_the_sampler_with_the_exact_answer_is_exact(steps: int) -> None:
         alpha, sigma = signal_and_noise(time)
         return (alpha * z - point) / sigma
 
-    found = ddim(exact, torch.randn(7, 2, dtype=torch.float64), steps)
-    torch.testing.assert_close(found, point.expand(7, 2), atol=1e-4, rtol=0)
+    noise = torch.randn(7, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    # The schedule ends with a noise of exp(-10), of which a part is left.
+    torch.testing.assert_close(ddim(exact, noise, steps), point.expand(7, 2), atol=5e-4, rtol=0)
 
 
 def test_the_sampler_keeps_the_spread_of_gaussian_data() -> None:
