@@ -21,8 +21,8 @@ class Head(nn.Module):
 
     Config: ClassVar[type[Config]]
     level: ClassVar[Level] = "row"
-    """What there is an output for: the row, its constituents, pairs of them, hidden ones, choices, solutions or
-    sets."""
+    """What there is an output for: the row, its constituents, pairs of them, hidden ones, choices, solutions
+    or sets."""
 
     @abstractmethod
     def forward(self, features: Features, mask_BN: Tensor) -> Tensor:
