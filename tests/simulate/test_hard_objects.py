@@ -1,4 +1,4 @@
-"""The hard process by mothers, as files have them, and by daughters, as the simulation finds it, are one."""
+"""The hard process is the same, looked for in a whole record by mothers, as files have it, or by daughters."""
 
 from __future__ import annotations
 
