@@ -1,4 +1,4 @@
-"""The hard process is the same, looked for in a whole record by mothers, as files have it, or by daughters."""
+"""The hard process is the same by mothers in a whole record, as of files, and by daughters, as simulated."""
 
 from __future__ import annotations
 
