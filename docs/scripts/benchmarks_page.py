@@ -253,7 +253,33 @@ def simulate() -> list[str]:
     if "two_processes_note" in result:
         scaling += f" These two times are {result['two_processes_note']}."
     fractions = table(["class", "in Pythia", "jets per processor second"], rows)
-    return ["## Simulation", "", about, "", *fractions, scaling, ""]
+    return ["## Simulation", "", about, "", *fractions, scaling, "", *simulated_events(result["events"]), ""]
+
+
+def simulated_events(result: dict[str, Any]) -> list[str]:
+    """Return the part on whole events."""
+    rows = [
+        [
+            name,
+            f"{100 * speed['pythia_share']:.1f} %",
+            f"{speed['events_per_cpu_second']:.0f}",
+            f"{speed['rest_ms_per_event']:.2f} ms",
+        ]
+        for name, speed in result["rates"].items()
+    ]
+    about = (
+        f"Whole events with multi-parton interactions, {result['events_per_class']} of each class that pass the "
+        "selection of their recipe; outside Pythia counts every event generated."
+    )
+    if "note" in result:
+        about += f" These numbers are {result['note']}."
+    return [
+        about,
+        "",
+        *table(
+            ["recipe, class", "in Pythia", "events per processor second", "outside Pythia, per event"], rows
+        ),
+    ]
 
 
 def command_line() -> list[str]:

@@ -128,6 +128,7 @@ def test_unknown_set() -> None:
         "massless",
         "event",
         "event_levels",
+        "evenet",
         "bumblebee",
         "calo",
     ]

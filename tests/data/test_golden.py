@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.data import FEATURE_SETS, feature_set, invertible_sets
+from hepfm.data import feature_set, invertible_sets
 from hepfm.data.order import Order
 from hepfm.data.store import Store
 from hepfm.simulate.run import simulate
@@ -50,7 +50,7 @@ def test_simulated_showers(rows: dict[str, Columns]) -> None:
     assert_golden(checksums(rows["showers"]), GOLDEN["simulated_showers"])
 
 
-@pytest.mark.parametrize("name", list(FEATURE_SETS))
+@pytest.mark.parametrize("name", list(GOLDEN["features"]))
 def test_features(rows: dict[str, Columns], name: str) -> None:
     features = feature_set(name)
     assert_golden(checksums(features.named(features.compute(rows[features.rows]))), GOLDEN["features"][name])

@@ -1,4 +1,4 @@
-"""The hard process of events from a generator's record: objects, types, roles, and matching."""
+"""The hard process of events from a generator's record: objects, types, roles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hepfm.core.errors import DataError
 from hepfm.data.hard_process import HardObjects, hard_process, initial_states, object_charges, object_types
 from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
-from hepfm.data.truth_matching import UNMATCHED, match
 
 Particle = tuple[int, int, bool, float]
 """Code, mother, whether it leaves the hard process, pt."""
@@ -156,43 +155,3 @@ def test_initial_states_do_not_depend_on_the_order() -> None:
     np.testing.assert_array_equal(initial_states(first, second), initial_states(second, first))
     names = Counter(INITIAL_STATES[state] for state in initial_states(first, second))
     assert names == {"gg": 1, "qg": 8, "qqbar": 2, "qq": 14, "other": 24}
-
-
-def matched(seen: list[tuple], made: list[tuple], radius: float = 0.4) -> list[int]:
-    """Match objects (eta, phi, type) of one event."""
-    positions = [np.array([row[:2] for row in rows], float).reshape(-1, 2).T for rows in (seen, made)]
-    types = [np.array([OBJECT_TYPES.index(row[2]) for row in rows], int) for rows in (seen, made)]
-    lengths = [np.array([len(rows)]) for rows in (seen, made)]
-    return match(*positions, types=tuple(types), lengths=tuple(lengths), radius=radius).tolist()
-
-
-def test_matching_is_one_to_one_and_by_the_nearest_pair() -> None:
-    made = [(0.0, 0.0, "bottom"), (0.3, 0.0, "gluon")]
-    # Jet 1 is nearer to the b quark, so jet 0 gets what is left.
-    assert matched([(0.1, 0.0, "jet"), (0.01, 0.0, "jet")], made) == [1, 0]
-    assert matched([(0.1, 0.0, "jet"), (0.01, 0.0, "jet")], made[:1]) == [UNMATCHED, 0]
-    assert matched([(0.1, 0.0, "electron")], made) == [UNMATCHED]
-    assert matched([(0.0, 3.1, "muon")], [(0.0, -3.1, "muon")]) == [0]
-    assert matched([(0.0, 0.0, "jet")], [(0.0, 0.5, "quark")]) == [UNMATCHED]
-    # A tau may be a muon, if no muon is at hand.
-    assert matched([(0.0, 0.0, "muon")], [(0.0, 0.01, "tau"), (0.2, 0.2, "muon")]) == [1]
-    assert matched([(0.0, 0.0, "muon"), (0.2, 0.2, "muon")], [(0.0, 0.01, "tau"), (0.2, 0.2, "muon")]) == [
-        0,
-        1,
-    ]
-    assert matched([(0.0, 0.0, "jet")], [(0.0, 0.0, "tau")]) == [UNMATCHED]
-    assert matched([(0.0, 0.0, "met")], [(0.0, 0.0, "neutrino")]) == [UNMATCHED]
-
-
-def test_matching_is_what_a_loop_over_sorted_pairs_gives() -> None:
-    rng = np.random.default_rng(3)
-    seen = [(*rng.normal(0, 0.4, 2), "jet") for _ in range(12)]
-    made = [(*rng.normal(0, 0.4, 2), "quark") for _ in range(9)]
-    pairs = sorted(
-        (np.hypot(a[0] - b[0], a[1] - b[1]), i, j) for i, a in enumerate(seen) for j, b in enumerate(made)
-    )
-    expected = [UNMATCHED] * len(seen)
-    for distance, one, other in pairs:
-        if distance < 0.4 and expected[one] == UNMATCHED and other not in expected:
-            expected[one] = other
-    assert matched(seen, made) == expected

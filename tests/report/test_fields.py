@@ -131,7 +131,7 @@ def test_objects_of_events_are_drawn_by_level_and_type(tmp_path: Path) -> None:
         "objects per row, generator top",
         "object_pt [GeV], met",
         "object_b_tag, jet",
-        "object_pdg, generator",
+        "|object_pdg|, generator",
         "object_role, reconstructed",
         "tbar_nu",
     ):
@@ -140,7 +140,7 @@ def test_objects_of_events_are_drawn_by_level_and_type(tmp_path: Path) -> None:
     for text in (
         "objects per row, met",
         "object_b_tag, muon",
-        "object_pdg, reconstructed",
+        "|object_pdg|, reconstructed",
         "w2_q",
         "object_pt [GeV]",
     ):

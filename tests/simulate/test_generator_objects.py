@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from hepfm.data.event_objects import EventObjects
 from hepfm.data.schemas.events import INITIAL_STATES, OBJECT_ROLES, OBJECT_TYPES
 from hepfm.physics.kinematics import mass_of
-from hepfm.simulate.event_objects import Objects
 from hepfm.simulate.generator_objects import generator_objects, hard_tree, initial_states
 from hepfm.simulate.pythia import PythiaGenerator, Record
 
@@ -25,7 +25,7 @@ QUIET = ("PartonLevel:ISR = off", "PartonLevel:FSR = off", "HadronLevel:all = of
 
 
 @cache
-def generated(*lines: str, shower: bool = False) -> tuple[Record, Objects]:
+def generated(*lines: str, shower: bool = False) -> tuple[Record, EventObjects]:
     """Return a few events and their hard particles; without a shower nothing recoils."""
     more = () if shower else QUIET
     pythia = PythiaGenerator(
@@ -35,7 +35,7 @@ def generated(*lines: str, shower: bool = False) -> tuple[Record, Objects]:
     return record, generator_objects(record, pythia.charges)
 
 
-def roles(objects: Objects, event: int) -> dict[str, int]:
+def roles(objects: EventObjects, event: int) -> dict[str, int]:
     """Return how often each role occurs in an event."""
     names = [OBJECT_ROLES[role] for role in objects.role[objects.event == event]]
     return dict(Counter(name for name in names if name != "none"))

@@ -1,4 +1,4 @@
-"""The hard process by mothers, as files have them, and by daughters, as the simulation finds it, are one."""
+"""The hard process is the same by mothers in a whole record, as of files, and by daughters, as simulated."""
 
 from __future__ import annotations
 

@@ -71,12 +71,13 @@ def event_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def event_model(event_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of events after some steps of pre-training."""
-    run = tmp_path_factory.mktemp("evenet") / "run"
-    return pretrain(
-        "evenet_cpu", output=run, overrides=[f"data.store={event_store.path}"], smoke=True
-    ).model_path
+def event_models(event_store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Networks of events after some steps of pre-training, by recipe."""
+    folder, store = tmp_path_factory.mktemp("models"), [f"data.store={event_store.path}"]
+    return {
+        name: pretrain(name, output=folder / name, overrides=store, smoke=True).model_path
+        for name in ("evenet_cpu", "bumblebee_cpu", "event_classifier_cpu")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +115,26 @@ def test_pretraining(
     assert max(check(result.model_path).values()) < 1e-5
 
 
+OF_EVENTS = {
+    **dict.fromkeys(("evenet_stage2", "evenet_assignment", "evenet_classification"), "evenet_cpu"),
+    **dict.fromkeys(("ttbar_reconstruction", "initial_state", "event_classification"), "bumblebee_cpu"),
+    "unseen_process": "event_classifier_cpu",
+}
+"""Recipes that fine-tune networks of events, and how these were pre-trained."""
+
+
 @pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))
 def test_finetuning(
     name: str,
     tiny_run: Path,
     jet_store: Store,
     event_store: Store,
-    event_model: Path,
+    event_models: dict[str, Path],
     tmp_path: Path,
 ) -> None:
-    events = name.startswith("evenet")
-    store, model = (event_store, event_model) if events else (jet_store, tiny_run / "model")
+    events = name in OF_EVENTS
+    store = event_store if events else jet_store
+    model = event_models[OF_EVENTS[name]] if events else tiny_run / "model"
     overrides = [f"data.store={store.path}", "data.budget=60", "train.device=cpu"]
     overrides += ["train.accumulate=1"] if events else []
     result = finetune(model, name, output=tmp_path / "run", overrides=overrides, smoke=True)

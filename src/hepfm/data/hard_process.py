@@ -30,6 +30,9 @@ from hepfm.physics.pdg import (
 NO_MOTHER = -1
 """In place of a mother."""
 
+LARGEST_ETA = 20.0
+"""The direction of a particle along the beam: finite, and small enough for its momentum to be right."""
+
 _TYPES = {
     **dict(zip(CHARGED_LEPTONS, ("electron", "muon", "tau"), strict=True)),
     **dict.fromkeys(NEUTRINOS, "neutrino"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.core.ragged import Array, entry_pairs
-from hepfm.data.schemas.events import OBJECT_TYPES
-from hepfm.physics.kinematics import delta_r
+from hepfm.core.pairs import nearest_first
+from hepfm.data.event_objects import ROLE, TYPE, EventObjects, distances
 
 UNMATCHED = -1
 MATCH_RADIUS = 0.4
@@ -28,52 +27,43 @@ _NEVER = len(_MATCHES)
 
 def _steps() -> npt.NDArray[np.int8]:
     """Return the step in which types are matched, by reconstructed and generator type."""
-    table = np.full((len(OBJECT_TYPES), len(OBJECT_TYPES)), _NEVER, np.int8)
+    table = np.full((len(TYPE), len(TYPE)), _NEVER, np.int8)
     for step, types in enumerate(_MATCHES):
         for seen, made in types.items():
-            for name in made:
-                table[OBJECT_TYPES.index(seen), OBJECT_TYPES.index(name)] = step
+            table[TYPE[seen], [TYPE[name] for name in made]] = step
     return table
 
 
 _STEP = _steps()
 
 
-def match(
-    seen: Array, made: Array, *, types: tuple[Array, Array], lengths: tuple[Array, Array], radius: float
-) -> npt.NDArray[np.int64]:
+def match(seen: EventObjects, made: EventObjects, *, radius: float) -> npt.NDArray[np.int64]:
     """Return the place of the generator object that each reconstructed one is, or `UNMATCHED`.
 
     Of all pairs of an event that fit by their types and are nearer than `radius`, the nearest is taken, then
     the nearest of the others, and so on: none is in two pairs. Electrons and muons that are left may then be
-    taus.
+    taus that are left.
 
     Parameters
     ----------
     seen, made
-        eta and phi of reconstructed and of generator objects, event after event, (2, n) and (2, m).
-    types
-        Numbers of `OBJECT_TYPES` of both.
-    lengths
-        How many of both each event has.
+        Reconstructed and generator objects of the same events.
     radius
         Largest distance in eta and phi.
     """
-    one, other = entry_pairs(*lengths)
-    distance = delta_r(seen[0][one], seen[1][one], made[0][other], made[1][other])
-    step = _STEP[types[0][one], types[1][other]]
-    fits = (distance < radius) & (step != _NEVER)
-    one, other, distance, step = one[fits], other[fits], distance[fits], step[fits]
-    order = np.lexsort((distance, step))
-    one, other = one[order], other[order]
-    found = np.full(seen.shape[1], UNMATCHED)
-    while len(one):
-        # The nearest pair of either of its objects is the nearest that is left of both.
-        first = np.zeros(len(one), bool)
-        first[
-            np.intersect1d(np.unique(one, return_index=True)[1], np.unique(other, return_index=True)[1])
-        ] = True
-        found[one[first]] = other[first]
-        left = ~np.isin(one, one[first]) & ~np.isin(other, other[first])
-        one, other = one[left], other[left]
+    one, other, distance = distances(seen, made)
+    step = _STEP[seen.type[one], made.type[other]]
+    fits = np.flatnonzero((distance < radius) & (step != _NEVER))
+    one, other = nearest_first(one[fits], other[fits], step[fits], distance[fits])
+    found = np.full(len(seen), UNMATCHED)
+    found[one] = other
     return found
+
+
+def with_matched_roles(seen: EventObjects, made: EventObjects, *, radius: float) -> EventObjects:
+    """Return reconstructed objects with the roles of the generator objects that they are; see `match`."""
+    found = match(seen, made, radius=radius)
+    role = np.full(len(seen), ROLE["none"])
+    matched = found != UNMATCHED
+    role[matched] = made.role[found[matched]]
+    return seen.with_roles(role)

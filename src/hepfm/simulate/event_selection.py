@@ -8,7 +8,7 @@ import numpy as np
 import pydantic
 
 from hepfm.core.config import Config
-from hepfm.simulate.event_objects import Objects
+from hepfm.data.event_objects import EventObjects
 from hepfm.simulate.particles import Bools
 
 Number = pydantic.NonNegativeInt
@@ -67,7 +67,7 @@ class EventSelection(Config):
             raise ValueError(f"opposite_sign needs two leptons, and leptons_max is {self.leptons_max}")
         return self
 
-    def cuts(self, objects: Objects, num_events: int) -> Iterator[tuple[str, Bools]]:
+    def cuts(self, objects: EventObjects, num_events: int) -> Iterator[tuple[str, Bools]]:
         """Yield every cut that is asked for, with which events pass it, shape (num_events,).
 
         Parameters
@@ -95,7 +95,7 @@ class EventSelection(Config):
             missing = objects.take(objects.of_type("met") & (objects.pt > self.met_min))
             yield f"met_min={self.met_min:g}", missing.number(num_events) > 0
 
-    def passing(self, objects: Objects, num_events: int) -> Bools:
+    def passing(self, objects: EventObjects, num_events: int) -> Bools:
         """Tell which events pass all cuts."""
         passing = np.ones(num_events, bool)
         for _, cut in self.cuts(objects, num_events):
@@ -103,7 +103,7 @@ class EventSelection(Config):
         return passing
 
 
-def opposite_sign(leptons: Objects, num_events: int) -> Bools:
+def opposite_sign(leptons: EventObjects, num_events: int) -> Bools:
     """Tell in which events the two hardest of the leptons have opposite charges."""
     leptons = leptons.take(np.lexsort((-leptons.pt, leptons.event)))
     first = np.searchsorted(leptons.event, np.arange(num_events))

@@ -8,17 +8,17 @@ import numpy as np
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Columns
+from hepfm.data.event_objects import EventObjects, merge_objects, missing_momentum, object_columns
+from hepfm.data.object_overlaps import remove_overlaps
 from hepfm.data.schemas.events import EVENT_WEIGHT
+from hepfm.data.truth_matching import with_matched_roles
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.collisions import detector_random, fill_chunk, generator_of, typed_columns
 from hepfm.simulate.cut_flow import verdict
-from hepfm.simulate.event_objects import Objects, make_objects, merge_objects, object_columns
 from hepfm.simulate.event_recipe import EventRecipe
 from hepfm.simulate.generator_objects import generator_objects, initial_states
 from hepfm.simulate.isolated_objects import isolated_objects
 from hepfm.simulate.jet_objects import jet_objects
-from hepfm.simulate.object_matching import with_matched_roles
-from hepfm.simulate.object_overlaps import remove_overlaps
 from hepfm.simulate.object_recipe import ObjectRecipe
 from hepfm.simulate.particles import Candidates
 from hepfm.simulate.pythia import Pythia, Record
@@ -39,7 +39,7 @@ def make_chunk(recipe: EventRecipe, key: ChunkKey) -> Chunk:
         if recipe.truth:
             objects = with_truth(objects, record, generator, recipe.objects)
         columns = {
-            **object_columns(objects, kept, record.num_events),
+            **object_columns(objects.of_events(kept, record.num_events), len(kept), truth=recipe.truth),
             "event_label": np.full(len(kept), label),
             "event_initial_state": initial_states(record)[kept],
             "event_resonance_mass": np.full(len(kept), mass),
@@ -57,30 +57,23 @@ def make_chunk(recipe: EventRecipe, key: ChunkKey) -> Chunk:
 
 def reconstruct(
     record: Record, candidates: Candidates, recipe: ObjectRecipe, random: np.random.Generator
-) -> Objects:
+) -> EventObjects:
     """Return the reconstructed objects of a batch of events, missing transverse momentum among them."""
     seen = merge_objects(
         isolated_objects(candidates, recipe, random), jet_objects(record, candidates, recipe, random)
     )
-    return merge_objects(
-        remove_overlaps(seen, recipe.overlaps), missing_momentum(candidates, record.num_events)
-    )
+    _, px, py, _ = candidates.p4.T
+    met = missing_momentum(candidates.event, px, py, record.num_events)
+    return merge_objects(remove_overlaps(seen, recipe.overlaps), met)
 
 
-def missing_momentum(candidates: Candidates, num_events: int) -> Objects:
-    """Return the missing transverse momentum of each event: minus the sum over all candidates."""
-    x, y = (-np.bincount(candidates.event, candidates.p4[:, axis], minlength=num_events) for axis in (1, 2))
-    met = np.hypot(x, y)
-    return make_objects(np.arange(num_events), (met, np.zeros(num_events), np.arctan2(y, x), met), "met")
-
-
-def with_truth(objects: Objects, record: Record, pythia: Pythia, recipe: ObjectRecipe) -> Objects:
+def with_truth(objects: EventObjects, record: Record, pythia: Pythia, recipe: ObjectRecipe) -> EventObjects:
     """Return reconstructed objects with their roles, and the particles of the hard process."""
     generator = generator_objects(record, pythia.charges)
     return merge_objects(with_matched_roles(objects, generator, radius=recipe.match_radius), generator)
 
 
-def blame(recipe: EventRecipe, objects: Objects, num_events: int) -> str:
+def blame(recipe: EventRecipe, objects: EventObjects, num_events: int) -> str:
     """Return how many of some events each cut left, and which of them took the last ones."""
     passing, left = np.ones(num_events, bool), {"generated": num_events}
     for name, cut in recipe.selection.cuts(objects, num_events):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from hepfm.core.pairs import pairs_of_events
+from hepfm.data.event_objects import EventObjects, make_objects, merge_objects
 from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.physics.kinematics import delta_r
-from hepfm.simulate.event_objects import Objects, make_objects, merge_objects
-from hepfm.simulate.event_pairs import pairs_of_events
 from hepfm.simulate.object_recipe import IsolatedObject, ObjectRecipe
 from hepfm.simulate.particles import Candidates, Floats, Ints
 
 
-def isolated_objects(candidates: Candidates, recipe: ObjectRecipe, random: np.random.Generator) -> Objects:
+def isolated_objects(
+    candidates: Candidates, recipe: ObjectRecipe, random: np.random.Generator
+) -> EventObjects:
     """Return the electrons, muons and photons of a batch of events."""
     options = {"electron": recipe.electrons, "muon": recipe.muons, "photon": recipe.photons}
     return merge_objects(*(_of_kind(candidates, name, one, random) for name, one in options.items()))
@@ -20,7 +22,7 @@ def isolated_objects(candidates: Candidates, recipe: ObjectRecipe, random: np.ra
 
 def _of_kind(
     candidates: Candidates, name: str, options: IsolatedObject, random: np.random.Generator
-) -> Objects:
+) -> EventObjects:
     """Return those of one kind, which has the same name as candidates and as objects."""
     chosen = (
         (candidates.pid == PID_CLASSES.index(name))

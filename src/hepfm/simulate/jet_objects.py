@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from hepfm.core.pairs import pairs_of_events
+from hepfm.data.event_objects import EventObjects, make_objects, merge_objects
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, pseudorapidity
 from hepfm.physics.pdg import has_quark
 from hepfm.simulate.candidate_jets import cluster_candidates
-from hepfm.simulate.event_objects import Objects, make_objects, merge_objects
-from hepfm.simulate.event_pairs import pairs_of_events
 from hepfm.simulate.labellers.taus import hadronic_taus, nearest_tau
 from hepfm.simulate.labels import daughters_of
 from hepfm.simulate.object_recipe import BTag, ObjectRecipe, Taus
@@ -22,7 +22,7 @@ LIGHT, CHARM, BOTTOM = 0, 4, 5
 
 def jet_objects(
     record: Record, candidates: Candidates, recipe: ObjectRecipe, random: np.random.Generator
-) -> Objects:
+) -> EventObjects:
     """Return the jets and hadronic taus of a batch of events: every tau is also among the jets."""
     softest = min(recipe.jets.pt_min, recipe.taus.pt_min)
     jets = cluster_candidates(candidates, record.num_events, radius=recipe.jets.radius, min_pt=softest)
@@ -40,7 +40,7 @@ def jet_objects(
 
 
 def _tau_tags(
-    record: Record, jets: Jets, objects: Objects, options: Taus, random: np.random.Generator
+    record: Record, jets: Jets, objects: EventObjects, options: Taus, random: np.random.Generator
 ) -> Bools:
     decays = hadronic_taus(record)
     decays = decays.take(np.hypot(decays.p4[:, 1], decays.p4[:, 2]) > options.visible_pt_min)
@@ -56,7 +56,7 @@ def jet_charges(jets: Jets, candidates: Candidates) -> Floats:
     return np.sign(np.bincount(members.row_index(), weighted, minlength=len(jets)))
 
 
-def b_tagged(record: Record, jets: Objects, options: BTag, random: np.random.Generator) -> Objects:
+def b_tagged(record: Record, jets: EventObjects, options: BTag, random: np.random.Generator) -> EventObjects:
     """Return jets with drawn b tags."""
     flavour = jet_flavours(record, jets, radius=options.radius, hadron_pt_min=options.hadron_pt_min)
     rates = {BOTTOM: options.b, CHARM: options.c, LIGHT: options.light}
@@ -67,7 +67,7 @@ def b_tagged(record: Record, jets: Objects, options: BTag, random: np.random.Gen
     return jets.with_b_tags((random.random(len(jets)) < rate).astype(np.float64))
 
 
-def jet_flavours(record: Record, jets: Objects, *, radius: float, hadron_pt_min: float) -> Ints:
+def jet_flavours(record: Record, jets: EventObjects, *, radius: float, hadron_pt_min: float) -> Ints:
     """Return the flavour of jets: `BOTTOM` with a b hadron, `CHARM` with a c hadron alone, `LIGHT`.
 
     A hadron belongs to the nearest jet of its event, no farther than `radius`. Only the last of the hadrons
@@ -92,7 +92,7 @@ def heavy_hadrons(record: Record, quark: int, *, pt_min: float) -> Ints:
     return index[np.hypot(record.px[index], record.py[index]) > pt_min]
 
 
-def _nearest_jets(record: Record, index: Ints, jets: Objects, radius: float) -> Ints:
+def _nearest_jets(record: Record, index: Ints, jets: EventObjects, radius: float) -> Ints:
     """Return the jets that are nearest to some entries and within a radius of them."""
     px, py, pz = record.px[index], record.py[index], record.pz[index]
     eta, phi = pseudorapidity(px, py, pz), np.arctan2(py, px)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.core.errors import ConfigError, did_you_mean
+from hepfm.core.pairs import pairs_of_events
 from hepfm.physics.kinematics import delta_r, pseudorapidity
 from hepfm.physics.pdg import CHARGED_LEPTONS, ELECTRON, GLUON, MUON, NEUTRINOS, PHOTON, QUARKS, TAU
-from hepfm.simulate.event_pairs import pairs_of_events
 from hepfm.simulate.particles import Bools, Floats, Ints
 from hepfm.simulate.pythia import Record
 

@@ -7,18 +7,16 @@ jet radius are those usual at 13 TeV.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pydantic
 
 from hepfm.core.config import Config
+from hepfm.data.object_overlaps import Overlap
+from hepfm.data.truth_matching import MATCH_RADIUS
 from hepfm.simulate.particles import Floats
 
 CENTRAL = 1.5
 """|eta| up to which the first efficiency holds."""
-
-ObjectName = Literal["electron", "muon", "photon", "tau", "jet"]
 
 
 class IsolatedObject(Config):
@@ -152,20 +150,6 @@ class ObjectJets(Config):
     eta_max: float = pydantic.Field(default=4.7, gt=0)
 
 
-class Overlap(Config):
-    """One step of the removal of overlaps.
-
-    Attributes
-    ----------
-    drop, near, radius
-        Objects of the type `drop` within `radius` of one of the type `near` are dropped.
-    """
-
-    drop: ObjectName
-    near: ObjectName
-    radius: float = pydantic.Field(gt=0)
-
-
 OVERLAPS = (
     Overlap(drop="photon", near="electron", radius=0.2),
     Overlap(drop="photon", near="muon", radius=0.2),
@@ -204,4 +188,4 @@ class ObjectRecipe(Config):
     jets: ObjectJets = ObjectJets()
     b_tag: BTag = BTag()
     overlaps: tuple[Overlap, ...] = OVERLAPS
-    match_radius: float = pydantic.Field(default=0.4, gt=0)
+    match_radius: float = pydantic.Field(default=MATCH_RADIUS, gt=0)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Level
+from hepfm.data.event_objects import merge_objects, object_columns
 from hepfm.data.maps.arrays import Piece
 from hepfm.data.maps.config import MapConfig
 from hepfm.data.maps.objects import MappedObjects, MappedRecord
-from hepfm.data.object_lists import object_columns, without_overlaps
+from hepfm.data.object_overlaps import by_precedence, remove_overlaps
 from hepfm.data.schemas.events import INITIAL_STATE, event_schema
+from hepfm.data.truth_matching import with_matched_roles
 
 
 class ObjectMapper:
@@ -59,14 +61,14 @@ class ObjectMapper:
         """Return these fields of some events."""
         if not self._objects:
             return {}
-        found = [one.read(piece) for one in self._objects]
+        objects, states = merge_objects(*(one.read(piece) for one in self._objects)), None
         if self.config.overlap is not None:
-            found = without_overlaps(found, self.config.overlap)
-        generator, states, radius = None, None, 0.0
+            objects = remove_overlaps(objects, by_precedence(self.config.overlap))
         if self._record is not None:
             generator, states = self._record.read(piece), self._record.states(piece)
-            radius = self._record.spec.match_radius
-        columns = object_columns(found, generator, match_radius=radius)
+            objects = with_matched_roles(objects, generator, radius=self._record.spec.match_radius)
+            objects = merge_objects(objects, generator)
+        columns = object_columns(objects, piece.rows, truth=self._record is not None)
         wanted = {field.name for field in self.fields()}
         kept = {name: column for name, column in columns.items() if name in wanted}
         return kept if states is None else {**kept, INITIAL_STATE.name: states}

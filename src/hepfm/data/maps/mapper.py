@@ -11,6 +11,7 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.ragged import Array, Ragged
 from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.data.event_objects import sorted_objects
 from hepfm.data.maps.arrays import (
     Piece,
     any_of_last,
@@ -29,7 +30,6 @@ from hepfm.data.maps.event_objects import ObjectMapper
 from hepfm.data.maps.expression import SLOT, Expression
 from hepfm.data.maps.known import KNOWN, roles_of
 from hepfm.data.maps.units import factor
-from hepfm.data.object_lists import sorted_objects
 from hepfm.data.readers.physics import particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS, PID_CLASSES

@@ -9,16 +9,22 @@ import numpy as np
 
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.ragged import Array
-from hepfm.data.hard_process import NO_MOTHER, hard_process, initial_states
+from hepfm.data.event_objects import EventObjects, make_objects, met_objects
+from hepfm.data.hard_process import (
+    LARGEST_ETA,
+    NO_MOTHER,
+    hard_process,
+    initial_states,
+    object_charges,
+    object_types,
+)
 from hepfm.data.maps.arrays import Piece, flat, lengths_of
 from hepfm.data.maps.expression import Expression
 from hepfm.data.maps.object_config import ObjectMap, RecordMap
 from hepfm.data.maps.units import factor
-from hepfm.data.object_lists import GeneratorList, ObjectList, met_list
 from hepfm.physics.kinematics import energy_of, wrap_phi
 
 _OPTIONAL = ("eta", "energy", "mass", "charge", "b_tag", "select")
-_LARGEST_ETA = 20.0
 Names = Mapping[str, str]
 """Columns of a file by the names that they have in expressions."""
 
@@ -105,7 +111,7 @@ class MappedObjects:
         """Columns of the file that are needed."""
         return self._parts.needed
 
-    def read(self, piece: Piece) -> ObjectList:
+    def read(self, piece: Piece) -> EventObjects:
         """Return the objects of some events that are selected."""
         shape = self._parts.shape(piece)
         pt, phi = (self._parts.values(name, piece, shape) for name in ("pt", "phi"))
@@ -118,14 +124,15 @@ class MappedObjects:
                     f"{piece.path}, row {piece.row_R[event]}: an event has one missing momentum, not "
                     f"{number[event]}"
                 )
-            return met_list(pt, phi)
+            return met_objects(pt, phi)
         eta = self._parts.values("eta", piece, shape)
-        values = {"pt": pt, "eta": eta, "phi": phi, "energy": _energy(self._parts, piece, shape, self._gev)}
-        values |= {name: self._parts.values(name, piece, shape, 0.0) for name in ("charge", "b_tag")}
+        energy = _energy(self._parts, piece, shape, self._gev)
+        charge, b_tag = (self._parts.values(name, piece, shape, 0.0) for name in ("charge", "b_tag"))
         kept = self.spec.selected(pt, eta) & (pt != 0)
         if "select" in self._parts:
             kept &= self._parts.values("select", piece, shape) != 0
-        return ObjectList(self.kind, lengths_of(shape), values).keep(kept)
+        kinematics, events = (pt, eta, phi, energy), _events(lengths_of(shape))
+        return make_objects(events, kinematics, self.kind, charge=charge, b_tag=b_tag).take(kept)
 
 
 class MappedRecord:
@@ -143,26 +150,31 @@ class MappedRecord:
         """Columns of the file that are needed."""
         return self._parts.needed
 
-    def read(self, piece: Piece) -> GeneratorList:
+    def read(self, piece: Piece) -> EventObjects:
         """Return the objects of the hard process of some events."""
         shape = self._parts.shape(piece)
         lengths = lengths_of(shape)
         names = ("pdg", "mother", "hard", "pt", "eta", "phi")
         found = {name: self._parts.values(name, piece, shape) for name in names}
         energy = _energy(self._parts, piece, shape, self._gev)
-        pdg, event = np.rint(found["pdg"]).astype(np.int64), np.repeat(np.arange(len(lengths)), lengths)
+        pdg, event = np.rint(found["pdg"]).astype(np.int64), _events(lengths)
         mother = _places(found["mother"], lengths)
         try:
             hard = hard_process(pdg, mother, found["hard"] != 0, event=piece.row_R[event], pt=found["pt"])
         except DataError as error:
             raise DataError(f"{piece.path}, {error}") from None
         # Along the beam pt is not quite 0, so that eta is finite and the momentum right.
-        pt = np.maximum(found["pt"] * self._gev, np.abs(energy) / np.sinh(_LARGEST_ETA) * (found["pt"] == 0))
-        eta = np.clip(found["eta"], -_LARGEST_ETA, _LARGEST_ETA)
-        values = {"pt": pt, "eta": eta, "phi": _wrapped(found["phi"])}
-        values = {name: part[hard.place] for name, part in (values | {"energy": energy}).items()}
-        numbers = np.bincount(event[hard.place], minlength=len(lengths))
-        return GeneratorList(numbers, values, pdg[hard.place], hard.type, hard.role)
+        pt = np.maximum(found["pt"] * self._gev, np.abs(energy) / np.sinh(LARGEST_ETA) * (found["pt"] == 0))
+        eta = np.clip(found["eta"], -LARGEST_ETA, LARGEST_ETA)
+        made = make_objects(
+            event,
+            (pt, eta, _wrapped(found["phi"]), energy),
+            object_types(pdg),
+            level="generator",
+            pdg=pdg,
+            charge=object_charges(pdg),
+        )
+        return made.take(hard.place).with_roles(hard.role)
 
     def states(self, piece: Piece) -> Array | None:
         """Return the class of the incoming partons of each event; None where the file does not tell."""
@@ -198,6 +210,11 @@ def _energy(parts: _Expressions, piece: Piece, shape: Any, gev: float) -> Array:
     pt, eta = (parts.values(name, piece, shape) for name in ("pt", "eta"))
     with np.errstate(over="ignore", invalid="ignore"):  # particles along the beam
         return np.asarray(energy_of(pt, eta, mass)) * gev
+
+
+def _events(lengths: Array) -> Array:
+    """Return the event of each object."""
+    return np.repeat(np.arange(len(lengths)), lengths)
 
 
 def _wrapped(phi: Array) -> Array:

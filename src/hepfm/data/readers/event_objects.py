@@ -12,12 +12,13 @@ import numpy as np
 from hepfm.core.errors import ConfigError, DataError, did_you_mean
 from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Level, Schema
+from hepfm.data.event_objects import merge_objects, missing_momentum, object_columns
 from hepfm.data.maps.arrays import Piece, piece_of
 from hepfm.data.maps.classes import of_file
 from hepfm.data.maps.expression import Expression
 from hepfm.data.maps.object_config import ObjectMap
 from hepfm.data.maps.objects import MappedObjects, MappedRecord, Names
-from hepfm.data.object_lists import missing_momentum, object_columns, without_overlaps
+from hepfm.data.object_overlaps import by_precedence, remove_overlaps
 from hepfm.data.readers.base import require
 from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ROWS, class_of_files
 from hepfm.data.readers.event_options import BALANCE, KINDS, EventObjectsConfig
@@ -25,6 +26,7 @@ from hepfm.data.remote import DataFile
 from hepfm.data.schemas.events import EVENT_WEIGHT, INITIAL_STATE, RESONANCE_MASS, event_schema
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
+from hepfm.data.truth_matching import with_matched_roles
 
 
 @dataclass(frozen=True)
@@ -204,16 +206,9 @@ class EventObjectsReader(ABC):
         return MappedObjects(kind, ObjectMap.model_validate({**format_.momentum, **spec}), names)
 
     def _events(self, piece: Piece, layout: _Layout) -> dict[str, Array | Ragged]:
-        lists = [one.read(piece) for one in layout.objects]
-        if self.config.overlap is not None:
-            met = [one for one in lists if one.kind == "met"]
-            lists = without_overlaps([one for one in lists if one.kind != "met"], self.config.overlap) + met
-        if self.config.met == BALANCE:
-            lists.append(missing_momentum(lists))
-        generator = layout.record.read(piece) if layout.record else None
         columns: dict[str, Array | Ragged] = {
             **self._row_fields(piece, layout),
-            **object_columns(lists, generator, match_radius=self.config.match_radius),
+            **self._object_fields(piece, layout),
         }
         if layout.select is None:
             return columns
@@ -222,6 +217,20 @@ class EventObjectsReader(ABC):
             name: column.take(kept) if isinstance(column, Ragged) else column[kept]
             for name, column in columns.items()
         }
+
+    def _object_fields(self, piece: Piece, layout: _Layout) -> dict[str, Array | Ragged]:
+        config = self.config
+        objects = merge_objects(*(one.read(piece) for one in layout.objects))
+        if config.overlap is not None:
+            objects = remove_overlaps(objects, by_precedence(config.overlap))
+        if config.met == BALANCE:
+            px, py = (objects.pt * turn(objects.phi) for turn in (np.cos, np.sin))
+            objects = merge_objects(objects, missing_momentum(objects.event, px, py, piece.rows))
+        if layout.record is not None:
+            generator = layout.record.read(piece)
+            objects = with_matched_roles(objects, generator, radius=config.match_radius)
+            objects = merge_objects(objects, generator)
+        return object_columns(objects, piece.rows, truth=layout.record is not None)
 
     def _row_fields(self, piece: Piece, layout: _Layout) -> dict[str, Array]:
         fields = {

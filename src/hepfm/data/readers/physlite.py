@@ -24,7 +24,7 @@ from hepfm.data.readers.event_files import (
     same_lists,
 )
 from hepfm.data.readers.physics import constituent_fields
-from hepfm.data.readers.physlite_constituents import Objects, flow_objects, in_cone, tracks
+from hepfm.data.readers.physlite_constituents import JetInputs, flow_objects, in_cone, tracks
 from hepfm.data.readers.physlite_layout import PhysliteLayout, find_layout, links
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
@@ -187,7 +187,7 @@ class PhysliteReader:
 
     def _linked(
         self, piece: _Piece, layout: PhysliteLayout, eta: Ragged, path: DataFile
-    ) -> tuple[Objects, Array, Array]:
+    ) -> tuple[JetInputs, Array, Array]:
         """Return the objects of all containers one after the other, and the links to them."""
         found = {key: flow_objects(piece.columns, names, path) for key, names in layout.containers.items()}
         sizes, start = {}, 0
@@ -199,7 +199,7 @@ class PhysliteReader:
         fields = {name: np.concatenate([part.fields[name] for part in found.values()]) for name in shared}
         momenta = np.concatenate([part.momenta for part in found.values()], axis=1)
         lengths = sum(part.lengths for part in found.values())
-        return Objects(np.asarray(lengths), momenta, fields), jet, place
+        return JetInputs(np.asarray(lengths), momenta, fields), jet, place
 
     def _jets(
         self, piece: _Piece, layout: PhysliteLayout, rows: _Rows, path: DataFile
@@ -276,7 +276,7 @@ class _Rows:
     lengths: Array
     event: Array
     place: Array
-    objects: Objects
+    objects: JetInputs
 
 
 def _pieces(table: FileTable, layout: PhysliteLayout) -> Iterator[_Piece]:

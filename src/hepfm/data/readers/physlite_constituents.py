@@ -29,7 +29,7 @@ _MEV = 1e-3
 
 
 @dataclass(frozen=True)
-class Objects:
+class JetInputs:
     """Objects of the events of a piece that jets may be made of.
 
     Attributes
@@ -52,19 +52,19 @@ class Objects:
         return np.cumsum(self.lengths) - self.lengths
 
 
-def flow_objects(columns: Columns, branches: Mapping[str, str], path: DataFile) -> Objects:
+def flow_objects(columns: Columns, branches: Mapping[str, str], path: DataFile) -> JetInputs:
     """Return the objects of a container, from its columns in MeV."""
     found = dict(zip(branches, same_lists(columns, list(branches.values()), path), strict=True))
     pt, eta, phi, mass = (np.asarray(found[name].values, np.float64) for name in FLOW)
     pt, mass = pt * _MEV, np.maximum(mass, 0) * _MEV
     momenta = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy_of(pt, eta, mass)])
     fields = {"part_charge": found["charge"].values.astype(np.float32)} if "charge" in found else {}
-    return Objects(found["pt"].lengths, momenta, fields)
+    return JetInputs(found["pt"].lengths, momenta, fields)
 
 
 def tracks(
     piece: Mapping[str, Any], columns: Columns, branches: Mapping[str, str], path: DataFile
-) -> Objects:
+) -> JetInputs:
     """Return tracks, as charged pions, with impact parameters.
 
     ``d0`` is counted from the beam line, with the sign of x = -d0 sin(phi), y = d0 cos(phi), which is the
@@ -98,7 +98,7 @@ def tracks(
     charged = np.ones(len(theta), bool)
     fields = {"part_charge": np.sign(values["qOverP"]).astype(np.float32)}
     fields |= impact_parameters(-values["d0"], errors[0], dz, errors[1], charged=charged)
-    return Objects(lengths, momenta, fields)
+    return JetInputs(lengths, momenta, fields)
 
 
 def _vertices(columns: Columns, branches: Mapping[str, str], events: int) -> Array:
@@ -128,7 +128,7 @@ def _errors(piece: Mapping[str, Any], branches: Mapping[str, str], rows: int, pa
         return np.sqrt(np.stack([ak.to_numpy(variances[:, part]).astype(np.float64) for part in (0, 1)]))
 
 
-def in_cone(eta: Ragged, phi: Array, objects: Objects, radius: float) -> tuple[Array, Array]:
+def in_cone(eta: Ragged, phi: Array, objects: JetInputs, radius: float) -> tuple[Array, Array]:
     """Return jet and object of all pairs of an event that are nearer than `radius` in eta and phi."""
     jet, place = entry_pairs(eta.lengths, objects.lengths)
     px, py, pz, _ = objects.momenta

@@ -12,8 +12,8 @@ from hepfm.core.ragged import Array
 from hepfm.core.schema import Field, Kind
 
 _FEWEST_BINS, _MOST_BINS = 15, 50
-NAMED_CLASSES = 16
-"""Classes of a field whose names stand at the axis."""
+MOST_NAMES = 24
+"""Classes whose names have a place at an axis."""
 _TAIL = 2.5e-3
 """Fraction of the values at either end that may be outside the axis, where they would squeeze the others."""
 _SQUEEZED = 2.0
@@ -50,7 +50,7 @@ def binned(field: Field, values: Array, classes: int, what: str) -> PanelBins:
     xlabel = field.name if field.unit == "1" else f"{field.name} [{field.unit}]"
     if field.kind is Kind.CATEGORICAL:
         edges = np.arange(len(field.classes) + 1) - 0.5
-        named = len(field.classes) <= NAMED_CLASSES
+        named = len(field.classes) <= MOST_NAMES
         return PanelBins(edges, xlabel, what, dict(enumerate(field.classes)) if named else None)
     if field.kind is Kind.FLAG:
         return PanelBins(np.arange(3) - 0.5, xlabel, what, {0: "no", 1: "yes"})

@@ -17,8 +17,9 @@ from hepfm.core.ragged import Array, Ragged
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind, Level
 from hepfm.data.store import Store
-from hepfm.report.figures.bins import NAMED_CLASSES, PanelBins, binned, whole_edges
+from hepfm.report.figures.bins import PanelBins, binned, whole_edges
 from hepfm.report.figures.object_parts import NEEDED, ObjectPart, has_parts, object_parts
+from hepfm.report.figures.occurring import occurring
 from hepfm.report.figures.spectra import sample_rows
 from hepfm.report.figures.style import INK, MUTED, SERIES, Pen, panels, pens
 
@@ -39,6 +40,8 @@ _HEAD = 0.75
 _LEGEND_ROW, _LEGEND_COLUMNS = 0.2, 5
 _PEAKED = 5.0
 """Ratio of the highest bin to the mean above which counts are shown on a logarithmic axis."""
+_UPRIGHT = 10
+"""Number of names at an axis above which they stand upright."""
 _DPI = 150
 
 
@@ -162,23 +165,12 @@ def _contents(
             xlabel = f"{what} per row" + ("" if part is None else f", {part.name}")
             yield PanelBins(edges, xlabel, "rows"), _by_class(column.lengths, members), True
             continue
-        if part is not None or len(field.classes) > NAMED_CLASSES:
-            field, column = _of_classes_that_occur(field, column)
-        panel = binned(field, _values(column), len(members), what)
+        field, values = occurring(field, _values(column), of_objects=part is not None)
+        column = column.with_values(values) if isinstance(column, Ragged) else values
+        panel = binned(field, values, len(members), what)
         if part is not None:
             panel = replace(panel, xlabel=f"{panel.xlabel}, {part.name}")
         yield panel, _by_class(column, members), field.kind is not Kind.CATEGORICAL
-
-
-def _of_classes_that_occur(field: Field, column: Array | Ragged) -> tuple[Field, Array | Ragged]:
-    """Leave out classes of which there are none, if the others then have a place at the axis."""
-    values = column.values if isinstance(column, Ragged) else column
-    occur = np.unique(values) if field.classes else np.zeros(0)
-    if not 0 < len(occur) <= NAMED_CLASSES:
-        return field, column
-    numbers = np.searchsorted(occur, values)
-    named = replace(field, classes=tuple(field.classes[number] for number in occur))
-    return named, column.with_values(numbers) if isinstance(column, Ragged) else numbers
 
 
 def _head(
@@ -290,10 +282,11 @@ def _name_ticks(axes: Axes, ticks: Mapping[float, str] | None) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)
         return
-    crowded = sum(map(len, ticks.values())) > 24
-    turned: dict[str, Any] = (
-        {"rotation": 30, "ha": "right", "rotation_mode": "anchor", "fontsize": 6.5} if crowded else {}
-    )
+    turned: dict[str, Any] = {}
+    if len(ticks) > _UPRIGHT:
+        turned = {"rotation": 90, "fontsize": 6}
+    elif sum(map(len, ticks.values())) > 24:
+        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor", "fontsize": 6.5}
     axes.set_xticks(list(ticks), list(ticks.values()), **turned)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pydantic
 
 from hepfm.core import config
+from hepfm.core.pairs import nearest_first, pairs_of_events
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Field
 from hepfm.data.schemas.taus import TAU_FIELDS
@@ -17,7 +18,6 @@ from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, mass_of, pseudorapidity
 from hepfm.physics.pdg import CHARGED_KAON, CHARGED_PION, ELECTRON, MUON, NEUTRAL_PION, NEUTRINOS, TAU
 from hepfm.physics.taus import decay_mode_class
-from hepfm.simulate.event_pairs import nearest_first, pairs_of_events
 from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.labellers.decays import DecayMatch, belongs
 from hepfm.simulate.labels import last_copy
@@ -29,7 +29,7 @@ CHARGED_HADRONS = (CHARGED_PION, CHARGED_KAON)
 
 
 @dataclass(frozen=True)
-class Taus:
+class HadronicTaus:
     """Hadronic tau decays.
 
     Attributes
@@ -46,9 +46,9 @@ class Taus:
     mode: Ints
     p4: Floats
 
-    def take(self, rows: Bools) -> Taus:
+    def take(self, rows: Bools) -> HadronicTaus:
         """Return the given taus."""
-        return Taus(self.event[rows], self.mode[rows], self.p4[rows])
+        return HadronicTaus(self.event[rows], self.mode[rows], self.p4[rows])
 
 
 class TauMatch(DecayMatch):
@@ -86,7 +86,7 @@ class TauLabeller(Labeller[TauMatch]):
         return JetLabels(fitting, tau_columns(taus, tau_of_jet, jets))
 
 
-def hadronic_taus(record: Record) -> Taus:
+def hadronic_taus(record: Record) -> HadronicTaus:
     """Find the taus that decay into hadrons; pions and kaons count as in the tau's own decay vertex."""
     index = np.flatnonzero(np.abs(record.pdg) == TAU)
     index = index[(last_copy(record, index) == index) & (record.daughter1[index] > 0)]
@@ -104,10 +104,10 @@ def hadronic_taus(record: Record) -> Taus:
     p4 = np.stack([np.bincount(owner[visible], part, minlength=len(index)) for part in parts], axis=-1)
     hadronic = (number((ELECTRON, MUON)) == 0) & (number(CHARGED_HADRONS) > 0)
     mode = 5 * (number(CHARGED_HADRONS) - 1) + number((NEUTRAL_PION,))
-    return Taus(record.event_of(index)[hadronic], mode[hadronic], p4[hadronic])
+    return HadronicTaus(record.event_of(index)[hadronic], mode[hadronic], p4[hadronic])
 
 
-def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int64]:
+def nearest_tau(taus: HadronicTaus, jets: Jets, *, radius: float) -> npt.NDArray[np.int64]:
     """Return the visible tau within `radius` of each jet of its event, -1 for none, shape (J,).
 
     Nearest pairs first, and each tau belongs to one jet only: soft jets near a tau's jet are not matched to
@@ -126,7 +126,7 @@ def nearest_tau(taus: Taus, jets: Jets, *, radius: float) -> npt.NDArray[np.int6
     return tau_of_jet
 
 
-def tau_columns(taus: Taus, tau_of_jet: Ints, jets: Jets) -> dict[str, Array]:
+def tau_columns(taus: HadronicTaus, tau_of_jet: Ints, jets: Jets) -> dict[str, Array]:
     """Return the `TAU_FIELDS` of jets; -1 in `tau_of_jet` stands for no tau."""
     has = tau_of_jet >= 0
     p4 = np.zeros((len(jets), 4))

@@ -8,28 +8,20 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import vector
-from hypothesis import given
-from hypothesis import strategies as st
+from event_objects import objects, types
 
 from hepfm.core.errors import ConfigError
-from hepfm.data.schemas.events import OBJECT_ROLES, OBJECT_TYPES
+from hepfm.data.event_objects import make_objects, missing_momentum
 from hepfm.data.schemas.jets import PID_CLASSES
 from hepfm.simulate import jet_objects
-from hepfm.simulate.event_objects import LEVEL, ROLE, Objects, make_objects, merge_objects, object_columns
-from hepfm.simulate.event_pairs import nearest_first, pairs_of_events
 from hepfm.simulate.event_selection import EventSelection
-from hepfm.simulate.events import missing_momentum
 from hepfm.simulate.isolated_objects import isolated_objects, isolation_sums
 from hepfm.simulate.jet_objects import BOTTOM, CHARM, LIGHT, b_tagged
-from hepfm.simulate.object_matching import with_matched_roles
-from hepfm.simulate.object_overlaps import remove_overlaps
 from hepfm.simulate.object_recipe import (
-    OVERLAPS,
     BTag,
     Electrons,
     Muons,
     ObjectRecipe,
-    Overlap,
     Photons,
     TagRate,
 )
@@ -64,21 +56,6 @@ def make_candidates(number: int, events: int, *, seed: int = 0, kind: str | None
         dz_error=nothing,
         entry=np.arange(number),
     )
-
-
-def objects(*rows: tuple[Any, ...]) -> Objects:
-    """Return objects from (event, type, pt, eta, phi[, charge[, role, level]])."""
-    made = []
-    for event, kind, pt, eta, phi, *rest in rows:
-        charge, role, level = [*rest, *(0.0, "none", "reconstructed")[len(rest) :]]
-        values = (np.array([float(one)]) for one in (pt, eta, phi, pt * np.cosh(eta)))
-        extra = {"charge": np.array([float(charge)]), "role": np.array([ROLE[role]])}
-        made.append(make_objects(np.array([event]), tuple(values), kind, level=level, **extra))  # type: ignore[arg-type]
-    return merge_objects(*made)
-
-
-def types(found: Objects) -> list[str]:
-    return [OBJECT_TYPES[kind] for kind in found.type]
 
 
 def test_isolation_is_the_sum_around_the_candidate_without_it() -> None:
@@ -155,91 +132,16 @@ def test_b_tags_have_the_rate_of_their_flavour(monkeypatch: pytest.MonkeyPatch) 
     assert options.light(np.array([50.0, 1000.0])).tolist() == [0.0, 1.0], "rates stay between 0 and 1"
 
 
-def test_overlaps_go_step_by_step() -> None:
-    electron_with_its_jet = objects(
-        (0, "electron", 40, 0, 0), (0, "jet", 41, 0.01, 0), (0, "jet", 50, 0.3, 0)
-    )
-    # Its own jet goes first; then the electron is beside a true jet, to which it belongs.
-    assert types(remove_overlaps(electron_with_its_jet, OVERLAPS)) == ["jet"]
-    assert types(remove_overlaps(electron_with_its_jet, OVERLAPS[:6])) == ["electron", "jet"]
-    other_event = objects((0, "electron", 40, 0, 0), (1, "jet", 41, 0.01, 0))
-    assert types(remove_overlaps(other_event, OVERLAPS)) == ["electron", "jet"]
-    tau = objects((0, "tau", 40, 0, 3.1), (0, "jet", 40, 0, 3.1), (0, "muon", 30, 0, -3.1))
-    assert types(remove_overlaps(tau, OVERLAPS)) == ["muon"]  # across phi = pi; the tau was the muon
-    assert types(remove_overlaps(tau.take(tau.of_type("tau", "jet")), OVERLAPS)) == ["tau"]
-    same_kind = objects((0, "jet", 40, 0, 0), (0, "jet", 30, 0.1, 0))
-    assert len(remove_overlaps(same_kind, [Overlap(drop="jet", near="jet", radius=0.05)])) == 2
-
-
-def test_matching_is_unique_and_by_type() -> None:
-    generator = objects(
-        (0, "bottom", 50, 0.0, 0.0, -1 / 3, "t_b", "generator"),
-        (0, "quark", 50, 0.2, 0.0, 2 / 3, "t_q", "generator"),
-        (0, "electron", 50, 1.0, 1.0, -1, "tbar_l", "generator"),
-        (0, "tau", 50, 1.0, 2.0, 1, "w_tau", "generator"),
-        (0, "neutrino", 50, 1.0, -1.0, 0, "tbar_nu", "generator"),
-    )
-    seen = objects(
-        (0, "jet", 45, 0.12, 0.0),
-        (0, "jet", 20, -0.25, 0.0),
-        (0, "jet", 20, 1.0, -1.0),
-        (0, "muon", 45, 1.0, 1.0),
-        (0, "muon", 12, 1.05, 2.0),
-        (0, "electron", 48, 1.01, 1.0),
-        (1, "jet", 50, 0.0, 0.0),
-    )
-    found = with_matched_roles(seen, generator, radius=0.4)
-    # The nearest pair is jet 0 with the quark; the b quark, as near to it, gets the jet that is left.
-    expected = ["t_q", "t_b", "none", "none", "w_tau", "tbar_l", "none"]
-    assert [OBJECT_ROLES[role] for role in found.role] == expected
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.integers(1, 5))
-def test_nearest_first_is_what_one_does_by_hand(seed: int, number: int, kinds: int) -> None:
-    rng = np.random.default_rng(seed)
-    i, j, distance = rng.integers(0, kinds, number), rng.integers(0, kinds, number), rng.random(number)
-    expected: dict[int, int] = {}
-    for pair in np.argsort(distance):
-        if i[pair] not in expected and j[pair] not in expected.values():
-            expected[int(i[pair])] = int(j[pair])
-    found = nearest_first(i, j, distance)
-    assert dict(zip(*(index.tolist() for index in found), strict=True)) == expected
-
-
-def test_pairs_are_all_of_the_same_event() -> None:
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(0, 6, 30), rng.integers(0, 6, 40)
-    i, j = pairs_of_events(first, second)
-    expected = {(a, b) for a in range(30) for b in range(40) if first[a] == second[b]}
-    assert set(zip(i.tolist(), j.tolist(), strict=True)) == expected
-    assert len(i) == len(expected)
-    empty = np.zeros(0, np.int64)
-    assert all(len(index) == 0 for index in pairs_of_events(empty, second))
-
-
 def test_missing_momentum_balances_the_candidates() -> None:
     candidates = make_candidates(200, 4)
-    met = missing_momentum(candidates, 5)  # the last event has none
+    _, px, py, _ = candidates.p4.T
+    met = missing_momentum(candidates.event, px, py, 5)  # the last event has none
     for axis in (1, 2):
         sums = np.bincount(candidates.event, candidates.p4[:, axis], minlength=5)
         np.testing.assert_allclose(met.p4[:, axis], -sums, atol=1e-9)
     assert met.pt[4] == 0
     np.testing.assert_array_equal(met.energy, met.pt)
     assert set(types(met)) == {"met"}
-
-
-def test_lists_are_ordered_and_of_the_events_wanted() -> None:
-    mixed = objects(
-        (1, "jet", 30, 0, 0),
-        (0, "jet", 20, 0, 0),
-        (1, "top", 90, 0, 0, 2 / 3, "none", "generator"),
-        (1, "met", 50, 0, 0),
-        (2, "jet", 99, 0, 0),
-    )
-    columns = object_columns(mixed, np.array([1, 2]), 4)
-    pt, level = columns["object_pt"], columns["object_level"]
-    assert [pt.row(k).tolist() for k in range(len(pt))] == [[50, 30, 90], [99]]
-    assert level.row(0).tolist() == [LEVEL["reconstructed"], LEVEL["reconstructed"], LEVEL["generator"]]
 
 
 EVENTS = objects(

@@ -1,13 +1,13 @@
-"""Pairs of things of the same event, for arrays of a whole batch of events."""
+"""Pairs of things of the same event, for flat arrays of many events."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hepfm.simulate.particles import Bools, Floats, Ints
+from hepfm.core.ragged import Array
 
 
-def pairs_of_events(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+def pairs_of_events(first: Array, second: Array) -> tuple[Array, Array]:
     """Return (i, j) for every pair with ``first[i] == second[j]``, by rising i.
 
     Parameters
@@ -28,11 +28,19 @@ def pairs_of_events(first: Ints, second: Ints) -> tuple[Ints, Ints]:
     return np.repeat(np.arange(len(first)), count), order[place]
 
 
-def nearest_first(i: Ints, j: Ints, distance: Floats) -> tuple[Ints, Ints]:
-    """Return pairs in which no i and no j is twice: the nearest one, then the nearest of the rest, ..."""
-    order = np.argsort(distance, kind="stable")
+def nearest_first(i: Array, j: Array, *distance: Array) -> tuple[Array, Array]:
+    """Return pairs in which no i and no j is twice: the nearest one, then the nearest of the rest, ...
+
+    Parameters
+    ----------
+    i, j
+        Pairs to choose from.
+    distance
+        What they are ranked by; a later one decides where earlier ones are equal.
+    """
+    order = np.lexsort(distance[::-1])
     i, j = i[order], j[order]
-    found: list[tuple[Ints, Ints]] = []
+    found: list[tuple[Array, Array]] = []
     while len(i):
         mutual = _first_of(i) & _first_of(j)  # nothing nearer competes for either
         found.append((i[mutual], j[mutual]))
@@ -43,7 +51,7 @@ def nearest_first(i: Ints, j: Ints, distance: Floats) -> tuple[Ints, Ints]:
     return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
 
 
-def _first_of(values: Ints) -> Bools:
+def _first_of(values: Array) -> Array:
     """Tell which entries are the first of their value."""
     first = np.zeros(len(values), bool)
     first[np.unique(values, return_index=True)[1]] = True
