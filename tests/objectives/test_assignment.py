@@ -24,15 +24,14 @@ from hepfm.data import feature_set
 from hepfm.data.content import Content
 from hepfm.data.pool import RowPool
 from hepfm.data.schemas.events import OBJECT_ROLES, OBJECT_TYPES, event_schema
-from hepfm.heads.assignment import Assignment as AssignmentHead
-from hepfm.heads.assignment import AssignmentHeadConfig
+from hepfm.heads.assignment import AssignmentHead, AssignmentHeadConfig
 from hepfm.models.assignment import roles_of
 from hepfm.networks.build import build_network, seeded_init
 from hepfm.objectives import OBJECTIVES
 from hepfm.objectives.assignment import Assignment
 from hepfm.objectives.resonances import allowed, daughter_types, targets_of
 from hepfm.physics.assign_roles import assign_roles
-from hepfm.physics.consistent import Candidates, best_consistent
+from hepfm.physics.consistent import Choices, best_consistent
 from hepfm.physics.topology import Topology
 from hepfm.train.learner import Learner, make_learner
 
@@ -264,10 +263,10 @@ def test_the_search_goes_beyond_the_first_candidates() -> None:
     # The best hundred candidates of both use object 0: only the last ones of the second go together.
     places = np.array([[0, k] for k in range(1, 60)] + [[60, 61]])
     scores = -0.01 * np.arange(60.0)
-    first = Candidates.of(places, scores)
+    first = Choices.of(places, scores)
     assert best_consistent([first, first]) in ([0, 59], [59, 0])
     assert best_consistent([first, first, first]).count(-1) == 1
-    assert best_consistent([Candidates.of(np.zeros((0, 2), np.int64), np.zeros(0))]) == [-1]
+    assert best_consistent([Choices.of(np.zeros((0, 2), np.int64), np.zeros(0))]) == [-1]
 
 
 def test_too_few_objects_give_as_many_resonances_as_they_suffice_for() -> None:

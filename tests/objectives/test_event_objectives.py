@@ -24,8 +24,7 @@ from hepfm.data.content import Content
 from hepfm.data.pool import RowPool
 from hepfm.data.schemas.events import OBJECT_ROLES, event_schema
 from hepfm.data.table import Table
-from hepfm.heads.neutrinos import Neutrinos as NeutrinosHead
-from hepfm.heads.neutrinos import coordinates, point_estimate
+from hepfm.heads.neutrinos import NeutrinosHead, coordinates, point_estimate
 from hepfm.heads.segments import SegmentLogits
 from hepfm.models.directory import Model
 from hepfm.models.neutrinos import neutrino_solutions

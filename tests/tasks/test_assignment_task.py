@@ -18,7 +18,7 @@ from hepfm.data.writer import write_store
 from hepfm.metrics.predictions import IntArray
 from hepfm.physics.topology import Topology
 from hepfm.tasks.assignment_baselines import chi2_roles, random_roles
-from hepfm.tasks.assignment_objects import EventObjects, roles_of_probabilities
+from hepfm.tasks.assignment_objects import RoleRows, roles_of_probabilities
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 
@@ -104,8 +104,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store_of(tmp_path_factory.mktemp("tops") / "store", events(lose=0.03))
 
 
-def objects_of(store: Store) -> EventObjects:
-    return EventObjects.read(store, np.arange(len(store)), TOPOLOGY)
+def objects_of(store: Store) -> RoleRows:
+    return RoleRows.read(store, np.arange(len(store)), TOPOLOGY)
 
 
 def value(counts: Any) -> float:
@@ -219,7 +219,7 @@ def test_probabilities_of_single_objects_give_consistent_roles(store: Store) -> 
 def test_leptonic_tops_have_no_mass_to_compare(tmp_path: Path) -> None:
     columns = event_columns(40, processes=("ttbar",))
     leptonic = Topology.of({"t": ("b", "l"), "tbar": ("b", "l")})
-    objects = EventObjects.read(store_of(tmp_path / "store", columns), np.arange(40), leptonic)
+    objects = RoleRows.read(store_of(tmp_path / "store", columns), np.arange(40), leptonic)
     assert chi2_roles(objects, resolution=0.1) is None
     assert objects.counts(objects.truth).matched.all()
 

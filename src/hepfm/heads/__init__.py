@@ -35,11 +35,11 @@ HEADS = Registry(
             "whether two constituents share a vertex, a logit of each pair (2409.12589)",
         ),
         "assignment": (
-            "hepfm.heads.assignment:Assignment",
+            "hepfm.heads.assignment:AssignmentHead",
             "which objects are the daughters of which resonance, jointly (2106.03898, 2601.17126)",
         ),
         "neutrinos": (
-            "hepfm.heads.neutrinos:Neutrinos",
+            "hepfm.heads.neutrinos:NeutrinosHead",
             "neutrino and antineutrino by diffusion, several solutions of each event (after 2601.17126)",
         ),
         "segments": (

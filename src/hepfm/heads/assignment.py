@@ -26,7 +26,7 @@ _AXES = "ijkl"
 
 
 class AssignmentHeadConfig(Config):
-    """Options of `Assignment`; sizes are those of 2601.17126 (public configuration).
+    """Options of `AssignmentHead`; sizes are those of 2601.17126 (public configuration).
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class BranchLogits:
     detection_BR: Tensor
 
 
-class Assignment(Head):
+class AssignmentHead(Head):
     """Joint logits of the daughters of each branch, and how many of its resonances are complete.
 
     Each branch has gated layers and blocks of its own over the event's summary and its objects; a linear
@@ -122,7 +122,7 @@ class Assignment(Head):
 
 
 class BranchNetwork(nn.Module):
-    """The part of `Assignment` that is a branch's own.
+    """The part of `AssignmentHead` that is a branch's own.
 
     Parameters
     ----------

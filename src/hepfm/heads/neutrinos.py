@@ -26,8 +26,8 @@ COORDINATES = 3
 """px, py and pseudorapidity, each standardised: no coordinate has a seam, as an azimuth would."""
 
 
-class NeutrinosConfig(Config):
-    """Options of `Neutrinos`.
+class NeutrinosHeadConfig(Config):
+    """Options of `NeutrinosHead`.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class NeutrinosConfig(Config):
     steps
         Steps of the sampler from noise to neutrinos; 100 in EveNet.
     solutions
-        Solutions of each event that `forward` gives; more can be drawn, see `Neutrinos.sample`.
+        Solutions of each event that `forward` gives; more can be drawn, see `NeutrinosHead.sample`.
     """
 
     num_blocks: PositiveInt = 2
@@ -45,7 +45,7 @@ class NeutrinosConfig(Config):
     solutions: PositiveInt = 16
 
 
-class Neutrinos(Head):
+class NeutrinosHead(Head):
     """Solutions for the momenta of neutrino and antineutrino, and how likely there is one.
 
     Noised neutrinos attend to the event's summary and its objects, which do not see them, and to each other;
@@ -61,13 +61,13 @@ class Neutrinos(Head):
         Not used.
     """
 
-    Config: ClassVar[type[Config]] = NeutrinosConfig
+    Config: ClassVar[type[Config]] = NeutrinosHeadConfig
     level: ClassVar[Level] = "solutions"
     centre_K: Tensor
     scale_K: Tensor
     noise_SMK: Tensor
 
-    def __init__(self, config: NeutrinosConfig, *, width: int, num_outputs: int) -> None:
+    def __init__(self, config: NeutrinosHeadConfig, *, width: int, num_outputs: int) -> None:
         super().__init__()
         if width % config.num_heads:
             raise IncompatibleError(

@@ -8,7 +8,7 @@ from torch import Tensor
 from hepfm.backbones.base import Features
 from hepfm.core.ragged import Ragged
 from hepfm.core.schema import Field
-from hepfm.heads.assignment import Assignment
+from hepfm.heads.assignment import AssignmentHead
 from hepfm.nn.attention import masked_logit
 from hepfm.objectives.resonances import allowed, daughter_types
 from hepfm.physics.assign_roles import assign_roles
@@ -18,7 +18,7 @@ TYPES = "object_type"
 
 
 def roles_of(
-    head: Assignment, features: Features, mask_BN: Tensor, types_BN: Tensor, *, role: Field, types: Field
+    head: AssignmentHead, features: Features, mask_BN: Tensor, types_BN: Tensor, *, role: Field, types: Field
 ) -> Ragged:
     """Return the number of the role of each object, int8, as lists of the rows of a batch.
 

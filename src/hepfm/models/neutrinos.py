@@ -13,7 +13,7 @@ from hepfm.core.draws import Draws
 from hepfm.core.errors import ModelError
 from hepfm.core.ragged import Columns
 from hepfm.data.row_source import Rows, RowSource
-from hepfm.heads.neutrinos import Neutrinos, point_estimate
+from hepfm.heads.neutrinos import NeutrinosHead, point_estimate
 from hepfm.models.directory import Model
 from hepfm.models.over_rows import over_rows
 
@@ -79,7 +79,7 @@ def neutrino_solutions(
 
     def work(batch: Batch) -> Columns:
         head = model.network.heads[FIELD]
-        assert isinstance(head, Neutrinos)
+        assert isinstance(head, NeutrinosHead)
         shape = (solutions, *head.noise_SMK.shape[1:])
         noise = draws.rows(batch.rows_B).normal("solutions", *shape)
         features = model.network.features(batch)

@@ -13,7 +13,7 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array, Columns, Ragged, lists
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.row_source import Rows, RowSource
-from hepfm.heads.assignment import Assignment
+from hepfm.heads.assignment import AssignmentHead
 from hepfm.heads.momenta import Momenta
 from hepfm.models.assignment import TYPES, roles_of
 from hepfm.models.directory import Model
@@ -129,7 +129,7 @@ def _said(model: Model, name: str, features: Features, batch: Batch, schema: Sch
     head, mask_BN = model.network.heads[name], features.token_mask(batch.mask_BN)
     if isinstance(head, Momenta):
         return of_constituents(*hidden_momenta(model.network, head, batch))
-    if isinstance(head, Assignment):
+    if isinstance(head, AssignmentHead):
         return _roles(model, name, features, batch, schema)
     return _readable(model, name, head(features, mask_BN).float(), batch)
 
@@ -137,7 +137,7 @@ def _said(model: Model, name: str, features: Features, batch: Batch, schema: Sch
 def _roles(model: Model, name: str, features: Features, batch: Batch, schema: Schema) -> Ragged:
     """Return the roles of objects that a head of assignments gives."""
     head = model.network.heads[name]
-    assert isinstance(head, Assignment)
+    assert isinstance(head, AssignmentHead)
     types_BN, fields = batch.labels[TYPES], {"role": model.outputs[name].field, "types": schema[TYPES]}
     return roles_of(head, features, batch.mask_BN, types_BN, **fields)
 

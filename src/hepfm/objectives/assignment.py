@@ -18,8 +18,7 @@ from hepfm.core.errors import ConfigError, IncompatibleError
 from hepfm.core.schema import Field, Kind, Schema
 from hepfm.data.row_selection import Only, RowSelection
 from hepfm.heads import HEADS
-from hepfm.heads.assignment import Assignment as AssignmentHead
-from hepfm.heads.assignment import BranchLogits
+from hepfm.heads.assignment import AssignmentHead, BranchLogits
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
 from hepfm.nn.attention import masked_logit

@@ -18,7 +18,7 @@ from hepfm.core.errors import DataError, IncompatibleError
 from hepfm.core.schema import Schema
 from hepfm.data import target_set
 from hepfm.heads import HEADS
-from hepfm.heads.neutrinos import Neutrinos as NeutrinosHead
+from hepfm.heads.neutrinos import NeutrinosHead
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
 from hepfm.nn.cosine_schedule import noised

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.physics.consistent import Candidates, Ints, best_consistent
+from hepfm.physics.consistent import Choices, Ints, best_consistent
 from hepfm.physics.topology import Branch, Topology
 
 Bools = npt.NDArray[np.bool_]
@@ -42,7 +42,7 @@ def assign_roles(
     for branch, allowed, score in zip(topology.branches, may, scores, strict=True):
         index = np.argwhere(allowed & _one_order(branch, num_objects))
         places.append(index)
-        candidates.append(Candidates.of(index, score[tuple(index.T)].astype(np.float64)))
+        candidates.append(Choices.of(index, score[tuple(index.T)].astype(np.float64)))
     resonances = topology.resonances
     chosen = best_consistent([candidates[number] for _, number in resonances])
     found = np.zeros(num_objects, np.int64)

@@ -17,7 +17,7 @@ _FIRST = 16
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Choices:
     """What a resonance may consist of in one event, in falling order of score.
 
     Attributes
@@ -35,22 +35,22 @@ class Candidates:
     order: Ints
 
     @classmethod
-    def of(cls, places_CD: Ints, scores: Floats) -> Candidates:
+    def of(cls, places_CD: Ints, scores: Floats) -> Choices:
         """Return candidates of the places of their objects, (C, D), and their scores, (C,)."""
         order = np.argsort(-scores, kind="stable")
         uses = np.left_shift(np.int64(1), places_CD[order]).sum(1)
         return cls(uses, scores[order].astype(np.float64), order)
 
 
-def best_consistent(resonances: Sequence[Candidates]) -> list[int]:
+def best_consistent(resonances: Sequence[Choices]) -> list[int]:
     """Return the number of the candidate of each resonance, -1 for a resonance that is left out.
 
     No object is used twice. As many resonances as possible are found; among equally many the sum of the
     scores is the largest. The search is exact: candidates beyond those combined so far are looked at unless
     none of them can be part of a better sum.
 
-    >>> first = Candidates.of(np.array([[0, 1], [2, 3]]), np.array([-0.1, -3.0]))
-    >>> second = Candidates.of(np.array([[0, 2], [0, 1]]), np.array([-0.2, -0.3]))
+    >>> first = Choices.of(np.array([[0, 1], [2, 3]]), np.array([-0.1, -3.0]))
+    >>> second = Choices.of(np.array([[0, 2], [0, 1]]), np.array([-0.2, -0.3]))
     >>> best_consistent([first, second])
     [1, 1]
     >>> best_consistent([first, second, second])
@@ -71,7 +71,7 @@ def best_consistent(resonances: Sequence[Candidates]) -> list[int]:
     return [-1] * len(resonances)
 
 
-def _best(resonances: Sequence[Candidates]) -> tuple[float, Ints] | None:
+def _best(resonances: Sequence[Choices]) -> tuple[float, Ints] | None:
     """Return the largest sum of scores without a shared object, and the places of the candidates."""
     if not all(len(one.scores) for one in resonances):
         return None
@@ -83,7 +83,7 @@ def _best(resonances: Sequence[Candidates]) -> tuple[float, Ints] | None:
         first *= 4
 
 
-def _bound(resonances: Sequence[Candidates], first: int) -> float:
+def _bound(resonances: Sequence[Choices], first: int) -> float:
     """Return what no sum with a candidate beyond the first ones exceeds."""
     top = sum(float(one.scores[0]) for one in resonances)
     beyond = (
@@ -92,7 +92,7 @@ def _bound(resonances: Sequence[Candidates], first: int) -> float:
     return max(beyond, default=-np.inf)
 
 
-def _best_of_first(resonances: Sequence[Candidates], first: int) -> tuple[float, Ints] | None:
+def _best_of_first(resonances: Sequence[Choices], first: int) -> tuple[float, Ints] | None:
     uses, scores = np.zeros(1, np.int64), np.zeros(1)
     picks = np.zeros((1, 0), np.int64)
     for one in resonances:

@@ -52,7 +52,7 @@ TASKS = Registry(
             "which tracks share a vertex; simulated jets with truth",
         ),
         "assignment": (
-            "hepfm.tasks.assignment:Assignment",
+            "hepfm.tasks.assignment:AssignmentTask",
             "which objects are the daughters of which resonance: options resonances, alike",
         ),
         "ttbar_reconstruction": (

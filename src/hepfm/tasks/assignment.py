@@ -27,7 +27,7 @@ from hepfm.metrics.bootstrap import Statistic, bootstrap_measurement
 from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.physics.topology import Topology
 from hepfm.tasks.assignment_baselines import chi2_roles, random_roles
-from hepfm.tasks.assignment_objects import ROLE, TYPE, EventObjects, roles_of_probabilities
+from hepfm.tasks.assignment_objects import ROLE, TYPE, RoleRows, roles_of_probabilities
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
 from hepfm.tasks.measured import Measured
 from hepfm.tasks.result import Baseline, MetricInfo, ResultFile
@@ -89,7 +89,7 @@ class AssignmentMetric(TaskMetric):
     definition: str
 
 
-class Assignment(Task):
+class AssignmentTask(Task):
     """Pairing efficiencies; beside the model, the best chi-squared of masses, and a random assignment.
 
     A model says the role of each object, by a head of assignments, or probabilities of roles of single
@@ -175,7 +175,7 @@ class Assignment(Task):
         scorer = subject.scorer(ROLE, self.objective())
         rows = np.asarray(store.split(self.split), np.int64)
         weights, groups = read_weights(store, rows), row_groups(store, rows)
-        objects = EventObjects.read(store, rows, self.topology)
+        objects = RoleRows.read(store, rows, self.topology)
         said = scorer.score(store, rows)
         if not isinstance(said, Ragged):
             raise ModelError(f"{subject.what} says no roles of objects; fine-tune it to the task first")

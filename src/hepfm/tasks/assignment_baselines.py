@@ -12,7 +12,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.event_features import OBJECT_MOMENTA
 from hepfm.physics.assign_roles import assign_roles
 from hepfm.physics.topology import Branch
-from hepfm.tasks.assignment_objects import B_TAG, EventObjects
+from hepfm.tasks.assignment_objects import B_TAG, RoleRows
 
 MASSES = {"t": 172.5, "tbar": 172.5, "w": 80.4, "w2": 80.4, "z": 91.2, "z2": 91.2, "h": 125.0}
 """Masses (GeV) of resonances whose daughters are all measured."""
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def random_roles(objects: EventObjects, *, seed: int = 0) -> Ragged:
+def random_roles(objects: RoleRows, *, seed: int = 0) -> Ragged:
     """Return roles given to objects of the right types at random, as many as there are objects for."""
     rng = numpy_generator(seed, "tasks.assignment.random")
     slots = objects.slots()
@@ -42,7 +42,7 @@ def random_roles(objects: EventObjects, *, seed: int = 0) -> Ragged:
     return objects.filled(drawn())
 
 
-def chi2_roles(objects: EventObjects, *, resolution: float) -> Ragged | None:
+def chi2_roles(objects: RoleRows, *, resolution: float) -> Ragged | None:
     """Return the roles of the smallest sum of ``((m - m0) / (resolution m0))^2`` of all resonances.
 
     The masses are those of resonances whose daughters are all measured, and of the W of a top quark's two
@@ -109,6 +109,6 @@ def _chi2(branch: Branch, p4_N4: Floats, tagged: Bools | None, resolution: float
     return chi2
 
 
-def _four_momenta(objects: EventObjects) -> Floats:
+def _four_momenta(objects: RoleRows) -> Floats:
     pt, eta, phi, energy = (objects.columns[name].values.astype(np.float64) for name in OBJECT_MOMENTA)
     return np.stack([energy, pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=1)

@@ -26,7 +26,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class EventObjects:
+class RoleRows:
     """Objects of events, reconstructed ones only; lists are those of the store, cut behind the last of them.
 
     Attributes
@@ -53,7 +53,7 @@ class EventObjects:
     columns: Mapping[str, Ragged]
 
     @classmethod
-    def read(cls, store: Store, rows: IntArray, topology: Topology) -> EventObjects:
+    def read(cls, store: Store, rows: IntArray, topology: Topology) -> RoleRows:
         """Read the objects of some rows."""
         schema = store.schema
         optional = [name for name in (*OBJECT_MOMENTA, B_TAG, _LEVEL) if name in schema]
@@ -113,7 +113,7 @@ class EventObjects:
         return self.truth.with_values(values)
 
 
-def roles_of_probabilities(objects: EventObjects, said: Ragged, classes: Sequence[str]) -> Ragged:
+def roles_of_probabilities(objects: RoleRows, said: Ragged, classes: Sequence[str]) -> Ragged:
     """Return the best consistent roles, by probabilities of the role of each object by itself.
 
     The product of the probabilities is the largest in which no object is used twice; where objects do not
