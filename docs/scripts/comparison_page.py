@@ -29,11 +29,16 @@ STUDIES = {
     "pilot": ("pretraining_objectives_pilot",),
     "subjets": ("groupings_cpu",),
     "patches": ("groupings_cpu",),
+    "taggers": ("backbones_cpu",),
+    "bumblebee": ("bumblebee_cpu",),
 }
 """Reports of each group of results; arms of one group are corrected together."""
 
-SIZES = {"subjets": "subjets", "patches": "patches"}
-"""What a study of one task with several sizes calls the one that counts."""
+SIZES = {"subjets": "subjets", "patches": "patches", "taggers": "particle_transformer"}
+"""What a study with several sizes calls the one that counts."""
+
+LOWER = ("mtt_iqr",)
+"""Headline metrics of which lower values are better."""
 
 FROZEN = ("probe", "neighbours")
 """Tasks in which the network is fixed."""
@@ -95,6 +100,12 @@ class Result:
         return self.task in FROZEN
 
     @property
+    def above_scratch(self) -> bool:
+        """Whether its mean is better than that of training from scratch."""
+        lower = PRIMARY.get(self.task) in LOWER
+        return self.mean < self.scratch if lower else self.mean > self.scratch
+
+    @property
     def above_baseline(self) -> bool:
         """Whether it is better than a regression on the numbers of the whole jet."""
         return self.baseline is None or self.mean > self.baseline
@@ -107,8 +118,13 @@ def results(study: str) -> dict[str, list[Result]]:
     found: dict[str, list[Result]] = {}
     names = {path.name for folder in folders for path in folder.glob("panel*-against-scratch.csv")}
     if study in SIZES:
-        sizes = list(dict.fromkeys(row["size"] for row in read(folders[0].parent / "results.csv")))
-        names = {name for name in names if name.startswith(f"panel{sizes.index(SIZES[study]) + 1}-")}
+        sizes, tasks = (
+            list(dict.fromkeys(row[key] for row in read(folders[0].parent / "results.csv")))
+            for key in ("size", "task")
+        )
+        first = sizes.index(SIZES[study]) * len(tasks) + 1
+        numbers = [str(number) for number in range(first, first + len(tasks))]
+        names = {name for name in names if name.removeprefix("panel").split("-")[0] in numbers}
     for name in sorted(names):
         task = name.removesuffix("-against-scratch.csv").split("-", 1)[1]
         metric = PRIMARY.get(task, "auc")
@@ -148,7 +164,7 @@ def verdict(measured: Sequence[Result]) -> str:
     better = [one for one in measured if one.mark == MARKS["better"]]
     worse = [one for one in measured if one.mark == MARKS["worse"]]
     tuned = [one for one in better if not one.frozen]
-    above = [one for one in measured if not one.frozen and one.mean > one.scratch]
+    above = [one for one in measured if not one.frozen and one.above_scratch]
     total = sum(not one.frozen for one in measured)
     if tuned:
         return f"**yes**: {_places(tuned)}"

@@ -33,8 +33,13 @@ METRICS = {
     "w1m": "W1M",
     "w1_mass": "W1 of the mass [GeV]",
     "w1_pt": "W1 of pT [GeV]",
+    "mtt_iqr": "m(tt) IQR/median",
+    "mtt_bias": "m(tt) bias",
+    "nu_pz_width": "neutrino pz width [GeV]",
+    "pairing": "pairing",
+    "solved": "solved",
 }
-PRIMARY = {"jetclass": "accuracy"}
+PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr"}
 """Metric of a task's column in the overview; the AUC of others."""
 MARKS = {"better": " ▲", "worse": " ▼", "no verdict": " (no plateau)"}
 Row = dict[str, str]
@@ -149,8 +154,11 @@ def trainings(folders: Sequence[Path]) -> dict[tuple[str, str, str, str], dict[s
     return found
 
 
-def by_size(study: Path) -> str:
-    """Return a row for each size and arm: means over trainings with their 68 % intervals, by number of labels."""
+def by_size(study: Path, *, what: str) -> str:
+    """Return a row for each size and arm: means over trainings with their 68 % intervals, by number of labels.
+
+    Before them stand weights and cost; last is the row baseline, which is that of every size.
+    """
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in read(study / "results.csv"):
         if row["metric"] == PRIMARY.get(row["task"], "auc") and row["value"]:
@@ -158,6 +166,7 @@ def by_size(study: Path) -> str:
             values = found.setdefault((row["size"], row["arm"]), {}).setdefault(column, [])
             values.append(float(row["value"]))
     columns = list(dict.fromkeys(column for row in found.values() for column in row))
+    cost = {(row["size"], row["arm"]): row for row in read(study / "csv" / "compute.csv")}
     rows = []
     for (size, arm), values in found.items():
         cells = []
@@ -165,8 +174,28 @@ def by_size(study: Path) -> str:
             numbers = np.array(values.get(column, []))
             low, high = mean_interval(numbers, level=0.68)
             cells.append(f"{numbers.mean():.4f} ({low:.4f} to {high:.4f})")
-        rows.append([size, arm, str(max(map(len, values.values()))), *cells])
-    return markdown(["tokens", "arm", "trainings", *columns], rows)
+        weights, seconds = (float(cost[size, arm][name]) for name in ("parameters", "pretrain"))
+        spent = [f"{weights:,.0f}", f"{seconds:.0f}"]
+        rows.append([size, arm, *spent, str(max(map(len, values.values()))), *cells])
+    rows.append(
+        ["any", "row baseline", "-", "-", "-", *(row_baseline(study / "csv", column) for column in columns)]
+    )
+    head = [what, "arm", "parameters", "core seconds of pre-training", "trainings", *columns]
+    return markdown(head, rows)
+
+
+def row_baseline(tables: Path, column: str) -> str:
+    """Return the row baseline of a task and a number of labels, from its first panel."""
+    task, labels = column.split(":")[0].split(", ")
+    for path in sorted(tables.glob(f"panel*-{task}-results.csv")):
+        for row in read(path):
+            if (row["arm"].startswith("row baseline"), row["metric"], row["labels"]) == (
+                True,
+                PRIMARY.get(task, "auc"),
+                "" if labels == "all" else labels,
+            ):
+                return f"{float(row['mean']):.4f}"
+    return "-"
 
 
 def results(tables: Path) -> str:
@@ -179,7 +208,7 @@ def results(tables: Path) -> str:
             row["arm"],
             row["trainings"],
             number(row["mean"]),
-            f"{number(row['mean_low'])} to {number(row['mean_high'])}",
+            f"{number(row['mean_low'])} to {number(row['mean_high'])}" if row["mean_low"] else "-",
         ]
         for path in sorted(tables.glob("panel*-results.csv"))
         for row in read(path)
@@ -258,7 +287,8 @@ def main(study: Path, name: str, page: Path, earlier: Sequence[str] = ()) -> Non
     shutil.copy(study / "registration.json", target / "registration.json")
     text = page.read_text(encoding="utf-8")
     text = put(text, f"results of {name}", results(target / "csv"))
-    text = put(text, f"sizes of {name}", by_size(target))
+    what = "tokens" if name == "groupings_cpu" else "network"
+    text = put(text, f"sizes of {name}", by_size(target, what=what))
     folders = [target / "csv", *(DOCS / "reports" / other / "csv" for other in earlier)]
     for kind, table in (("contrasts", contrasts), ("overview", overview)):
         text = put(text, f"{kind} of {name}", table(folders))
