@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from event_rows import PROCESSES, event_columns
 
-from hepfm.api import evaluate, pretrain
+from hepfm.api import check, evaluate, pretrain
 from hepfm.data.event_features import EVENT_CONTEXT
 from hepfm.data.schemas.events import event_schema
 from hepfm.data.store import Store
@@ -51,3 +51,15 @@ def test_a_network_learns_processes(store: Store, tmp_path: Path) -> None:
     row, majority = result.baselines
     assert row.title == f"row baseline ({len(EVENT_CONTEXT)} numbers)"
     assert {metric.name: metric.value for metric in majority.metrics}["auc"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["particle_transformer", "lgatr_slim"])
+def test_networks_that_read_four_momenta_take_those_of_objects(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    if name == "lgatr_slim":
+        pytest.importorskip("lgatr")
+    recipe = {**RECIPE, "backbone": {"name": name, "size": "xs"}}
+    recipe["data"] = {**RECIPE["data"], "store": str(store.path), "context": None}
+    model = pretrain(recipe, output=tmp_path / "run", smoke=True).model_path
+    assert max(check(model).values()) < 1e-4

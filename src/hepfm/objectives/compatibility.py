@@ -10,6 +10,7 @@ from hepfm.core.config import Component
 from hepfm.core.errors import HepfmError, IncompatibleError, MissingExtraError
 from hepfm.core.registry import Registry
 from hepfm.core.schema import Schema
+from hepfm.data.event_features import OBJECT_MOMENTA
 from hepfm.data.features import KINEMATIC_COLUMNS, FeatureSet
 from hepfm.groupings import GROUPINGS
 from hepfm.objectives import OBJECTIVES
@@ -133,8 +134,8 @@ def _problems(requirements: Requirements, backbone: type[Backbone], schema: Sche
 
 
 def has_momenta(schema: Schema) -> bool:
-    """Tell whether data have four-momenta of constituents."""
-    return all(name in schema for name in KINEMATIC_COLUMNS)
+    """Tell whether data have four-momenta of constituents, or of the objects of events."""
+    return any(all(name in schema for name in fields) for fields in (KINEMATIC_COLUMNS, OBJECT_MOMENTA))
 
 
 def _fitting_backbones(requirements: Requirements, schema: Schema) -> str:
