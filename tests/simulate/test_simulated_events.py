@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lhe_events import write_events
+from scipy.stats import ks_2samp
 
 from hepfm.core.errors import ConfigError
 from hepfm.core.ragged import Array, Columns, Ragged, lists
@@ -321,3 +322,21 @@ def test_a_class_without_an_event_names_the_cut(
     assert message in str(error.value)
     assert "60 generated" in str(error.value)
     assert "change process or cut" in str(error.value)
+
+
+def test_higgs_bosons_of_both_parities_differ_in_the_angle_between_their_leptons(tmp_path: Path) -> None:
+    """Pythia reads the parity in some of its processes only."""
+    sizes = ["mpi=false", "events.train=1500", "events.val=0", "events.test=0"]
+    cuts = ["selection.leptons_min=0", "selection.opposite_sign=false"]
+    path = tmp_path / "store"
+    store = Store.open(simulate("higgs_cp", output=path, overrides=[*sizes, *cuts], processes=1).path)
+    columns = store.read(["event_label", "object_phi", "object_type", "object_level"])
+    kind, level = (lists(columns, f"object_{name}").values for name in ("type", "level"))
+    leptons = np.isin(kind, [OBJECT_TYPES.index(name) for name in ("electron", "muon")]) & (level == 1)
+    phi = lists(columns, "object_phi").keep(leptons)
+    assert (phi.lengths == 2).all()
+    first, second = phi.values.reshape(-1, 2).T
+    angle = np.abs(np.mod(first - second + np.pi, 2 * np.pi) - np.pi)
+    odd = columns["event_label"] == store.schema.label_classes.index("odd")
+    assert ks_2samp(angle[odd], angle[~odd]).pvalue < 1e-3
+    assert angle[odd].mean() > angle[~odd].mean()
