@@ -170,6 +170,8 @@ def test_bad_recipes(store: Store, tmp_path: Path, objective: dict, data: dict, 
 def test_bad_scans(store: Store, model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no signal row .* = 500; there are 400, 800, 1200"):
         evaluate(model, {**TASK, "masses": [500]}, store, output=tmp_path / "a")
+    with pytest.raises(ConfigError, match="--masses 500,1000"):
+        evaluate(model, {**TASK, "masses": []}, store, output=tmp_path / "c")
     with pytest.raises(DataError, match="is categorical of the event"):
         evaluate(model, {**TASK, "parameter": "event_label"}, store, output=tmp_path / "b")
     with pytest.raises(DataError, match="is continuous of the object"):

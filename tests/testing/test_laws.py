@@ -175,6 +175,16 @@ class LooksAhead(Sound):
     supports = frozenset({"causal"})
 
 
+class KeepsItsEmbedding(Sound):
+    supports = frozenset({"embedding"})
+
+    def embed(self, x_BNF: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return super().embed(x_BNF[..., : x_BNF.shape[-1] // 2], *args, **kwargs)
+
+    def replace_embedding(self, embedding: Any) -> None:
+        pass
+
+
 class OrderUnknown(Sound):
     supports = frozenset({"order"})
 
@@ -195,6 +205,7 @@ BACKBONE_FAULTS = {
     "nothing_is_known_of_a_replaced_constituent": Peeks,
     "every_constituent_sees_the_prefix": ForgetsPrefix,
     "causal_features_do_not_see_what_follows": LooksAhead,
+    "another_embedding_takes_the_place_of_its_own": KeepsItsEmbedding,
 }
 
 

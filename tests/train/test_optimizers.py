@@ -92,7 +92,7 @@ FINETUNING: dict[str, dict[str, Any]] = {
             "head": {"name": name, **({"num_heads": 2} if name.startswith("class_") else {})},
         }
         for name in HEADS
-        if name not in ("knn", "pairs")  # the first has no weights to train
+        if HEADS.load(name).level in ("row", "constituent") and name != "knn"  # which has no weights
     },
     "head-pairs": {"name": "vertices"},
     "generator-flow": {"name": "flow_matching"},

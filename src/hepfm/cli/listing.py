@@ -19,7 +19,7 @@ RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study")
 def registries() -> dict[str, Registry]:
     """Return every registry by its kind."""
     from hepfm.backbones import BACKBONES
-    from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS
+    from hepfm.data import CONTEXT_SETS, EXPORTERS, FEATURE_SETS, READERS, TARGET_SETS
     from hepfm.embeddings import EMBEDDINGS
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
@@ -56,6 +56,7 @@ def registries() -> dict[str, Registry]:
         ANOMALY_SCORES,
         FEATURE_SETS,
         CONTEXT_SETS,
+        TARGET_SETS,
         READERS,
         EXPORTERS,
         CONVERTERS,

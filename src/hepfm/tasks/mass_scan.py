@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pydantic
 
-from hepfm.core.errors import DataError
+from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.log import progress
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
@@ -46,12 +46,12 @@ class MassScanConfig(SidesConfig):
     Attributes
     ----------
     masses
-        The hypotheses, in the unit of the parameter.
+        The hypotheses, in the unit of the parameter; at least one.
     parameter
         The field of the rows that holds the parameter of the signal's simulation.
     """
 
-    masses: Annotated[tuple[float, ...], pydantic.Field(min_length=1)]
+    masses: tuple[float, ...] = ()
     parameter: str = "event_resonance_mass"
 
     @pydantic.field_validator("masses")
@@ -86,6 +86,11 @@ class MassScan(SignalTask):
 
     def _check_fields(self, schema: Schema, where: str) -> None:
         super()._check_fields(schema, where)
+        if not self.config.masses:
+            raise ConfigError(
+                f"the task {self.name!r} measures at the masses that are named: masses=[500, 1000] "
+                "(--masses 500,1000)"
+            )
         field = schema[self.config.parameter]
         if field.level is not schema.row or field.kind is not Kind.CONTINUOUS:
             raise DataError(
