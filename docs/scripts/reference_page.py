@@ -55,7 +55,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "What is read, how it becomes features, and what is written. How it works: [data](../data.md), "
             "[models of other packages](../models.md)."
         ),
-        ("feature_set", "context_set", "reader", "exporter", "converter"),
+        ("feature_set", "context_set", "target_set", "reader", "exporter", "converter"),
     ),
     "simulation": (
         "Simulation",
