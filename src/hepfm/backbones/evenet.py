@@ -149,7 +149,7 @@ class EveNet(Backbone):
         if rate == 0.0:
             return x_TF
         mask_BN = packing.mask_BN
-        kept_B11 = (torch.rand(len(mask_BN), 1, 1, device=mask_BN.device) >= rate).to(x_TF.dtype)
+        kept_B11 = (torch.rand(mask_BN.shape[0], 1, 1, device=mask_BN.device) >= rate).to(x_TF.dtype)
         return x_TF * packing.pack(kept_B11.expand(*mask_BN.shape, 1))
 
     def _points(self, values_BNF: Tensor) -> Tensor:
@@ -260,7 +260,8 @@ class ObjectEncoder(nn.Module):
         prefix_BKD
             Tokens of the globals, None without any.
         """
-        rows, num = len(mask_BN), 0 if prefix_BKD is None else prefix_BKD.shape[1]
+        # Not len(): it would fix the number of rows in an exported file.
+        rows, num = mask_BN.shape[0], 0 if prefix_BKD is None else prefix_BKD.shape[1]
         both = x_BND if prefix_BKD is None else torch.cat((prefix_BKD.to(x_BND.dtype), x_BND), dim=1)
         real = Packing.of(F.pad(mask_BN, (num, 0), value=True))
         kind_B_K = self.kinds_2K[(torch.arange(both.shape[1], device=mask_BN.device) < num).long()]
