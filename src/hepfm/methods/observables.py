@@ -1,0 +1,133 @@
+"""Observables: numbers of a row that analyses look at, fields of the rows or made of them, as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hepfm.core.errors import DataError, did_you_mean
+from hepfm.core.ragged import Array, Columns
+from hepfm.core.schema import Kind, Schema
+from hepfm.data.context import jet_mass
+from hepfm.data.row_source import Index, RowSource
+
+Values = npt.NDArray[np.float32]
+"""Shape (R, F): rows and observables."""
+
+_SMALLEST_RATIO = 1e-4
+"""Floor of (groomed mass)/(jet pt) in its logarithm: jets of which grooming leaves one constituent have
+none."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """An observable that is made of fields.
+
+    Attributes
+    ----------
+    columns
+        The fields.
+    compute
+        The computation.
+    unit
+        Of the result.
+    """
+
+    columns: tuple[str, ...]
+    compute: Callable[[Columns], Array]
+    unit: str = "1"
+
+
+def _ln_rho(columns: Columns) -> Array:
+    ratio = np.asarray(columns["omnifold_softdrop_mass"], np.float64) / np.asarray(
+        columns["jet_pt"], np.float64
+    )
+    return 2 * np.log(np.maximum(ratio, _SMALLEST_RATIO))
+
+
+def _tau21(columns: Columns) -> Array:
+    width = np.asarray(columns["omnifold_width"], np.float64)
+    tau2 = np.asarray(columns["omnifold_tau2"], np.float64)
+    return np.divide(tau2, width, out=np.zeros_like(tau2), where=width > 0)
+
+
+DERIVED = {
+    "jet_mass": Derived(
+        ("jet_pt", "jet_eta", "jet_energy"),
+        lambda columns: jet_mass(
+            *(np.asarray(columns[name]) for name in ("jet_pt", "jet_eta", "jet_energy"))
+        ),
+        "GeV",
+    ),
+    "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), _ln_rho),
+    "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), _tau21),
+}
+"""By name. OmniFold's: ln of the squared ratio of groomed mass and jet pt; 2-subjettiness over width
+(1911.09107)."""
+
+
+def available(schema: Schema) -> list[str]:
+    """Return the names of all observables that rows of a schema have."""
+    numbers = [
+        field.name for field in schema if field.level is schema.row and field.kind is not Kind.CATEGORICAL
+    ]
+    made = [name for name, one in DERIVED.items() if all(column in schema for column in one.columns)]
+    return [*numbers, *(name for name in made if name not in numbers)]
+
+
+def unit_of(schema: Schema, name: str) -> str:
+    """Return the unit of an observable."""
+    return schema[name].unit if name in schema else DERIVED[name].unit
+
+
+def check_observables(schema: Schema, names: tuple[str, ...], *, where: str) -> None:
+    """Raise `DataError` unless all are numbers of the rows.
+
+    Parameters
+    ----------
+    schema
+        Of the rows.
+    names
+        The observables.
+    where
+        What has the schema, for the message.
+    """
+    known = available(schema)
+    for name in names:
+        if name in known:
+            continue
+        if name in schema:
+            field = schema[name]
+            what = "holds lists" if schema.is_ragged(name) else f"is of kind {field.kind}"
+            raise DataError(f"{where}: {name!r} {what}; an observable is one number for each {schema.row}")
+        lacking = [one for one in DERIVED[name].columns if one not in schema] if name in DERIVED else []
+        why = f" (it is made of {', '.join(lacking)})" if lacking else did_you_mean(name, known)
+        raise DataError(f"{where} has no observable {name!r}{why}; it has: {', '.join(known)}")
+
+
+def read_observables(source: RowSource, rows: Index, names: tuple[str, ...]) -> Values:
+    """Return observables of rows, (R, F); raise `DataError` where one is NaN or infinite."""
+    check_observables(source.schema, names, where=source.name)
+    fields = [name for name in names if name in source.schema]
+    made = {name: DERIVED[name] for name in names if name not in fields}
+    columns = source.read(
+        dict.fromkeys([*fields, *(column for one in made.values() for column in one.columns)]), rows
+    )
+    values = np.stack(
+        [
+            np.asarray(made[name].compute(columns) if name in made else columns[name]).astype(np.float32)
+            for name in names
+        ],
+        axis=1,
+    )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        name = names[int(np.argmax(bad.any(axis=0)))]
+        raise DataError(
+            f"{source.name}: {name!r} is NaN or infinite in {int(bad[:, names.index(name)].sum())} of "
+            f"{len(values)} rows; leave these rows or the observable out"
+        )
+    return values
