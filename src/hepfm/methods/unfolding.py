@@ -16,7 +16,8 @@ from hepfm.core.errors import DivergedError
 from hepfm.core.files import atomic_path, read_json, write_json
 from hepfm.core.log import logger
 from hepfm.core.rng import uniform_of
-from hepfm.data.level_pairs import DETECTOR, LEVEL, PARTICLE, LevelPairs, level_rows, pair_levels
+from hepfm.data.level_pairs import LevelPairs, level_rows, pair_rows
+from hepfm.data.schemas.levels import JET_LEVEL
 from hepfm.methods.bayesian_iteration import Response, bayesian_iteration
 from hepfm.methods.binning import Binning, bin_numbers, histograms
 from hepfm.methods.observables import Values, read_observables
@@ -67,9 +68,9 @@ class Problem:
     @classmethod
     def of(cls, data: Sample, simulation: Sample) -> Problem:
         """Return data and simulation as they are; the particle level of simulated data is the truth."""
-        pairs = pair_levels(simulation.source, simulation.rows)
-        at_detector = data.with_rows(level_rows(data.source, data.rows, DETECTOR))
-        particle = level_rows(data.source, data.rows, PARTICLE)
+        pairs = pair_rows(simulation.source, simulation.rows)
+        at_detector = data.with_rows(level_rows(data.source, data.rows, "detector"))
+        particle = level_rows(data.source, data.rows, "particle")
         truth = data.with_rows(particle) if len(particle) else None
         return cls((at_detector,), simulation, pairs, _of_events(simulation, pairs), truth)
 
@@ -77,26 +78,26 @@ class Problem:
     def tested(cls, simulation: Sample, seed: int, stress: Stress | None = None) -> Problem:
         """Return a half of the simulation as data for the other half; with `stress` it is another
         distribution."""
-        pairs = pair_levels(simulation.source, simulation.rows)
-        chosen = uniform_of(pairs.events, seed, "unfold.halves") < 0.5
+        pairs = pair_rows(simulation.source, simulation.rows)
+        chosen = uniform_of(pairs.event_id, seed, "unfold.halves") < 0.5
         halves = pairs.of(chosen), pairs.of(~chosen)
         weights = _of_events(simulation, halves[0])
         if stress is not None:
             weights = weights * _tilt(simulation, halves[0], stress)
         first = halves[0]
         return cls(
-            (Sample(simulation.source, first.detector, weights[first.detected]),),
+            (Sample(simulation.source, first.rows["detector"], weights[first.passes["detector"]]),),
             simulation,
             halves[1],
             _of_events(simulation, halves[1]),
-            Sample(simulation.source, first.particle, weights[first.generated]),
+            Sample(simulation.source, first.rows["particle"], weights[first.passes["particle"]]),
         )
 
     def replica(self, seed: int) -> Problem:
         """Return a bootstrap replica: data (with their truth, of the same events) and simulation are drawn
         anew."""
         parts = [_drawn(part, seed, number) for number, part in enumerate(self.data)]
-        simulated = poisson_weights(self.pairs.events, seed, "unfold.bootstrap.simulation")
+        simulated = poisson_weights(self.pairs.event_id, seed, "unfold.bootstrap.simulation")
         truth = _drawn(self.truth, seed, 0) if self.truth else None
         return replace(self, data=tuple(parts), truth=truth, weights=self.weights * simulated)
 
@@ -104,8 +105,8 @@ class Problem:
         """Return the problem with simulated background subtracted from the data, by rows of negative
         weight."""
         rows = background.rows
-        if LEVEL in background.schema:
-            rows = level_rows(background.source, rows, DETECTOR)
+        if JET_LEVEL.name in background.schema:
+            rows = level_rows(background.source, rows, "detector")
         chosen = background.with_rows(rows)
         return replace(self, data=(*self.data, replace(chosen, weights=-chosen.weights)))
 
@@ -114,17 +115,17 @@ def _of_events(simulation: Sample, pairs: LevelPairs) -> Floats:
     """Return the weight of each event: that of its particle level, or of its detector level where it is a
     fake."""
     weights = np.empty(len(pairs))
-    weights[pairs.detected] = event_weights(simulation.source, pairs.detector)
-    weights[pairs.generated] = event_weights(simulation.source, pairs.particle)
+    weights[pairs.passes["detector"]] = event_weights(simulation.source, pairs.rows["detector"])
+    weights[pairs.passes["particle"]] = event_weights(simulation.source, pairs.rows["particle"])
     return weights
 
 
 def _tilt(simulation: Sample, pairs: LevelPairs, stress: Stress) -> Floats:
     """Return the factor of each event; events that do not exist at particle level keep their weight."""
-    values = read_observables(simulation.source, pairs.particle, (stress.observable,))[:, 0]
+    values = read_observables(simulation.source, pairs.rows["particle"], (stress.observable,))[:, 0]
     share = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(len(values) - 1, 1)
     factor = np.ones(len(pairs))
-    factor[pairs.generated] = 1 + stress.strength * (2 * share - 1)
+    factor[pairs.passes["particle"]] = 1 + stress.strength * (2 * share - 1)
     return factor
 
 
@@ -192,16 +193,16 @@ def unfold(
     """
     data_weights = np.concatenate([part.weights for part in problem.data])
     names = tuple(binning)
-    detector = read_observables(problem.simulation.source, problem.pairs.detector, names)
+    detector = read_observables(problem.simulation.source, problem.pairs.rows["detector"], names)
     measured = np.concatenate([read_observables(part.source, part.rows, names) for part in problem.data])
     check_overlap(names, detector, measured, data_weights, what="simulation and data at detector level")
     first, second = estimators
     source = problem.simulation.source
     simulation = Simulation(
-        first.read(source, problem.pairs.detector),
-        second.read(source, problem.pairs.particle),
-        problem.pairs.detected,
-        problem.pairs.generated,
+        first.read(source, problem.pairs.rows["detector"]),
+        second.read(source, problem.pairs.rows["particle"]),
+        problem.pairs.passes["detector"],
+        problem.pairs.passes["particle"],
         problem.weights,
     )
     data = first.join([first.read(part.source, part.rows) for part in problem.data])
@@ -250,7 +251,9 @@ def projections(problem: Problem, unfolding: Unfolding, binning: Binning) -> dic
     level; ``data``, ``folded`` (the simulation with the weights of each iteration), ``expected`` (before) at
     detector level; ``bayesian``, D'Agostini's iteration of each observable alone, as many times."""
     names, pairs, source = tuple(binning), problem.pairs, problem.simulation.source
-    detector, particle = (read_observables(source, rows, names) for rows in (pairs.detector, pairs.particle))
+    detector, particle = (
+        read_observables(source, rows, names) for rows in (pairs.rows["detector"], pairs.rows["particle"])
+    )
     data = [(read_observables(part.source, part.rows, names), part.weights) for part in problem.data]
     measured = {name: np.zeros(len(edges) - 1) for name, edges in binning.items()}
     for values, weights in data:
@@ -263,17 +266,17 @@ def projections(problem: Problem, unfolding: Unfolding, binning: Binning) -> dic
     weights = unfolding.weights
     return {
         "unfolded": [
-            histograms(particle, binning, (weights * one.push)[pairs.generated])
+            histograms(particle, binning, (weights * one.push)[pairs.passes["particle"]])
             for one in unfolding.iterations
         ],
-        "prior": histograms(particle, binning, weights[pairs.generated]),
+        "prior": histograms(particle, binning, weights[pairs.passes["particle"]]),
         "truth": truth,
         "data": {name: counts.tolist() for name, counts in measured.items()},
         "folded": [
-            histograms(detector, binning, (weights * one.push)[pairs.detected])
+            histograms(detector, binning, (weights * one.push)[pairs.passes["detector"]])
             for one in unfolding.iterations
         ],
-        "expected": histograms(detector, binning, weights[pairs.detected]),
+        "expected": histograms(detector, binning, weights[pairs.passes["detector"]]),
         "bayesian": {
             name: _binned(
                 detector[:, place],
@@ -300,14 +303,14 @@ def _binned(
 ) -> list[float]:
     """Return D'Agostini's iteration of one observable."""
     bins, numbers = len(edges) - 1, np.zeros((2, len(weights)), np.int64)
-    numbers[0, problem.pairs.detected] = bin_numbers(detector, edges)
-    numbers[1, problem.pairs.generated] = bin_numbers(particle, edges)
+    numbers[0, problem.pairs.passes["detector"]] = bin_numbers(detector, edges)
+    numbers[1, problem.pairs.passes["particle"]] = bin_numbers(particle, edges)
     response = Response.of(
         numbers[0],
         numbers[1],
         weights,
         bins=(bins, bins),
-        detected=problem.pairs.detected,
-        generated=problem.pairs.generated,
+        detected=problem.pairs.passes["detector"],
+        generated=problem.pairs.passes["particle"],
     )
     return bayesian_iteration(data, response, iterations=iterations).tolist()

@@ -146,8 +146,8 @@ class Unfold(Verb):
             "iterations": [dict(one.facts) for one in result.iterations],
             "diverged": result.diverged,
             "events": len(problem.pairs),
-            "detected": int(problem.pairs.detected.sum()),
-            "generated": int(problem.pairs.generated.sum()),
+            "detected": int(problem.pairs.passes["detector"].sum()),
+            "generated": int(problem.pairs.passes["particle"].sum()),
             "data": sum(len(part.rows) for part in problem.data),
         }
 
@@ -155,7 +155,7 @@ class Unfold(Verb):
         """Return the weights of the events at particle level."""
         from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
 
-        source, generated = problem.simulation.source, problem.pairs.generated
+        source, generated = problem.simulation.source, problem.pairs.passes["particle"]
         observables = [spec.get("observables") or tuple(options.binning) for spec in options.estimators]
         info = WeightsInfo(
             method="omnifold",
@@ -170,7 +170,9 @@ class Unfold(Verb):
             options=options.model_dump(mode="json"),
         )
         pairs = problem.pairs
-        return LearnedWeights(pairs.particle, result.unfolded[generated], {}, info, pairs.events[generated])
+        return LearnedWeights(
+            pairs.rows["particle"], result.unfolded[generated], {}, info, pairs.event_id[generated]
+        )
 
     def problem(self, workspace: Workspace, run: Run) -> Problem:
         """Return data and simulation of a run."""
