@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hepfm.core.config import Component, Config, resolve_component, validate
+from hepfm.core.config import Config, validate
 from hepfm.core.files import write_json
 from hepfm.core.rng import integer_seed
 from hepfm.methods.binning import Binning
 from hepfm.methods.omnifold import OmniFoldConfig
-from hepfm.methods.ratio import RATIO_ESTIMATORS
-from hepfm.methods.ratio.on_observables import ObservablesConfig
-from hepfm.methods.samples import SampleConfig
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
-from hepfm.workflow.stores import StoreInfo
-from hepfm.workflow.verbs.base import Verb, store_path
+from hepfm.workflow.verbs.base import Verb
+from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
@@ -67,31 +63,13 @@ class UnfoldOptions(Config):
     sample_seed: int
 
 
-@dataclass(frozen=True)
-class SampleInfo:
-    """A sample of an analysis before any run: which rows of which store."""
-
-    config: SampleConfig
-    store: StoreInfo
-
-
 class Unfold(Verb):
     """Unfold once; iterations are kept, and a stopped run goes on behind the last of them."""
 
     @staticmethod
     def plan(samples: dict[str, SampleInfo], options: UnfoldOptions, *, note: str = "") -> Run:
         """Return the run that unfolds samples, by their roles."""
-        values: Values = {"options": options.model_dump(mode="json"), "stores": {}}
-        parents: dict[str, tuple[str, ...]] = {}
-        paths: dict[str, str] = {}
-        for role, sample in samples.items():
-            source = sample.store.source
-            values["stores"][role] = source.values.get("store", "")
-            if "store" in source.parents:
-                parents[role] = source.parents["store"]
-            else:
-                paths[role] = source.paths["store"]
-        return Run("unfold", values, parents, paths, note)
+        return plan_with_samples("unfold", samples, options.model_dump(mode="json"), note=note)
 
     def options(self, run: Run) -> UnfoldOptions:
         """Return the options of a run."""
@@ -123,7 +101,7 @@ class Unfold(Verb):
 
     def estimators(self, options: UnfoldOptions) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
         """Return what learns the ratio of each level."""
-        first, second = (_estimator(spec, options.binning) for spec in options.estimators)
+        first, second = (make_estimator(spec, tuple(options.binning)) for spec in options.estimators)
         return first, second
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
@@ -176,18 +154,10 @@ class Unfold(Verb):
 
     def problem(self, workspace: Workspace, run: Run) -> Problem:
         """Return data and simulation of a run."""
-        from hepfm.data.store import Store
-        from hepfm.methods.samples import Sample
         from hepfm.methods.unfolding import Problem, Stress
 
         options = self.options(run)
-        samples = {
-            role: Sample.of(
-                Store.open(store_path(workspace, run, role)),
-                SampleConfig(store=role, **options.samples[role]),
-            )
-            for role in options.samples
-        }
+        samples = open_samples(workspace, run, options.samples)
         if options.test is not None:
             stress = Stress(**options.stress) if options.test == "stress" and options.stress else None
             problem = Problem.tested(samples["simulation"], options.sample_seed, stress)
@@ -199,13 +169,3 @@ class Unfold(Verb):
             seed = integer_seed(options.sample_seed, "unfold.replica", options.bootstrap)
             problem = problem.replica(seed)
         return problem
-
-
-def _estimator(spec: dict[str, Any], binning: Binning) -> RatioEstimator[Any]:
-    """Return an estimator; one that looks at no observables of its own looks at those of the analysis."""
-    component: Component = resolve_component(RATIO_ESTIMATORS, spec, where="estimator")
-    config = component.config
-    if isinstance(config, ObservablesConfig) and not config.observables:
-        config = config.model_copy(update={"observables": tuple(binning)})
-    estimator: RatioEstimator[Any] = component.cls(config)
-    return estimator

@@ -1,0 +1,62 @@
+"""What verbs of analyses share: samples of several stores, by their roles, and estimators of density
+ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hepfm.core.config import Component, resolve_component
+from hepfm.data.store import Store
+from hepfm.methods.ratio import RATIO_ESTIMATORS
+from hepfm.methods.ratio.on_observables import ObservablesConfig
+from hepfm.methods.samples import Sample, SampleConfig
+from hepfm.workflow.folder import Workspace
+from hepfm.workflow.run import Run, Values
+from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.base import store_path
+
+if TYPE_CHECKING:
+    from hepfm.methods.ratio.base import RatioEstimator
+
+
+@dataclass(frozen=True)
+class SampleInfo:
+    """A sample of an analysis before any run: which rows of which store."""
+
+    config: SampleConfig
+    store: StoreInfo
+
+
+def plan_with_samples(verb: str, samples: Mapping[str, SampleInfo], options: Values, *, note: str) -> Run:
+    """Return a run that reads a store for each role of its samples."""
+    stores: dict[str, str] = {}
+    parents: dict[str, tuple[str, ...]] = {}
+    paths: dict[str, str] = {}
+    for role, sample in samples.items():
+        source = sample.store.source
+        stores[role] = source.values.get("store", "")
+        if "store" in source.parents:
+            parents[role] = source.parents["store"]
+        else:
+            paths[role] = source.paths["store"]
+    return Run(verb, {"options": options, "stores": stores}, parents, paths, note)
+
+
+def open_samples(workspace: Workspace, run: Run, chosen: Mapping[str, Values]) -> dict[str, Sample]:
+    """Return the samples of a run by their roles; `chosen` are the values of their `SampleConfig`."""
+    return {
+        role: Sample.of(Store.open(store_path(workspace, run, role)), SampleConfig(store=role, **values))
+        for role, values in chosen.items()
+    }
+
+
+def make_estimator(spec: Values, observables: tuple[str, ...]) -> RatioEstimator[Any]:
+    """Return an estimator; one that looks at no observables of its own looks at those of the analysis."""
+    component: Component = resolve_component(RATIO_ESTIMATORS, spec, where="estimator")
+    config = component.config
+    if isinstance(config, ObservablesConfig) and not config.observables:
+        config = config.model_copy(update={"observables": observables})
+    estimator: RatioEstimator[Any] = component.cls(config)
+    return estimator
