@@ -49,7 +49,7 @@ def fault(error: Exception) -> Failure:
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".")
-    return f"{message}; see {context.command_path} --help" if context else message
+    return f"{message} (see `{context.command_path} --help`)" if context else message
 
 
 def kinds_of_errors() -> Iterator[tuple[str, str]]:

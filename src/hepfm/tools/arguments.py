@@ -53,20 +53,19 @@ def arguments_schema(command: click.Command) -> dict[str, Any]:
 
 
 def words(name: str, command: click.Command, arguments: Mapping[str, Any]) -> list[str]:
-    """Return checked arguments as the words of a command line; null is the same as nothing.
+    """Return checked arguments as the words of a command line.
 
     Raises
     ------
     ConfigError
         With everything that is missing, unknown or of another type.
     """
-    given = {key: value for key, value in arguments.items() if value is not None}
-    values = validate(config_of(command), given, where=name).model_dump(exclude_unset=True)
+    values = validate(config_of(command), arguments, where=name).model_dump(exclude_unset=True)
     options, positional = [], []
     for key, one in parameters(command).items():
-        value = values.get(key)
-        if value is None:
+        if key not in values:
             continue
+        value = values[key]
         several = [str(part) for part in value] if isinstance(value, list) else [str(value)]
         if isinstance(one, click.Argument):
             positional += several
@@ -115,7 +114,7 @@ def _description(parameter: click.Parameter) -> str:
         many = "Any number, each written as" if parameter.nargs == -1 else "In the description above:"
         said = [f"{many} {shape}."]
     elif parameter.metavar:
-        said.append(f"Written as {parameter.metavar}.")
+        said.append(f"Form: {parameter.metavar}")
     known = _names(parameter)
     if known is not None and known.files:
         said.append("A built-in name, or the path of a file.")
