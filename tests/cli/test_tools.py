@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,11 +23,12 @@ from hepfm.cli.common import verb
 from hepfm.cli.failures import kinds_of_errors
 from hepfm.cli.main import VERBS, group
 from hepfm.cli.result import Failure, Result
-from hepfm.cli.schema import adapter, result_schema, result_type
+from hepfm.cli.schema import adapter, result_schema, result_type, to_json
 from hepfm.core.errors import DataError
 from hepfm.core.interrupts import Interrupted, Terminated
 from hepfm.study.study import StudyResult
 from hepfm.tools.tools_verb import command as tools_verb
+from hepfm.workflow.estimate import Estimate
 
 FLOW = ["objective=flow_matching", "data.context=jet", "data.features=massless"]
 TOKENS = ["objective={name: tokenize, tokenizer: {name: kmeans, codes: 8}}", "backbone=none"]
@@ -43,7 +43,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "hepfm_data_check": {"store": "jets"},
     "hepfm_data_plot": {"store": "jets", "output": "fields.png", "rows": 10},
     "hepfm_data_split": {"store": "jets", "split": "train=0.5,test=0.5", "output": "halves"},
-    "hepfm_data_mix": {"store": "jets", "signal": "Tbqq", "background": "QCD", "count": 2, "output": "mixed"},
+    "hepfm_data_mix": {"store": "many", "signal": "Tbqq", "background": "QCD", "count": 2, "output": "mixed"},
     "hepfm_data_label": {"store": "tops", "labels": "event_truth", "output": "labelled"},
     "hepfm_data_export": {"store": "jets", "output": "jets.parquet"},
     "hepfm_ingest": {"format_name": "jetclass", "files": ["train=jets.parquet"], "output": "again"},
@@ -70,6 +70,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("hepfm_pretrain", {"recipe": "recipe.yaml", "dry_run": True}),
+    ("hepfm_finetune", {**CALLS["hepfm_finetune"], "dry_run": True}),
     ("hepfm_study", {"study": "demo", "dry_run": True}),
     ("hepfm_list", {"kind": "recipes"}),
     ("hepfm_show", {"names": ["jets"]}),
@@ -84,30 +85,21 @@ def stand_in(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hepfm.study.study.study", lambda *_args, **_options: study)
     patch.setattr("hepfm.study.study.summary_lines", lambda _result: ["a line"])
     cost = {"core_hours": 0.1, "hours": 0.1, "unknown_runs": 0, "memory_bytes": 10, "trials": 1}
-    runs = [
-        SimpleNamespace(verb="pretrain", kind="demo", runs=1, done=0, seconds=360.0, memory=10, problem="")
-    ]
+    estimate = Estimate("pretrain", "demo", runs=1, done=0, seconds=360.0)
     patch.setattr(
         "hepfm.study.cost.estimate",
         lambda *_args, **_options: SimpleNamespace(
-            to_dict=lambda: {**cost, "estimates": [_estimate(run) for run in runs]}, lines=lambda: ["a line"]
+            to_dict=lambda: {**cost, "estimates": [estimate]}, lines=lambda: ["a line"]
         ),
     )
-    network = SimpleNamespace(parameters=lambda: [])
     model = SimpleNamespace(
-        network=network,
+        network=SimpleNamespace(parameters=list),
         backbone=SimpleNamespace(name="particlenet"),
         features=SimpleNamespace(name="full"),
         provenance={"converted_from": {"note": "a note"}},
     )
     patch.setattr("hepfm.models.convert.convert", lambda *_args, **_options: model)
     patch.setattr("hepfm.data.public.get.get", _get)
-
-
-def _estimate(run: SimpleNamespace) -> Any:
-    from hepfm.workflow.estimate import Estimate
-
-    return Estimate(**vars(run))
 
 
 def _get(_name: str, _patterns: Any, *, output: Path, agreed: Any) -> list[Path]:
@@ -117,13 +109,14 @@ def _get(_name: str, _patterns: Any, *, output: Path, agreed: Any) -> list[Path]
 
 
 @pytest.fixture(scope="module")
-def said(few_jets, small_recipe, small_run, tmp_path_factory, call) -> Iterator[dict[str, list[Any]]]:
+def said(few_jets, jet_store, small_recipe, small_run, tmp_path_factory, call) -> dict[str, list[Any]]:
     """What each verb prints, called by its name, with ``--json``: parsed, by name."""
     folder = tmp_path_factory.mktemp("tools")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         stand_in(patch)
         (folder / "jets").symlink_to(few_jets.path)
+        (folder / "many").symlink_to(jet_store.path)
         (folder / "run").symlink_to(small_run)
         (folder / "recipe.yaml").write_text(small_recipe.read_text())
         top_store(folder / "tops", {"train": 5, "test": 5})
@@ -132,7 +125,7 @@ def said(few_jets, small_recipe, small_run, tmp_path_factory, call) -> Iterator[
             done = call("call", name, json.dumps(arguments), "--json")
             found[name].append(json.loads(done.stdout))
             assert done.exit_code == found[name][-1].get("exit_code", 2), (name, done.output)
-        yield found
+    return found
 
 
 def test_every_verb_is_a_function_and_is_called_here() -> None:
@@ -148,7 +141,7 @@ def test_what_a_verb_says_is_of_its_schema(said: dict[str, list[Any]], name: str
         assert "error" not in document, document
         fitting = [one for one in branches if set(adapter(one).json_schema()["properties"]) == set(document)]
         assert len(fitting) == 1, (sorted(document), branches)
-        adapter(fitting[0]).validate_json(json.dumps(document), strict=True)
+        assert json.loads(to_json(adapter(fitting[0]).validate_python(document))) == document
     assert len(said[name]) >= len(branches) or name == "hepfm_tokenize", "every kind of result is seen"
 
 
@@ -301,7 +294,7 @@ def test_mistakes_are_json(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hepfm.data.public.get.get", _get)
-    done = CliRunner().invoke(group, arguments)
+    done = CliRunner().invoke(group, arguments, prog_name="hepfm")
     error = json.loads(done.stdout)["error"]
     adapter(Failure).validate_python(error)
     assert (error["type"], error["exit_code"], done.exit_code) == (kind, 2, 2)
@@ -370,7 +363,7 @@ def _raising(error: BaseException) -> Any:
 
 
 @pytest.fixture
-def root(tmp_path: Path, few_jets: Any, small_run: Path, small_recipe: Path) -> Path:
+def root(tmp_path: Path) -> Path:
     """A folder with a link that leads out of it."""
     (tmp_path / "root").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -384,22 +377,17 @@ def test_nothing_is_written_outside_of_the_root(
 ) -> None:
     output, jets = output.format(root=root), str(few_jets.path)
     before = sorted(root.parent.rglob("*"))
-    calls = [
-        ("hepfm_data_split", {"store": jets, "split": "train=0.5,test=0.5"}),
-        ("hepfm_data_export", {"store": jets, "format_name": "jetclass"}),
-        ("hepfm_pretrain", {"recipe": str(small_recipe)}),
-        ("hepfm_predict", {"model": str(small_run), "store": jets}),
-        ("hepfm_study", {"study": "demo"}),
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("hepfm_data_split", {"store": jets, "split": "train=0.5,test=0.5", "output": output}),
+        ("hepfm_data_export", {"store": jets, "output": f"{output}.parquet"}),
+        ("hepfm_pretrain", {"recipe": str(small_recipe), "output": output}),
+        ("hepfm_predict", {"model": str(small_run), "store": jets, "output": f"{output}.parquet"}),
+        ("hepfm_study", {"study": "demo", "output": output}),
         ("hepfm_resume", {"run": str(small_run)}),
         ("hepfm_evaluate", {"model": str(small_run), "on": "jetclass", "store": jets}),
         ("hepfm_push", {"model": str(small_run), "destination": "hf://owner/name"}),
     ]
     for name, arguments in calls:
-        arguments.pop("format_name", None)
-        if name in ("hepfm_data_split", "hepfm_pretrain", "hepfm_study"):
-            arguments["output"] = output
-        elif name in ("hepfm_data_export", "hepfm_predict"):
-            arguments["output"] = f"{output}.parquet"
         error = tools.call(name, arguments, root=root)["error"]
         assert error["type"] == "ConfigError", (name, error)
         assert "choose an output inside" in error["message"]

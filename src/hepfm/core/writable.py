@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from hepfm.core.errors import ConfigError
 
@@ -25,10 +26,20 @@ def check_writable(path: str | Path) -> None:
         return
     target = Path(path).resolve()
     if not any(target.is_relative_to(Path(folder).resolve()) for folder in folders.split(os.pathsep)):
-        raise ConfigError(
-            f"{path} is outside of {folders}, and nothing else may be written ({VARIABLE}); "
-            "choose an output inside"
-        )
+        _refuse(path)
+
+
+def check_remote(address: object) -> None:
+    """Raise `ConfigError` for what is written on another machine, unless everything may be written."""
+    if VARIABLE in os.environ:
+        _refuse(address)
+
+
+def _refuse(place: object) -> NoReturn:
+    raise ConfigError(
+        f"{place} is outside of {os.environ[VARIABLE]}, and nothing else may be written ({VARIABLE}); "
+        "choose an output inside"
+    )
 
 
 @contextlib.contextmanager
