@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hepfm.core.writable import scratch_folder
 from hepfm.simulate.workers import processors
 from hepfm.study.folder import StudyFolder
 from hepfm.study.study import prepare
@@ -40,14 +40,14 @@ class StudyCost:
         return self.slots * max((estimate.memory for estimate in self.estimates), default=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
+        """Return all numbers by name."""
         return {
             "trials": self.trials,
             "core_hours": self.core_seconds / 3600,
             "hours": self.core_seconds / 3600 / self.slots,
             "unknown_runs": self.unknown,
             "memory_bytes": self.memory,
-            "runs": [asdict(estimate) for estimate in self.estimates],
+            "estimates": list(self.estimates),
         }
 
     def lines(self) -> list[str]:
@@ -93,8 +93,6 @@ def estimate(
     Stores that the study would simulate are simulated in small, in a temporary folder.
     """
     plan = prepare(study, overrides)
-    with tempfile.TemporaryDirectory() as scratch:
-        estimates = workflow.estimate(
-            plan.graph, StudyFolder(Path(output)), plan.kinds, Workspace(Path(scratch))
-        )
+    with scratch_folder() as scratch:
+        estimates = workflow.estimate(plan.graph, StudyFolder(Path(output)), plan.kinds, Workspace(scratch))
     return StudyCost(estimates, len(plan.trials), processes or processors())
