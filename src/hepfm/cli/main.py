@@ -24,6 +24,11 @@ VERBS = {
     "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test rows, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
     "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
+    "reweight": (
+        "hepfm.cli.reweight",
+        "Weight one sample to resemble another, with closure and a file of weights.",
+    ),
+    "unfold": ("hepfm.cli.unfold", "Unfold data by OmniFold, with replicas, tests and a file of weights."),
     "list": ("hepfm.cli.listing", "List components and recipes."),
     "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
     "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),
