@@ -113,9 +113,14 @@ def _value(one: Compared, key: str) -> float | None:
     return None if chi is None or not math.isfinite(chi.value) else float(getattr(chi, key))
 
 
+def _p_text(p: float) -> str:
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _chi_text(one: Compared) -> str:
     chi = one.chi_squared
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, p = {p_value(chi.p)}"
+    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
 
 def _distance(first: Floats, second: Floats) -> str:

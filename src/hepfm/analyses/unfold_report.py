@@ -151,8 +151,13 @@ def _figure(spectrum: Spectrum, units: Mapping[str, str]) -> Figure:
     )
 
 
+def _p_text(p: float) -> str:
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _chi_text(chi: ChiSquared | None) -> str:
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, p = {p_value(chi.p)}"
+    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
 
 def _thousand(value: float | None) -> str:
