@@ -173,6 +173,9 @@ _OPTIONS = (
         metavar="ROWS",
         help="significance: least background rows in a bin; 10 by default.",
     ),
+    _option(
+        "draws", int, type=int, metavar="NUMBER", help="neutrinos: solutions of each event; 100 by default."
+    ),
     _option("masses", _numbers_of, metavar="GEV,...", help="mass_scan: the hypotheses."),
     _option(
         "parameter",

@@ -179,6 +179,28 @@ DEFINITIONS: dict[str, Definition] = {
     "top_pairs.solved.v1": Definition(
         "fraction of solved events", "Fraction of events that are answered: the kinematics have a solution."
     ),
+    "neutrinos.v1": Definition(
+        "neutrinos",
+        "Errors of neutrino and antineutrino of the hard process, both of an event together: reco less true of "
+        "components, reco over true of masses. The W is the sum of the neutrino and the reconstructed lepton "
+        "that the truth matches with its own; tops take the two jets with the greatest b tag, in the pairing "
+        "with the smaller masses of lepton and jet. Of the model the estimate is the draw nearest to all "
+        "others, 'one draw' the first. Events are resampled.",
+    ),
+    "neutrinos.sharpness.v1": Definition(
+        "sharpness of neutrinos",
+        "Median over neutrinos of half the width of the central 68 % of their draws: small is worth something "
+        "only where the coverage is right.",
+    ),
+    "neutrinos.coverage.v1": Definition(
+        "coverage of draws",
+        "Fraction of neutrinos whose true component lies in the central interval of its draws; quantiles of S "
+        "draws at p(S + 1), so that draws of the right distribution have the nominal coverage.",
+    ),
+    "neutrinos.miscoverage.v1": Definition(
+        "miscoverage of draws",
+        "Distance of this coverage from the nominal one; of finite samples it is never quite zero.",
+    ),
     "w1.v1": Definition(
         "W1 of an observable",
         "1-Wasserstein distance: area between the cumulative distributions of generated and real rows, in "

@@ -55,6 +55,10 @@ TASKS = Registry(
             "hepfm.tasks.assignment:AssignmentTask",
             "which objects are the daughters of which resonance: options resonances, alike",
         ),
+        "neutrinos": (
+            "hepfm.tasks.neutrinos:NeutrinosTask",
+            "momenta of neutrinos and calibration of their draws: options draws, steps, seed",
+        ),
         "ttbar_reconstruction": (
             "hepfm.tasks.ttbar_reconstruction:TtbarReconstruction",
             "both tops of dileptonic pairs: options choice, attempts of the analytic solution",

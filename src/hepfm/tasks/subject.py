@@ -23,7 +23,8 @@ class Scorer(Protocol):
 
     def score(self, store: Store, rows: IntArray) -> Any:
         """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,); of
-        constituents a `hepfm.core.ragged.Ragged` of what is said of the leading ones."""
+        constituents a `hepfm.core.ragged.Ragged` of what is said of the leading ones; of neutrinos
+        `hepfm.models.neutrinos.NeutrinoSolutions`, of segments `hepfm.models.segments.EventSegments`."""
 
 
 class Answer(Scorer, Protocol):
@@ -95,7 +96,13 @@ class Subject:
         """Rows that are there already; None for what can generate new ones, or none."""
         return None
 
-    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+    def scorer(
+        self,
+        field: str,
+        objective: Mapping[str, Any] | None = None,
+        *,
+        drawing: Mapping[str, Any] | None = None,
+    ) -> Scorer:
         """Return what predicts a field; raise `ModelError` when nothing does.
 
         Parameters
@@ -104,6 +111,9 @@ class Subject:
             Name of the field.
         objective
             What would train it, for the message.
+        drawing
+            How solutions are drawn, where the field is said by these: options of
+            `hepfm.models.neutrinos.neutrino_solutions`. A scorer that is no model draws as it does.
         """
         raise ModelError(
             f"{self.what} predicts nothing, and the task needs {field!r}; give a model directory"
@@ -131,7 +141,13 @@ class ScorerSubject(Subject):
         super().__init__(fingerprint=scorer.fingerprint, path=path, training=scorer.training)
         self._scorer, self._baselines = scorer, baselines
 
-    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+    def scorer(
+        self,
+        field: str,
+        objective: Mapping[str, Any] | None = None,
+        *,
+        drawing: Mapping[str, Any] | None = None,
+    ) -> Scorer:
         """Return the scorer."""
         return self._scorer
 
