@@ -176,6 +176,13 @@ _OPTIONS = (
     _option(
         "draws", int, type=int, metavar="NUMBER", help="neutrinos: solutions of each event; 100 by default."
     ),
+    _option(
+        "segments",
+        _value,
+        metavar="TAGS",
+        help="segmentation: roles of the objects of each decay; '{t_had: [[t_b, t_q], [tbar_b, tbar_q]]}' by "
+        "default.",
+    ),
     _option("masses", _numbers_of, metavar="GEV,...", help="mass_scan: the hypotheses."),
     _option(
         "parameter",

@@ -55,6 +55,10 @@ TASKS = Registry(
             "hepfm.tasks.assignment:AssignmentTask",
             "which objects are the daughters of which resonance: options resonances, alike",
         ),
+        "segmentation": (
+            "hepfm.tasks.segmentation:SegmentationTask",
+            "decays of events as sets of objects: options segments, mass_resolution",
+        ),
         "neutrinos": (
             "hepfm.tasks.neutrinos:NeutrinosTask",
             "momenta of neutrinos and calibration of their draws: options draws, steps, seed",

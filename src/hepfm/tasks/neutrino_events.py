@@ -1,4 +1,4 @@
-"""Events with neutrinos of a store: what is true of them, and what was reconstructed beside them, as arrays."""
+"""Events with neutrinos of a store: what is true of them and what was reconstructed, as arrays."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class NeutrinoEvents:
     missing
         Missing transverse momentum that was reconstructed, (R, 2); NaN for events without.
     leptons
-        The hardest reconstructed electron or muon of positive and of negative charge, (R, 2, 4); NaN for none.
+        The hardest reconstructed electron or muon of positive and negative charge, (R, 2, 4); NaN for none.
     partners
         The reconstructed electron or muon of the same W, by the truth, (R, 2, 4); NaN for none.
     w_mass
-        Mass of the W of each neutrino that has an electron or a muon for a partner in the hard process, (R, 2).
+        Mass of the W of each neutrino that has an electron or a muon for a partner, (R, 2).
     pairs
         Those of the events that are dileptonic top pairs.
     of_pairs
@@ -98,7 +98,7 @@ def with_energy(momenta: Array) -> Array:
 
 
 def _partners(columns: Columns, momenta: Array, among: Bools) -> Array:
-    """Return the lepton of the W of each neutrino, (R, 2, 4): the first of its role and charge; NaN for none."""
+    """Return the lepton of the W of each neutrino, (R, 2, 4), by role and charge; NaN for none."""
     role = lists(columns, "object_role").values
     charge = lists(columns, "object_charge").values
     light = among & is_type(columns, ("electron", "muon"))

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from hepfm.core.ragged import Array
-from hepfm.metrics.coverage import COVERED, covered, coverage, half_widths, miscoverage
+from hepfm.metrics.coverage import COVERED, coverage, covered, half_widths, miscoverage
 from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.residuals import residual_bias, residual_width
 from hepfm.metrics.response import RowStatistic, bias, percentiles, relative_iqr

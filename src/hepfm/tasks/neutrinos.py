@@ -1,8 +1,8 @@
 """Neutrinos of events: the resolution of an estimate and of one draw, and the calibration of the draws.
 
 Beside the model stand the analytic solution of dileptonic top pairs (`hepfm.physics.ttbar`), an even share of
-the missing momentum, and the median of each quantity. What is marked ``solved`` is measured of the events that
-have an analytic solution.
+the missing momentum, and the median of each quantity. What is marked ``solved`` is measured of the events
+that have an analytic solution.
 """
 
 from __future__ import annotations
