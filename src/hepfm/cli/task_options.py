@@ -130,8 +130,9 @@ _OPTIONS = (
         int,
         type=int,
         metavar="ROWS",
-        help="domain_shift: most rows of each class and domain; 5000 by default.",
+        help="domain_shift: most rows of a class and domain; 5000 by default. similarity: most rows, 4000.",
     ),
+    _option("other", str, metavar="MODEL", help="similarity: the model that MODEL is compared with."),
     _option(
         "variations",
         _names,

@@ -2,7 +2,7 @@
 
 Quantiles of S draws are taken at the places ``p (S + 1)``: were truth and draws of one distribution, the
 truth would have each of the S + 1 ranks among them equally often, so that the interval between two such
-quantiles holds it with the probability that it is named after. Other conventions give intervals that are too short.
+quantiles holds it with the probability that it is named after. Other conventions give shorter intervals.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _ends(draws: Array, nominal: float) -> Array:
 
 
 def covered(draws: Array, truth: Array, nominal: float) -> FloatArray:
-    """Return 1 where the central interval of draws (..., S) holds the truth (...), 0 elsewhere, NaN without."""
+    """Return 1 where the central interval of draws (..., S) holds the truth (...), else 0; NaN without."""
     low, high = _ends(draws, nominal)
     inside = (low <= truth) & (truth <= high)
     return np.where(np.isfinite(truth), inside.astype(np.float64), np.nan)

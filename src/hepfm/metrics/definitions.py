@@ -132,6 +132,13 @@ DEFINITIONS: dict[str, Definition] = {
         "embeddings, on rows that it was not fitted to (five parts in turn), mean of both samples: 0 where "
         "it cannot, 2 where it always can. The interval is over judged rows; fits are fixed (2509.07486).",
     ),
+    "cka.debiased.v1": Definition(
+        "CKA",
+        "Linear centred kernel alignment of the vectors that two networks make of the same rows "
+        "(1905.00414): 1 where they are the same up to rotation and scale, 0 on average where they have nothing in common. "
+        "The three HSIC are unbiased estimates, averaged over batches of rows before the ratio is taken "
+        "(2010.15327); batches are resampled. Neither more nor less is better.",
+    ),
     "mmd.rbf_median.v1": Definition(
         "squared MMD",
         "Unbiased estimate of the squared maximum mean discrepancy of two samples of standardised "
@@ -220,8 +227,8 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "neutrinos.sharpness.v1": Definition(
         "sharpness of neutrinos",
-        "Median over neutrinos of half the width of the central 68 % of their draws: small is good only where "
-        "the coverage is right.",
+        "Median over neutrinos of half the width of the central 68 % of their draws: small is good only "
+        "where the coverage is right.",
     ),
     "neutrinos.coverage.v1": Definition(
         "coverage of draws",

@@ -72,10 +72,12 @@ class SegmentCounts:
         right = np.where(
             true == NONE, said == NONE, (said >= 0) & (match_RS[row, np.maximum(true, 0)] == said)
         )
-        classes = [_class(one, row) for one in (truth, found)]
+        rows = len(truth.tag)
+        of_true, of_found = (_class(one, row) for one in (truth, found))
         return cls(
-            *(_count(row, of, len(truth.tag), tags) for of in classes),
-            _count(row[right], classes[0][right], len(truth.tag), tags),
+            _count(row, of_true, rows, tags),
+            _count(row, of_found, rows, tags),
+            _count(row[right], of_true[right], rows, tags),
             (truth.tag > 0).sum(1),
             _of_matches(iou_RSF, match_RS),
             _of_matches(dice_RSF, match_RS),

@@ -35,6 +35,10 @@ TASKS = Registry(
             "hepfm.tasks.domain_shift:DomainShift",
             "how far apart embeddings of two stores or simulations are: options against, variation, nominal",
         ),
+        "similarity": (
+            "hepfm.tasks.similarity:Similarity",
+            "how alike two networks see the same rows, layer by layer (CKA): options other, rows, seed",
+        ),
         "regression": (
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",

@@ -16,6 +16,7 @@ from hepfm.inference.withhold import withhold as withheld
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
+from hepfm.models.layer_vectors import layer_vectors
 from hepfm.models.neutrinos import neutrino_solutions
 from hepfm.models.scores import embed, score
 from hepfm.models.segments import event_segments
@@ -123,6 +124,10 @@ class ModelSubject(Subject):
     def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
+
+    def layers(self, store: Store, rows: IntArray) -> dict[str, Array]:
+        """Return a vector of each row from every layer."""
+        return layer_vectors(self.model, store, rows=rows, device=self.device)
 
     def embed(self, store: Store, rows: IntArray) -> Array:
         """Return the summary vector of each row, shape (R, D)."""

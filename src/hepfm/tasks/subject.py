@@ -83,6 +83,9 @@ class Subject:
         Values of `hepfm.tasks.result.Training`.
     """
 
+    device: str = "cpu"
+    """Where it runs, and what it is compared with."""
+
     def __init__(self, *, fingerprint: str, path: str, training: Mapping[str, Any]) -> None:
         self.fingerprint, self.path, self.training = fingerprint, path, training
 
@@ -122,6 +125,11 @@ class Subject:
     def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers that were fitted to the same labels; none by default."""
         return ()
+
+    def layers(self, store: Store, rows: IntArray) -> dict[str, Array]:
+        """Return a vector of each row from every layer, see `hepfm.models.layer_vectors.layer_vectors`; raise
+        `ModelError` when nothing gives them."""
+        raise ModelError(f"{self.what} has no layers; give a model directory")
 
     def embed(self, store: Store, rows: IntArray) -> Array:
         """Return the summary vector of each row, shape (R, D); raise `ModelError` when nothing gives them."""
