@@ -135,7 +135,8 @@ DEFINITIONS: dict[str, Definition] = {
     "cka.debiased.v1": Definition(
         "CKA",
         "Linear centred kernel alignment of the vectors that two networks make of the same rows "
-        "(1905.00414): 1 where they are the same up to rotation and scale, 0 on average where they have nothing in common. "
+        "(1905.00414): 1 where they are the same up to rotation and scale, 0 on average where they have "
+        "nothing in common. "
         "The three HSIC are unbiased estimates, averaged over batches of rows before the ratio is taken "
         "(2010.15327); batches are resampled. Neither more nor less is better.",
     ),
