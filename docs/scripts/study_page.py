@@ -38,8 +38,9 @@ METRICS = {
     "nu_pz_width": "neutrino pz width [GeV]",
     "pairing": "pairing",
     "solved": "solved",
+    "event_efficiency": "events with all right, of those that can be",
 }
-PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr"}
+PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr", "assignment": "event_efficiency"}
 """Metric of a task's column in the overview; the AUC of others."""
 MARKS = {"better": " ▲", "worse": " ▼", "no verdict": " (no plateau)"}
 Row = dict[str, str]
@@ -200,9 +201,10 @@ def row_baseline(tables: Path, column: str) -> str:
 
 def results(tables: Path) -> str:
     """Return the means of every arm with their intervals."""
-    head = ["metric", "budget", "arm", "trainings", "mean", "68 % of the mean"]
+    head = ["task", "metric", "budget", "arm", "trainings", "mean", "68 % of the mean"]
     rows = [
         [
+            path.stem.removesuffix("-results").split("-", 1)[1],
             METRICS[row["metric"]],
             row["labels"],
             row["arm"],
