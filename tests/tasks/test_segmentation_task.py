@@ -19,7 +19,7 @@ from hepfm.data.schemas.events import OBJECT_ROLES, event_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.metrics.definitions import definition_of
-from hepfm.metrics.segments import NONE, Segmentation, SegmentCounts
+from hepfm.metrics.segments import NONE, ObjectSets, SegmentCounts
 from hepfm.models.segments import EventSegments
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
@@ -40,15 +40,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 # -- counts
 
 
-def random_segmentation(rng: np.random.Generator, lengths: np.ndarray, tags: int) -> Segmentation:
+def random_segmentation(rng: np.random.Generator, lengths: np.ndarray, tags: int) -> ObjectSets:
     tag = rng.integers(0, tags + 1, (len(lengths), 3))
     row = np.repeat(np.arange(len(lengths)), lengths)
     segment = rng.integers(-1, 3, len(row))
     segment = np.where(tag[row, np.maximum(segment, 0)] > 0, segment, NONE)
-    return Segmentation(Ragged.from_lengths(segment, lengths), tag)
+    return ObjectSets(Ragged.from_lengths(segment, lengths), tag)
 
 
-def plain(truth: Segmentation, found: Segmentation, row: int) -> dict[str, Any]:
+def plain(truth: ObjectSets, found: ObjectSets, row: int) -> dict[str, Any]:
     """Counts of one event by all matches of its segments."""
     true, said = truth.segment.row(row), found.segment.row(row)
 
@@ -90,10 +90,10 @@ def test_counts_are_those_of_all_matches() -> None:
 
 
 def test_numbers_of_segments_do_not_matter_and_tags_do() -> None:
-    truth = Segmentation(Ragged.from_lists([[0, 0, 1, 1, -1]], np.int64), np.array([[1, 1]]))
-    swapped = Segmentation(Ragged.from_lists([[1, 1, 0, 0, -1]], np.int64), np.array([[1, 1]]))
-    other = Segmentation(truth.segment, np.array([[1, 2]]))
-    merged = Segmentation(Ragged.from_lists([[0, 0, 0, 0, -1]], np.int64), np.array([[1, 0]]))
+    truth = ObjectSets(Ragged.from_lists([[0, 0, 1, 1, -1]], np.int64), np.array([[1, 1]]))
+    swapped = ObjectSets(Ragged.from_lists([[1, 1, 0, 0, -1]], np.int64), np.array([[1, 1]]))
+    other = ObjectSets(truth.segment, np.array([[1, 2]]))
+    merged = ObjectSets(Ragged.from_lists([[0, 0, 0, 0, -1]], np.int64), np.array([[1, 0]]))
     right = [SegmentCounts.of(truth, one, tags=2).right_RC.sum() for one in (truth, swapped, other, merged)]
     assert right == [5, 5, 3, 3]
     assert SegmentCounts.of(truth, merged, tags=2).iou_R.tolist() == [0.5]

@@ -22,7 +22,7 @@ NONE = -1
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class ObjectSets:
     """Sets of objects of R events.
 
     Attributes
@@ -63,7 +63,7 @@ class SegmentCounts:
     pairs: PairCounts
 
     @classmethod
-    def of(cls, truth: Segmentation, found: Segmentation, *, tags: int) -> SegmentCounts:
+    def of(cls, truth: ObjectSets, found: ObjectSets, *, tags: int) -> SegmentCounts:
         """Compare two segmentations of the same objects, with tags up to `tags`."""
         iou_RSF, dice_RSF = _overlaps(truth, found)
         match_RS = _matches(np.where(truth.tag[:, :, None] == found.tag[:, None], iou_RSF, 0.0))
@@ -85,7 +85,7 @@ class SegmentCounts:
         )
 
 
-def _class(of: Segmentation, row: IntArray) -> IntArray:
+def _class(of: ObjectSets, row: IntArray) -> IntArray:
     number = of.segment.values
     return np.where(number == NONE, 0, of.tag[row, np.maximum(number, 0)])
 
@@ -96,7 +96,7 @@ def _count(row: IntArray, classes: IntArray, rows: int, tags: int) -> IntArray:
     return out
 
 
-def _overlaps(truth: Segmentation, found: Segmentation) -> tuple[FloatArray, FloatArray]:
+def _overlaps(truth: ObjectSets, found: ObjectSets) -> tuple[FloatArray, FloatArray]:
     """Return intersection over union and Dice's coefficient of all pairs, (R, S, F)."""
     rows, row = len(truth.tag), truth.segment.row_index()
     true, said = truth.segment.values, found.segment.values

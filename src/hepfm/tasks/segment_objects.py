@@ -12,7 +12,7 @@ from hepfm.core.ragged import Ragged, lists
 from hepfm.data.event_features import is_reconstructed, is_type
 from hepfm.data.store import Store
 from hepfm.metrics.predictions import IntArray
-from hepfm.metrics.segments import NONE, Segmentation
+from hepfm.metrics.segments import NONE, ObjectSets
 from hepfm.models.segments import EventSegments
 from hepfm.physics.topology import Topology
 from hepfm.tasks.assignment_baselines import chi2_roles
@@ -43,7 +43,7 @@ class SegmentRows:
     """
 
     declared: tuple[tuple[int, tuple[int, ...]], ...]
-    truth: Segmentation
+    truth: ObjectSets
     role: Ragged
     counted: Bools
     whole: Ragged
@@ -63,7 +63,7 @@ class SegmentRows:
         role = whole.keep(counted)
         return cls(declared, _of_roles(declared, role), role, counted, whole)
 
-    def of_model(self, said: EventSegments, tags: Sequence[str], *, what: str) -> Segmentation:
+    def of_model(self, said: EventSegments, tags: Sequence[str], *, what: str) -> ObjectSets:
         """Return what a model says, with tags in the order of the task."""
         if set(said.tags[1:]) != set(tags):
             raise ModelError(
@@ -77,18 +77,18 @@ class SegmentRows:
         place = np.arange(len(query.values)) - np.repeat(query.offsets[:-1], query.lengths)
         values[self.whole.offsets[query.row_index()] + place] = query.values
         number = np.array([0, *(tags.index(name) + 1 for name in said.tags[1:])])
-        return Segmentation(self.whole.with_values(values).keep(self.counted), number[tag])
+        return ObjectSets(self.whole.with_values(values).keep(self.counted), number[tag])
 
-    def commonest(self) -> tuple[int, Segmentation]:
+    def commonest(self) -> tuple[int, ObjectSets]:
         """Return the commonest class of objects, and all objects of an event in one set of it."""
         row, number = self.truth.segment.row_index(), self.truth.segment.values
         classes = np.where(number == NONE, 0, self.truth.tag[row, np.maximum(number, 0)])
         commonest = int(np.bincount(classes).argmax()) if len(classes) else 0
         inside = np.full(len(number), 0 if commonest else NONE, np.int64)
         tag = np.full((len(self.truth.tag), 1), commonest)
-        return commonest, Segmentation(self.truth.segment.with_values(inside), tag)
+        return commonest, ObjectSets(self.truth.segment.with_values(inside), tag)
 
-    def by_masses(self, store: Store, rows: IntArray, resolution: float) -> Segmentation | None:
+    def by_masses(self, store: Store, rows: IntArray, resolution: float) -> ObjectSets | None:
         """Return the assignment of the smallest chi-squared of masses; None for decays without known masses.
 
         How many objects a role has, e.g. two of ``t_q``, is that of most true segments.
@@ -131,7 +131,7 @@ class SegmentRows:
 
 def _of_roles(
     declared: Sequence[tuple[int, tuple[int, ...]]], role: Ragged, *, complete: bool = True
-) -> Segmentation:
+) -> ObjectSets:
     """Return the segments by the roles of objects; those that lack a role are none if `complete` is asked."""
     row, rows = role.row_index(), len(role)
     segment = np.full(len(role.values), NONE, np.int64)
@@ -141,4 +141,4 @@ def _of_roles(
         there = np.logical_and.reduce(has) if complete else np.logical_or.reduce(has)
         tag[there, number] = name
         segment[np.isin(role.values, roles) & there[row]] = number
-    return Segmentation(role.with_values(segment), tag)
+    return ObjectSets(role.with_values(segment), tag)

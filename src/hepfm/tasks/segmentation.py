@@ -23,7 +23,7 @@ from hepfm.metrics.bootstrap import Statistic, bootstrap_measurement
 from hepfm.metrics.partitions import PairCounts, adjusted_rand_statistic
 from hepfm.metrics.predictions import FloatArray, IntArray
 from hepfm.metrics.segments import (
-    Segmentation,
+    ObjectSets,
     SegmentCounts,
     class_efficiency_statistic,
     class_purity_statistic,
@@ -222,12 +222,12 @@ class SegmentationTask(Task):
         numbers = table["row"].astype(np.int64)
         return RowStatistics(numbers, counts.segments_R, weights, metrics, table.get(ROW_GROUP))
 
-    def _counts(self, objects: SegmentRows, found: Segmentation) -> SegmentCounts:
+    def _counts(self, objects: SegmentRows, found: ObjectSets) -> SegmentCounts:
         return SegmentCounts.of(objects.truth, found, tags=len(self.tags))
 
     def _others(
         self, objects: SegmentRows, store: Store, rows: IntArray
-    ) -> Mapping[str, tuple[str, Segmentation]]:
+    ) -> Mapping[str, tuple[str, ObjectSets]]:
         number, commonest = objects.commonest()
         others = {"majority": (f"all objects {('none', *self.tags)[number]}", commonest)}
         masses = objects.by_masses(store, rows, self.config.mass_resolution)
