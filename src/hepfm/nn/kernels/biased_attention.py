@@ -15,7 +15,7 @@ from torch import Tensor
 from hepfm.nn.kernels.function import as_output, call
 from hepfm.nn.kernels.switch import cpu_kernels_allowed
 
-_SHORT = 32
+_SHORT = 48
 """Up to this length torch's kernel for the CPU takes up to twice the time of the products written out."""
 
 
