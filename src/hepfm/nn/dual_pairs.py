@@ -17,9 +17,11 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.nn.kernels.invariant_norm import Invariants
 
 Parts = tuple[Tensor, ...]
-"""Multivectors as three tensors, (1, T, 2 C), (4, T, 2 C) and (3, T, 2 C): the pair of scalar and
-pseudoscalar, pairs of a vector's and a trivector's component, and pairs of bivectors' components. Of each pair
-the C channels of the first component come before those of the second."""
+"""Multivectors as three tensors, (1, T, 2 C), (4, T, 2 C) and (3, T, 2 C).
+
+They are the pair of scalar and pseudoscalar, pairs of a vector's and a trivector's component, and pairs of
+bivectors' components. Of each pair the C channels of the first component come before those of the second.
+"""
 
 PAIRS = (1, 4, 3)
 """Pairs of each part."""
@@ -81,13 +83,12 @@ class Algebra(nn.Module):
 
     def arrange(self, x_TC16: Tensor) -> Parts:
         """Return numbers that belong to the package's components in parts, without signs."""
-        x_8TI = x_TC16[..., self.order_16].unflatten(-1, (8, 2)).permute(2, 0, 3, 1).flatten(2)
-        parts: Parts = x_8TI.split(PAIRS)  # type: ignore[no-untyped-call]
-        return parts
+        x_TC82 = torch.unflatten(x_TC16[..., self.order_16], -1, (8, 2))
+        return torch.split(x_TC82.permute(2, 0, 3, 1).flatten(2), list(PAIRS))
 
     def join(self, mv: Parts) -> Tensor:
         """Return multivectors as the package has them, (T, C, 16); the way back of `cut`."""
-        mv_TC82 = torch.cat(mv).unflatten(2, (2, -1)).permute(1, 3, 0, 2)
+        mv_TC82 = torch.unflatten(torch.cat(mv), 2, (2, -1)).permute(1, 3, 0, 2)
         return mv_TC82.flatten(2)[..., self.order_16.argsort()] * self.signs_16
 
 

@@ -1,11 +1,9 @@
-"""The networks of package ``lgatr`` on packed rows: its layers' weights, norms and products, our matrix
-products and attention.
+"""The network ``lgatr.LGATrSlim`` on packed rows, and the attention of both networks of package ``lgatr``.
 
 The package's networks take rows of one length. Here all but the attention works on the packed layout
-(`hepfm.nn.packing`). A linear layer of multivectors and scalars is one matrix, made of its weights and the
-package's basis of equivariant maps. Query, key and value are made in one contiguous tensor: in the order in
-which the package leaves their dimensions, torch has no fast attention for them on a CPU. The numbers are
-those of the package's own ``forward``; tests compare them.
+(`hepfm.nn.packing`). Vectors have their components first, so that linear layers and gates work on whole
+matrices, and norms write query, key and value as attention wants them. Weights are the package's, and so are
+the numbers; tests compare them with its own ``forward``.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hepfm.nn.attention import attention
@@ -25,7 +22,11 @@ from hepfm.nn.linear import linear
 from hepfm.nn.packing import Packing
 
 State = tuple[Tensor, Tensor]
-"""Multivectors (T, C, 16), or vectors (T, 4, C), and scalars (T, S)."""
+"""Vectors (4, T, C) and scalars (T, S) of packed tokens."""
+
+METRIC = (1.0, -1.0, -1.0, -1.0)
+GATE_METRIC = (0.5, -0.5, -0.5, -0.5)
+"""The package halves the products that gate vectors."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run_slim(net: Any, state: State, attend: PackedAttention) -> State:
     net
         The package's network.
     state
-        Vectors (T, 4, C) and scalars (T, S) of packed tokens.
+        Vectors (4, T, C) and scalars (T, S) of packed tokens.
     attend
         The attention.
     """
@@ -78,21 +79,22 @@ def _linear(layer: Any, state: State) -> State:
 
 
 def _attention(layer: Any, state: State, attend: PackedAttention) -> State:
-    channels, heads = layer.hidden_v_channels, layer.num_heads
-    # Channels come out by heads, where the package has heads last.
-    weight_v, weight_s = (
-        weight.unflatten(0, (3, -1, heads)).transpose(1, 2).flatten(0, 2)
-        for weight in (layer.linear_in.weight_v, layer.linear_in.linear_s.weight)
+    channels, heads, first = layer.hidden_v_channels, layer.num_heads, layer.linear_in
+    # Query, key and value come out by heads; in the package, heads come last.
+    bias = first.linear_s.bias
+    v_4TX = linear(state[0], _by_heads(first.weight_v, heads))
+    s_TX = linear(
+        state[1], _by_heads(first.linear_s.weight, heads), None if bias is None else _by_heads(bias, heads)
     )
-    bias = layer.linear_in.linear_s.bias
-    if bias is not None:
-        bias = bias.unflatten(0, (3, -1, heads)).transpose(1, 2).flatten()
-    v_4T3HC = linear(state[0], weight_v).unflatten(2, (3, heads, channels))
-    s_T3HS = linear(state[1], weight_s, bias).unflatten(1, (3, heads, -1))
+    v_4T3HC, s_T3HS = torch.unflatten(v_4TX, 2, (3, heads, -1)), torch.unflatten(s_TX, 1, (3, heads, -1))
     gathered_THK = attend(normalised_heads((v_4T3HC,), s_T3HS, _invariants(layer.norm, v_4T3HC, s_T3HS)))
-    v_THK, s_THS = gathered_THK.split((4 * channels, s_T3HS.shape[3]), dim=2)  # type: ignore[no-untyped-call]
-    v_4THC = v_THK.unflatten(2, (4, channels)).permute(2, 0, 1, 3)
+    v_THK, s_THS = torch.split(gathered_THK, [4 * channels, s_T3HS.shape[3]], dim=2)
+    v_4THC = torch.unflatten(v_THK, 2, (4, channels)).permute(2, 0, 1, 3)
     return _dropped(layer.dropout, _linear(layer.linear_out, (v_4THC.flatten(2), s_THS.flatten(1))))
+
+
+def _by_heads(x: Tensor, heads: int) -> Tensor:
+    return torch.unflatten(x, 0, (3, -1, heads)).transpose(1, 2).flatten(0, 2)
 
 
 def _mlp(mlp: Any, state: State) -> State:
@@ -106,7 +108,7 @@ def _mlp(mlp: Any, state: State) -> State:
 
 def _gated(layer: Any, state: State) -> State:
     v_4TX, s_TS = _linear(layer.linear, state)
-    v_4TC = gated_vectors(v_4TX, HALF_METRIC, layer.nonlinearity_v)
+    v_4TC = gated_vectors(v_4TX, GATE_METRIC, layer.nonlinearity_v)
     s_TS, gate_TS = s_TS.chunk(2, dim=-1)
     return v_4TC, layer.nonlinearity(gate_TS) * s_TS
 
@@ -130,7 +132,3 @@ def _dropped(dropout: nn.Module | None, state: State) -> State:
 
 def _added(state: State, change: State) -> State:
     return state[0] + change[0], state[1] + change[1]
-
-
-METRIC = (1.0, -1.0, -1.0, -1.0)
-HALF_METRIC = (0.5, -0.5, -0.5, -0.5)

@@ -1,9 +1,10 @@
-"""The network ``lgatr.LGATr`` on packed rows: the package's weights, in matrix products of pairs of components.
+"""The network ``lgatr.LGATr`` on packed rows, with linear layers as products of pairs of components.
 
 With components first and duals side by side (`hepfm.nn.dual_pairs`), a linear layer is three matrix products:
-of the scalar and the pseudoscalar with the scalars of the token, of four pairs of a vector's and a trivector's
-component, and of three pairs of bivectors' components. That is an eighth of the multiplications of one matrix
-of 16 by 16 components. The numbers are those of the package's own ``forward``; tests compare them.
+of the scalar and the pseudoscalar with the scalars of the token, of four pairs of a vector's and a
+trivector's component, and of three pairs of bivectors' components. That is an eighth of the multiplications
+of one matrix of 16 by 16 components. Weights are the package's, and so are the numbers; tests compare them
+with its own ``forward``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ State = tuple[Parts, Tensor]
 
 @dataclass(frozen=True)
 class Matrices:
-    """The weights of layers ``EquiLinear`` as matrices; I (O) are 2 C channels of pairs that go in (come out).
+    """The weights of layers ``EquiLinear`` as matrices.
+
+    I are 2 C channels of pairs that go in, O those that come out.
 
     Attributes
     ----------
@@ -37,98 +40,96 @@ class Matrices:
     from_s_OS, offset_O
         What scalars, and 1, give to the first part.
     to_s_QI, s_to_s_QS, offset_Q
-        What the first part, scalars, and 1 give to scalars.
+        What the first part, scalars, and 1 give to scalars; Q may be 0.
     """
 
     parts_3OI: Tensor
     from_s_OS: Tensor
     to_s_QI: Tensor
     s_to_s_QS: Tensor
-    offset_O: Tensor | None
-    offset_Q: Tensor | None
+    offset_O: Tensor
+    offset_Q: Tensor
 
     @classmethod
     def of(cls, layer: Any, algebra: Algebra) -> Matrices:
         """Return those of a layer of the package."""
-        maps = (layer.weight @ algebra.maps_L3II.flatten(1)).unflatten(2, (3, 2, 2))
-        parts_3OI = maps.permute(2, 3, 0, 4, 1).flatten(3).flatten(1, 2)
-        s2mvs, mvs2s = layer.s2mvs, layer.mvs2s
-        offset_O = None if s2mvs.bias is None else _halves(s2mvs.bias)
+        maps_CC322 = torch.unflatten(layer.weight @ algebra.maps_L3II.flatten(1), 2, (3, 2, 2))
+        parts_3OI = maps_CC322.permute(2, 3, 0, 4, 1).flatten(3).flatten(1, 2)
+        s2mvs, mvs2s, s2s = layer.s2mvs, layer.mvs2s, layer.s2s
         if mvs2s is None:
-            none = s2mvs.weight.new_zeros(0)
-            to_s, s_to_s = none.view(0, parts_3OI.shape[2]), none.view(0, s2mvs.in_features)
-            return cls(
-                parts_3OI, _halves(s2mvs.weight), to_s, s_to_s, offset_O, None if offset_O is None else none
-            )
-        to_s = _halves(mvs2s.weight.T).T
-        return cls(parts_3OI, _halves(s2mvs.weight), to_s, layer.s2s.weight, offset_O, mvs2s.bias)
+            to_s_QI, s_to_s_QS = parts_3OI[0, :0], s2mvs.weight[:0]
+        else:
+            to_s_QI, s_to_s_QS = _halves(mvs2s.weight.T).T, s2s.weight
+        without = parts_3OI.new_zeros(parts_3OI.shape[1] + len(to_s_QI)).split_with_sizes(
+            [parts_3OI.shape[1], len(to_s_QI)]
+        )
+        offset_O = without[0] if s2mvs.bias is None else _halves(s2mvs.bias)
+        offset_Q = without[1] if mvs2s is None or mvs2s.bias is None else mvs2s.bias
+        return cls(parts_3OI, _halves(s2mvs.weight), to_s_QI, s_to_s_QS, offset_O, offset_Q)
 
     def to_heads(self, heads: int) -> Matrices:
-        """Let query, key and value come out by heads: channels are (3, H, 2 C), and scalars (3, H, S)."""
-        parts, from_s = self.parts_3OI, self.from_s_OS
+        """Let query, key and value come out by heads: (3, H, 2 C) channels and (3, H, S) scalars.
 
-        def by_heads(x: Tensor) -> Tensor:
-            return x.unflatten(0, (2, 3, -1, heads)).permute(1, 3, 0, 2, *range(4, x.dim() + 3)).flatten(0, 3)
+        In the package, heads come last.
+        """
 
-        def scalars(x: Tensor) -> Tensor:
-            return x.unflatten(0, (3, -1, heads)).transpose(1, 2).flatten(0, 2)
+        def channels(x_OX: Tensor) -> Tensor:
+            return torch.unflatten(x_OX, 0, (2, 3, -1, heads)).permute(1, 3, 0, 2, 4).flatten(0, 3)
 
-        offset_O = None if self.offset_O is None else by_heads(self.offset_O)
-        offset_Q = None if self.offset_Q is None else scalars(self.offset_Q)
-        parts = by_heads(parts.transpose(0, 1)).transpose(0, 1)
+        def scalars(x_QX: Tensor) -> Tensor:
+            return torch.unflatten(x_QX, 0, (3, -1, heads)).transpose(1, 2).flatten(0, 2)
+
         return Matrices(
-            parts, by_heads(from_s), scalars(self.to_s_QI), scalars(self.s_to_s_QS), offset_O, offset_Q
+            torch.stack([channels(matrix) for matrix in self.parts_3OI]),
+            channels(self.from_s_OS),
+            scalars(self.to_s_QI),
+            scalars(self.s_to_s_QS),
+            channels(self.offset_O[:, None])[:, 0],
+            scalars(self.offset_Q[:, None])[:, 0],
         )
 
     def from_heads(self, scale_H: Tensor) -> Matrices:
         """Let H heads of 2 C channels and of scalars go in, each with a factor."""
-        heads = len(scale_H)
 
-        def by_heads(x: Tensor) -> Tensor:
-            x = x.unflatten(-1, (2, heads, -1)).transpose(-3, -2)
-            return (x * scale_H[:, None, None]).flatten(-3)
+        def channels(x_XI: Tensor) -> Tensor:
+            x_X2HC = torch.unflatten(x_XI, -1, (2, len(scale_H), -1))
+            return (x_X2HC * scale_H[:, None]).transpose(-3, -2).flatten(-3)
 
-        def scalars(x: Tensor) -> Tensor:
-            return (x.unflatten(-1, (heads, -1)) * scale_H[:, None]).flatten(-2)
+        def scalars(x_XS: Tensor) -> Tensor:
+            return (torch.unflatten(x_XS, -1, (len(scale_H), -1)) * scale_H[:, None]).flatten(-2)
 
         return replace(
             self,
-            parts_3OI=by_heads(self.parts_3OI),
+            parts_3OI=channels(self.parts_3OI),
             from_s_OS=scalars(self.from_s_OS),
-            to_s_QI=by_heads(self.to_s_QI),
+            to_s_QI=channels(self.to_s_QI),
             s_to_s_QS=scalars(self.s_to_s_QS),
         )
 
     def beside(self, other: Matrices) -> Matrices:
-        """Return both layers as one, without scalars that come out."""
-        offset = None
-        if self.offset_O is not None and other.offset_O is not None:
-            offset = torch.cat((self.offset_O, other.offset_O))
+        """Return both layers as one; neither has scalars that come out."""
         return replace(
             self,
             parts_3OI=torch.cat((self.parts_3OI, other.parts_3OI), dim=1),
             from_s_OS=torch.cat((self.from_s_OS, other.from_s_OS)),
-            offset_O=offset,
+            offset_O=torch.cat((self.offset_O, other.offset_O)),
         )
 
     def __call__(self, state: State) -> State:
         """Return what the layer makes of a state."""
         (first_1TI, *others), s_TS = state
-        matrix = torch.cat((self.parts_3OI[0], self.from_s_OS), dim=1)
-        offset = self.offset_O
-        if len(self.to_s_QI):
-            matrix = torch.cat((matrix, torch.cat((self.to_s_QI, self.s_to_s_QS), dim=1)))
-            if self.offset_O is not None and self.offset_Q is not None:
-                offset = torch.cat((self.offset_O, self.offset_Q))
-        out = linear(torch.cat((first_1TI[0], s_TS), dim=1), matrix, offset)
-        size = self.parts_3OI.shape[1]
+        to_mv = torch.cat((self.parts_3OI[0], self.from_s_OS), dim=1)
+        to_s = torch.cat((self.to_s_QI, self.s_to_s_QS), dim=1)
+        offset = torch.cat((self.offset_O, self.offset_Q))
+        out = linear(torch.cat((first_1TI[0], s_TS), dim=1), torch.cat((to_mv, to_s)), offset)
+        out_TO, out_TQ = torch.split(out, [len(to_mv), len(to_s)], dim=1)
         parts = (linear(part, matrix) for part, matrix in zip(others, self.parts_3OI[1:], strict=True))
-        return (out[None, :, :size], *parts), out[:, size:]
+        return (out_TO[None], *parts), out_TQ
 
 
 def _halves(x: Tensor) -> Tensor:
     """Return rows of scalars, then of pseudoscalars, where the package has one of each in turn."""
-    return x.unflatten(0, (-1, 2)).transpose(0, 1).flatten(0, 1)
+    return torch.unflatten(x, 0, (-1, 2)).transpose(0, 1).flatten(0, 1)
 
 
 def run_lgatr(net: Any, state: tuple[Tensor, Tensor], attend: PackedAttention, algebra: Algebra) -> Parts:
@@ -157,17 +158,17 @@ def _attention(layer: Any, state: State, attend: PackedAttention, algebra: Algeb
     config = layer.qkv_module.config
     heads, channels = config.num_heads, 2 * config.hidden_mv_channels
     parts, s_TS = Matrices.of(layer.qkv_module.in_linear, algebra).to_heads(heads)(state)
-    mv = tuple(part.unflatten(2, (3, heads, channels)) for part in parts)
-    s_T3HS = s_TS.unflatten(1, (3, heads, -1))
+    mv = tuple(torch.unflatten(part, 2, (3, heads, channels)) for part in parts)
+    s_T3HS = torch.unflatten(s_TS, 1, (3, heads, -1))
     s_T3HS = F.layer_norm(s_T3HS, s_T3HS.shape[-1:])
     gathered_THK = attend(
         normalised_heads(mv, s_T3HS, algebra.invariants(layer.qkv_module.norm_qkv, channels // 2))
     )
-    mv_THK, s_THS = gathered_THK.split((8 * channels, s_T3HS.shape[-1]), dim=2)
-    mv_8TI = mv_THK.unflatten(2, (8, channels)).permute(2, 0, 1, 3).flatten(2)
+    mv_THK, s_THS = torch.split(gathered_THK, [8 * channels, s_T3HS.shape[-1]], dim=2)
+    mv_8TI = torch.unflatten(mv_THK, 2, (8, channels)).permute(2, 0, 1, 3).flatten(2)
     scale_H = layer.head_scale if layer.use_head_scale else mv_8TI.new_ones(heads)
     out = Matrices.of(layer.out_linear, algebra).from_heads(scale_H)
-    return _dropped(layer.dropout, out((mv_8TI.split(PAIRS), s_THS.flatten(1))), algebra)
+    return _dropped(layer.dropout, out((torch.split(mv_8TI, list(PAIRS)), s_THS.flatten(1))), algebra)
 
 
 def _mlp(mlp: Any, state: State, algebra: Algebra) -> State:

@@ -1,4 +1,4 @@
-"""Vectors times a function of the inner product of others, with the fewest passes over memory, for the CPU."""
+"""Vectors times a function of the inner product of others, in few passes over memory, for the CPU."""
 
 from __future__ import annotations
 

@@ -72,12 +72,12 @@ def _components(parts: Sequence[Tensor], factors: int) -> Tensor:
     start = 0
     for part in parts:
         stop = start + len(part)
-        out_FR2TC[:, start:stop] = part.unflatten(2, (factors, 2, channels)).permute(2, 0, 3, 1, 4)
+        out_FR2TC[:, start:stop] = torch.unflatten(part, 2, (factors, 2, channels)).permute(2, 0, 3, 1, 4)
         start = stop
     return out_FR2TC.flatten(1, 2)
 
 
-def _parts(x_F16TC: Tensor, pairs: Sequence[int]) -> tuple[Tensor, ...]:
+def _parts(x_F16TC: Tensor, pairs: list[int]) -> tuple[Tensor, ...]:
     """Return components in parts; the way back of `_components`."""
-    parts = x_F16TC.unflatten(1, (-1, 2)).permute(1, 3, 0, 2, 4).split(list(pairs))  # type: ignore[no-untyped-call]
-    return tuple(part.contiguous().flatten(2) for part in parts)
+    x_8TF2C = torch.unflatten(x_F16TC, 1, (-1, 2)).permute(1, 3, 0, 2, 4)
+    return tuple(part.contiguous().flatten(2) for part in torch.split(x_8TF2C, pairs))
