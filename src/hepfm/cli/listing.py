@@ -8,7 +8,7 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_kind
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.core.registry import Registry
 
 OTHERS = ("dataset", "recipes")
@@ -110,7 +110,7 @@ def singular(kind: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed(Result):
+class Listed(VerbResult):
     """Components and recipes.
 
     Attributes
