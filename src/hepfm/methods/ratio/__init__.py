@@ -7,5 +7,9 @@ RATIO_ESTIMATORS = Registry(
     {
         "perceptron": ("hepfm.methods.ratio.perceptron:Perceptron", "dense layers on observables"),
         "trees": ("hepfm.methods.ratio.trees:Trees", "boosted trees on observables, by scikit-learn"),
+        "network": (
+            "hepfm.methods.ratio.network:RatioNetwork",
+            "a network on whole rows, from scratch or adapted from a foundation model",
+        ),
     },
 )

@@ -46,8 +46,7 @@ class TwoWeights:
             if weights.sum() <= 0:
                 raise DataError(
                     f"the weights of the {name} add up to {weights.sum():g}: there is nothing of which a "
-                    "ratio "
-                    "could be formed; look at the selection and at the weights"
+                    "ratio could be formed; look at the selection and at the weights"
                 )
 
     @property
@@ -100,6 +99,8 @@ class RatioEstimator(ABC, Generic[X]):
     Config: ClassVar[type[BaseConfig]]
     warm: ClassVar[bool] = False
     """Whether it can go on from a ratio that it has learned before."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """Options that name model directories: a run is addressed by what is in them, not by where they are."""
 
     def __init__(self, config: BaseConfig) -> None:
         self.config = config
