@@ -113,7 +113,9 @@ class NetworkConfig(Config):
     def _check(self) -> NetworkConfig:
         made = self.backbone is not None, self.features is not None
         if self.model is None and not all(made):
-            raise ValueError("give model, a model directory, or backbone and features of an untrained network")
+            raise ValueError(
+                "give model, a model directory, or backbone and features of an untrained network"
+            )
         if self.model is not None and any(made):
             raise ValueError("backbone and features are those of the model; give either it or these")
         if self.model is not None and self.context not in (KEEP, None):
@@ -173,9 +175,7 @@ class RatioNetwork(RatioEstimator[SourceRows]):
         model = self._model(schema)
         model.features_for(schema, where="the data")
         recipe = read_finetune_recipe(self._recipe("", seed=0), where="estimator network")
-        check_compatible(
-            recipe.objective, model.backbone, with_weights(schema), model.network.grouping_spec
-        )
+        check_compatible(recipe.objective, model.backbone, with_weights(schema), model.network.grouping_spec)
 
     def read(self, source: RowSource, rows: Index) -> SourceRows:
         """Return which rows of what; they are read when they are needed."""
@@ -193,13 +193,13 @@ class RatioNetwork(RatioEstimator[SourceRows]):
         self, x: SourceRows, weights: TwoWeights, *, seed: int, start: Ratio[SourceRows] | None = None
     ) -> NetworkRatio:
         """Fine-tune to the best validation loss; see `RatioEstimator.fit`."""
-        goes_on = isinstance(start, NetworkRatio)
-        model = _for_all(start.model if goes_on else self._model(x.sources[0].schema), x)
+        before = start.model if isinstance(start, NetworkRatio) else None
+        model = _for_all(before or self._model(x.sources[0].schema), x)
         with tempfile.TemporaryDirectory(prefix="hepfm-ratio-") as temporary:
             folder = Path(temporary)
             store = write_training_store(folder / "store", x, weights, _columns(model, x))
             model.save(folder / "start")
-            result = _finetuned(folder, self._recipe(str(store.path), seed=seed, goes_on=goes_on))
+            result = _finetuned(folder, self._recipe(str(store.path), seed=seed, goes_on=before is not None))
             return NetworkRatio(Model.load(result.model_path), self.config.train.device, _facts(result))
 
     def _model(self, schema: Schema) -> Model:

@@ -85,7 +85,12 @@ class SourceRows:
         for name in names:
             for other in others:
                 one, two = first.schema[name], other.schema[name]
-                if (one.level, one.kind, one.unit, one.classes) != (two.level, two.kind, two.unit, two.classes):
+                if (one.level, one.kind, one.unit, one.classes) != (
+                    two.level,
+                    two.kind,
+                    two.unit,
+                    two.classes,
+                ):
                     raise IncompatibleError(
                         f"{name!r} is {_described(one)} in {first.name} and {_described(two)} in "
                         f"{other.name}; one network can read both only if they mean the same"

@@ -15,9 +15,10 @@ from hepfm.methods.ratio.on_observables import ObservablesConfig
 from hepfm.methods.samples import SampleConfig
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
+from hepfm.workflow.named_models import at_paths, by_contents
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.stores import StoreInfo
-from hepfm.workflow.verbs.base import Verb, store_path
+from hepfm.workflow.verbs.base import Needs, Verb, store_path
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
@@ -31,6 +32,8 @@ ITERATIONS = "iterations"
 WEIGHTS = "weights.parquet"
 """File of a run with the weights of the simulated events at particle level."""
 ROLES = ("data", "simulation", "background")
+ESTIMATORS = ("detector_estimator", "particle_estimator")
+"""Roles of the estimators, whose models are named by their contents."""
 
 
 class UnfoldOptions(Config):
@@ -84,6 +87,11 @@ class Unfold(Verb):
         values: Values = {"options": options.model_dump(mode="json"), "stores": {}}
         parents: dict[str, tuple[str, ...]] = {}
         paths: dict[str, str] = {}
+        for place, role in enumerate(ESTIMATORS):
+            spec = options.estimators[place]
+            models = RATIO_ESTIMATORS.load(spec["name"]).models
+            values["options"]["estimators"][place], of_models = by_contents(spec, models, role=role)
+            paths |= of_models
         for role, sample in samples.items():
             source = sample.store.source
             values["stores"][role] = source.values.get("store", "")
@@ -94,8 +102,16 @@ class Unfold(Verb):
         return Run("unfold", values, parents, paths, note)
 
     def options(self, run: Run) -> UnfoldOptions:
-        """Return the options of a run."""
-        return validate(UnfoldOptions, run.values["options"], where="unfold")
+        """Return the options of a run, with the places of models."""
+        named = run.values["options"]
+        specs = zip(ESTIMATORS, named["estimators"], strict=True)
+        placed = [at_paths(spec, run.paths, role=role) for role, spec in specs]
+        return validate(UnfoldOptions, {**named, "estimators": placed}, where="unfold")
+
+    def needs(self, run: Run, *, cores: int) -> Needs:
+        """Return one core, and a GPU where an estimator asks for one."""
+        specs = run.values["options"]["estimators"]
+        return Needs(gpus=int(any(spec.get("train", {}).get("device") == "cuda" for spec in specs)))
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse stores without two levels or observables, and estimators that cannot read their rows."""
@@ -141,7 +157,7 @@ class Unfold(Verb):
             folder=folder.path / ITERATIONS,
         )
         write_json(folder.path / PROJECTIONS, projections(problem, result, options.binning))
-        self._weights(problem, result, options).write(folder.path / WEIGHTS)
+        self._weights(problem, result, run).write(folder.path / WEIGHTS)
         return {
             "iterations": [dict(one.facts) for one in result.iterations],
             "diverged": result.diverged,
@@ -151,12 +167,17 @@ class Unfold(Verb):
             "data": sum(len(part.rows) for part in problem.data),
         }
 
-    def _weights(self, problem: Problem, result: Unfolding, options: UnfoldOptions) -> LearnedWeights:
+    def _weights(self, problem: Problem, result: Unfolding, run: Run) -> LearnedWeights:
         """Return the weights of the events at particle level."""
         from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
 
+        options = self.options(run)
         source, generated = problem.simulation.source, problem.pairs.passes["particle"]
-        observables = [spec.get("observables") or tuple(options.binning) for spec in options.estimators]
+        observables = [
+            spec["observables"] or tuple(options.binning)
+            for spec in options.estimators
+            if "observables" in spec
+        ]
         info = WeightsInfo(
             method="omnifold",
             store=source.fingerprint,
@@ -167,7 +188,7 @@ class Unfold(Verb):
                 "shape": "events of the data, corrected for acceptance and efficiency",
                 "rate": "events that the simulation's weights expect, times the learned ratio",
             }[options.omnifold.normalisation],
-            options=options.model_dump(mode="json"),
+            options=run.values["options"],  # without places
         )
         pairs = problem.pairs
         return LearnedWeights(

@@ -1,0 +1,94 @@
+"""Cross-fitting: no row is judged by a ratio that has seen it, and events stay whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from ratio_toys import TOYS
+
+from hepfm.core.config import Config
+from hepfm.core.errors import DataError
+from hepfm.core.schema import Schema
+from hepfm.data.row_source import Index, RowSource
+from hepfm.methods.ratio.base import Floats, Ratio, RatioEstimator, TwoWeights
+from hepfm.methods.ratio.cross_fit import cross_fit, fold_of
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Memory(Ratio[Numbers]):
+    """Knows the rows that it was learned from."""
+
+    def __init__(self, seen: Numbers) -> None:
+        self.seen, self.facts = seen, {"rows": len(seen)}
+
+    def log_ratio(self, x: Numbers) -> Floats:
+        """Return 1 for rows that were seen, 0 for others."""
+        return np.isin(x, self.seen).astype(float)
+
+
+class Memorise(RatioEstimator[Numbers]):
+    """Learns which rows there are."""
+
+    def check(self, schema: Schema) -> None: ...
+
+    def read(self, source: RowSource, rows: Index) -> Numbers:
+        return rows
+
+    def join(self, parts: Sequence[Numbers]) -> Numbers:
+        return np.concatenate(parts)
+
+    def take(self, x: Numbers, places: Numbers) -> Numbers:
+        return x[places]
+
+    def fit(
+        self, x: Numbers, weights: TwoWeights, *, seed: int, start: Ratio[Numbers] | None = None
+    ) -> Memory:
+        return Memory(x)
+
+
+def test_no_row_is_judged_by_what_has_seen_it_or_its_event() -> None:
+    x, events = np.arange(60), np.arange(60) // 3
+    weights = TwoWeights(np.ones(60), np.ones(60))
+    fitted = cross_fit(Memorise(Config()), x, weights, events=events, folds=5, seed=1)
+    assert not fitted.own_R.any()
+    assert len(set(zip(events, fitted.fold_R, strict=True))) == 20
+    assert np.bincount(fitted.fold_R).tolist() == [12] * 5
+    assert [one["rows"] for one in fitted.facts["folds"]] == [48] * 5
+    np.testing.assert_allclose(fitted.log_ratio(x), 0.8)  # each row was seen by four of five
+    assert not fitted.log_ratio(np.arange(100, 110)).any()
+
+
+def test_folds_are_a_function_of_seed_and_event() -> None:
+    events = np.random.default_rng(1).permutation(np.repeat(np.arange(30), 2))
+    first = fold_of(events, 3, seed=1)
+    np.testing.assert_array_equal(fold_of(events[::-1], 3, seed=1)[::-1], first)
+    assert not np.array_equal(fold_of(events, 3, seed=2), first)
+
+
+@pytest.mark.parametrize("name", list(TOYS))
+def test_every_estimator_learns_in_folds(name: str) -> None:
+    toy = TOYS[name]
+    estimator, rows = toy.estimator(), toy.rows // 2
+    parts = [toy.sample(which, rows, seed=1) for which in ("numerator", "denominator")]
+    x = estimator.join([estimator.read(part, np.arange(rows)) for part in parts])
+    weights: Any = TwoWeights.stacked(np.ones(rows), np.ones(rows))
+    fitted = cross_fit(estimator, x, weights, events=np.arange(2 * rows), folds=2, seed=3)
+    truth = np.concatenate([toy.log_ratio(part) for part in parts])
+    assert np.corrcoef(fitted.own_R, truth)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("folds", "events"), [(1, 10), (4, 3)])
+def test_too_few_folds_or_events_are_refused(folds: int, events: int) -> None:
+    with pytest.raises(DataError, match=f"{events} events cannot be dealt into {folds} folds"):
+        fold_of(np.arange(events), folds, seed=1)
+
+
+def test_a_sample_that_is_in_one_fold_alone_is_refused() -> None:
+    weights = TwoWeights(np.array([1.0, 0, 0, 0]), np.ones(4))
+    with pytest.raises(DataError, match=r"without fold \d of 2: the weights of the numerator add up to 0"):
+        cross_fit(Memorise(Config()), np.arange(4), weights, events=np.arange(4), folds=2, seed=1)
