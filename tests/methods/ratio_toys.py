@@ -90,14 +90,21 @@ def _log_truncated(counts: npt.NDArray[np.int64], mean: float) -> Floats:
 OBSERVABLES = ["signal", "noise"]
 TOYS = {
     "perceptron": Toy(
-        {"name": "perceptron", "observables": OBSERVABLES, "hidden": [32], "epochs": 12, "batch_size": 256},
+        {
+            "name": "perceptron",
+            "observables": OBSERVABLES,
+            "hidden": [32],
+            "epochs": 10,
+            "batch_size": 128,
+            "learning_rate": 5e-3,
+        },
         precision=0.15,
         kind="gaussian",
-        rows=4000,
+        rows=3000,
         still={"learning_rate": 1e-12},
     ),
     "trees": Toy(
-        {"name": "trees", "observables": OBSERVABLES, "max_leaf_nodes": 6},
+        {"name": "trees", "observables": OBSERVABLES, "max_leaf_nodes": 6, "learning_rate": 0.2},
         precision=0.25,
         kind="gaussian",
         rows=5000,
@@ -109,9 +116,9 @@ TOYS = {
             "features": "kin",
             "patience": 3,
             "train": {
-                "steps": 75,
+                "steps": 60,
                 "batch_size": 96,
-                "validate_every": 25,
+                "validate_every": 20,
                 "optimizer": {"name": "adamw", "lr": 1e-2},
                 "device": "cpu",
             },
