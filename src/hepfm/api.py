@@ -37,6 +37,8 @@ _VERBS = {
     "evaluate": "hepfm.tasks.evaluate:evaluate",
     "compare": "hepfm.report.compare:compare",
     "study": "hepfm.study.study:study",
+    "reweight": "hepfm.analyses.reweight:reweight",
+    "unfold": "hepfm.analyses.unfold:unfold",
     "demo": "hepfm.study.demo:demo",
     "Store": "hepfm.data.store:Store",
     "Model": "hepfm.models.directory:Model",

@@ -12,7 +12,7 @@ import torch
 from ratio_toys import JETS, TINY, TOYS
 
 from hepfm.core.config import resolve_component
-from hepfm.core.errors import ConfigError, DivergedError, IncompatibleError
+from hepfm.core.errors import ConfigError, DivergedError, IncompatibleError, ModelError
 from hepfm.core.schema import Schema
 from hepfm.data.table import Table
 from hepfm.methods.ratio import RATIO_ESTIMATORS
@@ -21,7 +21,8 @@ from hepfm.methods.ratio.network import NetworkRatio
 from hepfm.methods.ratio.source_rows import SourceRows, write_training_store
 from hepfm.models.directory import Model
 from hepfm.train.pretrain import pretrain
-from hepfm.workflow.named_models import at_paths, by_contents
+from hepfm.workflow.run import Run
+from hepfm.workflow.verbs.samples import make_estimator, name_models, needs_of
 
 TOY = TOYS["network"]
 ROWS = 120
@@ -179,17 +180,26 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
 
 
 def test_runs_name_models_by_what_is_in_them(model: Path, tmp_path: Path) -> None:
-    spec = {"name": "network", "model": str(model), "init": "pretrained"}
-    named, paths = by_contents(spec, ("model",), role="estimator")
-    assert at_paths(named, paths, role="estimator") == {**spec, "model": str(model.resolve())}
+    spec = {"name": "network", "model": str(model)}
+    (named, perceptron), paths = name_models([spec, {"name": "perceptron"}])
+    assert paths == {named["model"]: str(model.resolve())}
+    assert perceptron == {"name": "perceptron"}
+    run = Run("unfold", {}, {}, paths)
+    made_again = make_estimator(named, (), run)
+    assert made_again.config.model == str(model.resolve())  # type: ignore[attr-defined]
     loaded = Model.load(model)
     loaded.save(tmp_path / "copy")
-    elsewhere, _ = by_contents({**spec, "model": str(tmp_path / "copy")}, ("model",), role="estimator")
-    assert elsewhere == named
+    (moved,), _ = name_models([{**spec, "model": str(tmp_path / "copy")}])
+    assert moved == named
     with torch.no_grad():
         next(loaded.network.backbone.parameters()).add_(1)
-    loaded.fixture = None
     loaded.save(tmp_path / "other")
-    other, _ = by_contents({**spec, "model": str(tmp_path / "other")}, ("model",), role="estimator")
+    (other,), _ = name_models([{**spec, "model": str(tmp_path / "other")}])
     assert other["model"] != named["model"]
-    assert by_contents({"model": None}, ("model",), role="estimator") == ({"model": None}, {})
+    with pytest.raises(ModelError, match="not a model directory"):
+        name_models([{**spec, "model": str(tmp_path / "none")}])
+
+
+def test_runs_with_a_network_on_a_gpu_occupy_it() -> None:
+    assert needs_of([{"name": "perceptron"}, {"name": "network", "train": {"device": "cuda"}}]).gpus == 1
+    assert needs_of([{"name": "perceptron"}, {"name": "network", "train": {"device": "auto"}}]).gpus == 0

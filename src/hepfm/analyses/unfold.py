@@ -21,7 +21,8 @@ from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
-from hepfm.workflow.verbs.unfold import SampleInfo, Unfold, UnfoldOptions
+from hepfm.workflow.verbs.samples import SampleInfo
+from hepfm.workflow.verbs.unfold import Unfold, UnfoldOptions
 
 NOMINAL, BOOTSTRAP, SYSTEMATIC = "nominal", "bootstrap", "systematic"
 

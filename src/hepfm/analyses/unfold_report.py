@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepfm.analyses.merged_weights import FILE, merged_weights
 from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL
 from hepfm.analyses.unfold_outcome import FEWEST, Spectrum
 from hepfm.core.files import read_json
-from hepfm.data.learned_weights import LearnedWeights
 from hepfm.data.store import Store
 from hepfm.methods.observables import unit_of
 from hepfm.metrics.binned import ChiSquared
@@ -32,7 +31,6 @@ from hepfm.workflow.verbs.unfold import PROJECTIONS, WEIGHTS
 if TYPE_CHECKING:
     from hepfm.analyses.unfold import UnfoldConfig, Unfolding
 
-FILE = "weights.parquet"
 MOST_TOP_SHARE = 0.2
 """Share of the hundredth of events with the largest weights above which the page warns."""
 
@@ -41,36 +39,28 @@ METHOD = (
         "OmniFold",
         (
             "Step 1 learns how data differ from the weighted simulation at detector level, step 2 what of "
-            "this "
-            "is a "
-            "function of the particle level (1911.09107). The ratio of each step is normalised to the sum "
-            "of the "
-            "weights that it is to reproduce. Events that are not detected take part as the recipe says "
-            "(omnifold.inefficiency); events that are not generated are fakes and keep their weight."
+            "this is a function of the particle level (1911.09107). The ratio of each step is normalised to "
+            "the sum of the weights that it is to reproduce. Events that are not detected take part as the "
+            "recipe says (omnifold.inefficiency); events that are not generated are fakes and keep their "
+            "weight."
         ),
     ),
     (
         "Uncertainties",
         (
             "Statistical: standard deviation over bootstrap replicas of data and simulation, event by event, "
-            "Poisson(1). "
-            "Each replica is trained once, so that the noise of training is in it too. Training: of the mean "
-            "over "
-            "trainings with other seeds. Systematic: the change with another simulation. All are added in "
-            "quadrature."
+            "Poisson(1). Each replica is trained once, so that the noise of training is in it too. Training: "
+            "of the mean over trainings with other seeds. Systematic: the change with another simulation. "
+            "All are added in quadrature."
         ),
     ),
     (
         "chi-squared",
         (
             "Of result and truth, with the covariance of their difference over bootstrap replicas (data and "
-            "truth are the "
-            "same events), corrected for the finite number of replicas (astro-ph/0608064), and the variance "
-            "of "
-            "the mean "
-            "over trainings. With no more replicas than bins correlations are not known, and only variances "
-            "are "
-            "used."
+            "truth are the same events), corrected for the finite number of replicas (astro-ph/0608064), and "
+            "the variance of the mean over trainings. With no more replicas than bins correlations are not "
+            "known, and only variances are used."
         ),
     ),
     (
@@ -81,8 +71,7 @@ METHOD = (
         "Binned unfolding",
         (
             "D'Agostini's iteration of each observable alone, in the same bins and as many times, from the "
-            "same "
-            "simulation."
+            "same simulation."
         ),
     ),
     (
@@ -103,7 +92,12 @@ def write_report(
     projections = {key: read_json(workspace.run(run.name).path / PROJECTIONS) for key, run in runs.items()}
     config = analysis.config
     spectra = [Spectrum.of(name, edges, projections) for name, edges in config.observables.items()]
-    weights = _weights(workspace, runs).write(workspace.path / FILE)
+    files = {
+        ("training" if kind == NOMINAL else kind, number): workspace.run(run.name).path / WEIGHTS
+        for (kind, number), run in runs.items()
+        if kind in (NOMINAL, BOOTSTRAP)  # systematic variations weigh other events
+    }
+    weights = merged_weights(files).write(workspace.path / FILE)
     facts = {key: workspace.run(run.name).facts() or {} for key, run in runs.items()}
     store = Store.open(store_path(workspace, nominal[0], "simulation"))
     units = {one.name: unit_of(store.schema, one.name) for one in spectra}
@@ -128,28 +122,8 @@ def _lead(config: UnfoldConfig, runs: Mapping[tuple[str, str], Run]) -> str:
     trained, drawn = (sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP))
     return (
         f"{what[config.test]} unfolded by OmniFold with the estimator {config.estimator.name}: "
-        f"{config.omnifold.iterations} "
-        f"iterations, the mean of {trained} trainings, {drawn} bootstrap replicas."
-    )
-
-
-def _weights(workspace: Workspace, runs: Mapping[tuple[str, str], Run]) -> LearnedWeights:
-    """Return the weights of all runs with the nominal simulation in one file; the result is their mean."""
-    columns: dict[str, Any] = {}
-    first: LearnedWeights | None = None
-    for (kind, number), run in runs.items():
-        if kind in (NOMINAL, BOOTSTRAP):
-            one = LearnedWeights.read(workspace.run(run.name).path / WEIGHTS)
-            first = first or one
-            columns[f"weight_{'training' if kind == NOMINAL else kind}_{number}"] = one.weight
-    assert first is not None
-    trained = [values for name, values in columns.items() if name.startswith("weight_training")]
-    counts = {"training": len(trained), "bootstrap": len(columns) - len(trained)}
-    return replace(
-        first,
-        weight=np.mean(trained, axis=0),
-        replicas=columns,
-        info=first.info.model_copy(update={"replicas": counts}),
+        f"{config.omnifold.iterations} iterations, the mean of {trained} trainings, {drawn} bootstrap "
+        "replicas."
     )
 
 
@@ -177,8 +151,13 @@ def _figure(spectrum: Spectrum, units: Mapping[str, str]) -> Figure:
     )
 
 
+def _p_text(p: float) -> str:
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _chi_text(chi: ChiSquared | None) -> str:
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, p = {p_value(chi.p)}"
+    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
 
 def _thousand(value: float | None) -> str:

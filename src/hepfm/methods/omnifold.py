@@ -85,10 +85,8 @@ class Simulation(Generic[X]):
         if not (self.detected & self.generated).any():
             raise DataError(
                 "no simulated event exists at both levels, so that nothing is known of the detector: "
-                "acceptance or "
-                "efficiency is zero; look at the selections of both levels and at what says which rows are "
-                "of one "
-                "event"
+                "acceptance or efficiency is zero; look at the selections of both levels and at what says "
+                "which rows are of one event"
             )
 
 
@@ -215,8 +213,7 @@ class _Step(Generic[X]):
         if bad:
             raise DivergedError(
                 f"iteration {number}, {level} level: {bad} of {len(logs)} ratios are no numbers; iterations "
-                "before "
-                "it are kept. Lower the learning rate, or look at the weights"
+                "before it are kept. Lower the learning rate, or look at the weights"
             )
         limit = np.log(self.config.largest_ratio) if self.config.largest_ratio else np.inf
         facts = {

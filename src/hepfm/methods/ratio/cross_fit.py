@@ -1,99 +1,68 @@
-"""Cross-fitting: each row's ratio is learned from other rows, so that no row is judged by what learned it."""
+"""Ratios of rows by estimators that did not see them: k folds, in which events stay whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hepfm.core.errors import DataError
 from hepfm.core.rng import integer_seed, uniform_of
 from hepfm.data.row_source import Index
-from hepfm.methods.ratio.base import Floats, Ratio, RatioEstimator, TwoWeights, X
-
-
-@dataclass(frozen=True)
-class CrossFitted(Ratio[X], Generic[X]):
-    """Ratios of k folds, each learned without the rows of its fold.
-
-    Attributes
-    ----------
-    ratios
-        One for each fold.
-    fold_R
-        Fold of each row.
-    own_R
-        ln of the ratio of each row, by the one that did not see it.
-    """
-
-    ratios: tuple[Ratio[X], ...]
-    fold_R: Index
-    own_R: Floats
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def log_ratio(self, x: X) -> Floats:
-        """Return the mean over all folds, for rows that none of them has seen; see `Ratio.log_ratio`."""
-        logs: Floats = np.mean([ratio.log_ratio(x) for ratio in self.ratios], axis=0)
-        return logs
+from hepfm.methods.ratio.base import Floats, RatioEstimator, TwoWeights, X
 
 
 def cross_fit(
-    estimator: RatioEstimator[X],
-    x: X,
-    weights: TwoWeights,
-    *,
-    events: Index,
-    folds: int,
-    seed: int,
-) -> CrossFitted[X]:
-    """Learn a ratio in k folds.
+    estimator: RatioEstimator[X], x: X, weights: TwoWeights, events: Index, *, folds: int, seed: int
+) -> tuple[Floats, list[Mapping[str, Any]]]:
+    """Return ln of the ratio of each row, and what is told of each fold's training.
 
     Parameters
     ----------
     estimator
-        What learns.
+        Fitted once for each fold, to the rows outside of it.
     x, weights
         The R rows of both samples.
     events
         What each row belongs to, (R,): rows of one event are in one fold.
     folds
-        k.
+        Number of folds, at least 2.
     seed
-        Of the folds and of all trainings.
+        Of the folds and of the trainings.
 
     Raises
     ------
     DataError
-        When there are fewer events than folds, or a sample has nothing left outside of a fold.
+        When there are fewer events than folds, or a sample has nothing outside of a fold.
     """
-    fold_R = fold_of(events, folds, seed=seed)
-    ratios: list[Ratio[X]] = []
-    own_R = np.empty(len(fold_R))
-    for fold in range(folds):
-        others, held_out = np.flatnonzero(fold_R != fold), np.flatnonzero(fold_R == fold)
+    fold = fold_of(events, folds, seed=seed)
+    out = np.empty(len(events))
+    facts = []
+    for number in range(folds):
+        inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         try:
-            left = weights.of(others)
+            left = weights.of(outside)
         except DataError as error:
-            raise DataError(f"without fold {fold + 1} of {folds}: {error}") from None
-        learned = estimator.fit(estimator.take(x, others), left, seed=integer_seed(seed, "ratio.fold", fold))
-        own_R[held_out] = learned.log_ratio(estimator.take(x, held_out))
-        ratios.append(learned)
-    return CrossFitted(tuple(ratios), fold_R, own_R, {"folds": _facts(ratios)})
+            raise DataError(f"without fold {number + 1} of {folds}: {error}") from None
+        ratio = estimator.fit(
+            estimator.take(x, outside),
+            left,
+            seed=integer_seed(seed, "ratio.fold", number, bits=31),
+        )
+        out[inside] = ratio.log_ratio(estimator.take(x, inside))
+        facts.append(ratio.facts)
+    return out, facts
 
 
-def fold_of(events: Index, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Return the fold of each row, 0 to k - 1: events in random order are dealt out, so that all have equally
-    many, to one."""
+def fold_of(events: Index, folds: int, *, seed: int) -> Index:
+    """Return the fold of each row, 0 to k - 1: the events are dealt out in random order, as many to each."""
     distinct, place = np.unique(events, return_inverse=True)
     if folds < 2 or len(distinct) < folds:
-        raise DataError(f"{len(distinct)} events cannot be dealt into {folds} folds; there are 2 at least")
+        raise DataError(
+            f"{len(distinct)} events cannot be dealt into {folds} folds; take 2 or more, and no more than "
+            "there are events"
+        )
     rank = np.empty(len(distinct), np.int64)
     rank[np.argsort(uniform_of(distinct, seed, "ratio.folds"), kind="stable")] = np.arange(len(distinct))
     return rank[place] % folds
-
-
-def _facts(ratios: Sequence[Ratio[Any]]) -> list[dict[str, Any]]:
-    return [dict(ratio.facts) for ratio in ratios]

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hepfm.core.config import Component, Config, resolve_component, validate
+from hepfm.core.config import Config, validate
 from hepfm.core.files import write_json
 from hepfm.core.rng import integer_seed
 from hepfm.methods.binning import Binning
 from hepfm.methods.omnifold import OmniFoldConfig
-from hepfm.methods.ratio import RATIO_ESTIMATORS
-from hepfm.methods.ratio.on_observables import ObservablesConfig
-from hepfm.methods.samples import SampleConfig
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
-from hepfm.workflow.named_models import at_paths, by_contents
 from hepfm.workflow.run import Run, Values
-from hepfm.workflow.stores import StoreInfo
-from hepfm.workflow.verbs.base import Needs, Verb, store_path
+from hepfm.workflow.verbs.base import Needs, Verb
+from hepfm.workflow.verbs.samples import (
+    SampleInfo,
+    make_estimator,
+    name_models,
+    needs_of,
+    open_samples,
+    plan_with_samples,
+    timed,
+)
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.ratio.base import RatioEstimator
     from hepfm.methods.unfolding import Problem, Unfolding
+    from hepfm.workflow.estimate import Bench, Timing
 
 PROJECTIONS = "projections.json"
 """File of a run with its histograms."""
@@ -32,8 +37,6 @@ ITERATIONS = "iterations"
 WEIGHTS = "weights.parquet"
 """File of a run with the weights of the simulated events at particle level."""
 ROLES = ("data", "simulation", "background")
-ESTIMATORS = ("detector_estimator", "particle_estimator")
-"""Roles of the estimators, whose models are named by their contents."""
 
 
 class UnfoldOptions(Config):
@@ -70,48 +73,23 @@ class UnfoldOptions(Config):
     sample_seed: int
 
 
-@dataclass(frozen=True)
-class SampleInfo:
-    """A sample of an analysis before any run: which rows of which store."""
-
-    config: SampleConfig
-    store: StoreInfo
-
-
 class Unfold(Verb):
     """Unfold once; iterations are kept, and a stopped run goes on behind the last of them."""
 
     @staticmethod
     def plan(samples: dict[str, SampleInfo], options: UnfoldOptions, *, note: str = "") -> Run:
         """Return the run that unfolds samples, by their roles."""
-        values: Values = {"options": options.model_dump(mode="json"), "stores": {}}
-        parents: dict[str, tuple[str, ...]] = {}
-        paths: dict[str, str] = {}
-        for place, role in enumerate(ESTIMATORS):
-            spec = options.estimators[place]
-            models = RATIO_ESTIMATORS.load(spec["name"]).models
-            values["options"]["estimators"][place], of_models = by_contents(spec, models, role=role)
-            paths |= of_models
-        for role, sample in samples.items():
-            source = sample.store.source
-            values["stores"][role] = source.values.get("store", "")
-            if "store" in source.parents:
-                parents[role] = source.parents["store"]
-            else:
-                paths[role] = source.paths["store"]
-        return Run("unfold", values, parents, paths, note)
+        values = options.model_dump(mode="json")
+        values["estimators"], models = name_models(options.estimators)
+        return plan_with_samples("unfold", samples, values, note=note, models=models)
 
     def options(self, run: Run) -> UnfoldOptions:
-        """Return the options of a run, with the places of models."""
-        named = run.values["options"]
-        specs = zip(ESTIMATORS, named["estimators"], strict=True)
-        placed = [at_paths(spec, run.paths, role=role) for role, spec in specs]
-        return validate(UnfoldOptions, {**named, "estimators": placed}, where="unfold")
+        """Return the options of a run."""
+        return validate(UnfoldOptions, run.values["options"], where="unfold")
 
     def needs(self, run: Run, *, cores: int) -> Needs:
         """Return one core, and a GPU where an estimator asks for one."""
-        specs = run.values["options"]["estimators"]
-        return Needs(gpus=int(any(spec.get("train", {}).get("device") == "cuda" for spec in specs)))
+        return needs_of(self.options(run).estimators)
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse stores without two levels or observables, and estimators that cannot read their rows."""
@@ -125,7 +103,7 @@ class Unfold(Verb):
             if role != "background":
                 check_levels(store.schema, where=where)
             check_observables(store.schema, tuple(options.binning), where=where)
-            for estimator in self.estimators(options):
+            for estimator in self.estimators(run):
                 estimator.check(store.schema)
             split = options.samples[role].get("split")
             if split is not None:
@@ -137,9 +115,22 @@ class Unfold(Verb):
         rows = sum(sum(graph.store(run, role).splits.values()) for role in options.samples)
         return float(rows * options.omnifold.iterations)
 
-    def estimators(self, options: UnfoldOptions) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return the same with one iteration."""
+        options = {
+            **run.values["options"],
+            "omnifold": {**run.values["options"]["omnifold"], "iterations": 1},
+        }
+        return replace(run, values={**run.values, "options": options})
+
+    def measure(self, bench: Bench, run: Run) -> Timing:
+        """Time one iteration."""
+        return timed(bench, run)
+
+    def estimators(self, run: Run) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
         """Return what learns the ratio of each level."""
-        first, second = (_estimator(spec, options.binning) for spec in options.estimators)
+        options = self.options(run)
+        first, second = (make_estimator(spec, tuple(options.binning), run) for spec in options.estimators)
         return first, second
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
@@ -150,15 +141,17 @@ class Unfold(Verb):
         problem = self.problem(workspace, run)
         result = unfold(
             problem,
-            self.estimators(options),
+            self.estimators(run),
             options.omnifold,
             binning=options.binning,
             seed=options.seed,
             folder=folder.path / ITERATIONS,
         )
         write_json(folder.path / PROJECTIONS, projections(problem, result, options.binning))
-        self._weights(problem, result, run).write(folder.path / WEIGHTS)
+        self._weights(problem, result, options).write(folder.path / WEIGHTS)
+        rows = len(problem.simulation.rows) + sum(len(part.rows) for part in problem.data)
         return {
+            "steps": rows * len(result.iterations),
             "iterations": [dict(one.facts) for one in result.iterations],
             "diverged": result.diverged,
             "events": len(problem.pairs),
@@ -167,11 +160,10 @@ class Unfold(Verb):
             "data": sum(len(part.rows) for part in problem.data),
         }
 
-    def _weights(self, problem: Problem, result: Unfolding, run: Run) -> LearnedWeights:
+    def _weights(self, problem: Problem, result: Unfolding, options: UnfoldOptions) -> LearnedWeights:
         """Return the weights of the events at particle level."""
         from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
 
-        options = self.options(run)
         source, generated = problem.simulation.source, problem.pairs.passes["particle"]
         observables = [
             spec["observables"] or tuple(options.binning)
@@ -188,7 +180,7 @@ class Unfold(Verb):
                 "shape": "events of the data, corrected for acceptance and efficiency",
                 "rate": "events that the simulation's weights expect, times the learned ratio",
             }[options.omnifold.normalisation],
-            options=run.values["options"],  # without places
+            options=options.model_dump(mode="json"),
         )
         pairs = problem.pairs
         return LearnedWeights(
@@ -197,18 +189,10 @@ class Unfold(Verb):
 
     def problem(self, workspace: Workspace, run: Run) -> Problem:
         """Return data and simulation of a run."""
-        from hepfm.data.store import Store
-        from hepfm.methods.samples import Sample
         from hepfm.methods.unfolding import Problem, Stress
 
         options = self.options(run)
-        samples = {
-            role: Sample.of(
-                Store.open(store_path(workspace, run, role)),
-                SampleConfig(store=role, **options.samples[role]),
-            )
-            for role in options.samples
-        }
+        samples = open_samples(workspace, run, options.samples)
         if options.test is not None:
             stress = Stress(**options.stress) if options.test == "stress" and options.stress else None
             problem = Problem.tested(samples["simulation"], options.sample_seed, stress)
@@ -220,13 +204,3 @@ class Unfold(Verb):
             seed = integer_seed(options.sample_seed, "unfold.replica", options.bootstrap)
             problem = problem.replica(seed)
         return problem
-
-
-def _estimator(spec: dict[str, Any], binning: Binning) -> RatioEstimator[Any]:
-    """Return an estimator; one that looks at no observables of its own looks at those of the analysis."""
-    component: Component = resolve_component(RATIO_ESTIMATORS, spec, where="estimator")
-    config = component.config
-    if isinstance(config, ObservablesConfig) and not config.observables:
-        config = config.model_copy(update={"observables": tuple(binning)})
-    estimator: RatioEstimator[Any] = component.cls(config)
-    return estimator
