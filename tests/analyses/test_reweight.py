@@ -36,7 +36,7 @@ def recipe(stores: Path, **changes: Any) -> dict[str, Any]:
         "target": {"store": "target", "only": ["jet_level", "particle"]},
         "observables": {"x": {"bins": 8, "low": -2, "high": 2}, "y": [-1.5, -0.5, 0.5, 1.5]},
         "held_out": ["y"],
-        "estimator": {"name": "trees", "max_iter": 25, "max_leaf_nodes": 6},
+        "estimator": {"name": "trees", "max_iter": 40, "max_leaf_nodes": 6},
         "replicas": {"trainings": 2, "bootstrap": 4},
     }
     return merge(values, changes)

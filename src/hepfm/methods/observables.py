@@ -9,17 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import DataError, did_you_mean
-from hepfm.core.ragged import Array, Columns
+from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.context import jet_mass
 from hepfm.data.row_source import Index, RowSource
+from hepfm.physics.angularities import ln_rho, tau21
 
 Values = npt.NDArray[np.float32]
 """Shape (R, F): rows and observables."""
-
-_SMALLEST_RATIO = 1e-4
-"""Floor of (groomed mass)/(jet pt) in its logarithm: jets of which grooming leaves one constituent have
-none."""
 
 
 @dataclass(frozen=True)
@@ -31,39 +28,20 @@ class Derived:
     columns
         The fields.
     compute
-        The computation.
+        The computation, of their values in double precision.
     unit
         Of the result.
     """
 
     columns: tuple[str, ...]
-    compute: Callable[[Columns], Array]
+    compute: Callable[..., Array]
     unit: str = "1"
 
 
-def _ln_rho(columns: Columns) -> Array:
-    ratio = np.asarray(columns["omnifold_softdrop_mass"], np.float64) / np.asarray(
-        columns["jet_pt"], np.float64
-    )
-    return 2 * np.log(np.maximum(ratio, _SMALLEST_RATIO))
-
-
-def _tau21(columns: Columns) -> Array:
-    width = np.asarray(columns["omnifold_width"], np.float64)
-    tau2 = np.asarray(columns["omnifold_tau2"], np.float64)
-    return np.divide(tau2, width, out=np.zeros_like(tau2), where=width > 0)
-
-
 DERIVED = {
-    "jet_mass": Derived(
-        ("jet_pt", "jet_eta", "jet_energy"),
-        lambda columns: jet_mass(
-            *(np.asarray(columns[name]) for name in ("jet_pt", "jet_eta", "jet_energy"))
-        ),
-        "GeV",
-    ),
-    "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), _ln_rho),
-    "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), _tau21),
+    "jet_mass": Derived(("jet_pt", "jet_eta", "jet_energy"), jet_mass, "GeV"),
+    "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), ln_rho),
+    "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), tau21),
 }
 """By name. OmniFold's: ln of the squared ratio of groomed mass and jet pt; 2-subjettiness over width
 (1911.09107)."""
@@ -116,13 +94,9 @@ def read_observables(source: RowSource, rows: Index, names: tuple[str, ...]) -> 
     columns = source.read(
         dict.fromkeys([*fields, *(column for one in made.values() for column in one.columns)]), rows
     )
-    values = np.stack(
-        [
-            np.asarray(made[name].compute(columns) if name in made else columns[name]).astype(np.float32)
-            for name in names
-        ],
-        axis=1,
-    )
+    for name, one in made.items():
+        columns[name] = one.compute(*(np.asarray(columns[column], np.float64) for column in one.columns))
+    values = np.stack([np.asarray(columns[name]).astype(np.float32) for name in names], axis=1)
     bad = ~np.isfinite(values)
     if bad.any():
         name = names[int(np.argmax(bad.any(axis=0)))]
