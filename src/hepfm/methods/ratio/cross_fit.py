@@ -34,7 +34,7 @@ def cross_fit(
     Raises
     ------
     DataError
-        When there are fewer events than folds, or a sample has nothing outside of a fold.
+        When there is a fold without events, or a sample has nothing outside of a fold.
     """
     fold = fold_of(events, folds, seed=seed)
     out = np.empty(len(events))
@@ -56,13 +56,18 @@ def cross_fit(
 
 
 def fold_of(events: Index, folds: int, *, seed: int) -> Index:
-    """Return the fold of each row, 0 to k - 1: the events are dealt out in random order, as many to each."""
-    distinct, place = np.unique(events, return_inverse=True)
-    if folds < 2 or len(distinct) < folds:
+    """Return the fold of each row, 0 to k - 1: a function of seed and event alone, whatever other events
+    there are.
+
+    Raises
+    ------
+    DataError
+        When there is a fold without events.
+    """
+    fold: Index = (uniform_of(events, seed, "ratio.folds") * folds).astype(np.int64)
+    if folds < 2 or len(np.unique(fold)) < folds:
         raise DataError(
-            f"{len(distinct)} events cannot be dealt into {folds} folds; take 2 or more, and no more than "
-            "there are events"
+            f"{len(np.unique(events))} events cannot be dealt into {folds} folds; take 2 or more, and far "
+            "fewer than there are events"
         )
-    rank = np.empty(len(distinct), np.int64)
-    rank[np.argsort(uniform_of(distinct, seed, "ratio.folds"), kind="stable")] = np.arange(len(distinct))
-    return rank[place] % folds
+    return fold
