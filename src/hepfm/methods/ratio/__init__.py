@@ -3,7 +3,7 @@
 from hepfm.core.registry import Registry
 
 RATIO_ESTIMATORS = Registry(
-    "ratio estimator",
+    "ratio_estimator",
     {
         "perceptron": ("hepfm.methods.ratio.perceptron:Perceptron", "dense layers on observables"),
         "trees": ("hepfm.methods.ratio.trees:Trees", "boosted trees on observables, by scikit-learn"),

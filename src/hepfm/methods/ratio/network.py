@@ -45,13 +45,7 @@ KEEP = "keep"
 
 
 class RatioTraining(TrainConfig):
-    """Section ``train`` of a recipe, with defaults for a density ratio of some ten thousand rows.
-
-    Attributes
-    ----------
-    steps, batch_size, accumulate, optimizer, validate_every
-        As of every training, with other defaults.
-    """
+    """Section ``train`` of a recipe, with other defaults: for a density ratio of some ten thousand rows."""
 
     steps: int = pydantic.Field(2000, ge=1)
     batch_size: int = pydantic.Field(256, ge=1)
