@@ -20,6 +20,7 @@ from hepfm.methods.ratio.base import RatioEstimator, TwoWeights
 from hepfm.methods.ratio.network import NetworkRatio
 from hepfm.methods.ratio.source_rows import SourceRows, write_training_store
 from hepfm.models.directory import Model
+from hepfm.train.finetune import finetune
 from hepfm.train.pretrain import pretrain
 from hepfm.workflow.run import Run
 from hepfm.workflow.verbs.samples import make_estimator, name_models, needs_of
@@ -203,3 +204,17 @@ def test_runs_name_models_by_what_is_in_them(model: Path, tmp_path: Path) -> Non
 def test_runs_with_a_network_on_a_gpu_occupy_it() -> None:
     assert needs_of([{"name": "perceptron"}, {"name": "network", "train": {"device": "cuda"}}]).gpus == 1
     assert needs_of([{"name": "perceptron"}, {"name": "network", "train": {"device": "auto"}}]).gpus == 0
+
+
+def test_modes_that_fit_classes_are_refused_in_fine_tuning_too(model: Path, tmp_path: Path) -> None:
+    source = TOY.sample("numerator", 40, seed=1)
+    weights = TwoWeights(np.ones(40), np.linspace(0.5, 1.5, 40))
+    write_training_store(tmp_path / "store", SourceRows.of(source, np.arange(40)), weights, JETS.names())
+    recipe = {
+        "data": {"store": str(tmp_path / "store")},
+        "objective": "density_ratio",
+        "mode": "probe",
+        "train": {"steps": 1, "batch_size": 16, "accumulate": 1},
+    }
+    with pytest.raises(IncompatibleError, match="needs a categorical label of rows"):
+        finetune(model, recipe, output=tmp_path / "run")
