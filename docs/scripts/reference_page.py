@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
+from hepfm.analyses.reweight import ReweightConfig
+from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
 from hepfm.core.registry import Entry, Registry
 from hepfm.data.context import ContextSet
@@ -69,6 +71,14 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "definitions: [metrics](metrics.md)."
         ),
         ("task", "anomaly_score"),
+    ),
+    "analyses": (
+        "Analyses",
+        (
+            "Keys of recipes of analyses, and what learns density ratios. How it works: [unfolding and reweighting](../unfolding.md), "
+            "[density ratios](../density_ratios.md)."
+        ),
+        ("ratio_estimator",),
     ),
     "studies": (
         "Studies",
@@ -192,6 +202,7 @@ def section(registry: Registry) -> str:
 RECIPES: dict[str, dict[str, Any]] = {
     "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
     "studies": {"Study file": StudyConfig},
+    "analyses": {"Recipe of unfolding": UnfoldConfig, "Recipe of reweighting": ReweightConfig},
 }
 """Configs of whole files, by page."""
 

@@ -25,6 +25,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
+    from hepfm.methods.ratio import RATIO_ESTIMATORS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.augmentations import AUGMENTATIONS
@@ -55,6 +56,7 @@ def registries() -> dict[str, Registry]:
         GENERATORS,
         TASKS,
         ANOMALY_SCORES,
+        RATIO_ESTIMATORS,
         FEATURE_SETS,
         CONTEXT_SETS,
         TARGET_SETS,
