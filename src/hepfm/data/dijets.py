@@ -75,7 +75,7 @@ def dijet_features(columns: Columns, schema: Schema) -> dict[str, Array]:
     DataError
         For an event of more than two jets.
     """
-    first, second = _pairs(columns, str(schema.group))
+    first, second = event_pairs(columns, str(schema.group))
     features: dict[str, Array] = {}
     for number, rows in enumerate((first, second), start=1):
         jets = {name: np.asarray(columns[name], np.float64)[rows] for name in (*_MOMENTUM, *_TAUS)}
@@ -89,8 +89,9 @@ def dijet_features(columns: Columns, schema: Schema) -> dict[str, Array]:
     return features
 
 
-def _pairs(columns: Columns, group: str) -> tuple[Array, Array]:
-    """Return the rows of the harder and of the softer jet of each event of two."""
+def event_pairs(columns: Columns, group: str) -> tuple[Array, Array]:
+    """Return the places of the harder and of the softer jet of each event of two, as `dijet_features` orders
+    them."""
     event, pt = np.asarray(columns[group]), np.asarray(columns["jet_pt"])
     order = np.lexsort((-pt, event))
     _, start, counts = np.unique(event[order], return_index=True, return_counts=True)

@@ -54,7 +54,36 @@ def _tau21(columns: Columns) -> Array:
     return np.divide(tau2, width, out=np.zeros_like(tau2), where=width > 0)
 
 
+def _jets_by_mass(columns: Columns, name: str) -> tuple[Array, Array]:
+    """Return a feature of the lighter and of the heavier of two jets."""
+    mass = [np.asarray(columns[f"jet{number}_mass"], np.float64) for number in (1, 2)]
+    first, second = (np.asarray(columns[f"jet{number}_{name}"], np.float64) for number in (1, 2))
+    return np.where(mass[0] <= mass[1], first, second), np.where(mass[0] <= mass[1], second, first)
+
+
+def _mass_difference(columns: Columns) -> Array:
+    lighter, heavier = _jets_by_mass(columns, "mass")
+    return heavier - lighter
+
+
+def _dijet_tau21(place: int) -> Callable[[Columns], Array]:
+    def compute(columns: Columns) -> Array:
+        tau2, tau1 = (_jets_by_mass(columns, name)[place] for name in ("tau2", "tau1"))
+        return np.divide(tau2, tau1, out=np.zeros_like(tau2), where=tau1 > 0)
+
+    return compute
+
+
+_DIJET_MASSES = ("jet1_mass", "jet2_mass")
+_DIJET_TAUS = (*_DIJET_MASSES, "jet1_tau1", "jet1_tau2", "jet2_tau1", "jet2_tau2")
+
 DERIVED = {
+    "dijet_lighter_mass": Derived(
+        _DIJET_MASSES, lambda columns: _jets_by_mass(columns, "mass")[0], "GeV"
+    ),
+    "dijet_mass_difference": Derived(_DIJET_MASSES, _mass_difference, "GeV"),
+    "dijet_lighter_tau21": Derived(_DIJET_TAUS, _dijet_tau21(0)),
+    "dijet_heavier_tau21": Derived(_DIJET_TAUS, _dijet_tau21(1)),
     "jet_mass": Derived(
         ("jet_pt", "jet_eta", "jet_energy"),
         lambda columns: jet_mass(
@@ -66,7 +95,7 @@ DERIVED = {
     "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), _tau21),
 }
 """By name. OmniFold's: ln of the squared ratio of groomed mass and jet pt; 2-subjettiness over width
-(1911.09107)."""
+(1911.09107). Those of two jets: masses and ratios of subjettiness in the order of the jets' masses (2109.00546)."""
 
 
 def available(schema: Schema) -> list[str]:
