@@ -37,6 +37,7 @@ _VERBS = {
     "evaluate": "hepfm.tasks.evaluate:evaluate",
     "compare": "hepfm.report.compare:compare",
     "study": "hepfm.study.study:study",
+    "anomaly": "hepfm.analyses.anomaly:anomaly",
     "demo": "hepfm.study.demo:demo",
     "Store": "hepfm.data.store:Store",
     "Model": "hepfm.models.directory:Model",
