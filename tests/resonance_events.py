@@ -31,7 +31,9 @@ def schema(*, weight: bool = False) -> Schema:
     return Schema(tuple(fields), Level.EVENT, "event_label", "event_weight" if weight else None)
 
 
-def resonance_events(background: int, signal: int, *, seed: int, independent: bool = False) -> dict[str, Array]:
+def resonance_events(
+    background: int, signal: int, *, seed: int, independent: bool = False
+) -> dict[str, Array]:
     """Return columns of events, background first.
 
     Parameters
@@ -59,9 +61,7 @@ def resonance_events(background: int, signal: int, *, seed: int, independent: bo
 
 def resonance_table(background: int, signal: int, *, seed: int, independent: bool = False) -> Table:
     """Return such events in memory."""
-    return Table.from_dict(
-        resonance_events(background, signal, seed=seed, independent=independent), schema()
-    )
+    return Table.from_dict(resonance_events(background, signal, seed=seed, independent=independent), schema())
 
 
 def resonance_store(path: Path, sizes: dict[str, tuple[int, int]], *, independent: bool = False) -> Path:

@@ -130,7 +130,9 @@ class Group:
 
     def of_sculpting(self, cut: int, key: str) -> list[float | None]:
         """Return a number of the sculpting after a cut."""
-        values = [one["cuts"][cut]["sculpting"] and one["cuts"][cut]["sculpting"][key] for one in self.outcomes]
+        values = [
+            one["cuts"][cut]["sculpting"] and one["cuts"][cut]["sculpting"][key] for one in self.outcomes
+        ]
         return [value if value is not None and np.isfinite(value) else None for value in values]
 
     def coverage(self, cut: int) -> Rate | None:

@@ -171,11 +171,15 @@ def _curve_figure(
 def _maximum_figure(found: Sequence[Group], names: Sequence[str], config: AnomalyConfig) -> list[Figure]:
     bands = []
     for name in names:
-        ones = sorted((one for one in found if one.method == name and one.signals), key=lambda one: one.fraction)
+        ones = sorted(
+            (one for one in found if one.method == name and one.signals), key=lambda one: one.fraction
+        )
         quantiles = [(one.fraction, best) for one in ones if (best := one.best()) is not None]
         if len(quantiles) > 1:
             x = np.array([100 * fraction for fraction, _ in quantiles])
-            values = [np.array([getattr(best, key) for _, best in quantiles]) for key in ("median", "low", "high")]
+            values = [
+                np.array([getattr(best, key) for _, best in quantiles]) for key in ("median", "low", "high")
+            ]
             bands.append(Band(name, x, *values))
     if not bands:
         return []
@@ -196,7 +200,9 @@ def _maximum_figure(found: Sequence[Group], names: Sequence[str], config: Anomal
 
 def _cuts(config: AnomalyConfig, found: Sequence[Group]) -> tuple[AfterCut, ...]:
     return tuple(
-        AfterCut(one, place, efficiency) for one in found for place, efficiency in enumerate(config.efficiencies)
+        AfterCut(one, place, efficiency)
+        for one in found
+        for place, efficiency in enumerate(config.efficiencies)
     )
 
 

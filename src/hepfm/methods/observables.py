@@ -78,9 +78,7 @@ _DIJET_MASSES = ("jet1_mass", "jet2_mass")
 _DIJET_TAUS = (*_DIJET_MASSES, "jet1_tau1", "jet1_tau2", "jet2_tau1", "jet2_tau2")
 
 DERIVED = {
-    "dijet_lighter_mass": Derived(
-        _DIJET_MASSES, lambda columns: _jets_by_mass(columns, "mass")[0], "GeV"
-    ),
+    "dijet_lighter_mass": Derived(_DIJET_MASSES, lambda columns: _jets_by_mass(columns, "mass")[0], "GeV"),
     "dijet_mass_difference": Derived(_DIJET_MASSES, _mass_difference, "GeV"),
     "dijet_lighter_tau21": Derived(_DIJET_TAUS, _dijet_tau21(0)),
     "dijet_heavier_tau21": Derived(_DIJET_TAUS, _dijet_tau21(1)),

@@ -82,5 +82,3 @@ class Cathode(ByClassifier[Values]):
         inside = seen[problem.regions.inside(problem.data.mass[seen])]
         weights = TwoWeights.stacked(ones(inside), ones(prepared))
         return self.ratio(x[inside], prepared, weights, seed)
-
-

@@ -196,7 +196,7 @@ def _limit(model: Any, observed: int, expected: float, error: float, level: floa
     data = [float(observed), *model.config.auxdata]
     most = _bounds(model, observed)[0][1]
     found, _ = toms748_scan(
-        data, model, 0.0, most, level=level, rtol=1e-2, par_bounds=_bounds(model, observed)
+        data, model, 0.01, most, level=level, rtol=1e-2, par_bounds=_bounds(model, observed)
     )
     return float(found)
 

@@ -205,7 +205,9 @@ def fit_maf(x: Values, mass: Floats, config: MafConfig, *, seed: int) -> Maf:
     inputs = torch.from_numpy(scaling.inputs(x, mass)[0]).float()
     condition = scaling.condition(mass)
     device = torch.device(pick_device(config.device, option="device"))
-    parts = [(inputs[part], condition[part]) for part in map(torch.from_numpy, (order[:count], order[count:]))]
+    parts = [
+        (inputs[part], condition[part]) for part in map(torch.from_numpy, (order[:count], order[count:]))
+    ]
     flow = _flow(x.shape[1], config, seed).to(device)
     states, losses = _train(flow, parts[1], parts[0], config, seed, device)
     flows = []

@@ -53,7 +53,9 @@ class Score(AnomalyMethod[Floats]):
         """Refuse a model without the head or its classes; see `AnomalyMethod.check`."""
         model, config = Model.load(self.config.model), self.config
         if config.head not in model.outputs:
-            raise ConfigError(f"the model predicts no {config.head!r}{did_you_mean(config.head, model.outputs)}")
+            raise ConfigError(
+                f"the model predicts no {config.head!r}{did_you_mean(config.head, model.outputs)}"
+            )
         classes = model.classes.get(config.head, ())
         if bool(classes) != (config.against is not None):
             raise ConfigError(
