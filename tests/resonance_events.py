@@ -1,4 +1,4 @@
-"""Events of a toy resonance: a falling spectrum, features that follow it, and a signal that is a peak in all."""
+"""Events of a toy resonance: a falling spectrum, features that follow it, and a signal that peaks in all."""
 
 from __future__ import annotations
 

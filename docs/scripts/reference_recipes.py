@@ -17,6 +17,8 @@ _WORDS = {
     "pretrain": "Pre-training",
     "finetune": "Fine-tuning",
     "study": "Studies",
+    "reweight": "Reweighting",
+    "unfold": "Unfolding",
 }
 _HEADS = {
     "simulate": ("kind", "classes"),
@@ -24,6 +26,8 @@ _HEADS = {
     "pretrain": ("backbone", "objective", "features", "steps x batch"),
     "finetune": ("mode", "labels", "steps x batch"),
     "study": ("arms", "tasks"),
+    "reweight": ("estimator", "observables"),
+    "unfold": ("estimator", "observables"),
 }
 
 
@@ -100,10 +104,17 @@ def _label(values: Mapping[str, Any]) -> list[str]:
     return [", ".join(f"`{one}`" for one in values.get("particles", {}))]
 
 
+def _ratio(values: Mapping[str, Any]) -> list[str]:
+    observables = ", ".join(f"`{one}`" for one in values.get("observables", {}))
+    return [named(values.get("estimator", "perceptron")), observables]
+
+
 _CHOSEN = {
     "simulate": _simulation,
     "label": _label,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
+    "reweight": _ratio,
+    "unfold": _ratio,
 }

@@ -38,6 +38,8 @@ _VERBS = {
     "compare": "hepfm.report.compare:compare",
     "study": "hepfm.study.study:study",
     "anomaly": "hepfm.analyses.anomaly:anomaly",
+    "reweight": "hepfm.analyses.reweight:reweight",
+    "unfold": "hepfm.analyses.unfold:unfold",
     "demo": "hepfm.study.demo:demo",
     "Store": "hepfm.data.store:Store",
     "Model": "hepfm.models.directory:Model",

@@ -260,16 +260,16 @@ def test_the_alternative_is_another_tune_with_other_jets(jets: Columns) -> None:
         configured(recipe.lines("Zjets", 0), where="test").settings
         for recipe in (config, read_simulation("zjets").config)
     )
-    assert (plain.mode("Tune:pp"), tuned.mode("Tune:pp")) == (14, 21)
+    assert (plain.mode("Tune:pp"), tuned.mode("Tune:pp")) == (14, 26)
     assert plain.parm("TimeShower:alphaSvalue") == 0.1365
-    assert tuned.parm("TimeShower:alphaSvalue") == 0.127
+    assert tuned.parm("TimeShower:alphaSvalue") == 0.111
     other = made(recipe="zjets_alternative_fast")
     assert not len(np.intersect1d(value(other, "event_id"), value(jets, "event_id")))
-    mean, less = (
-        value(columns, "omnifold_multiplicity")[value(columns, "jet_level") == 1].mean()
-        for columns in (jets, other)
-    )
-    assert less < mean, "a smaller alphaS radiates less"
+    counts = [
+        value(columns, "omnifold_multiplicity")[value(columns, "jet_level") == 1] for columns in (jets, other)
+    ]
+    error = np.sqrt(sum(count.var() / len(count) for count in counts))
+    assert counts[0].mean() - counts[1].mean() > 2 * error, "a smaller alphaS radiates less"
 
 
 def test_events_may_be_weighted(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.core.files import write_json
 from hepfm.core.log import logger
+from hepfm.core.writable import scratch_folder
 from hepfm.simulate.workers import processors
+from hepfm.workflow import estimate as workflow
+from hepfm.workflow.cost import Cost
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.pool import make_pool
@@ -158,3 +161,13 @@ def checked(analysis: Analysis[Any]) -> RunGraph:
     if problems:
         raise ConfigError("\n".join(problems))
     return graph
+
+
+def estimate(analysis: Analysis[Any], *, output: str | Path, processes: int | None = None) -> Cost:
+    """Return what an analysis would cost, from finished runs in `output`, else from small ones; nothing is
+    written."""
+    graph = checked(analysis)
+    kinds = {name: run.note for name, run in graph.runs.items()}
+    with scratch_folder() as scratch:
+        estimates = workflow.estimate(graph, Workspace(Path(output)), kinds, Workspace(scratch))
+    return Cost(estimates, processes or processors())

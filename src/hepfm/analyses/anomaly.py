@@ -37,8 +37,8 @@ class AnomalyConfig(AnalysisConfig):
     Attributes
     ----------
     background, signal
-        Simulated events of which the data are made. Weighted ones are drawn by their weights. Rows are events,
-        or jets of which the two of an event belong together.
+        Simulated events of which the data are made. Weighted ones are drawn by their weights. Rows are
+        events, or jets of which the two of an event belong together.
     test_background, test_signal
         Events of known truth that are only scored.
     reference

@@ -1,4 +1,4 @@
-"""The results of searches for anomalies: quantiles over draws and trainings, and the control without signal."""
+"""The results of searches for anomalies: quantiles over draws and trainings, control without signal."""
 
 from __future__ import annotations
 

@@ -33,46 +33,68 @@ _FEWEST_FOR_BANDS = 3
 METHOD = (
     (
         "Significance improvement",
-        "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was learned from. "
-        "The largest one is over thresholds that enough background events pass; it is chosen with the truth, "
-        "as no search without labels could, and of many noisy scores slightly too large.",
+        (
+            "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was "
+            "learned from. The largest one is over thresholds that enough background events pass; it "
+            "is chosen with the truth, as no search without labels could, and of many noisy scores "
+            "slightly too large."
+        ),
     ),
     (
         "Intervals",
-        "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the spread of single "
-        "searches, not the error of the median.",
+        (
+            "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the "
+            "spread of single searches, not the error of the median."
+        ),
     ),
     (
         "Cuts",
-        "The data are cut into folds; each is scored by what was learned from the others, and of each the same "
-        "part with the highest scores is kept. The cut looks at no event of its own training.",
+        (
+            "The data are cut into folds; each is scored by what was learned from the others, and of "
+            "each the same part with the highest scores is kept. The cut looks at no event of its own "
+            "training."
+        ),
     ),
     (
         "Signal region",
-        "A counting experiment: events in the signal region after the cut against those that a smooth spectrum, "
-        "fitted to the sidebands after the cut, lets expect, with the error of that fit (pyhf, q0 and CLs, "
-        "asymptotic formulae). An excess is tested, so that p is 0.5 for any deficit.",
+        (
+            "A counting experiment: events in the signal region after the cut against those that a "
+            "smooth spectrum, fitted to the sidebands after the cut, lets expect, with the error of "
+            "that fit (pyhf, q0 and CLs, asymptotic formulae). An excess is tested, so that p is 0.5 "
+            "for any deficit."
+        ),
     ),
     (
         "Bump",
-        "BumpHunter's statistic (1101.0390, pyBumpHunter) over all windows against the same spectrum. The "
-        "global p-value is from pseudo-experiments in which the sidebands are fitted again.",
+        (
+            "BumpHunter's statistic (1101.0390, pyBumpHunter) over all windows against the same "
+            "spectrum. The global p-value is from pseudo-experiments in which the sidebands are "
+            "fitted again."
+        ),
     ),
     (
         "Upper limit",
-        "On signal events in signal region and sidebands before the cut, 95 % CLs unless the recipe says "
-        "otherwise, for the efficiency of the simulated test signal: for that signal alone.",
+        (
+            "On signal events in signal region and sidebands before the cut, 95 % CLs unless the "
+            "recipe says otherwise, for the efficiency of the simulated test signal: for that signal "
+            "alone."
+        ),
     ),
     (
         "Sculpting",
-        "Spectra of true test background that passes and that fails a cut on the mean score, by χ² of "
-        "homogeneity and by Kolmogorov and Smirnov's test. A score that is independent of the field gives even "
-        "p-values.",
+        (
+            "Spectra of true test background that passes and that fails a cut on the mean score, by "
+            "χ² of homogeneity and by Kolmogorov and Smirnov's test. A score that is independent of "
+            "the field gives even p-values."
+        ),
     ),
     (
         "Control without signal",
-        "The same searches on data without signal. The fraction of draws with a p-value below "
-        f"{FALSE} is to be {FALSE}; its interval is Clopper and Pearson's of 95 % for independent draws.",
+        (
+            "The same searches on data without signal. The fraction of draws with a p-value below "
+            f"{FALSE} is to be {FALSE}; its interval is Clopper and Pearson's of 95 % for independent "
+            "draws."
+        ),
     ),
 )
 
@@ -108,10 +130,10 @@ def write_report(
 def _lead(config: AnomalyConfig, outcomes: Mapping[Key, Outcome]) -> str:
     (low, high), first = config.regions.signal, next(iter(outcomes.values()))["events"]
     return (
-        f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands from "
-        f"{config.regions.ends[0]:g} to {config.regions.ends[1]:g}: {len(config.methods)} methods, "
-        f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, {config.draws} draws "
-        f"of {first['data'] - first['injected']:,} background events, {config.trainings} trainings of each."
+        f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands "
+        f"from {config.regions.ends[0]:g} to {config.regions.ends[1]:g}: {len(config.methods)} methods, "
+        f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, {config.draws} "
+        f"draws of {first['data'] - first['injected']:,} background events, {config.trainings} trainings of each."
     )
 
 
@@ -138,8 +160,8 @@ def _improvement_part(config: AnomalyConfig, found: Sequence[Group]) -> Part:
         tuple(AfterCut(one, 0, config.efficiencies[0]) for one in _by_signals(config, found)),
         caption=(
             "Largest significance improvement in the signal region, among thresholds that at least "
-            f"{config.least_background} test background events pass, with both efficiencies there. Median and "
-            "16 % to 84 % over draws and trainings; S and B are of the data in the signal region."
+            f"{config.least_background} test background events pass, with both efficiencies there. Median "
+            "and 16 % to 84 % over draws and trainings; S and B are of the data in the signal region."
         ),
         name="improvement",
         group=lambda row: row.group.signals,
@@ -239,8 +261,8 @@ def _null_part(config: AnomalyConfig, found: Sequence[Group], pool: int | None) 
             NULL,
             rows,
             caption=(
-                f"Searches without signal: draws with a p-value below {FALSE}, with the 95 % interval of their "
-                "fraction (one training of each draw), and events of the signal region over those expected."
+                f"Searches without signal: draws with a p-value below {FALSE}, with the 95 % interval of "
+                "their fraction (one training of each draw), and events of the signal region over those expected."
             ),
             name="no-signal",
             group=lambda row: row.group.method,
@@ -254,8 +276,8 @@ def _hunt_part(config: AnomalyConfig, found: Sequence[Group], outcomes: Mapping[
         HUNT,
         _cuts(config, [one for one in _by_signals(config, found) if one.signals]),
         caption=(
-            "Bump hunt after cuts that keep a part of the data: events of the signal region, p-values, and the "
-            "upper limit on the number of signal events. Medians, and 16 % to 84 % over draws and trainings."
+            "Bump hunt after cuts that keep a part of the data: events of the signal region, p-values, and "
+            "the upper limit on the number of signal events. Medians, and 16 % to 84 % over draws and trainings."
         ),
         name="bump-hunt",
         group=lambda row: (row.group.signals, row.group.method),

@@ -39,11 +39,8 @@ METHOD = (
         "Reweighting",
         (
             "A classifier between target and source gives the ratio of their densities, p/(1 - p); weights "
-            "are "
-            "the "
-            "source's times this ratio. Rows are cut into folds: the ratio of a row is learned from rows of "
-            "other folds, "
-            "so that nothing on this page was seen in training."
+            "are the source's times this ratio. Rows are cut into folds: the ratio of a row is learned from "
+            "rows of other folds, so that nothing on this page was seen in training."
         ),
     ),
     (
@@ -57,19 +54,15 @@ METHOD = (
         "chi-squared",
         (
             "Of the weighted source and the target, with the covariance of their difference over bootstrap "
-            "replicas, "
-            "corrected for their finite number (astro-ph/0608064). With no more replicas than bins "
-            "correlations "
-            "are not "
-            "known, and only variances are used."
+            "replicas, corrected for their finite number (astro-ph/0608064). With no more replicas than bins "
+            "correlations are not known, and only variances are used."
         ),
     ),
     (
         "AUC of another classifier",
         (
             "Boosted trees on all observables, those that were held out too, trained in two folds to tell "
-            "target and "
-            "source apart, before and after. 0.5 is ideal."
+            "target and source apart, before and after. 0.5 is ideal."
         ),
     ),
     (
@@ -120,9 +113,14 @@ def _value(one: Compared, key: str) -> float | None:
     return None if chi is None or not math.isfinite(chi.value) else float(getattr(chi, key))
 
 
+def _p_text(p: float) -> str:
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _chi_text(one: Compared) -> str:
     chi = one.chi_squared
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, p = {p_value(chi.p)}"
+    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
 
 def _distance(first: Floats, second: Floats) -> str:
@@ -263,8 +261,8 @@ def _lead(analysis: Reweighting, runs: Mapping[tuple[str, str], Run]) -> str:
     counts = [sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP)]
     return (
         f"{config.source.store} weighted to {config.target.store} with the estimator "
-        f"{config.estimator.name}: the "
-        f"mean of {counts[0]} trainings, {counts[1]} bootstrap replicas, {config.reweight.folds} folds."
+        f"{config.estimator.name}: the mean of {counts[0]} trainings, {counts[1]} bootstrap replicas, "
+        f"{config.reweight.folds} folds."
     )
 
 
@@ -306,8 +304,7 @@ def _weights_part(rows: Sequence[Training], calibration: Sequence[Mapping[str, f
         tuple(rows),
         caption=(
             "Weights of each training, and the AUC of another classifier on all observables that tells "
-            "target and "
-            "source apart."
+            "target and source apart."
         ),
         name="weights",
     )

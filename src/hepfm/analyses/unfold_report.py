@@ -39,36 +39,28 @@ METHOD = (
         "OmniFold",
         (
             "Step 1 learns how data differ from the weighted simulation at detector level, step 2 what of "
-            "this "
-            "is a "
-            "function of the particle level (1911.09107). The ratio of each step is normalised to the sum "
-            "of the "
-            "weights that it is to reproduce. Events that are not detected take part as the recipe says "
-            "(omnifold.inefficiency); events that are not generated are fakes and keep their weight."
+            "this is a function of the particle level (1911.09107). The ratio of each step is normalised to "
+            "the sum of the weights that it is to reproduce. Events that are not detected take part as the "
+            "recipe says (omnifold.inefficiency); events that are not generated are fakes and keep their "
+            "weight."
         ),
     ),
     (
         "Uncertainties",
         (
             "Statistical: standard deviation over bootstrap replicas of data and simulation, event by event, "
-            "Poisson(1). "
-            "Each replica is trained once, so that the noise of training is in it too. Training: of the mean "
-            "over "
-            "trainings with other seeds. Systematic: the change with another simulation. All are added in "
-            "quadrature."
+            "Poisson(1). Each replica is trained once, so that the noise of training is in it too. Training: "
+            "of the mean over trainings with other seeds. Systematic: the change with another simulation. "
+            "All are added in quadrature."
         ),
     ),
     (
         "chi-squared",
         (
             "Of result and truth, with the covariance of their difference over bootstrap replicas (data and "
-            "truth are the "
-            "same events), corrected for the finite number of replicas (astro-ph/0608064), and the variance "
-            "of "
-            "the mean "
-            "over trainings. With no more replicas than bins correlations are not known, and only variances "
-            "are "
-            "used."
+            "truth are the same events), corrected for the finite number of replicas (astro-ph/0608064), and "
+            "the variance of the mean over trainings. With no more replicas than bins correlations are not "
+            "known, and only variances are used."
         ),
     ),
     (
@@ -79,8 +71,7 @@ METHOD = (
         "Binned unfolding",
         (
             "D'Agostini's iteration of each observable alone, in the same bins and as many times, from the "
-            "same "
-            "simulation."
+            "same simulation."
         ),
     ),
     (
@@ -131,8 +122,8 @@ def _lead(config: UnfoldConfig, runs: Mapping[tuple[str, str], Run]) -> str:
     trained, drawn = (sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP))
     return (
         f"{what[config.test]} unfolded by OmniFold with the estimator {config.estimator.name}: "
-        f"{config.omnifold.iterations} "
-        f"iterations, the mean of {trained} trainings, {drawn} bootstrap replicas."
+        f"{config.omnifold.iterations} iterations, the mean of {trained} trainings, {drawn} bootstrap "
+        "replicas."
     )
 
 
@@ -160,8 +151,13 @@ def _figure(spectrum: Spectrum, units: Mapping[str, str]) -> Figure:
     )
 
 
+def _p_text(p: float) -> str:
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _chi_text(chi: ChiSquared | None) -> str:
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, p = {p_value(chi.p)}"
+    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
 
 def _thousand(value: float | None) -> str:

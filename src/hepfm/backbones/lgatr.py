@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import PositiveInt, model_validator
 from torch import Tensor
 
 from hepfm.backbones.equivariant import EquivariantBackbone, EquivariantConfig, add_biases, lgatr_package
 from hepfm.core.config import Config
-from hepfm.nn.equivariant import Algebra, PackedAttention, State, run_lgatr
+from hepfm.nn.dual_pairs import Algebra
+from hepfm.nn.equivariant import PackedAttention, State
+from hepfm.nn.multivectors import run_lgatr
 
 
 class LGATrConfig(EquivariantConfig):
@@ -64,8 +64,6 @@ class LGATr(EquivariantBackbone):
         "xs": {"width": 16, "depth": 3, "num_heads": 4, "multivectors": 8},
         "s": {},
     }
-    metric_16: Tensor
-    basis_L1616: Tensor
 
     def __init__(self, config: LGATrConfig, *, feature_names: Sequence[str]) -> None:
         super().__init__(config, feature_names=feature_names)
@@ -98,27 +96,12 @@ class LGATr(EquivariantBackbone):
         beam = None if config.beam == "none" else config.beam
         references_R16 = package.get_spurions(beam_spurion=beam, add_time_spurion=config.time)
         self.register_buffer("references_RC", references_R16, persistent=False)
-        algebra = _algebra(package, primitives)
-        self.register_buffer("metric_16", algebra.metric_16, persistent=False)
-        self.register_buffer("basis_L1616", algebra.basis_L1616, persistent=False)
+        self.algebra = Algebra(package, primitives)
         self._embed = package.embed_vector
 
     def _read(self, momenta_BN4: Tensor) -> Tensor:
         return self._embed(momenta_BN4)
 
     def _run(self, state: State, attend: PackedAttention) -> State:
-        start = (state[0][:, None], state[1])
-        mv_TD16, _ = run_lgatr(self.net, start, attend, Algebra(self.metric_16, self.basis_L1616))
-        return mv_TD16[:, : self.config.num_vectors, 1:5], mv_TD16[..., 0]
-
-
-def _algebra(package: ModuleType, primitives: Any) -> Algebra:
-    """Return the metric and the linear maps of multivectors, by what the package makes of unit ones."""
-    units_1616 = torch.eye(16)
-    metric_16 = package.primitives.inner_product(units_1616, units_1616)[:, 0]
-    weights_L11L = torch.eye(primitives.num_pin_linear_basis_elements)[:, None, None]
-    images = [
-        package.primitives.equi_linear(units_1616[:, None], weights, config=primitives)[:, 0].T
-        for weights in weights_L11L
-    ]
-    return Algebra(metric_16, torch.stack(images))
+        first, vectors, _ = run_lgatr(self.net, (state[0][:, None], state[1]), attend, self.algebra)
+        return vectors[..., : self.config.num_vectors].permute(1, 2, 0), first[0, :, : self.width]

@@ -80,5 +80,5 @@ class LGATrSlim(EquivariantBackbone):
         return momenta_BN4
 
     def _run(self, state: State, attend: PackedAttention) -> State:
-        v_T4V, s_TD = run_slim(self.net, (state[0][..., None], state[1]), attend)
-        return v_T4V.transpose(1, 2), s_TD
+        v_4TV, s_TD = run_slim(self.net, (state[0].T[..., None], state[1]), attend)
+        return v_4TV.permute(1, 2, 0), s_TD

@@ -14,7 +14,7 @@ from hepfm.core.registry import Registry
 OTHERS = ("dataset", "recipes")
 """What can be listed beside the registries."""
 
-RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "anomaly")
+RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "anomaly", "reweight", "unfold")
 
 
 def registries() -> dict[str, Registry]:

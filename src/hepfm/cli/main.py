@@ -25,6 +25,11 @@ VERBS = {
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
     "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
     "anomaly": ("hepfm.cli.anomaly", "Search for a resonance without labels: CWoLa, CATHODE, ANODE, limits."),
+    "reweight": (
+        "hepfm.cli.reweight",
+        "Weight one sample to resemble another, with closure and a file of weights.",
+    ),
+    "unfold": ("hepfm.cli.unfold", "Unfold data by OmniFold, with replicas, tests and a file of weights."),
     "list": ("hepfm.cli.listing", "List components and recipes."),
     "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
     "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),

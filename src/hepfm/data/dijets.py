@@ -104,3 +104,21 @@ def event_pairs(columns: Columns, group: str) -> tuple[Array, Array]:
     pairs = np.stack([order[start], order[start + 1]])
     pairs = pairs[:, np.argsort(pairs.min(axis=0))]
     return pairs[0], pairs[1]
+
+
+def lighter_tau21(mass1: Array, mass2: Array, tau1_1: Array, tau1_2: Array, *tau2: Array) -> Array:
+    """Return the ratio of 2- to 1-subjettiness of the jet of less mass; 0 for a jet without width.
+
+    Arguments are the masses of both jets, their 1-subjettiness and their 2-subjettiness.
+    """
+    return _tau21(mass1 <= mass2, tau1_1, tau1_2, *tau2)
+
+
+def heavier_tau21(mass1: Array, mass2: Array, tau1_1: Array, tau1_2: Array, *tau2: Array) -> Array:
+    """Return the same of the jet of more mass."""
+    return _tau21(mass1 > mass2, tau1_1, tau1_2, *tau2)
+
+
+def _tau21(first: Array, tau1_1: Array, tau1_2: Array, tau2_1: Array, tau2_2: Array) -> Array:
+    tau1, tau2 = np.where(first, tau1_1, tau1_2), np.where(first, tau2_1, tau2_2)
+    return np.divide(tau2, tau1, out=np.zeros_like(tau2), where=tau1 > 0)

@@ -13,6 +13,7 @@ from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index, RowSource
 from hepfm.data.schemas.jets import EVENT_ID
 from hepfm.data.schemas.levels import JET_LEVEL, LEVELS, PASSES
+from hepfm.physics.angularities import ln_rho, tau21
 
 PAIR_FIELDS = (EVENT_ID.name, JET_LEVEL.name, *(field.name for field in PASSES.values()))
 """Fields that `pair_levels` needs."""
@@ -27,9 +28,6 @@ OBSERVABLE_FIELDS = (
 )
 SIX_FIELDS = (*MOMENTUM_FIELDS, *OBSERVABLE_FIELDS)
 """Fields that `six_observables` needs."""
-
-SMALLEST_LN_RHO = -14.0
-"""ln rho of jets whose soft-drop mass is 0 or nearly so."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +157,13 @@ def six_observables(columns: Columns) -> dict[str, Array]:
     """
     pt, eta, energy = (np.asarray(columns[name], np.float64) for name in MOMENTUM_FIELDS)
     count, width, tau2, groomed, zg = (np.asarray(columns[name], np.float64) for name in OBSERVABLE_FIELDS)
-    smallest = pt * np.exp(SMALLEST_LN_RHO / 2)
     return {
         "mass": np.sqrt(np.maximum(energy**2 - (pt * np.cosh(eta)) ** 2, 0)),
         "width": width,
         "multiplicity": count,
-        "ln_rho": 2 * np.log(np.maximum(groomed, smallest) / pt),
+        "ln_rho": ln_rho(groomed, pt),
         "zg": zg,
-        "tau21": np.divide(tau2, width, out=np.zeros_like(width), where=width > 0),
+        "tau21": tau21(tau2, width),
     }
 
 

@@ -9,17 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import DataError, did_you_mean
-from hepfm.core.ragged import Array, Columns
+from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.context import jet_mass
+from hepfm.data.dijets import heavier_tau21, lighter_tau21
 from hepfm.data.row_source import Index, RowSource
+from hepfm.physics.angularities import ln_rho, tau21
 
 Values = npt.NDArray[np.float32]
 """Shape (R, F): rows and observables."""
-
-_SMALLEST_RATIO = 1e-4
-"""Floor of (groomed mass)/(jet pt) in its logarithm: jets of which grooming leaves one constituent have
-none."""
 
 
 @dataclass(frozen=True)
@@ -31,69 +29,31 @@ class Derived:
     columns
         The fields.
     compute
-        The computation.
+        The computation, of their values in double precision.
     unit
         Of the result.
     """
 
     columns: tuple[str, ...]
-    compute: Callable[[Columns], Array]
+    compute: Callable[..., Array]
     unit: str = "1"
 
 
-def _ln_rho(columns: Columns) -> Array:
-    ratio = np.asarray(columns["omnifold_softdrop_mass"], np.float64) / np.asarray(
-        columns["jet_pt"], np.float64
-    )
-    return 2 * np.log(np.maximum(ratio, _SMALLEST_RATIO))
-
-
-def _tau21(columns: Columns) -> Array:
-    width = np.asarray(columns["omnifold_width"], np.float64)
-    tau2 = np.asarray(columns["omnifold_tau2"], np.float64)
-    return np.divide(tau2, width, out=np.zeros_like(tau2), where=width > 0)
-
-
-def _jets_by_mass(columns: Columns, name: str) -> tuple[Array, Array]:
-    """Return a feature of the lighter and of the heavier of two jets."""
-    mass = [np.asarray(columns[f"jet{number}_mass"], np.float64) for number in (1, 2)]
-    first, second = (np.asarray(columns[f"jet{number}_{name}"], np.float64) for number in (1, 2))
-    return np.where(mass[0] <= mass[1], first, second), np.where(mass[0] <= mass[1], second, first)
-
-
-def _mass_difference(columns: Columns) -> Array:
-    lighter, heavier = _jets_by_mass(columns, "mass")
-    return heavier - lighter
-
-
-def _dijet_tau21(place: int) -> Callable[[Columns], Array]:
-    def compute(columns: Columns) -> Array:
-        tau2, tau1 = (_jets_by_mass(columns, name)[place] for name in ("tau2", "tau1"))
-        return np.divide(tau2, tau1, out=np.zeros_like(tau2), where=tau1 > 0)
-
-    return compute
-
-
-_DIJET_MASSES = ("jet1_mass", "jet2_mass")
-_DIJET_TAUS = (*_DIJET_MASSES, "jet1_tau1", "jet1_tau2", "jet2_tau1", "jet2_tau2")
+_MASSES = ("jet1_mass", "jet2_mass")
+_TAUS = (*_MASSES, "jet1_tau1", "jet2_tau1", "jet1_tau2", "jet2_tau2")
 
 DERIVED = {
-    "dijet_lighter_mass": Derived(_DIJET_MASSES, lambda columns: _jets_by_mass(columns, "mass")[0], "GeV"),
-    "dijet_mass_difference": Derived(_DIJET_MASSES, _mass_difference, "GeV"),
-    "dijet_lighter_tau21": Derived(_DIJET_TAUS, _dijet_tau21(0)),
-    "dijet_heavier_tau21": Derived(_DIJET_TAUS, _dijet_tau21(1)),
-    "jet_mass": Derived(
-        ("jet_pt", "jet_eta", "jet_energy"),
-        lambda columns: jet_mass(
-            *(np.asarray(columns[name]) for name in ("jet_pt", "jet_eta", "jet_energy"))
-        ),
-        "GeV",
-    ),
-    "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), _ln_rho),
-    "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), _tau21),
+    "dijet_lighter_mass": Derived(_MASSES, np.minimum, "GeV"),
+    "dijet_mass_difference": Derived(_MASSES, lambda first, second: np.abs(first - second), "GeV"),
+    "dijet_lighter_tau21": Derived(_TAUS, lighter_tau21),
+    "dijet_heavier_tau21": Derived(_TAUS, heavier_tau21),
+    "jet_mass": Derived(("jet_pt", "jet_eta", "jet_energy"), jet_mass, "GeV"),
+    "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), ln_rho),
+    "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), tau21),
 }
 """By name. OmniFold's: ln of the squared ratio of groomed mass and jet pt; 2-subjettiness over width
-(1911.09107). Those of two jets: masses and ratios of subjettiness in the order of the jets' masses (2109.00546)."""
+(1911.09107). Those of two jets are in the order of their masses, as in CATHODE
+(2109.00546)."""
 
 
 def available(schema: Schema) -> list[str]:
@@ -143,13 +103,9 @@ def read_observables(source: RowSource, rows: Index, names: tuple[str, ...]) -> 
     columns = source.read(
         dict.fromkeys([*fields, *(column for one in made.values() for column in one.columns)]), rows
     )
-    values = np.stack(
-        [
-            np.asarray(made[name].compute(columns) if name in made else columns[name]).astype(np.float32)
-            for name in names
-        ],
-        axis=1,
-    )
+    for name, one in made.items():
+        columns[name] = one.compute(*(np.asarray(columns[column], np.float64) for column in one.columns))
+    values = np.stack([np.asarray(columns[name]).astype(np.float32) for name in names], axis=1)
     bad = ~np.isfinite(values)
     if bad.any():
         name = names[int(np.argmax(bad.any(axis=0)))]

@@ -11,7 +11,8 @@ from hepfm.methods.ratio.base import Floats
 
 LEAST_OVERLAP = 0.01
 """Share of the target's weight that must lie in bins where the other sample has rows."""
-_BINS = 50
+_BINS = 200
+_TAILS = (0.001, 0.999)
 
 
 def check_overlap(
@@ -41,12 +42,16 @@ def check_overlap(
             )
 
 
-def covered(rows: Floats | Values, target: Floats | Values, target_weights: Floats) -> float:
-    """Return the share of the target's weight in bins in which the other sample has rows."""
-    values = np.concatenate([rows, target])
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS + 1)))
-    if len(edges) < 2:
+def covered(rows: Values, target: Values, target_weights: Floats) -> float:
+    """Return the share of the target's weight in bins in which the other sample has rows.
+
+    Bins are of equal width, between the ends of both samples without their tails.
+    """
+    ends = np.concatenate([np.quantile(values, _TAILS) for values in (rows, target)])
+    if np.ptp(ends) == 0:
         return 1.0
-    occupied = np.histogram(rows, edges)[0] > 0
-    weight = np.histogram(target, edges, weights=np.abs(target_weights))[0]
-    return float(weight[occupied].sum() / weight.sum())
+    edges = np.linspace(ends.min(), ends.max(), _BINS + 1)
+    occupied = np.histogram(np.clip(rows, edges[0], edges[-1]), edges)[0] > 0
+    within = np.clip(target, edges[0], edges[-1])
+    weight = np.histogram(within, edges, weights=np.abs(target_weights))[0]
+    return float(weight[occupied].sum() / weight.sum()) if weight.sum() else 1.0

@@ -105,6 +105,6 @@ def improvement_curve(
     return ImprovementCurve(
         np.cumsum(weight * side)[last] / totals[0],
         np.cumsum(weight * ~side)[last] / totals[1],
-        np.cumsum(~side)[last],
+        np.cumsum(~side, dtype=np.int64)[last],
         least,
     )

@@ -46,3 +46,22 @@ def angularities(
     pt = np.hypot(p4[:, 1], p4[:, 2])
     distance = delta_r(rapidity(p4[:, 3], p4[:, 0]), np.arctan2(p4[:, 2], p4[:, 1]), *axis) / radius
     return np.stack([total(pt * distance**beta) / total(pt) for beta in betas], axis=-1)
+
+
+SMALLEST_LN_RHO = -14.0
+"""ln rho of jets whose groomed mass is 0 or nearly so."""
+
+
+def ln_rho(groomed_mass: Floats, pt: Floats) -> Floats:
+    """Return 2 ln(groomed mass / pt), at least `SMALLEST_LN_RHO`, shape (R,).
+
+    Jets that are groomed down to one constituent have a groomed mass of 0, which has no logarithm.
+    """
+    ratio = np.divide(groomed_mass, pt, out=np.zeros_like(pt), where=pt > 0)
+    return np.asarray(2 * np.log(np.maximum(ratio, np.exp(SMALLEST_LN_RHO / 2))))
+
+
+def tau21(tau2: Floats, width: Floats) -> Floats:
+    """Return 2-subjettiness over width (1-subjettiness about the jet's own axis), 0 for jets of width 0,
+    shape (R,)."""
+    return np.divide(tau2, width, out=np.zeros_like(width), where=width > 0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hepfm.core.ragged import Array
+from hepfm.core.rng import integer_seed
 from hepfm.data.readers.event_files import event_ids
 from hepfm.physics.clustering import Jets
 from hepfm.simulate.chunk import ChunkKey
-from hepfm.simulate.collisions import chunk_keys
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.pythia import Record
 
@@ -21,7 +21,8 @@ class EventNumbers:
     """
 
     def __init__(self, recipe: JetRecipe, key: ChunkKey) -> None:
-        self._chunk, self._seen = chunk_keys(recipe).index(key), 0
+        purpose = f"simulate {key.class_name} {key.split} events"
+        self._chunk, self._seen = integer_seed(recipe.seed, purpose, key.index, bits=62), 0
 
     def next(self, record: Record) -> Array:
         """Return the numbers of the next events, int64, not negative."""

@@ -1,4 +1,4 @@
-"""The contract of a search for anomalies: how unlike background each event is, said by what did not see it."""
+"""The contract of a search for anomalies: how unlike background an event is, by what did not see it."""
 
 from __future__ import annotations
 

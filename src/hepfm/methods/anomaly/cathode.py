@@ -1,4 +1,4 @@
-"""CATHODE: the density of the sidebands gives background in the signal region, to tell data from (2109.00546)."""
+"""CATHODE (2109.00546): the density of the sidebands gives background in the region, to tell data from."""
 
 from __future__ import annotations
 

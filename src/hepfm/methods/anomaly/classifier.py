@@ -42,7 +42,7 @@ class ClassifierConfig(Config):
     """
 
     estimator: Annotated[Component, ComponentOf(RATIO_ESTIMATORS, default="perceptron")] = pydantic.Field(
-        PUBLISHED,  # type: ignore[arg-type]  # validated to a component
+        PUBLISHED,
         validate_default=True,
     )
     ensemble: int = pydantic.Field(1, ge=1)

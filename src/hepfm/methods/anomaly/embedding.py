@@ -42,7 +42,7 @@ class EmbeddingDistanceConfig(ModelConfig):
 
 
 class EmbeddingDistance(AnomalyMethod[Floats]):
-    """Embeddings are divided by their length; those of the two jets of an event stand one behind the other."""
+    """Embeddings are divided by their length; those of two jets stand one behind the other."""
 
     Config: ClassVar[type[Config]] = EmbeddingDistanceConfig
     config: EmbeddingDistanceConfig

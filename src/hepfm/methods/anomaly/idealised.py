@@ -1,4 +1,4 @@
-"""The best that a search without labels can do: a classifier of data against true background in the region."""
+"""The best that a search without labels can do: a classifier of data against true background."""
 
 from __future__ import annotations
 

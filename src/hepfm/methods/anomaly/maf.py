@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from hepfm.methods.ratio.base import Floats
 from hepfm.models.device import pick_device
 
 _MARGIN = 1e-3
-"""Part of the range of a feature by which it is widened on each side before the logit: its ends stay finite."""
+"""Part of the range of a feature by which it is widened on each side before the logit: ends stay finite."""
 _PIECE = 50_000
 """Rows of which densities are computed, or samples drawn, at once."""
 
@@ -150,7 +151,7 @@ class Maf:
     def log_density(self, x: Values, mass: Floats) -> Floats:
         """Return ln p(x | mass), (R,); minus infinity beyond the range of a feature."""
         inputs, jacobian = self.scaling.inputs(x, mass)
-        inside = np.isfinite(inputs).all(axis=1)
+        inside: npt.NDArray[np.bool_] = np.asarray(np.isfinite(inputs).all(axis=1))
         x_RF = torch.from_numpy(np.where(inside[:, None], inputs, 0.0)).float()
         condition = self.scaling.condition(mass)
         found = [

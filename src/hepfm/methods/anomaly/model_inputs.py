@@ -11,7 +11,6 @@ from hepfm.core.config import Config
 from hepfm.methods.ratio.base import Floats
 
 Combination = Literal["mean", "max", "min"]
-_COMBINE = {"mean": np.mean, "max": np.max, "min": np.min}
 
 
 class ModelConfig(Config):
@@ -31,4 +30,5 @@ class ModelConfig(Config):
 
 def combine(values_RP: npt.NDArray[np.floating], how: Combination) -> Floats:
     """Return one number of the parts of each event, (R,)."""
-    return np.asarray(_COMBINE[how](values_RP, axis=1), np.float64)
+    combined = {"mean": values_RP.mean, "max": values_RP.max, "min": values_RP.min}[how](axis=1)
+    return np.asarray(combined, np.float64)

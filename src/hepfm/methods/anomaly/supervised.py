@@ -37,5 +37,5 @@ class Supervised(ByClassifier[X], Generic[X]):
         if not len(first):
             raise DataError("no signal event of the signal region is left to train the supervised reference")
         weights = TwoWeights.stacked(first.weights, second.weights)
-        read = [self.read(one, problem.features) for one in (first, second)]
-        return self.ratio(*read, weights, seed)
+        signal, background = (self.read(one, problem.features) for one in (first, second))
+        return self.ratio(signal, background, weights, seed)

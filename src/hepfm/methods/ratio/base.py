@@ -46,8 +46,7 @@ class TwoWeights:
             if weights.sum() <= 0:
                 raise DataError(
                     f"the weights of the {name} add up to {weights.sum():g}: there is nothing of which a "
-                    "ratio "
-                    "could be formed; look at the selection and at the weights"
+                    "ratio could be formed; look at the selection and at the weights"
                 )
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hepfm.nn.kernels.function import as_output, call
@@ -33,12 +32,20 @@ def split_heads(x_TC: Tensor, index_M: Tensor, shape: torch.Size) -> Tensor:
     return out
 
 
+def _select(x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
+    """Return ``x_SC[index_M]`` with zeros up to `total` rows, without a second copy for these."""
+    out_TC = x_SC.new_empty(total, x_SC.shape[1])
+    torch.index_select(x_SC, 0, index_M, out=out_TC[: len(index_M)])
+    out_TC[len(index_M) :] = 0
+    return out_TC
+
+
 class _Pack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_SC: Tensor, index_M: Tensor, total: int) -> Tensor:
         ctx.save_for_backward(index_M)
         ctx.slots = x_SC.shape[0]
-        return F.pad(x_SC.index_select(0, index_M), (0, 0, 0, total - len(index_M)))
+        return _select(x_SC, index_M, total)
 
     @staticmethod
     def backward(ctx: Any, grad_TC: Tensor) -> tuple[Tensor, None, None]:
@@ -57,8 +64,7 @@ class _Unpack(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_SC: Tensor) -> tuple[Tensor, None, None]:
         (index_M,) = ctx.saved_tensors
-        packed = grad_SC.index_select(0, index_M)
-        return F.pad(packed, (0, 0, 0, ctx.total - len(index_M))), None, None
+        return _select(grad_SC, index_M, ctx.total), None, None
 
 
 class _SplitHeads(torch.autograd.Function):
@@ -82,6 +88,6 @@ class _SplitHeads(torch.autograd.Function):
         piece = torch.arange(parts, device=index_M.device)[:, None] * rows
         head = torch.arange(heads, device=index_M.device)
         source = ((piece + row_M[:, None, None]) * heads + head) * length + slot_M[:, None, None]
-        picked = grad.reshape(-1, head_width).index_select(0, source.flatten())
-        picked = picked.view(len(index_M), parts * heads * head_width)
-        return F.pad(picked, (0, 0, 0, ctx.total - len(index_M))), None, None
+        total = ctx.total * parts * heads
+        picked = _select(grad.reshape(-1, head_width), source.flatten(), total)
+        return picked.view(ctx.total, parts * heads * head_width), None, None

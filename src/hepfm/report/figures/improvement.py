@@ -17,7 +17,7 @@ from hepfm.report.figures.style import (
     plain_log_axis,
     to_svg,
 )
-from hepfm.report.table import make_table
+from hepfm.report.table import Cell, make_table
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def improvement_figure(
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     legend_below(axes)
-    rows = [
+    rows: list[Sequence[Cell]] = [
         [band.name, *(float(values[place]) for values in (band.x, band.middle, band.low, band.high))]
         for band in bands
         for place in np.flatnonzero(np.isfinite(band.middle))

@@ -14,11 +14,12 @@ from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import Verb
-from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples
+from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples, timed
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.reweighting import Reweighting
+    from hepfm.workflow.estimate import Bench, Timing
 
 CLOSURE = "closure.json"
 """File of a run with what shows whether it closes."""
@@ -87,6 +88,14 @@ class Reweight(Verb):
         rows = sum(sum(graph.store(run, role).splits.values()) for role in options.samples)
         return float(rows * (options.reweight.folds - 1))
 
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return the same run: of fewer rows, if its stores are simulated in small."""
+        return run
+
+    def measure(self, bench: Bench, run: Run) -> Timing:
+        """Time one reweighting."""
+        return timed(bench, run)
+
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Learn, and keep weights and closure."""
         from hepfm.methods.reweighting import closure, drawn, reweight
@@ -103,7 +112,8 @@ class Reweight(Verb):
         )
         write_json(folder.path / CLOSURE, closure(result, options.binning, seed=options.seed))
         _weights(result, options).write(folder.path / WEIGHTS)
-        return dict(result.facts)
+        rows = len(source.rows) + len(target.rows)
+        return {**result.facts, "steps": rows * (options.reweight.folds - 1)}
 
 
 def _weights(result: Reweighting, options: ReweightRunOptions) -> LearnedWeights:

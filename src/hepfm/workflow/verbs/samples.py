@@ -19,6 +19,7 @@ from hepfm.workflow.verbs.base import store_path
 
 if TYPE_CHECKING:
     from hepfm.methods.ratio.base import RatioEstimator
+    from hepfm.workflow.estimate import Bench, Timing
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,12 @@ def make_estimator(spec: Values, observables: tuple[str, ...]) -> RatioEstimator
         config = config.model_copy(update={"observables": observables})
     estimator: RatioEstimator[Any] = component.cls(config)
     return estimator
+
+
+def timed(bench: Bench, run: Run) -> Timing:
+    """Time a run in small; its facts have the number of rows that were trained on as ``steps``."""
+    from hepfm.workflow.estimate import Timing
+
+    facts = bench.scratch.run(bench.ready(run.name)).facts() or {}
+    seconds = float(facts["seconds"]) / max(int(facts["steps"]), 1)
+    return Timing(seconds, memory=int(facts["peak_memory_bytes"]))

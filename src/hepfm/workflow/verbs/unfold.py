@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.config import Config, validate
@@ -13,12 +14,13 @@ from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import Verb
-from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples
+from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples, timed
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.ratio.base import RatioEstimator
     from hepfm.methods.unfolding import Problem, Unfolding
+    from hepfm.workflow.estimate import Bench, Timing
 
 PROJECTIONS = "projections.json"
 """File of a run with its histograms."""
@@ -99,6 +101,18 @@ class Unfold(Verb):
         rows = sum(sum(graph.store(run, role).splits.values()) for role in options.samples)
         return float(rows * options.omnifold.iterations)
 
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return the same with one iteration."""
+        options = {
+            **run.values["options"],
+            "omnifold": {**run.values["options"]["omnifold"], "iterations": 1},
+        }
+        return replace(run, values={**run.values, "options": options})
+
+    def measure(self, bench: Bench, run: Run) -> Timing:
+        """Time one iteration."""
+        return timed(bench, run)
+
     def estimators(self, options: UnfoldOptions) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
         """Return what learns the ratio of each level."""
         first, second = (make_estimator(spec, tuple(options.binning)) for spec in options.estimators)
@@ -120,7 +134,9 @@ class Unfold(Verb):
         )
         write_json(folder.path / PROJECTIONS, projections(problem, result, options.binning))
         self._weights(problem, result, options).write(folder.path / WEIGHTS)
+        rows = len(problem.simulation.rows) + sum(len(part.rows) for part in problem.data)
         return {
+            "steps": rows * len(result.iterations),
             "iterations": [dict(one.facts) for one in result.iterations],
             "diverged": result.diverged,
             "events": len(problem.pairs),
