@@ -132,8 +132,9 @@ def _lead(config: AnomalyConfig, outcomes: Mapping[Key, Outcome]) -> str:
     return (
         f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands "
         f"from {config.regions.ends[0]:g} to {config.regions.ends[1]:g}: {len(config.methods)} methods, "
-        f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, {config.draws} "
-        f"draws of {first['data'] - first['injected']:,} background events, {config.trainings} trainings of each."
+        f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, "
+        f"{config.draws} draws of {first['data'] - first['injected']:,} background events, "
+        f"{config.trainings} trainings of each."
     )
 
 
@@ -262,7 +263,7 @@ def _null_part(config: AnomalyConfig, found: Sequence[Group], pool: int | None) 
             rows,
             caption=(
                 f"Searches without signal: draws with a p-value below {FALSE}, with the 95 % interval of "
-                "their fraction (one training of each draw), and events of the signal region over those expected."
+                "their fraction (one training of each draw), and events of the region over those expected."
             ),
             name="no-signal",
             group=lambda row: row.group.method,
@@ -277,7 +278,7 @@ def _hunt_part(config: AnomalyConfig, found: Sequence[Group], outcomes: Mapping[
         _cuts(config, [one for one in _by_signals(config, found) if one.signals]),
         caption=(
             "Bump hunt after cuts that keep a part of the data: events of the signal region, p-values, and "
-            "the upper limit on the number of signal events. Medians, and 16 % to 84 % over draws and trainings."
+            "the upper limit on the number of signal events. Medians, and 16 % to 84 % over draws."
         ),
         name="bump-hunt",
         group=lambda row: (row.group.signals, row.group.method),

@@ -25,6 +25,8 @@ from hepfm.methods.ratio.base import Floats
 
 _FEWEST_EXPECTED = 1e-6
 """Expected events below which a counting experiment is not made."""
+_LEAST_ERROR = 1e-3
+"""Relative error of the expectation, at least: the model of pyhf has none of zero."""
 
 
 class HuntConfig(Config):
@@ -177,7 +179,10 @@ def _counting(expected: float, error: float) -> Any:
         import pyhf
     except ModuleNotFoundError as missing:
         raise missing_extra(missing.name or "pyhf", "stat") from None
-    return pyhf.simplemodels.uncorrelated_background([1.0], [expected], [max(error, 1e-3 * expected)])
+    # The specification is the package's own: to validate it would only read its schema again.
+    return pyhf.simplemodels.uncorrelated_background(
+        [1.0], [expected], [max(error, _LEAST_ERROR * expected)], validate=False
+    )
 
 
 def _discovery(model: Any, observed: int) -> float:
