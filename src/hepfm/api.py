@@ -37,6 +37,7 @@ _VERBS = {
     "evaluate": "hepfm.tasks.evaluate:evaluate",
     "compare": "hepfm.report.compare:compare",
     "study": "hepfm.study.study:study",
+    "anomaly": "hepfm.analyses.anomaly:anomaly",
     "reweight": "hepfm.analyses.reweight:reweight",
     "unfold": "hepfm.analyses.unfold:unfold",
     "demo": "hepfm.study.demo:demo",

@@ -14,7 +14,7 @@ from hepfm.core.registry import Registry
 OTHERS = ("dataset", "recipes")
 """What can be listed beside the registries."""
 
-RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "reweight", "unfold")
+RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "anomaly", "reweight", "unfold")
 
 
 def registries() -> dict[str, Registry]:
@@ -25,6 +25,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
+    from hepfm.methods.anomaly import ANOMALY_METHODS
     from hepfm.methods.ratio import RATIO_ESTIMATORS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
@@ -56,6 +57,7 @@ def registries() -> dict[str, Registry]:
         GENERATORS,
         TASKS,
         ANOMALY_SCORES,
+        ANOMALY_METHODS,
         RATIO_ESTIMATORS,
         FEATURE_SETS,
         CONTEXT_SETS,

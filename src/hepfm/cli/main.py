@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test rows, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
     "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
+    "anomaly": ("hepfm.cli.anomaly", "Search for a resonance without labels: CWoLa, CATHODE, ANODE, limits."),
     "reweight": (
         "hepfm.cli.reweight",
         "Weight one sample to resemble another, with closure and a file of weights.",

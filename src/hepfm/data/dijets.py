@@ -75,7 +75,7 @@ def dijet_features(columns: Columns, schema: Schema) -> dict[str, Array]:
     DataError
         For an event of more than two jets.
     """
-    first, second = _pairs(columns, str(schema.group))
+    first, second = event_pairs(columns, str(schema.group))
     features: dict[str, Array] = {}
     for number, rows in enumerate((first, second), start=1):
         jets = {name: np.asarray(columns[name], np.float64)[rows] for name in (*_MOMENTUM, *_TAUS)}
@@ -89,8 +89,9 @@ def dijet_features(columns: Columns, schema: Schema) -> dict[str, Array]:
     return features
 
 
-def _pairs(columns: Columns, group: str) -> tuple[Array, Array]:
-    """Return the rows of the harder and of the softer jet of each event of two."""
+def event_pairs(columns: Columns, group: str) -> tuple[Array, Array]:
+    """Return the places of the harder and of the softer jet of each event of two, as `dijet_features` orders
+    them."""
     event, pt = np.asarray(columns[group]), np.asarray(columns["jet_pt"])
     order = np.lexsort((-pt, event))
     _, start, counts = np.unique(event[order], return_index=True, return_counts=True)
@@ -103,3 +104,21 @@ def _pairs(columns: Columns, group: str) -> tuple[Array, Array]:
     pairs = np.stack([order[start], order[start + 1]])
     pairs = pairs[:, np.argsort(pairs.min(axis=0))]
     return pairs[0], pairs[1]
+
+
+def lighter_tau21(mass1: Array, mass2: Array, tau1_1: Array, tau1_2: Array, *tau2: Array) -> Array:
+    """Return the ratio of 2- to 1-subjettiness of the jet of less mass; 0 for a jet without width.
+
+    Arguments are the masses of both jets, their 1-subjettiness and their 2-subjettiness.
+    """
+    return _tau21(mass1 <= mass2, tau1_1, tau1_2, *tau2)
+
+
+def heavier_tau21(mass1: Array, mass2: Array, tau1_1: Array, tau1_2: Array, *tau2: Array) -> Array:
+    """Return the same of the jet of more mass."""
+    return _tau21(mass1 > mass2, tau1_1, tau1_2, *tau2)
+
+
+def _tau21(first: Array, tau1_1: Array, tau1_2: Array, tau2_1: Array, tau2_2: Array) -> Array:
+    tau1, tau2 = np.where(first, tau1_1, tau1_2), np.where(first, tau2_1, tau2_2)
+    return np.divide(tau2, tau1, out=np.zeros_like(tau2), where=tau1 > 0)

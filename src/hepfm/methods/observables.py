@@ -12,6 +12,7 @@ from hepfm.core.errors import DataError, did_you_mean
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind, Schema
 from hepfm.data.context import jet_mass
+from hepfm.data.dijets import heavier_tau21, lighter_tau21
 from hepfm.data.row_source import Index, RowSource
 from hepfm.physics.angularities import ln_rho, tau21
 
@@ -38,13 +39,21 @@ class Derived:
     unit: str = "1"
 
 
+_MASSES = ("jet1_mass", "jet2_mass")
+_TAUS = (*_MASSES, "jet1_tau1", "jet2_tau1", "jet1_tau2", "jet2_tau2")
+
 DERIVED = {
+    "dijet_lighter_mass": Derived(_MASSES, np.minimum, "GeV"),
+    "dijet_mass_difference": Derived(_MASSES, lambda first, second: np.abs(first - second), "GeV"),
+    "dijet_lighter_tau21": Derived(_TAUS, lighter_tau21),
+    "dijet_heavier_tau21": Derived(_TAUS, heavier_tau21),
     "jet_mass": Derived(("jet_pt", "jet_eta", "jet_energy"), jet_mass, "GeV"),
     "omnifold_ln_rho": Derived(("omnifold_softdrop_mass", "jet_pt"), ln_rho),
     "omnifold_tau21": Derived(("omnifold_tau2", "omnifold_width"), tau21),
 }
 """By name. OmniFold's: ln of the squared ratio of groomed mass and jet pt; 2-subjettiness over width
-(1911.09107)."""
+(1911.09107). Those of two jets are in the order of their masses, as in CATHODE
+(2109.00546)."""
 
 
 def available(schema: Schema) -> list[str]:

@@ -15,6 +15,10 @@ VERBS = Registry(
         "evaluate": ("hepfm.workflow.verbs.evaluate:Evaluate", "measure a model or a generated store"),
         "reweight": ("hepfm.workflow.verbs.reweight:Reweight", "weight a sample to another"),
         "unfold": ("hepfm.workflow.verbs.unfold:Unfold", "unfold data with a simulation"),
+        "anomaly": (
+            "hepfm.workflow.verbs.anomaly:Anomaly",
+            "search for anomalies in data with injected signal",
+        ),
     },
 )
 """In the order in which they follow each other."""
