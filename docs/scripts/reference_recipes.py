@@ -17,6 +17,7 @@ _WORDS = {
     "pretrain": "Pre-training",
     "finetune": "Fine-tuning",
     "study": "Studies",
+    "anomaly": "Searches for anomalies",
     "reweight": "Reweighting",
     "unfold": "Unfolding",
 }
@@ -26,6 +27,7 @@ _HEADS = {
     "pretrain": ("backbone", "objective", "features", "steps x batch"),
     "finetune": ("mode", "labels", "steps x batch"),
     "study": ("arms", "tasks"),
+    "anomaly": ("methods", "features"),
     "reweight": ("estimator", "observables"),
     "unfold": ("estimator", "observables"),
 }
@@ -36,8 +38,9 @@ def recipes_page() -> str:
     parts = [
         "# Recipes: built in",
         (
-            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training whose objective is "
-            "`tokenize`. Recipes that end in `_cpu` are small versions for two cores; none reproduces a published number."
+            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training "
+            "whose objective is `tokenize`. Recipes that end in `_cpu` are small versions for two cores; "
+            "none reproduces a published number."
         ),
     ]
     for verb in RECIPE_VERBS:
@@ -109,12 +112,18 @@ def _ratio(values: Mapping[str, Any]) -> list[str]:
     return [named(values.get("estimator", "perceptron")), observables]
 
 
+def _search(values: Mapping[str, Any]) -> list[str]:
+    methods = ", ".join(named(one) for one in values.get("methods", ()))
+    return [methods, ", ".join(f"`{one}`" for one in values.get("features", ()))]
+
+
 _CHOSEN = {
     "simulate": _simulation,
     "label": _label,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
+    "anomaly": _search,
     "reweight": _ratio,
     "unfold": _ratio,
 }
