@@ -158,12 +158,11 @@ def omnifold(
     if done and config.start == "previous":
         done = ()
     push = done[-1].push if done else np.ones(len(weights))
-    known: dict[str, list[Ratio[X]]] = {}
     joined = estimators[0].join([data, simulation.detector])
     learned = simulation.generated & (simulation.detected if config.inefficiency == "divide" else True)
     of_generated = np.flatnonzero(learned[simulation.generated])
     learnable = estimators[1].take(simulation.particle, of_generated)
-    step = _Step(config, seed, known)
+    step: _Step[X] = _Step(config, seed)
     for number in range(len(done) + 1, config.iterations + 1):
         before = (weights * push)[simulation.detected]
         ratio, detector_facts = step(
@@ -187,13 +186,12 @@ def omnifold(
         yield Iteration(number, pull, push, {"detector": detector_facts, "particle": particle_facts})
 
 
-@dataclass
 class _Step(Generic[X]):
     """One step: trainings of the ensemble, their mean, its limits."""
 
-    config: OmniFoldConfig
-    seed: int
-    known: dict[str, list[Ratio[X]]]
+    def __init__(self, config: OmniFoldConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self.known: dict[str, list[Ratio[X]]] = {}
 
     def __call__(
         self, level: str, number: int, estimator: RatioEstimator[X], x: X, weights: TwoWeights, of: X
