@@ -19,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
+from hepfm.analyses.reweight import ReweightConfig
+from hepfm.analyses.anomaly import AnomalyConfig
+from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
 from hepfm.core.registry import Entry, Registry
 from hepfm.data.context import ContextSet
@@ -69,6 +72,14 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "definitions: [metrics](metrics.md)."
         ),
         ("task", "anomaly_score"),
+    ),
+    "analyses": (
+        "Analyses",
+        (
+            "Keys of recipes of analyses, and what learns density ratios. How it works: [unfolding and reweighting](../unfolding.md), "
+            "[density ratios](../density_ratios.md), [searches for anomalies](../anomaly.md)."
+        ),
+        ("ratio_estimator", "anomaly_method"),
     ),
     "studies": (
         "Studies",
@@ -192,6 +203,7 @@ def section(registry: Registry) -> str:
 RECIPES: dict[str, dict[str, Any]] = {
     "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
     "studies": {"Study file": StudyConfig},
+    "analyses": {"Recipe of unfolding": UnfoldConfig, "Recipe of reweighting": ReweightConfig, "Recipe of searches for anomalies": AnomalyConfig},
 }
 """Configs of whole files, by page."""
 

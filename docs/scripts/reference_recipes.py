@@ -17,6 +17,7 @@ _WORDS = {
     "pretrain": "Pre-training",
     "finetune": "Fine-tuning",
     "study": "Studies",
+    "anomaly": "Searches for anomalies",
     "reweight": "Reweighting",
     "unfold": "Unfolding",
 }
@@ -26,6 +27,7 @@ _HEADS = {
     "pretrain": ("backbone", "objective", "features", "steps x batch"),
     "finetune": ("mode", "labels", "steps x batch"),
     "study": ("arms", "tasks"),
+    "anomaly": ("methods", "features"),
     "reweight": ("estimator", "observables"),
     "unfold": ("estimator", "observables"),
 }
@@ -109,12 +111,17 @@ def _ratio(values: Mapping[str, Any]) -> list[str]:
     return [named(values.get("estimator", "perceptron")), observables]
 
 
+def _anomaly(values: Mapping[str, Any]) -> list[str]:
+    return [", ".join(f"`{one}`" for one in values.get(key, ())) for key in ("methods", "features")]
+
+
 _CHOSEN = {
     "simulate": _simulation,
     "label": _label,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
+    "anomaly": _anomaly,
     "reweight": _ratio,
     "unfold": _ratio,
 }

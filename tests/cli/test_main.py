@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hepfm import api
 from hepfm.cli.common import verb
 from hepfm.cli.main import VERBS, group
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.core.errors import ConfigError
 
 HEAVY = ("torch", "pyarrow", "pydantic", "matplotlib", "scipy", "sklearn", "awkward", "pythia8mc", "fastjet")
@@ -70,7 +70,7 @@ def test_the_next_command_comes_last():
     @click.command()
     @verb
     def command():
-        return Result(lines=["a table"], next="hepfm data check S")
+        return VerbResult(lines=["a table"], next="hepfm data check S")
 
     assert CliRunner().invoke(command, []).output.splitlines() == ["a table", "next: hepfm data check S"]
     assert json.loads(CliRunner().invoke(command, ["--json"]).output)["next"] == "hepfm data check S"

@@ -22,7 +22,7 @@ from hepfm import tools
 from hepfm.cli.common import verb
 from hepfm.cli.failures import kinds_of_errors
 from hepfm.cli.main import VERBS, group
-from hepfm.cli.result import Failure, Result
+from hepfm.cli.result import Failure, VerbResult
 from hepfm.cli.schema import adapter, result_schema, result_type, to_json
 from hepfm.core.errors import DataError
 from hepfm.core.interrupts import Interrupted, Terminated
@@ -185,7 +185,7 @@ def test_a_new_verb_is_a_function_without_further_work(monkeypatch: pytest.Monke
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unfolded(Result):
+class Unfolded(VerbResult):
     """An unfolding.
 
     Attributes
@@ -306,7 +306,7 @@ def ended(raised: BaseException) -> tuple[int, dict[str, Any], str]:
 
     @click.command()
     @verb
-    def failing() -> Result:
+    def failing() -> VerbResult:
         raise raised
 
     done = CliRunner().invoke(failing, ["--json"])

@@ -21,7 +21,9 @@ from hepfm.nn.kernels.biased_attention import biased_attention
 from hepfm.nn.kernels.convolution import linear_by_convolution
 from hepfm.nn.kernels.dropout_mask import LEVELS, dropout_mask
 from hepfm.nn.kernels.fast_tanh import fast_tanh
+from hepfm.nn.kernels.gated_vectors import gated_vectors
 from hepfm.nn.kernels.gather import pack_rows, split_heads, unpack_rows
+from hepfm.nn.kernels.invariant_norm import Invariants, normalised, normalised_heads
 from hepfm.nn.kernels.moments import sum_and_gram
 from hepfm.nn.linear import linear
 from hepfm.nn.packing import Packing
@@ -288,3 +290,44 @@ def test_switch_refuses_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_records_the_switch(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEPFM_KERNELS", word)
     assert environment()["kernels"] is (word == "on")
+
+
+def without_kernels(monkeypatch: pytest.MonkeyPatch, formula: Formula) -> Formula:
+    def plain(*inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        with monkeypatch.context() as patch:
+            patch.setenv("HEPFM_KERNELS", "off")
+            return formula(*inputs)
+
+    return plain
+
+
+VECTORS = Invariants(((1, -1, -1, -1),), (False,), False, 7, 0.01, False, True)
+MULTIVECTORS = Invariants(
+    ((1,), (1, -1, -1, -1), (-1, -1, -1)), (False, False, True), True, 2, 0.01, True, False
+)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-2])  # the smaller one is below the least mean
+@pytest.mark.parametrize("rule", [VECTORS, MULTIVECTORS], ids=["vectors", "multivectors"])
+def test_invariant_norms(
+    dtype: torch.dtype, rule: Invariants, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def norm(s: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        parts, s = normalised(parts, s, rule)
+        return (*parts, s)
+
+    def heads(s: Tensor, *parts: Tensor) -> Tensor:
+        return normalised_heads(parts, s, rule)
+
+    for kernel, shape in ((norm, (5,)), (heads, (5, 3, 2))):
+        parts = [size * torch.randn(len(metric), *shape, 4, dtype=dtype) for metric in rule.metric]
+        s = size * torch.randn(*shape, 3, dtype=dtype)
+        assert_alike(kernel, without_kernels(monkeypatch, kernel), s, *parts, size=4)
+
+
+@pytest.mark.parametrize("gate", [torch.sigmoid, F.gelu])
+def test_gated_vectors(dtype: torch.dtype, gate: Formula, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gated(v: Tensor) -> Tensor:
+        return gated_vectors(v, (0.5, -0.5, -0.5, -0.5), gate)  # type: ignore[arg-type]
+
+    assert_alike(gated, without_kernels(monkeypatch, gated), torch.randn(4, 5, 6, dtype=dtype), size=4)

@@ -17,7 +17,7 @@ from hepfm.core.log import logger
 from hepfm.core.writable import scratch_folder
 from hepfm.simulate.workers import processors
 from hepfm.workflow import estimate as workflow
-from hepfm.workflow.cost import Cost
+from hepfm.workflow.cost import WorkflowCost
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.pool import make_pool
@@ -163,11 +163,11 @@ def checked(analysis: Analysis[Any]) -> RunGraph:
     return graph
 
 
-def estimate(analysis: Analysis[Any], *, output: str | Path, processes: int | None = None) -> Cost:
+def estimate(analysis: Analysis[Any], *, output: str | Path, processes: int | None = None) -> WorkflowCost:
     """Return what an analysis would cost, from finished runs in `output`, else from small ones; nothing is
     written."""
     graph = checked(analysis)
     kinds = {name: run.note for name, run in graph.runs.items()}
     with scratch_folder() as scratch:
         estimates = workflow.estimate(graph, Workspace(Path(output)), kinds, Workspace(scratch))
-    return Cost(estimates, processes or processors())
+    return WorkflowCost(estimates, processes or processors())

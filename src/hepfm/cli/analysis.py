@@ -12,7 +12,7 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 if TYPE_CHECKING:
     from hepfm.analyses.analysis import Analysis
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalysisDone(Result):
+class AnalysisDone(VerbResult):
     """An analysis that was worked through.
 
     Attributes
@@ -45,7 +45,7 @@ class AnalysisDone(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalysisEstimate(Result):
+class AnalysisEstimate(VerbResult):
     """What an analysis would cost; nothing was written.
 
     Attributes

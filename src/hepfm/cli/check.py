@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked(Result):
+class Checked(VerbResult):
     """A model that computes what it computed where it was saved.
 
     Attributes

@@ -15,15 +15,15 @@ import click
 from click.exceptions import Exit
 
 from hepfm.cli.failures import failure_of, fault
-from hepfm.cli.result import Failure, Result
+from hepfm.cli.result import Failure, VerbResult
 from hepfm.core import log
 from hepfm.core.interrupts import Terminated, orderly_sigterm
 
 
-def verb(function: Callable[..., Result | None]) -> Callable[..., None]:
+def verb(function: Callable[..., VerbResult | None]) -> Callable[..., None]:
     """Wrap a verb: user errors end with exit code 2 and no traceback; add ``--json`` and ``--quiet``.
 
-    The function returns a `Result`; the annotation of its return value says of which kind, and
+    The function returns a `VerbResult`; the annotation of its return value says of which kind, and
     `hepfm.cli.schema` makes the JSON Schema of it. It returns None where another process speaks. With
     ``--json`` one JSON object is printed, for errors too, and all else goes to standard error; otherwise the
     result in words.
@@ -45,7 +45,7 @@ def verb(function: Callable[..., Result | None]) -> Callable[..., None]:
     return run
 
 
-def say(result: Result, *, as_json: bool) -> None:
+def say(result: VerbResult, *, as_json: bool) -> None:
     """Print a result."""
     if as_json:
         from hepfm.cli.schema import to_json

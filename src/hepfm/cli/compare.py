@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared(Result):
+class ComparisonDone(VerbResult):
     """A report.
 
     Attributes
@@ -35,7 +35,7 @@ class Compared(Result):
     "--store", "stores", multiple=True, type=click.Path(), help="A store to show as well; repeatable."
 )
 @verb
-def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> Compared:
+def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> ComparisonDone:
     """Compare RESULTS (directories of `hepfm evaluate`) and write report.html and CSV files.
 
     One real store and stores of generated rows (`--store`, repeated) are drawn over each other, with RESULTS
@@ -44,7 +44,7 @@ def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> C
     from hepfm.report.compare import compare, summary_lines
 
     comparison = compare(results, output=output, stores=stores)
-    return Compared(
+    return ComparisonDone(
         report=str(comparison.report),
         tables=[str(path) for path in comparison.tables],
         lines=summary_lines(comparison),

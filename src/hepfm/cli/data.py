@@ -13,7 +13,7 @@ from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component, complete_recipe
 from hepfm.cli.data_get import command as get
 from hepfm.cli.options import overwrite_option, read_options, set_option, split_options
-from hepfm.cli.result import Result, StoreFacts
+from hepfm.cli.result import StoreFacts, VerbResult
 
 _PATH = click.Path(path_type=Path)
 _STORE = click.argument("store", type=_PATH)
@@ -38,7 +38,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreInfo(StoreFacts):
+class StoreDescription(StoreFacts):
     """A store.
 
     Attributes
@@ -59,13 +59,13 @@ class StoreInfo(StoreFacts):
 @command.command()
 @_STORE
 @verb
-def info(store: Path) -> StoreInfo:
+def info(store: Path) -> StoreDescription:
     """Show the rows, classes, fields and origin of STORE."""
     from hepfm.data.store import Store
     from hepfm.data.summary import describe
 
     opened = Store.open(store)
-    return StoreInfo(
+    return StoreDescription(
         **_facts(store),
         fields=list(opened.schema.names()),
         fingerprint=opened.fingerprint,
@@ -76,7 +76,7 @@ def info(store: Path) -> StoreInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreChecked(Result):
+class StoreChecked(VerbResult):
     """A store that is as it was written.
 
     Attributes
@@ -117,7 +117,7 @@ def check(store: Path) -> StoreChecked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FieldsPlotted(Result):
+class FieldsPlotted(VerbResult):
     """Histograms of the fields of a store.
 
     Attributes
@@ -204,7 +204,7 @@ def mix(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled(StoreFacts):
+class StoreWithLabels(StoreFacts):
     """A store with labels.
 
     Attributes
@@ -227,7 +227,7 @@ class Labelled(StoreFacts):
 @click.option("-o", "--output", type=_PATH, required=True, help="Store to make.")
 @overwrite_option
 @verb
-def label(store: Path, labels: str, output: Path, overwrite: bool) -> Labelled:
+def label(store: Path, labels: str, output: Path, overwrite: bool) -> StoreWithLabels:
     """Write STORE with labels made of its generator particles, for multi-label training.
 
     Each label is a field of the events with the classes no and yes; the share of yes is printed.
@@ -238,7 +238,7 @@ def label(store: Path, labels: str, output: Path, overwrite: bool) -> Labelled:
     path = label_store(store, output, labels=labels, overwrite=overwrite)
     found = shares(path)
     width = max(map(len, found))
-    return Labelled(
+    return StoreWithLabels(
         **_facts(path),
         labels=found,
         lines=[f"{name:<{width}}  {share:7.2%}" for name, share in found.items()],
@@ -247,7 +247,7 @@ def label(store: Path, labels: str, output: Path, overwrite: bool) -> Labelled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsExported(Result):
+class RowsExported(VerbResult):
     """Rows in a format of other tools.
 
     Attributes

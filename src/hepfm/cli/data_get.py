@@ -11,11 +11,11 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_dataset
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched(Result):
+class Fetched(VerbResult):
     """Files of a public data set.
 
     Attributes

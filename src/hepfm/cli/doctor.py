@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.core.errors import HepfmError
 
 CORE = "core"
@@ -73,7 +73,7 @@ def _torch_facts() -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine(Result):
+class Machine(VerbResult):
     """What is installed and what works.
 
     Attributes

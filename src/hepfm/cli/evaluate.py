@@ -11,7 +11,7 @@ from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
 from hepfm.cli.options import device_option, read_options, set_option, withhold_option
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.cli.task_options import task_options, task_spec
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated(Result):
+class Evaluated(VerbResult):
     """A measurement of a model.
 
     Attributes

@@ -8,11 +8,11 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import overwrite_option, read_options, set_option
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportedModel(Result):
+class ExportedModel(VerbResult):
     """A file for other programs.
 
     Attributes

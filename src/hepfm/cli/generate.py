@@ -11,11 +11,11 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.options import device_option, read_options, set_option
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generated(Result):
+class Generated(VerbResult):
     """New rows of a model.
 
     Attributes

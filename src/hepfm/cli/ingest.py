@@ -12,13 +12,13 @@ from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
 from hepfm.cli.options import read_options, set_option, split_options
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 _PATH = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ingested(Result):
+class Ingested(VerbResult):
     """A store that was made of files.
 
     Attributes
@@ -34,7 +34,7 @@ class Ingested(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapDraft(Result):
+class MapDraft(VerbResult):
     """A first draft of a map; nothing was written.
 
     Attributes

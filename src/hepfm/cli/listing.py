@@ -8,7 +8,7 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_kind
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.core.registry import Registry
 
 OTHERS = ("dataset", "recipes")
@@ -26,6 +26,7 @@ def registries() -> dict[str, Registry]:
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
     from hepfm.methods.anomaly import ANOMALY_METHODS
+    from hepfm.methods.ratio import RATIO_ESTIMATORS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.augmentations import AUGMENTATIONS
@@ -57,6 +58,7 @@ def registries() -> dict[str, Registry]:
         TASKS,
         ANOMALY_SCORES,
         ANOMALY_METHODS,
+        RATIO_ESTIMATORS,
         FEATURE_SETS,
         CONTEXT_SETS,
         TARGET_SETS,
@@ -112,7 +114,7 @@ def singular(kind: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed(Result):
+class Listed(VerbResult):
     """Components and recipes.
 
     Attributes

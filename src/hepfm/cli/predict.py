@@ -8,11 +8,11 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import device_option, numbers_by_name, overwrite_option, withhold_option
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicted(Result):
+class Predicted(VerbResult):
     """Scores of rows.
 
     Attributes

@@ -8,11 +8,11 @@ import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import overwrite_option, written
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushedModel(Result):
+class PushedModel(VerbResult):
     """A model that was copied to another place.
 
     Attributes

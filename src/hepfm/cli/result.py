@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class VerbResult:
     """What any verb returns.
 
     Attributes
@@ -56,7 +56,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedModel(Result):
+class TrainedModel(VerbResult):
     """A finished training.
 
     Attributes
@@ -75,7 +75,7 @@ class TrainedModel(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingCost(Result):
+class TrainingCost(VerbResult):
     """What a training would cost on this machine; nothing was written.
 
     Attributes
@@ -107,7 +107,7 @@ class TrainingCost(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreFacts(Result):
+class StoreFacts(VerbResult):
     """What is in a store.
 
     Attributes
@@ -138,7 +138,7 @@ class StoreFacts(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyDone(Result):
+class StudyDone(VerbResult):
     """A study that was worked through.
 
     Attributes
@@ -157,7 +157,7 @@ class StudyDone(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopiedModel(Result):
+class CopiedModel(VerbResult):
     """A model directory that was made of a model elsewhere.
 
     Attributes

@@ -14,24 +14,24 @@ import click
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def to_json(result: Result) -> str:
+def to_json(result: VerbResult) -> str:
     """Return a result as the text of one JSON object."""
     return adapter(type(result)).dump_json(result, indent=2).decode()
 
 
 def result_type(command: click.Command) -> Any:
-    """Return the annotated type of a verb's result: a `Result`, or a union of several."""
+    """Return the annotated type of a verb's result: a `VerbResult`, or a union of several."""
     hints = get_type_hints(inspect.unwrap(command.callback)) if command.callback else {}
     hint = hints.get("return")
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
-    if not kinds or not all(isinstance(kind, type) and issubclass(kind, Result) for kind in kinds):
+    if not kinds or not all(isinstance(kind, type) and issubclass(kind, VerbResult) for kind in kinds):
         raise TypeError(
-            f"verb {command.name}: annotate what it returns, a Result of hepfm.cli.result; got {hint}"
+            f"verb {command.name}: annotate what it returns, a VerbResult of hepfm.cli.result; got {hint}"
         )
     return Union[tuple(kinds)]  # noqa: UP007 - of a list of types
 

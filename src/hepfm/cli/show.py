@@ -13,7 +13,7 @@ import click
 from hepfm.cli.advice import after_training, command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_name
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 def _yaml(values: Any) -> list[str]:
@@ -97,7 +97,7 @@ def _directory(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown(Result):
+class ShownEntry(VerbResult):
     """What a name stands for.
 
     Attributes
@@ -119,7 +119,7 @@ class Shown(Result):
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="[KIND] NAME", shell_complete=complete_name)
 @verb
-def command(names: tuple[str, ...]) -> Shown:
+def command(names: tuple[str, ...]) -> ShownEntry:
     """Show what NAME is: a recipe or its file, a component, or the directory of a store, model or run.
 
     KIND says which is meant where several have the name: a verb for its recipe, else a kind of `hepfm list`.
@@ -143,7 +143,7 @@ def command(names: tuple[str, ...]) -> Shown:
     first, *others = matches
     lines = [f"# {first['kind']}: {name}", *_yaml(first["values"])]
     also = [f"hepfm show {_short(other['kind'])} {name}" for other in others]
-    return Shown(**first, also=also, lines=[*lines, *(f"# also: {line}" for line in also)])
+    return ShownEntry(**first, also=also, lines=[*lines, *(f"# also: {line}" for line in also)])
 
 
 def _short(kind: str) -> str:

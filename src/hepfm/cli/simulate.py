@@ -11,14 +11,14 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 if TYPE_CHECKING:
     from hepfm.simulate.run import SimulationResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulated(Result):
+class Simulated(VerbResult):
     """A simulated store.
 
     Attributes

@@ -11,14 +11,14 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import Result, StudyDone
+from hepfm.cli.result import StudyDone, VerbResult
 
 if TYPE_CHECKING:
     from hepfm.workflow.estimate import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyEstimate(Result):
+class StudyEstimate(VerbResult):
     """What a study would cost; nothing was written.
 
     Attributes

@@ -10,11 +10,11 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokenized(Result):
+class Tokenized(VerbResult):
     """The report on a tokenizer.
 
     Attributes
@@ -31,7 +31,7 @@ class Tokenized(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoded(Result):
+class Decoded(VerbResult):
     """Rows that were made of codes.
 
     Attributes

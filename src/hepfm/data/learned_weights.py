@@ -45,7 +45,7 @@ class WeightsInfo(Config):
     store, level
         Fingerprint of the store whose rows they weigh, and the level of these rows where there are several.
     observables
-        What was looked at to learn them.
+        What was looked at to learn them; none where only networks were, which read whole rows.
     iterations
         Of the method; None for one that has none.
     normalisation

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pydantic
-from sklearn.metrics import roc_auc_score
 
 from hepfm.core.config import Config
 from hepfm.core.errors import DivergedError
@@ -166,6 +165,8 @@ def closure(result: Reweighting, binning: Binning, *, seed: int) -> dict[str, An
 def separation(result: Reweighting, target: Values, source: Values, weights: Floats, *, seed: int) -> float:
     """Return the AUC of trees, trained in two folds, that tell weighted source and target apart; 0.5 is
     ideal."""
+    from sklearn.metrics import roc_auc_score  # late: seconds that other verbs need not wait for
+
     names = tuple(str(place) for place in range(target.shape[1]))
     trees = Trees(TreesConfig.model_validate({"observables": names}))
     keep = weights > 0  # trees take no others

@@ -45,6 +45,8 @@ class Algebra(nn.Module):
 
     order_16: Tensor
     """Component of the package at each of our places: those of the first pair, of the second, ..."""
+    places_16: Tensor
+    """Our place of each component of the package."""
     signs_16: Tensor
     """Factors of the package's components."""
     maps_L3II: Tensor
@@ -60,13 +62,19 @@ class Algebra(nn.Module):
             basis_L1616 = _basis(package, primitives)
             order_16 = _duals(basis_L1616)
             maps_L3II, signs_16 = _maps(basis_L1616[:, order_16][:, :, order_16])
-            signs_16 = signs_16[order_16.argsort()]
+            places_16 = order_16.argsort()
+            signs_16 = signs_16[places_16]
             metric_82 = metric_16[order_16].view(8, 2)
             if not torch.equal(metric_82[:, 0], -metric_82[:, 1]):
                 raise _unknown("dual components have the same sign in the inner product")
         self.metric = tuple(tuple(part.tolist()) for part in metric_82[:, 0].split(PAIRS))
         device = torch.get_default_device()
-        constants = {"order_16": order_16, "signs_16": signs_16, "maps_L3II": maps_L3II}
+        constants = {
+            "order_16": order_16,
+            "places_16": places_16,
+            "signs_16": signs_16,
+            "maps_L3II": maps_L3II,
+        }
         for name, value in constants.items():
             self.register_buffer(name, value.to(device), persistent=False)
         product = product * signs_16[:, None, None] * signs_16[:, None] * signs_16
@@ -89,7 +97,7 @@ class Algebra(nn.Module):
     def join(self, mv: Parts) -> Tensor:
         """Return multivectors as the package has them, (T, C, 16); the way back of `cut`."""
         mv_TC82 = torch.unflatten(torch.cat(mv), 2, (2, -1)).permute(1, 3, 0, 2)
-        return mv_TC82.flatten(2)[..., self.order_16.argsort()] * self.signs_16
+        return mv_TC82.flatten(2)[..., self.places_16] * self.signs_16
 
 
 def _basis(package: ModuleType, primitives: Any) -> Tensor:

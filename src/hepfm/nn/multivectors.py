@@ -74,13 +74,14 @@ class Matrices:
         """
 
         def channels(x_OX: Tensor) -> Tensor:
-            return torch.unflatten(x_OX, 0, (2, 3, -1, heads)).permute(1, 3, 0, 2, 4).flatten(0, 3)
+            x_23CHX = torch.unflatten(x_OX, -2, (2, 3, -1, heads))
+            return x_23CHX.transpose(-5, -4).movedim(-2, -4).flatten(-5, -2)
 
         def scalars(x_QX: Tensor) -> Tensor:
             return torch.unflatten(x_QX, 0, (3, -1, heads)).transpose(1, 2).flatten(0, 2)
 
         return Matrices(
-            torch.stack([channels(matrix) for matrix in self.parts_3OI]),
+            channels(self.parts_3OI),
             channels(self.from_s_OS),
             scalars(self.to_s_QI),
             scalars(self.s_to_s_QS),

@@ -28,7 +28,7 @@ Generator = PythiaGenerator | HepmcGenerator
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRows:
     """What a batch of events gives.
 
     Attributes
@@ -46,7 +46,7 @@ class Found:
     passed: int
 
 
-RowsOf = Callable[[Record, Candidates, int], Found]
+RowsOf = Callable[[Record, Candidates, int], FoundRows]
 """From events, their candidates and how many are still wanted to rows that count for so many at most."""
 
 

@@ -13,7 +13,7 @@ from hepfm.data.schemas.jets import EVENT_ID, JET_WEIGHT
 from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import mass_of
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.collisions import Found, detector_random, fill_chunk, generator_of
+from hepfm.simulate.collisions import FoundRows, detector_random, fill_chunk, generator_of
 from hepfm.simulate.cut_flow import verdict
 from hepfm.simulate.dijet_recipe import Dijet
 from hepfm.simulate.event_jets import EventNumbers, leading_jets
@@ -28,7 +28,7 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     assert recipe.dijet is not None
     dijet, generator, numbers = recipe.dijet, generator_of(recipe, key), EventNumbers(recipe, key)
 
-    def rows_of(record: Record, candidates: Candidates, wanted: int) -> Found:
+    def rows_of(record: Record, candidates: Candidates, wanted: int) -> FoundRows:
         pairs = leading_pairs(recipe, candidates, record.num_events)
         mass = dijet_masses(pairs.jets)
         good = np.flatnonzero(np.logical_and.reduce(list(cuts(dijet, pairs.jets, mass).values())))
@@ -41,7 +41,7 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
         }
         columns = jet_columns(jets.with_truth(truth), candidates, recipe, class_name=key.class_name)
         columns[JET_WEIGHT.name] = record.weight[event]
-        return Found(columns, len(kept), 2 * len(good))
+        return FoundRows(columns, len(kept), 2 * len(good))
 
     def refuse(record: Record, candidates: Candidates, events: int) -> NoReturn:
         why = verdict(_left_by_cuts(recipe, candidates, record), record.num_events, rows="events")

@@ -16,7 +16,7 @@ from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import LABELLERS
 from hepfm.simulate.collision_recipe import CollisionRecipe, ProcessRecipe
 from hepfm.simulate.dijet_recipe import Dijet
-from hepfm.simulate.level_recipe import JetCuts, Levels
+from hepfm.simulate.level_recipe import JetCuts, TwoLevels
 from hepfm.simulate.resimulation import Resimulation
 from hepfm.simulate.simulation import SplitSizes
 
@@ -108,7 +108,7 @@ class JetRecipe(CollisionRecipe):
         default="decays", validate_default=True
     )
     resimulate: Resimulation | None = None
-    levels: Levels | None = None
+    levels: TwoLevels | None = None
     dijet: Dijet | None = None
     identity: bool = True
     tracks: bool = True
@@ -156,7 +156,7 @@ class JetRecipe(CollisionRecipe):
         return self
 
     @property
-    def grouped(self) -> Resimulation | Levels | Dijet | None:
+    def grouped(self) -> Resimulation | TwoLevels | Dijet | None:
         """What makes several rows of one event; None where rows stand alone."""
         return self.resimulate or self.levels or self.dijet
 

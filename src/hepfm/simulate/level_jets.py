@@ -16,13 +16,13 @@ from hepfm.physics.clustering import Jets
 from hepfm.physics.kinematics import delta_r, pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.collisions import Found, detector_random, fill_chunk, generator_of
+from hepfm.simulate.collisions import FoundRows, detector_random, fill_chunk, generator_of
 from hepfm.simulate.cut_flow import verdict
 from hepfm.simulate.detector import NoDetector
 from hepfm.simulate.event_jets import EventNumbers, leading_jets
 from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.jets import ClassJets, cluster, jet_columns, select, stored_constituents
-from hepfm.simulate.level_recipe import Levels
+from hepfm.simulate.level_recipe import TwoLevels
 from hepfm.simulate.particles import Bools, Candidates
 from hepfm.simulate.pythia import Record
 
@@ -44,13 +44,13 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
         particles = particles.take(used(record)[particles.event])
         return {"detector": candidates, "particle": ideal(particles, random)}
 
-    def rows_of(record: Record, candidates: Candidates, wanted: int) -> Found:
+    def rows_of(record: Record, candidates: Candidates, wanted: int) -> FoundRows:
         rows = event_rows(recipe, key.class_name, record, both_levels(record, candidates))
         event = np.asarray(rows[EVENT_ID.name])
         kept = np.isin(event, np.unique(event)[:wanted])
         columns = take_rows(rows, kept)
         columns[EVENT_ID.name] = numbers.next(record)[event[kept]]
-        return Found(columns, len(np.unique(event[kept])), len(event))
+        return FoundRows(columns, len(np.unique(event[kept])), len(event))
 
     def refuse(record: Record, candidates: Candidates, events: int) -> NoReturn:
         left = {"with a Z boson that is used": int(used(record).sum())} if levels.z_boson else {}
@@ -126,7 +126,7 @@ def observables(jets: Jets, candidates: Candidates, *, radius: float) -> dict[st
     return {field.name: value for field, value in zip(OBSERVABLES, values, strict=True)}
 
 
-def used_events(levels: Levels, record: Record, *, class_name: str) -> Bools:
+def used_events(levels: TwoLevels, record: Record, *, class_name: str) -> Bools:
     """Return which events of a batch have a Z boson of enough pT; all where it is not asked for.
 
     Raises

@@ -35,7 +35,7 @@ class JetCuts(Config):
         return self
 
 
-class Levels(Config):
+class TwoLevels(Config):
     """The leading jet of each event at particle level and at detector level, as two rows.
 
     The jet at particle level is clustered, with the radius of the recipe's `selection`, from the visible
@@ -63,7 +63,7 @@ class Levels(Config):
     z_pt_min: float = pydantic.Field(default=0.0, ge=0)
 
     @pydantic.model_validator(mode="after")
-    def _check(self) -> Levels:
+    def _check(self) -> TwoLevels:
         if self.z_pt_min and not self.z_boson:
             raise ValueError(f"z_pt_min {self.z_pt_min:g} needs the Z boson of each event, z_boson: true")
         return self

@@ -12,12 +12,12 @@ from hepfm.simulate.workers import processors
 from hepfm.study.folder import StudyFolder
 from hepfm.study.study import prepare
 from hepfm.workflow import estimate as workflow
-from hepfm.workflow.cost import Cost
+from hepfm.workflow.cost import WorkflowCost
 from hepfm.workflow.folder import Workspace
 
 
 @dataclass(frozen=True)
-class StudyCost(Cost):
+class StudyCost(WorkflowCost):
     """The estimate, with the number of trials."""
 
     trials: int = 0

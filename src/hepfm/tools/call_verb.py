@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 
 
 @click.command()
@@ -19,7 +19,7 @@ from hepfm.cli.result import Result
     "--root", type=click.Path(), help="Folder to work in, made if needed; nothing outside it is written."
 )
 @verb
-def command(name: str, arguments: str, root: str | None) -> Result | None:
+def command(name: str, arguments: str, root: str | None) -> VerbResult | None:
     """Call the function NAME of `hepfm tools` with ARGUMENTS, a JSON object, or - for one on standard input.
 
     With --json it prints what the verb prints with --json.

@@ -13,7 +13,7 @@ from typing import Any
 
 from hepfm.cli.common import as_values
 from hepfm.cli.failures import failure_of, fault
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.cli.schema import to_json
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.writable import confined
@@ -53,7 +53,7 @@ def call(
         return as_values(failure)
 
 
-def run(name: str, arguments: Mapping[str, Any], *, root: str | Path | None = None) -> Result | None:
+def run(name: str, arguments: Mapping[str, Any], *, root: str | Path | None = None) -> VerbResult | None:
     """Call a verb and return its result; what goes wrong is raised.
 
     Raises
@@ -74,5 +74,5 @@ def run(name: str, arguments: Mapping[str, Any], *, root: str | Path | None = No
         contextlib.redirect_stdout(sys.stderr),
         context,
     ):
-        result: Result | None = context.invoke(function, **given)
+        result: VerbResult | None = context.invoke(function, **given)
     return result

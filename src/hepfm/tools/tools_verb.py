@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.result import Result
+from hepfm.cli.result import VerbResult
 from hepfm.tools.forms import FORMS
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToolList(Result):
+class ToolList(VerbResult):
     """The verbs as functions.
 
     Attributes

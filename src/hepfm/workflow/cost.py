@@ -10,7 +10,7 @@ from hepfm.workflow.estimate import Estimate
 
 
 @dataclass(frozen=True)
-class Cost:
+class WorkflowCost:
     """Runs by verb and kind, and how many of them are done at once."""
 
     estimates: tuple[Estimate, ...]

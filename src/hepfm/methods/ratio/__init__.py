@@ -3,9 +3,13 @@
 from hepfm.core.registry import Registry
 
 RATIO_ESTIMATORS = Registry(
-    "ratio estimator",
+    "ratio_estimator",
     {
         "perceptron": ("hepfm.methods.ratio.perceptron:Perceptron", "dense layers on observables"),
         "trees": ("hepfm.methods.ratio.trees:Trees", "boosted trees on observables, by scikit-learn"),
+        "network": (
+            "hepfm.methods.ratio.network:RatioNetwork",
+            "a network on whole rows, from scratch or adapted from a foundation model",
+        ),
     },
 )

@@ -99,6 +99,8 @@ class RatioEstimator(ABC, Generic[X]):
     Config: ClassVar[type[BaseConfig]]
     warm: ClassVar[bool] = False
     """Whether it can go on from a ratio that it has learned before."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """Options that name model directories: a run is addressed by what is in them, not by where they are."""
 
     def __init__(self, config: BaseConfig) -> None:
         self.config = config

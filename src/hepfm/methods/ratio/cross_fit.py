@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hepfm.core.errors import DataError
 from hepfm.core.rng import integer_seed, uniform_of
 from hepfm.data.row_source import Index
 from hepfm.methods.ratio.base import Floats, RatioEstimator, TwoWeights, X
@@ -29,17 +30,44 @@ def cross_fit(
         Number of folds, at least 2.
     seed
         Of the folds and of the trainings.
+
+    Raises
+    ------
+    DataError
+        When there is a fold without events, or a sample has nothing outside of a fold.
     """
-    fold = (uniform_of(events, seed, "ratio.folds") * folds).astype(np.int64)
+    fold = fold_of(events, folds, seed=seed)
     out = np.empty(len(events))
     facts = []
     for number in range(folds):
         inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        try:
+            left = weights.of(outside)
+        except DataError as error:
+            raise DataError(f"without fold {number + 1} of {folds}: {error}") from None
         ratio = estimator.fit(
             estimator.take(x, outside),
-            weights.of(outside),
+            left,
             seed=integer_seed(seed, "ratio.fold", number, bits=31),
         )
         out[inside] = ratio.log_ratio(estimator.take(x, inside))
         facts.append(ratio.facts)
     return out, facts
+
+
+def fold_of(events: Index, folds: int, *, seed: int) -> Index:
+    """Return the fold of each row, 0 to k - 1: a function of seed and event alone, whatever other events
+    there are.
+
+    Raises
+    ------
+    DataError
+        When there is a fold without events.
+    """
+    fold: Index = (uniform_of(events, seed, "ratio.folds") * folds).astype(np.int64)
+    if folds < 2 or len(np.unique(fold)) < folds:
+        raise DataError(
+            f"{len(np.unique(events))} events cannot be dealt into {folds} folds; take 2 or more, and far "
+            "fewer than there are events"
+        )
+    return fold

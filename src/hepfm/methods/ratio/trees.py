@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pydantic
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepfm.core.config import Config
 from hepfm.core.errors import DataError
@@ -17,6 +16,9 @@ from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.methods.observables import Values
 from hepfm.methods.ratio.base import Floats, Ratio, TwoWeights
 from hepfm.methods.ratio.on_observables import ObservablesConfig, OnObservables
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 
 class TreesConfig(ObservablesConfig):
@@ -63,6 +65,9 @@ class Trees(OnObservables):
         self, x: Values, weights: TwoWeights, *, seed: int, start: Ratio[Values] | None = None
     ) -> TreesRatio:
         """Fit trees anew; see `RatioEstimator.fit`."""
+        # Late: its import draws random numbers of the process, and takes seconds.
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
         sides = weights.balanced()
         if min(side.min() for side in sides) < 0:
             raise DataError("boosted trees take no negative weights; use the estimator perceptron")

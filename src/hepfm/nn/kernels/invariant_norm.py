@@ -57,7 +57,7 @@ def normalised(mv: Sequence[Tensor], s: Tensor, rule: Invariants) -> tuple[Parts
     if cpu_kernels_allowed(s):
         *parts, s = call(_Normalised, rule, s, *mv)
         return tuple(parts), s
-    root = _root(rule, s, mv)[0][..., None]
+    root = _plain_root(rule, s, mv)[..., None]
     return tuple(part * root for part in mv), s * root if rule.scalars else s
 
 
@@ -78,14 +78,34 @@ def normalised_heads(mv: Sequence[Tensor], s_T3HS: Tensor, rule: Invariants) -> 
     if cpu_kernels_allowed(s_T3HS):
         out: Tensor = call(_NormalisedHeads, rule, s_T3HS, *mv)
         return out
-    root_T3H = _root(rule, s_T3HS, mv)[0]
-    components = (component for part in mv for component in part)
-    factors = _factors(rule, root_T3H, mv[0].shape[-1])
-    scaled = [component * factor for component, factor in zip(components, factors, strict=True)]
-    return torch.cat((*scaled, s_T3HS * root_T3H[..., None] if rule.scalars else s_T3HS), dim=-1)
+    root_T3H1 = _plain_root(rule, s_T3HS, mv)[..., None]
+    mv_T3HPC = torch.cat([part.permute(1, 2, 3, 0, 4) for part in mv], dim=3)
+    signs_PC = root_T3H1.new_tensor([sign for part in rule.metric for sign in part])[:, None].repeat(
+        1, mv_T3HPC.shape[4]
+    )
+    if rule.opposite:
+        plus, minus = signs_PC.chunk(2, dim=1)
+        signs_PC = torch.cat((plus, -minus), dim=1)
+    ones_PC = torch.ones_like(signs_PC)
+    signs_31PC = torch.stack((signs_PC, ones_PC, ones_PC))[:, None]
+    scaled = (mv_T3HPC * (root_T3H1[..., None] * signs_31PC)).flatten(3)
+    return torch.cat((scaled, s_T3HS * root_T3H1 if rule.scalars else s_T3HS), dim=-1)
 
 
-def _root(rule: Invariants, s: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+def _plain_root(rule: Invariants, s: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """Return 1 / root as a formula of few operators, which can be traced."""
+    total = s.square().sum(-1) if rule.scalars else s.new_zeros(())
+    for part, metric, merged in zip(parts, rule.metric, rule.merged, strict=True):
+        sums = torch.tensordot(s.new_tensor(metric), part.square(), dims=1)
+        if merged:
+            first, second = sums.chunk(2, dim=-1)
+            sums = first - second
+        total = total + sums.abs().sum(-1)
+    mean = total / rule.count
+    return (mean.clamp(rule.epsilon) if rule.least else mean + rule.epsilon).rsqrt()
+
+
+def _root(rule: Invariants, s: Tensor, parts: Parts) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Return 1 / root, its derivative with respect to half the sum, and signs of the parts' sums."""
     total, signs = s.square().sum(-1) if rule.scalars else s.new_zeros(()), []
     for part, metric, merged in zip(parts, rule.metric, rule.merged, strict=True):
@@ -97,7 +117,7 @@ def _root(rule: Invariants, s: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor,
             sums = first - second
         signs_C = sums.sign()
         signs.append(torch.cat((signs_C, -signs_C), dim=-1) if merged else signs_C)
-        total = total + sums.abs().sum(-1)
+        total = total + sums.abs_().sum(-1)
     mean = total / rule.count
     root = (mean.clamp(rule.epsilon) if rule.least else mean + rule.epsilon).rsqrt()
     slope = root.pow(3) * (-1 / rule.count)

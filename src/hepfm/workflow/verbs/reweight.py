@@ -13,8 +13,16 @@ from hepfm.methods.reweighting import ReweightOptions
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
-from hepfm.workflow.verbs.base import Verb
-from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples, timed
+from hepfm.workflow.verbs.base import Needs, Verb
+from hepfm.workflow.verbs.samples import (
+    SampleInfo,
+    make_estimator,
+    name_models,
+    needs_of,
+    open_samples,
+    plan_with_samples,
+    timed,
+)
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
@@ -64,11 +72,17 @@ class Reweight(Verb):
     @staticmethod
     def plan(samples: Mapping[str, SampleInfo], options: ReweightRunOptions, *, note: str = "") -> Run:
         """Return the run that weights the sample ``source`` to ``target``."""
-        return plan_with_samples("reweight", samples, options.model_dump(mode="json"), note=note)
+        values = options.model_dump(mode="json")
+        (values["estimator"],), models = name_models([options.estimator])
+        return plan_with_samples("reweight", samples, values, note=note, models=models)
 
     def options(self, run: Run) -> ReweightRunOptions:
         """Return the options of a run."""
         return validate(ReweightRunOptions, run.values["options"], where="reweight")
+
+    def needs(self, run: Run, *, cores: int) -> Needs:
+        """Return one core, and a GPU where the estimator asks for one."""
+        return needs_of([self.options(run).estimator])
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse stores without the observables, and an estimator that cannot read their rows."""
@@ -78,7 +92,7 @@ class Reweight(Verb):
         for role, chosen in options.samples.items():
             store = graph.store(run, role)
             check_observables(store.schema, tuple(options.binning), where=f"the store {store.name!r}")
-            make_estimator(options.estimator, options.looked_at).check(store.schema)
+            make_estimator(options.estimator, options.looked_at, run).check(store.schema)
             if chosen.get("split") is not None:
                 store.check_split(chosen["split"])
 
@@ -106,7 +120,7 @@ class Reweight(Verb):
         if options.bootstrap is not None:
             seed = integer_seed(options.sample_seed, "reweight.replica", options.bootstrap)
             source, target = drawn(source, target, seed)
-        estimator = make_estimator(options.estimator, options.looked_at)
+        estimator = make_estimator(options.estimator, options.looked_at, run)
         result = reweight(
             source, target, estimator, options.reweight, binning=options.binning, seed=options.seed
         )
@@ -124,7 +138,7 @@ def _weights(result: Reweighting, options: ReweightRunOptions) -> LearnedWeights
     info = WeightsInfo(
         method="reweight",
         store=source.source.fingerprint,
-        observables=options.looked_at,
+        observables=options.looked_at if "observables" in options.estimator else (),
         normalisation=f"sum of the weights of the {options.reweight.normalisation}",
         options=options.model_dump(mode="json"),
     )

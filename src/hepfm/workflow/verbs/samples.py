@@ -3,8 +3,9 @@ ratios."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.config import Component, resolve_component
@@ -15,7 +16,7 @@ from hepfm.methods.samples import Sample, SampleConfig
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.stores import StoreInfo
-from hepfm.workflow.verbs.base import store_path
+from hepfm.workflow.verbs.base import Needs, store_path
 
 if TYPE_CHECKING:
     from hepfm.methods.ratio.base import RatioEstimator
@@ -30,11 +31,18 @@ class SampleInfo:
     store: StoreInfo
 
 
-def plan_with_samples(verb: str, samples: Mapping[str, SampleInfo], options: Values, *, note: str) -> Run:
-    """Return a run that reads a store for each role of its samples."""
+def plan_with_samples(
+    verb: str,
+    samples: Mapping[str, SampleInfo],
+    options: Values,
+    *,
+    note: str,
+    models: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
+    """Return a run that reads a store for each role of its samples; `models` are those of `name_models`."""
     stores: dict[str, str] = {}
     parents: dict[str, tuple[str, ...]] = {}
-    paths: dict[str, str] = {}
+    paths = dict(models)
     for role, sample in samples.items():
         source = sample.store.source
         stores[role] = source.values.get("store", "")
@@ -53,14 +61,38 @@ def open_samples(workspace: Workspace, run: Run, chosen: Mapping[str, Values]) -
     }
 
 
-def make_estimator(spec: Values, observables: tuple[str, ...]) -> RatioEstimator[Any]:
-    """Return an estimator; one that looks at no observables of its own looks at those of the analysis."""
-    component: Component = resolve_component(RATIO_ESTIMATORS, spec, where="estimator")
+def name_models(specs: Sequence[Values]) -> tuple[list[Values], dict[str, str]]:
+    """Return specs of estimators that name models by what is in them, and where each of these models lies.
+
+    So another model at the same place makes another run, and a model that was moved makes the same.
+    """
+    from hepfm.workflow.existing_models import model_name
+
+    named, paths = [dict(spec) for spec in specs], {}
+    for spec in named:
+        for option in RATIO_ESTIMATORS.load(spec["name"]).models:
+            if spec.get(option) is not None:
+                name, path = model_name(spec[option])
+                spec[option], paths[name] = name, path
+    return named, paths
+
+
+def make_estimator(spec: Values, observables: tuple[str, ...], run: Run) -> RatioEstimator[Any]:
+    """Return an estimator of a run; one that looks at no observables of its own looks at those of the
+    analysis."""
+    models = RATIO_ESTIMATORS.load(spec["name"]).models
+    placed = {option: run.paths[spec[option]] for option in models if spec.get(option) is not None}
+    component: Component = resolve_component(RATIO_ESTIMATORS, {**spec, **placed}, where="estimator")
     config = component.config
     if isinstance(config, ObservablesConfig) and not config.observables:
         config = config.model_copy(update={"observables": observables})
     estimator: RatioEstimator[Any] = component.cls(config)
     return estimator
+
+
+def needs_of(specs: Sequence[Values]) -> Needs:
+    """Return what runs with these estimators occupy: one core, and a GPU where one asks for it."""
+    return Needs(gpus=int(any(spec.get("train", {}).get("device") == "cuda" for spec in specs)))
 
 
 def timed(bench: Bench, run: Run) -> Timing:

@@ -13,8 +13,16 @@ from hepfm.methods.omnifold import OmniFoldConfig
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
-from hepfm.workflow.verbs.base import Verb
-from hepfm.workflow.verbs.samples import SampleInfo, make_estimator, open_samples, plan_with_samples, timed
+from hepfm.workflow.verbs.base import Needs, Verb
+from hepfm.workflow.verbs.samples import (
+    SampleInfo,
+    make_estimator,
+    name_models,
+    needs_of,
+    open_samples,
+    plan_with_samples,
+    timed,
+)
 
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
@@ -71,11 +79,17 @@ class Unfold(Verb):
     @staticmethod
     def plan(samples: dict[str, SampleInfo], options: UnfoldOptions, *, note: str = "") -> Run:
         """Return the run that unfolds samples, by their roles."""
-        return plan_with_samples("unfold", samples, options.model_dump(mode="json"), note=note)
+        values = options.model_dump(mode="json")
+        values["estimators"], models = name_models(options.estimators)
+        return plan_with_samples("unfold", samples, values, note=note, models=models)
 
     def options(self, run: Run) -> UnfoldOptions:
         """Return the options of a run."""
         return validate(UnfoldOptions, run.values["options"], where="unfold")
+
+    def needs(self, run: Run, *, cores: int) -> Needs:
+        """Return one core, and a GPU where an estimator asks for one."""
+        return needs_of(self.options(run).estimators)
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse stores without two levels or observables, and estimators that cannot read their rows."""
@@ -89,7 +103,7 @@ class Unfold(Verb):
             if role != "background":
                 check_levels(store.schema, where=where)
             check_observables(store.schema, tuple(options.binning), where=where)
-            for estimator in self.estimators(options):
+            for estimator in self.estimators(run):
                 estimator.check(store.schema)
             split = options.samples[role].get("split")
             if split is not None:
@@ -113,9 +127,10 @@ class Unfold(Verb):
         """Time one iteration."""
         return timed(bench, run)
 
-    def estimators(self, options: UnfoldOptions) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
+    def estimators(self, run: Run) -> tuple[RatioEstimator[Any], RatioEstimator[Any]]:
         """Return what learns the ratio of each level."""
-        first, second = (make_estimator(spec, tuple(options.binning)) for spec in options.estimators)
+        options = self.options(run)
+        first, second = (make_estimator(spec, tuple(options.binning), run) for spec in options.estimators)
         return first, second
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
@@ -126,7 +141,7 @@ class Unfold(Verb):
         problem = self.problem(workspace, run)
         result = unfold(
             problem,
-            self.estimators(options),
+            self.estimators(run),
             options.omnifold,
             binning=options.binning,
             seed=options.seed,
@@ -150,7 +165,11 @@ class Unfold(Verb):
         from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
 
         source, generated = problem.simulation.source, problem.pairs.passes["particle"]
-        observables = [spec.get("observables") or tuple(options.binning) for spec in options.estimators]
+        observables = [
+            spec["observables"] or tuple(options.binning)
+            for spec in options.estimators
+            if "observables" in spec
+        ]
         info = WeightsInfo(
             method="omnifold",
             store=source.fingerprint,
