@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
-from hepfm.analyses.reweight import ReweightConfig
 from hepfm.analyses.anomaly import AnomalyConfig
+from hepfm.analyses.reweight import ReweightConfig
 from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
 from hepfm.core.registry import Entry, Registry
@@ -203,7 +203,11 @@ def section(registry: Registry) -> str:
 RECIPES: dict[str, dict[str, Any]] = {
     "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
     "studies": {"Study file": StudyConfig},
-    "analyses": {"Recipe of unfolding": UnfoldConfig, "Recipe of reweighting": ReweightConfig, "Recipe of searches for anomalies": AnomalyConfig},
+    "analyses": {
+        "Recipe of unfolding": UnfoldConfig,
+        "Recipe of reweighting": ReweightConfig,
+        "Recipe of searches for anomalies": AnomalyConfig,
+    },
 }
 """Configs of whole files, by page."""
 

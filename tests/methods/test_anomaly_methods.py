@@ -215,9 +215,7 @@ def test_a_score_that_follows_the_field_sculpts(injected: tuple[Problem, Any, An
     p = {}
     for name, test in (("mass", given.test.mass[None]), ("chance", chance)):
         changed = type(scores)(scores.data, scores.rank, np.zeros_like(scores.fold), test)
-        found = outcome(
-            given, changed, signal, truth, efficiencies=(0.1,), least=25, config=NO_HUNT, seed=1
-        )
+        found = outcome(given, changed, signal, truth, efficiencies=(0.1,), least=25, config=NO_HUNT, seed=1)
         p[name] = found["cuts"][0]["sculpting"]["p"], found["cuts"][0]["sculpting"]["ks_p"]
     assert max(p["mass"]) < 1e-6
     assert min(p["chance"]) > 0.01
@@ -293,8 +291,8 @@ def test_other_bad_input(injected: tuple[Problem, Any, Any]) -> None:
         inject(given.test, signal, count=0, size=10**6, draw=0, seed=1)
     with pytest.raises(DataError, match="sideband bins hold events"):
         fit_spectrum(np.zeros(len(REGIONS.edges) - 1), REGIONS.edges, bins_beside(REGIONS), 2)
+    other = method("cathode", estimator={**TREES, "observables": ["event_x"]})
     with pytest.raises(ConfigError, match="cathode samples the features"):
-        spec = {**TREES, "observables": ["event_x"]}
-        method("cathode", estimator=spec).check(schema(), FEATURES, where="the store")
+        other.check(schema(), FEATURES, where="the store")
     with pytest.raises(DataError, match="has no observable 'event_z'"):
         method("anode").check(schema(), ("event_z",), where="the store")
