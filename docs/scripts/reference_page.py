@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
+from hepfm.analyses.anomaly import AnomalyConfig
 from hepfm.analyses.reweight import ReweightConfig
 from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
@@ -76,9 +77,9 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Analyses",
         (
             "Keys of recipes of analyses, and what learns density ratios. How it works: [unfolding and reweighting](../unfolding.md), "
-            "[density ratios](../density_ratios.md)."
+            "[density ratios](../density_ratios.md), [searches for anomalies](../anomaly.md)."
         ),
-        ("ratio_estimator",),
+        ("ratio_estimator", "anomaly_method"),
     ),
     "studies": (
         "Studies",
@@ -202,7 +203,11 @@ def section(registry: Registry) -> str:
 RECIPES: dict[str, dict[str, Any]] = {
     "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
     "studies": {"Study file": StudyConfig},
-    "analyses": {"Recipe of unfolding": UnfoldConfig, "Recipe of reweighting": ReweightConfig},
+    "analyses": {
+        "Recipe of unfolding": UnfoldConfig,
+        "Recipe of reweighting": ReweightConfig,
+        "Recipe of searches for anomalies": AnomalyConfig,
+    },
 }
 """Configs of whole files, by page."""
 
