@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
-from hepfm.analyses.anomaly import AnomalyConfig
+from hepfm.analyses.anomaly import SearchConfig
 from hepfm.analyses.reweight import ReweightConfig
 from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
@@ -206,7 +206,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "analyses": {
         "Recipe of unfolding": UnfoldConfig,
         "Recipe of reweighting": ReweightConfig,
-        "Recipe of searches for anomalies": AnomalyConfig,
+        "Recipe of searches for anomalies": SearchConfig,
     },
 }
 """Configs of whole files, by page."""

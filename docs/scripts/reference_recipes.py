@@ -38,8 +38,9 @@ def recipes_page() -> str:
     parts = [
         "# Recipes: built in",
         (
-            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training whose objective is "
-            "`tokenize`. Recipes that end in `_cpu` are small versions for two cores; none reproduces a published number."
+            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training "
+            "whose objective is `tokenize`. Recipes that end in `_cpu` are small versions for two cores; "
+            "none reproduces a published number."
         ),
     ]
     for verb in RECIPE_VERBS:
@@ -111,8 +112,9 @@ def _ratio(values: Mapping[str, Any]) -> list[str]:
     return [named(values.get("estimator", "perceptron")), observables]
 
 
-def _anomaly(values: Mapping[str, Any]) -> list[str]:
-    return [", ".join(f"`{one}`" for one in values.get(key, ())) for key in ("methods", "features")]
+def _search(values: Mapping[str, Any]) -> list[str]:
+    methods = ", ".join(named(one) for one in values.get("methods", ()))
+    return [methods, ", ".join(f"`{one}`" for one in values.get("features", ()))]
 
 
 _CHOSEN = {
@@ -121,7 +123,7 @@ _CHOSEN = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
-    "anomaly": _anomaly,
+    "anomaly": _search,
     "reweight": _ratio,
     "unfold": _ratio,
 }

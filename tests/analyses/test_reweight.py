@@ -10,7 +10,7 @@ import pytest
 from levels import toy_store
 
 from hepfm.analyses.analysis import analyse, checked
-from hepfm.analyses.reweight import NOMINAL, Reweighting
+from hepfm.analyses.reweight import NOMINAL, ReweightAnalysis
 from hepfm.core.config import merge
 from hepfm.core.errors import ConfigError
 from hepfm.data.learned_weights import LearnedWeights
@@ -45,7 +45,7 @@ def recipe(stores: Path, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def done(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("reweight")
-    analysis = Reweighting.read(recipe(stores))
+    analysis = ReweightAnalysis.read(recipe(stores))
     for run in checked(analysis).runs.values():
         execute(Workspace(folder), run)
     return analyse(analysis, output=folder, report_only=True)
@@ -78,7 +78,7 @@ def test_the_page(done) -> None:
 
 
 def test_equal_samples_keep_their_weights(stores: Path, tmp_path: Path) -> None:
-    run = Reweighting.read(recipe(stores, target={"store": "same"})).runs()[NOMINAL, "1"]
+    run = ReweightAnalysis.read(recipe(stores, target={"store": "same"})).runs()[NOMINAL, "1"]
     execute(Workspace(tmp_path), run)
     facts = Workspace(tmp_path).run(run.name).facts()
     assert facts is not None
@@ -86,7 +86,7 @@ def test_equal_samples_keep_their_weights(stores: Path, tmp_path: Path) -> None:
 
 
 def test_disjoint_samples_are_refused(stores: Path, tmp_path: Path) -> None:
-    run = Reweighting.read(recipe(stores, target={"store": "far"})).runs()[NOMINAL, "1"]
+    run = ReweightAnalysis.read(recipe(stores, target={"store": "far"})).runs()[NOMINAL, "1"]
     execute(Workspace(tmp_path), run)
     failure = Workspace(tmp_path).run(run.name).failure()
     assert failure is not None
@@ -105,4 +105,4 @@ def test_disjoint_samples_are_refused(stores: Path, tmp_path: Path) -> None:
 )
 def test_mistakes_of_the_recipe(stores: Path, changes: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Reweighting.read(recipe(stores, **changes))
+        ReweightAnalysis.read(recipe(stores, **changes))

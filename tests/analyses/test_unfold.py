@@ -11,7 +11,7 @@ import pytest
 from levels import toy_store
 
 from hepfm.analyses.analysis import checked
-from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL, Unfolding
+from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL, UnfoldAnalysis
 from hepfm.core.config import merge
 from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.files import read_json
@@ -54,7 +54,7 @@ def recipe(stores: Path, **changes: Any) -> dict[str, Any]:
 def done(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("unfold")
     changes = {"replicas": {"systematics": {"shifted": {"store": "other"}}}}
-    analysis = Unfolding.read(recipe(stores, **changes))
+    analysis = UnfoldAnalysis.read(recipe(stores, **changes))
     for run in checked(analysis).runs.values():
         execute(Workspace(folder), run)
     from hepfm.analyses.analysis import analyse
@@ -108,16 +108,16 @@ def test_the_page_tells_results_weights_and_convergence(done) -> None:
 
 
 def test_runs_are_addressed_by_what_determines_them(stores: Path) -> None:
-    first = Unfolding.read(recipe(stores)).runs()
+    first = UnfoldAnalysis.read(recipe(stores)).runs()
     assert {kind for kind, _ in first} == {NOMINAL, BOOTSTRAP}
-    again = Unfolding.read(recipe(stores, replicas={"bootstrap": 5})).runs()
+    again = UnfoldAnalysis.read(recipe(stores, replicas={"bootstrap": 5})).runs()
     assert {run.name for run in first.values()} < {run.name for run in again.values()}
-    other = Unfolding.read(recipe(stores, omnifold={"iterations": 4})).runs()
+    other = UnfoldAnalysis.read(recipe(stores, omnifold={"iterations": 4})).runs()
     assert not {run.name for run in first.values()} & {run.name for run in other.values()}
 
 
 def test_a_stopped_run_goes_on_behind_its_last_iteration(stores: Path, tmp_path: Path) -> None:
-    run = Unfolding.read(recipe(stores)).runs()[NOMINAL, "1"]
+    run = UnfoldAnalysis.read(recipe(stores)).runs()[NOMINAL, "1"]
     for folder in ("whole", "stopped"):
         execute(Workspace(tmp_path / folder), run)
     stopped = Workspace(tmp_path / "stopped").run(run.name).path
@@ -134,7 +134,7 @@ def test_closure_and_stress(stores: Path, tmp_path: Path) -> None:
     found = {}
     for test in ("closure", "stress"):
         changes = {"test": test, "stress": {"observable": "x", "strength": 0.8}}
-        run = Unfolding.read(recipe(stores, **changes)).runs()[NOMINAL, "1"]
+        run = UnfoldAnalysis.read(recipe(stores, **changes)).runs()[NOMINAL, "1"]
         execute(Workspace(tmp_path), run)
         found[test] = read_json(Workspace(tmp_path).run(run.name).path / PROJECTIONS)
     prior, truth = (np.asarray(found["stress"][key]["x"]) for key in ("prior", "truth"))
@@ -152,7 +152,7 @@ def test_background_is_subtracted(stores: Path, tmp_path: Path) -> None:
         stores, estimator=perceptron, background={"store": "background"}, omnifold={"iterations": 1}
     )
     values["estimator"] = perceptron
-    run = Unfolding.read(values).runs()[NOMINAL, "1"]
+    run = UnfoldAnalysis.read(values).runs()[NOMINAL, "1"]
     execute(Workspace(tmp_path), run)
     folder = Workspace(tmp_path).run(run.name)
     assert folder.facts(), folder.failure()
@@ -163,7 +163,7 @@ def test_background_is_subtracted(stores: Path, tmp_path: Path) -> None:
 
 
 def failure(values: dict[str, Any], folder: Path) -> str:
-    run = Unfolding.read(values).runs()[NOMINAL, "1"]
+    run = UnfoldAnalysis.read(values).runs()[NOMINAL, "1"]
     execute(Workspace(folder), run)
     found = Workspace(folder).run(run.name).failure()
     assert found is not None
@@ -189,7 +189,7 @@ def test_weights_that_are_all_zero_are_refused(stores: Path, tmp_path: Path) -> 
 )
 def test_what_cannot_work_is_refused_before_any_run(stores: Path, changes: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        checked(Unfolding.read(recipe(stores, **changes)))
+        checked(UnfoldAnalysis.read(recipe(stores, **changes)))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_what_cannot_work_is_refused_before_any_run(stores: Path, changes: Any, 
 )
 def test_mistyped_values_are_refused(stores: Path, changes: Any) -> None:
     with pytest.raises(ConfigError):
-        Unfolding.read(recipe(stores, **changes))
+        UnfoldAnalysis.read(recipe(stores, **changes))
 
 
 def test_rows_of_one_level_are_no_simulation(stores: Path, tmp_path: Path) -> None:
@@ -215,11 +215,13 @@ def test_rows_of_one_level_are_no_simulation(stores: Path, tmp_path: Path) -> No
 def test_nothing_is_reported_while_nothing_is_done(stores: Path, tmp_path: Path) -> None:
     from hepfm.analyses.analysis import analyse
 
-    result = analyse(Unfolding.read(recipe(stores)), output=tmp_path, report_only=True)
+    result = analyse(UnfoldAnalysis.read(recipe(stores)), output=tmp_path, report_only=True)
     assert result.report is None
     assert result.exit_code == 1
 
 
 def test_errors_name_the_store(stores: Path) -> None:
     with pytest.raises((ConfigError, DataError), match="nowhere"):
-        checked(Unfolding.read({**recipe(stores), "stores": {**recipe(stores)["stores"], "data": "nowhere"}}))
+        checked(
+            UnfoldAnalysis.read({**recipe(stores), "stores": {**recipe(stores)["stores"], "data": "nowhere"}})
+        )

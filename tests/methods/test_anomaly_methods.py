@@ -18,7 +18,7 @@ from hepfm.core.errors import ConfigError, DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.data.table import Table
 from hepfm.methods.anomaly import ANOMALY_METHODS
-from hepfm.methods.anomaly.base import AnomalyMethod, Problem
+from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.hunt import HuntConfig, hunt
 from hepfm.methods.anomaly.injection import inject
@@ -27,7 +27,7 @@ from hepfm.methods.anomaly.masses import draw_masses
 from hepfm.methods.anomaly.outcome import outcome
 from hepfm.methods.anomaly.regions import Regions
 from hepfm.methods.anomaly.spectrum import bins_beside, bins_inside, fit_spectrum
-from hepfm.methods.samples import Sample, SampleConfig
+from hepfm.methods.samples import SampleConfig, WeightedSample
 
 pytest.importorskip("zuko", reason="the extra 'flows' is not installed")
 pytest.importorskip("pyhf", reason="the extra 'stat' is not installed")
@@ -52,13 +52,13 @@ def method(name: str, **options: Any) -> AnomalyMethod[Any]:
 
 
 def events(table: Table, kind: str) -> Events:
-    sample = Sample.of(table, SampleConfig(store="toy", only=("event_label", kind)))
+    sample = WeightedSample.of(table, SampleConfig(store="toy", only=("event_label", kind)))
     return Events.of(sample, MASS)
 
 
 def problem(
     count: int, *, size: int = 8000, draw: int = 0, independent: bool = False
-) -> tuple[Problem, Any, Any]:
+) -> tuple[SearchProblem, Any, Any]:
     """Return a search, and which events of data and test are signal."""
     pool, test, known = (
         resonance_table(size, 1000, seed=10 * draw + seed, independent=independent) for seed in (1, 2, 3)
@@ -68,16 +68,16 @@ def problem(
     truth = np.repeat([False, True], [len(one) for one in tests])
     joined = Events.joined(tests)
     reference = events(known, "background")
-    given = Problem(drawn.events, joined, REGIONS, FEATURES, reference, drawn.left)
+    given = SearchProblem(drawn.events, joined, REGIONS, FEATURES, reference, drawn.left)
     return given, drawn.signal, truth
 
 
 @pytest.fixture(scope="module")
-def injected() -> tuple[Problem, Any, Any]:
+def injected() -> tuple[SearchProblem, Any, Any]:
     return problem(150)
 
 
-def best(given: Problem, scores: Any, signal: Any, truth: Any, **options: Any) -> float:
+def best(given: SearchProblem, scores: Any, signal: Any, truth: Any, **options: Any) -> float:
     values = {"efficiencies": (0.1,), "least": 25, "config": NO_HUNT, "seed": 1, **options}
     found = outcome(given, scores, signal, truth, **values)
     return float(found["best"]["improvement"])
@@ -93,7 +93,9 @@ def best(given: Problem, scores: Any, signal: Any, truth: Any, **options: Any) -
         ("anode", {"density": DENSITY}),
     ],
 )
-def test_signal_is_found(injected: tuple[Problem, Any, Any], name: str, options: dict[str, Any]) -> None:
+def test_signal_is_found(
+    injected: tuple[SearchProblem, Any, Any], name: str, options: dict[str, Any]
+) -> None:
     given, signal, truth = injected
     scores = method(name, **options).fit(given, folds=2, seed=3)
     assert best(given, scores, signal, truth) > 2
@@ -108,7 +110,7 @@ def test_without_signal_nothing_improves() -> None:
     assert best(given, known, signal, truth) > 2  # the same measure, of scores that know the truth
 
 
-def test_no_event_is_scored_by_what_saw_it(injected: tuple[Problem, Any, Any]) -> None:
+def test_no_event_is_scored_by_what_saw_it(injected: tuple[SearchProblem, Any, Any]) -> None:
     given, _, _ = injected
     seen: list[Any] = []
 
@@ -119,7 +121,7 @@ def test_no_event_is_scored_by_what_saw_it(injected: tuple[Problem, Any, Any]) -
         def take(self, x: Any, places: Any) -> Any:
             return x[places]
 
-        def learn(self, problem: Problem, x: Any, prepared: Any, places: Any, seed: int) -> Any:
+        def learn(self, problem: SearchProblem, x: Any, prepared: Any, places: Any, seed: int) -> Any:
             learned = set(places.tolist())
             seen.append(learned)
             return lambda rows: np.array([float(row in learned) for row in rows.tolist()])
@@ -208,7 +210,7 @@ def test_the_limit_is_that_of_a_counting_experiment() -> None:
     assert whole.limit == pytest.approx(1.96 * np.hypot(np.sqrt(whole.expected), whole.error), rel=0.15)
 
 
-def test_a_score_that_follows_the_field_sculpts(injected: tuple[Problem, Any, Any]) -> None:
+def test_a_score_that_follows_the_field_sculpts(injected: tuple[SearchProblem, Any, Any]) -> None:
     given, signal, truth = injected
     scores = method("supervised", estimator=TREES).fit(given, folds=2, seed=3)
     chance = numpy_generator(1, "test.chance").random(scores.test.shape)
@@ -269,19 +271,19 @@ def test_windows_that_mean_nothing(changes: dict[str, Any], message: str) -> Non
         validate(Regions, {**REGIONS.model_dump(), **changes}, where="test")
 
 
-def test_a_window_without_events(injected: tuple[Problem, Any, Any]) -> None:
+def test_a_window_without_events(injected: tuple[SearchProblem, Any, Any]) -> None:
     given, _, _ = injected
     far = Regions(signal=(9000, 9400), sidebands=((8000, 9000), (9400, 9900)))
     with pytest.raises(DataError, match=r"no event in the lower sideband .* move the windows"):
-        method("cwola").fit(Problem(given.data, given.test, far, FEATURES), folds=2, seed=1)
+        method("cwola").fit(SearchProblem(given.data, given.test, far, FEATURES), folds=2, seed=1)
     data = given.data.take(REGIONS.beside(given.data.mass))
     with pytest.raises(DataError, match="no event in the signal region"):
-        method("cwola").fit(Problem(data, given.test, REGIONS, FEATURES), folds=2, seed=1)
+        method("cwola").fit(SearchProblem(data, given.test, REGIONS, FEATURES), folds=2, seed=1)
 
 
-def test_other_bad_input(injected: tuple[Problem, Any, Any]) -> None:
+def test_other_bad_input(injected: tuple[SearchProblem, Any, Any]) -> None:
     given, _, _ = injected
-    without = Problem(given.data, given.test, REGIONS, FEATURES)
+    without = SearchProblem(given.data, given.test, REGIONS, FEATURES)
     with pytest.raises(DataError, match="needs the sample `reference`"):
         method("idealised", estimator=TREES).fit(without, folds=2, seed=1)
     signal = events(resonance_table(10, 5, seed=2), "signal")
@@ -291,8 +293,8 @@ def test_other_bad_input(injected: tuple[Problem, Any, Any]) -> None:
         inject(given.test, signal, count=0, size=10**6, draw=0, seed=1)
     with pytest.raises(DataError, match="sideband bins hold events"):
         fit_spectrum(np.zeros(len(REGIONS.edges) - 1), REGIONS.edges, bins_beside(REGIONS), 2)
-    other = method("cathode", estimator={**TREES, "observables": ["event_x"]})
+    spec = {**TREES, "observables": ["event_x"]}
     with pytest.raises(ConfigError, match="cathode samples the features"):
-        other.check(schema(), FEATURES, where="the store")
+        method("cathode", estimator=spec).check(schema(), FEATURES, where="the store")
     with pytest.raises(DataError, match="has no observable 'event_z'"):
         method("anode").check(schema(), ("event_z",), where="the store")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.errors import DataError, DivergedError
-from hepfm.methods.omnifold import OmniFoldConfig, Simulation, omnifold, scaled_weights
+from hepfm.methods.omnifold import OmniFoldConfig, SimulatedEvents, omnifold, scaled_weights
 from hepfm.methods.ratio.base import Ratio, TwoWeights
 from hepfm.methods.ratio.trees import Trees, TreesConfig
 
@@ -32,10 +32,10 @@ def events(mean: float, width: float, seed: int) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.fixture(scope="module")
-def problem() -> tuple[np.ndarray, Simulation[np.ndarray], np.ndarray]:
+def problem() -> tuple[np.ndarray, SimulatedEvents[np.ndarray], np.ndarray]:
     _, seen, found, _ = events(0.2, 0.9, 2)
     true, simulated, detected, generated = events(0.0, 1.0, 1)
-    simulation = Simulation(
+    simulation = SimulatedEvents(
         simulated[detected, None], true[generated, None], detected, generated, np.ones(EVENTS)
     )
     return seen[found, None], simulation, true

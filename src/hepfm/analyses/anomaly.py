@@ -24,7 +24,7 @@ from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
 from hepfm.workflow.store_entries import Count
 from hepfm.workflow.stores import StoreInfo
-from hepfm.workflow.verbs.anomaly import Anomaly, AnomalyRunOptions
+from hepfm.workflow.verbs.anomaly import AnomalyRunOptions, SearchOnce
 from hepfm.workflow.verbs.samples import SampleInfo
 
 Method = Annotated[Component, ComponentOf(ANOMALY_METHODS)]
@@ -40,7 +40,7 @@ def _without_null(methods: Any) -> Any:
 Efficiency = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
-class AnomalyConfig(AnalysisConfig):
+class SearchConfig(AnalysisConfig):
     """A recipe of ``hepfm anomaly``.
 
     Attributes
@@ -98,7 +98,7 @@ class AnomalyConfig(AnalysisConfig):
     hunt: HuntConfig = pydantic.Field(default_factory=lambda: HuntConfig.model_validate({}))
 
     @pydantic.model_validator(mode="after")
-    def _check(self) -> AnomalyConfig:
+    def _check(self) -> SearchConfig:
         for role, sample in self.samples.items():
             if sample.store not in self.stores:
                 known = ", ".join(self.stores)
@@ -150,12 +150,12 @@ class Key:
     training: int
 
 
-class AnomalySearch(Analysis[AnomalyConfig]):
+class AnomalySearch(Analysis[SearchConfig]):
     """Searches without labels."""
 
     kind: ClassVar[str] = "anomaly"
-    Config: ClassVar[type[AnalysisConfig]] = AnomalyConfig
-    config: AnomalyConfig
+    Config: ClassVar[type[AnalysisConfig]] = SearchConfig
+    config: SearchConfig
 
     def plan(self) -> RunGraph:
         """Return a search for each method, number of signal events, draw and training."""
@@ -198,7 +198,7 @@ class AnomalySearch(Analysis[AnomalyConfig]):
             sample_seed=config.seed,
         )
         samples = {role: SampleInfo(one, stores[one.store]) for role, one in config.samples.items()}
-        return Anomaly.plan(samples, options, note=f"{key.method}, {key.signals} signal events")
+        return SearchOnce.plan(samples, options, note=f"{key.method}, {key.signals} signal events")
 
     def report(
         self, graph: RunGraph, workspace: Workspace, states: Mapping[str, State]
@@ -220,7 +220,7 @@ def anomaly(
 ) -> AnalysisResult:
     """Search for anomalies and write a page.
 
-    Parameters are those of `hepfm.analyses.unfold.unfold`; the recipe's values are those of `AnomalyConfig`.
+    Parameters are those of `hepfm.analyses.unfold.unfold`; the recipe's values are those of `SearchConfig`.
 
     Raises
     ------

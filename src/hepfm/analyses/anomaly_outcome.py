@@ -67,7 +67,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Group:
+class SearchGroup:
     """All searches by one method with one number of signal events.
 
     Attributes
@@ -141,9 +141,9 @@ class Group:
         return Rate.of(limits, below=-self.signals + 1e-9)
 
 
-def groups(outcomes: Mapping[Key, Outcome]) -> list[Group]:
+def groups(outcomes: Mapping[Key, Outcome]) -> list[SearchGroup]:
     """Return the searches by method and number of signal events, in their order."""
     found: dict[tuple[str, int], list[Outcome]] = {}
     for key, one in outcomes.items():
         found.setdefault((key.method, key.signals), []).append(one)
-    return [Group(method, signals, tuple(ones)) for (method, signals), ones in found.items()]
+    return [SearchGroup(method, signals, tuple(ones)) for (method, signals), ones in found.items()]

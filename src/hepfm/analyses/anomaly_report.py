@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hepfm.analyses.anomaly import Key
-from hepfm.analyses.anomaly_outcome import FALSE, Group, Outcome, Rate, groups
+from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Rate, SearchGroup, groups
 from hepfm.analyses.anomaly_tables import BEST, HUNT, NULL, SCULPTING, AfterCut
 from hepfm.core.files import read_json
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.outcome import GRID
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
 from hepfm.report.figures.improvement import Band, improvement_figure
-from hepfm.report.figures.ratio_panel import Curve, ratio_figure
+from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
 from hepfm.report.figures.style import Figure
 from hepfm.report.page import REPORT, Page
 from hepfm.report.table import ReportTable
@@ -26,7 +26,7 @@ from hepfm.workflow.schedule import State
 from hepfm.workflow.verbs.anomaly import OUTCOME
 
 if TYPE_CHECKING:
-    from hepfm.analyses.anomaly import AnomalyConfig, AnomalySearch
+    from hepfm.analyses.anomaly import AnomalySearch, SearchConfig
 
 _FEWEST_FOR_BANDS = 3
 
@@ -127,7 +127,7 @@ def write_report(
     return workspace.path / "report" / REPORT, {}, _numbers(found)
 
 
-def _lead(config: AnomalyConfig, outcomes: Mapping[Key, Outcome]) -> str:
+def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
     (low, high), first = config.regions.signal, next(iter(outcomes.values()))["events"]
     return (
         f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands "
@@ -138,17 +138,17 @@ def _lead(config: AnomalyConfig, outcomes: Mapping[Key, Outcome]) -> str:
     )
 
 
-def _methods(config: AnomalyConfig) -> list[tuple[str, str]]:
+def _methods(config: SearchConfig) -> list[tuple[str, str]]:
     entries = ANOMALY_METHODS.entries()
     return [(name, entries[one.name].summary) for name, one in config.methods.items()]
 
 
-def _by_signals(config: AnomalyConfig, found: Sequence[Group]) -> list[Group]:
+def _by_signals(config: SearchConfig, found: Sequence[SearchGroup]) -> list[SearchGroup]:
     """Return groups in the order of the numbers of signal events."""
     return sorted(found, key=lambda one: config.signals.index(one.signals))
 
 
-def _improvement_part(config: AnomalyConfig, found: Sequence[Group]) -> Part:
+def _improvement_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
     names = list(config.methods)
     figures = [
         _curve_figure(signals, [one for one in found if one.signals == signals], names, config)
@@ -171,7 +171,7 @@ def _improvement_part(config: AnomalyConfig, found: Sequence[Group]) -> Part:
 
 
 def _curve_figure(
-    signals: int, found: Sequence[Group], names: Sequence[str], config: AnomalyConfig
+    signals: int, found: Sequence[SearchGroup], names: Sequence[str], config: SearchConfig
 ) -> Figure:
     bands = []
     for one in found:
@@ -191,7 +191,7 @@ def _curve_figure(
     )
 
 
-def _maximum_figure(found: Sequence[Group], names: Sequence[str], config: AnomalyConfig) -> list[Figure]:
+def _maximum_figure(found: Sequence[SearchGroup], names: Sequence[str], config: SearchConfig) -> list[Figure]:
     bands = []
     for name in names:
         ones = sorted(
@@ -221,7 +221,7 @@ def _maximum_figure(found: Sequence[Group], names: Sequence[str], config: Anomal
     ]
 
 
-def _cuts(config: AnomalyConfig, found: Sequence[Group]) -> tuple[AfterCut, ...]:
+def _cuts(config: SearchConfig, found: Sequence[SearchGroup]) -> tuple[AfterCut, ...]:
     return tuple(
         AfterCut(one, place, efficiency)
         for one in found
@@ -229,7 +229,7 @@ def _cuts(config: AnomalyConfig, found: Sequence[Group]) -> tuple[AfterCut, ...]
     )
 
 
-def _null_part(config: AnomalyConfig, found: Sequence[Group], pool: int | None) -> list[Part]:
+def _null_part(config: SearchConfig, found: Sequence[SearchGroup], pool: int | None) -> list[Part]:
     """Return the control without signal; nothing where there is none."""
     null = [one for one in found if one.signals == 0]
     if not null:
@@ -272,7 +272,7 @@ def _null_part(config: AnomalyConfig, found: Sequence[Group], pool: int | None) 
     return [Part("control", "Control without signal", tuple(blocks))]
 
 
-def _hunt_part(config: AnomalyConfig, found: Sequence[Group], outcomes: Mapping[Key, Outcome]) -> Part:
+def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]) -> Part:
     table = ReportTable(
         HUNT,
         _cuts(config, [one for one in _by_signals(config, found) if one.signals]),
@@ -297,7 +297,7 @@ def _first(method: str, signals: int, outcomes: Mapping[Key, Outcome]) -> Outcom
 
 
 def _spectrum_figure(
-    config: AnomalyConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome]
+    config: SearchConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome]
 ) -> Figure | None:
     """Draw the spectrum of the first draw after the cut in the middle, with what the sidebands expect."""
     one = _first(method, signals, outcomes)
@@ -308,7 +308,7 @@ def _spectrum_figure(
     counts = np.asarray(cut["counts"], np.float64)
     fit, error = (np.asarray(cut["hunt"][key]) for key in ("fit", "fit_error"))
     return ratio_figure(
-        [Curve("fit to sidebands", fit, error), Curve("data", counts, np.sqrt(counts), "points")],
+        [RatioCurve("fit to sidebands", fit, error), RatioCurve("data", counts, np.sqrt(counts), "points")],
         one["edges"],
         name=f"spectrum-{method}",
         xlabel=config.regions.field,
@@ -320,7 +320,9 @@ def _spectrum_figure(
     )
 
 
-def _sculpting_part(config: AnomalyConfig, found: Sequence[Group], outcomes: Mapping[Key, Outcome]) -> Part:
+def _sculpting_part(
+    config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]
+) -> Part:
     least = min(config.signals)
     table = ReportTable(
         SCULPTING,
@@ -341,14 +343,16 @@ def _sculpting_part(config: AnomalyConfig, found: Sequence[Group], outcomes: Map
     return Part("sculpting", "Sculpting", (*grid(figures), table))
 
 
-def _sculpting_figure(config: AnomalyConfig, method: str, one: Outcome) -> Figure:
+def _sculpting_figure(config: SearchConfig, method: str, one: Outcome) -> Figure:
     total = np.asarray(one["cuts"][0]["background_all"], np.float64)
-    curves = [Curve("all", total / total.sum(), None, "filled")]
+    curves = [RatioCurve("all", total / total.sum(), None, "filled")]
     for cut in one["cuts"]:
         kept = np.asarray(cut["background_kept"], np.float64)
         count = max(kept.sum(), 1.0)
-        style = "points" if cut is one["cuts"][0] else "line"
-        curves.append(Curve(f"{100 * cut['efficiency']:g} %", kept / count, np.sqrt(kept) / count, style))  # type: ignore[arg-type]
+        style: Literal["points", "line"] = "points" if cut is one["cuts"][0] else "line"
+        curves.append(
+            RatioCurve(f"{100 * cut['efficiency']:g} %", kept / count, np.sqrt(kept) / count, style)
+        )
     return ratio_figure(
         curves,
         one["edges"],
@@ -405,7 +409,7 @@ def _runs_part(
     return Part("runs", "Events and runs", tuple(blocks))
 
 
-def _numbers(found: Sequence[Group]) -> dict[str, Any]:
+def _numbers(found: Sequence[SearchGroup]) -> dict[str, Any]:
     """Return the numbers of the main table."""
     numbers: dict[str, Any] = {}
     for one in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hepfm.analyses.anomaly_outcome import FALSE, Group, Quantiles, Rate
+from hepfm.analyses.anomaly_outcome import FALSE, Quantiles, Rate, SearchGroup
 from hepfm.report.formats import p_value, significant
 from hepfm.report.table import Cell, Column, in_file, on_page, text
 
@@ -24,7 +24,7 @@ class AfterCut:
         Part of the data that it keeps.
     """
 
-    group: Group
+    group: SearchGroup
     cut: int
     efficiency: float
 

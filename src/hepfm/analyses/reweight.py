@@ -94,7 +94,7 @@ class ReweightConfig(AnalysisConfig):
         return tuple(name for name in self.observables if name not in self.held_out)
 
 
-class Reweighting(Analysis[ReweightConfig]):
+class ReweightAnalysis(Analysis[ReweightConfig]):
     """Reweighting of a sample."""
 
     kind: ClassVar[str] = "reweight"
@@ -165,7 +165,7 @@ def reweight(
         With everything that cannot work, before anything runs.
     """
     return analyse(
-        Reweighting.read(recipe, overrides),
+        ReweightAnalysis.read(recipe, overrides),
         output=output,
         processes=processes,
         cluster=cluster,

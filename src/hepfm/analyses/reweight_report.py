@@ -19,7 +19,7 @@ from hepfm.methods.observables import unit_of
 from hepfm.metrics.binned import ChiSquared, replica_chi_squared, triangular_discriminator
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
 from hepfm.report.figures.calibration import calibration_figure
-from hepfm.report.figures.ratio_panel import Curve, ratio_figure
+from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
 from hepfm.report.formats import p_value, significant
 from hepfm.report.page import REPORT, Page
 from hepfm.report.table import Column, ReportTable, text
@@ -30,7 +30,7 @@ from hepfm.workflow.verbs.base import store_path
 from hepfm.workflow.verbs.reweight import CLOSURE, WEIGHTS
 
 if TYPE_CHECKING:
-    from hepfm.analyses.reweight import Reweighting
+    from hepfm.analyses.reweight import ReweightAnalysis
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,7 +74,7 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedObservable:
     """One observable of target and source.
 
     Attributes
@@ -108,7 +108,7 @@ class Compared:
         return replica_chi_squared(self.after - self.target, np.zeros_like(self.target), self.differences)
 
 
-def _value(one: Compared, key: str) -> float | None:
+def _value(one: ComparedObservable, key: str) -> float | None:
     chi = one.chi_squared
     return None if chi is None or not math.isfinite(chi.value) else float(getattr(chi, key))
 
@@ -118,7 +118,7 @@ def _p_text(p: float) -> str:
     return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
-def _chi_text(one: Compared) -> str:
+def _chi_text(one: ComparedObservable) -> str:
     chi = one.chi_squared
     return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
 
@@ -127,7 +127,7 @@ def _distance(first: Floats, second: Floats) -> str:
     return significant(1000 * triangular_discriminator(first, second))
 
 
-CLOSURE_TABLE: tuple[Column[Compared], ...] = (
+CLOSURE_TABLE: tuple[Column[ComparedObservable], ...] = (
     text("observable", "observable", lambda one: one.name),
     text("held out", "held_out", lambda one: "yes" if one.held_out else "no"),
     Column(
@@ -149,7 +149,7 @@ CLOSURE_TABLE: tuple[Column[Compared], ...] = (
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedWeights:
     """One training, for the table of weights."""
 
     number: str
@@ -167,7 +167,7 @@ def _per_cent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-TRAININGS: tuple[Column[Training], ...] = (
+TRAININGS: tuple[Column[TrainedWeights], ...] = (
     text("training", "training", lambda row: row.number),
     Column("AUC before", "auc_before", lambda row: row.auc["before"], lambda row: f"{row.auc['before']:.4f}"),
     Column("AUC after", "auc_after", lambda row: row.auc["after"], lambda row: f"{row.auc['after']:.4f}"),
@@ -194,7 +194,7 @@ TRAININGS: tuple[Column[Training], ...] = (
 
 
 def write_report(
-    analysis: Reweighting, workspace: Workspace, states: Mapping[str, State]
+    analysis: ReweightAnalysis, workspace: Workspace, states: Mapping[str, State]
 ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
     """Write ``report/`` and ``weights.parquet`` of what there is; nothing while no training is done."""
     runs = {key: run for key, run in analysis.runs().items() if states[run.name] == "done"}
@@ -206,7 +206,7 @@ def write_report(
         _compared(analysis, name, edges, found) for name, edges in analysis.config.observables.items()
     ]
     rows = [
-        Training(number, workspace.run(run.name).facts() or {}, found[NOMINAL, number]["auc"])
+        TrainedWeights(number, workspace.run(run.name).facts() or {}, found[NOMINAL, number]["auc"])
         for number, run in trained.items()
     ]
     files = {
@@ -237,15 +237,15 @@ def write_report(
 
 
 def _compared(
-    analysis: Reweighting,
+    analysis: ReweightAnalysis,
     name: str,
     edges: tuple[float, ...],
     found: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> Compared:
+) -> ComparedObservable:
     trained = [one for (kind, _), one in found.items() if kind == NOMINAL]
     drawn = [one for (kind, _), one in found.items() if kind == BOOTSTRAP]
     differences = [np.subtract(one["after"][name], one["target"][name]) for one in drawn]
-    return Compared(
+    return ComparedObservable(
         name,
         edges,
         name in analysis.config.held_out,
@@ -256,7 +256,7 @@ def _compared(
     )
 
 
-def _lead(analysis: Reweighting, runs: Mapping[tuple[str, str], Run]) -> str:
+def _lead(analysis: ReweightAnalysis, runs: Mapping[tuple[str, str], Run]) -> str:
     config = analysis.config
     counts = [sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP)]
     return (
@@ -266,7 +266,7 @@ def _lead(analysis: Reweighting, runs: Mapping[tuple[str, str], Run]) -> str:
     )
 
 
-def _closure_part(compared: Sequence[Compared], units: Mapping[str, str]) -> Part:
+def _closure_part(compared: Sequence[ComparedObservable], units: Mapping[str, str]) -> Part:
     figures = []
     for one in compared:
         scale = one.target.sum() / one.before.sum() if one.before.sum() else 1.0
@@ -275,9 +275,9 @@ def _closure_part(compared: Sequence[Compared], units: Mapping[str, str]) -> Par
         figures.append(
             ratio_figure(
                 [
-                    Curve("target", one.target),
-                    Curve("before, scaled", one.before * scale, None, "filled"),
-                    Curve("after", one.after, one.errors, "points"),
+                    RatioCurve("target", one.target),
+                    RatioCurve("before, scaled", one.before * scale, None, "filled"),
+                    RatioCurve("after", one.after, one.errors, "points"),
                 ],
                 one.edges,
                 name=f"closure-{one.name}",
@@ -298,7 +298,7 @@ def _closure_part(compared: Sequence[Compared], units: Mapping[str, str]) -> Par
     return Part("closure", "Closure", (*grid(figures), table))
 
 
-def _weights_part(rows: Sequence[Training], calibration: Sequence[Mapping[str, float]]) -> Part:
+def _weights_part(rows: Sequence[TrainedWeights], calibration: Sequence[Mapping[str, float]]) -> Part:
     table = ReportTable(
         TRAININGS,
         tuple(rows),
@@ -316,7 +316,10 @@ def _weights_part(rows: Sequence[Training], calibration: Sequence[Mapping[str, f
 
 
 def _runs_part(
-    analysis: Reweighting, workspace: Workspace, states: Mapping[str, State], rows: Sequence[Training]
+    analysis: ReweightAnalysis,
+    workspace: Workspace,
+    states: Mapping[str, State],
+    rows: Sequence[TrainedWeights],
 ) -> Part:
     count = rows[0].facts["rows"]
     blocks: list[Block] = [

@@ -106,7 +106,7 @@ class UnfoldConfig(AnalysisConfig):
         return found | ({"background": self.background} if self.background else {})
 
 
-class Unfolding(Analysis[UnfoldConfig]):
+class UnfoldAnalysis(Analysis[UnfoldConfig]):
     """Unfolding of data."""
 
     kind: ClassVar[str] = "unfold"
@@ -219,7 +219,7 @@ def unfold(
         With everything that cannot work, before anything runs.
     """
     return analyse(
-        Unfolding.read(recipe, overrides),
+        UnfoldAnalysis.read(recipe, overrides),
         output=output,
         processes=processes,
         cluster=cluster,

@@ -22,7 +22,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class UnfoldedSpectrum:
     """One observable at particle level.
 
     Attributes
@@ -59,7 +59,9 @@ class Spectrum:
     by_iteration: Floats
 
     @classmethod
-    def of(cls, name: str, edges: tuple[float, ...], runs: Mapping[tuple[str, str], Projection]) -> Spectrum:
+    def of(
+        cls, name: str, edges: tuple[float, ...], runs: Mapping[tuple[str, str], Projection]
+    ) -> UnfoldedSpectrum:
         """Collect an observable from the projections of all runs."""
         kinds: dict[str, list[Projection]] = {NOMINAL: [], BOOTSTRAP: []}
         for (kind, _), projection in runs.items():

@@ -11,13 +11,13 @@ import numpy as np
 
 from hepfm.analyses.merged_weights import FILE, merged_weights
 from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL
-from hepfm.analyses.unfold_outcome import FEWEST, Spectrum
+from hepfm.analyses.unfold_outcome import FEWEST, UnfoldedSpectrum
 from hepfm.core.files import read_json
 from hepfm.data.store import Store
 from hepfm.methods.observables import unit_of
 from hepfm.metrics.binned import ChiSquared
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
-from hepfm.report.figures.ratio_panel import Curve, ratio_figure
+from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
 from hepfm.report.figures.style import Figure
 from hepfm.report.formats import p_value, significant
 from hepfm.report.page import REPORT, Page
@@ -29,7 +29,7 @@ from hepfm.workflow.verbs.base import store_path
 from hepfm.workflow.verbs.unfold import PROJECTIONS, WEIGHTS
 
 if TYPE_CHECKING:
-    from hepfm.analyses.unfold import UnfoldConfig, Unfolding
+    from hepfm.analyses.unfold import UnfoldAnalysis, UnfoldConfig
 
 MOST_TOP_SHARE = 0.2
 """Share of the hundredth of events with the largest weights above which the page warns."""
@@ -82,7 +82,7 @@ METHOD = (
 
 
 def write_report(
-    analysis: Unfolding, workspace: Workspace, states: Mapping[str, State]
+    analysis: UnfoldAnalysis, workspace: Workspace, states: Mapping[str, State]
 ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
     """Write ``report/`` and ``weights.parquet`` of what there is; nothing while no nominal run is done."""
     runs = {key: run for key, run in analysis.runs().items() if states[run.name] == "done"}
@@ -91,7 +91,7 @@ def write_report(
         return None, {}, {}
     projections = {key: read_json(workspace.run(run.name).path / PROJECTIONS) for key, run in runs.items()}
     config = analysis.config
-    spectra = [Spectrum.of(name, edges, projections) for name, edges in config.observables.items()]
+    spectra = [UnfoldedSpectrum.of(name, edges, projections) for name, edges in config.observables.items()]
     files = {
         ("training" if kind == NOMINAL else kind, number): workspace.run(run.name).path / WEIGHTS
         for (kind, number), run in runs.items()
@@ -131,11 +131,11 @@ def _axis(name: str, units: Mapping[str, str]) -> str:
     return name if units[name] == "1" else f"{name} [{units[name]}]"
 
 
-def _figure(spectrum: Spectrum, units: Mapping[str, str]) -> Figure:
-    result = Curve("unfolded", spectrum.unfolded, spectrum.total, "points")
-    prior = Curve("simulation", spectrum.prior, None, "filled")
-    binned = Curve("binned", spectrum.bayesian)
-    truth = [] if spectrum.truth is None else [Curve("truth", spectrum.truth)]
+def _figure(spectrum: UnfoldedSpectrum, units: Mapping[str, str]) -> Figure:
+    result = RatioCurve("unfolded", spectrum.unfolded, spectrum.total, "points")
+    prior = RatioCurve("simulation", spectrum.prior, None, "filled")
+    binned = RatioCurve("binned", spectrum.bayesian)
+    truth = [] if spectrum.truth is None else [RatioCurve("truth", spectrum.truth)]
     curves = [*truth, prior, binned, result] if truth else [prior, binned, result]
     against = "truth" if truth else "the simulation"
     return ratio_figure(
@@ -168,7 +168,7 @@ def _value(chi: ChiSquared | None, key: str) -> float | None:
     return None if chi is None or not math.isfinite(chi.value) else float(getattr(chi, key))
 
 
-TRUTH: tuple[Column[Spectrum], ...] = (
+TRUTH: tuple[Column[UnfoldedSpectrum], ...] = (
     text("observable", "observable", lambda one: one.name),
     Column(
         "simulation, 1000 Δ",
@@ -218,22 +218,22 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def _error(source: str) -> Column[Spectrum]:
+def _error(source: str) -> Column[UnfoldedSpectrum]:
     """Return the column of a source of uncertainty."""
 
-    def value(one: Spectrum) -> float | None:
+    def value(one: UnfoldedSpectrum) -> float | None:
         return _share(getattr(one, source), one.unfolded)
 
     return Column(source, source, value, lambda one: _percent(value(one)))
 
 
-ERRORS: tuple[Column[Spectrum], ...] = (
+ERRORS: tuple[Column[UnfoldedSpectrum], ...] = (
     text("observable", "observable", lambda one: one.name),
     *map(_error, ("statistical", "training", "systematic", "total")),
 )
 
 
-def _result_part(config: UnfoldConfig, spectra: Sequence[Spectrum], units: Mapping[str, str]) -> Part:
+def _result_part(config: UnfoldConfig, spectra: Sequence[UnfoldedSpectrum], units: Mapping[str, str]) -> Part:
     blocks: list[Block] = []
     if spectra[0].statistical is None:
         blocks.append(
@@ -267,13 +267,13 @@ def _result_part(config: UnfoldConfig, spectra: Sequence[Spectrum], units: Mappi
     return Part("result", "Result at particle level", tuple(blocks))
 
 
-def _detector_part(spectra: Sequence[Spectrum], units: Mapping[str, str]) -> Part:
+def _detector_part(spectra: Sequence[UnfoldedSpectrum], units: Mapping[str, str]) -> Part:
     figures = [
         ratio_figure(
             [
-                Curve("data", one.data, np.sqrt(np.abs(one.data)), "points"),
-                Curve("simulation", one.expected, None, "filled"),
-                Curve("simulation, weighted", one.folded),
+                RatioCurve("data", one.data, np.sqrt(np.abs(one.data)), "points"),
+                RatioCurve("simulation", one.expected, None, "filled"),
+                RatioCurve("simulation, weighted", one.folded),
             ],
             one.edges,
             name=f"folded-{one.name}",
@@ -344,7 +344,7 @@ DIAGNOSIS: tuple[Column[_Row], ...] = (
 class _Change:
     """How much an observable moved in an iteration."""
 
-    def __init__(self, spectrum: Spectrum, number: int) -> None:
+    def __init__(self, spectrum: UnfoldedSpectrum, number: int) -> None:
         self.observable, self.number = spectrum.name, number
         before = spectrum.prior if number == 1 else spectrum.by_iteration[number - 2]
         after = spectrum.by_iteration[number - 1]
@@ -372,7 +372,9 @@ CHANGES: tuple[Column[_Change], ...] = (
 
 
 def _diagnosis_part(
-    config: UnfoldConfig, spectra: Sequence[Spectrum], facts: Mapping[tuple[str, str], Mapping[str, Any]]
+    config: UnfoldConfig,
+    spectra: Sequence[UnfoldedSpectrum],
+    facts: Mapping[tuple[str, str], Mapping[str, Any]],
 ) -> Part:
     rows = [
         _Row(number, place + 1, one, facts[kind, number]["events"])
@@ -419,7 +421,7 @@ def _diagnosis_part(
 
 def _runs_part(
     workspace: Workspace,
-    analysis: Unfolding,
+    analysis: UnfoldAnalysis,
     states: Mapping[str, State],
     facts: Mapping[tuple[str, str], Mapping[str, Any]],
 ) -> Part:
@@ -442,7 +444,7 @@ def _runs_part(
     return Part("runs", "Events and runs", tuple(blocks))
 
 
-def _numbers(spectra: Sequence[Spectrum]) -> dict[str, Any]:
+def _numbers(spectra: Sequence[UnfoldedSpectrum]) -> dict[str, Any]:
     """Return the numbers of the main table."""
     return {
         one.name: {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hepfm.cli.analysis import analysis_verb
 
 if TYPE_CHECKING:
-    from hepfm.analyses.reweight import Reweighting
+    from hepfm.analyses.reweight import ReweightAnalysis
 
 HELP = """
     Weight one sample of RECIPE to resemble another, and write a page and a file of weights.
@@ -17,10 +17,10 @@ HELP = """
 """
 
 
-def _load() -> type[Reweighting]:
-    from hepfm.analyses.reweight import Reweighting
+def _load() -> type[ReweightAnalysis]:
+    from hepfm.analyses.reweight import ReweightAnalysis
 
-    return Reweighting
+    return ReweightAnalysis
 
 
 command = analysis_verb("reweight", HELP, _load)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hepfm.cli.analysis import analysis_verb
 
 if TYPE_CHECKING:
-    from hepfm.analyses.unfold import Unfolding
+    from hepfm.analyses.unfold import UnfoldAnalysis
 
 HELP = """
     Unfold the data of RECIPE with a simulation by OmniFold, and write a page and a file of weights.
@@ -20,10 +20,10 @@ HELP = """
 """
 
 
-def _load() -> type[Unfolding]:
-    from hepfm.analyses.unfold import Unfolding
+def _load() -> type[UnfoldAnalysis]:
+    from hepfm.analyses.unfold import UnfoldAnalysis
 
-    return Unfolding
+    return UnfoldAnalysis
 
 
 command = analysis_verb("unfold", HELP, _load)

@@ -60,7 +60,7 @@ class OmniFoldConfig(Config):
 
 
 @dataclass(frozen=True)
-class Simulation(Generic[X]):
+class SimulatedEvents(Generic[X]):
     """E simulated events at two levels.
 
     Attributes
@@ -111,7 +111,7 @@ class Iteration:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def scaled_weights(simulation: Simulation[X], data_weights: Floats, config: OmniFoldConfig) -> Floats:
+def scaled_weights(simulation: SimulatedEvents[X], data_weights: Floats, config: OmniFoldConfig) -> Floats:
     """Return the weights of simulated events before the first iteration; see
     `OmniFoldConfig.normalisation`."""
     expected = float(simulation.weights[simulation.detected].sum())
@@ -125,7 +125,7 @@ def omnifold(
     estimators: tuple[RatioEstimator[X], RatioEstimator[X]],
     data: X,
     data_weights: Floats,
-    simulation: Simulation[X],
+    simulation: SimulatedEvents[X],
     config: OmniFoldConfig,
     *,
     seed: int,

@@ -19,7 +19,7 @@ from hepfm.methods.overlap import check_overlap
 from hepfm.methods.ratio.base import Floats, RatioEstimator, TwoWeights
 from hepfm.methods.ratio.cross_fit import cross_fit
 from hepfm.methods.ratio.trees import Trees, TreesConfig
-from hepfm.methods.samples import Sample, events_of, poisson_weights
+from hepfm.methods.samples import WeightedSample, events_of, poisson_weights
 from hepfm.methods.weight_summary import WeightSummary
 
 CALIBRATION_BINS = 15
@@ -59,14 +59,14 @@ class Reweighting:
         JSON-ready.
     """
 
-    source: Sample
-    target: Sample
+    source: WeightedSample
+    target: WeightedSample
     weights: Floats
     log_ratio: Floats
     facts: Mapping[str, Any]
 
 
-def drawn(source: Sample, target: Sample, seed: int) -> tuple[Sample, Sample]:
+def drawn(source: WeightedSample, target: WeightedSample, seed: int) -> tuple[WeightedSample, WeightedSample]:
     """Return a bootstrap replica of both samples, drawn event by event."""
     made = [
         replace(
@@ -78,8 +78,8 @@ def drawn(source: Sample, target: Sample, seed: int) -> tuple[Sample, Sample]:
 
 
 def reweight(
-    source: Sample,
-    target: Sample,
+    source: WeightedSample,
+    target: WeightedSample,
     estimator: RatioEstimator[Any],
     options: ReweightOptions,
     *,
@@ -132,7 +132,7 @@ def reweight(
     return Reweighting(source, target, weights, logs, facts)
 
 
-def _events(target: Sample, source: Sample) -> Any:
+def _events(target: WeightedSample, source: WeightedSample) -> Any:
     """Return what rows belong to; numbers of one store's events are the same events in another selection of
     it."""
     same = target.source.fingerprint == source.source.fingerprint

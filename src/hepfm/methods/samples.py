@@ -40,7 +40,7 @@ class SampleConfig(Config):
 
 
 @dataclass(frozen=True)
-class Sample:
+class WeightedSample:
     """Rows with their weights.
 
     Attributes
@@ -56,7 +56,7 @@ class Sample:
     weights: Floats
 
     @classmethod
-    def of(cls, source: RowSource, config: SampleConfig) -> Sample:
+    def of(cls, source: RowSource, config: SampleConfig) -> WeightedSample:
         """Select the rows of a store; raise `DataError` when there are none, or their weights mean
         nothing."""
         source = weighed(source, config.weights)
@@ -73,9 +73,9 @@ class Sample:
         """What the columns mean."""
         return self.source.schema
 
-    def with_rows(self, rows: Index) -> Sample:
+    def with_rows(self, rows: Index) -> WeightedSample:
         """Return other rows of the same source."""
-        return Sample(self.source, rows, event_weights(self.source, rows))
+        return WeightedSample(self.source, rows, event_weights(self.source, rows))
 
 
 def event_weights(source: RowSource, rows: Index) -> Floats:
@@ -111,7 +111,7 @@ def poisson_weights(events: Index, seed: int, purpose: str, *keys: int) -> Float
     return np.maximum(drawn, 0.0)  # of exactly 0 the function returns -1
 
 
-def events_of(sample: Sample) -> Index:
+def events_of(sample: WeightedSample) -> Index:
     """Return the event of each row, by the schema's role ``group``; each row is one where there is none."""
     groups = row_groups(sample.source, sample.rows)
     return sample.rows if groups is None else groups

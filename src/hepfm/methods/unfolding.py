@@ -21,10 +21,10 @@ from hepfm.data.schemas.levels import JET_LEVEL
 from hepfm.methods.bayesian_iteration import Response, bayesian_iteration
 from hepfm.methods.binning import Binning, bin_numbers, histograms
 from hepfm.methods.observables import Values, read_observables
-from hepfm.methods.omnifold import Iteration, OmniFoldConfig, Simulation, omnifold, scaled_weights
+from hepfm.methods.omnifold import Iteration, OmniFoldConfig, SimulatedEvents, omnifold, scaled_weights
 from hepfm.methods.overlap import check_overlap
 from hepfm.methods.ratio.base import Floats, RatioEstimator
-from hepfm.methods.samples import Sample, event_weights, events_of, poisson_weights
+from hepfm.methods.samples import WeightedSample, event_weights, events_of, poisson_weights
 from hepfm.methods.weight_summary import WeightSummary
 
 Test = Literal["closure", "stress"]
@@ -46,7 +46,7 @@ class Stress(Config):
 
 
 @dataclass(frozen=True)
-class Problem:
+class UnfoldProblem:
     """What is unfolded with what.
 
     Attributes
@@ -59,14 +59,14 @@ class Problem:
         Rows at particle level of what the data are, where that is known; None for real data.
     """
 
-    data: tuple[Sample, ...]
-    simulation: Sample
+    data: tuple[WeightedSample, ...]
+    simulation: WeightedSample
     pairs: LevelPairs
     weights: Floats
-    truth: Sample | None
+    truth: WeightedSample | None
 
     @classmethod
-    def of(cls, data: Sample, simulation: Sample) -> Problem:
+    def of(cls, data: WeightedSample, simulation: WeightedSample) -> UnfoldProblem:
         """Return data and simulation as they are; the particle level of simulated data is the truth."""
         pairs = pair_rows(simulation.source, simulation.rows)
         at_detector = data.with_rows(level_rows(data.source, data.rows, "detector"))
@@ -75,7 +75,7 @@ class Problem:
         return cls((at_detector,), simulation, pairs, _of_events(simulation, pairs), truth)
 
     @classmethod
-    def tested(cls, simulation: Sample, seed: int, stress: Stress | None = None) -> Problem:
+    def tested(cls, simulation: WeightedSample, seed: int, stress: Stress | None = None) -> UnfoldProblem:
         """Return a half of the simulation as data for the other half; with `stress` it is another
         distribution."""
         pairs = pair_rows(simulation.source, simulation.rows)
@@ -86,14 +86,14 @@ class Problem:
             weights = weights * _tilt(simulation, halves[0], stress)
         first = halves[0]
         return cls(
-            (Sample(simulation.source, first.rows["detector"], weights[first.passes["detector"]]),),
+            (WeightedSample(simulation.source, first.rows["detector"], weights[first.passes["detector"]]),),
             simulation,
             halves[1],
             _of_events(simulation, halves[1]),
-            Sample(simulation.source, first.rows["particle"], weights[first.passes["particle"]]),
+            WeightedSample(simulation.source, first.rows["particle"], weights[first.passes["particle"]]),
         )
 
-    def replica(self, seed: int) -> Problem:
+    def replica(self, seed: int) -> UnfoldProblem:
         """Return a bootstrap replica: data (with their truth, of the same events) and simulation are drawn
         anew."""
         parts = [_drawn(part, seed, number) for number, part in enumerate(self.data)]
@@ -101,7 +101,7 @@ class Problem:
         truth = _drawn(self.truth, seed, 0) if self.truth else None
         return replace(self, data=tuple(parts), truth=truth, weights=self.weights * simulated)
 
-    def less(self, background: Sample) -> Problem:
+    def less(self, background: WeightedSample) -> UnfoldProblem:
         """Return the problem with simulated background subtracted from the data, by rows of negative
         weight."""
         rows = background.rows
@@ -111,7 +111,7 @@ class Problem:
         return replace(self, data=(*self.data, replace(chosen, weights=-chosen.weights)))
 
 
-def _of_events(simulation: Sample, pairs: LevelPairs) -> Floats:
+def _of_events(simulation: WeightedSample, pairs: LevelPairs) -> Floats:
     """Return the weight of each event: that of its particle level, or of its detector level where it is a
     fake."""
     weights = np.empty(len(pairs))
@@ -120,7 +120,7 @@ def _of_events(simulation: Sample, pairs: LevelPairs) -> Floats:
     return weights
 
 
-def _tilt(simulation: Sample, pairs: LevelPairs, stress: Stress) -> Floats:
+def _tilt(simulation: WeightedSample, pairs: LevelPairs, stress: Stress) -> Floats:
     """Return the factor of each event; events that do not exist at particle level keep their weight."""
     values = read_observables(simulation.source, pairs.rows["particle"], (stress.observable,))[:, 0]
     share = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(len(values) - 1, 1)
@@ -129,7 +129,7 @@ def _tilt(simulation: Sample, pairs: LevelPairs, stress: Stress) -> Floats:
     return factor
 
 
-def _drawn(part: Sample, seed: int, number: int) -> Sample:
+def _drawn(part: WeightedSample, seed: int, number: int) -> WeightedSample:
     factor = poisson_weights(events_of(part), seed, "unfold.bootstrap.data", number)
     return replace(part, weights=part.weights * factor)
 
@@ -159,7 +159,7 @@ class Unfolding:
 
 
 def unfold(
-    problem: Problem,
+    problem: UnfoldProblem,
     estimators: tuple[RatioEstimator[Any], RatioEstimator[Any]],
     config: OmniFoldConfig,
     *,
@@ -198,7 +198,7 @@ def unfold(
     check_overlap(names, detector, measured, data_weights, what="simulation and data at detector level")
     first, second = estimators
     source = problem.simulation.source
-    simulation = Simulation(
+    simulation = SimulatedEvents(
         first.read(source, problem.pairs.rows["detector"]),
         second.read(source, problem.pairs.rows["particle"]),
         problem.pairs.passes["detector"],
@@ -243,7 +243,7 @@ def _kept(folder: Path) -> Iterator[Iteration]:
         number += 1
 
 
-def projections(problem: Problem, unfolding: Unfolding, binning: Binning) -> dict[str, Any]:
+def projections(problem: UnfoldProblem, unfolding: Unfolding, binning: Binning) -> dict[str, Any]:
     """Return histograms of all observables, JSON-ready: of each iteration, of truth and prior, and binned
     unfolding.
 
@@ -295,7 +295,7 @@ def projections(problem: Problem, unfolding: Unfolding, binning: Binning) -> dic
 def _binned(
     detector: Values,
     particle: Values,
-    problem: Problem,
+    problem: UnfoldProblem,
     weights: Floats,
     data: Floats,
     edges: tuple[float, ...],

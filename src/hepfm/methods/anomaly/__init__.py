@@ -16,7 +16,7 @@ ANOMALY_METHODS = Registry(
             "reference: classifier of data against true background",
         ),
         "supervised": (
-            "hepfm.methods.anomaly.supervised:Supervised",
+            "hepfm.methods.anomaly.supervised:SupervisedReference",
             "reference: classifier of true signal against true background",
         ),
         "score": ("hepfm.methods.anomaly.score:Score", "score of a trained model"),

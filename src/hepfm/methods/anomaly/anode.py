@@ -10,7 +10,7 @@ import pydantic
 from hepfm.core.config import Config
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index
-from hepfm.methods.anomaly.base import AnomalyMethod, Problem, Scorer
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.maf import Maf, MafConfig, fit_maf
 from hepfm.methods.observables import Values, check_observables
@@ -53,12 +53,12 @@ class Anode(AnomalyMethod[Read]):
         """Return some of them."""
         return x[0][places], x[1][places]
 
-    def prepare(self, problem: Problem, x: Read, seed: int) -> Maf:
+    def prepare(self, problem: SearchProblem, x: Read, seed: int) -> Maf:
         """Learn the density of the sidebands."""
         beside = np.flatnonzero(problem.regions.beside(x[1]))
         return fit_maf(*self.take(x, beside), self.config.density, seed=seed)
 
-    def learn(self, problem: Problem, x: Read, prepared: Maf, seen: Index, seed: int) -> Scorer[Read]:
+    def learn(self, problem: SearchProblem, x: Read, prepared: Maf, seen: Index, seed: int) -> Scorer[Read]:
         """Learn the density of the region's data; see `AnomalyMethod.learn`."""
         inside = seen[problem.regions.inside(x[1][seen])]
         data = fit_maf(*self.take(x, inside), self.config.density, seed=seed)

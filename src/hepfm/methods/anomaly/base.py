@@ -26,7 +26,7 @@ Scorer = Callable[[X], Floats]
 
 
 @dataclass(frozen=True)
-class Problem:
+class SearchProblem:
     """What a method is given.
 
     Attributes
@@ -109,12 +109,12 @@ class AnomalyMethod(ABC, Generic[X]):
     def take(self, x: X, places: Index) -> X:
         """Return some of what was read, by places."""
 
-    def prepare(self, problem: Problem, x: X, seed: int) -> Any:
+    def prepare(self, problem: SearchProblem, x: X, seed: int) -> Any:
         """Return what is learned once for all folds, of nothing in the signal region."""
         return None
 
     @abstractmethod
-    def learn(self, problem: Problem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
+    def learn(self, problem: SearchProblem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
         """Learn from some of the data alone.
 
         Parameters
@@ -131,7 +131,7 @@ class AnomalyMethod(ABC, Generic[X]):
             Of the training.
         """
 
-    def fit(self, problem: Problem, *, folds: int, seed: int) -> Scores:
+    def fit(self, problem: SearchProblem, *, folds: int, seed: int) -> Scores:
         """Score data and test events; raise `DivergedError` when a score is not finite.
 
         Parameters

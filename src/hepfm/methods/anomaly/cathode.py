@@ -12,7 +12,7 @@ from hepfm.core.errors import ConfigError
 from hepfm.core.rng import integer_seed
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index
-from hepfm.methods.anomaly.base import Problem, Scorer
+from hepfm.methods.anomaly.base import Scorer, SearchProblem
 from hepfm.methods.anomaly.classifier import ByClassifier, ClassifierConfig, ones
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
@@ -65,7 +65,7 @@ class Cathode(ByClassifier[Values]):
         self.estimator(features)
         return events.observables(features)
 
-    def prepare(self, problem: Problem, x: Values, seed: int) -> Values:
+    def prepare(self, problem: SearchProblem, x: Values, seed: int) -> Values:
         """Learn the density of the sidebands and return samples in the signal region."""
         mass, regions = problem.data.mass, problem.regions
         beside = regions.beside(mass)
@@ -77,7 +77,9 @@ class Cathode(ByClassifier[Values]):
         samples = density.sample(masses, seed=integer_seed(seed, "cathode.samples", bits=31))
         return samples[np.isfinite(samples).all(axis=1)]
 
-    def learn(self, problem: Problem, x: Values, prepared: Values, seen: Index, seed: int) -> Scorer[Values]:
+    def learn(
+        self, problem: SearchProblem, x: Values, prepared: Values, seen: Index, seed: int
+    ) -> Scorer[Values]:
         """Train on the events that may be looked at; see `AnomalyMethod.learn`."""
         inside = seen[problem.regions.inside(problem.data.mass[seen])]
         weights = TwoWeights.stacked(ones(inside), ones(prepared))

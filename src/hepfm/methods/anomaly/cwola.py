@@ -9,7 +9,7 @@ import pydantic
 from hepfm.core.config import Config
 from hepfm.core.errors import DataError
 from hepfm.data.row_source import Index
-from hepfm.methods.anomaly.base import Problem, Scorer
+from hepfm.methods.anomaly.base import Scorer, SearchProblem
 from hepfm.methods.anomaly.classifier import ByClassifier, ClassifierConfig, ones
 from hepfm.methods.ratio.base import TwoWeights
 
@@ -36,7 +36,7 @@ class Cwola(ByClassifier[X], Generic[X]):
     Config: ClassVar[type[Config]] = CwolaConfig
     config: CwolaConfig
 
-    def learn(self, problem: Problem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
+    def learn(self, problem: SearchProblem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
         """Train on the events that may be looked at; see `AnomalyMethod.learn`."""
         mass = problem.data.mass[seen]
         inside = seen[problem.regions.inside(mass)]

@@ -12,7 +12,7 @@ from hepfm.core.config import Component, ComponentOf, Config
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index, RowSource
-from hepfm.methods.anomaly.base import AnomalyMethod, Problem, Scorer
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.model_inputs import ModelConfig
 from hepfm.methods.ratio.base import Floats
@@ -66,7 +66,9 @@ class EmbeddingDistance(AnomalyMethod[Floats]):
         """Return some of the embeddings."""
         return x[places]
 
-    def learn(self, problem: Problem, x: Floats, prepared: Any, seen: Index, seed: int) -> Scorer[Floats]:
+    def learn(
+        self, problem: SearchProblem, x: Floats, prepared: Any, seen: Index, seed: int
+    ) -> Scorer[Floats]:
         """Keep sideband events that may be looked at as the bank; see `AnomalyMethod.learn`."""
         bank = seen[problem.regions.beside(problem.data.mass[seen])]
         if len(bank) > self.config.bank:

@@ -16,13 +16,13 @@ from hepfm.data.schemas.dijets import DIJET_MASS, feature_schema
 from hepfm.data.table import Table
 from hepfm.methods.observables import Values, read_observables
 from hepfm.methods.ratio.base import Floats, RatioEstimator
-from hepfm.methods.samples import Sample, event_weights
+from hepfm.methods.samples import WeightedSample, event_weights
 
 X = TypeVar("X")
 
 
 @dataclass(frozen=True)
-class Rows:
+class EventRows:
     """Events of one store.
 
     Attributes
@@ -53,7 +53,7 @@ class Events:
         The resonant field and the event weight of each, (R,).
     """
 
-    stores: tuple[Rows, ...]
+    stores: tuple[EventRows, ...]
     order: Index
     mass: Floats
     weights: Floats
@@ -62,7 +62,7 @@ class Events:
         return len(self.order)
 
     @classmethod
-    def of(cls, sample: Sample, field: str) -> Events:
+    def of(cls, sample: WeightedSample, field: str) -> Events:
         """Return the events of a sample; see `holds_pairs`."""
         rows = _pairs(sample) if holds_pairs(sample.schema) else _single(sample)
         mass = read_observables(rows.source, rows.rows, (field,))[:, 0].astype(np.float64)
@@ -103,7 +103,7 @@ class Events:
     def of_parts(self, read: Callable[[RowSource, Index], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return what a model says of the parts of the events, (R, P, ...)."""
 
-        def one(store: Rows, places: Index) -> npt.NDArray[Any]:
+        def one(store: EventRows, places: Index) -> npt.NDArray[Any]:
             rows = store.of_parts[places]
             said = read(store.parts, rows.ravel())
             return said.reshape(*rows.shape, *said.shape[1:])
@@ -112,7 +112,7 @@ class Events:
 
     def _gathered(
         self,
-        read: Callable[[Rows, Index], X],
+        read: Callable[[EventRows, Index], X],
         join: Callable[[Sequence[X]], X],
         take: Callable[[X, Index], X],
     ) -> X:
@@ -122,7 +122,7 @@ class Events:
             places.append(here)
         return take(join(pieces), np.argsort(np.concatenate(places), kind="stable"))
 
-    def _by_store(self) -> Iterator[tuple[Index, Rows, Index]]:
+    def _by_store(self) -> Iterator[tuple[Index, EventRows, Index]]:
         starts = np.cumsum([0, *(len(store.rows) for store in self.stores)])
         number = np.searchsorted(starts, self.order, side="right") - 1
         for place, store in enumerate(self.stores):
@@ -144,14 +144,14 @@ def event_schema(schema: Schema) -> Schema:
     return feature_schema(schema.label_classes, weight=schema.weight is not None)
 
 
-def _single(sample: Sample) -> Rows:
-    return Rows(sample.source, sample.rows, sample.source, sample.rows[:, None])
+def _single(sample: WeightedSample) -> EventRows:
+    return EventRows(sample.source, sample.rows, sample.source, sample.rows[:, None])
 
 
-def _pairs(sample: Sample) -> Rows:
+def _pairs(sample: WeightedSample) -> EventRows:
     source, schema = sample.source, sample.schema
     columns = source.read(feature_inputs(schema), sample.rows)
     first, second = event_pairs(columns, str(schema.group))
     table = Table.from_dict(dijet_features(columns, schema), event_schema(schema), name=source.name)
     pairs = np.stack([sample.rows[first], sample.rows[second]], axis=1)
-    return Rows(table, np.arange(len(first)), source, pairs)
+    return EventRows(table, np.arange(len(first)), source, pairs)

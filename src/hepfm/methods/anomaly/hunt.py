@@ -20,7 +20,7 @@ from hepfm.core.config import Config
 from hepfm.core.errors import DataError, missing_extra
 from hepfm.core.rng import integer_seed, numpy_generator
 from hepfm.methods.anomaly.regions import Regions
-from hepfm.methods.anomaly.spectrum import Spectrum, bins_beside, bins_inside, fit_spectrum
+from hepfm.methods.anomaly.spectrum import MassSpectrum, bins_beside, bins_inside, fit_spectrum
 from hepfm.methods.ratio.base import Floats
 
 _FEWEST_EXPECTED = 1e-6
@@ -80,7 +80,7 @@ class Hunt:
     p_global: float | None
     bump: tuple[float, float] | None
     limit: float | None
-    spectrum: Spectrum
+    spectrum: MassSpectrum
 
 
 def hunt(
@@ -124,7 +124,7 @@ def hunt(
 
 
 def _global(
-    counts: npt.NDArray[np.int64], regions: Regions, fit: Spectrum, config: HuntConfig, seed: int
+    counts: npt.NDArray[np.int64], regions: Regions, fit: MassSpectrum, config: HuntConfig, seed: int
 ) -> tuple[float | None, tuple[float, float] | None]:
     """Return the p-value of the most significant bump and its ends."""
     if not config.pseudo_experiments:

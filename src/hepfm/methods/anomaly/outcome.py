@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.core.errors import DataError
-from hepfm.methods.anomaly.base import Problem, Scores
+from hepfm.methods.anomaly.base import Scores, SearchProblem
 from hepfm.methods.anomaly.hunt import HuntConfig, hunt, pseudo_seed
 from hepfm.methods.anomaly.regions import Mask
 from hepfm.methods.ratio.base import Floats
@@ -22,7 +22,7 @@ GRID = np.logspace(0, -4, 41)
 
 
 def outcome(
-    problem: Problem,
+    problem: SearchProblem,
     scores: Scores,
     injected: Mask,
     test_signal: Mask,
@@ -66,7 +66,7 @@ def outcome(
     }
 
 
-def _improvement(problem: Problem, scores: Scores, signal: Mask, least: int) -> dict[str, Any]:
+def _improvement(problem: SearchProblem, scores: Scores, signal: Mask, least: int) -> dict[str, Any]:
     """Return curve and maximum in the signal region; the test's score is the mean over folds."""
     inside = problem.regions.inside(problem.test.mass)
     score = scores.test.mean(axis=0)
@@ -83,7 +83,7 @@ def _improvement(problem: Problem, scores: Scores, signal: Mask, least: int) -> 
 
 
 def _cut(
-    problem: Problem,
+    problem: SearchProblem,
     scores: Scores,
     injected: Mask,
     test_signal: Mask,

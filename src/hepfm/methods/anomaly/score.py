@@ -12,7 +12,7 @@ from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index, RowSource
-from hepfm.methods.anomaly.base import AnomalyMethod, Problem, Scorer
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.model_inputs import Combination, ModelConfig, combine
 from hepfm.methods.ratio.base import Floats
@@ -85,6 +85,8 @@ class Score(AnomalyMethod[Floats]):
         """Return some of the scores."""
         return x[places]
 
-    def learn(self, problem: Problem, x: Floats, prepared: Any, seen: Index, seed: int) -> Scorer[Floats]:
+    def learn(
+        self, problem: SearchProblem, x: Floats, prepared: Any, seen: Index, seed: int
+    ) -> Scorer[Floats]:
         """Learn nothing."""
         return lambda rows: rows

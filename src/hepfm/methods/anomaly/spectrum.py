@@ -23,7 +23,7 @@ _LARGEST_STEP = 2.0
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class MassSpectrum:
     """Expected events in bins.
 
     Attributes
@@ -58,7 +58,7 @@ def bins_beside(regions: Regions) -> Mask:
     return regions.beside((edges[1:] + edges[:-1]) / 2)
 
 
-def fit_spectrum(counts: npt.NDArray[np.number], edges: Floats, fitted: Mask, degree: int) -> Spectrum:
+def fit_spectrum(counts: npt.NDArray[np.number], edges: Floats, fitted: Mask, degree: int) -> MassSpectrum:
     """Fit a smooth spectrum to some of the bins.
 
     Parameters
@@ -104,4 +104,4 @@ def fit_spectrum(counts: npt.NDArray[np.number], edges: Floats, fitted: Mask, de
     jacobian = expected[:, None] * design
     used = design[fitted]
     information = used.T @ (expected[fitted, None] * used)
-    return Spectrum(edges, expected, jacobian @ np.linalg.inv(information) @ jacobian.T)
+    return MassSpectrum(edges, expected, jacobian @ np.linalg.inv(information) @ jacobian.T)

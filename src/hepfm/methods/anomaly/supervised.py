@@ -7,26 +7,26 @@ from typing import Any, ClassVar, Generic, TypeVar
 from hepfm.core.config import Config
 from hepfm.core.errors import DataError
 from hepfm.data.row_source import Index
-from hepfm.methods.anomaly.base import Problem, Scorer
+from hepfm.methods.anomaly.base import Scorer, SearchProblem
 from hepfm.methods.anomaly.classifier import ByClassifier, ClassifierConfig
 from hepfm.methods.ratio.base import TwoWeights
 
 X = TypeVar("X")
 
 
-class SupervisedConfig(ClassifierConfig):
-    """Options of `Supervised`: those of `ClassifierConfig`."""
+class SupervisedReferenceConfig(ClassifierConfig):
+    """Options of `SupervisedReference`: those of `ClassifierConfig`."""
 
 
-class Supervised(ByClassifier[X], Generic[X]):
+class SupervisedReference(ByClassifier[X], Generic[X]):
     """Signal that is not in the data against background that is known as such, both of the signal region."""
 
-    Config: ClassVar[type[Config]] = SupervisedConfig
+    Config: ClassVar[type[Config]] = SupervisedReferenceConfig
     folded = False
     reference = True
-    config: SupervisedConfig
+    config: SupervisedReferenceConfig
 
-    def learn(self, problem: Problem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
+    def learn(self, problem: SearchProblem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
         """Train on labelled events; see `AnomalyMethod.learn`."""
         assert problem.reference is not None  # checked in `fit`
         if problem.signal is None:

@@ -29,7 +29,7 @@ _SHOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Curve:
+class RatioCurve:
     """One histogram.
 
     Attributes
@@ -51,7 +51,7 @@ class Curve:
 
 
 def ratio_figure(
-    curves: Sequence[Curve],
+    curves: Sequence[RatioCurve],
     edges: Sequence[float],
     *,
     name: str,
@@ -132,7 +132,7 @@ def ratio_figure(
 
 def _draw(
     axes: Any,
-    curve: Curve,
+    curve: RatioCurve,
     heights: Floats,
     errors: Floats | None,
     edges: Sequence[float],

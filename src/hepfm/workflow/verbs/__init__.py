@@ -16,7 +16,7 @@ VERBS = Registry(
         "reweight": ("hepfm.workflow.verbs.reweight:Reweight", "weight a sample to another"),
         "unfold": ("hepfm.workflow.verbs.unfold:Unfold", "unfold data with a simulation"),
         "anomaly": (
-            "hepfm.workflow.verbs.anomaly:Anomaly",
+            "hepfm.workflow.verbs.anomaly:SearchOnce",
             "search for anomalies in data with injected signal",
         ),
     },

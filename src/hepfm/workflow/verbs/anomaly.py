@@ -42,7 +42,7 @@ class AnomalyRunOptions(Config):
     draw
         Number of the draw of both.
     folds, efficiencies, least_background, hunt
-        See `hepfm.analyses.anomaly.AnomalyConfig`.
+        See `hepfm.analyses.anomaly.SearchConfig`.
     seed, sample_seed
         Of the trainings, and of the draws.
     """
@@ -62,7 +62,7 @@ class AnomalyRunOptions(Config):
     sample_seed: int
 
 
-class Anomaly(Verb):
+class SearchOnce(Verb):
     """Search once."""
 
     @staticmethod
@@ -103,7 +103,7 @@ class Anomaly(Verb):
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Draw the data, learn, and measure."""
-        from hepfm.methods.anomaly.base import Problem
+        from hepfm.methods.anomaly.base import SearchProblem
         from hepfm.methods.anomaly.events import Events
         from hepfm.methods.anomaly.injection import inject
         from hepfm.methods.anomaly.outcome import outcome
@@ -119,7 +119,7 @@ class Anomaly(Verb):
             seed=options.sample_seed,
         )
         tests = [events["test_background"], events["test_signal"]]
-        problem = Problem(
+        problem = SearchProblem(
             drawn.events,
             Events.joined(tests),
             options.regions,

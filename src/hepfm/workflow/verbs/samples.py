@@ -12,7 +12,7 @@ from hepfm.core.config import Component, resolve_component
 from hepfm.data.store import Store
 from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.ratio.on_observables import ObservablesConfig
-from hepfm.methods.samples import Sample, SampleConfig
+from hepfm.methods.samples import SampleConfig, WeightedSample
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.stores import StoreInfo
@@ -53,10 +53,12 @@ def plan_with_samples(
     return Run(verb, {"options": options, "stores": stores}, parents, paths, note)
 
 
-def open_samples(workspace: Workspace, run: Run, chosen: Mapping[str, Values]) -> dict[str, Sample]:
+def open_samples(workspace: Workspace, run: Run, chosen: Mapping[str, Values]) -> dict[str, WeightedSample]:
     """Return the samples of a run by their roles; `chosen` are the values of their `SampleConfig`."""
     return {
-        role: Sample.of(Store.open(store_path(workspace, run, role)), SampleConfig(store=role, **values))
+        role: WeightedSample.of(
+            Store.open(store_path(workspace, run, role)), SampleConfig(store=role, **values)
+        )
         for role, values in chosen.items()
     }
 

@@ -27,7 +27,7 @@ from hepfm.workflow.verbs.samples import (
 if TYPE_CHECKING:
     from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.ratio.base import RatioEstimator
-    from hepfm.methods.unfolding import Problem, Unfolding
+    from hepfm.methods.unfolding import Unfolding, UnfoldProblem
     from hepfm.workflow.estimate import Bench, Timing
 
 PROJECTIONS = "projections.json"
@@ -160,7 +160,7 @@ class Unfold(Verb):
             "data": sum(len(part.rows) for part in problem.data),
         }
 
-    def _weights(self, problem: Problem, result: Unfolding, options: UnfoldOptions) -> LearnedWeights:
+    def _weights(self, problem: UnfoldProblem, result: Unfolding, options: UnfoldOptions) -> LearnedWeights:
         """Return the weights of the events at particle level."""
         from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
 
@@ -187,17 +187,17 @@ class Unfold(Verb):
             pairs.rows["particle"], result.unfolded[generated], {}, info, pairs.event_id[generated]
         )
 
-    def problem(self, workspace: Workspace, run: Run) -> Problem:
+    def problem(self, workspace: Workspace, run: Run) -> UnfoldProblem:
         """Return data and simulation of a run."""
-        from hepfm.methods.unfolding import Problem, Stress
+        from hepfm.methods.unfolding import Stress, UnfoldProblem
 
         options = self.options(run)
         samples = open_samples(workspace, run, options.samples)
         if options.test is not None:
             stress = Stress(**options.stress) if options.test == "stress" and options.stress else None
-            problem = Problem.tested(samples["simulation"], options.sample_seed, stress)
+            problem = UnfoldProblem.tested(samples["simulation"], options.sample_seed, stress)
         else:
-            problem = Problem.of(samples["data"], samples["simulation"])
+            problem = UnfoldProblem.of(samples["data"], samples["simulation"])
             if "background" in samples:
                 problem = problem.less(samples["background"])
         if options.bootstrap is not None:
