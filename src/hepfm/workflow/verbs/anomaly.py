@@ -159,7 +159,7 @@ def _named(spec: Values) -> tuple[Values, dict[str, str]]:
 
 def make_method(spec: Values, run: Run) -> AnomalyMethod[Any]:
     """Return the method of a run, with its models where they lie."""
-    placed = {option: run.paths[spec[option]] for option in ANOMALY_METHODS.load(spec["name"]).models}
+    placed: Values = {option: run.paths[spec[option]] for option in ANOMALY_METHODS.load(spec["name"]).models}
     if "estimator" in spec:
         of = RATIO_ESTIMATORS.load(spec["estimator"]["name"]).models
         chosen = {one: run.paths[spec["estimator"][one]] for one in of if spec["estimator"].get(one)}
