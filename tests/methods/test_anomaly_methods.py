@@ -19,7 +19,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.table import Table
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
-from hepfm.methods.anomaly.events import Events, Rows
+from hepfm.methods.anomaly.events import Events, EventRows
 from hepfm.methods.anomaly.hunt import HuntConfig, hunt
 from hepfm.methods.anomaly.injection import inject
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
@@ -304,7 +304,9 @@ def test_a_model_is_asked_for_both_jets_of_an_event(monkeypatch: pytest.MonkeyPa
     table = resonance_table(600, 0, seed=1)
     jets = np.arange(600).reshape(300, 2)
     mass = np.linspace(2300, 4999, 300)
-    data = Events((Rows(table, np.arange(300), table, jets),), np.arange(300)[::-1], mass[::-1], np.ones(300))
+    data = Events(
+        (EventRows(table, np.arange(300), table, jets),), np.arange(300)[::-1], mass[::-1], np.ones(300)
+    )
 
     class Said:
         outputs, classes = ("jet_label",), {"jet_label": ("QCD", "other")}
@@ -315,7 +317,7 @@ def test_a_model_is_asked_for_both_jets_of_an_event(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("hepfm.methods.anomaly.score.Model.load", lambda path: Said)
     monkeypatch.setattr("hepfm.methods.anomaly.score.score", said)
-    given = Problem(data, data, REGIONS, FEATURES)
+    given = SearchProblem(data, data, REGIONS, FEATURES)
     options = {"model": "x", "head": "jet_label", "device": "cpu"}
     scores = method("score", against=["QCD"], combine="max", **options).fit(given, folds=5, seed=1)
     np.testing.assert_allclose(scores.data, jets.max(axis=1)[::-1] / 100, rtol=1e-5)
@@ -326,7 +328,7 @@ def test_a_model_is_asked_for_both_jets_of_an_event(monkeypatch: pytest.MonkeyPa
 
 
 def test_embeddings_far_from_the_sidebands_are_anomalous(monkeypatch: pytest.MonkeyPatch) -> None:
-    given, signal, truth = problem(150)
+    given, _, truth = problem(150)
 
     def embedded(model: Any, source: Any, *, rows: Any, device: str) -> Any:
         x = np.stack([source.read([name], rows)[name] for name in FEATURES], axis=1)
