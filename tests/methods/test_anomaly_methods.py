@@ -19,7 +19,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.table import Table
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
-from hepfm.methods.anomaly.events import Events, EventRows
+from hepfm.methods.anomaly.events import EventRows, Events
 from hepfm.methods.anomaly.hunt import HuntConfig, hunt
 from hepfm.methods.anomaly.injection import inject
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
