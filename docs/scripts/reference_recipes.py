@@ -112,8 +112,9 @@ def _ratio(values: Mapping[str, Any]) -> list[str]:
     return [named(values.get("estimator", "perceptron")), observables]
 
 
-def _anomaly(values: Mapping[str, Any]) -> list[str]:
-    return [", ".join(f"`{one}`" for one in values.get(key, ())) for key in ("methods", "features")]
+def _search(values: Mapping[str, Any]) -> list[str]:
+    methods = ", ".join(named(one) for one in values.get("methods", ()))
+    return [methods, ", ".join(f"`{one}`" for one in values.get("features", ()))]
 
 
 _CHOSEN = {
@@ -122,7 +123,7 @@ _CHOSEN = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
-    "anomaly": _anomaly,
+    "anomaly": _search,
     "reweight": _ratio,
     "unfold": _ratio,
 }

@@ -15,7 +15,7 @@ from hepfm.analyses.analysis import analyse, checked
 from hepfm.analyses.anomaly import AnomalySearch, Key
 from hepfm.analyses.anomaly_outcome import Quantiles, Rate, groups
 from hepfm.core.config import merge
-from hepfm.core.errors import ConfigError
+from hepfm.core.errors import ConfigError, ModelError
 from hepfm.core.files import read_json
 from hepfm.workflow.child import execute
 from hepfm.workflow.folder import Workspace
@@ -170,5 +170,5 @@ def test_what_is_refused_before_any_run(store: Path, changes: dict[str, Any], me
     values = recipe(store, **changes)
     if "methods" in changes:
         values["methods"] = changes["methods"]
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, ModelError), match=message):
         checked(AnomalySearch.read(values))

@@ -19,7 +19,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.data.table import Table
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
-from hepfm.methods.anomaly.events import Events
+from hepfm.methods.anomaly.events import EventRows, Events
 from hepfm.methods.anomaly.hunt import HuntConfig, hunt
 from hepfm.methods.anomaly.injection import inject
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
@@ -293,8 +293,51 @@ def test_other_bad_input(injected: tuple[SearchProblem, Any, Any]) -> None:
         inject(given.test, signal, count=0, size=10**6, draw=0, seed=1)
     with pytest.raises(DataError, match="sideband bins hold events"):
         fit_spectrum(np.zeros(len(REGIONS.edges) - 1), REGIONS.edges, bins_beside(REGIONS), 2)
-    other = method("cathode", estimator={**TREES, "observables": ["event_x"]})
+    spec = {**TREES, "observables": ["event_x"]}
     with pytest.raises(ConfigError, match="cathode samples the features"):
-        other.check(schema(), FEATURES, where="the store")
+        method("cathode", estimator=spec).check(schema(), FEATURES, where="the store")
     with pytest.raises(DataError, match="has no observable 'event_z'"):
         method("anode").check(schema(), ("event_z",), where="the store")
+
+
+def test_a_model_is_asked_for_both_jets_of_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = resonance_table(600, 0, seed=1)
+    jets = np.arange(600).reshape(300, 2)
+    mass = np.linspace(2300, 4999, 300)
+    data = Events(
+        (EventRows(table, np.arange(300), table, jets),), np.arange(300)[::-1], mass[::-1], np.ones(300)
+    )
+
+    class Said:
+        outputs, classes = ("jet_label",), {"jet_label": ("QCD", "other")}
+
+    def said(model: Any, source: Any, *, rows: Any, device: str) -> dict[str, Any]:
+        likely = np.exp(-np.asarray(rows, float) / 100)
+        return {"jet_label": np.stack([likely, 1 - likely], axis=1)}
+
+    monkeypatch.setattr("hepfm.methods.anomaly.score.Model.load", lambda path: Said)
+    monkeypatch.setattr("hepfm.methods.anomaly.score.score", said)
+    given = SearchProblem(data, data, REGIONS, FEATURES)
+    options = {"model": "x", "head": "jet_label", "device": "cpu"}
+    scores = method("score", against=["QCD"], combine="max", **options).fit(given, folds=5, seed=1)
+    np.testing.assert_allclose(scores.data, jets.max(axis=1)[::-1] / 100, rtol=1e-5)
+    with pytest.raises(ConfigError, match="name those of background"):
+        method("score", **options).check(schema(), FEATURES, where="the store")
+    with pytest.raises(ConfigError, match="has no class 'QCB'; did you mean 'QCD'"):
+        method("score", against=["QCB"], **options).check(schema(), FEATURES, where="the store")
+
+
+def test_embeddings_far_from_the_sidebands_are_anomalous(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, _, truth = problem(150)
+
+    def embedded(model: Any, source: Any, *, rows: Any, device: str) -> Any:
+        x = np.stack([source.read([name], rows)[name] for name in FEATURES], axis=1)
+        return np.concatenate([x, np.ones((len(x), 1))], axis=1)  # so that lengths are told by directions
+
+    monkeypatch.setattr("hepfm.methods.anomaly.embedding.Model.load", lambda path: None)
+    monkeypatch.setattr("hepfm.methods.anomaly.embedding.embed", embedded)
+    distance = {"name": "mahalanobis"}
+    scores = method("embedding", model="x", distance=distance, device="cpu").fit(given, folds=2, seed=1)
+    assert scores.test.shape == (2, len(given.test))
+    outside = scores.test.mean(axis=0)
+    assert outside[truth].mean() > outside[~truth].mean()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import poisson
 
 from hepfm.core.config import Config
 from hepfm.core.errors import DataError
@@ -107,6 +106,8 @@ def poisson_weights(events: Index, seed: int, purpose: str, *keys: int) -> Float
     seed, purpose, keys
         Of the draw.
     """
+    from scipy.stats import poisson  # a second to import
+
     drawn: Floats = poisson.ppf(uniform_of(events, seed, purpose, *keys), 1.0)
     return np.maximum(drawn, 0.0)  # of exactly 0 the function returns -1
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2_contingency, ks_2samp
 
 from hepfm.metrics.predictions import FloatArray
 
@@ -51,6 +50,8 @@ def sculpting(
     edges
         Of the bins.
     """
+    from scipy.stats import chi2_contingency, ks_2samp  # a second to import
+
     first, second = values[passes], values[~passes]
     if not len(first) or not len(second):
         return None

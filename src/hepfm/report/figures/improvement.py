@@ -59,10 +59,11 @@ def improvement_figure(
     caption
         Below it.
     """
+    bands = [band for band in bands if (np.isfinite(band.middle) & (band.middle > 0)).any()]
     figure, axes = canvas_with_legend(len(bands))
     chosen = pens(names, "")
     for band in bands:
-        pen, there = chosen[band.name], np.isfinite(band.middle)
+        pen, there = chosen[band.name], np.isfinite(band.middle) & (band.middle > 0)
         axes.fill_between(
             band.x[there], band.low[there], band.high[there], color=pen.colour, alpha=0.15, linewidth=0
         )
@@ -78,12 +79,14 @@ def improvement_figure(
             label=band.name,
         )
     axes.axhline(1.0, color=MUTED, linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    plain_log_axis(axes)
+    if bands:  # a logarithmic axis needs a number above zero
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        plain_log_axis(axes)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    legend_below(axes)
+    if bands:
+        legend_below(axes)
     rows: list[Sequence[Cell]] = [
         [band.name, *(float(values[place]) for values in (band.x, band.middle, band.low, band.high))]
         for band in bands
