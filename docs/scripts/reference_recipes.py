@@ -112,9 +112,8 @@ def _ratio(values: Mapping[str, Any]) -> list[str]:
     return [named(values.get("estimator", "perceptron")), observables]
 
 
-def _search(values: Mapping[str, Any]) -> list[str]:
-    methods = ", ".join(named(one) for one in values.get("methods", ()))
-    return [methods, ", ".join(f"`{one}`" for one in values.get("features", ()))]
+def _anomaly(values: Mapping[str, Any]) -> list[str]:
+    return [", ".join(f"`{one}`" for one in values.get(key, ())) for key in ("methods", "features")]
 
 
 _CHOSEN = {
@@ -123,7 +122,7 @@ _CHOSEN = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
-    "anomaly": _search,
+    "anomaly": _anomaly,
     "reweight": _ratio,
     "unfold": _ratio,
 }

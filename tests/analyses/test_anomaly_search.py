@@ -95,7 +95,9 @@ def test_the_page_says_what_was_asked(done: Any) -> None:
 
 def test_draws_are_other_data_and_methods_see_the_same(done: Any, store: Path) -> None:
     found = outcomes(done, store)
-    regions = {(key.draw, key.method): one["events"]["region"] for key, one in found.items() if not key.signals}
+    regions = {
+        (key.draw, key.method): one["events"]["region"] for key, one in found.items() if not key.signals
+    }
     assert len({regions[draw, "cwola"] for draw in (1, 2, 3)}) > 1
     assert all(regions[draw, "cwola"] == regions[draw, "supervised"] for draw in (1, 2, 3))
     assert all(one["events"]["injected"] == key.signals for key, one in found.items())

@@ -293,8 +293,8 @@ def test_other_bad_input(injected: tuple[SearchProblem, Any, Any]) -> None:
         inject(given.test, signal, count=0, size=10**6, draw=0, seed=1)
     with pytest.raises(DataError, match="sideband bins hold events"):
         fit_spectrum(np.zeros(len(REGIONS.edges) - 1), REGIONS.edges, bins_beside(REGIONS), 2)
+    other = method("cathode", estimator={**TREES, "observables": ["event_x"]})
     with pytest.raises(ConfigError, match="cathode samples the features"):
-        spec = {**TREES, "observables": ["event_x"]}
-        method("cathode", estimator=spec).check(schema(), FEATURES, where="the store")
+        other.check(schema(), FEATURES, where="the store")
     with pytest.raises(DataError, match="has no observable 'event_z'"):
         method("anode").check(schema(), ("event_z",), where="the store")

@@ -16,8 +16,8 @@ from hepfm.data.writer import write_store
 from hepfm.study.check import check_study
 from hepfm.study.config import read_study
 from hepfm.study.plan import make_plan
-from hepfm.workflow.open_stores import open_stores
 from hepfm.study.study import study
+from hepfm.workflow.open_stores import open_stores
 
 LABELS = {"particles": {"top": {"at_least": [1]}, "z": {"at_least": [1]}}}
 SHORT = {"steps": 3, "batch_size": 16, "validate_every": 3, "checkpoint_every": 3, "device": "cpu"}

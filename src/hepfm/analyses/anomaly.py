@@ -28,6 +28,15 @@ from hepfm.workflow.verbs.anomaly import AnomalyRunOptions, SearchOnce
 from hepfm.workflow.verbs.samples import SampleInfo
 
 Method = Annotated[Component, ComponentOf(ANOMALY_METHODS)]
+
+
+def _without_null(methods: Any) -> Any:
+    """Leave out methods that are null, so that a recipe can leave out some of its base."""
+    if not isinstance(methods, Mapping):
+        return methods
+    return {name: spec for name, spec in methods.items() if spec is not None}
+
+
 Efficiency = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
@@ -48,7 +57,7 @@ class SearchConfig(AnalysisConfig):
     features
         Observables of an event that methods look at.
     methods
-        What is compared: component specs by name.
+        What is compared: component specs by name; null leaves one of the base out.
     signals
         Injected signal events, in signal region and sidebands together; 0 is the control.
     events
@@ -76,7 +85,9 @@ class SearchConfig(AnalysisConfig):
     reference: SampleConfig | None = None
     regions: Regions
     features: tuple[str, ...] = pydantic.Field(min_length=1)
-    methods: dict[str, Method] = pydantic.Field(min_length=1)
+    methods: Annotated[dict[str, Method], pydantic.BeforeValidator(_without_null)] = pydantic.Field(
+        min_length=1
+    )
     signals: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 100, 300, 1000), min_length=1)
     events: Count | None = None
     draws: int = pydantic.Field(10, ge=1)

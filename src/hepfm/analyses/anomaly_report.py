@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -349,10 +349,10 @@ def _sculpting_figure(config: SearchConfig, method: str, one: Outcome) -> Figure
     for cut in one["cuts"]:
         kept = np.asarray(cut["background_kept"], np.float64)
         count = max(kept.sum(), 1.0)
-        style = "points" if cut is one["cuts"][0] else "line"
+        style: Literal["points", "line"] = "points" if cut is one["cuts"][0] else "line"
         curves.append(
             RatioCurve(f"{100 * cut['efficiency']:g} %", kept / count, np.sqrt(kept) / count, style)
-        )  # type: ignore[arg-type]
+        )
     return ratio_figure(
         curves,
         one["edges"],

@@ -3,7 +3,7 @@
 from hepfm.core.registry import Registry
 
 ANOMALY_METHODS = Registry(
-    "anomaly method",
+    "anomaly_method",
     {
         "cwola": ("hepfm.methods.anomaly.cwola:Cwola", "classifier of signal region against sidebands"),
         "cathode": (

@@ -91,6 +91,8 @@ class AnomalyMethod(ABC, Generic[X]):
     """Whether anything is learned from the data; then no event is scored by what saw it."""
     reference: ClassVar[bool] = False
     """Whether it needs background that is known as such."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """Options that name model directories."""
 
     def __init__(self, config: BaseConfig) -> None:
         self.config = config

@@ -45,6 +45,7 @@ class EmbeddingDistance(AnomalyMethod[Floats]):
     """Embeddings are divided by their length; those of two jets stand one behind the other."""
 
     Config: ClassVar[type[Config]] = EmbeddingDistanceConfig
+    models = ("model",)
     config: EmbeddingDistanceConfig
 
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:

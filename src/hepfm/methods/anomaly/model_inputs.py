@@ -30,5 +30,6 @@ class ModelConfig(Config):
 
 def combine(values_RP: npt.NDArray[np.floating], how: Combination) -> Floats:
     """Return one number of the parts of each event, (R,)."""
-    combined = {"mean": values_RP.mean, "max": values_RP.max, "min": values_RP.min}[how](axis=1)
-    return np.asarray(combined, np.float64)
+    if how == "mean":
+        return np.asarray(values_RP.mean(axis=1), np.float64)
+    return np.asarray(values_RP.max(axis=1) if how == "max" else values_RP.min(axis=1), np.float64)

@@ -47,6 +47,7 @@ class Score(AnomalyMethod[Floats]):
 
     Config: ClassVar[type[Config]] = ScoreConfig
     folded = False
+    models = ("model",)
     config: ScoreConfig
 
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:

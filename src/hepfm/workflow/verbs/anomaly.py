@@ -13,11 +13,12 @@ from hepfm.core.files import write_json
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.hunt import HuntConfig
 from hepfm.methods.anomaly.regions import Regions
+from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.verbs.base import Verb
-from hepfm.workflow.verbs.samples import SampleInfo, open_samples, plan_with_samples
+from hepfm.workflow.verbs.samples import SampleInfo, name_models, open_samples, plan_with_samples
 
 if TYPE_CHECKING:
     from hepfm.methods.anomaly.base import AnomalyMethod
@@ -67,7 +68,9 @@ class SearchOnce(Verb):
     @staticmethod
     def plan(samples: Mapping[str, SampleInfo], options: AnomalyRunOptions, *, note: str = "") -> Run:
         """Return the run of a search."""
-        return plan_with_samples("anomaly", samples, options.model_dump(mode="json"), note=note)
+        values = options.model_dump(mode="json")
+        values["method"], models = _named(options.method)
+        return plan_with_samples("anomaly", samples, values, note=note, models=models)
 
     def options(self, run: Run) -> AnomalyRunOptions:
         """Return the options of a run."""
@@ -79,7 +82,7 @@ class SearchOnce(Verb):
         from hepfm.methods.observables import check_observables
 
         options = self.options(run)
-        method = make_method(options.method)
+        method = make_method(options.method, run)
         if method.reference and "reference" not in options.samples:
             raise ConfigError(
                 f"method {options.method['name']!r} knows true background: name a sample of it (reference)"
@@ -124,7 +127,7 @@ class SearchOnce(Verb):
             events.get("reference"),
             drawn.left,
         )
-        scores = make_method(options.method).fit(problem, folds=options.folds, seed=options.seed)
+        scores = make_method(options.method, run).fit(problem, folds=options.folds, seed=options.seed)
         found = outcome(
             problem,
             scores,
@@ -140,8 +143,28 @@ class SearchOnce(Verb):
         return {**found["events"], "pool": pool, "test": found["test"]}
 
 
-def make_method(spec: Values) -> AnomalyMethod[Any]:
-    """Return the method of a component spec."""
+def _named(spec: Values) -> tuple[Values, dict[str, str]]:
+    """Return the spec of a method with models named by what is in them, and where these lie."""
+    from hepfm.workflow.existing_models import model_name
+
+    named, paths = dict(spec), {}
+    for option in ANOMALY_METHODS.load(spec["name"]).models:
+        name, path = model_name(spec[option])
+        named[option], paths[name] = name, path
+    if "estimator" in spec:
+        (named["estimator"],), found = name_models([spec["estimator"]])
+        paths |= found
+    return named, paths
+
+
+def make_method(spec: Values, run: Run) -> AnomalyMethod[Any]:
+    """Return the method of a run, with its models where they lie."""
+    placed: Values = {option: run.paths[spec[option]] for option in ANOMALY_METHODS.load(spec["name"]).models}
+    if "estimator" in spec:
+        of = RATIO_ESTIMATORS.load(spec["estimator"]["name"]).models
+        chosen = {one: run.paths[spec["estimator"][one]] for one in of if spec["estimator"].get(one)}
+        placed["estimator"] = {**spec["estimator"], **chosen}
+    spec = {**spec, **placed}
     component: Component = resolve_component(ANOMALY_METHODS, spec, where="method")
     method: AnomalyMethod[Any] = component.cls(component.config)
     return method
