@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from top_events import top_store
 
 from hepfm import tools
+from hepfm.analyses.analysis import AnalysisResult
 from hepfm.cli.common import verb
 from hepfm.cli.failures import kinds_of_errors
 from hepfm.cli.main import VERBS, group
@@ -26,8 +27,10 @@ from hepfm.cli.result import Failure, VerbResult
 from hepfm.cli.schema import adapter, result_schema, result_type, to_json
 from hepfm.core.errors import DataError
 from hepfm.core.interrupts import Interrupted, Terminated
+from hepfm.study.cost import StudyCost
 from hepfm.study.study import StudyResult
 from hepfm.tools.tools_verb import command as tools_verb
+from hepfm.workflow.cost import WorkflowCost
 from hepfm.workflow.estimate import Estimate
 
 FLOW = ["objective=flow_matching", "data.context=jet", "data.features=massless"]
@@ -36,6 +39,9 @@ LABELS = ["data.budget=40", "early_stopping=null", "data.validation_fraction=0",
 CALLS: dict[str, dict[str, Any]] = {
     "hepfm_demo": {"overrides": ["seeds.replicates=[1]"], "processes": 1},
     "hepfm_study": {"study": "demo", "output": "study"},
+    "hepfm_anomaly": {"recipe": "dijet_cpu"},
+    "hepfm_reweight": {"recipe": "zjets_cpu"},
+    "hepfm_unfold": {"recipe": "zjets_cpu", "output": "unfolded", "overrides": ["test=closure"]},
     "hepfm_simulate": {"recipe": "calo_showers", "output": "showers", "processes": 1,
                        "overrides": ["showers.train=3", "showers.val=0", "showers.test=0", "energy.max=20"]},
     "hepfm_data_get": {"name": "top_tagging", "output": "public", "yes": True},
@@ -72,6 +78,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("hepfm_pretrain", {"recipe": "recipe.yaml", "dry_run": True}),
     ("hepfm_finetune", {**CALLS["hepfm_finetune"], "dry_run": True}),
     ("hepfm_study", {"study": "demo", "dry_run": True}),
+    *(
+        (name, {**CALLS[name], "dry_run": True})
+        for name in ("hepfm_anomaly", "hepfm_reweight", "hepfm_unfold")
+    ),
     ("hepfm_list", {"kind": "recipes"}),
     ("hepfm_show", {"names": ["jets"]}),
     ("hepfm_ingest", {"format_name": "mapping", "files": ["jets.parquet"], "suggest": True}),
@@ -84,14 +94,13 @@ def stand_in(patch: pytest.MonkeyPatch) -> None:
     study = StudyResult(Path("study"), Path("study/report/report.html"), {"a": "done", "b": "failed"})
     patch.setattr("hepfm.study.study.study", lambda *_args, **_options: study)
     patch.setattr("hepfm.study.study.summary_lines", lambda _result: ["a line"])
-    cost = {"core_hours": 0.1, "hours": 0.1, "unknown_runs": 0, "memory_bytes": 10, "trials": 1}
-    estimate = Estimate("pretrain", "demo", runs=1, done=0, seconds=360.0)
-    patch.setattr(
-        "hepfm.study.cost.estimate",
-        lambda *_args, **_options: SimpleNamespace(
-            to_dict=lambda: {**cost, "estimates": [estimate]}, lines=lambda: ["a line"]
-        ),
-    )
+    estimates = (Estimate("pretrain", "demo", runs=1, done=0, seconds=360.0),)
+    cost = StudyCost(estimates=estimates, slots=2, trials=1)
+    patch.setattr("hepfm.study.cost.estimate", lambda *_args, **_options: cost)
+    analysis = AnalysisResult(Path("unfolded"), None, {"weights": Path("w.arrow")}, {"a": "done"}, {"p": 0.5})
+    patch.setattr("hepfm.analyses.analysis.analyse", lambda *_args, **_options: analysis)
+    workflow_cost = WorkflowCost(estimates=estimates, slots=2)
+    patch.setattr("hepfm.analyses.analysis.estimate", lambda *_args, **_options: workflow_cost)
     model = SimpleNamespace(
         network=SimpleNamespace(parameters=list),
         backbone=SimpleNamespace(name="particlenet"),
@@ -170,8 +179,8 @@ def test_a_verb_without_a_typed_result_is_refused() -> None:
 
 
 def test_a_new_verb_is_a_function_without_further_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VERBS, "unfold", (__name__, "Unfold."))
-    (tool,) = tools.describe(["unfold"])
+    monkeypatch.setitem(VERBS, "straighten", (__name__, "Straighten."))
+    (tool,) = tools.describe(["straighten"])
     assert tool.parameters["required"] == ["store"]
     assert tool.parameters["properties"]["bins"] == {
         "description": "Number of bins. Form: BINS",
@@ -180,13 +189,13 @@ def test_a_new_verb_is_a_function_without_further_work(monkeypatch: pytest.Monke
         "default": 5,
     }
     assert tool.returns["properties"]["chi2"]["description"] == "Chi-squared per degree of freedom."
-    assert tools.call("hepfm_unfold", {"store": "s", "bins": 3})["chi2"] == 3
-    assert tools.call("hepfm_unfold", {"store": "-s"})["lines"] == ["-s"]
+    assert tools.call("hepfm_straighten", {"store": "s", "bins": 3})["chi2"] == 3
+    assert tools.call("hepfm_straighten", {"store": "-s"})["lines"] == ["-s"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unfolded(VerbResult):
-    """An unfolding.
+class Straightened(VerbResult):
+    """A straightening.
 
     Attributes
     ----------
@@ -201,10 +210,10 @@ class Unfolded(VerbResult):
 @click.argument("store")
 @click.option("--bins", type=click.IntRange(min=1), default=5, metavar="BINS", help="Number of bins.")
 @verb
-def command(store: str, bins: int) -> Unfolded:
-    """Unfold STORE."""
+def command(store: str, bins: int) -> Straightened:
+    """Straighten STORE."""
     print("a library that prints")
-    return Unfolded(chi2=float(bins), lines=[store])
+    return Straightened(chi2=float(bins), lines=[store])
 
 
 def test_what_libraries_print_goes_to_standard_error() -> None:
@@ -235,7 +244,8 @@ def test_arguments_have_types_choices_and_defaults() -> None:
         "hepfm_data_info", "hepfm_data_check", "hepfm_list", "hepfm_show", "hepfm_check", "hepfm_doctor"
     }  # fmt: skip
     assert {tool.name for tool in tools.describe() if tool.dry_run} == {
-        "hepfm_pretrain", "hepfm_finetune", "hepfm_study", "hepfm_data_get"
+        "hepfm_pretrain", "hepfm_finetune", "hepfm_study", "hepfm_data_get",
+        "hepfm_anomaly", "hepfm_reweight", "hepfm_unfold",
     }  # fmt: skip
 
 
