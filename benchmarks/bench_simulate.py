@@ -24,7 +24,9 @@ from hepfm.simulate.simulation import Simulation
 RECIPES = {"with_mpi": "jetclass", "without_mpi": "jetclass_fast"}
 EVENTS = {"ttbar_dilepton": ("tt",), "processes": ("ttH", "Zjets")}
 """Recipes of whole events, with multi-parton interactions, and which of their classes are made."""
-PARTS = ("jets", "events")
+GROUPED = ("zjets", "zjets_fast", "dijet_resonance")
+"""Recipes whose numbers of jets are those of events with several jets each."""
+PARTS = ("jets", "events", "grouped")
 SCALING = ["only=[Hbb,Tbqq,QCD,Wqq]", "jets.val=0", "jets.test=0"]
 
 
@@ -51,6 +53,18 @@ def of_events(events: int, *, toy: bool) -> dict[str, dict[str, float]]:
     rates: dict[str, dict[str, float]] = {}
     for recipe, classes in list(EVENTS.items())[: 1 if toy else None]:
         found = by_class(read_simulation(recipe), classes, events, "events")
+        rates |= {f"{recipe}, {name}": found[name] for name in classes}
+    return rates
+
+
+def of_grouped_jets(events: int, *, toy: bool) -> dict[str, dict[str, float]]:
+    """Return the same of events of several jets; the toy makes one recipe."""
+    rates: dict[str, dict[str, float]] = {}
+    for recipe in GROUPED[-1:] if toy else GROUPED:
+        simulation = read_simulation(recipe)
+        assert isinstance(simulation, CollisionSimulation)
+        classes = simulation.config.class_names
+        found = by_class(simulation, classes, events, "events")
         rates |= {f"{recipe}, {name}": found[name] for name in classes}
     return rates
 
@@ -89,6 +103,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             result["two_processes"] = scaling(2 * jets)
     if "events" in options.parts:
         result["events"] = {"events_per_class": events, "rates": of_events(events, toy=options.toy)}
+    if "grouped" in options.parts:
+        grouped = of_grouped_jets(events, toy=options.toy)
+        result["grouped"] = {"events_per_class": events, "rates": grouped}
     return result
 
 

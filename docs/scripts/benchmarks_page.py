@@ -253,11 +253,14 @@ def simulate() -> list[str]:
     if "two_processes_note" in result:
         scaling += f" These two times are {result['two_processes_note']}."
     fractions = table(["class", "in Pythia", "jets per processor second"], rows)
-    return ["## Simulation", "", about, "", *fractions, scaling, "", *simulated_events(result["events"]), ""]
+    events = simulated_events(result["events"], "Whole events with multi-parton interactions")
+    if "grouped" in result:
+        events += ["", *simulated_events(result["grouped"], "Events of several jets each")]
+    return ["## Simulation", "", about, "", *fractions, scaling, "", *events, ""]
 
 
-def simulated_events(result: dict[str, Any]) -> list[str]:
-    """Return the part on whole events."""
+def simulated_events(result: dict[str, Any], what: str) -> list[str]:
+    """Return the part on events of which `what` says what they are."""
     rows = [
         [
             name,
@@ -268,7 +271,7 @@ def simulated_events(result: dict[str, Any]) -> list[str]:
         for name, speed in result["rates"].items()
     ]
     about = (
-        f"Whole events with multi-parton interactions, {result['events_per_class']} of each class that pass the "
+        f"{what}, {result['events_per_class']} of each class that pass the "
         "selection of their recipe; outside Pythia counts every event generated."
     )
     if "note" in result:

@@ -32,14 +32,12 @@ STUDIES = {
     "taggers": ("backbones_cpu",),
     "bumblebee": ("bumblebee_cpu",),
     "events": ("event_classifier_cpu",),
+    "evenet": ("evenet_cpu",),
 }
 """Reports of each group of results; arms of one group are corrected together."""
 
 SIZES = {"subjets": "subjets", "patches": "patches", "taggers": "particle_transformer"}
 """What a study with several sizes calls the one that counts."""
-
-VOID = {"events": ("parity",)}
-"""Tasks of a group of results that were withdrawn: its page says why."""
 
 LOWER = ("mtt_iqr",)
 """Headline metrics of which lower values are better."""
@@ -131,8 +129,6 @@ def results(study: str) -> dict[str, list[Result]]:
         names = {name for name in names if name.removeprefix("panel").split("-")[0] in numbers}
     for name in sorted(names):
         task = name.removesuffix("-against-scratch.csv").split("-", 1)[1]
-        if task in VOID.get(study, ()):
-            continue
         metric = PRIMARY.get(task, "auc")
         compared = [row for row in merged(folders, name, "plus") if row["metric"] == metric]
         means = {

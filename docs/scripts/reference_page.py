@@ -19,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from options_table import PAPER, papers_linked, plain, table, value
 from reference_recipes import recipes_page
 
+from hepfm.analyses.anomaly import SearchConfig
+from hepfm.analyses.reweight import ReweightConfig
+from hepfm.analyses.unfold import UnfoldConfig
 from hepfm.cli.listing import registries
 from hepfm.core.registry import Entry, Registry
 from hepfm.data.context import ContextSet
@@ -33,20 +36,27 @@ MADE = "<!-- made by docs/scripts/reference_page.py -->\n"
 PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "networks": (
         "Networks",
-        "What a network is made of. Sizes, sources and departures: [backbones](../backbones.md), [numbers](../numbers.md), [tokens](../tokens.md).",
+        (
+            "What a network is made of. Sizes, sources and departures: [backbones](../backbones.md), "
+            "[numbers](../numbers.md), [tokens](../tokens.md)."
+        ),
         ("backbone", "embedding", "grouping", "head", "tokenizer", "generator"),
     ),
     "objectives": (
         "Objectives",
         (
-            "What a network is trained to do. Equations: [objectives](../objectives.md), [masked modelling](../masked_modelling.md), "
-            "[contrastive training](../contrastive.md), [joint embedding](../joint_embedding.md), [tokens](../tokens.md)."
+            "What a network is trained to do. Equations: [objectives](../objectives.md), [masked "
+            "modelling](../masked_modelling.md), [contrastive training](../contrastive.md), [joint "
+            "embedding](../joint_embedding.md), [tokens](../tokens.md)."
         ),
         ("objective", "masked_hiding", "hidden_choice", "masked_target", "augmentation"),
     ),
     "training": (
         "Training",
-        "Recipes of pre-training and fine-tuning, and what they choose from. How it works: [training](../training.md).",
+        (
+            "Recipes of pre-training and fine-tuning, and what they choose from. How it works: "
+            "[training](../training.md)."
+        ),
         ("optimizer", "schedule", "mode", "tracker"),
     ),
     "data": (
@@ -59,16 +69,28 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "simulation": (
         "Simulation",
-        "Keys of a simulation recipe, and what it chooses from. How it works: [simulation](../simulation.md).",
+        (
+            "Keys of a simulation recipe, and what it chooses from. How it works: "
+            "[simulation](../simulation.md)."
+        ),
         ("simulation", "labeller", "detector"),
     ),
     "tasks": (
         "Tasks",
         (
-            "Downstream protocols. How results are measured: [evaluation](../evaluation.md), [protocols](../protocols.md); "
-            "definitions: [metrics](metrics.md)."
+            "Downstream protocols. How results are measured: [evaluation](../evaluation.md), "
+            "[protocols](../protocols.md); definitions: [metrics](metrics.md)."
         ),
         ("task", "anomaly_score"),
+    ),
+    "analyses": (
+        "Analyses",
+        (
+            "Keys of recipes of analyses, and what learns density ratios. How it works: [unfolding and "
+            "reweighting](../unfolding.md), [density ratios](../density_ratios.md), [searches for "
+            "anomalies](../anomaly.md)."
+        ),
+        ("ratio_estimator", "anomaly_method"),
     ),
     "studies": (
         "Studies",
@@ -192,6 +214,11 @@ def section(registry: Registry) -> str:
 RECIPES: dict[str, dict[str, Any]] = {
     "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
     "studies": {"Study file": StudyConfig},
+    "analyses": {
+        "Recipe of unfolding": UnfoldConfig,
+        "Recipe of reweighting": ReweightConfig,
+        "Recipe of searches for anomalies": SearchConfig,
+    },
 }
 """Configs of whole files, by page."""
 
@@ -222,9 +249,9 @@ def metrics_page() -> str:
         text = papers_linked(one.text.replace("|", r"\|"))
         lines.append(f"| `{name}` | {one.title} | {text} |")
     introduction = (
-        "Every number in a result carries the identifier of its definition; a definition that changes gets a new one. "
-        "Intervals: [evaluation](../evaluation.md#two-uncertainties-never-combined); generated jets: "
-        "[metrics of generation](../generation_metrics.md)."
+        "Every number in a result carries the identifier of its definition; a definition that changes gets a "
+        "new one. Intervals: [evaluation](../evaluation.md#two-uncertainties-never-combined); generated "
+        "jets: [metrics of generation](../generation_metrics.md)."
     )
     return "\n\n".join([MADE, "# Metrics: definitions", introduction, "\n".join(lines) + "\n"])
 
@@ -238,14 +265,16 @@ def index_page() -> str:
         lines.append(f"| [{title}]({name}.md) | {what} |")
     lines.append(f"| [Metrics](metrics.md) | definitions ({len(DEFINITIONS)}) |")
     lines.append(
-        "| [Recipes](recipes.md) | built-in recipes of simulation, labels, pre-training, fine-tuning and studies |"
+        "| [Recipes](recipes.md) | built-in recipes of simulation, labels, pre-training, fine-tuning and "
+        "studies |"
     )
     introduction = (
-        "These pages are made from the same tables that `hepfm list` and `hepfm show` print: the registries of components, "
-        "the typed options with their bounds, and the recipes. `hepfm list KIND --json` gives the lists to scripts.\n\n"
-        "A *component* is named in a recipe by its name, or by a mapping with its `name` and options; options that are left "
-        "out have the defaults of these tables. `section.option` is an option of a section, written in a recipe as "
-        "`section: {option: ...}` and on the command line as `section.option=...`. Sizes are laid over the defaults by `size: ...`."
+        "These pages are made from the same tables that `hepfm list` and `hepfm show` print: the registries "
+        "of components, the typed options with their bounds, and the recipes. `hepfm list KIND --json` gives "
+        "the lists to scripts.\n\nA *component* is named in a recipe by its name, or by a mapping with its "
+        "`name` and options; options that are left out have the defaults of these tables. `section.option` "
+        "is an option of a section, written in a recipe as `section: {option: ...}` and on the command line "
+        "as `section.option=...`. Sizes are laid over the defaults by `size: ...`."
     )
     return "\n\n".join([MADE, "# Reference", introduction, "\n".join(lines) + "\n"])
 

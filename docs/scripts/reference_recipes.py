@@ -17,6 +17,9 @@ _WORDS = {
     "pretrain": "Pre-training",
     "finetune": "Fine-tuning",
     "study": "Studies",
+    "anomaly": "Searches for anomalies",
+    "reweight": "Reweighting",
+    "unfold": "Unfolding",
 }
 _HEADS = {
     "simulate": ("kind", "classes"),
@@ -24,6 +27,9 @@ _HEADS = {
     "pretrain": ("backbone", "objective", "features", "steps x batch"),
     "finetune": ("mode", "labels", "steps x batch"),
     "study": ("arms", "tasks"),
+    "anomaly": ("methods", "features"),
+    "reweight": ("estimator", "observables"),
+    "unfold": ("estimator", "observables"),
 }
 
 
@@ -32,8 +38,9 @@ def recipes_page() -> str:
     parts = [
         "# Recipes: built in",
         (
-            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training whose objective is "
-            "`tokenize`. Recipes that end in `_cpu` are small versions for two cores; none reproduces a published number."
+            "`hepfm show NAME` prints a recipe with every key. `hepfm tokenize` takes those of pre-training "
+            "whose objective is `tokenize`. Recipes that end in `_cpu` are small versions for two cores; "
+            "none reproduces a published number."
         ),
     ]
     for verb in RECIPE_VERBS:
@@ -100,10 +107,22 @@ def _label(values: Mapping[str, Any]) -> list[str]:
     return [", ".join(f"`{one}`" for one in values.get("particles", {}))]
 
 
+def _ratio(values: Mapping[str, Any]) -> list[str]:
+    observables = ", ".join(f"`{one}`" for one in values.get("observables", {}))
+    return [named(values.get("estimator", "perceptron")), observables]
+
+
+def _anomaly(values: Mapping[str, Any]) -> list[str]:
+    return [", ".join(f"`{one}`" for one in values.get(key, ())) for key in ("methods", "features")]
+
+
 _CHOSEN = {
     "simulate": _simulation,
     "label": _label,
     "pretrain": _pretrain,
     "finetune": _finetune,
     "study": _study,
+    "anomaly": _anomaly,
+    "reweight": _ratio,
+    "unfold": _ratio,
 }

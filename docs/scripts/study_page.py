@@ -2,9 +2,10 @@
 
 python docs/scripts/study_page.py STUDY_FOLDER NAME PAGE [EARLIER ...]
 
-Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME that it has, docs/PAGE.md.
-EARLIER are reports in docs/reports of the same study file, run with other arms. The overview then has the arms of
-all of them, each from the report with most of its trainings. p-values over trainings are corrected once more, for all comparisons of a task in the table together.
+Reads STUDY_FOLDER/report and writes docs/reports/NAME and, between the markers of NAME that it has,
+docs/PAGE.md. EARLIER are reports in docs/reports of the same study file, run with other arms. The overview
+then has the arms of all of them, each from the report with most of its trainings. p-values over trainings are
+corrected once more, for all comparisons of a task in the table together.
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ METRICS = {
     "nu_pz_width": "neutrino pz width [GeV]",
     "pairing": "pairing",
     "solved": "solved",
+    "event_efficiency": "events with all right, of those that can be",
 }
-PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr"}
+PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr", "assignment": "event_efficiency"}
 """Metric of a task's column in the overview; the AUC of others."""
+FEWEST = 3
+"""Trainings below which a table by size says nothing."""
 MARKS = {"better": " ▲", "worse": " ▼", "no verdict": " (no plateau)"}
 Row = dict[str, str]
 
@@ -101,7 +105,8 @@ def contrasts(folders: Sequence[Path]) -> str:
 
 
 def across(folders: Sequence[Path], answered: Collection[str]) -> list[Row]:
-    """Return the registered contrasts that no report answers alone, over trainings: rows have no scores here."""
+    """Return the registered contrasts that no report answers alone, over trainings: rows have no scores
+    here."""
     registered = json.loads((folders[0].parent / "registration.json").read_text(encoding="utf-8"))["content"]
     values = trainings(folders)
     unfinished = {
@@ -142,7 +147,8 @@ def across(folders: Sequence[Path], answered: Collection[str]) -> list[Row]:
 
 
 def trainings(folders: Sequence[Path]) -> dict[tuple[str, str, str, str], dict[str, float]]:
-    """Return the value of each replicate by task, budget, metric and arm, from the report with most of the arm."""
+    """Return the value of each replicate by task, budget, metric and arm, from the report with most of the
+    arm."""
     found: dict[tuple[str, str, str, str], dict[str, float]] = {}
     for folder in folders:
         one: dict[tuple[str, str, str, str], dict[str, float]] = {}
@@ -155,7 +161,8 @@ def trainings(folders: Sequence[Path]) -> dict[tuple[str, str, str, str], dict[s
 
 
 def by_size(study: Path, *, what: str) -> str:
-    """Return a row for each size and arm: means over trainings with their 68 % intervals, by number of labels.
+    """Return a row for each size and arm: means over trainings with their 68 % intervals, by number of
+    labels.
 
     Before them stand weights and cost; last is the row baseline, which is that of every size.
     """
@@ -169,6 +176,8 @@ def by_size(study: Path, *, what: str) -> str:
     cost = {(row["size"], row["arm"]): row for row in read(study / "csv" / "compute.csv")}
     rows = []
     for (size, arm), values in found.items():
+        if min(len(values.get(column, [])) for column in columns) < FEWEST:
+            continue  # not run to the end yet
         cells = []
         for column in columns:
             numbers = np.array(values.get(column, []))
@@ -200,9 +209,10 @@ def row_baseline(tables: Path, column: str) -> str:
 
 def results(tables: Path) -> str:
     """Return the means of every arm with their intervals."""
-    head = ["metric", "budget", "arm", "trainings", "mean", "68 % of the mean"]
+    head = ["task", "metric", "budget", "arm", "trainings", "mean", "68 % of the mean"]
     rows = [
         [
+            path.stem.removesuffix("-results").split("-", 1)[1],
             METRICS[row["metric"]],
             row["labels"],
             row["arm"],
@@ -243,7 +253,8 @@ def marks(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
 
 
 def overview(folders: Sequence[Path]) -> str:
-    """Return one table of all arms: the first metric of each task, its mean, and the verdict against scratch."""
+    """Return one table of all arms: the first metric of each task, its mean, and the verdict against
+    scratch."""
     compute = {row["arm"]: row["pretrain"] for row in merged(folders, "compute.csv", "arm")}
     columns: dict[str, dict[str, str]] = {}
     panels = {path.name for folder in folders for path in folder.glob("panel*-results.csv")}

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from hepfm import api
 from hepfm.cli.common import verb
 from hepfm.cli.main import VERBS, group
+from hepfm.cli.result import VerbResult
 from hepfm.core.errors import ConfigError
 
-HEAVY = ("torch", "pyarrow", "matplotlib", "scipy", "sklearn", "awkward", "pythia8mc", "fastjet")
+HEAVY = ("torch", "pyarrow", "pydantic", "matplotlib", "scipy", "sklearn", "awkward", "pythia8mc", "fastjet")
 
 
 SLOW = ("sklearn", "scipy.stats", "scipy.optimize", "pandas", "matplotlib", "awkward", "fastjet", "dask")
@@ -60,14 +61,16 @@ def test_user_errors_have_exit_code_2_and_no_traceback():
     assert "Traceback" not in plain.output
     as_json = CliRunner().invoke(command, ["--json"])
     assert as_json.exit_code == 2
-    assert json.loads(as_json.output) == {"error": "wrong key 'a'", "kind": "ConfigError"}
+    assert json.loads(as_json.output) == {
+        "error": {"type": "ConfigError", "message": "wrong key 'a'", "exit_code": 2}
+    }
 
 
 def test_the_next_command_comes_last():
     @click.command()
     @verb
     def command():
-        return {"lines": ["a table"], "next": "hepfm data check S"}
+        return VerbResult(lines=["a table"], next="hepfm data check S")
 
     assert CliRunner().invoke(command, []).output.splitlines() == ["a table", "next: hepfm data check S"]
     assert json.loads(CliRunner().invoke(command, ["--json"]).output)["next"] == "hepfm data check S"

@@ -120,6 +120,7 @@ FEW: dict[str, tuple[str, ...]] = {
     "neutrinos": ("transformer", "evenet"),
     "segmentation": ("transformer", "evenet"),
     "contrastive_jetclr": ("transformer", "edge_conv"),
+    "density_ratio": ("transformer", "particlenet", "pet"),
     "contrastive_members": ("transformer", "edge_conv"),
     "jbot": ("transformer", "edge_conv"),
     "jepa": ("transformer", "particle_transformer"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hepfm.core.rng import numpy_generator
+from hepfm.physics.angularities import angularities
 from hepfm.physics.clustering import cluster_jets, events_of_momenta, exclusive_subjets, import_fastjet
 from hepfm.physics.kinematics import energy_of, four_momentum, mass_of
 from hepfm.physics.substructure import substructure
@@ -91,3 +92,29 @@ def test_every_particle_has_a_subjet_however_far_apart_they_are() -> None:
         for coarse, fine in zip(subjets[1].reshape(20, 12), subjets[2].reshape(20, 12), strict=True)
     ]
     assert all(len(nested) == 11 for nested in pairs)
+
+
+def test_momentum_fraction_is_that_of_fastjet_contrib() -> None:
+    fastjet, awkward = import_fastjet()
+    p4, lengths = jets(100, seed=5, axes=2)
+    sequence = fastjet.ClusterSequence(
+        events_of_momenta(p4, lengths), fastjet.JetDefinition(fastjet.cambridge_algorithm, 10.0)
+    )
+    reference = sequence.exclusive_jets_softdrop_grooming(njets=1, beta=0.0, symmetry_cut=0.1, R0=0.8)
+    expected = awkward.to_numpy(awkward.flatten(reference.symmetrysoftdrop, axis=None))
+    found = substructure(p4, lengths, radius=0.8, axes=[2])
+    np.testing.assert_allclose(found.zg, np.maximum(expected, 0), rtol=1e-6)
+    assert (found.zg[lengths > 1] > 0.1).any()
+    assert (found.zg[lengths == 1] == 0).all()
+    np.testing.assert_array_equal(found.tau, substructure(p4, lengths, radius=0.8).tau[:, 1:2])
+
+
+def test_angularities_of_two_prongs() -> None:
+    """Massless particles of 300 and 100 GeV 0.4 apart in phi, at equal rapidity: the axis divides 1 : 3."""
+    pt, phi = np.array([300.0, 100.0, 50.0]), np.array([0.0, 0.4, 2.0])
+    p4 = four_momentum(pt, np.full(3, 0.7), phi, pt * np.cosh(0.7))
+    axis = np.arctan2(100 * np.sin(0.4), 300 + 100 * np.cos(0.4))
+    found = angularities(p4, np.array([2, 1]), radius=0.4, betas=(0.5, 1, 2))
+    expected = [0.75 * (axis / 0.4) ** beta + 0.25 * ((0.4 - axis) / 0.4) ** beta for beta in (0.5, 1, 2)]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(found[1], 0, atol=1e-4)

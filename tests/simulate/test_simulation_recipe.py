@@ -26,8 +26,8 @@ from hepfm.simulate.jet_recipe import JetRecipe
 from hepfm.simulate.recipe import read_simulation
 from hepfm.simulate.run import simulate
 from hepfm.simulate.simulation import Simulation, SimulationRecipe, SplitSizes
-from hepfm.study.store_entries import SimulatedStore
-from hepfm.study.stores import _simulated
+from hepfm.workflow.open_stores import _simulated
+from hepfm.workflow.store_entries import SimulatedStore
 
 
 def values(**changes: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from test_study_plan import plan_of
 from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.data.store import Store
 from hepfm.study import study as module
-from hepfm.study.study import most_needed, study
+from hepfm.study.study import study
+from hepfm.workflow.pool import most_needed
 from hepfm.workflow.verbs.base import Needs
 
 pytest.importorskip("dask_jobqueue", reason="batch systems need the extra cluster")
@@ -46,10 +47,10 @@ def test_job_scripts_ask_for_what_runs_need(kind: str, monkeypatch: pytest.Monke
 
 
 def test_a_recipe_on_a_gpu_needs_one() -> None:
-    assert most_needed(plan_of(small_study("a", "b"))) == Needs(1, 0)
+    assert most_needed(plan_of(small_study("a", "b")).runs.values()) == Needs(1, 0)
     values = small_study("a", "b")
     values["pretrain"]["options"] = {"train": {**TRAIN, "device": "cuda"}}
-    assert most_needed(plan_of(values)) == Needs(1, 1)
+    assert most_needed(plan_of(values).runs.values()) == Needs(1, 1)
 
 
 def test_a_machine_without_the_batch_system_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

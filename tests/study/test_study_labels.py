@@ -16,8 +16,8 @@ from hepfm.data.writer import write_store
 from hepfm.study.check import check_study
 from hepfm.study.config import read_study
 from hepfm.study.plan import make_plan
-from hepfm.study.stores import open_stores
 from hepfm.study.study import study
+from hepfm.workflow.open_stores import open_stores
 
 LABELS = {"particles": {"top": {"at_least": [1]}, "z": {"at_least": [1]}}}
 SHORT = {"steps": 3, "batch_size": 16, "validate_every": 3, "checkpoint_every": 3, "device": "cpu"}
@@ -76,7 +76,7 @@ def test_a_store_that_cannot_be_labelled_is_refused(events: Store, entry: dict[s
     study_values = values(events)
     study_values["stores"]["pretrain"] = entry
     with pytest.raises(ConfigError, match=said):
-        open_stores(read_study(study_values))
+        open_stores(read_study(study_values).stores)
 
 
 @pytest.mark.parametrize("name", ["event_classifier_cpu", "numbers_cpu", "numbers_jets_cpu"])
@@ -84,4 +84,4 @@ def test_built_in_studies_of_events_and_numbers_can_work(name: str) -> None:
     pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
     assert name in builtin_recipes("study")
     config = read_study(name)
-    check_study(make_plan(config, open_stores(config)))
+    check_study(make_plan(config, open_stores(config.stores)))

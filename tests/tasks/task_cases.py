@@ -63,7 +63,7 @@ def task_of(name: str) -> Task:
     return load_task({"name": name, **OPTIONS.get(name, {})})
 
 
-OF_EVENTS = ("ttbar_reconstruction",)
+OF_EVENTS = ("ttbar_reconstruction", "neutrinos", "segmentation")
 """Tasks whose rows are no jets; they have tests of their own."""
 
 

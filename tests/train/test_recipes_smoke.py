@@ -116,7 +116,13 @@ def test_pretraining(
 
 
 OF_EVENTS = {
-    **dict.fromkeys(("evenet_stage2", "evenet_assignment", "evenet_classification"), "evenet_cpu"),
+    **dict.fromkeys(
+        (
+            f"evenet_{name}"
+            for name in ("stage2", "assignment", "classification", "neutrinos", "segmentation")
+        ),
+        "evenet_cpu",
+    ),
     **dict.fromkeys(("ttbar_reconstruction", "initial_state", "event_classification"), "bumblebee_cpu"),
     "unseen_process": "event_classifier_cpu",
 }

@@ -132,6 +132,8 @@ class Backbone(nn.Module):
     front of a row; let constituents see only those before them; read tokens; accept for a hidden constituent
     a vector that is not from `embed`, and use nothing else of it; know the places of constituents in their
     row; let another module turn their numbers into vectors."""
+    of_pairs: ClassVar[frozenset[str]] = frozenset()
+    """Names of modules whose outputs belong to pairs of constituents, not to constituents or rows."""
     encodes: ClassVar[bool] = True
     """False for a stand-in without weights, where only a tokenizer is trained."""
 

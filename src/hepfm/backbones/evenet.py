@@ -183,7 +183,7 @@ class EveNet(Backbone):
         h_TD = packing.pack(h_BND)
         x_TD, bias = h_TD, key_bias(mask_BN, h_TD.dtype)
         for block in self.blocks:
-            x_TD = block.packed(x_TD, packing, bias)
+            x_TD = block(x_TD, packing, bias)
         return self.encoder(packing.unpack(x_TD + h_TD), mask_BN, prefix_BKD)
 
     def layers(self) -> list[list[nn.Parameter]]:
@@ -211,7 +211,7 @@ class EveNetBlock(nn.Module):
         self.scale_2D = nn.Parameter(torch.full((2, width), config.layer_scale))
         self.drop_path = DropPath(dropout)
 
-    def packed(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
+    def forward(self, x_TD: Tensor, packing: Packing, bias: Tensor) -> Tensor:
         """Return packed objects after the block, (T, D); `bias` is added to the attention logits."""
         branch_TD = self.attention.packed(self.attention_norm(x_TD), packing, bias) * self.scale_2D[0]
         x_TD = x_TD + self.drop_path.packed(branch_TD, packing)

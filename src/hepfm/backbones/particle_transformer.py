@@ -78,6 +78,7 @@ class ParticleTransformer(Backbone):
     Config: ClassVar[type[Config]] = ParticleTransformerConfig
     needs = frozenset({"p4"})
     supports = frozenset({"embedding"})
+    of_pairs = frozenset({"pairs"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {
             "width": 64,

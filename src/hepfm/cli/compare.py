@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonDone(VerbResult):
+    """A report.
+
+    Attributes
+    ----------
+    report
+        The page, report.html.
+    tables
+        CSV files of everything that it shows.
+    """
+
+    report: str
+    tables: list[str]
 
 
 @click.command()
@@ -18,7 +35,7 @@ from hepfm.cli.common import verb
     "--store", "stores", multiple=True, type=click.Path(), help="A store to show as well; repeatable."
 )
 @verb
-def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> dict[str, Any]:
+def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> ComparisonDone:
     """Compare RESULTS (directories of `hepfm evaluate`) and write report.html and CSV files.
 
     One real store and stores of generated rows (`--store`, repeated) are drawn over each other, with RESULTS
@@ -27,8 +44,8 @@ def command(results: tuple[str, ...], output: str, stores: tuple[str, ...]) -> d
     from hepfm.report.compare import compare, summary_lines
 
     comparison = compare(results, output=output, stores=stores)
-    return {
-        "report": str(comparison.report),
-        "tables": [str(path) for path in comparison.tables],
-        "lines": summary_lines(comparison),
-    }
+    return ComparisonDone(
+        report=str(comparison.report),
+        tables=[str(path) for path in comparison.tables],
+        lines=summary_lines(comparison),
+    )

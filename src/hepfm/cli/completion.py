@@ -7,6 +7,7 @@ Switched on by ``eval "$(_HEPFM_COMPLETE=bash_source hepfm)"`` in ``~/.bashrc``,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from click import Context, Parameter
@@ -20,15 +21,34 @@ def _starting(names: Iterable[str], incomplete: str, *, files: bool = False) -> 
     return [*items, CompletionItem(incomplete, type="file")] if files else items
 
 
-def complete_recipe(verb: str) -> Complete:
+@dataclass(frozen=True)
+class Names:
+    """Completes names that can stand somewhere.
+
+    Attributes
+    ----------
+    known
+        Returns them.
+    files
+        Whether a file can stand there as well; otherwise nothing else can.
+    """
+
+    known: Callable[[], Iterable[str]]
+    files: bool = False
+
+    def __call__(self, _context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+        return _starting(self.known(), incomplete, files=self.files)
+
+
+def complete_recipe(verb: str) -> Names:
     """Complete the built-in recipes of a verb, and files."""
 
-    def complete(_context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    def known() -> Iterable[str]:
         from hepfm.core.config import builtin_recipes
 
-        return _starting(builtin_recipes(verb), incomplete, files=True)
+        return builtin_recipes(verb)
 
-    return complete
+    return Names(known, files=True)
 
 
 def complete_overrides(verb: str) -> Complete:
@@ -56,15 +76,25 @@ def _keys(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
             yield f"{before}{key}="
 
 
-def complete_component(kind: str) -> Complete:
+def complete_component(kind: str) -> Names:
     """Complete the names of a kind of component."""
 
-    def complete(_context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    def known() -> Iterable[str]:
         from hepfm.cli.listing import registries
 
-        return _starting(registries()[kind], incomplete)
+        return registries()[kind]
 
-    return complete
+    return Names(known)
+
+
+def _datasets() -> Iterable[str]:
+    from hepfm.data.public.catalogue import catalogue
+
+    return catalogue()
+
+
+complete_dataset = Names(_datasets)
+"""Completes the names of public data sets."""
 
 
 def complete_kind(_context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -9,6 +10,23 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
+from hepfm.cli.result import CopiedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted(CopiedModel):
+    """A model directory that was made of another package's checkpoint.
+
+    Attributes
+    ----------
+    parameters
+        Number of weights.
+    note
+        What is not as it was there; null where there is nothing.
+    """
+
+    parameters: int
+    note: str | None
 
 
 @click.command()
@@ -38,7 +56,7 @@ from hepfm.cli.completion import complete_component
     help="What a branch of weaver's file is, in fields of a store; those of JetClass are known. Repeatable.",
 )
 @verb
-def command(package: str, checkpoint: str, output: str, classes: str, **others: Any) -> dict[str, Any]:
+def command(package: str, checkpoint: str, output: str, classes: str, **others: Any) -> Converted:
     """Read CHECKPOINT of PACKAGE without running code in it, and write a model directory.
 
     PACKAGE is weaver, omnilearned, evenet or omnijet_alpha.
@@ -51,10 +69,10 @@ def command(package: str, checkpoint: str, output: str, classes: str, **others: 
     line = f"{output}: {model.backbone.name}, {parameters:,} parameters, feature set {model.features.name}"
     note = model.provenance["converted_from"].get("note")
     lines = [line, f"note: {note}"] if note else [line]
-    return {
-        "model": output,
-        "parameters": parameters,
-        "note": note,
-        "lines": lines,
-        "next": command_line("check", output),
-    }
+    return Converted(
+        model=output,
+        parameters=parameters,
+        note=note,
+        lines=lines,
+        next=command_line("check", output),
+    )

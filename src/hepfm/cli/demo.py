@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides
+from hepfm.cli.result import StudyDone
 from hepfm.cli.study import run_study
 
 
@@ -16,7 +15,7 @@ from hepfm.cli.study import run_study
 @click.option("-o", "--output", default="demo", show_default=True, help="Directory for everything.")
 @click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
 @verb
-def command(overrides: tuple[str, ...], output: str, processes: int | None) -> dict[str, Any]:
+def command(overrides: tuple[str, ...], output: str, processes: int | None) -> StudyDone:
     """Simulate, pre-train, fine-tune from few labels with and without pre-training, report.
 
     This is `hepfm study demo`. A second call goes on where the first was stopped. Settings of the study (see

@@ -7,11 +7,13 @@ import os
 import platform
 import re
 import shutil
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from hepfm.cli.common import verb
+from hepfm.cli.result import VerbResult
 from hepfm.core.errors import HepfmError
 
 CORE = "core"
@@ -70,9 +72,28 @@ def _torch_facts() -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machine(VerbResult):
+    """What is installed and what works.
+
+    Attributes
+    ----------
+    python
+        Version of Python.
+    torch
+        Its threads, the names of its CUDA devices, and whether these compute in bf16.
+    extras
+        Version of each library by extra of the package; null for one that is missing.
+    """
+
+    python: str
+    torch: dict[str, Any]
+    extras: dict[str, dict[str, str | None]]
+
+
 @click.command()
 @verb
-def command() -> dict[str, Any]:
+def command() -> Machine:
     """Say which parts are installed, which devices torch sees, and what would make training faster."""
     versions_of = {extra: {name: _version(name) for name in names} for extra, names in extras().items()}
     torch_facts = _torch_facts()
@@ -92,10 +113,10 @@ def command() -> dict[str, Any]:
         *_extra_lines(versions_of),
         *(f"advice: {line}" for line in advice),
     ]
-    return {
-        "python": platform.python_version(),
-        "torch": torch_facts,
-        "extras": versions_of,
-        "lines": lines,
-        "next": "hepfm demo",
-    }
+    return Machine(
+        python=platform.python_version(),
+        torch=torch_facts,
+        extras=versions_of,
+        lines=lines,
+        next="hepfm demo",
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,27 @@ from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
 from hepfm.cli.options import device_option, read_options, set_option, withhold_option
+from hepfm.cli.result import VerbResult
 from hepfm.cli.task_options import task_options, task_spec
+
+if TYPE_CHECKING:
+    from hepfm.tasks.result import ResultFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(VerbResult):
+    """A measurement of a model.
+
+    Attributes
+    ----------
+    output
+        The result directory.
+    result
+        What its results.json holds: every metric with value, interval and definition, baselines beside it.
+    """
+
+    output: str
+    result: ResultFile
 
 
 @click.command()
@@ -48,7 +69,7 @@ def command(
     device: str,
     weights: str,
     options: tuple[str, ...],
-) -> dict[str, Any]:
+) -> Evaluated:
     """Measure MODEL on a task, with uncertainties; the scores are kept beside the numbers.
 
     Every line has what trivial answers score on the same rows: a regression on the numbers of the whole
@@ -77,9 +98,9 @@ def command(
         weights=None if weights == "null" else weights,
         options=read_options(options),
     )
-    return {
-        "output": str(folder),
-        "result": evaluation.result.model_dump(mode="json"),
-        "lines": summary_lines(evaluation),
-        "next": command_line("compare", folder, "-o", "report"),
-    }
+    return Evaluated(
+        output=str(folder),
+        result=evaluation.result,
+        lines=summary_lines(evaluation),
+        next=command_line("compare", folder, "-o", "report"),
+    )

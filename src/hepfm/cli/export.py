@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import overwrite_option, read_options, set_option
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel(VerbResult):
+    """A file for other programs.
+
+    Attributes
+    ----------
+    output
+        The file.
+    format, part
+        Its kind, and what of the model it computes.
+    inputs, outputs
+        Their names in order.
+    differences
+        Largest difference of each output from the package, over its largest value where that is above 1; of
+        codes and masks the fraction of rows with another one.
+    """
+
+    output: str
+    format: str
+    part: str
+    inputs: list[str]
+    outputs: list[str]
+    differences: dict[str, float]
 
 
 @click.command()
@@ -34,7 +60,7 @@ def command(
     format_: str | None,
     part: str | None,
     options: tuple[str, ...],
-) -> dict[str, Any]:
+) -> ExportedModel:
     """Write MODEL as ONNX or TorchScript, and compare the file with the package.
 
     The file needs nothing of hepfm: standardisation, tokenizer and the steps of a generator are inside.
@@ -44,18 +70,18 @@ def command(
     done = export(
         model, output=output, format=format_, part=part, overwrite=overwrite, **read_options(options)
     )
-    return {
-        "output": output,
-        "format": done.format,
-        "part": done.part,
-        "inputs": list(done.inputs),
-        "outputs": list(done.outputs),
-        "differences": done.differences,
-        "lines": [
+    return ExportedModel(
+        output=output,
+        format=done.format,
+        part=done.part,
+        inputs=list(done.inputs),
+        outputs=list(done.outputs),
+        differences=done.differences,
+        lines=[
             f"{output}: {done.part} of {', '.join(done.inputs)}",
             *(
                 f"{name}: differs from torch by at most {value:.1e}"
                 for name, value in done.differences.items()
             ),
         ],
-    }
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from hepfm.cli.advice import after_training, in_earnest
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+from hepfm.cli.result import TrainedModel, TrainingCost
 
 
 @click.command()
@@ -23,7 +22,7 @@ from hepfm.cli.completion import complete_overrides, complete_recipe
 @verb
 def command(
     model: str, recipe: str, overrides: tuple[str, ...], output: str | None, dry_run: bool, smoke: bool
-) -> dict[str, Any]:
+) -> TrainedModel | TrainingCost:
     """Adapt MODEL to labelled rows by RECIPE, a built-in one (`hepfm list recipes`) or a YAML file."""
     from pathlib import Path
 
@@ -32,12 +31,12 @@ def command(
     if dry_run:
         cost = finetune.dry_run(model, recipe, overrides=overrides, smoke=smoke)
         following = in_earnest(("finetune", model, recipe), overrides, output=output, smoke=smoke)
-        return {**cost.to_dict(), "lines": cost.lines(), "next": following}
+        return TrainingCost(**cost.to_dict(), lines=cost.lines(), next=following)
     target = output or str(Path("runs") / Path(recipe).stem)
     result = finetune.finetune(model, recipe, output=target, overrides=overrides, smoke=smoke)
-    return {
-        "run": str(result.path),
-        "model": str(result.model_path),
-        "lines": [f"model: {result.model_path}"],
-        "next": after_training(result.path),
-    }
+    return TrainedModel(
+        run=str(result.path),
+        model=str(result.model_path),
+        lines=[f"model: {result.model_path}"],
+        next=after_training(result.path),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -10,6 +11,20 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.options import device_option, read_options, set_option
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated(VerbResult):
+    """New rows of a model.
+
+    Attributes
+    ----------
+    store
+        The store that was made.
+    """
+
+    store: str
 
 
 @click.command()
@@ -47,7 +62,7 @@ def command(
     batch_size: int | None,
     device: str,
     options: tuple[str, ...],
-) -> dict[str, Any]:
+) -> Generated:
     """Make jets with MODEL and write them to a store."""
     from hepfm.inference.generate import generate
 
@@ -67,7 +82,7 @@ def command(
         "device": device,
     }
     path = generate(model, **named, **read_others(options, named))
-    return {"store": str(path), "lines": [f"store: {path}"], "next": command_line("data", "info", path)}
+    return Generated(store=str(path), lines=[f"store: {path}"], next=command_line("data", "info", path))
 
 
 def read_others(texts: Sequence[str], named: Collection[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,38 @@ from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_component
 from hepfm.cli.options import read_options, set_option, split_options
+from hepfm.cli.result import VerbResult
 
 _PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingested(VerbResult):
+    """A store that was made of files.
+
+    Attributes
+    ----------
+    path
+        Directory of the store.
+    rows
+        Rows of each split.
+    """
+
+    path: str
+    rows: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapDraft(VerbResult):
+    """A first draft of a map; nothing was written.
+
+    Attributes
+    ----------
+    map
+        The draft, as YAML.
+    """
+
+    map: str
 
 
 @click.command()
@@ -35,7 +66,7 @@ def command(
     seed: int,
     allow_shared: bool,
     options: tuple[str, ...],
-) -> dict[str, Any]:
+) -> Ingested | MapDraft:
     """Read FILEs of FORMAT (see `hepfm list reader`) into a store.
 
     A FILE is a path, a URL (https://, root://), a quoted pattern ("jets_*.root"), a folder, or a list of
@@ -68,15 +99,15 @@ def command(
     )
     store = Store.open(path)
     counts = {split: len(rows) for split, rows in store.splits.items()}
-    return {
-        "path": str(path),
-        "rows": counts,
-        "lines": [f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} rows"],
-        "next": command_line("data", "info", path),
-    }
+    return Ingested(
+        path=str(path),
+        rows=counts,
+        lines=[f"{path}: {', '.join(f'{count} {split}' for split, count in counts.items())} rows"],
+        next=command_line("data", "info", path),
+    )
 
 
-def _draft(format_name: str, files: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+def _draft(format_name: str, files: tuple[str, ...], options: dict[str, Any]) -> MapDraft:
     from hepfm.core.guards import reading
     from hepfm.data.inputs import find_inputs
     from hepfm.data.maps.suggest import suggest
@@ -87,4 +118,4 @@ def _draft(format_name: str, files: tuple[str, ...], options: dict[str, Any]) ->
     (_, path), *_ = find_inputs(files, MappingReader.endings)
     with reading(str(path)):
         text = suggest(path, tree=options.get("tree"))
-    return {"map": text, "lines": text.splitlines()}
+    return MapDraft(map=text, lines=text.splitlines())

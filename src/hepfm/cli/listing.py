@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_kind
+from hepfm.cli.result import VerbResult
 from hepfm.core.registry import Registry
 
 OTHERS = ("dataset", "recipes")
 """What can be listed beside the registries."""
 
-RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study")
+RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "anomaly", "reweight", "unfold")
 
 
 def registries() -> dict[str, Registry]:
@@ -24,6 +25,8 @@ def registries() -> dict[str, Registry]:
     from hepfm.generators import GENERATORS
     from hepfm.groupings import GROUPINGS
     from hepfm.heads import HEADS
+    from hepfm.methods.anomaly import ANOMALY_METHODS
+    from hepfm.methods.ratio import RATIO_ESTIMATORS
     from hepfm.models.convert import CONVERTERS
     from hepfm.objectives import OBJECTIVES
     from hepfm.objectives.augmentations import AUGMENTATIONS
@@ -54,6 +57,8 @@ def registries() -> dict[str, Registry]:
         GENERATORS,
         TASKS,
         ANOMALY_SCORES,
+        ANOMALY_METHODS,
+        RATIO_ESTIMATORS,
         FEATURE_SETS,
         CONTEXT_SETS,
         TARGET_SETS,
@@ -108,10 +113,23 @@ def singular(kind: str) -> str:
     return kind.removesuffix("s") if kind.removesuffix("s") in registries() else kind
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed(VerbResult):
+    """Components and recipes.
+
+    Attributes
+    ----------
+    kinds
+        What each name stands for, by kind and name.
+    """
+
+    kinds: dict[str, dict[str, str]]
+
+
 @click.command()
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @verb
-def command(kind: str | None) -> dict[str, Any]:
+def command(kind: str | None) -> Listed:
     """List components of a KIND (backbone or backbones, objective, task, ..., recipes), or all of them."""
     kinds = [singular(kind)] if kind else [*registries(), *OTHERS]
     rows_of_kind = {name: _rows(name) for name in kinds}
@@ -121,11 +139,10 @@ def command(kind: str | None) -> dict[str, Any]:
         lines += [f"{listed}:", *(f"  {name:<{width}}  {summary}" for name, summary in rows.items()), ""]
     first, rows = next(iter(rows_of_kind.items()))
     if first == "dataset":
-        return {
-            "kinds": rows_of_kind,
-            "lines": lines[:-1],
-            "next": f"hepfm data get {next(iter(rows))} -o FOLDER",
-        }
+        return Listed(
+            kinds=rows_of_kind,
+            lines=lines[:-1],
+            next=f"hepfm data get {next(iter(rows))} -o FOLDER",
+        )
     example = next(iter(rows), None) if first == "recipes" else " ".join([first, *list(rows)[:1]])
-    following = {"next": f"hepfm show {example}"} if rows else {}
-    return {"kinds": rows_of_kind, "lines": lines[:-1], **following}
+    return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)

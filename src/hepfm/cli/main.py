@@ -24,6 +24,12 @@ VERBS = {
     "evaluate": ("hepfm.cli.evaluate", "Measure a model on a task's test rows, with uncertainties."),
     "compare": ("hepfm.cli.compare", "Compare results in tables, curves and one report.html."),
     "study": ("hepfm.cli.study", "Arms, sizes, label budgets and seeds: all runs, once each, and a report."),
+    "anomaly": ("hepfm.cli.anomaly", "Search for a resonance without labels: CWoLa, CATHODE, ANODE, limits."),
+    "reweight": (
+        "hepfm.cli.reweight",
+        "Weight one sample to resemble another, with closure and a file of weights.",
+    ),
+    "unfold": ("hepfm.cli.unfold", "Unfold data by OmniFold, with replicas, tests and a file of weights."),
     "list": ("hepfm.cli.listing", "List components and recipes."),
     "show": ("hepfm.cli.show", "Show a recipe, model, store or run."),
     "check": ("hepfm.cli.check", "Verify a model directory against its own fixture."),
@@ -31,6 +37,8 @@ VERBS = {
     "export": ("hepfm.cli.export", "Write a model as ONNX or TorchScript for other programs."),
     "push": ("hepfm.cli.push", "Copy a model to the Hugging Face hub or a folder."),
     "pull": ("hepfm.cli.pull", "Copy a model from the Hugging Face hub or a folder, and check it."),
+    "tools": ("hepfm.tools.tools_verb", "Describe the verbs as functions that a language model can call."),
+    "call": ("hepfm.tools.call_verb", "Call a verb by such a description, with arguments as JSON."),
     "doctor": ("hepfm.cli.doctor", "Say what is installed and what works on this machine."),
 }
 """Verb -> (module with a click command named ``command``, one line of help)."""
@@ -55,11 +63,17 @@ class _Verbs(click.Group):
             ctx.fail(f"no verb {args[0]!r}{did_you_mean(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        from hepfm.cli.common import ended_in_words
+
+        with ended_in_words(as_json="--json" in args):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:  # click would make "Aborted!" and exit code 1 of a Ctrl-C while imports run
             from hepfm.cli.common import ended_in_words
 
-            with ended_in_words():
+            with ended_in_words(as_json="--json" in ctx.args):
                 return super().invoke(ctx)
         except KeyboardInterrupt:  # during the import above
             click.echo("\ninterrupted; nothing half-made was left", err=True)

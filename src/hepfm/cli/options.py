@@ -8,6 +8,13 @@ from typing import Any
 import click
 
 
+class Written(click.Path):
+    """A place that a verb writes to, where it is not called output, which always is."""
+
+
+written = Written()
+
+
 def set_option(owner: str) -> Callable[..., Any]:
     """Return the decorator that adds ``--set``, for options of `owner`."""
     text = f"An option of {owner}; may be repeated."

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import device_option, numbers_by_name, overwrite_option, withhold_option
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted(VerbResult):
+    """Scores of rows.
+
+    Attributes
+    ----------
+    output
+        The file.
+    columns
+        Names of its columns.
+    """
+
+    output: str
+    columns: list[str]
 
 
 @click.command()
@@ -42,7 +59,7 @@ def command(
     withhold: list[str],
     device: str,
     overwrite: bool,
-) -> dict[str, Any]:
+) -> Predicted:
     """Write the scores of MODEL (or of the model of a run) on STORE to a file, in row order."""
     from hepfm.inference.predict import predict
 
@@ -59,4 +76,4 @@ def command(
         device=device,
         overwrite=overwrite,
     )
-    return {"output": output, "columns": columns, "lines": [f"{output}: {', '.join(columns)}"]}
+    return Predicted(output=output, columns=columns, lines=[f"{output}: {', '.join(columns)}"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from hepfm.cli.advice import after_training, in_earnest
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+from hepfm.cli.result import TrainedModel, TrainingCost
 
 
 @click.command()
@@ -22,7 +21,7 @@ from hepfm.cli.completion import complete_overrides, complete_recipe
 @verb
 def command(
     recipe: str, overrides: tuple[str, ...], output: str | None, dry_run: bool, smoke: bool
-) -> dict[str, Any]:
+) -> TrainedModel | TrainingCost:
     """Train a model from RECIPE, a built-in one (`hepfm list recipes`) or a YAML file.
 
     Several processes: torchrun --nproc-per-node N -m hepfm pretrain RECIPE
@@ -34,12 +33,13 @@ def command(
     if dry_run:
         cost = pretrain.dry_run(recipe, overrides=overrides, smoke=smoke)
         following = in_earnest(("pretrain", recipe), overrides, output=output, smoke=smoke)
-        return {**cost.to_dict(), "lines": cost.lines(), "next": following}
+        return TrainingCost(**cost.to_dict(), lines=cost.lines(), next=following)
     target = output or str(Path("runs") / Path(recipe).stem)
     result = pretrain.pretrain(recipe, output=target, overrides=overrides, smoke=smoke)
-    return {
-        "run": str(result.path),
-        "model": str(result.model_path),
-        "lines": [f"model: {result.model_path}", *([f"warning: {result.warning}"] if result.warning else [])],
-        "next": after_training(result.path),
-    }
+    return TrainedModel(
+        run=str(result.path),
+        model=str(result.model_path),
+        warning=result.warning or None,
+        lines=[f"model: {result.model_path}", *([f"warning: {result.warning}"] if result.warning else [])],
+        next=after_training(result.path),
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from hepfm.cli.common import verb
 from hepfm.cli.options import overwrite_option
+from hepfm.cli.result import CopiedModel
 
 
 @click.command()
@@ -16,7 +15,7 @@ from hepfm.cli.options import overwrite_option
 @click.option("--revision", help="Branch, tag or commit of the hub; the newest by default.")
 @overwrite_option
 @verb
-def command(source: str, output: str, revision: str | None, overwrite: bool) -> dict[str, Any]:
+def command(source: str, output: str, revision: str | None, overwrite: bool) -> CopiedModel:
     """Copy the model at SOURCE to a model directory, and check it.
 
     SOURCE is hf://owner/name, hf://owner/name@revision, file:///folder, or a folder. The token for a private
@@ -26,8 +25,8 @@ def command(source: str, output: str, revision: str | None, overwrite: bool) -> 
     from hepfm.models.hub.pull import pull
 
     path = pull(source, output=output, revision=revision, overwrite=overwrite)
-    return {
-        "model": str(path),
-        "lines": [f"{path}: checksums and fixture are right"],
-        "next": command_line("show", str(path)),
-    }
+    return CopiedModel(
+        model=str(path),
+        lines=[f"{path}: checksums and fixture are right"],
+        next=command_line("show", str(path)),
+    )

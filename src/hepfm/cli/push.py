@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from hepfm.cli.common import verb
-from hepfm.cli.options import overwrite_option
+from hepfm.cli.options import overwrite_option, written
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushedModel(VerbResult):
+    """A model that was copied to another place.
+
+    Attributes
+    ----------
+    address
+        Where it is now, with the commit on the hub.
+    files
+        Names of the files there.
+    """
+
+    address: str
+    files: list[str]
 
 
 @click.command()
 @click.argument("model", type=click.Path())
-@click.argument("destination")
+@click.argument("destination", type=written)
 @click.option("--revision", help="Branch of the hub; made if it is not there.")
 @click.option(
     "--private/--public", default=True, show_default=True, help="Who sees a repository that is made."
@@ -22,7 +39,7 @@ from hepfm.cli.options import overwrite_option
 @verb
 def command(
     model: str, destination: str, revision: str | None, private: bool, licence: str | None, overwrite: bool
-) -> dict[str, Any]:
+) -> PushedModel:
     """Copy MODEL to DESTINATION: hf://owner/name, file:///folder, or a folder.
 
     The token of the hub is the variable HF_TOKEN of the environment.
@@ -41,9 +58,9 @@ def command(
     lines = [f"{done.address}: {', '.join(done.files)}"]
     if "README.md" in done.files and licence is None:
         lines.append("note: the page names no licence; give one with --licence")
-    return {
-        "address": done.address,
-        "files": list(done.files),
-        "lines": lines,
-        "next": command_line("pull", done.address, "-o", "model"),
-    }
+    return PushedModel(
+        address=done.address,
+        files=list(done.files),
+        lines=lines,
+        next=command_line("pull", done.address, "-o", "model"),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import click
 from hepfm.cli.advice import after_training, command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_name
+from hepfm.cli.result import VerbResult
 
 
 def _yaml(values: Any) -> list[str]:
@@ -94,10 +96,30 @@ def _directory(path: Path) -> dict[str, Any]:
     raise HepfmError(f"{path} is neither a store, a model nor a run")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShownEntry(VerbResult):
+    """What a name stands for.
+
+    Attributes
+    ----------
+    kind
+        A kind of `hepfm list`, the recipe of a verb, or store, model or run.
+    values
+        The recipe laid over its base; summary, options with defaults and sizes of a component; the manifest
+        of a store, the config of a model or a run.
+    also
+        Commands that show what else has the name.
+    """
+
+    kind: str
+    values: dict[str, Any]
+    also: list[str]
+
+
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="[KIND] NAME", shell_complete=complete_name)
 @verb
-def command(names: tuple[str, ...]) -> dict[str, Any]:
+def command(names: tuple[str, ...]) -> ShownEntry:
     """Show what NAME is: a recipe or its file, a component, or the directory of a store, model or run.
 
     KIND says which is meant where several have the name: a verb for its recipe, else a kind of `hepfm list`.
@@ -121,7 +143,7 @@ def command(names: tuple[str, ...]) -> dict[str, Any]:
     first, *others = matches
     lines = [f"# {first['kind']}: {name}", *_yaml(first["values"])]
     also = [f"hepfm show {_short(other['kind'])} {name}" for other in others]
-    return {**first, "also": also, "lines": [*lines, *(f"# also: {line}" for line in also)]}
+    return ShownEntry(**first, also=also, lines=[*lines, *(f"# also: {line}" for line in also)])
 
 
 def _short(kind: str) -> str:

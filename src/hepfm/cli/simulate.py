@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+from hepfm.cli.result import VerbResult
 
 if TYPE_CHECKING:
     from hepfm.simulate.run import SimulationResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated(VerbResult):
+    """A simulated store.
+
+    Attributes
+    ----------
+    path
+        Directory of the store.
+    kind
+        Kind of simulation, which is also what the rows are called: jets, events, showers.
+    rows
+        Rows of each split.
+    events
+        Events generated; null where each row is an event of its own.
+    pythia_share
+        Share of the processor time that was spent inside Pythia; null when the store was there already.
+    seconds
+        Seconds of processor time in all; null when the store was there already.
+    """
+
+    path: str
+    kind: str
+    rows: dict[str, int]
+    events: int | None
+    pythia_share: float | None
+    seconds: float | None
 
 
 def _speed(result: SimulationResult) -> list[str]:
@@ -39,7 +69,7 @@ def _speed(result: SimulationResult) -> list[str]:
 @verb
 def command(
     recipe: str, overrides: tuple[str, ...], output: Path, seed: int | None, processes: int | None
-) -> dict[str, Any]:
+) -> Simulated:
     """Generate jets, events or showers after RECIPE, a YAML file or a built-in name, and write a store.
 
     A stopped call goes on when it is given again. Examples of KEY=VALUE: jets.train=1000 (per class),
@@ -51,13 +81,13 @@ def command(
     result = simulate(recipe, output=output, overrides=overrides, processes=processes, seed=seed)
     rows = ", ".join(f"{count} {split}" for split, count in result.rows.items())
     origin = "" if result.events is None else f" from {result.events} events"
-    return {
-        "path": str(result.path),
-        "kind": result.kind,
-        "rows": result.rows,
-        "events": result.events,
-        "pythia_share": result.pythia_share,
-        "seconds": result.seconds,
-        "lines": [f"{result.path}: {rows} {result.kind}{origin}", *_speed(result)],
-        "next": command_line("data", "info", result.path),
-    }
+    return Simulated(
+        path=str(result.path),
+        kind=result.kind,
+        rows=result.rows,
+        events=result.events,
+        pythia_share=result.pythia_share,
+        seconds=result.seconds,
+        lines=[f"{result.path}: {rows} {result.kind}{origin}", *_speed(result)],
+        next=command_line("data", "info", result.path),
+    )

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+from hepfm.cli.result import StudyDone, VerbResult
+
+if TYPE_CHECKING:
+    from hepfm.workflow.estimate import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyEstimate(VerbResult):
+    """What a study would cost; nothing was written.
+
+    Attributes
+    ----------
+    trials
+        Number of trials.
+    core_hours
+        Hours on one core of all runs that are not done, as far as it is known.
+    hours
+        Hours on the cores that are used at once.
+    unknown_runs
+        Number of runs of which nothing is known.
+    memory_bytes
+        Peak bytes of all runs at once.
+    estimates
+        All runs, by verb and kind.
+    """
+
+    trials: int
+    core_hours: float
+    hours: float
+    unknown_runs: int
+    memory_bytes: int
+    estimates: list[Estimate]
 
 
 @click.command()
@@ -33,7 +66,7 @@ def command(
     processes: int | None,
     cluster: str | None,
     report_only: bool,
-) -> dict[str, Any]:
+) -> StudyDone | StudyEstimate:
     """Do every run of STUDY, a built-in one (`hepfm list recipes`) or a YAML file, and write its report.
 
     A finished run is never repeated: the same call goes on with a study that was stopped. Exit code: 0 when
@@ -44,11 +77,11 @@ def command(
         from hepfm.study.cost import estimate
 
         cost = estimate(study, output=target, overrides=overrides, processes=processes)
-        return {
+        return StudyEstimate(
             **cost.to_dict(),
-            "lines": cost.lines(),
-            "next": _in_earnest(study, overrides, output, processes, cluster),
-        }
+            lines=cost.lines(),
+            next=_in_earnest(study, overrides, output, processes, cluster),
+        )
     return run_study(
         study,
         output=target,
@@ -59,7 +92,7 @@ def command(
     )
 
 
-def run_study(study: str, **options: Any) -> dict[str, Any]:
+def run_study(study: str, **options: Any) -> StudyDone:
     """Do a study and return what a verb returns; `options` are those of `hepfm.study`."""
     from hepfm.core.interrupts import advising
     from hepfm.study import study as module
@@ -68,13 +101,13 @@ def run_study(study: str, **options: Any) -> dict[str, Any]:
     with advising("what was complete is kept; the same command goes on"):
         result = module.study(study, **options)
     report = str(result.report) if result.report else None
-    return {
-        "study": str(result.path),
-        "report": report,
-        "runs": counts(result.states),
-        "exit_code": result.exit_code,
-        "lines": module.summary_lines(result),
-    }
+    return StudyDone(
+        study=str(result.path),
+        report=report,
+        runs=counts(result.states),
+        exit_code=result.exit_code,
+        lines=module.summary_lines(result),
+    )
 
 
 def _in_earnest(

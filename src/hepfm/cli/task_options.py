@@ -130,8 +130,9 @@ _OPTIONS = (
         int,
         type=int,
         metavar="ROWS",
-        help="domain_shift: most rows of each class and domain; 5000 by default.",
+        help="domain_shift: most rows of a class and domain; 5000 by default. similarity: most rows, 4000.",
     ),
+    _option("other", str, metavar="MODEL", help="similarity: the model that MODEL is compared with."),
     _option(
         "variations",
         _names,
@@ -172,6 +173,16 @@ _OPTIONS = (
         type=int,
         metavar="ROWS",
         help="significance: least background rows in a bin; 10 by default.",
+    ),
+    _option(
+        "draws", int, type=int, metavar="NUMBER", help="neutrinos: solutions of each event; 100 by default."
+    ),
+    _option(
+        "segments",
+        _value,
+        metavar="TAGS",
+        help="segmentation: roles of the objects of each decay; '{t_had: [[t_b, t_q], [tbar_b, tbar_q]]}' by "
+        "default.",
     ),
     _option("masses", _numbers_of, metavar="GEV,...", help="mass_scan: the hypotheses."),
     _option(

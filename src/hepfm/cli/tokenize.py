@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -9,11 +10,44 @@ import click
 from hepfm.cli.advice import command_line
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
+from hepfm.cli.result import VerbResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenized(VerbResult):
+    """The report on a tokenizer.
+
+    Attributes
+    ----------
+    output
+        Directory of the report.
+    report
+        Number, use and perplexity of the codes, and median and interquartile range of decoded minus original
+        features, in their units.
+    """
+
+    output: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded(VerbResult):
+    """Rows that were made of codes.
+
+    Attributes
+    ----------
+    store
+        The store.
+    """
+
+    store: str
 
 
 @click.command()
 @click.argument("source", shell_complete=complete_recipe("pretrain"))
-@click.argument("overrides", nargs=-1, shell_complete=complete_overrides("pretrain"))
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("pretrain")
+)
 @click.option("-o", "--output", required=True, type=click.Path(), help="Run, report or store to make.")
 @click.option("--on", "store", type=click.Path(), help="Store to report on; a recipe's own by default.")
 @click.option("--split", help="Its split; test, or a recipe's validation, by default.")
@@ -32,7 +66,7 @@ def command(
     classifier: str | None,
     decode: str | None,
     smoke: bool,
-) -> dict[str, Any]:
+) -> Tokenized | Decoded | None:
     """Train a tokenizer from a recipe SOURCE, or use that of a model directory SOURCE, and report on it.
 
     OVERRIDES are key=value settings of the recipe. With --decode codes become jets again.
@@ -45,7 +79,7 @@ def command(
 
     if decode is not None:
         path = decode_codes(source, decode, output=output)
-        return {"store": str(path), "lines": [f"store: {path}"], "next": command_line("data", "info", path)}
+        return Decoded(store=str(path), lines=[f"store: {path}"], next=command_line("data", "info", path))
     report = tokenize(
         source,
         output=output,
@@ -57,13 +91,13 @@ def command(
         smoke=smoke,
     )
     if not report:
-        return {}  # the first of several processes says it
+        return None  # the first of several processes says it
     trained = (Path(output) / "model").exists()
     model = str(Path(output) / "model") if trained else source
     folder = str(Path(output) / TOKENS) if trained else output
-    return {
-        "output": folder,
-        "report": report,
-        "lines": [*report_lines(report), f"report: {folder}"],
-        "next": command_line("check", model),
-    }
+    return Tokenized(
+        output=folder,
+        report=report,
+        lines=[*report_lines(report), f"report: {folder}"],
+        next=command_line("check", model),
+    )

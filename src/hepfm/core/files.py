@@ -16,6 +16,7 @@ from hepfm.core.errors import HepfmError
 from hepfm.core.guards import reading, regular_file, writing
 from hepfm.core.locks import Lock, try_lock
 from hepfm.core.rename import exchange, rename_new
+from hepfm.core.writable import check_writable
 
 _TEMPORARY = ".partial-"
 _LOCK = ".lock"
@@ -32,7 +33,8 @@ def output_path(path: str | Path) -> Path:
     Raises
     ------
     HepfmError
-        For ``.``, ``..`` and ``/``, which are not names, and for circular links.
+        For ``.``, ``..`` and ``/``, which are not names, for circular links, and for a path outside of the
+        folders that this process may write, see `hepfm.core.writable`.
     """
     path = Path(path)
     if path.name in ("", ".."):
@@ -41,6 +43,7 @@ def output_path(path: str | Path) -> Path:
         )
     with writing(path):
         try:
+            check_writable(path)
             return path.resolve() if path.is_symlink() else path
         except RuntimeError:  # raised for circular links by Python before 3.13
             raise HepfmError(f"{path} is a link that leads back to itself; choose another output") from None

@@ -19,10 +19,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated(SystemExit):
-    """SIGTERM; ends the process with the exit code of the shell unless it is caught."""
+    """SIGTERM; ends the process with the exit code of the shell unless it is caught.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    message
+        What was done first, and how to go on.
+    """
+
+    def __init__(self, message: str = "SIGTERM: stopped; what was complete is kept") -> None:
         super().__init__(TERMINATED)
+        self.message = message
 
 
 @contextlib.contextmanager
@@ -71,8 +78,9 @@ def orderly_sigterm() -> Iterator[None]:
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        log.logger.warning("SIGTERM: stopped; what was complete is kept")
-        raise Terminated
+        stop = Terminated()
+        log.logger.warning(stop.message)
+        raise stop
 
     with _handled(leave):
         yield

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hepfm.core.ragged import Array, Columns, lists
-from hepfm.core.schema import Field, Level, Schema
+from hepfm.core.schema import Field, Kind, Level, Schema
 from hepfm.data.event_features import is_generator, is_type
 
 SLOTS = 2
@@ -81,5 +81,20 @@ SEGMENTS = Field(
 )
 """What a head of segments predicts; the truth is the roles of objects."""
 
-DERIVED = {field.name: field for field in (NEUTRINOS.field, SEGMENTS)}
+RATIO_SAMPLE = Field(
+    "ratio_sample",
+    Level.EVENT,
+    Kind.CATEGORICAL,
+    dtype="int8",
+    classes=("denominator", "numerator"),
+    description="of which of two samples a row is; rows may count in both",
+)
+"""What a head of a density ratio predicts: the difference of its outputs is ln of the ratio."""
+
+DERIVED = {field.name: field for field in (NEUTRINOS.field, SEGMENTS, RATIO_SAMPLE)}
 """Fields that heads predict and that no store has."""
+
+
+def predicted_field(schema: Schema, name: str) -> Field:
+    """Return the field that a head predicts: one of the data, or one that no store has."""
+    return DERIVED.get(name) or schema[name]

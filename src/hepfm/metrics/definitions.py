@@ -132,6 +132,14 @@ DEFINITIONS: dict[str, Definition] = {
         "embeddings, on rows that it was not fitted to (five parts in turn), mean of both samples: 0 where "
         "it cannot, 2 where it always can. The interval is over judged rows; fits are fixed (2509.07486).",
     ),
+    "cka.debiased.v1": Definition(
+        "CKA",
+        "Linear centred kernel alignment of the vectors that two networks make of the same rows "
+        "(1905.00414): 1 where they are the same up to rotation and scale, 0 on average where they have "
+        "nothing in common. "
+        "The three HSIC are unbiased estimates, averaged over batches of rows before the ratio is taken "
+        "(2010.15327); batches are resampled. Neither more nor less is better.",
+    ),
     "mmd.rbf_median.v1": Definition(
         "squared MMD",
         "Unbiased estimate of the squared maximum mean discrepancy of two samples of standardised "
@@ -178,6 +186,59 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "top_pairs.solved.v1": Definition(
         "fraction of solved events", "Fraction of events that are answered: the kinematics have a solution."
+    ),
+    "segments.events.v1": Definition(
+        "efficiency of events",
+        "Fraction of the events with a true decay whose objects are all right: in the set that is matched "
+        "with their true one and has its tag, or in none. Sets of the same tag are matched one with one by "
+        "intersection over union.",
+    ),
+    "segments.all_events.v1": Definition(
+        "correct events", "Fraction of all events whose objects are all right."
+    ),
+    "segments.objects.v1": Definition(
+        "accuracy of objects",
+        "Fraction of reconstructed objects that are right, the missing momentum aside; events are resampled.",
+    ),
+    "segments.iou.v1": Definition(
+        "intersection over union",
+        "Mean over true decays of the objects shared with the matched set, over those of either; 0 without.",
+    ),
+    "segments.dice.v1": Definition(
+        "Dice coefficient", "The same mean of twice the shared objects over the sum of both numbers."
+    ),
+    "segments.adjusted_rand.v1": Definition(
+        "adjusted Rand index",
+        "Mean over events with two objects or more: pairs of objects in one set that are found, less what "
+        "random partitions of the same sizes share; objects of no decay are one set, and tags do not count.",
+    ),
+    "segments.efficiency.v1": Definition(
+        "efficiency of objects of a class", "Fraction of the objects of a class that are right."
+    ),
+    "segments.purity.v1": Definition(
+        "purity of objects of a class", "Fraction of the objects that are put into a class that are right."
+    ),
+    "neutrinos.v1": Definition(
+        "neutrinos",
+        "Errors of neutrino and antineutrino of the hard process, both of an event together: reco less true "
+        "of components, reco over true of masses. The W is the sum of the neutrino and the reconstructed "
+        "lepton that the truth matches with its own; tops take the two jets with the greatest b tag, in the "
+        "pairing with the smaller masses of lepton and jet. Of the model the estimate is the draw nearest to "
+        "all others, 'one draw' the first. Events are resampled.",
+    ),
+    "neutrinos.sharpness.v1": Definition(
+        "sharpness of neutrinos",
+        "Median over neutrinos of half the width of the central 68 % of their draws: small is good only "
+        "where the coverage is right.",
+    ),
+    "neutrinos.coverage.v1": Definition(
+        "coverage of draws",
+        "Fraction of neutrinos whose true component lies in the central interval of its draws; quantiles of "
+        "S draws at p(S + 1), so that draws of the right distribution have the nominal coverage.",
+    ),
+    "neutrinos.miscoverage.v1": Definition(
+        "miscoverage of draws",
+        "Distance of this coverage from the nominal one; of finite samples it is never quite zero.",
     ),
     "w1.v1": Definition(
         "W1 of an observable",

@@ -35,7 +35,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.in_memory import rows_of
 from hepfm.data.row_source import RowSource
-from hepfm.data.targets import DERIVED
+from hepfm.data.targets import predicted_field
 from hepfm.data.written_features import read_features, spec_of
 from hepfm.embeddings import EMBEDDINGS
 from hepfm.generators import GENERATORS
@@ -208,7 +208,7 @@ class Model:
         outputs = [
             HeadSpec(
                 resolve_component(HEADS, spec, where=f"{folder / CONFIG}: heads.{name}"),
-                DERIVED.get(name) or schema[name],
+                predicted_field(schema, name),
             )
             for name, spec in config["heads"].items()
         ]
@@ -304,21 +304,25 @@ class Model:
         Groups that the source lacks are read as zero if training dropped groups of features, or never had
         these; otherwise `IncompatibleError` is raised.
         """
+        return self.features_for(source.schema, where=source.name, with_context=with_context)
+
+    def features_for(self, schema: Schema, *, where: str, with_context: bool = True) -> FeatureSet:
+        """Return the feature set as data of a schema can give it; see `features_of`."""
         features = self.known_features
-        lacking = tuple(name for name in features.droppable if features.missing_group(name, source.schema))
+        lacking = tuple(name for name in features.droppable if features.missing_group(name, schema))
         if lacking and self.network.feature_dropout.rate > 0.0:
             features = self.features.without(tuple(dict.fromkeys((*self.absent, *lacking))))
-        missing = features.missing(source.schema)
+        missing = features.missing(schema)
         if missing:
             raise IncompatibleError(
-                f"the model reads feature set {self.features.name!r} and {source.name} lacks its fields "
-                f"{', '.join(missing)}; {_without_fields(features, source.schema)}"
+                f"the model reads feature set {self.features.name!r} and {where} lacks its fields "
+                f"{', '.join(missing)}; {_without_fields(features, schema)}"
             )
         context = self.context if with_context else None
-        missing = context.missing(source.schema) if context else []
+        missing = context.missing(schema) if context else []
         if context and missing:
             raise IncompatibleError(
-                f"the model is conditioned on {context.name!r} and {source.name} lacks "
+                f"the model is conditioned on {context.name!r} and {where} lacks "
                 f"{', '.join(missing)}; pre-train with data.context=null"
             )
         return features

@@ -13,6 +13,7 @@ from hepfm.core.ragged import Columns, Ragged, lists
 from hepfm.data.row_source import Rows, RowSource
 from hepfm.data.targets import SEGMENTS
 from hepfm.heads.segments import Segments
+from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.over_rows import of_constituents, over_rows
 from hepfm.models.places import at_their_places
@@ -35,6 +36,19 @@ class EventSegments:
     tags: tuple[str, ...]
     tag_probability: npt.NDArray[np.float32]
     object_probability: Ragged
+
+    def partition(self) -> tuple[Ragged, IntArray]:
+        """Return each object in one segment at most: lists of the number of its query, -1 for none, and the
+        tag of each query, (R, Q), 0 for none.
+
+        Queries whose most probable tag is none have no objects; of the others each object is in the one that
+        it most probably belongs to, or in none if no probability is above one half.
+        """
+        tag_RQ = self.tag_probability.argmax(-1)
+        row = self.object_probability.row_index()
+        p_NQ = np.where(tag_RQ[row] > 0, self.object_probability.values, 0.0)
+        best_N = np.where(p_NQ.max(1, initial=0.0) > 0.5, p_NQ.argmax(1), -1)
+        return self.object_probability.with_values(best_N), tag_RQ
 
 
 def event_segments(

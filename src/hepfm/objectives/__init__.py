@@ -13,6 +13,10 @@ OBJECTIVES = Registry(
             "hepfm.objectives.multi_label:MultiLabel",
             "many yes-or-no labels of a row: the mean of their binary cross-entropies (2412.10665)",
         ),
+        "density_ratio": (
+            "hepfm.objectives.density_ratio:DensityRatio",
+            "ratio of the densities of two weighted samples: binary cross-entropy of rows that count in both",
+        ),
         "parametrised": (
             "hepfm.objectives.parametrised:Parametrised",
             "classification as a function of a hypothesis, e.g. a mass, which background rows are given",

@@ -1,7 +1,8 @@
-"""Jet substructure from FastJet contrib: soft-drop mass and N-subjettiness."""
+"""Jet substructure from FastJet contrib: soft drop and N-subjettiness."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +27,21 @@ class Substructure:
     softdrop_mass
         GeV, shape (J,).
     tau
-        tau_1 .. tau_4, shape (J, 4).
+        tau_N of the numbers of axes asked for, tau_1 .. tau_4 unless told otherwise, shape (J, axes).
+    zg
+        Share of the softer branch in the pT of both where soft drop ends (1704.05066), shape (J,); 0 where
+        one constituent is left.
     """
 
     softdrop_mass: Floats
     tau: Floats
+    zg: Floats
 
 
-def substructure(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -> Substructure:
-    """Return soft-drop mass and N-subjettiness of jets given by their constituents.
+def substructure(
+    p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float, axes: Sequence[int] = (1, 2, 3, 4)
+) -> Substructure:
+    """Return soft-drop mass, N-subjettiness and momentum fraction of jets given by their constituents.
 
     Soft drop (1402.2657) with beta 0 and zcut 0.1 on the jet reclustered with Cambridge/Aachen;
     tau_N (1011.2268) with beta 1 and one-pass kT axes, over sum(pT) R0. These are JetClass's options.
@@ -47,20 +54,23 @@ def substructure(p4: Floats, lengths: npt.NDArray[np.int64], *, radius: float) -
         Number of constituents of each jet, at least 1, shape (J,).
     radius
         Jet radius, used as R0.
+    axes
+        Numbers N of axes for which tau_N is computed, which takes most of the time.
     """
     if len(lengths) == 0:
-        return Substructure(np.zeros(0), np.zeros((0, 4)))
+        return Substructure(np.zeros(0), np.zeros((0, len(axes))), np.zeros(0))
     fastjet, _ = import_fastjet()
     whole = fastjet.JetDefinition(fastjet.cambridge_algorithm, 10.0)
     sequence = fastjet.ClusterSequence(events_of_momenta(p4, lengths), whole)
     tau = sequence.njettiness(
         measure_definition="NormalizedMeasure",
         axes_definition="OnePass_KT_Axes",
-        njets=[1, 2, 3, 4],
+        njets=list(axes),
         beta=1,
         R0=radius,
     )
-    return Substructure(mass_of(_soft_drop(sequence)), np.asarray(tau).reshape(-1, 4))
+    groomed, zg = _soft_drop(sequence)
+    return Substructure(mass_of(groomed), np.asarray(tau).reshape(-1, len(axes)), zg)
 
 
 def n_subjettiness(p4: Floats, lengths: Ints, *, radius: float, number: int) -> Floats:
@@ -94,7 +104,7 @@ def n_subjettiness(p4: Floats, lengths: Ints, *, radius: float, number: int) -> 
     return np.asarray(tau, np.float64).reshape(-1, number)
 
 
-def _soft_drop(sequence: Any) -> Floats:
+def _soft_drop(sequence: Any) -> tuple[Floats, Floats]:
     """Go down the harder branches of all jets at once until the softer one has more than zcut of the pT.
 
     FastJet contrib's own function goes jet by jet and takes most of the time of everything after Pythia.
@@ -106,21 +116,24 @@ def _soft_drop(sequence: Any) -> Floats:
 
     Returns
     -------
-    (E, px, py, pz) of the groomed jets, shape (J, 4).
+    (E, px, py, pz) of the groomed jets, shape (J, 4), and the share of the softer of their two branches in
+    the pT of both, shape (J,).
     """
     p4, sizes = momenta_of_events(sequence.jets())
     pt = np.hypot(p4[:, 1], p4[:, 2])
     history = np.asarray(sequence.unique_history_order().layout.content.data, np.int64)
     parents = _parents(history, sizes)
     node = np.cumsum(sizes) - 1
-    open_ = np.flatnonzero(sizes > 1)
+    open_, zg = np.flatnonzero(sizes > 1), np.zeros(len(sizes))
     while len(open_):
         pair = parents[node[open_]]
-        drop = pt[pair].min(axis=1) <= ZCUT * pt[pair].sum(axis=1)
+        share = pt[pair].min(axis=1) / pt[pair].sum(axis=1)
+        drop = share <= ZCUT
+        zg[open_[~drop]] = share[~drop]
         open_, pair = open_[drop], pair[drop]
         node[open_] = pair[np.arange(len(pair)), pt[pair].argmax(axis=1)]
         open_ = open_[parents[node[open_], 0] >= 0]
-    return p4[node]
+    return p4[node], zg
 
 
 def _parents(history: Ints, sizes: Ints) -> Ints:

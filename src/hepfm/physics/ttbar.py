@@ -157,6 +157,32 @@ def likelier_pairing(events: DileptonEvents) -> Ints:
     return sums.argmin(1)
 
 
+def likelier_bottoms(events: DileptonEvents) -> Array:
+    """Return the jets of `likelier_pairing`, that of the top first, (R, 2, 4)."""
+    second = likelier_pairing(events)[:, None, None] == 1
+    return np.where(second, events.jets[:, ::-1], events.jets)
+
+
+def shared_missing(missing: Array, leptons: Array, number: Array) -> Array:
+    """Return neutrinos that share the missing momentum evenly, each as forward as its lepton, (R, 2, 4).
+
+    Parameters
+    ----------
+    missing
+        Missing transverse momentum (px, py), (R, 2).
+    leptons
+        The lepton of each neutrino, (R, 2, 4); NaN for none, then the neutrino has no pz.
+    number
+        How many neutrinos share it, (R,).
+    """
+    each = np.repeat((missing / number[:, None])[:, None], 2, axis=1)
+    pt = np.linalg.norm(each, axis=-1)
+    with np.errstate(invalid="ignore"):
+        slope = leptons[..., 3] / np.linalg.norm(leptons[..., 1:3], axis=-1)
+    pz = pt * np.nan_to_num(slope)
+    return np.concatenate([np.hypot(pt, pz)[..., None], each, pz[..., None]], axis=-1)
+
+
 def nearest_jets(bottoms: Array, jets: Array, mask: Bools) -> Ints:
     """Return the numbers of two different jets that lie nearest to two b quarks, (R, 2); -1 where too few.
 

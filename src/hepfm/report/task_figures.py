@@ -11,6 +11,7 @@ from hepfm.report.figures.confusion import confusion_figure
 from hepfm.report.figures.efficiency import efficiency_figure
 from hepfm.report.figures.generation import generation_figure
 from hepfm.report.figures.roc import roc_figure
+from hepfm.report.figures.similarity import SIMILARITY, similarity_figure
 from hepfm.report.figures.style import Figure, Pen
 from hepfm.report.preference import primary_metric, whole_metrics
 from hepfm.report.sections import Section, budget_text
@@ -91,6 +92,21 @@ class TaskFigures:
             title=budget_text(budget),
             name=f"{self.anchor}-roc-{'all' if budget is None else budget}-{signal}{against}",
         )
+
+    def similarities(self) -> list[Block]:
+        """Show how alike layers are to those of another network; the training with the median metric."""
+        if not all((result.path / SIMILARITY).exists() for result in self.section.results):
+            return []
+        metric = primary_metric(self.section.results[0].file).name
+        names = [f"{self.anchor}-layers-{index}" for index in range(len(self.section.arms))]
+        return [
+            *grid(
+                [
+                    similarity_figure(self.section.of(arm)[-1], metric=metric, name=name)
+                    for arm, name in zip(self.section.arms, names, strict=True)
+                ]
+            )
+        ]
 
     def confusions(self) -> list[Block]:
         """Show the confusion matrix of each arm at the largest number of labels; none for two classes."""

@@ -67,6 +67,7 @@ def task_part(
         *titled(f"Against {BASELINE} (exploratory)", tables.of_scratch()),
         *folded("Against the best arm (exploratory)", tables.of_best()),
     ]
+    blocks += titled("Layer by layer", figures.similarities())
     if comparer.scored:
         blocks += titled("ROC curves", figures.rocs())
         blocks += titled("Confusion matrices", figures.confusions())

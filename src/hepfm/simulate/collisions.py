@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ from hepfm.simulate.collision_recipe import CollisionRecipe
 from hepfm.simulate.detector import Detector
 from hepfm.simulate.event_files import events_of
 from hepfm.simulate.hepmc import HepmcGenerator
-from hepfm.simulate.particles import Candidates
+from hepfm.simulate.particles import Bools, Candidates
 from hepfm.simulate.pythia import SEED_BITS, PythiaGenerator, Record
 from hepfm.simulate.simulation import SPLITS
 
@@ -25,9 +26,28 @@ HOPELESS_EVENTS = 20_000
 
 Generator = PythiaGenerator | HepmcGenerator
 
-RowsOf = Callable[[Record, Candidates, int], tuple[Columns, int]]
-"""From events, their candidates and the number of rows still wanted to so many rows at most, with the weight
-of their event, and the number of rows that passed."""
+
+@dataclass(frozen=True)
+class FoundRows:
+    """What a batch of events gives.
+
+    Attributes
+    ----------
+    columns
+        Rows that are kept, with the weight of their event.
+    counted
+        How many they count for of those that the chunk is asked for: rows, or what rows come from.
+    passed
+        Rows that passed, also those beyond what was wanted.
+    """
+
+    columns: Columns
+    counted: int
+    passed: int
+
+
+RowsOf = Callable[[Record, Candidates, int], FoundRows]
+"""From events, their candidates and how many are still wanted to rows that count for so many at most."""
 
 
 def chunk_keys(recipe: CollisionRecipe) -> list[ChunkKey]:
@@ -55,8 +75,9 @@ def fill_chunk(
     rows_of: RowsOf,
     random: np.random.Generator,
     refuse: Callable[[Record, Candidates, int], NoReturn],
+    measured: Callable[[Record], Bools] | None = None,
 ) -> Chunk:
-    """Generate and measure events until the chunk has its rows.
+    """Generate and measure events until the chunk has what it is asked for.
 
     Parameters
     ----------
@@ -71,6 +92,8 @@ def fill_chunk(
     refuse
         Raises the error for a class without any row in `HOPELESS_EVENTS` events, of which it is given the
         last and the number.
+    measured
+        Which events are measured; the others have no candidates. None for all.
     """
     started = time.process_time() - generator.seconds
     detector: Detector = recipe.detector.cls(recipe.detector.config)
@@ -78,12 +101,15 @@ def fill_chunk(
     stored = passed = events = 0
     while stored < key.rows:
         record = generator.batch(recipe.batch_events)
-        candidates = detector(generator.stable(record), random)
-        columns, found = rows_of(record, candidates, key.rows - stored)
-        parts.append(columns)
-        stored += min(found, key.rows - stored)
+        particles = generator.stable(record)
+        if measured is not None:
+            particles = particles.take(measured(record)[particles.event])
+        candidates = detector(particles, random)
+        found = rows_of(record, candidates, key.rows - stored)
+        parts.append(found.columns)
+        stored += found.counted
         events += record.num_events
-        passed += found
+        passed += found.passed
         if passed == 0 and events >= HOPELESS_EVENTS:
             refuse(record, candidates, events)
     process = Process(generator.weight_sum, generator.sigma_mb)

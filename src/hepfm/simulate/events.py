@@ -7,13 +7,12 @@ from typing import NoReturn
 import numpy as np
 
 from hepfm.core.errors import ConfigError
-from hepfm.core.ragged import Columns
 from hepfm.data.event_objects import EventObjects, merge_objects, missing_momentum, object_columns
 from hepfm.data.object_overlaps import remove_overlaps
 from hepfm.data.schemas.events import EVENT_WEIGHT
 from hepfm.data.truth_matching import with_matched_roles
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.collisions import detector_random, fill_chunk, generator_of, typed_columns
+from hepfm.simulate.collisions import FoundRows, detector_random, fill_chunk, generator_of, typed_columns
 from hepfm.simulate.cut_flow import verdict
 from hepfm.simulate.event_recipe import EventRecipe
 from hepfm.simulate.generator_objects import generator_objects, initial_states
@@ -32,7 +31,7 @@ def make_chunk(recipe: EventRecipe, key: ChunkKey) -> Chunk:
     mass = 0.0 if process.resonance is None else generator.mass(process.resonance)
     label = recipe.class_names.index(key.class_name)
 
-    def rows_of(record: Record, candidates: Candidates, wanted: int) -> tuple[Columns, int]:
+    def rows_of(record: Record, candidates: Candidates, wanted: int) -> FoundRows:
         objects = reconstruct(record, candidates, recipe.objects, random)
         passing = np.flatnonzero(recipe.selection.passing(objects, record.num_events))
         kept = passing[:wanted]
@@ -45,7 +44,7 @@ def make_chunk(recipe: EventRecipe, key: ChunkKey) -> Chunk:
             "event_resonance_mass": np.full(len(kept), mass),
             EVENT_WEIGHT.name: record.weight[kept],
         }
-        return typed_columns(columns, recipe.store_schema(weighted=True)), len(passing)
+        return FoundRows(typed_columns(columns, recipe.store_schema(weighted=True)), len(kept), len(passing))
 
     def refuse(record: Record, candidates: Candidates, events: int) -> NoReturn:
         objects = reconstruct(record, candidates, recipe.objects, random)

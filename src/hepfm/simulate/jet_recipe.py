@@ -11,10 +11,12 @@ import pydantic
 from hepfm.core.config import Component, ComponentOf, Config, validate
 from hepfm.core.errors import ConfigError
 from hepfm.core.schema import Schema
-from hepfm.data.schemas.jets import ORIGIN, jet_schema
+from hepfm.data.schemas.jets import jet_schema
 from hepfm.physics.clustering import Algorithm
 from hepfm.simulate import LABELLERS
 from hepfm.simulate.collision_recipe import CollisionRecipe, ProcessRecipe
+from hepfm.simulate.dijet_recipe import Dijet
+from hepfm.simulate.level_recipe import JetCuts, TwoLevels
 from hepfm.simulate.resimulation import Resimulation
 from hepfm.simulate.simulation import SplitSizes
 
@@ -45,7 +47,7 @@ class ClassRecipe(ProcessRecipe):
         return self
 
 
-class JetSelection(Config):
+class JetSelection(JetCuts):
     """Clustering and the jets that are kept: pT in GeV strictly between the bounds.
 
     Attributes
@@ -62,16 +64,6 @@ class JetSelection(Config):
 
     algorithm: Algorithm = "anti_kt"
     radius: float = pydantic.Field(default=0.8, gt=0)
-    pt_min: float = pydantic.Field(default=500.0, gt=0)
-    pt_max: float = 1000.0
-    eta_max: float | None = None
-    rapidity_max: float | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> JetSelection:
-        if self.pt_max <= self.pt_min:
-            raise ValueError(f"pt_max {self.pt_max} must be above pt_min {self.pt_min}")
-        return self
 
 
 class JetRecipe(CollisionRecipe):
@@ -90,6 +82,12 @@ class JetRecipe(CollisionRecipe):
     resimulate
         How each hard event is simulated several times; None for once. The numbers of `jets` are then those of
         jets of the hard process, each of which becomes a row in every variation in which it passes.
+    levels
+        The leading jet of each event at particle and at detector level; None for jets at detector level. The
+        numbers of `jets` are then those of events.
+    dijet
+        The two leading jets of each event; None for all jets of the class. The numbers of `jets` are then
+        those of events.
     identity, tracks, substructure
         Whether the store holds charge and type, impact parameters, soft-drop mass and N-subjettiness.
     truth
@@ -110,6 +108,8 @@ class JetRecipe(CollisionRecipe):
         default="decays", validate_default=True
     )
     resimulate: Resimulation | None = None
+    levels: TwoLevels | None = None
+    dijet: Dijet | None = None
     identity: bool = True
     tracks: bool = True
     substructure: bool = True
@@ -134,6 +134,32 @@ class JetRecipe(CollisionRecipe):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _check_ways(self) -> JetRecipe:
+        ways = [name for name in ("resimulate", "levels", "dijet") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"a recipe has one of {' and '.join(ways)}; leave the others out")
+        if self.levels is not None or self.dijet is not None:
+            matched = [name for name in self.classes if self.classes[name].match]
+            if matched or self.labeller.name != "decays":
+                raise ValueError(
+                    f"{ways[0]} takes the leading jets of every event; leave out labeller and match"
+                    + (f" (of {matched[0]})" if matched else "")
+                )
+            if self.truth:
+                raise ValueError(f"{ways[0]} stores no truth of constituents; set truth: false")
+        if self.levels is not None and (self.tracks or self.substructure):
+            raise ValueError(
+                "particles have no measured tracks, and levels has observables of its own; set tracks: false "
+                "and substructure: false"
+            )
+        return self
+
+    @property
+    def grouped(self) -> Resimulation | TwoLevels | Dijet | None:
+        """What makes several rows of one event; None where rows stand alone."""
+        return self.resimulate or self.levels or self.dijet
+
     @property
     def chunk_rows(self) -> int:
         """Jets of one unit of work, at most."""
@@ -147,7 +173,8 @@ class JetRecipe(CollisionRecipe):
 
     def store_schema(self, *, weighted: bool = False) -> Schema:
         """Return the schema of the store, with a field for event weights if they are not all 1."""
-        again = self.resimulate.fields() if self.resimulate else ()
+        grouped = self.grouped
+        fields = grouped.fields() if grouped else ()
         schema = jet_schema(
             self.class_names,
             identity=self.identity,
@@ -155,9 +182,9 @@ class JetRecipe(CollisionRecipe):
             substructure=self.substructure,
             truth=self.truth,
             weight=weighted,
-            extra=(*again, *self.labeller.cls.fields),
+            extra=(*fields, *self.labeller.cls.fields),
         )
-        return replace(schema, group=ORIGIN.name) if again else schema
+        return replace(schema, group=grouped.group) if grouped else schema
 
     def given_events(self, class_name: str) -> Path | None:
         """Return the HepMC3 file that holds the events of a class; None where Pythia makes them."""

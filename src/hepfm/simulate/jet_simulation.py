@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from hepfm.core.schema import Field
 from hepfm.data.schemas.jets import JET_WEIGHT
-from hepfm.simulate import jets, resimulated_jets
+from hepfm.simulate import dijet_jets, jets, level_jets, resimulated_jets
 from hepfm.simulate.chunk import Chunk, ChunkKey
 from hepfm.simulate.collision_simulation import CollisionSimulation
 from hepfm.simulate.jet_recipe import JetRecipe
@@ -28,5 +28,10 @@ class JetSimulation(CollisionSimulation):
 
     def make(self, key: ChunkKey) -> Chunk:
         """Make a chunk."""
-        make = resimulated_jets.make_chunk if self.config.resimulate else jets.make_chunk
-        return make(self.config, key)
+        if self.config.resimulate is not None:
+            return resimulated_jets.make_chunk(self.config, key)
+        if self.config.levels is not None:
+            return level_jets.make_chunk(self.config, key)
+        if self.config.dijet is not None:
+            return dijet_jets.make_chunk(self.config, key)
+        return jets.make_chunk(self.config, key)

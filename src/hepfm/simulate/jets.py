@@ -15,7 +15,7 @@ from hepfm.physics.kinematics import pseudorapidity, rapidity
 from hepfm.physics.substructure import substructure
 from hepfm.simulate.candidate_jets import cluster_candidates
 from hepfm.simulate.chunk import Chunk, ChunkKey
-from hepfm.simulate.collisions import detector_random, fill_chunk, generator_of, typed_columns
+from hepfm.simulate.collisions import FoundRows, detector_random, fill_chunk, generator_of, typed_columns
 from hepfm.simulate.jet_recipe import JetRecipe, JetSelection
 from hepfm.simulate.labellers.base import JetLabels, Labeller
 from hepfm.simulate.particles import Candidates
@@ -52,12 +52,13 @@ def make_chunk(recipe: JetRecipe, key: ChunkKey) -> Chunk:
     """Generate, measure, cluster and label until the chunk has its jets."""
     generator = generator_of(recipe, key)
 
-    def rows_of(record: Record, candidates: Candidates, wanted: int) -> tuple[Columns, int]:
+    def rows_of(record: Record, candidates: Candidates, wanted: int) -> FoundRows:
         good = jets_of_class(recipe, key.class_name, record, candidates)
         taken = good.take(np.arange(min(len(good), wanted)))
         taken = taken.with_truth(truth_of_constituents(recipe, taken, record, candidates, generator))
         columns = jet_columns(taken, candidates, recipe, class_name=key.class_name)
-        return {**columns, JET_WEIGHT.name: record.weight[taken.jets.event]}, len(good)
+        columns[JET_WEIGHT.name] = record.weight[taken.jets.event]
+        return FoundRows(columns, len(taken), len(good))
 
     def refuse(record: Record, candidates: Candidates, events: int) -> NoReturn:
         refuse_hopeless(recipe, key.class_name, record, candidates, events=events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pydantic
 
@@ -55,6 +56,8 @@ class Resimulation(Config):
         Whether only jets are kept that pass in every simulation. Otherwise those that do not pass are
         missing.
     """
+
+    group: ClassVar[str] = ORIGIN.name
 
     variations: tuple[str, ...] = ("nominal", "seed", "fsr_up", "fsr_down")
     scale_factor: float = pydantic.Field(default=math.sqrt(2), gt=1, le=math.sqrt(10))

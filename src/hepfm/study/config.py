@@ -15,7 +15,7 @@ from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
 from hepfm.study.seeds import StudySeeds
-from hepfm.study.store_entries import Count, StoreEntry, kind_of_store, made_of
+from hepfm.workflow.store_entries import Count, StoreEntry, kind_of_store, made_of
 
 SCRATCH = "scratch"
 """The arm without pre-training; all others are compared with it."""

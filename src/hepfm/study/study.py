@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hepfm.core.errors import ConfigError
 from hepfm.core.log import logger
 from hepfm.simulate.workers import processors
 from hepfm.study.check import check_study
@@ -15,10 +14,10 @@ from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, make_plan
 from hepfm.study.registration import register
-from hepfm.study.stores import open_stores
+from hepfm.workflow.open_stores import open_stores
+from hepfm.workflow.pool import make_pool
 from hepfm.workflow.progress import counts, showing
-from hepfm.workflow.schedule import Pool, State, needs_of, work_through
-from hepfm.workflow.verbs.base import Needs
+from hepfm.workflow.schedule import State, work_through
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def study(
         register(plan.config, folder, plan.runs)
         folder.write_study(plan.config.model_dump(mode="json"))
         slots = processes or processors()
-        pool = make_pool(plan, folder, slots, cluster)
+        pool = make_pool(plan.runs.values(), folder, slots, cluster)
         with showing(plan.runs, folder, plan.config.description) as shown:
             states = work_through(plan.runs, folder, pool, shown)
         report = write_report(plan, folder, states)
@@ -107,30 +106,9 @@ def study(
 def prepare(study: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
     """Read and check a study and return its plan; nothing is written."""
     config: StudyConfig = read_study(study, overrides)
-    plan = make_plan(config, open_stores(config))
+    plan = make_plan(config, open_stores(config.stores))
     check_study(plan)
     return plan
-
-
-def make_pool(plan: Plan, folder: StudyFolder, slots: int, cluster: str | None) -> Pool:
-    """Return where the runs are done: this machine's cores, or as many workers of a batch system."""
-    from hepfm.workflow.dask_pool import DaskPool, local_cluster
-
-    if slots < 1:
-        raise ConfigError(f"processes must be at least 1, got {slots}")
-    if cluster is None:
-        return DaskPool(folder, local_cluster(slots), cores=slots)
-    from hepfm.workflow.cluster import batch_cluster
-
-    needs = most_needed(plan)
-    workers = batch_cluster(cluster, slots, needs)
-    return DaskPool(folder, workers, cores=slots * needs.cores, cores_per_worker=needs.cores)
-
-
-def most_needed(plan: Plan) -> Needs:
-    """Return the cores and GPUs with which a worker can do any run of a plan."""
-    needs = [needs_of(run, 1) for run in plan.runs.values()]
-    return Needs(max(need.cores for need in needs), max(need.gpus for need in needs))
 
 
 def _say_what_is_new(plan: Plan, folder: StudyFolder) -> None:

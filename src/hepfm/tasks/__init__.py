@@ -35,6 +35,10 @@ TASKS = Registry(
             "hepfm.tasks.domain_shift:DomainShift",
             "how far apart embeddings of two stores or simulations are: options against, variation, nominal",
         ),
+        "similarity": (
+            "hepfm.tasks.similarity:Similarity",
+            "how alike two networks see the same rows, layer by layer (CKA): options other, rows, seed",
+        ),
         "regression": (
             "hepfm.tasks.regression:Regression",
             "any numeric field: options field, only, groups, compare",
@@ -54,6 +58,14 @@ TASKS = Registry(
         "assignment": (
             "hepfm.tasks.assignment:AssignmentTask",
             "which objects are the daughters of which resonance: options resonances, alike",
+        ),
+        "segmentation": (
+            "hepfm.tasks.segmentation:SegmentationTask",
+            "decays of events as sets of objects: options segments, mass_resolution",
+        ),
+        "neutrinos": (
+            "hepfm.tasks.neutrinos:NeutrinosTask",
+            "momenta of neutrinos and calibration of their draws: options draws, steps, seed",
         ),
         "ttbar_reconstruction": (
             "hepfm.tasks.ttbar_reconstruction:TtbarReconstruction",

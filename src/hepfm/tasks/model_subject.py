@@ -16,7 +16,10 @@ from hepfm.inference.withhold import withhold as withheld
 from hepfm.metrics.predictions import IntArray
 from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG
+from hepfm.models.layer_vectors import layer_vectors
+from hepfm.models.neutrinos import neutrino_solutions
 from hepfm.models.scores import embed, score
+from hepfm.models.segments import event_segments
 from hepfm.tasks.baselines import FittedAnswer, trivial_answers
 from hepfm.tasks.subject import GeneratedSubject, RowsWanted, Scorer, Subject
 from hepfm.train.distributed import pick_device
@@ -65,11 +68,14 @@ class ModelHead:
         Name of the field.
     device
         Where the model runs.
+    drawing
+        How solutions are drawn; of a head of solutions only.
     """
 
     model: Model
     field: str
     device: str
+    drawing: Mapping[str, Any]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,7 +83,12 @@ class ModelHead:
         return self.model.classes.get(self.field, ())
 
     def score(self, store: Store, rows: IntArray) -> Any:
-        """Return what `hepfm.models.scores.score` says of the field."""
+        """Return what `hepfm.models.scores.score` says of the field, or the solutions or segments."""
+        level = self.model.outputs[self.field].head.cls.level
+        if level == "solutions":
+            return neutrino_solutions(self.model, store, rows=rows, device=self.device, **self.drawing)
+        if level == "segment":
+            return event_segments(self.model, store, rows=rows, device=self.device)
         return score(self.model, store, rows=rows, device=self.device)[self.field]
 
 
@@ -94,7 +105,13 @@ class ModelSubject(Subject):
         facts["withheld"] = tuple(sorted({*facts.get("withheld", ()), *withhold}))
         super().__init__(fingerprint=fingerprint, path=str(folder), training=facts)
 
-    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+    def scorer(
+        self,
+        field: str,
+        objective: Mapping[str, Any] | None = None,
+        *,
+        drawing: Mapping[str, Any] | None = None,
+    ) -> Scorer:
         """Return the head of a field; raise `ModelError` when the model has none."""
         if field not in self.model.outputs:
             with_ = f" with the objective {_flow(objective)}" if objective else ""
@@ -102,11 +119,15 @@ class ModelSubject(Subject):
                 f"the model at {self.folder} predicts {', '.join(self.model.outputs) or 'nothing'}, not "
                 f"{field!r}; fine-tune it to the task first{with_}"
             )
-        return ModelHead(self.model, field, self.device)
+        return ModelHead(self.model, field, self.device, drawing or {})
 
     def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers of the provenance."""
         return trivial_answers(self.model.provenance, field)
+
+    def layers(self, store: Store, rows: IntArray) -> dict[str, Array]:
+        """Return a vector of each row from every layer."""
+        return layer_vectors(self.model, store, rows=rows, device=self.device)
 
     def embed(self, store: Store, rows: IntArray) -> Array:
         """Return the summary vector of each row, shape (R, D)."""
@@ -121,13 +142,13 @@ class ModelSubject(Subject):
         return Store.open(generate(self.folder, **arguments))
 
 
-def _flow(values: Mapping[str, Any]) -> str:
-    """Return a mapping as YAML on one line."""
-    parts = (
-        f"{key}: [{', '.join(value)}]" if isinstance(value, list) else f"{key}: {value}"
-        for key, value in values.items()
-    )
-    return "{" + ", ".join(parts) + "}"
+def _flow(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_flow(one) for one in value) + "]"
+    return str(value)
 
 
 def training_facts(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Scorer(Protocol):
 
     def score(self, store: Store, rows: IntArray) -> Any:
         """Return class probabilities of rows in their order, shape (R, K), or numbers, shape (R,); of
-        constituents a `hepfm.core.ragged.Ragged` of what is said of the leading ones."""
+        constituents a `hepfm.core.ragged.Ragged` of what is said of the leading ones; of neutrinos
+        `hepfm.models.neutrinos.NeutrinoSolutions`, of segments `hepfm.models.segments.EventSegments`."""
 
 
 class Answer(Scorer, Protocol):
@@ -82,6 +83,9 @@ class Subject:
         Values of `hepfm.tasks.result.Training`.
     """
 
+    device: str = "cpu"
+    """Where it runs, and what it is compared with."""
+
     def __init__(self, *, fingerprint: str, path: str, training: Mapping[str, Any]) -> None:
         self.fingerprint, self.path, self.training = fingerprint, path, training
 
@@ -95,7 +99,13 @@ class Subject:
         """Rows that are there already; None for what can generate new ones, or none."""
         return None
 
-    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+    def scorer(
+        self,
+        field: str,
+        objective: Mapping[str, Any] | None = None,
+        *,
+        drawing: Mapping[str, Any] | None = None,
+    ) -> Scorer:
         """Return what predicts a field; raise `ModelError` when nothing does.
 
         Parameters
@@ -104,6 +114,9 @@ class Subject:
             Name of the field.
         objective
             What would train it, for the message.
+        drawing
+            How solutions are drawn, where the field is said by these: options of
+            `hepfm.models.neutrinos.neutrino_solutions`. A scorer that is no model draws as it does.
         """
         raise ModelError(
             f"{self.what} predicts nothing, and the task needs {field!r}; give a model directory"
@@ -112,6 +125,11 @@ class Subject:
     def baselines(self, field: str) -> Sequence[FittedAnswer]:
         """Return the trivial answers that were fitted to the same labels; none by default."""
         return ()
+
+    def layers(self, store: Store, rows: IntArray) -> dict[str, Array]:
+        """Return a vector of each row from every layer, see `hepfm.models.layer_vectors.layer_vectors`; raise
+        `ModelError` when nothing gives them."""
+        raise ModelError(f"{self.what} has no layers; give a model directory")
 
     def embed(self, store: Store, rows: IntArray) -> Array:
         """Return the summary vector of each row, shape (R, D); raise `ModelError` when nothing gives them."""
@@ -131,7 +149,13 @@ class ScorerSubject(Subject):
         super().__init__(fingerprint=scorer.fingerprint, path=path, training=scorer.training)
         self._scorer, self._baselines = scorer, baselines
 
-    def scorer(self, field: str, objective: Mapping[str, Any] | None = None) -> Scorer:
+    def scorer(
+        self,
+        field: str,
+        objective: Mapping[str, Any] | None = None,
+        *,
+        drawing: Mapping[str, Any] | None = None,
+    ) -> Scorer:
         """Return the scorer."""
         return self._scorer
 

@@ -13,10 +13,10 @@ from hepfm.core.ragged import Array
 from hepfm.metrics.bootstrap import Statistic, bootstrap_measurement
 from hepfm.metrics.measurement import Measurement
 from hepfm.metrics.predictions import FloatArray, IntArray
-from hepfm.metrics.response import response_measurement, weights_statistic
 from hepfm.tasks.base import TaskMetric
 from hepfm.tasks.result import MetricInfo
 from hepfm.tasks.result_folder import ROW_GROUP
+from hepfm.tasks.row_values import RowValues
 from hepfm.tasks.ttbar_events import Bools
 from hepfm.tasks.ttbar_quantities import METRICS, TopPairMetric
 
@@ -121,33 +121,21 @@ class TopPairRows:
         return bootstrap_measurement(fraction, self.ones, definition=definition, groups=self.groups)
 
     def _measured(self, one: TopPairMetric, answer: TopPairAnswer, chosen: Bools) -> Measurement:
-        values = answer.errors[one.quantity][chosen]
-        each = values.shape[1]
-        group = np.flatnonzero(chosen) if self.groups is None else self.groups[chosen]
-        weights = None if self.weights is None else np.repeat(self.weights[chosen], each)
-        return response_measurement(
-            values.ravel(),
-            one.statistic,
-            definition=f"top_pairs.v1.{one.metric.name}",
-            weights=weights,
-            groups=np.repeat(group, each) if each > 1 or self.groups is not None else None,
-        )
+        definition = f"top_pairs.v1.{one.metric.name}"
+        return self._values(one, answer, chosen).measurement(one.statistic, definition=definition)
+
+    def _values(self, one: TopPairMetric, answer: TopPairAnswer, chosen: Bools) -> RowValues:
+        values = np.where(chosen[:, None], answer.errors[one.quantity], np.nan)
+        return RowValues(values, self.weights, self.groups)
 
     def statistics(self, answer: TopPairAnswer) -> dict[str, Statistic]:
         """Return the metrics as functions of the weights of events."""
         found = {
-            one.metric.of_group(group).name: self._statistic(one, answer, chosen)
+            one.metric.of_group(group).name: self._values(one, answer, chosen).statistic(one.statistic)
             for group, chosen in self._parts(answer)
             for one in METRICS
         }
         return {**found, **self._fractions(answer)}
-
-    def _statistic(self, one: TopPairMetric, answer: TopPairAnswer, chosen: Bools) -> Statistic:
-        values = answer.errors[one.quantity][chosen]
-        each = values.shape[1]
-        weights = None if self.weights is None else np.repeat(self.weights[chosen], each)
-        of_values = weights_statistic(values.ravel(), one.statistic, weights)
-        return lambda row_weights: of_values(np.repeat(row_weights[chosen], each))
 
     def _fractions(self, answer: TopPairAnswer) -> dict[str, Statistic]:
         every = np.ones_like(self.solved)

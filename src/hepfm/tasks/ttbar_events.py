@@ -86,8 +86,8 @@ class TopPairEvents:
         before: IntArray = np.cumsum(final) - final
         place = before[which] - np.concatenate([[0], np.cumsum(final)])[first]
         jets = _Padded.of(columns, reconstructed & is_type(columns, ("jet",)))
-        leptons, of_tops = _leptons(columns, reconstructed, momenta)
-        missing, has_missing = _missing(columns, reconstructed, momenta)
+        leptons, of_tops = hardest_leptons(columns, reconstructed, momenta)
+        missing, has_missing = missing_momentum(columns, reconstructed, momenta)
         seen_jets = _tagged(columns, jets)
         bottom_jets = np.stack([jets.first_of(columns, _ROLE[f"{top}_b"]) for top in TOPS], axis=1)
         complete = (seen_jets >= 0).all(1) & np.isfinite(leptons).all((1, 2)) & has_missing
@@ -155,7 +155,7 @@ def _tagged(columns: Columns, jets: _Padded) -> IntArray:
     return np.where(jets.mask.sum(1)[:, None] >= 2, best, -1)
 
 
-def _leptons(columns: Columns, reconstructed: Bools, momenta: Array) -> tuple[Array, Bools]:
+def hardest_leptons(columns: Columns, reconstructed: Bools, momenta: Array) -> tuple[Array, Bools]:
     """Return the hardest lepton of each charge, NaN for none, and whether both are those of the tops."""
     light = reconstructed & is_type(columns, ("electron", "muon"))
     charge = lists(columns, "object_charge").values
@@ -169,6 +169,7 @@ def _leptons(columns: Columns, reconstructed: Bools, momenta: Array) -> tuple[Ar
     return np.stack(found, axis=1), right[0] & right[1]
 
 
-def _missing(columns: Columns, reconstructed: Bools, momenta: Array) -> tuple[Array, Bools]:
+def missing_momentum(columns: Columns, reconstructed: Bools, momenta: Array) -> tuple[Array, Bools]:
+    """Return the missing transverse momentum (px, py), (R, 2), and which events have any."""
     met = _Padded.of(columns, reconstructed & is_type(columns, ("met",)))
     return met.values(momenta)[:, 0, 1:3], met.mask[:, 0]

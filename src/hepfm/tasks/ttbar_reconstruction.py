@@ -29,9 +29,11 @@ from hepfm.physics.ttbar import (
     Choice,
     DileptonEvents,
     TopSolutions,
+    likelier_bottoms,
     likelier_pairing,
     nearest_jets,
     reconstruct,
+    shared_missing,
 )
 from hepfm.tasks.base import MeasureOptions, ModelNeeds, Task, TaskMetric
 from hepfm.tasks.measured import Measured
@@ -186,17 +188,10 @@ def _of_halves(events: TopPairEvents) -> TopPairAnswer:
     """Each neutrino has half of the missing momentum, and the pseudorapidity of its lepton."""
     seen: DileptonEvents = events.seen
     second = likelier_pairing(seen)[:, None] == 1
-    bottoms = np.where(second[..., None], seen.jets[:, ::-1], seen.jets)
-    half = np.repeat(seen.missing[:, None] / 2, 2, axis=1)
-    pt = np.linalg.norm(seen.leptons[..., 1:3], axis=-1)
-    with np.errstate(invalid="ignore"):
-        pz = np.linalg.norm(half, axis=-1) * seen.leptons[..., 3] / pt
-    energy = np.sqrt((half**2).sum(-1) + pz**2)
-    neutrinos = np.concatenate([energy[..., None], half, pz[..., None]], axis=-1)
+    neutrinos = shared_missing(seen.missing, seen.leptons, np.full(len(events.rows), 2))
     jets = np.where(second, events.seen_jets[:, ::-1], events.seen_jets)
-    return _answer(
-        events, bottoms, seen.leptons, neutrinos, seen.complete, np.where(seen.complete[:, None], jets, -1)
-    )
+    jets = np.where(seen.complete[:, None], jets, -1)
+    return _answer(events, likelier_bottoms(seen), seen.leptons, neutrinos, seen.complete, jets)
 
 
 def _of_medians(events: TopPairEvents) -> TopPairAnswer:

@@ -24,7 +24,10 @@ ANSWERS = tuple(
     Field(f"truth_{name}", Level.OBJECT, Kind.CATEGORICAL, dtype="int8", classes=("no", "yes"))
     for name in ("first", "second")
 )
-SCHEMA = replace(jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT, *ANSWERS)), group=EVENT.name)
+SAMPLES = tuple(Field(f"ratio_{name}", Level.OBJECT) for name in ("numerator", "denominator"))
+SCHEMA = replace(
+    jet_schema(JETCLASS_CLASSES, truth=True, extra=(EVENT, *ANSWERS, *SAMPLES)), group=EVENT.name
+)
 FEATURES = feature_set("petfull")
 TOPS = dict.fromkeys(("t", "tbar"), ("b", "q", "q"))
 """Daughters of the resonances of random events, which all have them."""

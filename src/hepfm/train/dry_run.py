@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import resource
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
+from hepfm.core.writable import scratch_folder
 from hepfm.train.distributed import World
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.run import RunDirectory
@@ -74,8 +73,8 @@ class Cost:
 
 def estimate_cost(job: Job, world: World) -> Cost:
     """Train a few steps in a temporary folder and return what the whole run would cost."""
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(job, RunDirectory(Path(folder)), world)
+    with scratch_folder() as folder:
+        trainer = Trainer(job, RunDirectory(folder), world)
         seconds, losses = [], []
         with torch.random.fork_rng(devices=[]):
             batches = iter(job.train)

@@ -15,6 +15,7 @@ from hepfm.core.log import logger
 from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.store import Store
+from hepfm.data.targets import predicted_field
 from hepfm.data.weights import weight_field
 from hepfm.data.whole_rows import check_whole
 from hepfm.models.directory import Model
@@ -275,9 +276,10 @@ def _context(model: Model, recipe: FinetuneRecipe, *, generates: bool) -> Contex
 def _check_heads(model: Model, store: Store, targets: tuple[str, ...]) -> None:
     for name in targets:
         have = model.outputs[name].field.classes if name in model.outputs else None
-        if have != store.schema[name].classes:
+        needed = predicted_field(store.schema, name).classes
+        if have != needed:
             raise IncompatibleError(
-                f"head=keep needs the model to predict {name!r} with classes {store.schema[name].classes}; "
+                f"head=keep needs the model to predict {name!r} with classes {needed}; "
                 f"it has {have}; use head=new"
             )
 

@@ -15,6 +15,7 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind
 from hepfm.data.loader import EvalLoader, TrainLoader
+from hepfm.data.targets import DERIVED
 from hepfm.models.fixture import EMBEDDING, forward
 from hepfm.networks.network import Network
 from hepfm.networks.specs import HeadSpec
@@ -95,7 +96,11 @@ class FittedHead(Frozen):
 
     def _spec(self, network: Network) -> HeadSpec:
         specs = network.head_specs.values()
-        fitting = (s for s in specs if s.field.kind is Kind.CATEGORICAL and s.head.cls.level == "row")
+        fitting = (
+            s
+            for s in specs
+            if s.field.kind is Kind.CATEGORICAL and s.head.cls.level == "row" and s.field.name not in DERIVED
+        )
         spec = next(fitting, None)
         if spec is None:
             raise IncompatibleError(f"mode {self.name!r} needs a categorical label of rows; use mode=frozen")

@@ -177,14 +177,13 @@ class Trainer:
 
     def _leave(self) -> None:
         """End after a SIGTERM, when the checkpoint is written."""
+        kept = describe_last(self.run.checkpoints)
+        stop = Terminated(
+            f"stopped after step {self.step}, kept: {kept}; go on with `hepfm resume {self.run.path}`"
+        )
         if self.world.first:
-            log.logger.warning(
-                "stopped after step %d, kept: %s; go on with `hepfm resume %s`",
-                self.step,
-                describe_last(self.run.checkpoints),
-                self.run.path,
-            )
-        raise Terminated
+            log.logger.warning(stop.message)
+        raise stop
 
     def _log(self, recorder: Recorder) -> None:
         means = self.meter.shared(self.world).means()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hepfm.core.errors import TrainingError
+from hepfm.core.files import output_path
 from hepfm.core.guards import reading
 from hepfm.train.distributed import first_process
 from hepfm.train.finetune import Finetuning
@@ -35,6 +36,7 @@ def resume(run: str | Path) -> RunResult:
         model are others now.
     """
     directory = RunDirectory.open(Path(run))
+    output_path(directory.path)
     with reading(directory.path / "config.json", TrainingError):
         work = _work(directory)
     result = work.run(lambda: directory)

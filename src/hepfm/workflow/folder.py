@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hepfm.core.errors import HepfmError
-from hepfm.core.files import read_json, write_json
+from hepfm.core.files import output_path, read_json, write_json
 from hepfm.workflow.run import Run
 
 RUN, DONE, FAILED, LOG, LOCK = "run.json", "done.json", "failed.json", "log.txt", "lock"
@@ -108,7 +108,7 @@ class Workspace:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the directory for this process; raise `HepfmError` when another one has it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        output_path(self.path).mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,7 +129,7 @@ class Workspace:
 @contextlib.contextmanager
 def run_lock(folder: RunFolder) -> Iterator[None]:
     """Hold a run for this process, waiting for another one that is still at it."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    output_path(folder.path).mkdir(parents=True, exist_ok=True)
     with (folder.path / LOCK).open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -23,8 +23,8 @@ class RunGraph:
 
     def add(self, run: Run) -> str:
         """Add a run, whose parents are there already, and return its name."""
-        for name in run.parents.get("store", ()):
-            maker = self._stores[name].maker
+        for name in run.needed:
+            maker = self._stores[name].maker if name in self._stores else None
             if maker is not None:
                 self.add(maker)
         self.runs.setdefault(run.name, run)
@@ -34,11 +34,11 @@ class RunGraph:
         """Return the parents of a run in a role; none where it has no such role."""
         return [self.runs[name] for name in run.parents.get(role, ())]
 
-    def store(self, run: Run) -> StoreInfo:
-        """Return what is known of the store that a run reads, or makes."""
+    def store(self, run: Run, role: str = "store") -> StoreInfo:
+        """Return what is known of the store that a run reads in a role, or makes."""
         if run.name in self._stores:
             return self._stores[run.name]
-        (place,) = run.parents.get("store", (run.paths.get("store", ""),))
+        (place,) = run.parents.get(role, (run.paths.get(role, ""),))
         return self._stores[place]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hepfm.core.errors import DataError, missing_extra
+from hepfm.core.files import output_path
 from hepfm.core.guards import words
 from hepfm.core.log import progress
 from hepfm.data.public.archive import ArchiveFile, Listing, listing
@@ -54,7 +55,7 @@ def get(
     source = public_set(name)
     found = listing(source)
     files = found.chosen(patterns)
-    folder = Path(output)
+    folder = output_path(output)
     if not agreed(found, files):
         return []
     folder.mkdir(parents=True, exist_ok=True)

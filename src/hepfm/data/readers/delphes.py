@@ -12,10 +12,11 @@ from hepfm.core.ragged import Array, Columns, Ragged
 from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
 from hepfm.data.readers.delphes_candidates import COLLECTIONS, DelphesCandidates, branches_of, read
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
+from hepfm.data.readers.event_files import EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import constituent_fields, impact_parameters, particle_types
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import (
+    EVENT_ID,
     IDENTITY_CONSTITUENT_FIELDS,
     JET_FIELDS,
     KINEMATIC_CONSTITUENT_FIELDS,

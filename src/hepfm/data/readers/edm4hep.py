@@ -22,10 +22,11 @@ from hepfm.data.readers.edm4hep_objects import (
     nearest_partons,
     particles,
 )
-from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
+from hepfm.data.readers.event_files import EVENT_FIELDS, EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import constituent_fields, jet_fields
 from hepfm.data.remote import DataFile
 from hepfm.data.schemas.jets import (
+    EVENT_ID,
     IDENTITY_CONSTITUENT_FIELDS,
     JET_FIELDS,
     KINEMATIC_CONSTITUENT_FIELDS,

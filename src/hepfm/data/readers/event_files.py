@@ -16,14 +16,10 @@ from hepfm.data.maps.config import LabelMap
 from hepfm.data.readers.base import row_weights
 from hepfm.data.readers.cuts import MomentumCuts
 from hepfm.data.remote import DataFile
-from hepfm.data.schemas.jets import JET_WEIGHT, jet_schema
+from hepfm.data.schemas.jets import EVENT_ID, JET_WEIGHT, jet_schema
 
 EVENT_ROWS = 2_000
 """Events of a piece: each holds up to some thousand candidates."""
-
-EVENT_ID = Field(
-    "event_id", Level.OBJECT, Kind.COUNT, dtype="int64", description="number that jets of one event share"
-)
 
 EVENT_FIELDS = (
     Field("event_run", Level.OBJECT, Kind.COUNT, dtype="int64", description="run of the event"),

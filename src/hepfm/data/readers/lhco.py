@@ -12,28 +12,20 @@ import pydantic
 from hepfm.core.errors import DataError
 from hepfm.core.files import read_text
 from hepfm.core.ragged import Array, Columns, Ragged
-from hepfm.core.schema import Field, Level, Schema
+from hepfm.core.schema import Schema
 from hepfm.data.readers.base import sort_by_pt
 from hepfm.data.readers.cuts import MomentumCuts
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, event_ids
+from hepfm.data.readers.event_files import EVENT_ROWS, event_ids
 from hepfm.data.readers.physics import jet_fields
 from hepfm.data.remote import DataFile, RemoteFile
-from hepfm.data.schemas.jets import jet_schema
+from hepfm.data.schemas.dijets import DIJET_CLASSES, DIJET_MASS
+from hepfm.data.schemas.jets import EVENT_ID, jet_schema
 from hepfm.data.tables.base import FileTable
 from hepfm.data.tables.open import open_table
 from hepfm.physics.clustering import Jets, cluster_jets
 from hepfm.physics.kinematics import mass_of, pseudorapidity, wrap_phi
 from hepfm.physics.substructure import substructure
 
-CLASSES = ("background", "signal")
-"""The truth of the event; where there is a second signal, as in the third black box, it is ``signal_2``."""
-
-DIJET_MASS = Field(
-    "event_dijet_mass",
-    Level.OBJECT,
-    unit="GeV",
-    description="invariant mass of the two leading jets of the event; 0 where there is one jet",
-)
 _KEY = ".masterkey"
 _FEATURES = "pxj1"
 """A column of the files of high-level features."""
@@ -90,10 +82,10 @@ class LhcoReader:
         """Return the schema: kinematics, the truth where it is known, and the event."""
         with open_table(path) as table:
             names, labelled = _columns_of(table)
-            classes: tuple[str, ...] = CLASSES if labelled else ()
+            classes: tuple[str, ...] = DIJET_CLASSES if labelled else ()
             if self.config.masterkey:
                 largest = int(self._key(path, names, table).max(initial=1))
-                classes = CLASSES + tuple(f"signal_{number}" for number in range(2, largest + 1))
+                classes = DIJET_CLASSES + tuple(f"signal_{number}" for number in range(2, largest + 1))
         schema = jet_schema(
             classes,
             identity=False,

@@ -15,7 +15,6 @@ from hepfm.data.readers.base import require, sort_by_pt
 from hepfm.data.readers.cms import JET_AXIS_FIELDS, cms_impact_parameters
 from hepfm.data.readers.event_files import (
     EVENT_FIELDS,
-    EVENT_ID,
     EVENT_ROWS,
     EventFileConfig,
     event_ids,
@@ -24,7 +23,12 @@ from hepfm.data.readers.event_files import (
 from hepfm.data.readers.nanoaod_layout import EVENT, MOMENTUM, PUPPI, NanoaodLayout, find_layout
 from hepfm.data.readers.physics import charges, constituent_fields, jet_fields, particle_types
 from hepfm.data.remote import DataFile
-from hepfm.data.schemas.jets import IDENTITY_CONSTITUENT_FIELDS, JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
+from hepfm.data.schemas.jets import (
+    EVENT_ID,
+    IDENTITY_CONSTITUENT_FIELDS,
+    JET_FIELDS,
+    KINEMATIC_CONSTITUENT_FIELDS,
+)
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
 from hepfm.physics.kinematics import energy_of

@@ -10,18 +10,24 @@ import numpy as np
 
 from hepfm.core.errors import DataError
 from hepfm.core.ragged import Array, Columns, Ragged, concatenate, take_rows
-from hepfm.core.schema import Field, Kind, Level, Schema
+from hepfm.core.schema import Schema
 from hepfm.data.readers.base import require, sort_by_pt
-from hepfm.data.readers.event_files import EVENT_ID, EVENT_ROWS, EventFileConfig, event_ids
+from hepfm.data.readers.event_files import EVENT_ROWS, EventFileConfig, event_ids
 from hepfm.data.readers.physics import charges, constituent_fields, jet_fields, particle_types
 from hepfm.data.remote import DataFile
-from hepfm.data.schemas.jets import IDENTITY_CONSTITUENT_FIELDS, JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
+from hepfm.data.schemas.jets import (
+    EVENT_ID,
+    IDENTITY_CONSTITUENT_FIELDS,
+    JET_FIELDS,
+    KINEMATIC_CONSTITUENT_FIELDS,
+)
+from hepfm.data.schemas.levels import BOSON, JET_LEVEL, LEVEL_FIELDS, OBSERVABLES, PASSES
 from hepfm.data.tables.base import FileTable
 from hepfm.data.tables.open import open_table
 from hepfm.physics.kinematics import pseudorapidity, wrap_phi
 from hepfm.physics.pdg import masses
 
-LEVELS = {"detector": "sim", "particle": "gen"}
+_LEVELS = {"detector": "sim", "particle": "gen"}
 """Level -> what names of its arrays begin with."""
 
 CODES = np.array([22, 211, -211, 130, 11, -11, 13, -13, 321, -321, 2212, -2212, 2112, -2112])
@@ -32,36 +38,16 @@ _PT_UNIT = 100.0
 _DIGITS = 0.01
 """How far from a whole number ten times a decimal may be by rounding."""
 
-JET_LEVEL = Field(
-    "jet_level",
-    Level.OBJECT,
-    Kind.CATEGORICAL,
-    dtype="int8",
-    classes=tuple(LEVELS),
-    description="whether the jet is of particles, or of what the detector makes of them",
+_OBSERVABLES = dict(
+    zip(
+        (field.name for field in OBSERVABLES),
+        ("mults", "lhas", "widths", "ang2s", "tau2s", "sdms", "zgs"),
+        strict=True,
+    )
 )
-_OBSERVABLES = {
-    "omnifold_multiplicity": ("mults", "1", "number of constituents"),
-    "omnifold_lha": ("lhas", "1", "Les Houches angularity, beta 1/2"),
-    "omnifold_width": ("widths", "1", "width, beta 1"),
-    "omnifold_angularity2": ("ang2s", "1", "angularity, beta 2"),
-    "omnifold_tau2": ("tau2s", "1", "2-subjettiness, beta 1"),
-    "omnifold_softdrop_mass": ("sdms", "GeV", "soft-drop mass, beta 0, zcut 0.1"),
-    "omnifold_zg": ("zgs", "1", "groomed momentum fraction, beta 0, zcut 0.1"),
-}
-"""Field -> array, unit and what it is."""
+"""Field -> array."""
 
 _BOSON = "gen_Zs"
-_EXTRA = (
-    JET_LEVEL,
-    *(
-        Field(name, Level.OBJECT, unit=unit, description=f"{said}, as the file gives it")
-        for name, (_, unit, said) in _OBSERVABLES.items()
-    ),
-    Field("z_pt", Level.OBJECT, unit="GeV", description="transverse momentum of the Z boson, particle level"),
-    Field("z_rapidity", Level.OBJECT, description="rapidity of the Z boson, particle level"),
-    Field("z_phi", Level.OBJECT, Kind.ANGLE, "rad", description="azimuth of the Z boson, particle level"),
-)
 
 
 class OmniFoldReader:
@@ -92,7 +78,7 @@ class OmniFoldReader:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._levels = [config.level] if config.level != "both" else list(LEVELS)
+        self._levels = [config.level] if config.level != "both" else list(_LEVELS)
 
     def source(self, path: DataFile) -> dict[str, str]:
         """Return the origin of the published files."""
@@ -101,13 +87,13 @@ class OmniFoldReader:
     def schema(self, path: DataFile) -> Schema:
         """Return the schema: kinematics and identity, the level, the file's observables, the event."""
         with self._open(path):
-            fixed = (*JET_FIELDS, *KINEMATIC_CONSTITUENT_FIELDS, *IDENTITY_CONSTITUENT_FIELDS, *_EXTRA)
-            return self.config.schema_of([field.name for field in fixed], _EXTRA)
+            fixed = (*JET_FIELDS, *KINEMATIC_CONSTITUENT_FIELDS, *IDENTITY_CONSTITUENT_FIELDS, *LEVEL_FIELDS)
+            return self.config.schema_of([field.name for field in fixed], LEVEL_FIELDS)
 
     def num_rows(self, path: DataFile) -> int:
         """Return the number of jets of a file that are selected, of both levels."""
         with self._open(path) as table:
-            names = [f"{LEVELS[level]}_jets" for level in self._levels]
+            names = [f"{_LEVELS[level]}_jets" for level in self._levels]
             return sum(
                 len(self._kept(_matrix(piece, name, "N 4", path)))
                 for piece in table.chunks(names)
@@ -130,9 +116,9 @@ class OmniFoldReader:
     @property
     def _names(self) -> list[str]:
         """The arrays that are read; the jets of both levels tell events apart."""
-        parts = ["jets", "particles", *(array for array, _, _ in _OBSERVABLES.values())]
-        names = [_BOSON, *(f"{begin}_jets" for begin in LEVELS.values())]
-        names += [f"{LEVELS[level]}_{part}" for level in self._levels for part in parts]
+        parts = ["jets", "particles", *_OBSERVABLES.values()]
+        names = [_BOSON, *(f"{begin}_jets" for begin in _LEVELS.values())]
+        names += [f"{_LEVELS[level]}_{part}" for level in self._levels for part in parts]
         return list(dict.fromkeys([*names, *([self.config.weight] if self.config.weight else [])]))
 
     @contextmanager
@@ -143,15 +129,20 @@ class OmniFoldReader:
 
     def _events(self, piece: Mapping[str, Any], first: int, path: DataFile) -> dict[str, Array]:
         """Return the fields that the jets of an event share."""
-        jets = [_matrix(piece, f"{begin}_jets", "N 4", path) for begin in LEVELS.values()]
+        jets = [_matrix(piece, f"{begin}_jets", "N 4", path) for begin in _LEVELS.values()]
         pt, rapidity, phi = _matrix(piece, _BOSON, "N 3", path).T
         number = first + np.arange(len(pt))
         weight = self.config.weight
         return {
             EVENT_ID.name: event_ids(number, *(column for level in jets for column in level.T)),
-            "z_pt": _single(pt),
-            "z_rapidity": _single(rapidity),
-            "z_phi": _single(wrap_phi(phi)),
+            **{
+                PASSES[level].name: _among(self._kept(_matrix(piece, f"{begin}_jets", "N 4", path)), len(pt))
+                for level, begin in _LEVELS.items()
+            },
+            **{
+                field.name: _single(values)
+                for field, values in zip(BOSON, (pt, rapidity, wrap_phi(phi)), strict=True)
+            },
             **({weight: np.asarray(piece[weight])} if weight else {}),
         }
 
@@ -165,7 +156,7 @@ class OmniFoldReader:
         self, piece: Mapping[str, Any], level: str, events: dict[str, Array], path: DataFile
     ) -> tuple[Array, dict[str, Array | Ragged]]:
         """Return the places of the events that have a jet at a level, and these jets."""
-        begin = LEVELS[level]
+        begin = _LEVELS[level]
         jets = _matrix(piece, f"{begin}_jets", "N 4", path)
         place = self._kept(jets)
         particles = _matrix(piece, f"{begin}_particles", "N M 4", path)[place]
@@ -177,9 +168,7 @@ class OmniFoldReader:
         mass = masses(code) if level == "particle" else np.zeros(len(code))
         momenta = _momenta(_PT_UNIT * pt, rapidity + axis[:, 1], phi + axis[:, 2], mass)
         identity = {"part_charge": charges(code).astype(np.float32), "part_pid": particle_types(code)}
-        observed = {
-            name: np.asarray(piece[f"{begin}_{array}"]) for name, (array, _, _) in _OBSERVABLES.items()
-        }
+        observed = {name: np.asarray(piece[f"{begin}_{array}"]) for name, array in _OBSERVABLES.items()}
         shared = {name: values[place] for name, values in events.items() if name != self.config.weight}
         columns = sort_by_pt(
             {
@@ -223,6 +212,13 @@ def _matrix(piece: Mapping[str, Any], name: str, shape: str, path: DataFile) -> 
     if array.ndim != len(shape.split()) or array.shape[-1] != int(shape[-1]):
         raise DataError(f"{path}: array {name!r} has shape {array.shape}, expected ({shape})")
     return array
+
+
+def _among(places: Array, size: int) -> Array:
+    """Return a mask of these places."""
+    mask = np.zeros(size, bool)
+    mask[places] = True
+    return mask
 
 
 def _single(values: Array) -> Array:

@@ -17,7 +17,6 @@ from hepfm.data.maps.config import Classes
 from hepfm.data.readers.base import sort_by_pt
 from hepfm.data.readers.event_files import (
     EVENT_FIELDS,
-    EVENT_ID,
     EVENT_ROWS,
     EventFileConfig,
     event_ids,
@@ -27,7 +26,7 @@ from hepfm.data.readers.physics import constituent_fields
 from hepfm.data.readers.physlite_constituents import JetInputs, flow_objects, in_cone, tracks
 from hepfm.data.readers.physlite_layout import PhysliteLayout, find_layout, links
 from hepfm.data.remote import DataFile
-from hepfm.data.schemas.jets import JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
+from hepfm.data.schemas.jets import EVENT_ID, JET_FIELDS, KINEMATIC_CONSTITUENT_FIELDS
 from hepfm.data.tables.base import FileTable, as_column
 from hepfm.data.tables.open import open_table
 from hepfm.physics.kinematics import energy_of

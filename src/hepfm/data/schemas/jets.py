@@ -81,6 +81,11 @@ ORIGIN = Field(
 VARIATION = "jet_variation"
 """Name of the field that says by which simulation of the hard event a jet was made."""
 
+EVENT_ID = Field(
+    "event_id", Level.OBJECT, Kind.COUNT, dtype="int64", description="number that jets of one event share"
+)
+"""The field with the role `group` of jets that are several of an event."""
+
 JET_WEIGHT = Field("jet_weight", Level.OBJECT, description="event weight; jets of one event share it")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.core.files import atomic_path, output_path, read_json_object, read_text, refuse_other_folder
 from hepfm.core.guards import member
+from hepfm.core.writable import check_remote
 from hepfm.models.check import check
 from hepfm.models.folder import CARD, CONFIG, FILES, WEIGHTS, model_directory
 from hepfm.models.hub.address import HubAddress, read_address
@@ -83,6 +84,7 @@ def push(
         raise ConfigError(f"{licence!r} is not the name of a licence on the hub, such as cc-by-4.0 or mit")
     folder = model_directory(model)
     if isinstance(target, HubAddress):
+        check_remote(target)
         client = Client()
         check(folder)
         return _to_hub(client, folder, target, private=private, licence=licence, overwrite=overwrite)

@@ -13,6 +13,12 @@ VERBS = Registry(
         "finetune": ("hepfm.workflow.verbs.finetune:Finetune", "adapt a model to a task"),
         "generate": ("hepfm.workflow.verbs.generate:Generate", "generate a store of rows with a model"),
         "evaluate": ("hepfm.workflow.verbs.evaluate:Evaluate", "measure a model or a generated store"),
+        "reweight": ("hepfm.workflow.verbs.reweight:Reweight", "weight a sample to another"),
+        "unfold": ("hepfm.workflow.verbs.unfold:Unfold", "unfold data with a simulation"),
+        "anomaly": (
+            "hepfm.workflow.verbs.anomaly:SearchOnce",
+            "search for anomalies in data with injected signal",
+        ),
     },
 )
 """In the order in which they follow each other."""

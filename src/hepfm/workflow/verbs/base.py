@@ -77,11 +77,11 @@ def parents_of(workspace: Workspace, run: Run, role: str) -> Sequence[RunFolder]
     return [workspace.run(name) for name in run.parents[role]]
 
 
-def store_path(workspace: Workspace, run: Run) -> Path:
-    """Return where a run's store lies."""
-    if "store" in run.parents:
-        return workspace.run(run.parents["store"][0]).store
-    return Path(run.paths["store"])
+def store_path(workspace: Workspace, run: Run, role: str = "store") -> Path:
+    """Return where the store lies that a run reads in a role."""
+    if role in run.parents:
+        return workspace.run(run.parents[role][0]).store
+    return Path(run.paths[role])
 
 
 def recipe_of(workspace: Workspace, run: Run) -> Values:

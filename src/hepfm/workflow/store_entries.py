@@ -1,4 +1,5 @@
-"""Section ``stores`` of a study file: what each store is, and numbers of rows as they are written there."""
+"""Section ``stores`` of a study or an analysis: what each store is, and numbers of rows as they are written
+there."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ RowsOfSplit = Annotated[int, pydantic.BeforeValidator(read_count), pydantic.Fiel
 
 
 class SimulatedStore(Config):
-    """A store that the study simulates itself, once.
+    """A store that the study or analysis simulates itself, once.
 
     Attributes
     ----------

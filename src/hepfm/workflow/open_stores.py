@@ -1,4 +1,4 @@
-"""The stores of a study: those that exist, and those that it is going to make."""
+"""The stores of a workflow: those that exist, and those that it is going to make."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Mapping
 
 from hepfm.core.config import load_recipe, merge
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.study.config import StudyConfig
-from hepfm.study.store_entries import LabelledStore, MixedStore, SimulatedStore, made_of
+from hepfm.workflow.store_entries import LabelledStore, MixedStore, SimulatedStore, StoreEntry, made_of
 from hepfm.workflow.stores import StoreInfo, existing_store, simulated_store
 from hepfm.workflow.verbs.label import Label
 from hepfm.workflow.verbs.mix import Mix
 
 
-def open_stores(config: StudyConfig) -> dict[str, StoreInfo]:
+def open_stores(entries: Mapping[str, StoreEntry]) -> dict[str, StoreInfo]:
     """Return what is known of every store; one `ConfigError` names all that cannot be used."""
     stores: dict[str, StoreInfo] = {}
     problems: list[str] = []
     # Those that are made of others come last.
-    for name, given in sorted(config.stores.items(), key=lambda entry: made_of(entry[1]) is not None):
+    for name, given in sorted(entries.items(), key=lambda entry: made_of(entry[1]) is not None):
         try:
             if isinstance(given, SimulatedStore):
                 stores[name] = _simulated(given, name)

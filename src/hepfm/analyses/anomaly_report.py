@@ -1,0 +1,428 @@
+"""The page of searches for anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hepfm.analyses.anomaly import Key
+from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Rate, SearchGroup, groups
+from hepfm.analyses.anomaly_tables import BEST, HUNT, NULL, SCULPTING, AfterCut
+from hepfm.core.files import read_json
+from hepfm.methods.anomaly import ANOMALY_METHODS
+from hepfm.methods.anomaly.outcome import GRID
+from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
+from hepfm.report.figures.improvement import Band, improvement_figure
+from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
+from hepfm.report.figures.style import Figure
+from hepfm.report.page import REPORT, Page
+from hepfm.report.table import ReportTable
+from hepfm.workflow.folder import Workspace
+from hepfm.workflow.run import Run
+from hepfm.workflow.schedule import State
+from hepfm.workflow.verbs.anomaly import OUTCOME
+
+if TYPE_CHECKING:
+    from hepfm.analyses.anomaly import AnomalySearch, SearchConfig
+
+_FEWEST_FOR_BANDS = 3
+
+METHOD = (
+    (
+        "Significance improvement",
+        (
+            "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was "
+            "learned from. The largest one is over thresholds that enough background events pass; it "
+            "is chosen with the truth, as no search without labels could, and of many noisy scores "
+            "slightly too large."
+        ),
+    ),
+    (
+        "Intervals",
+        (
+            "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the "
+            "spread of single searches, not the error of the median."
+        ),
+    ),
+    (
+        "Cuts",
+        (
+            "The data are cut into folds; each is scored by what was learned from the others, and of "
+            "each the same part with the highest scores is kept. The cut looks at no event of its own "
+            "training."
+        ),
+    ),
+    (
+        "Signal region",
+        (
+            "A counting experiment: events in the signal region after the cut against those that a "
+            "smooth spectrum, fitted to the sidebands after the cut, lets expect, with the error of "
+            "that fit (pyhf, q0 and CLs, asymptotic formulae). An excess is tested, so that p is 0.5 "
+            "for any deficit."
+        ),
+    ),
+    (
+        "Bump",
+        (
+            "BumpHunter's statistic (1101.0390, pyBumpHunter) over all windows against the same "
+            "spectrum. The global p-value is from pseudo-experiments in which the sidebands are "
+            "fitted again."
+        ),
+    ),
+    (
+        "Upper limit",
+        (
+            "On signal events in signal region and sidebands before the cut, 95 % CLs unless the "
+            "recipe says otherwise, for the efficiency of the simulated test signal: for that signal "
+            "alone."
+        ),
+    ),
+    (
+        "Sculpting",
+        (
+            "Spectra of true test background that passes and that fails a cut on the mean score, by "
+            "χ² of homogeneity and by Kolmogorov and Smirnov's test. A score that is independent of "
+            "the field gives even p-values."
+        ),
+    ),
+    (
+        "Control without signal",
+        (
+            "The same searches on data without signal. The fraction of draws with a p-value below "
+            f"{FALSE} is to be {FALSE}; its interval is Clopper and Pearson's of 95 % for independent "
+            "draws."
+        ),
+    ),
+)
+
+
+def write_report(
+    analysis: AnomalySearch, workspace: Workspace, states: Mapping[str, State]
+) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
+    """Write ``report/`` of what there is; nothing while no search is done."""
+    runs = analysis.runs()
+    outcomes = {
+        key: read_json(workspace.run(run.name).path / OUTCOME)
+        for key, run in runs.items()
+        if states[run.name] == "done"
+    }
+    if not outcomes:
+        return None, {}, {}
+    config, found = analysis.config, groups(outcomes)
+    independent = groups({key: one for key, one in outcomes.items() if key.training == 1})
+    parts = (
+        _improvement_part(config, found),
+        *_null_part(config, independent, _pool(workspace, runs, states)),
+        _hunt_part(config, found, outcomes),
+        _sculpting_part(config, found, outcomes),
+        _runs_part(workspace, analysis, runs, states, outcomes),
+        Part("method", "Definitions and method", (Definitions((*METHOD, *_methods(config))),)),
+    )
+    Page(config.description or "Searches for anomalies", _lead(config, outcomes), parts).write(
+        workspace.path / "report"
+    )
+    return workspace.path / "report" / REPORT, {}, _numbers(found)
+
+
+def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
+    (low, high), first = config.regions.signal, next(iter(outcomes.values()))["events"]
+    return (
+        f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands "
+        f"from {config.regions.ends[0]:g} to {config.regions.ends[1]:g}: {len(config.methods)} methods, "
+        f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, "
+        f"{config.draws} draws of {first['data'] - first['injected']:,} background events, "
+        f"{config.trainings} trainings of each."
+    )
+
+
+def _methods(config: SearchConfig) -> list[tuple[str, str]]:
+    entries = ANOMALY_METHODS.entries()
+    return [(name, entries[one.name].summary) for name, one in config.methods.items()]
+
+
+def _by_signals(config: SearchConfig, found: Sequence[SearchGroup]) -> list[SearchGroup]:
+    """Return groups in the order of the numbers of signal events."""
+    return sorted(found, key=lambda one: config.signals.index(one.signals))
+
+
+def _improvement_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
+    names = list(config.methods)
+    figures = [
+        _curve_figure(signals, [one for one in found if one.signals == signals], names, config)
+        for signals in config.signals
+        if any(one.signals == signals for one in found)
+    ]
+    maximum = _maximum_figure(found, names, config)
+    table = ReportTable(
+        BEST,
+        tuple(AfterCut(one, 0, config.efficiencies[0]) for one in _by_signals(config, found)),
+        caption=(
+            "Largest significance improvement in the signal region, among thresholds that at least "
+            f"{config.least_background} test background events pass, with both efficiencies there. Median "
+            "and 16 % to 84 % over draws and trainings; S and B are of the data in the signal region."
+        ),
+        name="improvement",
+        group=lambda row: row.group.signals,
+    )
+    return Part("improvement", "Significance improvement", (*grid([*maximum, *figures]), table))
+
+
+def _curve_figure(
+    signals: int, found: Sequence[SearchGroup], names: Sequence[str], config: SearchConfig
+) -> Figure:
+    bands = []
+    for one in found:
+        low, middle, high = one.curve
+        bands.append(Band(one.method, 1 / GRID, middle, low, high))
+    draws = max(len(one.outcomes) for one in found)
+    return improvement_figure(
+        bands,
+        names,
+        name=f"improvement-{signals}",
+        xlabel="background rejection 1/ε_B",
+        ylabel="ε_S/√ε_B",
+        caption=(
+            f"{signals:,} signal events injected. Median and 16 % to 84 % of {draws} draws and trainings, "
+            f"where at least {config.least_background} test background events pass."
+        ),
+    )
+
+
+def _maximum_figure(found: Sequence[SearchGroup], names: Sequence[str], config: SearchConfig) -> list[Figure]:
+    bands = []
+    for name in names:
+        ones = sorted(
+            (one for one in found if one.method == name and one.signals), key=lambda one: one.fraction
+        )
+        quantiles = [(one.fraction, best) for one in ones if (best := one.best()) is not None]
+        if len(quantiles) > 1:
+            x = np.array([100 * fraction for fraction, _ in quantiles])
+            values = [
+                np.array([getattr(best, key) for _, best in quantiles]) for key in ("median", "low", "high")
+            ]
+            bands.append(Band(name, x, *values))
+    if not bands:
+        return []
+    return [
+        improvement_figure(
+            bands,
+            names,
+            name="improvement-by-signal",
+            xlabel="S/B in the signal region [%]",
+            ylabel="largest ε_S/√ε_B",
+            caption=(
+                "Median and 16 % to 84 % over draws and trainings, where at least "
+                f"{config.least_background} test background events pass."
+            ),
+        )
+    ]
+
+
+def _cuts(config: SearchConfig, found: Sequence[SearchGroup]) -> tuple[AfterCut, ...]:
+    return tuple(
+        AfterCut(one, place, efficiency)
+        for one in found
+        for place, efficiency in enumerate(config.efficiencies)
+    )
+
+
+def _null_part(config: SearchConfig, found: Sequence[SearchGroup], pool: int | None) -> list[Part]:
+    """Return the control without signal; nothing where there is none."""
+    null = [one for one in found if one.signals == 0]
+    if not null:
+        return []
+    rows = _cuts(config, null)
+    blocks: list[Block] = []
+    used = next(iter(null)).outcomes[0]["events"]["data"] * config.draws
+    if config.draws > 1 and pool is not None and used > pool:
+        blocks.append(
+            Text(
+                f"{config.draws} draws need {used:,} background events and there are {pool:,}: draws share "
+                "events, are not independent, and the intervals below are too narrow.",
+                warning=True,
+            )
+        )
+    for row in rows:
+        for what, key in (("signal region", "p_region"), ("bump hunt", "p_global")):
+            rate = Rate.of(row.group.of_hunt(row.cut, key))
+            if rate is not None and rate.interval[0] > FALSE:
+                blocks.append(
+                    Text(
+                        f"{row.group.method}, {100 * row.efficiency:g} % of the data kept, {what}: "
+                        f"{rate.passed} of {rate.total} draws without signal have p < {FALSE}. Its p-values "
+                        "are not to be taken at their word.",
+                        warning=True,
+                    )
+                )
+    blocks.append(
+        ReportTable(
+            NULL,
+            rows,
+            caption=(
+                f"Searches without signal: draws with a p-value below {FALSE}, with the 95 % interval of "
+                "their fraction (one training of each draw), and events of the region over those expected."
+            ),
+            name="no-signal",
+            group=lambda row: row.group.method,
+        )
+    )
+    return [Part("control", "Control without signal", tuple(blocks))]
+
+
+def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]) -> Part:
+    table = ReportTable(
+        HUNT,
+        _cuts(config, [one for one in _by_signals(config, found) if one.signals]),
+        caption=(
+            "Bump hunt after cuts that keep a part of the data: events of the signal region, p-values, and "
+            "the upper limit on the number of signal events. Medians, and 16 % to 84 % over draws."
+        ),
+        name="bump-hunt",
+        group=lambda row: (row.group.signals, row.group.method),
+    )
+    figures = [
+        figure
+        for method in config.methods
+        if (figure := _spectrum_figure(config, method, max(config.signals), outcomes)) is not None
+    ]
+    return Part("hunt", "Bump hunt and limits", (*grid(figures), table))
+
+
+def _first(method: str, signals: int, outcomes: Mapping[Key, Outcome]) -> Outcome | None:
+    chosen = [key for key in outcomes if key.method == method and key.signals == signals]
+    return outcomes[min(chosen)] if chosen else None
+
+
+def _spectrum_figure(
+    config: SearchConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome]
+) -> Figure | None:
+    """Draw the spectrum of the first draw after the cut in the middle, with what the sidebands expect."""
+    one = _first(method, signals, outcomes)
+    place = len(config.efficiencies) // 2
+    if one is None or one["cuts"][place]["hunt"] is None:
+        return None
+    cut = one["cuts"][place]
+    counts = np.asarray(cut["counts"], np.float64)
+    fit, error = (np.asarray(cut["hunt"][key]) for key in ("fit", "fit_error"))
+    return ratio_figure(
+        [RatioCurve("fit to sidebands", fit, error), RatioCurve("data", counts, np.sqrt(counts), "points")],
+        one["edges"],
+        name=f"spectrum-{method}",
+        xlabel=config.regions.field,
+        ylabel="events / bin width",
+        caption=(
+            f"{method}, first draw with {signals:,} signal events, {100 * cut['efficiency']:g} % of the data "
+            f"kept. {cut['injected_kept']} of the injected events of the signal region are left."
+        ),
+    )
+
+
+def _sculpting_part(
+    config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]
+) -> Part:
+    least = min(config.signals)
+    table = ReportTable(
+        SCULPTING,
+        _cuts(config, [one for one in found if one.signals in (least, max(config.signals))]),
+        caption=(
+            "Does a cut change the spectrum of true background? Medians over draws and trainings, and the "
+            f"fraction of them with p below {FALSE}. All share the test events."
+        ),
+        name="sculpting",
+        group=lambda row: row.group.method,
+    )
+    figures = [
+        figure
+        for method in config.methods
+        if (one := _first(method, least, outcomes)) is not None
+        for figure in [_sculpting_figure(config, method, one)]
+    ]
+    return Part("sculpting", "Sculpting", (*grid(figures), table))
+
+
+def _sculpting_figure(config: SearchConfig, method: str, one: Outcome) -> Figure:
+    total = np.asarray(one["cuts"][0]["background_all"], np.float64)
+    curves = [RatioCurve("all", total / total.sum(), None, "filled")]
+    for cut in one["cuts"]:
+        kept = np.asarray(cut["background_kept"], np.float64)
+        count = max(kept.sum(), 1.0)
+        style: Literal["points", "line"] = "points" if cut is one["cuts"][0] else "line"
+        curves.append(
+            RatioCurve(f"{100 * cut['efficiency']:g} %", kept / count, np.sqrt(kept) / count, style)
+        )
+    return ratio_figure(
+        curves,
+        one["edges"],
+        name=f"sculpting-{method}",
+        xlabel=config.regions.field,
+        ylabel="density",
+        caption=f"{method}: true test background before and after cuts, first draw with the least signal.",
+    )
+
+
+def _pool(workspace: Workspace, runs: Mapping[Key, Run], states: Mapping[str, State]) -> int | None:
+    """Return the number of background events that draws are made of."""
+    for run in runs.values():
+        if states[run.name] == "done" and (facts := workspace.run(run.name).facts()):
+            return int(facts["pool"])
+    return None
+
+
+def _runs_part(
+    workspace: Workspace,
+    analysis: AnomalySearch,
+    runs: Mapping[Key, Run],
+    states: Mapping[str, State],
+    outcomes: Mapping[Key, Outcome],
+) -> Part:
+    lines = []
+    for key, run in runs.items():
+        if states[run.name] != "done":
+            failure = workspace.run(run.name).failure()
+            why = f": {failure['message']}" if failure else ""
+            lines.append(
+                f"{key.method}, {key.signals} signal events, draw {key.draw}, training {key.training}: "
+                f"{states[run.name]}{why}"
+            )
+    problems: dict[str, int] = {}
+    for key, one in outcomes.items():
+        for cut in one["cuts"]:
+            if cut["problem"]:
+                words = f"{key.method}, {100 * cut['efficiency']:g} % of the data kept: {cut['problem']}"
+                problems[words] = problems.get(words, 0) + 1
+    lines += [f"{words} ({count} searches)" for words, count in problems.items()]
+    test = next(iter(outcomes.values()))["test"]
+    lead = (
+        f"{len(outcomes)} of {len(runs)} searches are done; {test['signal']:,} signal and "
+        f"{test['background']:,} background test events are in the signal region."
+    )
+    blocks: list[Block] = [Text(lead)]
+    if len(outcomes) and analysis.config.draws < _FEWEST_FOR_BANDS:
+        blocks.append(
+            Text(f"{analysis.config.draws} draws say little of the spread between them.", warning=True)
+        )
+    if lines:
+        blocks.append(Bullets(tuple(lines)))
+    return Part("runs", "Events and runs", tuple(blocks))
+
+
+def _numbers(found: Sequence[SearchGroup]) -> dict[str, Any]:
+    """Return the numbers of the main table."""
+    numbers: dict[str, Any] = {}
+    for one in found:
+        best = one.best()
+        numbers.setdefault(one.method, {})[str(one.signals)] = {
+            "improvement": best and [best.low, best.median, best.high],
+            "signal_over_background": one.fraction,
+            "false_positives": None
+            if one.signals
+            else [
+                (rate.passed, rate.total)
+                for place in range(len(one.outcomes[0]["cuts"]))
+                if (rate := Rate.of(one.of_hunt(place, "p_region"))) is not None
+            ],
+        }
+    return numbers

@@ -1,0 +1,151 @@
+"""The tables of the page of searches for anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hepfm.analyses.anomaly_outcome import FALSE, Quantiles, Rate, SearchGroup
+from hepfm.report.formats import p_value, significant
+from hepfm.report.table import Cell, Column, in_file, on_page, text
+
+
+@dataclass(frozen=True)
+class AfterCut:
+    """Searches of a group after one cut.
+
+    Attributes
+    ----------
+    group
+        The searches.
+    cut
+        Place of the cut.
+    efficiency
+        Part of the data that it keeps.
+    """
+
+    group: SearchGroup
+    cut: int
+    efficiency: float
+
+
+def quantile_text(found: Quantiles | None) -> str:
+    """Return median and interval for people."""
+    if found is None:
+        return "-"
+    if found.count < 2:
+        return significant(found.median)
+    return f"{significant(found.median)} ({significant(found.low)} to {significant(found.high)})"
+
+
+def rate_text(rate: Rate | None) -> str:
+    """Return a fraction with its interval for people."""
+    if rate is None:
+        return "-"
+    low, high = rate.interval
+    return f"{rate.passed} of {rate.total} ({low:.2f} to {high:.2f})"
+
+
+def _quantiles(
+    title: str, key: str, value: Callable[[AfterCut], Quantiles | None], p: bool = False
+) -> list[Column[AfterCut]]:
+    def part(name: str) -> Callable[[AfterCut], Cell]:
+        def cell(row: AfterCut) -> Cell:
+            found = value(row)
+            return None if found is None else float(getattr(found, name))
+
+        return cell
+
+    def shown(row: AfterCut) -> str:
+        found = value(row)
+        return (p_value(found.median) if found else "-") if p else quantile_text(found)
+
+    return [
+        on_page(title, shown),
+        *(in_file(f"{key}_{name}", part(name)) for name in ("median", "low", "high", "count")),
+    ]
+
+
+def _rate(title: str, key: str, value: Callable[[AfterCut], Rate | None]) -> list[Column[AfterCut]]:
+    return [
+        on_page(title, lambda row: rate_text(value(row))),
+        in_file(f"{key}_passed", lambda row: rate.passed if (rate := value(row)) else None),
+        in_file(f"{key}_total", lambda row: rate.total if (rate := value(row)) else None),
+    ]
+
+
+_METHOD: Column[AfterCut] = text("method", "method", lambda row: row.group.method)
+_SIGNALS: Column[AfterCut] = Column("signal events", "signals", lambda row: row.group.signals)
+_CUT: Column[AfterCut] = Column(
+    "data kept", "efficiency", lambda row: row.efficiency, lambda row: f"{100 * row.efficiency:g} %"
+)
+
+BEST: tuple[Column[AfterCut], ...] = (
+    _SIGNALS,
+    _METHOD,
+    Column(
+        "S/B",
+        "signal_over_background",
+        lambda row: row.group.fraction,
+        lambda row: f"{100 * row.group.fraction:.2f} %",
+    ),
+    Column(
+        "S/√B before",
+        "significance",
+        lambda row: row.group.significance,
+        lambda row: significant(row.group.significance),
+    ),
+    *_quantiles("largest improvement", "improvement", lambda row: row.group.best()),
+    *_quantiles("ε_S there", "signal_efficiency", lambda row: row.group.best("signal")),
+    *_quantiles("ε_B there", "background_efficiency", lambda row: row.group.best("background")),
+)
+
+NULL: tuple[Column[AfterCut], ...] = (
+    _METHOD,
+    _CUT,
+    *_rate(
+        f"region: p < {FALSE}", "region_rate", lambda row: Rate.of(row.group.of_hunt(row.cut, "p_region"))
+    ),
+    *_rate(f"bump: p < {FALSE}", "bump_rate", lambda row: Rate.of(row.group.of_hunt(row.cut, "p_global"))),
+    *_quantiles(
+        "observed / expected",
+        "observed_over_expected",
+        lambda row: Quantiles.of(
+            [
+                None if n is None or not b else n / b
+                for n, b in zip(
+                    row.group.of_hunt(row.cut, "observed"),
+                    row.group.of_hunt(row.cut, "expected"),
+                    strict=True,
+                )
+            ]
+        ),
+    ),
+)
+
+HUNT: tuple[Column[AfterCut], ...] = (
+    _SIGNALS,
+    _METHOD,
+    _CUT,
+    *_quantiles("observed", "observed", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "observed"))),
+    *_quantiles("expected", "expected", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "expected"))),
+    *_quantiles(
+        "region, p", "p_region", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "p_region")), p=True
+    ),
+    *_quantiles(
+        "bump, global p", "p_global", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "p_global")), p=True
+    ),
+    *_quantiles("upper limit", "limit", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "limit"))),
+    *_rate("limit above truth", "coverage", lambda row: row.group.coverage(row.cut)),
+)
+
+SCULPTING: tuple[Column[AfterCut], ...] = (
+    _METHOD,
+    _SIGNALS,
+    _CUT,
+    *_quantiles("χ²", "chi2", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "chi_squared"))),
+    *_quantiles("degrees", "degrees", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "degrees"))),
+    *_quantiles("χ², p", "p", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "p")), p=True),
+    *_quantiles("KS, p", "ks_p", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "ks_p")), p=True),
+    *_rate(f"χ²: p < {FALSE}", "rate", lambda row: Rate.of(row.group.of_sculpting(row.cut, "p"))),
+)

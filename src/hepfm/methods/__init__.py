@@ -1,0 +1,2 @@
+"""What physicists do with trained networks beyond single tasks: density ratios, unfolding, anomaly
+detection."""
