@@ -28,8 +28,8 @@ class LGATrConfig(EquivariantConfig):
         Besides those of vectors ``"xyplane"``, the bivector of the plane across the beam, which boosts along
         it do not change; the first paper's.
     sparse_product
-        Whether the package's code for geometric products leaves out what is zero: the same numbers up to
-        rounding, in less memory.
+        Whether geometric products leave out what is zero: the same numbers up to rounding, in less memory and
+        time.
     """
 
     width: PositiveInt = 32
