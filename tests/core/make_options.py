@@ -33,7 +33,9 @@ def configs() -> dict[str, type[Config]]:
     """Return every config of the package by module and name."""
     list(modules())
     classes = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in _below(Config)}
-    return {name: cls for name, cls in sorted(classes.items()) if name.startswith("hepfm.")}
+    # Arguments of verbs are classes made while they are described; their options are those of commands.
+    kept = {name: cls for name, cls in classes.items() if not name.startswith("hepfm.tools.")}
+    return {name: cls for name, cls in sorted(kept.items()) if name.startswith("hepfm.")}
 
 
 def _below(cls: type[Config]) -> Iterator[type[Config]]:
