@@ -180,7 +180,8 @@ def test_committed_results_have_the_layout_of_new_ones(name: str, toy: Callable[
         for result in (fresh, committed):
             for key in ("with_mpi", "without_mpi"):
                 result[key] = [rates for kind, rates in result[key].items() if kind != "all"]
-            result["events"]["rates"] = list(result["events"]["rates"].values())
+            for part in ("events", "grouped"):
+                result[part]["rates"] = list(result[part]["rates"].values())
     if "sizes" in fresh:
         for result in (fresh, committed):
             result["sizes"] = list(result["sizes"].values())
