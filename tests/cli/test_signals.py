@@ -46,6 +46,8 @@ def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "hepfm", *(str(one) for one in arguments)],
         cwd=folder,
+        # As many threads as this process has: sums over other pieces round otherwise.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hepfm.core.errors import DataError, DivergedError
+from hepfm.core.errors import DataError, DivergedError, IncompatibleError
 from hepfm.methods.omnifold import OmniFoldConfig, SimulatedEvents, omnifold, scaled_weights
 from hepfm.methods.ratio.base import Ratio, TwoWeights
 from hepfm.methods.ratio.trees import Trees, TreesConfig
@@ -139,6 +139,8 @@ def test_warm_starts_are_a_choice(problem, start: str, known: bool) -> None:
     data, simulation, _ = problem
 
     class Noting(Diverging):
+        warm = True
+
         def fit(self, x, weights, *, seed, start=None):
             self.starts.append(start)
             return Constant(0.0)
@@ -184,3 +186,12 @@ def test_weights_that_add_up_to_nothing(problem) -> None:
         scaled_weights(simulation, np.zeros(len(data)), config())
     with pytest.raises(DataError, match="simulation at detector level"):
         scaled_weights(replace(simulation, weights=-simulation.weights), np.ones(len(data)), config())
+
+
+def test_estimators_that_cannot_go_on_are_not_asked_to(problem) -> None:
+    data, simulation, _ = problem
+    steps = omnifold(
+        (trees(), trees()), data, np.ones(len(data)), simulation, config(start="previous"), seed=1
+    )
+    with pytest.raises(IncompatibleError, match="estimator trees cannot go on"):
+        next(steps)

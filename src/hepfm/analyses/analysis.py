@@ -6,25 +6,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import pydantic
 
 from hepfm.core.config import Config, load_recipe, merge, parse_override, validate
 from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.core.files import write_json
 from hepfm.core.log import logger
 from hepfm.core.writable import scratch_folder
+from hepfm.methods.samples import SampleConfig
 from hepfm.simulate.workers import processors
 from hepfm.workflow import estimate as workflow
 from hepfm.workflow.cost import WorkflowCost
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
+from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.pool import make_pool
 from hepfm.workflow.progress import counts, showing
+from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State, work_through
 from hepfm.workflow.store_entries import StoreEntry
+from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs import VERBS
+from hepfm.workflow.verbs.samples import SampleInfo
 
 
 class AnalysisConfig(Config):
@@ -43,6 +50,19 @@ class AnalysisConfig(Config):
     description: str = ""
     stores: dict[str, StoreEntry]
     seed: int = 0
+
+    @property
+    def samples(self) -> dict[str, SampleConfig]:
+        """All samples by what they are."""
+        raise NotImplementedError
+
+    @pydantic.model_validator(mode="after")
+    def _check_stores(self) -> Self:
+        for role, sample in self.samples.items():
+            if sample.store not in self.stores:
+                known = ", ".join(self.stores)
+                raise ValueError(f"{role}: no store {sample.store!r} in section stores; it has: {known}")
+        return self
 
 
 AnyConfig = TypeVar("AnyConfig", bound=AnalysisConfig)
@@ -101,13 +121,29 @@ class Analysis(ABC, Generic[AnyConfig]):
     def __init__(self, config: AnyConfig) -> None:
         self.config = config
 
+    @cached_property
+    def stores(self) -> dict[str, StoreInfo]:
+        """What is known of its stores."""
+        return open_stores(self.config.stores)
+
     @abstractmethod
+    def runs(self) -> Mapping[Any, Run]:
+        """Return its runs by what they are for."""
+
     def plan(self) -> RunGraph:
-        """Return its runs."""
+        """Return the graph of its runs and of those that make their stores."""
+        graph = RunGraph(self.stores.values())
+        for run in self.runs().values():
+            graph.add(run)
+        return graph
+
+    def chosen(self, samples: Mapping[str, SampleConfig]) -> dict[str, SampleInfo]:
+        """Return samples with what is known of their stores."""
+        return {role: SampleInfo(one, self.stores[one.store]) for role, one in samples.items()}
 
     @abstractmethod
     def report(
-        self, graph: RunGraph, workspace: Workspace, states: Mapping[str, State]
+        self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write the page and the files of what is there; return them and the main numbers.
 
@@ -145,8 +181,28 @@ def analyse(
             pool = make_pool(graph.runs.values(), workspace, processes or processors(), cluster)
             with showing(graph.runs, workspace, analysis.config.description) as shown:
                 states = work_through(graph.runs, workspace, pool, shown)
-    report, files, numbers = analysis.report(graph, workspace, states)
+    report, files, numbers = analysis.report(workspace, states)
     return AnalysisResult(workspace.path, report, files, states, numbers)
+
+
+def unfinished(runs: Mapping[str, Run], workspace: Workspace, states: Mapping[str, State]) -> list[str]:
+    """Return a line for each run that is not done, with the reason where there is one.
+
+    Parameters
+    ----------
+    runs
+        By what a page calls them.
+    workspace
+        Where they lie.
+    states
+        How each ended.
+    """
+    lines = []
+    for name, run in runs.items():
+        if states[run.name] != "done":
+            failure = workspace.run(run.name).failure()
+            lines.append(f"{name}: {states[run.name]}{': ' + failure['message'] if failure else ''}")
+    return lines
 
 
 def checked(analysis: Analysis[Any]) -> RunGraph:

@@ -18,14 +18,10 @@ from hepfm.methods.anomaly.regions import Regions
 from hepfm.methods.samples import SampleConfig
 from hepfm.metrics.improvement_curve import LEAST_BACKGROUND
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import RunGraph
-from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
 from hepfm.workflow.store_entries import Count
-from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.anomaly import AnomalyRunOptions, SearchOnce
-from hepfm.workflow.verbs.samples import SampleInfo
 
 Method = Annotated[Component, ComponentOf(ANOMALY_METHODS)]
 
@@ -99,10 +95,6 @@ class SearchConfig(AnalysisConfig):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> SearchConfig:
-        for role, sample in self.samples.items():
-            if sample.store not in self.stores:
-                known = ", ".join(self.stores)
-                raise ValueError(f"{role}: no store {sample.store!r} in section stores; it has: {known}")
         for first, second in (("background", "test_background"), ("signal", "test_signal")):
             if self.samples[first] == self.samples[second]:
                 raise ValueError(
@@ -157,17 +149,8 @@ class AnomalySearch(Analysis[SearchConfig]):
     Config: ClassVar[type[AnalysisConfig]] = SearchConfig
     config: SearchConfig
 
-    def plan(self) -> RunGraph:
-        """Return a search for each method, number of signal events, draw and training."""
-        stores = open_stores(self.config.stores)
-        graph = RunGraph(stores.values())
-        for run in self.runs(stores).values():
-            graph.add(run)
-        return graph
-
-    def runs(self, stores: Mapping[str, StoreInfo] | None = None) -> dict[Key, Run]:
+    def runs(self) -> dict[Key, Run]:
         """Return the searches."""
-        stores = open_stores(self.config.stores) if stores is None else stores
         config = self.config
         keys = [
             Key(method, signals, draw, training)
@@ -176,9 +159,9 @@ class AnomalySearch(Analysis[SearchConfig]):
             for draw in range(1, config.draws + 1)
             for training in range(1, config.trainings + 1)
         ]
-        return {key: self._run(stores, key) for key in keys}
+        return {key: self._run(key) for key in keys}
 
-    def _run(self, stores: Mapping[str, StoreInfo], key: Key) -> Run:
+    def _run(self, key: Key) -> Run:
         config = self.config
         options = AnomalyRunOptions(
             samples={
@@ -197,11 +180,12 @@ class AnomalySearch(Analysis[SearchConfig]):
             seed=integer_seed(config.seed, "anomaly.training", key.draw, key.training, bits=31),
             sample_seed=config.seed,
         )
-        samples = {role: SampleInfo(one, stores[one.store]) for role, one in config.samples.items()}
-        return SearchOnce.plan(samples, options, note=f"{key.method}, {key.signals} signal events")
+        return SearchOnce.plan(
+            self.chosen(config.samples), options, note=f"{key.method}, {key.signals} signal events"
+        )
 
     def report(
-        self, graph: RunGraph, workspace: Workspace, states: Mapping[str, State]
+        self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write the page; see `Analysis.report`."""
         from hepfm.analyses.anomaly_report import write_report

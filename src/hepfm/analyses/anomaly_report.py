@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.anomaly import Key
+from hepfm.analyses.anomaly_definitions import METHOD
 from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Rate, SearchGroup, groups
 from hepfm.analyses.anomaly_tables import BEST, HUNT, NULL, SCULPTING, AfterCut
 from hepfm.core.files import read_json
@@ -30,74 +32,6 @@ if TYPE_CHECKING:
 
 _FEWEST_FOR_BANDS = 3
 
-METHOD = (
-    (
-        "Significance improvement",
-        (
-            "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was "
-            "learned from. The largest one is over thresholds that enough background events pass; it "
-            "is chosen with the truth, as no search without labels could, and of many noisy scores "
-            "slightly too large."
-        ),
-    ),
-    (
-        "Intervals",
-        (
-            "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the "
-            "spread of single searches, not the error of the median."
-        ),
-    ),
-    (
-        "Cuts",
-        (
-            "The data are cut into folds; each is scored by what was learned from the others, and of "
-            "each the same part with the highest scores is kept. The cut looks at no event of its own "
-            "training."
-        ),
-    ),
-    (
-        "Signal region",
-        (
-            "A counting experiment: events in the signal region after the cut against those that a "
-            "smooth spectrum, fitted to the sidebands after the cut, lets expect, with the error of "
-            "that fit (pyhf, q0 and CLs, asymptotic formulae). An excess is tested, so that p is 0.5 "
-            "for any deficit."
-        ),
-    ),
-    (
-        "Bump",
-        (
-            "BumpHunter's statistic (1101.0390, pyBumpHunter) over all windows against the same "
-            "spectrum. The global p-value is from pseudo-experiments in which the sidebands are "
-            "fitted again."
-        ),
-    ),
-    (
-        "Upper limit",
-        (
-            "On signal events in signal region and sidebands before the cut, 95 % CLs unless the "
-            "recipe says otherwise, for the efficiency of the simulated test signal: for that signal "
-            "alone."
-        ),
-    ),
-    (
-        "Sculpting",
-        (
-            "Spectra of true test background that passes and that fails a cut on the mean score, by "
-            "χ² of homogeneity and by Kolmogorov and Smirnov's test. A score that is independent of "
-            "the field gives even p-values."
-        ),
-    ),
-    (
-        "Control without signal",
-        (
-            "The same searches on data without signal. The fraction of draws with a p-value below "
-            f"{FALSE} is to be {FALSE}; its interval is Clopper and Pearson's of 95 % for independent "
-            "draws."
-        ),
-    ),
-)
-
 
 def write_report(
     analysis: AnomalySearch, workspace: Workspace, states: Mapping[str, State]
@@ -118,7 +52,7 @@ def write_report(
         *_null_part(config, independent, _pool(workspace, runs, states)),
         _hunt_part(config, found, outcomes),
         _sculpting_part(config, found, outcomes),
-        _runs_part(workspace, analysis, runs, states, outcomes),
+        _runs_part(config, workspace, runs, states, outcomes),
         Part("method", "Definitions and method", (Definitions((*METHOD, *_methods(config))),)),
     )
     Page(config.description or "Searches for anomalies", _lead(config, outcomes), parts).write(
@@ -372,21 +306,17 @@ def _pool(workspace: Workspace, runs: Mapping[Key, Run], states: Mapping[str, St
 
 
 def _runs_part(
+    config: SearchConfig,
     workspace: Workspace,
-    analysis: AnomalySearch,
     runs: Mapping[Key, Run],
     states: Mapping[str, State],
     outcomes: Mapping[Key, Outcome],
 ) -> Part:
-    lines = []
-    for key, run in runs.items():
-        if states[run.name] != "done":
-            failure = workspace.run(run.name).failure()
-            why = f": {failure['message']}" if failure else ""
-            lines.append(
-                f"{key.method}, {key.signals} signal events, draw {key.draw}, training {key.training}: "
-                f"{states[run.name]}{why}"
-            )
+    named = {
+        f"{key.method}, {key.signals} signal events, draw {key.draw}, training {key.training}": run
+        for key, run in runs.items()
+    }
+    lines = unfinished(named, workspace, states)
     problems: dict[str, int] = {}
     for key, one in outcomes.items():
         for cut in one["cuts"]:
@@ -400,10 +330,8 @@ def _runs_part(
         f"{test['background']:,} background test events are in the signal region."
     )
     blocks: list[Block] = [Text(lead)]
-    if len(outcomes) and analysis.config.draws < _FEWEST_FOR_BANDS:
-        blocks.append(
-            Text(f"{analysis.config.draws} draws say little of the spread between them.", warning=True)
-        )
+    if len(outcomes) and config.draws < _FEWEST_FOR_BANDS:
+        blocks.append(Text(f"{config.draws} draws say little of the spread between them.", warning=True))
     if lines:
         blocks.append(Bullets(tuple(lines)))
     return Part("runs", "Events and runs", tuple(blocks))

@@ -10,9 +10,6 @@ import numpy as np
 
 from hepfm.data.learned_weights import LearnedWeights
 
-FILE = "weights.parquet"
-"""Name of the file in the directory of an analysis."""
-
 
 def merged_weights(files: Mapping[tuple[str, str], Path]) -> LearnedWeights:
     """Return the weights of files that are of the same rows.

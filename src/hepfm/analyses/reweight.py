@@ -17,13 +17,9 @@ from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.reweighting import ReweightOptions
 from hepfm.methods.samples import SampleConfig
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import RunGraph
-from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
-from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.reweight import Reweight, ReweightRunOptions
-from hepfm.workflow.verbs.samples import SampleInfo
 
 NOMINAL, BOOTSTRAP = "nominal", "bootstrap"
 
@@ -76,17 +72,17 @@ class ReweightConfig(AnalysisConfig):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ReweightConfig:
-        for role, sample in (("source", self.source), ("target", self.target)):
-            if sample.store not in self.stores:
-                raise ValueError(
-                    f"{role}: no store {sample.store!r} in section stores; it has: {', '.join(self.stores)}"
-                )
         unknown = [name for name in self.held_out if name not in self.observables]
         if unknown:
             raise ValueError(f"held_out names {unknown[0]!r}, which is not among the observables")
         if not self.looked_at:
             raise ValueError("all observables are held out: nothing is left to look at")
         return self
+
+    @property
+    def samples(self) -> dict[str, SampleConfig]:
+        """Source and target."""
+        return {"source": self.source, "target": self.target}
 
     @property
     def looked_at(self) -> tuple[str, ...]:
@@ -101,31 +97,20 @@ class ReweightAnalysis(Analysis[ReweightConfig]):
     Config: ClassVar[type[AnalysisConfig]] = ReweightConfig
     config: ReweightConfig
 
-    def plan(self) -> RunGraph:
-        """Return a reweighting for each training and bootstrap replica."""
-        stores = open_stores(self.config.stores)
-        graph = RunGraph(stores.values())
-        for run in self.runs(stores).values():
-            graph.add(run)
-        return graph
-
-    def runs(self, stores: Mapping[str, StoreInfo] | None = None) -> dict[tuple[str, str], Run]:
+    def runs(self) -> dict[tuple[str, str], Run]:
         """Return the reweightings by kind and number."""
-        stores = open_stores(self.config.stores) if stores is None else stores
         replicas = self.config.replicas
-        trained = {
-            (NOMINAL, str(number)): self._run(stores, number) for number in range(1, replicas.trainings + 1)
-        }
+        trained = {(NOMINAL, str(number)): self._run(number) for number in range(1, replicas.trainings + 1)}
         return trained | {
-            (BOOTSTRAP, str(number)): self._run(stores, 1, number)
-            for number in range(1, replicas.bootstrap + 1)
+            (BOOTSTRAP, str(number)): self._run(1, number) for number in range(1, replicas.bootstrap + 1)
         }
 
-    def _run(self, stores: Mapping[str, StoreInfo], training: int, bootstrap: int | None = None) -> Run:
+    def _run(self, training: int, bootstrap: int | None = None) -> Run:
         config = self.config
-        chosen = {"source": config.source, "target": config.target}
         options = ReweightRunOptions(
-            samples={role: one.model_dump(mode="json", exclude={"store"}) for role, one in chosen.items()},
+            samples={
+                role: one.model_dump(mode="json", exclude={"store"}) for role, one in config.samples.items()
+            },
             binning=config.observables,
             estimator=config.estimator.spec(),
             looked_at=config.looked_at,
@@ -134,11 +119,12 @@ class ReweightAnalysis(Analysis[ReweightConfig]):
             seed=integer_seed(config.seed, "reweight.training", training, bits=31),
             sample_seed=config.seed,
         )
-        samples = {role: SampleInfo(one, stores[one.store]) for role, one in chosen.items()}
-        return Reweight.plan(samples, options, note=NOMINAL if bootstrap is None else BOOTSTRAP)
+        return Reweight.plan(
+            self.chosen(config.samples), options, note=NOMINAL if bootstrap is None else BOOTSTRAP
+        )
 
     def report(
-        self, graph: RunGraph, workspace: Workspace, states: Mapping[str, State]
+        self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write page and weights; see `Analysis.report`."""
         from hepfm.analyses.reweight_report import write_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.analyses.merged_weights import FILE, merged_weights
+from hepfm.analyses.analysis import unfinished
+from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_text, chi_value, per_cent, thousand
+from hepfm.analyses.merged_weights import merged_weights
 from hepfm.analyses.reweight import BOOTSTRAP, NOMINAL
 from hepfm.core.files import read_json
+from hepfm.data.learned_weights import FILE
 from hepfm.data.store import Store
 from hepfm.methods.observables import unit_of
 from hepfm.metrics.binned import ChiSquared, replica_chi_squared, triangular_discriminator
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
 from hepfm.report.figures.calibration import calibration_figure
 from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
-from hepfm.report.formats import p_value, significant
+from hepfm.report.formats import significant
 from hepfm.report.page import REPORT, Page
 from hepfm.report.table import Column, ReportTable, text
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
 from hepfm.workflow.verbs.base import store_path
-from hepfm.workflow.verbs.reweight import CLOSURE, WEIGHTS
+from hepfm.workflow.verbs.reweight import CLOSURE
 
 if TYPE_CHECKING:
     from hepfm.analyses.reweight import ReweightAnalysis
@@ -50,14 +52,7 @@ METHOD = (
             "trained anew."
         ),
     ),
-    (
-        "chi-squared",
-        (
-            "Of the weighted source and the target, with the covariance of their difference over bootstrap "
-            "replicas, corrected for their finite number (astro-ph/0608064). With no more replicas than bins "
-            "correlations are not known, and only variances are used."
-        ),
-    ),
+    CHI_SQUARED,
     (
         "AUC of another classifier",
         (
@@ -65,10 +60,7 @@ METHOD = (
             "target and source apart, before and after. 0.5 is ideal."
         ),
     ),
-    (
-        "Triangular discriminator",
-        "Half the sum over bins of (p - q)^2/(p + q) of normalised histograms, times 1000: 0 for equal ones.",
-    ),
+    TRIANGULAR,
     ("Effective rows", "(sum w)^2 / sum w^2 of the weights."),
 )
 
@@ -108,25 +100,6 @@ class ComparedObservable:
         return replica_chi_squared(self.after - self.target, np.zeros_like(self.target), self.differences)
 
 
-def _value(one: ComparedObservable, key: str) -> float | None:
-    chi = one.chi_squared
-    return None if chi is None or not math.isfinite(chi.value) else float(getattr(chi, key))
-
-
-def _p_text(p: float) -> str:
-    shown = p_value(p)
-    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
-
-
-def _chi_text(one: ComparedObservable) -> str:
-    chi = one.chi_squared
-    return "-" if chi is None or not chi.degrees else f"{chi.value:.1f} / {chi.degrees}, {_p_text(chi.p)}"
-
-
-def _distance(first: Floats, second: Floats) -> str:
-    return significant(1000 * triangular_discriminator(first, second))
-
-
 CLOSURE_TABLE: tuple[Column[ComparedObservable], ...] = (
     text("observable", "observable", lambda one: one.name),
     text("held out", "held_out", lambda one: "yes" if one.held_out else "no"),
@@ -134,17 +107,22 @@ CLOSURE_TABLE: tuple[Column[ComparedObservable], ...] = (
         "before, 1000 Δ",
         "before_distance",
         lambda one: triangular_discriminator(one.before, one.target),
-        lambda one: _distance(one.before, one.target),
+        lambda one: thousand(triangular_discriminator(one.before, one.target)),
     ),
     Column(
         "after, 1000 Δ",
         "after_distance",
         lambda one: triangular_discriminator(one.after, one.target),
-        lambda one: _distance(one.after, one.target),
+        lambda one: thousand(triangular_discriminator(one.after, one.target)),
     ),
-    Column("after, χ²", "chi2", lambda one: _value(one, "value"), _chi_text),
-    Column("", "degrees", lambda one: _value(one, "degrees")),
-    Column("", "p", lambda one: _value(one, "p")),
+    Column(
+        "after, χ²",
+        "chi2",
+        lambda one: chi_value(one.chi_squared, "value"),
+        lambda one: chi_text(one.chi_squared),
+    ),
+    Column("", "degrees", lambda one: chi_value(one.chi_squared, "degrees")),
+    Column("", "p", lambda one: chi_value(one.chi_squared, "p")),
 )
 
 
@@ -161,10 +139,6 @@ class TrainedWeights:
         """Summary of its weights."""
         found: Mapping[str, Any] = self.facts["weights"]
         return found
-
-
-def _per_cent(value: float) -> str:
-    return f"{100 * value:.2f} %"
 
 
 TRAININGS: tuple[Column[TrainedWeights], ...] = (
@@ -187,7 +161,7 @@ TRAININGS: tuple[Column[TrainedWeights], ...] = (
         "top 1 % of rows",
         "top_share",
         lambda row: row.weights["top_share"],
-        lambda row: _per_cent(row.weights["top_share"]),
+        lambda row: per_cent(row.weights["top_share"]),
     ),
     Column("ratios cut", "cut", lambda row: row.facts["cut"]),
 )
@@ -210,7 +184,7 @@ def write_report(
         for number, run in trained.items()
     ]
     files = {
-        ("training" if kind == NOMINAL else kind, number): workspace.run(run.name).path / WEIGHTS
+        ("training" if kind == NOMINAL else kind, number): workspace.run(run.name).path / FILE
         for (kind, number), run in runs.items()
     }
     weights = merged_weights(files).write(workspace.path / FILE)
@@ -227,7 +201,10 @@ def write_report(
     )
     numbers = {
         "observables": {
-            one.name: {"p": _value(one, "p"), "distance": triangular_discriminator(one.after, one.target)}
+            one.name: {
+                "p": chi_value(one.chi_squared, "p"),
+                "distance": triangular_discriminator(one.after, one.target),
+            }
             for one in compared
         },
         "auc": {key: float(np.mean([row.auc[key] for row in rows])) for key in ("before", "after")},
@@ -271,7 +248,6 @@ def _closure_part(compared: Sequence[ComparedObservable], units: Mapping[str, st
     for one in compared:
         scale = one.target.sum() / one.before.sum() if one.before.sum() else 1.0
         held = " It was held out." if one.held_out else ""
-        unit = "" if units[one.name] == "1" else f" [{units[one.name]}]"
         figures.append(
             ratio_figure(
                 [
@@ -281,7 +257,7 @@ def _closure_part(compared: Sequence[ComparedObservable], units: Mapping[str, st
                 ],
                 one.edges,
                 name=f"closure-{one.name}",
-                xlabel=one.name + unit,
+                xlabel=axis(one.name, units[one.name]),
                 ylabel="weighted rows / bin width",
                 caption=f"Ratio to the target; bars: bootstrap of both samples.{held}",
             )
@@ -325,9 +301,6 @@ def _runs_part(
     blocks: list[Block] = [
         Text(f"{count['source']:,} rows of the source, {count['target']:,} of the target.")
     ]
-    lines = []
-    for (kind, number), run in analysis.runs().items():
-        if states[run.name] != "done":
-            failure = workspace.run(run.name).failure()
-            lines.append(f"{kind} {number}: {states[run.name]}{': ' + failure['message'] if failure else ''}")
+    named = {f"{kind} {number}": run for (kind, number), run in analysis.runs().items()}
+    lines = unfinished(named, workspace, states)
     return Part("runs", "Rows and runs", (*blocks, *([Bullets(tuple(lines))] if lines else [])))

@@ -17,11 +17,8 @@ from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.samples import SampleConfig
 from hepfm.methods.unfolding import Stress
 from hepfm.workflow.folder import Workspace
-from hepfm.workflow.graph import RunGraph
-from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
-from hepfm.workflow.verbs.samples import SampleInfo
 from hepfm.workflow.verbs.unfold import Unfold, UnfoldOptions
 
 NOMINAL, BOOTSTRAP, SYSTEMATIC = "nominal", "bootstrap", "systematic"
@@ -91,14 +88,6 @@ class UnfoldConfig(AnalysisConfig):
     test: Literal["closure", "stress"] | None = None
     stress: Stress | None = None
 
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> UnfoldConfig:
-        for role, sample in self.samples.items():
-            if sample.store not in self.stores:
-                known = ", ".join(self.stores)
-                raise ValueError(f"{role}: no store {sample.store!r} in section stores; it has: {known}")
-        return self
-
     @property
     def samples(self) -> dict[str, SampleConfig]:
         """All samples by what they are."""
@@ -113,36 +102,25 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
     Config: ClassVar[type[AnalysisConfig]] = UnfoldConfig
     config: UnfoldConfig
 
-    def plan(self) -> RunGraph:
-        """Return an unfolding for each training, bootstrap replica and systematic variation."""
-        stores = open_stores(self.config.stores)
-        graph = RunGraph(stores.values())
-        for run in self.runs(stores).values():
-            graph.add(run)
-        return graph
-
-    def runs(self, stores: Mapping[str, Any] | None = None) -> dict[tuple[str, str], Run]:
+    def runs(self) -> dict[tuple[str, str], Run]:
         """Return the unfoldings by kind and name."""
-        stores = open_stores(self.config.stores) if stores is None else stores
         replicas = self.config.replicas
         found = {
-            (NOMINAL, str(number)): self._run(stores, training=number)
-            for number in range(1, replicas.trainings + 1)
+            (NOMINAL, str(number)): self._run(training=number) for number in range(1, replicas.trainings + 1)
         }
         found |= {
-            (BOOTSTRAP, str(number)): self._run(stores, training=1, bootstrap=number)
+            (BOOTSTRAP, str(number)): self._run(training=1, bootstrap=number)
             for number in range(1, replicas.bootstrap + 1)
         }
         if self.config.test is not None:
             return found  # the data of a test are of the nominal simulation
         return found | {
-            (SYSTEMATIC, name): self._run(stores, training=1, simulation=sample, name=name)
+            (SYSTEMATIC, name): self._run(training=1, simulation=sample, name=name)
             for name, sample in replicas.systematics.items()
         }
 
     def _run(
         self,
-        stores: Mapping[str, Any],
         *,
         training: int,
         bootstrap: int | None = None,
@@ -165,7 +143,7 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
             ),
             omnifold=config.omnifold,
             test=config.test,
-            stress=stress.model_dump(mode="json") if config.test == "stress" else None,
+            stress=stress if config.test == "stress" else None,
             bootstrap=bootstrap,
             seed=integer_seed(config.seed, "unfold.training", training, bits=31),
             sample_seed=config.seed,
@@ -175,11 +153,10 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
             note = BOOTSTRAP
         elif simulation is not None:
             note = f"{SYSTEMATIC} {name}"
-        samples = {role: SampleInfo(one, stores[one.store]) for role, one in chosen.items()}
-        return Unfold.plan(samples, options, note=note)
+        return Unfold.plan(self.chosen(chosen), options, note=note)
 
     def report(
-        self, graph: RunGraph, workspace: Workspace, states: Mapping[str, State]
+        self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write page and weights; see `Analysis.report`."""
         from hepfm.analyses.unfold_report import write_report

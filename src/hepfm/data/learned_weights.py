@@ -27,6 +27,8 @@ from hepfm.core.files import atomic_path
 from hepfm.core.guards import reading
 from hepfm.data.row_source import Index, RowSource
 
+FILE = "weights.parquet"
+"""What the file is called in the directories of runs and analyses."""
 KEY = b"hepfm_weights"
 FORMAT = 1
 ROW, EVENT, WEIGHT = "row", "event", "weight"

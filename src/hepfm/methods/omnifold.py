@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pydantic
 
 from hepfm.core.config import Config
-from hepfm.core.errors import DataError, DivergedError
+from hepfm.core.errors import DataError, DivergedError, IncompatibleError
 from hepfm.core.rng import integer_seed
 from hepfm.methods.ratio.base import Floats, Ratio, RatioEstimator, TwoWeights, X
 
@@ -111,6 +111,16 @@ class Iteration:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_start(estimators: Sequence[RatioEstimator[Any]], config: OmniFoldConfig) -> None:
+    """Raise `IncompatibleError` where trainings are to go on from those before and an estimator cannot."""
+    cold = [type(one).__name__.lower() for one in estimators if not one.warm]
+    if config.start == "previous" and cold:
+        raise IncompatibleError(
+            f"omnifold.start=previous: the estimator {cold[0]} cannot go on from an earlier training; set "
+            "start=anew, or take the estimator perceptron or network"
+        )
+
+
 def scaled_weights(simulation: SimulatedEvents[X], data_weights: Floats, config: OmniFoldConfig) -> Floats:
     """Return the weights of simulated events before the first iteration; see
     `OmniFoldConfig.normalisation`."""
@@ -151,9 +161,12 @@ def omnifold(
 
     Raises
     ------
+    IncompatibleError
+        When trainings are to go on from those before, and an estimator cannot.
     DivergedError
         When a step gives a ratio that is no number; iterations that were yielded are not touched.
     """
+    check_start(estimators, config)
     weights = scaled_weights(simulation, data_weights, config)
     if done and config.start == "previous":
         done = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2 as chi2_distribution
+from scipy.stats import f as f_distribution
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,11 +48,14 @@ def chi_squared(first: Floats, second: Floats, covariance: Floats) -> ChiSquared
 def replica_chi_squared(
     first: Floats, second: Floats, replicas: Floats, known: Floats | None = None
 ) -> ChiSquared:
-    """Compare two histograms with a covariance that is estimated from replicas, ``chi_squared.replicas.v1``.
+    """Compare two histograms with a covariance that is estimated from n replicas,
+    ``chi_squared.replicas.v1``.
 
-    The inverse of a covariance of few replicas is too large: it is scaled by (n - K - 2)/(n - 1)
-    (Hartlap et al., astro-ph/0608064, Eq. 17). With fewer than K + 3 replicas only the variances of the bins
-    are used: their correlations are not known.
+    The p-value is that of Hotelling's T^2 = d^T S^-1 d, of which T^2 (n - K)/(K (n - 1)) follows the F
+    distribution with K and n - K degrees of freedom: the fluctuation of the covariance S is in it. The value
+    is T^2 (n - K - 2)/(n - 1), whose mean is that of a chi-squared (Hartlap et al., astro-ph/0608064, Eq.
+    17). With fewer than K + 3 replicas only the variances of the bins are used: their correlations are not
+    known.
 
     Parameters
     ----------
@@ -60,13 +64,20 @@ def replica_chi_squared(
     replicas
         Of the first, (n, K).
     known
-        Further variances of the bins, as of the second's finite sample.
+        Further variances of the bins, that no replica estimates. The p-value is then approximate.
     """
     count, bins = replicas.shape
     covariance = np.cov(replicas, rowvar=False).reshape(bins, bins)
-    enough = count > bins + 2
-    covariance = covariance * ((count - 1) / (count - bins - 2)) if enough else np.diag(np.diag(covariance))
-    return chi_squared(first, second, covariance + np.diag(np.zeros(bins) if known is None else known))
+    if known is not None:
+        covariance = covariance + np.diag(known)
+    if count <= bins + 2:
+        return chi_squared(first, second, np.diag(np.diag(covariance)))
+    found = chi_squared(first, second, covariance)
+    degrees = found.degrees
+    if not degrees:
+        return found
+    p = f_distribution.sf(found.value * (count - degrees) / (degrees * (count - 1)), degrees, count - degrees)
+    return ChiSquared(found.value * (count - degrees - 2) / (count - 1), degrees, float(p))
 
 
 def triangular_discriminator(first: Floats, second: Floats) -> float:

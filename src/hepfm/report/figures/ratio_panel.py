@@ -20,7 +20,7 @@ from hepfm.report.figures.style import (
     panels,
     to_svg,
 )
-from hepfm.report.table import Cell, make_table
+from hepfm.report.table import Cell, Numbers, make_table
 
 Floats = npt.NDArray[np.float64]
 _HEIGHT, _WIDTH = 4.2, 4.0
@@ -75,37 +75,16 @@ def ratio_figure(
         Below it.
     """
     widths = np.diff(np.asarray(edges, float))
-    centres = np.asarray(edges[:-1]) + widths / 2
+    base = curves[0].contents
+    safe = np.where(base > 0, base, np.nan)
     figure, (upper, lower) = panels(2, 1, _WIDTH, _HEIGHT)
     places = upper.get_gridspec()
     assert places is not None
     places.set_height_ratios([2.6, 1])
-    base = curves[0].contents
-    safe = np.where(base > 0, base, np.nan)
-    deviation = 0.05
     for index, curve in enumerate(curves):
-        errors = None if curve.errors is None else curve.errors
-        pen: dict[str, Any] = {
-            "color": BASELINE_COLOUR if curve.style == "filled" else SERIES[index % len(SERIES)]
-        }
-        if index == 0 and curve.style != "filled":
-            pen["color"] = INK
-        _draw(
-            upper,
-            curve,
-            curve.contents / widths,
-            None if errors is None else errors / widths,
-            edges,
-            centres,
-            pen,
-            index,
-        )
-        ratio = curve.contents / safe
-        _draw(lower, curve, ratio, None if errors is None else errors / safe, edges, centres, pen, index)
-        finite = ratio[np.isfinite(ratio)]
-        if len(finite):
-            deviation = max(deviation, float(np.quantile(np.abs(finite - 1), 0.9)))
-    limit = min(1.3 * deviation, _SHOWN)
+        for axes, unit in ((upper, widths), (lower, safe)):
+            _draw(axes, curve, unit, edges, index)
+    limit = _reach([curve.contents / safe for curve in curves])
     lower.set_ylim(1 - limit, 1 + limit)
     lower.axhline(1.0, color=INK, linewidth=0.6)
     lower.set_xlabel(xlabel)
@@ -116,45 +95,36 @@ def ratio_figure(
     for axes in (upper, lower):
         axes.set_xlim(edges[0], edges[-1])
     legend(upper)
-    header = ["low", "high"]
-    columns: list[Sequence[Cell]] = [list(edges[:-1]), list(edges[1:])]
-    for curve in curves:
-        header.append(curve.name)
-        columns.append(curve.contents.tolist())
-        if curve.errors is not None:
-            header.append(f"{curve.name} error")
-            columns.append(curve.errors.tolist())
-    rows = list(zip(*columns, strict=True))
-    shown = ", ".join(curve.name for curve in curves)
-    alt = f"Histogram of {xlabel}: {shown}; ratios to the first below"
-    return Figure(name, to_svg(figure, name, title=alt), alt, caption, make_table(header, rows))
+    alt = f"Histogram of {xlabel}: {', '.join(curve.name for curve in curves)}; ratios to the first below"
+    return Figure(name, to_svg(figure, name, title=alt), alt, caption, _numbers(curves, edges))
 
 
-def _draw(
-    axes: Any,
-    curve: RatioCurve,
-    heights: Floats,
-    errors: Floats | None,
-    edges: Sequence[float],
-    centres: Floats,
-    pen: dict[str, Any],
-    index: int,
-) -> None:
+def _reach(ratios: Sequence[Floats]) -> float:
+    """Return how far from 1 the ratio panel goes: nine tenths of the bins of each curve, within limits."""
+    known = [np.abs(ratio[np.isfinite(ratio)] - 1) for ratio in ratios]
+    furthest = max((float(np.quantile(one, 0.9)) for one in known if len(one)), default=0.0)
+    return min(1.3 * max(furthest, 0.05), _SHOWN)
+
+
+def _draw(axes: Any, curve: RatioCurve, unit: Floats, edges: Sequence[float], index: int) -> None:
+    """Draw a curve divided by `unit`, (K,); the first is black, what was there before is a grey area."""
+    heights, errors = curve.contents / unit, None if curve.errors is None else curve.errors / unit
+    colour = SERIES[index % len(SERIES)] if index else INK
+    dash, marker = DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)]
     if curve.style == "filled":
-        axes.stairs(heights, edges, fill=True, alpha=0.25, label=curve.name, **pen)
+        axes.stairs(heights, edges, fill=True, alpha=0.25, color=BASELINE_COLOUR, label=curve.name)
     elif curve.style == "points":
-        axes.errorbar(
-            centres,
-            heights,
-            yerr=errors,
-            linestyle="none",
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=3.0,
-            linewidth=1.0,
-            label=curve.name,
-            **pen,
-        )
+        centres = (np.asarray(edges[:-1]) + np.asarray(edges[1:])) / 2
+        pen = {"linestyle": "none", "marker": marker, "markersize": 3.0, "linewidth": 1.0}
+        axes.errorbar(centres, heights, yerr=errors, color=colour, label=curve.name, **pen)
     else:
-        axes.stairs(
-            heights, edges, linewidth=1.4, linestyle=DASHES[index % len(DASHES)], label=curve.name, **pen
-        )
+        axes.stairs(heights, edges, linewidth=1.4, linestyle=dash, color=colour, label=curve.name)
+
+
+def _numbers(curves: Sequence[RatioCurve], edges: Sequence[float]) -> Numbers:
+    columns: dict[str, Sequence[Cell]] = {"low": list(edges[:-1]), "high": list(edges[1:])}
+    for curve in curves:
+        columns[curve.name] = curve.contents.tolist()
+        if curve.errors is not None:
+            columns[f"{curve.name} error"] = curve.errors.tolist()
+    return make_table(list(columns), list(zip(*columns.values(), strict=True)))

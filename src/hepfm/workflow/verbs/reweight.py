@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hepfm.core.config import Config, validate
 from hepfm.core.files import write_json
 from hepfm.core.rng import integer_seed
+from hepfm.data.learned_weights import FILE, LearnedWeights, WeightsInfo
 from hepfm.methods.binning import Binning
 from hepfm.methods.reweighting import ReweightOptions
 from hepfm.workflow.folder import Workspace
@@ -25,14 +26,11 @@ from hepfm.workflow.verbs.samples import (
 )
 
 if TYPE_CHECKING:
-    from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.reweighting import Reweighting
     from hepfm.workflow.estimate import Bench, Timing
 
 CLOSURE = "closure.json"
 """File of a run with what shows whether it closes."""
-WEIGHTS = "weights.parquet"
-"""File of a run with the weights of the rows."""
 
 
 class ReweightRunOptions(Config):
@@ -125,13 +123,12 @@ class Reweight(Verb):
             source, target, estimator, options.reweight, binning=options.binning, seed=options.seed
         )
         write_json(folder.path / CLOSURE, closure(result, options.binning, seed=options.seed))
-        _weights(result, options).write(folder.path / WEIGHTS)
+        _weights(result, options).write(folder.path / FILE)
         rows = len(source.rows) + len(target.rows)
         return {**result.facts, "steps": rows * (options.reweight.folds - 1)}
 
 
 def _weights(result: Reweighting, options: ReweightRunOptions) -> LearnedWeights:
-    from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
     from hepfm.methods.samples import events_of
 
     source = result.source

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hepfm.core.config import Config, validate
 from hepfm.core.files import write_json
 from hepfm.core.rng import integer_seed
+from hepfm.data.learned_weights import FILE, LearnedWeights, WeightsInfo
 from hepfm.methods.binning import Binning
-from hepfm.methods.omnifold import OmniFoldConfig
+from hepfm.methods.omnifold import OmniFoldConfig, check_start
+from hepfm.methods.unfolding import Stress
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
@@ -25,7 +27,6 @@ from hepfm.workflow.verbs.samples import (
 )
 
 if TYPE_CHECKING:
-    from hepfm.data.learned_weights import LearnedWeights
     from hepfm.methods.ratio.base import RatioEstimator
     from hepfm.methods.unfolding import Unfolding, UnfoldProblem
     from hepfm.workflow.estimate import Bench, Timing
@@ -34,8 +35,6 @@ PROJECTIONS = "projections.json"
 """File of a run with its histograms."""
 ITERATIONS = "iterations"
 """Folder of a run with its iterations."""
-WEIGHTS = "weights.parquet"
-"""File of a run with the weights of the simulated events at particle level."""
 ROLES = ("data", "simulation", "background")
 
 
@@ -67,7 +66,7 @@ class UnfoldOptions(Config):
     estimators: tuple[dict[str, Any], dict[str, Any]]
     omnifold: OmniFoldConfig
     test: str | None = None
-    stress: dict[str, Any] | None = None
+    stress: Stress | None = None
     bootstrap: int | None = None
     seed: int
     sample_seed: int
@@ -97,6 +96,7 @@ class Unfold(Verb):
         from hepfm.methods.observables import check_observables
 
         options = self.options(run)
+        check_start(self.estimators(run), options.omnifold)
         for role in options.samples:
             store = graph.store(run, role)
             where = f"the store {store.name!r}"
@@ -148,7 +148,7 @@ class Unfold(Verb):
             folder=folder.path / ITERATIONS,
         )
         write_json(folder.path / PROJECTIONS, projections(problem, result, options.binning))
-        self._weights(problem, result, options).write(folder.path / WEIGHTS)
+        self._weights(problem, result, options).write(folder.path / FILE)
         rows = len(problem.simulation.rows) + sum(len(part.rows) for part in problem.data)
         return {
             "steps": rows * len(result.iterations),
@@ -162,8 +162,6 @@ class Unfold(Verb):
 
     def _weights(self, problem: UnfoldProblem, result: Unfolding, options: UnfoldOptions) -> LearnedWeights:
         """Return the weights of the events at particle level."""
-        from hepfm.data.learned_weights import LearnedWeights, WeightsInfo
-
         source, generated = problem.simulation.source, problem.pairs.passes["particle"]
         observables = [
             spec["observables"] or tuple(options.binning)
@@ -189,13 +187,12 @@ class Unfold(Verb):
 
     def problem(self, workspace: Workspace, run: Run) -> UnfoldProblem:
         """Return data and simulation of a run."""
-        from hepfm.methods.unfolding import Stress, UnfoldProblem
+        from hepfm.methods.unfolding import UnfoldProblem
 
         options = self.options(run)
         samples = open_samples(workspace, run, options.samples)
         if options.test is not None:
-            stress = Stress(**options.stress) if options.test == "stress" and options.stress else None
-            problem = UnfoldProblem.tested(samples["simulation"], options.sample_seed, stress)
+            problem = UnfoldProblem.tested(samples["simulation"], options.sample_seed, options.stress)
         else:
             problem = UnfoldProblem.of(samples["data"], samples["simulation"])
             if "background" in samples:
