@@ -78,3 +78,21 @@ def _shortest(path: str) -> str:
     """Return a path from here where that is inside the working directory."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def workflow_command(
+    verb: str,
+    recipe: str,
+    overrides: Sequence[str],
+    output: str | None,
+    processes: int | None,
+    cluster: str | None,
+) -> str:
+    """Return the command of a dry run of many runs without ``--dry-run``.
+
+    >>> workflow_command("study", "demo", ["seed=2"], None, 4, None)
+    'hepfm study demo seed=2 --processes 4'
+    """
+    options = {"-o": output, "--processes": processes, "--cluster": cluster}
+    given = [part for name, value in options.items() if value is not None for part in (name, value)]
+    return command_line(verb, recipe, *overrides, *given)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hepfm.cli.advice import command_line
+from hepfm.cli.advice import workflow_command
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import VerbResult
+from hepfm.cli.options import workflow_options
+from hepfm.cli.result import VerbResult, WorkflowEstimate
 
 if TYPE_CHECKING:
     from hepfm.analyses.analysis import Analysis
-    from hepfm.workflow.estimate import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,31 +44,6 @@ class AnalysisDone(VerbResult):
     numbers: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnalysisEstimate(VerbResult):
-    """What an analysis would cost; nothing was written.
-
-    Attributes
-    ----------
-    core_hours
-        Hours on one core of all runs that are not done, as far as it is known.
-    hours
-        Hours on the cores that are used at once.
-    unknown_runs
-        Number of runs of which nothing is known.
-    memory_bytes
-        Peak bytes of all runs at once.
-    estimates
-        All runs, by verb and kind.
-    """
-
-    core_hours: float
-    hours: float
-    unknown_runs: int
-    memory_bytes: int
-    estimates: list[Estimate]
-
-
 def analysis_verb(kind: str, help: str, load: Callable[[], type[Analysis[Any]]]) -> click.Command:
     """Return the command of an analysis.
 
@@ -85,17 +60,7 @@ def analysis_verb(kind: str, help: str, load: Callable[[], type[Analysis[Any]]])
     @click.command(kind, help=help)
     @click.argument("recipe", shell_complete=complete_recipe(kind))
     @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides(kind))
-    @click.option(
-        "-o", "--output", type=click.Path(), help="Directory of the analysis; analyses/RECIPE by default."
-    )
-    @click.option("--dry-run", is_flag=True, help="Print all runs and their estimated cost; write nothing.")
-    @click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
-    @click.option(
-        "--cluster",
-        type=click.Choice(["slurm", "htcondor"]),
-        help="Do the runs on workers that this batch system starts.",
-    )
-    @click.option("--report-only", is_flag=True, help="Do no run; write the report of what is finished.")
+    @workflow_options("analysis", "analyses/RECIPE")
     @verb
     def command(
         recipe: str,
@@ -105,18 +70,15 @@ def analysis_verb(kind: str, help: str, load: Callable[[], type[Analysis[Any]]])
         processes: int | None,
         cluster: str | None,
         report_only: bool,
-    ) -> AnalysisDone | AnalysisEstimate:
+    ) -> AnalysisDone | WorkflowEstimate:
         target = output or str(Path("analyses") / Path(recipe).stem)
         analysis = load().read(recipe, overrides)
         if dry_run:
             from hepfm.analyses.analysis import estimate
 
             cost = estimate(analysis, output=target, processes=processes)
-            options = {"-o": output, "--processes": processes, "--cluster": cluster}
-            given = [part for name, value in options.items() if value is not None for part in (name, value)]
-            return AnalysisEstimate(
-                **cost.to_dict(), lines=cost.lines(), next=command_line(kind, recipe, *overrides, *given)
-            )
+            following = workflow_command(kind, recipe, overrides, output, processes, cluster)
+            return WorkflowEstimate(**cost.to_dict(), lines=cost.lines(), next=following)
         return _done(analysis, target, processes, cluster, report_only)
 
     return command

@@ -84,3 +84,39 @@ def numbers_by_name(texts: Sequence[str]) -> dict[str, float]:
     except ValueError:
         given = ",".join(texts)
         raise click.BadParameter(f"write NAME=NUMBER,..., e.g. ttbar=832; got {given!r}") from None
+
+
+def workflow_options(what: str, folder: str) -> Callable[..., Any]:
+    """Add the options of verbs that work through many runs.
+
+    Parameters
+    ----------
+    what
+        What is worked through, e.g. ``study``.
+    folder
+        Its directory when none is given, for the help.
+    """
+    options = (
+        click.option(
+            "-o", "--output", type=click.Path(), help=f"Directory of the {what}; {folder} by default."
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Print all runs and their estimated cost; write nothing."
+        ),
+        click.option(
+            "--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]"
+        ),
+        click.option(
+            "--cluster",
+            type=click.Choice(["slurm", "htcondor"]),
+            help="Do the runs on workers that this batch system starts.",
+        ),
+        click.option("--report-only", is_flag=True, help="Do no run; write the report of what is finished."),
+    )
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hepfm.workflow.estimate import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,3 +171,28 @@ class CopiedModel(VerbResult):
     """
 
     model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowEstimate(VerbResult):
+    """What many runs would cost; nothing was written.
+
+    Attributes
+    ----------
+    core_hours
+        Hours on one core of all runs that are not done, as far as it is known.
+    hours
+        Hours on the cores that are used at once.
+    unknown_runs
+        Number of runs of which nothing is known.
+    memory_bytes
+        Peak bytes of all runs at once.
+    estimates
+        All runs, by verb and kind.
+    """
+
+    core_hours: float
+    hours: float
+    unknown_runs: int
+    memory_bytes: int
+    estimates: list[Estimate]

@@ -4,59 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from hepfm.cli.advice import command_line
+from hepfm.cli.advice import workflow_command
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
-from hepfm.cli.result import StudyDone, VerbResult
-
-if TYPE_CHECKING:
-    from hepfm.workflow.estimate import Estimate
+from hepfm.cli.options import workflow_options
+from hepfm.cli.result import StudyDone, WorkflowEstimate
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyEstimate(VerbResult):
+class StudyEstimate(WorkflowEstimate):
     """What a study would cost; nothing was written.
 
     Attributes
     ----------
     trials
         Number of trials.
-    core_hours
-        Hours on one core of all runs that are not done, as far as it is known.
-    hours
-        Hours on the cores that are used at once.
-    unknown_runs
-        Number of runs of which nothing is known.
-    memory_bytes
-        Peak bytes of all runs at once.
-    estimates
-        All runs, by verb and kind.
     """
 
     trials: int
-    core_hours: float
-    hours: float
-    unknown_runs: int
-    memory_bytes: int
-    estimates: list[Estimate]
 
 
 @click.command()
 @click.argument("study", shell_complete=complete_recipe("study"))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_overrides("study"))
-@click.option("-o", "--output", type=click.Path(), help="Directory of the study; studies/STUDY by default.")
-@click.option("--dry-run", is_flag=True, help="Print all runs and their estimated cost; write nothing.")
-@click.option("--processes", type=click.IntRange(min=1), help="Runs at once.  [default: all processors]")
-@click.option(
-    "--cluster",
-    type=click.Choice(["slurm", "htcondor"]),
-    help="Do the runs on workers that this batch system starts.",
-)
-@click.option("--report-only", is_flag=True, help="Do no run; write the report of what is finished.")
+@workflow_options("study", "studies/STUDY")
 @verb
 def command(
     study: str,
@@ -80,7 +55,7 @@ def command(
         return StudyEstimate(
             **cost.to_dict(),
             lines=cost.lines(),
-            next=_in_earnest(study, overrides, output, processes, cluster),
+            next=workflow_command("study", study, overrides, output, processes, cluster),
         )
     return run_study(
         study,
@@ -108,12 +83,3 @@ def run_study(study: str, **options: Any) -> StudyDone:
         exit_code=result.exit_code,
         lines=module.summary_lines(result),
     )
-
-
-def _in_earnest(
-    study: str, overrides: tuple[str, ...], output: str | None, processes: int | None, cluster: str | None
-) -> str:
-    """Return the command of a dry run without ``--dry-run``."""
-    options = {"-o": output, "--processes": processes, "--cluster": cluster}
-    given = [part for name, value in options.items() if value is not None for part in (name, value)]
-    return command_line("study", study, *overrides, *given)
