@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
 
@@ -15,13 +15,15 @@ from hepfm.methods.binning import Binning
 from hepfm.methods.omnifold import OmniFoldConfig
 from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.samples import SampleConfig
-from hepfm.methods.unfolding import Stress
+from hepfm.methods.unfolding import Stress, Test
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
 from hepfm.workflow.verbs.unfold import Unfold, UnfoldOptions
 
 NOMINAL, BOOTSTRAP, SYSTEMATIC = "nominal", "bootstrap", "systematic"
+FEWEST = 3
+"""Bootstrap replicas below which nothing is said of an uncertainty."""
 
 
 class Replicas(Config):
@@ -68,9 +70,13 @@ class UnfoldConfig(AnalysisConfig):
         Repetitions for the uncertainties.
     test
         ``closure`` unfolds one half of the simulation with the other; ``stress`` does so after one observable
-        of the first half was changed. The data are then not looked at.
+        of the first half was changed. The data are then not looked at. ``coverage`` cuts data of known truth
+        and simulation into toys and unfolds each with all its replicas: how often do intervals cover the
+        truth?
     stress
         What is changed; the first observable when null.
+    toys
+        Of a test of coverage.
     """
 
     data: SampleConfig
@@ -85,8 +91,25 @@ class UnfoldConfig(AnalysisConfig):
     )
     omnifold: OmniFoldConfig = pydantic.Field(default_factory=lambda: OmniFoldConfig.model_validate({}))
     replicas: Replicas = pydantic.Field(default_factory=lambda: Replicas.model_validate({}))
-    test: Literal["closure", "stress"] | None = None
+    test: Test | None = None
     stress: Stress | None = None
+    toys: int = pydantic.Field(50, ge=2)
+
+    @pydantic.model_validator(mode="after")
+    def _check_toys(self) -> Self:
+        if self.test != "coverage":
+            return self
+        if self.replicas.bootstrap < FEWEST:
+            raise ValueError(
+                f"a test of coverage needs at least {FEWEST} bootstrap replicas of each toy for its "
+                f"uncertainties, got replicas.bootstrap={self.replicas.bootstrap}"
+            )
+        if self.data == self.simulation:
+            raise ValueError(
+                "data and simulation are the same events: toys of both would share some; give them other "
+                "stores or splits"
+            )
+        return self
 
     @property
     def samples(self) -> dict[str, SampleConfig]:
@@ -104,16 +127,30 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
 
     def runs(self) -> dict[tuple[str, str], Run]:
         """Return the unfoldings by kind and name."""
+        if self.config.test != "coverage":
+            return self._replicas()
+        return {
+            (kind, f"toy {toy}, {name}"): run
+            for toy, runs in self.toys().items()
+            for (kind, name), run in runs.items()
+        }
+
+    def toys(self) -> dict[int, dict[tuple[str, str], Run]]:
+        """Return the unfoldings of each toy, from 1, by kind and name."""
+        return {toy: self._replicas(toy) for toy in range(1, self.config.toys + 1)}
+
+    def _replicas(self, toy: int | None = None) -> dict[tuple[str, str], Run]:
         replicas = self.config.replicas
         found = {
-            (NOMINAL, str(number)): self._run(training=number) for number in range(1, replicas.trainings + 1)
+            (NOMINAL, str(number)): self._run(training=number, toy=toy)
+            for number in range(1, replicas.trainings + 1)
         }
         found |= {
-            (BOOTSTRAP, str(number)): self._run(training=1, bootstrap=number)
+            (BOOTSTRAP, str(number)): self._run(training=1, bootstrap=number, toy=toy)
             for number in range(1, replicas.bootstrap + 1)
         }
         if self.config.test is not None:
-            return found  # the data of a test are of the nominal simulation
+            return found  # data and simulation of a test are given: nothing is asked of another simulation
         return found | {
             (SYSTEMATIC, name): self._run(training=1, simulation=sample, name=name)
             for name, sample in replicas.systematics.items()
@@ -126,10 +163,11 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
         bootstrap: int | None = None,
         simulation: SampleConfig | None = None,
         name: str = "",
+        toy: int | None = None,
     ) -> Run:
         config = self.config
         chosen = {"simulation": simulation or config.simulation}
-        if config.test is None:
+        if config.test in (None, "coverage"):
             chosen["data"] = config.data
             if config.background is not None:
                 chosen["background"] = config.background
@@ -144,8 +182,9 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
             omnifold=config.omnifold,
             test=config.test,
             stress=stress if config.test == "stress" else None,
+            toy=None if toy is None else (toy, config.toys),
             bootstrap=bootstrap,
-            seed=integer_seed(config.seed, "unfold.training", training, bits=31),
+            seed=integer_seed(config.seed, "unfold.training", training, toy or 0, bits=31),
             sample_seed=config.seed,
         )
         note = NOMINAL
@@ -159,8 +198,10 @@ class UnfoldAnalysis(Analysis[UnfoldConfig]):
         self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write page and weights; see `Analysis.report`."""
-        from hepfm.analyses.unfold_report import write_report
-
+        if self.config.test == "coverage":
+            from hepfm.analyses.coverage_report import write_report
+        else:
+            from hepfm.analyses.unfold_report import write_report
         return write_report(self, workspace, states)
 
 

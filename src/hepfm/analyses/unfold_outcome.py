@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL, SYSTEMATIC
+from hepfm.analyses.unfold import BOOTSTRAP, FEWEST, NOMINAL, SYSTEMATIC
 from hepfm.metrics.binned import ChiSquared, replica_chi_squared, triangular_discriminator
 
 Floats = npt.NDArray[np.float64]
 Projection = Mapping[str, Any]
 """What `hepfm.methods.unfolding.projections` returns."""
-
-FEWEST = 3
-"""Replicas below which nothing is said of an uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,14 @@ class UnfoldedSpectrum:
         )
 
     @property
+    def bootstrap_replicas(self) -> Floats:
+        """The result in each bootstrap replica, (n, K)."""
+        return self.replicas[BOOTSTRAP]
+
+    @property
     def statistical(self) -> Floats | None:
         """Standard deviations over bootstrap replicas, (K,); None with too few."""
-        drawn = self.replicas[BOOTSTRAP]
+        drawn = self.bootstrap_replicas
         return drawn.std(axis=0, ddof=1) if len(drawn) >= FEWEST else None
 
     @property
@@ -135,7 +137,7 @@ class UnfoldedSpectrum:
     @property
     def chi_squared(self) -> ChiSquared | None:
         """Of result and truth; the covariance is that of their difference over bootstrap replicas."""
-        return self._compare(self.unfolded, self.replicas[BOOTSTRAP], self.training**2)
+        return self._compare(self.unfolded, self.bootstrap_replicas, self.training**2)
 
     @property
     def bayesian_chi_squared(self) -> ChiSquared | None:

@@ -11,8 +11,8 @@ import numpy as np
 from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_value, per_cent
 from hepfm.analyses.merged_weights import merged_weights
-from hepfm.analyses.unfold import BOOTSTRAP, NOMINAL
-from hepfm.analyses.unfold_outcome import FEWEST, UnfoldedSpectrum
+from hepfm.analyses.unfold import BOOTSTRAP, FEWEST, NOMINAL
+from hepfm.analyses.unfold_outcome import UnfoldedSpectrum
 from hepfm.analyses.unfold_tables import CHANGES, DIAGNOSIS, ERRORS, TRUTH, Change, WeightsRow
 from hepfm.core.files import read_json
 from hepfm.data.learned_weights import FILE

@@ -112,6 +112,34 @@ def poisson_weights(events: Index, seed: int, purpose: str, *keys: int) -> Float
     return np.maximum(drawn, 0.0)  # of exactly 0 the function returns -1
 
 
+def part_of_toys(sample: WeightedSample, toy: int, toys: int, seed: int, purpose: str) -> WeightedSample:
+    """Return the rows of one of several toys.
+
+    Each event is in exactly one of them: toys share no event, and the numbers of their events fluctuate as
+    counts do.
+
+    Parameters
+    ----------
+    sample
+        Events of all toys.
+    toy, toys
+        Which, from 0, of how many.
+    seed, purpose
+        Of the draw.
+
+    Raises
+    ------
+    DataError
+        When the toy has no event.
+    """
+    chosen = np.floor(uniform_of(events_of(sample), seed, purpose) * toys) == toy
+    if not chosen.any():
+        raise DataError(
+            f"{sample.source.name}: {len(sample.rows)} rows are too few for {toys} toys, one has none"
+        )
+    return WeightedSample(sample.source, sample.rows[chosen], sample.weights[chosen])
+
+
 def events_of(sample: WeightedSample) -> Index:
     """Return the event of each row, by the schema's role ``group``; each row is one where there is none."""
     groups = row_groups(sample.source, sample.rows)

@@ -27,7 +27,7 @@ from hepfm.methods.ratio.base import Floats, RatioEstimator
 from hepfm.methods.samples import WeightedSample, event_weights, events_of, poisson_weights
 from hepfm.methods.weight_summary import WeightSummary
 
-Test = Literal["closure", "stress"]
+Test = Literal["closure", "stress", "coverage"]
 
 
 class Stress(Config):

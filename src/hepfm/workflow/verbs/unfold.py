@@ -53,12 +53,14 @@ class UnfoldOptions(Config):
         Options of the iterations.
     test, stress
         A test in place of the data; see `hepfm.analyses.unfold.UnfoldConfig`.
+    toy
+        Which of how many toys of a test of coverage, from 1: a part of the events of each sample.
     bootstrap
         Number of the bootstrap replica; None for the samples as they are.
     seed
         Of all trainings.
     sample_seed
-        Of the halves of a test, and of bootstraps.
+        Of the halves of a test, of toys and bootstraps.
     """
 
     samples: dict[str, dict[str, Any]]
@@ -67,6 +69,7 @@ class UnfoldOptions(Config):
     omnifold: OmniFoldConfig
     test: str | None = None
     stress: Stress | None = None
+    toy: tuple[int, int] | None = None
     bootstrap: int | None = None
     seed: int
     sample_seed: int
@@ -113,7 +116,8 @@ class Unfold(Verb):
         """Return the number of rows times that of the iterations."""
         options = self.options(run)
         rows = sum(sum(graph.store(run, role).splits.values()) for role in options.samples)
-        return float(rows * options.omnifold.iterations)
+        toys = options.toy[1] if options.toy else 1
+        return rows / toys * options.omnifold.iterations
 
     def small(self, run: Run, *, rows: int) -> Run:
         """Return the same with one iteration."""
@@ -187,11 +191,18 @@ class Unfold(Verb):
 
     def problem(self, workspace: Workspace, run: Run) -> UnfoldProblem:
         """Return data and simulation of a run."""
+        from hepfm.methods.samples import part_of_toys
         from hepfm.methods.unfolding import UnfoldProblem
 
         options = self.options(run)
         samples = open_samples(workspace, run, options.samples)
-        if options.test is not None:
+        if options.toy is not None:
+            toy, toys = options.toy
+            samples = {
+                role: part_of_toys(one, toy - 1, toys, options.sample_seed, f"unfold.toys.{role}")
+                for role, one in samples.items()
+            }
+        if options.test in ("closure", "stress"):
             problem = UnfoldProblem.tested(samples["simulation"], options.sample_seed, options.stress)
         else:
             problem = UnfoldProblem.of(samples["data"], samples["simulation"])
