@@ -15,8 +15,11 @@ from hepfm.core.errors import ConfigError, DataError, ModelError
 from hepfm.core.ragged import Ragged
 from hepfm.data.schemas.events import OBJECT_ROLES, event_schema
 from hepfm.data.store import Store
+from hepfm.metrics.contrast import Contrast
 from hepfm.metrics.predictions import IntArray
 from hepfm.physics.topology import Topology
+from hepfm.report.comparer import Comparer
+from hepfm.report.sections import load_sections
 from hepfm.tasks.assignment_baselines import chi2_roles, random_roles
 from hepfm.tasks.assignment_objects import RoleRows, roles_of_probabilities
 from hepfm.tasks.base import load_task
@@ -118,6 +121,21 @@ def test_the_result_has_model_chi_squared_and_chance(store: Store, tmp_path: Pat
     matched = result.data.rows_per_class["matched"]
     assert result.metric("correct_events").value == pytest.approx(primary.value * matched / EVENTS)
     assert baselines["random"].metrics[0].value < 0.1
+
+
+def test_two_models_are_compared_event_by_event(store: Store, tmp_path: Path) -> None:
+    objects = objects_of(store)
+    for arm, share in (("worse", 0.5), ("better", 0.8)):
+        right = objects.truth.row_index() < share * EVENTS
+        one = Roles(objects.truth.with_values(np.where(right, objects.truth.values, 0)))
+        one.training = {"arm": arm}  # type: ignore[misc]
+        measure(one, load_task("assignment"), store, output=tmp_path / arm)
+    (section,) = load_sections([tmp_path / "worse", tmp_path / "better"])
+    metric = section.results[0].file.metric("event_efficiency")
+    found = Comparer(section).difference(Contrast("c", ("better",), ("worse",)), None, metric)
+    assert found is not None
+    assert found.test is not None
+    assert 0.2 < found.test.low < found.test.value < found.test.high < 0.4
 
 
 def test_probabilities_of_single_objects_give_consistent_roles(store: Store) -> None:

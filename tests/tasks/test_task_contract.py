@@ -26,7 +26,7 @@ from hepfm.metrics.definitions import definition_of
 from hepfm.metrics.discovery import asimov_significance
 from hepfm.metrics.generation.emd import EmdBatches
 from hepfm.tasks import TASKS
-from hepfm.tasks.base import load_task
+from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.evaluate import Evaluation, evaluate
 from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.samples import draw_samples
@@ -86,6 +86,8 @@ def test_what_a_task_says_beforehand(name: str) -> None:
     assert task.headline.name == task.primary in names
     assert task.split == "test"
     assert (task.needs.field is None) is (task.needs.generator or task.needs.embedding)
+    # Without the name of the file reports would not pair the rows of two results.
+    assert (task.row_file is None) is (type(task).row_statistics is Task.row_statistics)
     # What compares networks alone needs no field, and another network in its place.
     assert task.fields or task.needs.embedding
     with pytest.raises((DataError, ConfigError), match=r"has no field|names no label|say which model"):
@@ -123,7 +125,10 @@ def test_resampled_rows_give_other_metrics(
     spec = {"name": name, **OPTIONS.get(name, {})}
     evaluate(model, spec, store, output=tmp_path / "result", device="cpu")
     result = read_result(tmp_path / "result")
-    rows = load_task(result.task.spec).row_statistics(tmp_path / "result", result)
+    done = load_task(result.task.spec)
+    assert done.row_file is not None
+    assert (tmp_path / "result" / done.row_file).exists()
+    rows = done.row_statistics(tmp_path / "result", result)
     assert rows is not None
     resampled = rows.weights * np.random.default_rng(1).poisson(1.0, len(rows.rows))
     values = [rows.metrics[info.name](resampled) for info in result.metrics]

@@ -178,7 +178,7 @@ COLUMNS: tuple[Column[Coverage], ...] = (
         "pull width (expected)",
         "width",
         lambda one: one.width,
-        lambda one: f"{one.width:.2f} ({significant(one.expected_width, 3)})",
+        lambda one: f"{one.width:.2f} ({significant(one.expected_width)})",
     ),
     Column("", "median_relative_bias", lambda one: float(np.median(np.abs(one.bias)))),
     Column(f"toys with joint p < {FALSE}", "rejected", lambda one: one.rejected, _rejected),

@@ -19,7 +19,7 @@ from hepfm.report.guards import guard
 from hepfm.report.sections import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.result import MetricInfo
-from hepfm.tasks.result_folder import PREDICTIONS, SCORES
+from hepfm.tasks.result_folder import SCORES
 from hepfm.tasks.row_statistics import RowStatistics
 
 
@@ -41,9 +41,8 @@ def has_scores(section: Section) -> bool:
 
 def measured_by_row(section: Section) -> bool:
     """Tell whether the results say something of each test row, so that differences pair the rows."""
-    return all(
-        any((result.path / name).exists() for name in (SCORES, PREDICTIONS)) for result in section.results
-    )
+    file = task_of(section).row_file
+    return file is not None and all((result.path / file).exists() for result in section.results)
 
 
 _SAME = ("rows", "truth", "groups")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hepfm.metrics.trainings import Scale
 
 
@@ -21,11 +23,11 @@ def number(value: float | None, scale: Scale) -> str:
 def significant(value: float, digits: int = 3) -> str:
     """Return a number with some significant digits and no exponent below a million.
 
-    >>> significant(0.012345), significant(98765.0), significant(2.0)
-    ('0.0123', '98,800', '2.00')
+    >>> significant(0.012345), significant(98765.0), significant(2.0), significant(math.nan)
+    ('0.0123', '98,800', '2.00', 'nan')
     """
-    if value == 0:
-        return "0"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
     rounded = float(f"{value:.{digits - 1}e}")
     decimals = max(0, digits - 1 - int(f"{rounded:e}".split("e")[1]))
     return f"{rounded:,.{decimals}f}"

@@ -101,6 +101,7 @@ class AssignmentTask(Task):
     version = 1
     title = "Assignment of objects to resonances"
     primary = "event_efficiency"
+    row_file = ASSIGNMENTS
     config: AssignmentOptions
 
     @property

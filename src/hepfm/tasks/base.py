@@ -139,6 +139,8 @@ class Task(ABC):
     """The only split that is read."""
     primary: str
     """Name of the metric that a report opens with: the headline."""
+    row_file: ClassVar[str | None] = None
+    """File of a result that `row_statistics` reads; None where single rows are not measured."""
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         self.config = config or self.Config()
@@ -158,7 +160,7 @@ class Task(ABC):
         """Return the metrics in the order of tables; a group of rows may add its name to them."""
 
     def row_statistics(self, folder: Path, result: ResultFile) -> RowStatistics | None:
-        """Return what a result directory says of each test row; None where single rows are not measured."""
+        """Return what a result directory says of each test row; None where there is no `row_file`."""
         return None
 
     @abstractmethod

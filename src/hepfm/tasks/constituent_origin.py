@@ -60,6 +60,7 @@ class ConstituentOrigin(Task):
     version = 1
     title = "Origin of constituents"
     primary = "balanced_accuracy"
+    row_file = CONSTITUENTS
     label: ClassVar[str] = "part_origin"
     classes: ClassVar[tuple[str, ...]] = ORIGIN_CLASSES
     tracks_only: ClassVar[bool] = False

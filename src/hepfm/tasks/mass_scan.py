@@ -69,6 +69,7 @@ class MassScan(SignalTask):
     name = "mass_scan"
     version = 1
     primary = MEAN
+    row_file = SCAN
     heading = "Mass scan of"
     observers: ClassVar[tuple[str, ...]] = ()
 

@@ -79,6 +79,7 @@ class NeutrinosTask(Task):
     version = 1
     title = "Neutrinos of events"
     primary = "nu_pz_width"
+    row_file = TABLE
 
     config: NeutrinosOptions
 

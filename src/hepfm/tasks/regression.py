@@ -68,6 +68,7 @@ class RegressionTask(Task):
     """Whether differences are taken modulo a full turn."""
     observers: ClassVar[tuple[str, ...]] = JET_OBSERVERS
     """Fields of the store that are written beside the predictions, where the store has them."""
+    row_file = PREDICTIONS
 
     @property
     def needs(self) -> ModelNeeds:

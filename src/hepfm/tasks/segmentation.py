@@ -101,6 +101,7 @@ class SegmentationTask(Task):
     version = 1
     title = "Segmentation of events into decays"
     primary = "event_efficiency"
+    row_file = TABLE
 
     config: SegmentationOptions
 

@@ -49,6 +49,7 @@ class TaggingTask(Task):
     """Field and classes of the rows that count; None for all rows."""
     observers: ClassVar[tuple[str, ...]] = JET_OBSERVERS
     """Fields of the store that are written beside the scores, where the store has them."""
+    row_file = SCORES
 
     @abstractmethod
     def metrics(self) -> tuple[ScoreMetric, ...]:

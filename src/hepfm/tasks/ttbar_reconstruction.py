@@ -80,6 +80,7 @@ class TtbarReconstruction(Task):
     version = 1
     title = "Reconstruction of dileptonic top pairs"
     primary = "mtt_iqr"
+    row_file = PAIRS
     label: ClassVar[str] = "object_pt"
 
     config: TtbarReconstructionConfig

@@ -60,6 +60,7 @@ class VertexFinding(Task):
     version = 1
     title = "Vertices of tracks"
     primary = "adjusted_rand"
+    row_file = VERTICES
     label: ClassVar[str] = VERTEX
 
     @property
