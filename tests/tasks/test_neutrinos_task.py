@@ -24,7 +24,7 @@ from hepfm.models.neutrinos import NeutrinoSolutions
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 from hepfm.tasks.result_folder import read_result
-from hepfm.testing.tasks import check_agreement
+from hepfm.testing.tasks import check_agreement, check_same_rows
 
 ROWS, DRAWS = 300, 60
 
@@ -196,6 +196,8 @@ def test_the_result_reads_back(store: Store, tmp_path: Path) -> None:
     for info in result.metrics:
         again = statistics.metrics[info.name](statistics.weights)
         assert again == pytest.approx(info.value, rel=1e-5, abs=1e-9), info.name
+    result_of(store, tmp_path / "other", spread=50.0)
+    check_same_rows(task, tmp_path / "result", tmp_path / "other")
     half = statistics.weights * (np.arange(ROWS) % 2)
     assert statistics.metrics["nu_pz_width"](half) != pytest.approx(value(result, "nu_pz_width"), rel=1e-6)
 

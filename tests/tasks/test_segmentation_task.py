@@ -24,7 +24,7 @@ from hepfm.models.segments import EventSegments
 from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 from hepfm.tasks.result_folder import read_result
-from hepfm.testing.tasks import check_agreement
+from hepfm.testing.tasks import check_agreement, check_same_rows
 
 LEPTONIC = {
     "name": "segmentation",
@@ -214,6 +214,8 @@ def test_the_result_reads_back_and_its_order_changes_nothing(store: Store, tmp_p
     assert set(statistics.metrics) == {info.name for info in result.metrics}
     for info in result.metrics:
         assert statistics.metrics[info.name](statistics.weights) == pytest.approx(info.value), info.name
+    result_of(store, tmp_path / "other", wrong=0.5)
+    check_same_rows(task, tmp_path / "result", tmp_path / "other")
     half = statistics.weights * (np.arange(len(statistics.rows)) % 2)
     assert statistics.metrics["event_efficiency"](half) != value(result, "event_efficiency")
 

@@ -24,7 +24,7 @@ from hepfm.tasks.base import load_task
 from hepfm.tasks.evaluate import measure
 from hepfm.tasks.result_folder import read_result
 from hepfm.tasks.ttbar_events import TopPairEvents
-from hepfm.testing.tasks import check_agreement
+from hepfm.testing.tasks import check_agreement, check_same_rows
 from hepfm.train.run import read_metrics
 
 TASK = "ttbar_reconstruction"
@@ -158,6 +158,8 @@ def test_the_result_reads_back_and_its_order_changes_nothing(store: Store, tmp_p
     for info in result.metrics:
         again = statistics.metrics[info.name](statistics.weights)
         assert again == pytest.approx(info.value, rel=1e-6, abs=1e-9), info.name
+    result_of(store, tmp_path / "other", blur=0.6)
+    check_same_rows(task, tmp_path / "result", tmp_path / "other")
     half = np.arange(ROWS) % 2 == 0
     other = statistics.metrics["mtt_iqr"](statistics.weights * half)
     assert other != pytest.approx(value(result, "mtt_iqr"), rel=1e-6)

@@ -20,7 +20,7 @@ from hepfm.report.sections import BASELINE, Group, Result, Section
 from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.result import MetricInfo
 from hepfm.tasks.result_folder import SCORES
-from hepfm.tasks.row_statistics import RowStatistics
+from hepfm.tasks.row_statistics import SAME, RowStatistics
 
 
 def task_of(section: Section) -> Task:
@@ -43,10 +43,6 @@ def measured_by_row(section: Section) -> bool:
     """Tell whether the results say something of each test row, so that differences pair the rows."""
     file = task_of(section).row_file
     return file is not None and all((result.path / file).exists() for result in section.results)
-
-
-_SAME = ("rows", "truth", "groups")
-"""What is the same for all models of a section; resamples depend on the groups of the rows."""
 
 
 class Comparer:
@@ -156,7 +152,7 @@ class Comparer:
         if self._rows is None:
             self._rows = result, replace(rows, metrics={})
         first, expected = self._rows
-        pairs = (getattr(expected, name) for name in _SAME), (getattr(rows, name) for name in _SAME)
+        pairs = (getattr(expected, name) for name in SAME), (getattr(rows, name) for name in SAME)
         if not all(np.array_equal(one, other) for one, other in zip(*pairs, strict=True)):
             raise DataError(
                 f"{result.path} and {first.path} hold other test rows, or say otherwise which belong "

@@ -9,6 +9,9 @@ from hepfm.core.ragged import Array
 from hepfm.metrics.bootstrap import Statistic
 from hepfm.metrics.predictions import FloatArray, IntArray
 
+SAME = ("rows", "truth", "groups")
+"""What is the same for all models of one store; resamples depend on the groups of the rows."""
+
 
 @dataclass(frozen=True)
 class RowStatistics:
@@ -19,7 +22,7 @@ class RowStatistics:
     rows
         Numbers of the rows in their store.
     truth
-        True class or number of each.
+        True class or number of each, or another number that is the row's and not the model's.
     weights
         Their weights; ones without event weights.
     metrics

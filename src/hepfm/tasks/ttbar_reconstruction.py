@@ -143,7 +143,7 @@ class TtbarReconstruction(Task):
         table = read_columns(folder, PAIRS, result)
         rows, model = TopPairRows.of(table)
         numbers = table["row"].astype(np.int64)
-        return RowStatistics(numbers, table["mtt_0"], rows.ones, rows.statistics(model), rows.groups)
+        return RowStatistics(numbers, rows.matched, rows.ones, rows.statistics(model), rows.groups)
 
     def _solve(self, events: TopPairEvents) -> TopSolutions:
         config = self.config

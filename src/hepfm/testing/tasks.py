@@ -29,6 +29,7 @@ from hepfm.tasks.base import Task, load_task
 from hepfm.tasks.evaluate import evaluate, measure
 from hepfm.tasks.result import MetricInfo, ResultFile
 from hepfm.tasks.result_folder import read_result
+from hepfm.tasks.row_statistics import SAME
 from hepfm.testing.laws import hold
 
 TINY = {"name": "transformer", "width": 16, "depth": 1, "num_heads": 4}
@@ -232,6 +233,13 @@ def the_better_model_has_the_better_headline(case: TaskCase) -> None:
     assert (good > bad) is (task.headline.better == "higher"), text
 
 
+def rows_are_the_same_for_all_models(case: TaskCase) -> None:
+    """What reports compare before they pair rows does not depend on what a model says."""
+    results = [case.measured(f"rows-{blur}", blur=blur) for blur in (BLUR, 6.0)]
+    check_same_rows(case.bound, *(case.folder / f"rows-{blur}" for blur in (BLUR, 6.0)))
+    assert results[0].data == results[1].data
+
+
 def what_predicts_nothing_is_refused(case: TaskCase) -> None:
     """A store of rows in place of a model raises `ModelError`, and no result appears."""
     folder = case.folder / "refused"
@@ -249,6 +257,7 @@ LAWS = (
     order_of_rows_changes_no_value,
     copies_in_one_group_narrow_no_interval,
     the_better_model_has_the_better_headline,
+    rows_are_the_same_for_all_models,
     what_predicts_nothing_is_refused,
 )
 
@@ -310,6 +319,17 @@ def check_statistics(task: Task, result: ResultFile, folder: Path) -> None:
         again = np.nan_to_num(statistics.metrics[info.name](statistics.weights), posinf=0.0)
         value = info.value or 0.0
         assert np.isclose(again, value, rtol=1e-4), f"statistic {info.name} is {again}, the metric {value}"
+
+
+def check_same_rows(task: Task, first: Path, second: Path) -> None:
+    """Raise unless two results say the same of the test rows themselves, whatever the models say of them."""
+    ours, theirs = (task.row_statistics(folder, read_result(folder)) for folder in (first, second))
+    assert (ours is None) is (theirs is None) is (task.row_file is None), "row_file and row_statistics"
+    if ours is None or theirs is None:
+        return
+    for name in SAME:
+        same = np.array_equal(getattr(ours, name), getattr(theirs, name))
+        assert same, f"{name} of row_statistics depends on the model: reports could not pair the rows"
 
 
 def save_scoring_model(store: Store, field: str, path: Path, *, features: str = "kin") -> Path:
