@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_text, chi_value, per_cent, thousand
-from hepfm.analyses.merged_weights import merged_weights
+from hepfm.analyses.merged_weights import merged_weights, weights_of
 from hepfm.analyses.reweight import BOOTSTRAP, NOMINAL
 from hepfm.core.files import read_json
-from hepfm.data.learned_weights import FILE
+from hepfm.data.learned_weights import FILE, LearnedWeights
 from hepfm.data.store import Store
 from hepfm.methods.observables import unit_of
 from hepfm.metrics.binned import ChiSquared, replica_chi_squared, triangular_discriminator
@@ -187,12 +187,13 @@ def write_report(
         ("training" if kind == NOMINAL else kind, number): workspace.run(run.name).path / FILE
         for (kind, number), run in runs.items()
     }
-    weights = merged_weights(files).write(workspace.path / FILE)
+    weights = merged_weights(files)
+    file = weights.write(workspace.path / FILE)
     schema = Store.open(store_path(workspace, next(iter(trained.values())), "target")).schema
     units = {one.name: unit_of(schema, one.name) for one in compared}
     parts = (
         _closure_part(compared, units),
-        _weights_part(rows, found[NOMINAL, next(iter(trained))]["calibration"]),
+        _weights_part(rows, found[NOMINAL, next(iter(trained))]["calibration"], weights),
         _runs_part(analysis, workspace, states, rows),
         Part("method", "Definitions and method", (Definitions(METHOD),)),
     )
@@ -210,7 +211,7 @@ def write_report(
         "auc": {key: float(np.mean([row.auc[key] for row in rows])) for key in ("before", "after")},
         "effective_rows": float(np.mean([row.weights["effective_rows"] for row in rows])),
     }
-    return workspace.path / "report" / REPORT, {"weights": weights}, numbers
+    return workspace.path / "report" / REPORT, {"weights": file}, numbers
 
 
 def _compared(
@@ -274,7 +275,9 @@ def _closure_part(compared: Sequence[ComparedObservable], units: Mapping[str, st
     return Part("closure", "Closure", (*grid(figures), table))
 
 
-def _weights_part(rows: Sequence[TrainedWeights], calibration: Sequence[Mapping[str, float]]) -> Part:
+def _weights_part(
+    rows: Sequence[TrainedWeights], calibration: Sequence[Mapping[str, float]], weights: LearnedWeights
+) -> Part:
     table = ReportTable(
         TRAININGS,
         tuple(rows),
@@ -287,7 +290,7 @@ def _weights_part(rows: Sequence[TrainedWeights], calibration: Sequence[Mapping[
     return Part(
         "weights",
         "Are the weights sane?",
-        (table, *grid([calibration_figure(calibration, name="calibration")])),
+        (table, *grid([weights_of(weights), calibration_figure(calibration, name="calibration")])),
     )
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_value, per_cent
-from hepfm.analyses.merged_weights import merged_weights
+from hepfm.analyses.merged_weights import merged_weights, weights_of
 from hepfm.analyses.unfold import BOOTSTRAP, FEWEST, NOMINAL
 from hepfm.analyses.unfold_outcome import UnfoldedSpectrum
 from hepfm.analyses.unfold_tables import CHANGES, DIAGNOSIS, ERRORS, TRUTH, Change, WeightsRow
 from hepfm.core.files import read_json
-from hepfm.data.learned_weights import FILE
+from hepfm.data.learned_weights import FILE, LearnedWeights
 from hepfm.data.store import Store
 from hepfm.methods.observables import unit_of
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
@@ -87,20 +87,21 @@ def write_report(
         for (kind, number), run in runs.items()
         if kind in (NOMINAL, BOOTSTRAP)  # systematic variations weigh other events
     }
-    weights = merged_weights(files).write(workspace.path / FILE)
+    weights = merged_weights(files)
+    file = weights.write(workspace.path / FILE)
     facts = {key: workspace.run(run.name).facts() or {} for key, run in runs.items()}
     store = Store.open(store_path(workspace, nominal[0], "simulation"))
     units = {one.name: unit_of(store.schema, one.name) for one in spectra}
     parts = (
         _result_part(config, spectra, units),
         _detector_part(spectra, units),
-        _diagnosis_part(config, spectra, facts),
+        _diagnosis_part(config, spectra, facts, weights),
         _runs_part(workspace, analysis, states, facts),
         Part("method", "Definitions and method", (Definitions(METHOD),)),
     )
     title = config.description or "An unfolding"
     Page(title, _lead(config, runs), parts).write(workspace.path / "report")
-    return workspace.path / "report" / REPORT, {"weights": weights}, _numbers(spectra)
+    return workspace.path / "report" / REPORT, {"weights": file}, _numbers(spectra)
 
 
 def _lead(config: UnfoldConfig, runs: Mapping[tuple[str, str], Run]) -> str:
@@ -197,6 +198,7 @@ def _diagnosis_part(
     config: UnfoldConfig,
     spectra: Sequence[UnfoldedSpectrum],
     facts: Mapping[tuple[str, str], Mapping[str, Any]],
+    weights: LearnedWeights,
 ) -> Part:
     rows = [
         WeightsRow(number, place + 1, one, facts[kind, number]["events"])
@@ -227,6 +229,7 @@ def _diagnosis_part(
             name="weights-by-iteration",
             group=lambda row: row.run,
         ),
+        *grid([weights_of(weights)]),
         ReportTable(
             CHANGES,
             tuple(changes),
