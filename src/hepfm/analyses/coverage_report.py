@@ -154,13 +154,16 @@ def _figure(found: Sequence[Coverage], unit: str, toys: int) -> Figure:
     )
 
 
-def _share(level: float) -> Column[Coverage]:
+def _share(level: float) -> list[Column[Coverage]]:
     def shown(one: Coverage) -> str:
         value, error = one.share(level)
         return f"{100 * value:.1f} ± {100 * error:.1f} %"
 
-    title = f"coverage, {100 * level:.0f} %"
-    return Column(title, f"coverage_{100 * level:.0f}", lambda one: one.share(level)[0], shown)
+    title, key = f"coverage, {100 * level:.0f} %", f"coverage_{100 * level:.0f}"
+    return [
+        Column(title, key, lambda one: one.share(level)[0], shown),
+        Column("", f"{key}_error", lambda one: one.share(level)[1]),
+    ]
 
 
 def _rejected(one: Coverage) -> str:
@@ -172,7 +175,7 @@ COLUMNS: tuple[Column[Coverage], ...] = (
     text("observable", "observable", lambda one: one.observable),
     text("method", "method", lambda one: one.method),
     Column("", "bins", lambda one: int(one.used.sum())),
-    *map(_share, LEVELS),
+    *(column for level in LEVELS for column in _share(level)),
     Column("bias", "bias", lambda one: one.offset, lambda one: f"{one.offset:.2f}"),
     Column(
         "pull width (expected)",
@@ -182,6 +185,7 @@ COLUMNS: tuple[Column[Coverage], ...] = (
     ),
     Column("", "median_relative_bias", lambda one: float(np.median(np.abs(one.bias)))),
     Column(f"toys with joint p < {FALSE}", "rejected", lambda one: one.rejected, _rejected),
+    Column("", "toys", lambda one: len(one.p)),
 )
 
 
