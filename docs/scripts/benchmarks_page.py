@@ -51,8 +51,8 @@ def networks(title: str, name: str) -> list[str]:
     result = read(name)
     peer = ", ".join(f"{package} {version}" for package, version in result["peer"].items())
     about = (
-        f"{result['what']}. Jets: {result['jets']}. {result['repeats']} repetitions in turn, each with new jets. "
-        f"{machine(result)}; the peer's environment: {peer}."
+        f"{result['what']}. Jets: {result['jets']}. {result['repeats']} repetitions in turn, each with new "
+        f"jets. {machine(result)}; the peer's environment: {peer}."
     )
     lines = [f"## {title}, forward and backward", "", about, ""]
     for size, figures in result["sizes"].items():
@@ -91,6 +91,59 @@ def equivariant() -> list[str]:
         difference = figures["largest_difference_of_logits"]
         lines += [f"Largest difference of the logits from the package's: {difference:.1e}.", ""]
     return lines
+
+
+def seconds(figures: dict[str, float]) -> str:
+    """Return the median of seconds with its range."""
+    return f"{figures['median']:.3g} ({figures['min']:.3g}-{figures['max']:.3g})"
+
+
+def event_graph() -> list[str]:
+    """Return the section on the network of the pre-trained event classifier."""
+    result = read("event_graph")
+    objects = result["objects"]
+    about = (
+        f"{result['what']}, {result['events']:,} events of {objects['mean']:.1f} objects on average; `plain` "
+        f"has the same weights in a plain loop over pairs, padded to {objects['padded to']}. "
+        f"{machine(result)}."
+    )
+    rows = [
+        [
+            f"{size}, {figures['parameters']:,} parameters",
+            *(seconds(figures["seconds"][which]) for which in ("plain", "hepfm")),
+            f"{figures['ratio']['plain / hepfm']:.1f}",
+        ]
+        for size, figures in result["sizes"].items()
+    ]
+    header = ["size", "plain, s: median (range)", "hepfm, s", "ratio of medians"]
+    return ["## Graph network of events, forward and backward", "", about, "", *table(header, rows)]
+
+
+def evenet() -> list[str]:
+    """Return the section on EveNet."""
+    return networks("EveNet", "evenet")
+
+
+def joint_embedding() -> list[str]:
+    """Return the section on JEPA and on subjets and patches as tokens."""
+    result = read("joint_embedding")
+    steps = [
+        [
+            tokens_are,
+            *(seconds(step["seconds"][name]) for name in ("supervised", "jepa")),
+            f"{step['ratios']['jepa / supervised']:.2f}",
+        ]
+        for tokens_are, step in result["steps"].items()
+    ]
+    rates = [[what, f"{rate:,.0f}"] for what, rate in result["jets_per_second"].items()]
+    return [
+        "## Joint embedding, subjets and patches",
+        "",
+        f"{result['what']}, median of {result['repeats']} turns. {machine(result)}.",
+        "",
+        *table(["tokens", "supervised, s: median (range)", "jepa, s", "ratio of medians"], steps),
+        *table(["assignment of constituents", "jets a second"], rates),
+    ]
 
 
 def generate() -> list[str]:
@@ -154,10 +207,10 @@ def tokens() -> list[str]:
         "omnijet_alpha": "OmniJet-alpha's public code: no cache, logits of all constituents",
     }
     about = (
-        f"{result['what']}. {machine(result)}. Generation: {speed['parameters'] / 1e6:.2f} M parameters, jets of "
-        f"{speed['tokens_of_a_row']} tokens, {speed['rows']['cached']} of them with the cache and "
-        f"{speed['rows']['plain']} in the plain loops, all loops in turn, {result['repeats']} times; without the "
-        "cache the whole row goes through the network for each token."
+        f"{result['what']}. {machine(result)}. Generation: {speed['parameters'] / 1e6:.2f} M parameters, "
+        f"jets of {speed['tokens_of_a_row']} tokens, {speed['rows']['cached']} of them with the cache and "
+        f"{speed['rows']['plain']} in the plain loops, all loops in turn, {result['repeats']} times; without "
+        "the cache the whole row goes through the network for each token."
     )
     difference = speed["largest_difference_of_logits"]
     if difference is not None:
@@ -207,6 +260,22 @@ def loader() -> list[str]:
     return ["## Loader", "", f"{result['what']}. {machine(result)}.", "", *sizes, peer, ""]
 
 
+def event_loader() -> list[str]:
+    """Return the section on the loader of events."""
+    result = read("event_loader")
+    rows = [
+        [
+            case["case"],
+            f"{case['objects_per_event']:.1f}",
+            f"{case['events_per_second']['median'] / 1e3:.0f}k",
+            f"{100 * case['padding']:.1f} %",
+        ]
+        for case in result["cases"]
+    ]
+    header = ["what is read", "objects an event", "events/s on one core", "padding"]
+    return ["## Loader of events", "", f"{result['what']}. {machine(result)}.", "", *table(header, rows)]
+
+
 def masked() -> list[str]:
     """Return the section on masked modelling."""
     result = read("masked")
@@ -220,8 +289,8 @@ def masked() -> list[str]:
         for step in result["steps"]
     ]
     about = (
-        f"{result['what']}, {result['jets']} jets, median of {result['repeats']} turns; 40 % are removed, or 30 % "
-        f"behind placeholders, and the decoder has two blocks of 64. {machine(result)}."
+        f"{result['what']}, {result['jets']} jets, median of {result['repeats']} turns; 40 % are removed, or "
+        f"30 % behind placeholders, and the decoder has two blocks of 64. {machine(result)}."
     )
     return [
         "## Masked modelling",
@@ -242,8 +311,8 @@ def simulate() -> list[str]:
     ]
     versions = ", ".join(f"{name} {version}" for name, version in result["simulation_versions"].items())
     about = (
-        f"{result['jets_per_class']} jets a class with multi-parton interactions; the fraction is the part of the "
-        f"processor time spent inside Pythia itself. {machine(result)}; {versions}."
+        f"{result['jets_per_class']} jets a class with multi-parton interactions; the fraction is the part "
+        f"of the processor time spent inside Pythia itself. {machine(result)}; {versions}."
     )
     processes = result["two_processes"]
     scaling = (
@@ -317,10 +386,14 @@ def main() -> None:
         particle_transformer,
         pet,
         equivariant,
+        event_graph,
+        evenet,
         masked,
+        joint_embedding,
         generate,
         tokens,
         loader,
+        event_loader,
         export,
         simulate,
         command_line,

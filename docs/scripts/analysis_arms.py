@@ -1,0 +1,111 @@
+"""Compare analyses with a pre-trained network with the same ones with a network from scratch, seed by seed.
+
+python docs/scripts/analysis_arms.py FOLDER
+
+FOLDER holds ``KIND-ARM-SEED`` for the kinds ``reweight`` and ``unfold``, the arms ``scratch`` and
+``pretrained``, and seeds from 1: analyses of the same data, each with one training and, if it is pre-trained,
+with a pre-training of its own. ``anomaly-SEED`` has both arms as methods. Writes docs/data/analysis_arms.csv
+and the table in docs/density_ratios.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from study_page import DOCS, markdown, number, put
+
+from hepfm import api
+from hepfm.core.files import read_json
+from hepfm.metrics.holm import holm
+from hepfm.metrics.paired import paired_trainings
+
+ARMS = ("pretrained", "scratch")
+Values = dict[str, dict[str, dict[int, float]]]
+"""By metric and arm the value of each seed."""
+
+
+def numbers(kind: str, folder: Path) -> Mapping[str, Any]:
+    """Return the main numbers of an analysis."""
+    config = read_json(folder / f"{kind}.json")
+    return getattr(api, kind)(config, output=folder, report_only=True).numbers  # type: ignore[no-any-return]
+
+
+def add(values: Values, metric: str, arm: str, seed: int, value: float) -> None:
+    """Note a value."""
+    values.setdefault(metric, {}).setdefault(arm, {})[seed] = value
+
+
+def collect(folder: Path) -> Values:
+    """Return what all analyses found."""
+    values: Values = {}
+    for path in sorted(folder.iterdir()):
+        kind, *rest = path.name.split("-")
+        if kind == "anomaly":
+            for name, by_signals in numbers(kind, path).items():
+                arm = name.removeprefix("cwola_")
+                for signals, found in by_signals.items():
+                    if signals != "0" and found["improvement"]:
+                        metric = f"anomaly: largest significance improvement, {signals} signal events"
+                        add(values, metric, arm, int(rest[0]), found["improvement"][1])
+        elif kind in ("reweight", "unfold"):
+            arm, seed = rest[0], int(rest[1])
+            found = numbers(kind, path)
+            observables = found["observables"] if kind == "reweight" else found
+            distance = 1000 * float(np.mean([one["distance"] for one in observables.values()]))
+            add(values, f"{kind}: 1000 Δ, mean of the observables", arm, seed, distance)
+            if kind == "reweight":
+                add(values, "reweight: AUC of other trees, after", arm, seed, found["auc"]["after"])
+    return values
+
+
+def main(folder: Path) -> None:
+    """Write the table."""
+    values = collect(folder)
+    rows, ps = [], []
+    for metric, arms in values.items():
+        seeds = sorted(set.intersection(*(set(arms[arm]) for arm in ARMS)))
+        ours, theirs = ([arms[arm][seed] for seed in seeds] for arm in ARMS)
+        pairs = paired_trainings([ours], [theirs])
+        measured = pairs.measurement
+        rows.append(
+            {
+                "metric": metric,
+                "seeds": len(seeds),
+                "scratch": float(np.mean(theirs)),
+                "pretrained": float(np.mean(ours)),
+                "difference": measured.value,
+                "low": measured.low,
+                "high": measured.high,
+            }
+        )
+        ps.append(pairs.p)
+    for row, p in zip(rows, holm(ps), strict=True):
+        row["p_holm"] = p
+    path = DOCS / "data" / "analysis_arms.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    head = ["", "seeds", "scratch", "pre-trained", "difference, 95 %", "p (Holm)"]
+    cells = [
+        [
+            str(row["metric"]),
+            str(row["seeds"]),
+            number(str(row["scratch"])),
+            number(str(row["pretrained"])),
+            f"{number(str(row['difference']))} ({number(str(row['low']))} to {number(str(row['high']))})",
+            number(str(row["p_holm"])),
+        ]
+        for row in rows
+    ]
+    page = DOCS / "density_ratios.md"
+    page.write_text(put(page.read_text(encoding="utf-8"), "arms", markdown(head, cells)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
