@@ -103,8 +103,8 @@ def event_graph() -> list[str]:
     result = read("event_graph")
     objects = result["objects"]
     about = (
-        f"{result['what']}, {result['events']:,} events of {objects['mean']:.1f} objects on average; `plain` "
-        f"has the same weights in a plain loop over pairs, padded to {objects['padded to']}. "
+        f"{result['what']}, {result['events']:,} events of {objects['mean']:.1f} objects on average; `plain` is "
+        f"the same network on matrices of pairs, padded to {objects['padded to']}. "
         f"{machine(result)}."
     )
     rows = [
