@@ -69,7 +69,7 @@ def problem(
     joined = Events.joined(tests)
     reference = events(known, "background")
     given = SearchProblem(drawn.events, joined, REGIONS, FEATURES, reference, drawn.left)
-    return given, drawn.signal, truth
+    return given, drawn.injected, truth
 
 
 @pytest.fixture(scope="module")
@@ -230,13 +230,13 @@ def test_draws_share_no_background_and_signal_is_nested() -> None:
         inject(background, signal, count=count, size=1000, draw=draw, seed=1)
         for draw, count in ((0, 50), (1, 50), (0, 20))
     ]
-    masses = [set(one.events.mass[~one.signal]) for one in draws]
+    masses = [set(one.events.mass[~one.injected]) for one in draws]
     assert len(masses[0] & masses[1]) < 20  # masses of different events may be equal
     assert masses[0] == masses[2]
-    assert set(draws[2].events.mass[draws[2].signal]) <= set(draws[0].events.mass[draws[0].signal])
-    assert not set(draws[0].left.mass) & set(draws[0].events.mass[draws[0].signal])
+    assert set(draws[2].events.mass[draws[2].injected]) <= set(draws[0].events.mass[draws[0].injected])
+    assert not set(draws[0].left.mass) & set(draws[0].events.mass[draws[0].injected])
     x = draws[0].events.observables(FEATURES)
-    assert x[draws[0].signal].mean(axis=0) == pytest.approx([2, 2], abs=0.2)  # rows stay with their masses
+    assert x[draws[0].injected].mean(axis=0) == pytest.approx([2, 2], abs=0.2)  # rows stay with their masses
 
 
 def test_weights_decide_what_is_drawn() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hepfm.analyses.anomaly_outcome import FALSE, Quantiles, Rate, SearchGroup
+from hepfm.metrics.agreement import Agreement
 from hepfm.report.formats import p_value, significant
 from hepfm.report.table import Cell, Column, in_file, on_page, text
 
@@ -74,6 +76,13 @@ def _rate(title: str, key: str, value: Callable[[AfterCut], Rate | None]) -> lis
     ]
 
 
+def _share(title: str, key: str, value: Callable[[Agreed], float]) -> Column[Agreed]:
+    def known(row: Agreed) -> float | None:
+        return value(row) if math.isfinite(value(row)) else None
+
+    return Column(title, key, known, lambda row: "-" if known(row) is None else f"{100 * value(row):.0f} %")
+
+
 _METHOD: Column[AfterCut] = text("method", "method", lambda row: row.group.method)
 _SIGNALS: Column[AfterCut] = Column("signal events", "signals", lambda row: row.group.signals)
 _CUT: Column[AfterCut] = Column(
@@ -123,12 +132,16 @@ NULL: tuple[Column[AfterCut], ...] = (
     ),
 )
 
+_COUNTED: tuple[Column[AfterCut], ...] = (
+    *_quantiles("observed", "observed", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "observed"))),
+    *_quantiles("expected", "expected", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "expected"))),
+)
+
 HUNT: tuple[Column[AfterCut], ...] = (
     _SIGNALS,
     _METHOD,
     _CUT,
-    *_quantiles("observed", "observed", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "observed"))),
-    *_quantiles("expected", "expected", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "expected"))),
+    *_COUNTED,
     *_quantiles(
         "region, p", "p_region", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "p_region")), p=True
     ),
@@ -139,13 +152,77 @@ HUNT: tuple[Column[AfterCut], ...] = (
     *_rate("limit above truth", "coverage", lambda row: row.group.coverage(row.cut)),
 )
 
-SCULPTING: tuple[Column[AfterCut], ...] = (
+BOX_HUNT: tuple[Column[AfterCut], ...] = (
     _METHOD,
-    _SIGNALS,
     _CUT,
+    *_COUNTED,
+    *_quantiles("error of the fit", "error", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "error"))),
+    *_quantiles("region, p", "p_region", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "p_region"))),
+    *_quantiles(
+        "bump, global p", "p_global", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "p_global"))
+    ),
+    *_quantiles("bump from", "bump_low", lambda row: Quantiles.of(row.group.of_bump(row.cut, 0))),
+    *_quantiles("to", "bump_high", lambda row: Quantiles.of(row.group.of_bump(row.cut, 1))),
+)
+"""Of data of unknown truth: p-values with their spread over trainings."""
+BOX_LIMIT: tuple[Column[AfterCut], ...] = (
+    *_quantiles(
+        "ε of the test signal",
+        "signal_efficiency",
+        lambda row: Quantiles.of(row.group.of_cut(row.cut, "signal_efficiency")),
+    ),
+    *_quantiles("upper limit", "limit", lambda row: Quantiles.of(row.group.of_hunt(row.cut, "limit"))),
+)
+"""More of it where there is a simulated test signal."""
+
+_SHAPE: tuple[Column[AfterCut], ...] = (
     *_quantiles("χ²", "chi2", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "chi_squared"))),
     *_quantiles("degrees", "degrees", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "degrees"))),
     *_quantiles("χ², p", "p", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "p")), p=True),
     *_quantiles("KS, p", "ks_p", lambda row: Quantiles.of(row.group.of_sculpting(row.cut, "ks_p")), p=True),
+)
+
+SCULPTING: tuple[Column[AfterCut], ...] = (
+    _METHOD,
+    _SIGNALS,
+    _CUT,
+    *_SHAPE,
     *_rate(f"χ²: p < {FALSE}", "rate", lambda row: Rate.of(row.group.of_sculpting(row.cut, "p"))),
+)
+BOX_SCULPTING: tuple[Column[AfterCut], ...] = (_METHOD, _CUT, *_SHAPE)
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """Agreement of the trainings of a method after a cut.
+
+    Attributes
+    ----------
+    method, efficiency
+        Which.
+    trainings
+        How many.
+    found
+        The agreement.
+    """
+
+    method: str
+    efficiency: float
+    trainings: int
+    found: Agreement
+
+
+AGREEMENT: tuple[Column[Agreed], ...] = (
+    text("method", "method", lambda row: row.method),
+    Column("data kept", "efficiency", lambda row: row.efficiency, lambda row: f"{100 * row.efficiency:g} %"),
+    Column("trainings", "trainings", lambda row: row.trainings),
+    _share("kept by both", "common", lambda row: row.found.common),
+    _share("least of all pairs", "least", lambda row: row.found.least),
+    _share("by chance", "chance", lambda row: row.found.chance),
+    Column(
+        "rank correlation",
+        "correlation",
+        lambda row: row.found.correlation,
+        lambda row: f"{row.found.correlation:.2f}",
+    ),
 )

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepfm.core.config import Component, Config, resolve_component, validate
+from hepfm.core.config import Component, Config, merge, resolve_component, validate
 from hepfm.core.errors import ConfigError
 from hepfm.core.files import write_json
+from hepfm.core.rng import numpy_generator
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.hunt import HuntConfig
-from hepfm.methods.anomaly.regions import Regions
+from hepfm.methods.anomaly.regions import Mask, Regions
 from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
-from hepfm.workflow.verbs.base import Verb
+from hepfm.workflow.verbs.base import Needs, Verb
 from hepfm.workflow.verbs.samples import SampleInfo, name_models, open_samples, plan_with_samples
 
 if TYPE_CHECKING:
-    from hepfm.methods.anomaly.base import AnomalyMethod
+    from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
     from hepfm.methods.anomaly.events import Events
+    from hepfm.workflow.estimate import Bench, Timing
 
 OUTCOME = "outcome.json"
 """File of a run with what it found."""
+TESTS = ("test_background", "test_signal")
+"""Samples that are only scored."""
+_FEW, _STEPS = 20, 20
+"""To measure with: events of a sample, in rows of a class of a simulated store, and steps of a network."""
 
 
 class AnomalyRunOptions(Config):
@@ -41,6 +49,8 @@ class AnomalyRunOptions(Config):
         Injected signal events, and background events of the data; all when None.
     draw
         Number of the draw of both.
+    most
+        Events of each sample that are taken at most, a random draw; all when None.
     folds, efficiencies, least_background, hunt
         See `hepfm.analyses.anomaly.SearchConfig`.
     seed, sample_seed
@@ -54,6 +64,7 @@ class AnomalyRunOptions(Config):
     signals: int
     events: int | None
     draw: int
+    most: int | None = None
     folds: int
     efficiencies: tuple[float, ...]
     least_background: int
@@ -76,41 +87,125 @@ class SearchOnce(Verb):
         """Return the options of a run."""
         return validate(AnomalyRunOptions, run.values["options"], where="anomaly")
 
+    def needs(self, run: Run, *, cores: int) -> Needs:
+        """Return one core, and a GPU where a network of the method asks for one."""
+        spec = run.values["options"]["method"]
+        parts = [spec, spec.get("density", {}), spec.get("estimator", {}).get("train", {})]
+        return Needs(gpus=int(any(part.get("device") == "cuda" for part in parts)))
+
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse stores without field and features, and methods that cannot read them or lack a sample."""
         from hepfm.methods.anomaly.events import event_schema
         from hepfm.methods.observables import check_observables
 
         options = self.options(run)
-        method = make_method(options.method, run)
-        if method.reference and "reference" not in options.samples:
-            raise ConfigError(
-                f"method {options.method['name']!r} knows true background: name a sample of it (reference)"
-            )
+        method, name = make_method(options.method, run), options.method["name"]
+        for needed, role, what in (
+            (method.reference, "reference", "background"),
+            (method.signal, "signal", "signal"),
+        ):
+            if needed and role not in options.samples:
+                raise ConfigError(f"method {name!r} knows true {what}: name a sample of it ({role})")
         for role, chosen in options.samples.items():
             store = graph.store(run, role)
-            where, schema = f"the store {store.name!r}", event_schema(store.schema)
-            check_observables(schema, (options.regions.field,), where=where)
-            method.check(schema, options.features, where=where)
+            where = f"the store {store.name!r}"
+            check_observables(event_schema(store.schema), (options.regions.field,), where=where)
+            method.check(store.schema, options.features, where=where)
             if chosen.get("split") is not None:
                 store.check_split(chosen["split"])
 
     def amount(self, graph: RunGraph, run: Run) -> float:
-        """Return the number of rows times that of the folds."""
+        """Return what the time of the search grows with, if all events are in the windows."""
+        from hepfm.methods.anomaly.base import Sizes
+        from hepfm.methods.anomaly.events import holds_pairs
+
         options = self.options(run)
-        rows = options.events or sum(graph.store(run, "background").splits.values())
-        return float(rows * options.folds)
+
+        def events(role: str) -> int:
+            store, split = graph.store(run, role), options.samples[role].get("split")
+            rows = sum(store.splits.values()) if split is None else store.splits[split]
+            return rows // (2 if holds_pairs(store.schema) else 1)
+
+        data = options.events or events(_data_role(options))
+        test = sum(events(role) for role in TESTS if role in options.samples)
+        parts = 2 if holds_pairs(graph.store(run, _data_role(options)).schema) else 1
+        return make_method(options.method, run).work(
+            Sizes(data + options.signals, test, parts, options.folds)
+        )
+
+    def small(self, run: Run, *, rows: int) -> Run:
+        """Return the same of few events, with few steps of a network and cuts that leave enough to fit."""
+        options = dict(run.values["options"])
+        options |= {"events": None, "most": _FEW * rows, "signals": min(options["signals"], rows // 10)}
+        options["efficiencies"] = [0.9 - 0.01 * number for number in range(len(options["efficiencies"]))]
+        if "train" in (estimator := options["method"].get("estimator", {})):
+            steps = {
+                "steps": min(_STEPS, estimator["train"]["steps"]),
+                "validate_every": min(_STEPS, estimator["train"]["validate_every"]),
+            }
+            options["method"] = merge(options["method"], {"estimator": {"train": steps}})
+        return replace(run, values={**run.values, "options": options})
+
+    def measure(self, bench: Bench, run: Run) -> Timing:
+        """Time a search of few events: what learns and scores grows with the search, the rest does not."""
+        from hepfm.workflow.estimate import Timing
+
+        facts = bench.scratch.run(bench.ready(run.name)).facts() or {}
+        learning = min(float(facts["learning_seconds"]), float(facts["seconds"]))
+        return Timing(
+            learning / max(float(facts["steps"]), 1.0),
+            float(facts["seconds"]) - learning,
+            int(facts["peak_memory_bytes"]),
+        )
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
-        """Draw the data, learn, and measure."""
-        from hepfm.methods.anomaly.base import SearchProblem
-        from hepfm.methods.anomaly.events import Events
-        from hepfm.methods.anomaly.injection import inject
+        """Take or draw the data, learn, and measure."""
+        from hepfm.methods.anomaly.base import Sizes
+        from hepfm.methods.anomaly.event_scores import FILE, write_scores
         from hepfm.methods.anomaly.outcome import outcome
 
-        options = self.options(run)
-        events = _windowed(workspace, run, options)
-        drawn = inject(
+        options, folder = self.options(run), workspace.run(run.name).path
+        problem, injected, test_signal, pool = _problem(workspace, run, options)
+        method, start = make_method(options.method, run), time.perf_counter()
+        scores = method.fit(problem, folds=options.folds, seed=options.seed)
+        learning = time.perf_counter() - start
+        found = outcome(
+            problem,
+            scores,
+            injected,
+            test_signal,
+            efficiencies=options.efficiencies,
+            least=options.least_background,
+            config=options.hunt,
+            seed=options.seed,
+        )
+        if injected is None:
+            write_scores(folder / FILE, problem, scores)
+        write_json(folder / OUTCOME, found)
+        parts = problem.data.stores[0].of_parts.shape[1]
+        sizes = Sizes(len(problem.data), len(test_signal), parts, options.folds)
+        return {
+            **found["events"],
+            "pool": pool,
+            "test": found["test"],
+            "steps": method.work(sizes),
+            "learning_seconds": round(learning, 3),
+        }
+
+
+def _problem(
+    workspace: Workspace, run: Run, options: AnomalyRunOptions
+) -> tuple[SearchProblem, Mask | None, Mask, int]:
+    """Return the search, which events of data and test are signal, and of how many events data are drawn."""
+    from hepfm.methods.anomaly.base import SearchProblem
+    from hepfm.methods.anomaly.events import Events
+    from hepfm.methods.anomaly.injection import inject, unknown
+
+    events = _windowed(workspace, run, options)
+    if "data" in events:
+        data = unknown(events["data"], signal=events.get("signal"), seed=options.sample_seed)
+    else:
+        data = inject(
             events["background"],
             events["signal"],
             count=options.signals,
@@ -118,29 +213,24 @@ class SearchOnce(Verb):
             draw=options.draw,
             seed=options.sample_seed,
         )
-        tests = [events["test_background"], events["test_signal"]]
-        problem = SearchProblem(
-            drawn.events,
-            Events.joined(tests),
-            options.regions,
-            options.features,
-            events.get("reference"),
-            drawn.left,
-        )
-        scores = make_method(options.method, run).fit(problem, folds=options.folds, seed=options.seed)
-        found = outcome(
-            problem,
-            scores,
-            drawn.signal,
-            np.repeat([False, True], [len(one) for one in tests]),
-            efficiencies=options.efficiencies,
-            least=options.least_background,
-            config=options.hunt,
-            seed=options.seed,
-        )
-        write_json(workspace.run(run.name).path / OUTCOME, found)
-        pool = len(events["background"])
-        return {**found["events"], "pool": pool, "test": found["test"]}
+    tests = {role: events[role] for role in TESTS if role in events}
+    problem = SearchProblem(
+        data.events,
+        Events.joined(list(tests.values())) if tests else None,
+        options.regions,
+        options.features,
+        events.get("reference"),
+        data.left,
+    )
+    test_signal = np.repeat(
+        [role == "test_signal" for role in tests], [len(one) for one in tests.values()]
+    ).astype(bool)
+    return problem, data.injected, test_signal, len(events[_data_role(options)])
+
+
+def _data_role(options: AnomalyRunOptions) -> str:
+    """Return which sample most of the data are of."""
+    return "data" if "data" in options.samples else "background"
 
 
 def _named(spec: Values) -> tuple[Values, dict[str, str]]:
@@ -179,5 +269,9 @@ def _windowed(workspace: Workspace, run: Run, options: AnomalyRunOptions) -> dic
         events = Events.of(sample, options.regions.field)
         if "signal" not in role:
             options.regions.check(events.mass, what=f"sample {role!r}")
-        found[role] = events.take(options.regions.used(events.mass))
+        used = np.flatnonzero(options.regions.used(events.mass))
+        if options.most is not None:
+            rng = numpy_generator(options.sample_seed, "anomaly.most")
+            used = np.sort(rng.permutation(used)[: options.most])
+        found[role] = events.take(used)
     return found
