@@ -230,8 +230,7 @@ class AnomalySearch(Analysis[SearchConfig]):
             seed=integer_seed(config.seed, "anomaly.training", key.draw, key.training, bits=31),
             sample_seed=config.seed,
         )
-        note = f"{key.method}, {key.signals} signal events" if config.data is None else key.method
-        return SearchOnce.plan(self.chosen(config.samples), options, note=note)
+        return SearchOnce.plan(self.chosen(config.samples), options, note=key.method)
 
     def report(
         self, workspace: Workspace, states: Mapping[str, State]

@@ -12,9 +12,17 @@ from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.anomaly import Key
 from hepfm.analyses.anomaly_definitions import BLACK_BOX
 from hepfm.analyses.anomaly_figures import sculpting_figure, spectrum_figure
-from hepfm.analyses.anomaly_outcome import Outcome, Quantiles, SearchGroup, groups
+from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Quantiles, SearchGroup, groups
 from hepfm.analyses.anomaly_report import finished, method_definitions, problem_lines
-from hepfm.analyses.anomaly_tables import AGREEMENT, BOX_HUNT, BOX_LIMIT, BOX_SCULPTING, AfterCut, Agreed
+from hepfm.analyses.anomaly_tables import (
+    AGREEMENT,
+    BOX_HUNT,
+    BOX_LIMIT,
+    BOX_SCULPTING,
+    AfterCut,
+    Agreed,
+    median_p,
+)
 from hepfm.methods.anomaly.event_scores import FILE, read_columns, write_columns
 from hepfm.methods.anomaly.outcome import kept_by
 from hepfm.metrics.agreement import agreement
@@ -69,13 +77,13 @@ def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
     )
 
 
-def _rows(config: SearchConfig, found: Sequence[SearchGroup], *, cut: bool = False) -> tuple[AfterCut, ...]:
-    """Return the searches after each cut; with `cut` without those of the data before it."""
+def _rows(config: SearchConfig, found: Sequence[SearchGroup]) -> tuple[AfterCut, ...]:
+    """Return the searches after each cut."""
     return tuple(
         AfterCut(one, place, efficiency)
         for one in found
         for place, efficiency in enumerate(config.cuts)
-        if efficiency < 1 or not cut
+        if efficiency < 1
     )
 
 
@@ -96,18 +104,40 @@ def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
     if not limited:
         said.append("There is no simulated test signal, so that a limit on a signal is not known.")
     columns = (*BOX_HUNT, *(BOX_LIMIT if limited and config.hunt.limit else ()))
+    before = AfterCut(found[0], 0, 1.0)  # the same events in all methods and trainings
     table = ReportTable(
         columns,
-        _rows(config, found),
+        (before, *_rows(config, found)),
         caption=(
             "Bump hunt in the data, and after cuts that keep a part of them"
             + (", with the upper limit on the number of signal events" if limited else "")
-            + ". Medians, and 16 % to 84 % over trainings, which are no statistical uncertainties."
+            + ". Medians, and 16 % to 84 % over trainings, which are no statistical uncertainties. A global "
+            f"p-value is 1/{config.hunt.pseudo_experiments + 1} at least: one more than pseudo-experiments."
         ),
         name="bump-hunt",
-        group=lambda row: row.group.method,
+        group=lambda row: (row.efficiency < 1, row.group.method),
     )
-    return Part("hunt", "Bump hunt", (Bullets(tuple(said)), *grid(_spectra(config, found)), table))
+    blocks: tuple[Block, ...] = (
+        Bullets(tuple(said)),
+        *_sculpted(config, found),
+        *grid(_spectra(config, found)),
+        table,
+    )
+    return Part("hunt", "Bump hunt", blocks)
+
+
+def _sculpted(config: SearchConfig, found: Sequence[SearchGroup]) -> list[Text]:
+    """Return a warning for each cut that changes the spectrum of true background."""
+    warnings = []
+    for row in _rows(config, found):
+        p = Quantiles.of(row.group.of_sculpting(row.cut, "p"))
+        if p is not None and p.median < FALSE:
+            words = (
+                f"{row.group.method}, {100 * row.efficiency:g} % of the data kept: the cut changes the "
+                f"spectrum of true background (χ², p {median_p(p)}). It can make a bump, or hide one."
+            )
+            warnings.append(Text(words, warning=True))
+    return warnings
 
 
 def _spectra(config: SearchConfig, found: Sequence[SearchGroup]) -> list[Figure]:
@@ -176,7 +206,7 @@ def _sculpting_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
     ]
     table = ReportTable(
         BOX_SCULPTING,
-        _rows(config, found, cut=True),
+        _rows(config, found),
         caption="Does a cut change the spectrum of true background? Medians over trainings.",
         name="sculpting",
         group=lambda row: row.group.method,
@@ -220,7 +250,7 @@ def _write_means(config: SearchConfig, ranks: Ranks, path: Path) -> Path:
 def _numbers(config: SearchConfig, found: Sequence[SearchGroup]) -> dict[str, Any]:
     """Return the numbers of the main table, by method and part of the data."""
     numbers: dict[str, Any] = {}
-    for row in _rows(config, found):
+    for row in (*(AfterCut(one, 0, 1.0) for one in found), *_rows(config, found)):
         values = {
             key: Quantiles.of(row.group.of_hunt(row.cut, key))
             for key in ("observed", "expected", "p_region", "p_global", "limit")

@@ -57,8 +57,8 @@ class Sizes:
 
     Attributes
     ----------
-    data, test
-        Events that are learned from, and that are only scored.
+    data, known, test
+        Events of the data, those of known truth that are learned from too, and those that are only scored.
     parts
         Rows of an event that a model reads: 2 of a pair of jets.
     folds
@@ -66,9 +66,15 @@ class Sizes:
     """
 
     data: int
+    known: int
     test: int
     parts: int
     folds: int
+
+    @property
+    def seen(self) -> int:
+        """Events of the data that a training looks at."""
+        return self.data * (self.folds - 1) // self.folds
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ class AnomalyMethod(ABC, Generic[X]):
 
     def work(self, sizes: Sizes) -> float:
         """Return what the time of a search grows with: by default events times trainings on them."""
-        return float(sizes.data * (sizes.folds if self.folded else 1))
+        return float(sizes.folds * sizes.seen)
 
     def fit(self, problem: SearchProblem, *, folds: int, seed: int) -> Scores:
         """Score data and test events; raise `DivergedError` when a score is not finite.

@@ -81,7 +81,8 @@ class ByClassifier(AnomalyMethod[X], Generic[X]):
         component, folds = self.config.estimator, sizes.folds if self.folded else 1
         estimator: RatioEstimator[X] = component.cls(component.config)
         rows = sizes.parts if estimator.of_parts else 1
-        one = estimator.work(rows * sizes.data, scored=rows * (sizes.data // folds + sizes.test))
+        seen = (sizes.seen if self.folded else 0) + sizes.known
+        one = estimator.work(rows * seen, scored=rows * (sizes.data // folds + sizes.test))
         return self.config.ensemble * folds * one
 
     def ratio(self, first: X, second: X, weights: TwoWeights, seed: int) -> Scorer[X]:

@@ -161,10 +161,15 @@ def _shapes(
     above[order[len(order) - max(1, round(efficiency * len(order))) :]] = True
     shape = sculpting(mass, above, edges)
     return {
-        "sculpting": None if shape is None else asdict(shape),
+        "sculpting": None if shape is None else _without_nan(asdict(shape)),
         "background_all": np.histogram(mass, edges)[0].tolist(),
         "background_kept": np.histogram(mass[above], edges)[0].tolist(),
     }
+
+
+def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
+    """Return numbers for JSON, which has no NaN: of few events there is no chi-squared."""
+    return {key: None if np.isnan(value) else value for key, value in values.items()}
 
 
 def _test_passes(scores: Scores, kept: npt.NDArray[np.bool_]) -> Floats:
