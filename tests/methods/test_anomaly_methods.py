@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def problem(
     joined = Events.joined(tests)
     reference = events(known, "background")
     given = SearchProblem(drawn.events, joined, REGIONS, FEATURES, reference, drawn.left)
-    return given, drawn.signal, truth
+    return given, drawn.injected, truth
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,19 @@ def test_a_score_that_follows_the_field_sculpts(injected: tuple[SearchProblem, A
     assert min(p["chance"]) > 0.01
 
 
+def test_few_test_events_have_no_chi_squared(injected: tuple[SearchProblem, Any, Any]) -> None:
+    given, signal, truth = injected
+    inside = REGIONS.inside(given.test.mass)
+    few = np.r_[np.flatnonzero(~truth & inside)[:6], np.flatnonzero(truth & inside)[:6]]
+    small = SearchProblem(given.data, given.test.take(few), REGIONS, FEATURES)
+    scores = method("cwola", estimator=TREES).fit(small, folds=2, seed=1)
+    found = outcome(small, scores, signal, truth[few], efficiencies=(0.5,), least=1, config=NO_HUNT, seed=1)
+    shape = found["cuts"][0]["sculpting"]
+    assert shape["chi_squared"] is None
+    assert 0 < shape["ks_p"] <= 1
+    json.dumps(found, allow_nan=False)
+
+
 def test_draws_share_no_background_and_signal_is_nested() -> None:
     table = resonance_table(4000, 500, seed=1)
     background, signal = events(table, "background"), events(table, "signal")
@@ -230,13 +244,13 @@ def test_draws_share_no_background_and_signal_is_nested() -> None:
         inject(background, signal, count=count, size=1000, draw=draw, seed=1)
         for draw, count in ((0, 50), (1, 50), (0, 20))
     ]
-    masses = [set(one.events.mass[~one.signal]) for one in draws]
+    masses = [set(one.events.mass[~one.injected]) for one in draws]
     assert len(masses[0] & masses[1]) < 20  # masses of different events may be equal
     assert masses[0] == masses[2]
-    assert set(draws[2].events.mass[draws[2].signal]) <= set(draws[0].events.mass[draws[0].signal])
-    assert not set(draws[0].left.mass) & set(draws[0].events.mass[draws[0].signal])
+    assert set(draws[2].events.mass[draws[2].injected]) <= set(draws[0].events.mass[draws[0].injected])
+    assert not set(draws[0].left.mass) & set(draws[0].events.mass[draws[0].injected])
     x = draws[0].events.observables(FEATURES)
-    assert x[draws[0].signal].mean(axis=0) == pytest.approx([2, 2], abs=0.2)  # rows stay with their masses
+    assert x[draws[0].injected].mean(axis=0) == pytest.approx([2, 2], abs=0.2)  # rows stay with their masses
 
 
 def test_weights_decide_what_is_drawn() -> None:
@@ -286,6 +300,9 @@ def test_other_bad_input(injected: tuple[SearchProblem, Any, Any]) -> None:
     without = SearchProblem(given.data, given.test, REGIONS, FEATURES)
     with pytest.raises(DataError, match="needs the sample `reference`"):
         method("idealised", estimator=TREES).fit(without, folds=2, seed=1)
+    no_signal = SearchProblem(given.data, None, REGIONS, FEATURES, given.reference)
+    with pytest.raises(DataError, match="needs signal events that are not in the data"):
+        method("supervised", estimator=TREES).fit(no_signal, folds=2, seed=1)
     signal = events(resonance_table(10, 5, seed=2), "signal")
     with pytest.raises(DataError, match="6 signal events are asked for, there are 5"):
         inject(given.test, signal, count=6, size=None, draw=0, seed=1)

@@ -124,7 +124,13 @@ def test_the_training_store_holds_what_is_read_with_both_weights(tmp_path: Path)
     x = SourceRows.of(source, np.array([7, 2, 4, 3]))
     weights = TwoWeights(np.array([1.0, 0.0, 3.0, 0.0]), np.array([1.0, 4.0, 0.0, 0.0]))
     store = write_training_store(tmp_path / "store", x, weights, ["part_pt", "jet_pt"])
-    assert set(store.schema.names()) == {"part_pt", "jet_pt", "ratio_numerator", "ratio_denominator"}
+    assert set(store.schema.names()) == {
+        "part_pt",
+        "jet_pt",
+        "ratio_numerator",
+        "ratio_denominator",
+        "ratio_event",
+    }
     columns = store.read(store.schema.names())
     np.testing.assert_allclose(columns["ratio_numerator"], [0.5, 0.0, 1.5])  # each sums to 4 / 2
     np.testing.assert_allclose(columns["ratio_denominator"], [0.4, 1.6, 0.0])

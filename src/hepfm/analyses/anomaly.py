@@ -33,19 +33,27 @@ def _without_null(methods: Any) -> Any:
     return {name: spec for name, spec in methods.items() if spec is not None}
 
 
+MADE_OF = ("background", "signal", "test_background", "test_signal")
+"""Samples of which data are made, and with which they are measured."""
 Efficiency = Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
 class SearchConfig(AnalysisConfig):
     """A recipe of ``hepfm anomaly``.
 
+    Rows are events, or jets of which the two of an event belong together. The data are made of ``background``
+    and ``signal``, or they are ``data`` of unknown truth: a black box, or real ones.
+
     Attributes
     ----------
+    data
+        Events of unknown truth, one data set: ``background``, ``signals``, ``draws`` and ``events`` are then
+        left out, or null.
     background, signal
-        Simulated events of which the data are made. Weighted ones are drawn by their weights. Rows are
-        events, or jets of which the two of an event belong together.
+        Simulated events of which the data are made. Weighted ones are drawn by their weights. With ``data``
+        the signal is what the method ``supervised`` learns, and nothing is injected.
     test_background, test_signal
-        Events of known truth that are only scored.
+        Events of known truth that are only scored; with ``data`` either may be missing.
     reference
         Background that is known as such, for the methods ``idealised`` and ``supervised``.
     regions
@@ -62,7 +70,7 @@ class SearchConfig(AnalysisConfig):
         Data sets of each number of signal events. They share no background as long as there are ``draws``
         times ``events``.
     trainings
-        Trainings with other seeds for each draw.
+        Trainings with other seeds, and with other folds, for each draw.
     folds
         Parts of the data: each is scored by what was learned from the others.
     efficiencies
@@ -74,10 +82,11 @@ class SearchConfig(AnalysisConfig):
         Options of bump hunt and limit.
     """
 
-    background: SampleConfig
-    signal: SampleConfig
-    test_background: SampleConfig
-    test_signal: SampleConfig
+    data: SampleConfig | None = None
+    background: SampleConfig | None = None
+    signal: SampleConfig | None = None
+    test_background: SampleConfig | None = None
+    test_signal: SampleConfig | None = None
     reference: SampleConfig | None = None
     regions: Regions
     features: tuple[str, ...] = pydantic.Field(min_length=1)
@@ -93,14 +102,52 @@ class SearchConfig(AnalysisConfig):
     least_background: int = pydantic.Field(LEAST_BACKGROUND, ge=1)
     hunt: HuntConfig = pydantic.Field(default_factory=lambda: HuntConfig.model_validate({}))
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _one_draw_of_a_black_box(cls, values: Any) -> Any:
+        """Data of unknown truth are one data set, into which nothing is injected."""
+        if not isinstance(values, Mapping) or values.get("data") is None:
+            return values
+        return {**values, "signals": values.get("signals") or (0,), "draws": values.get("draws") or 1}
+
+    @pydantic.model_validator(mode="after")
+    def _check_data(self) -> SearchConfig:
+        if self.data is None:
+            missing = [name for name in MADE_OF if getattr(self, name) is None]
+            if missing:
+                raise ValueError(
+                    f"there is no {' and no '.join(missing)}: give background, signal, test_background and "
+                    "test_signal, of which data are made and measured, or data, whose truth is not known"
+                )
+            return self
+        given = {"background": self.background, "events": self.events}
+        extra = [name for name, value in given.items() if value is not None]
+        extra += ["signals"] * (self.signals != (0,)) + ["draws"] * (self.draws != 1)
+        if extra:
+            raise ValueError(
+                f"data are of unknown truth, one data set into which nothing is injected: leave out "
+                f"{', '.join(extra)}, or set them to null; without data they say of what data are made"
+            )
+        if self.signal is not None and not any(one.cls.signal for one in self.methods.values()):
+            raise ValueError(
+                "beside data of unknown truth, signal is what a supervised method learns, and there is none: "
+                "leave it out, or set it to null"
+            )
+        return self
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> SearchConfig:
+        samples = self.samples
         for first, second in (("background", "test_background"), ("signal", "test_signal")):
-            if self.samples[first] == self.samples[second]:
+            if first in samples and samples[first] == samples.get(second):
                 raise ValueError(
                     f"{first} and {second} are the same events: what was trained on would be tested on; "
                     "give them other splits"
                 )
+        if self.data is not None:
+            same = [role for role, one in samples.items() if role != "data" and one == self.data]
+            if same:
+                raise ValueError(f"{same[0]} and data are the same events, whose truth is not known")
         if self.reference is not None and self.reference in (self.background, self.test_background):
             raise ValueError("reference is background of data or test: give it other events")
         if self.regions.field in self.features:
@@ -116,10 +163,13 @@ class SearchConfig(AnalysisConfig):
     @property
     def samples(self) -> dict[str, SampleConfig]:
         """All samples by what they are."""
-        found = {
-            role: getattr(self, role) for role in ("background", "signal", "test_background", "test_signal")
-        }
-        return found | ({"reference": self.reference} if self.reference else {})
+        found = {role: getattr(self, role) for role in ("data", *MADE_OF, "reference")}
+        return {role: one for role, one in found.items() if one is not None}
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Parts of the data that are looked at: data of unknown truth without a cut too."""
+        return self.efficiencies if self.data is None else (1.0, *self.efficiencies)
 
 
 @dataclass(frozen=True, order=True)
@@ -174,21 +224,22 @@ class AnomalySearch(Analysis[SearchConfig]):
             events=config.events,
             draw=key.draw - 1,
             folds=config.folds,
-            efficiencies=config.efficiencies,
+            efficiencies=config.cuts,
             least_background=config.least_background,
             hunt=config.hunt,
             seed=integer_seed(config.seed, "anomaly.training", key.draw, key.training, bits=31),
             sample_seed=config.seed,
         )
-        return SearchOnce.plan(
-            self.chosen(config.samples), options, note=f"{key.method}, {key.signals} signal events"
-        )
+        return SearchOnce.plan(self.chosen(config.samples), options, note=key.method)
 
     def report(
         self, workspace: Workspace, states: Mapping[str, State]
     ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
         """Write the page; see `Analysis.report`."""
-        from hepfm.analyses.anomaly_report import write_report
+        if self.config.data is None:
+            from hepfm.analyses.anomaly_report import write_report
+        else:
+            from hepfm.analyses.black_box_report import write_report
 
         return write_report(self, workspace, states)
 

@@ -1,24 +1,8 @@
-"""What the numbers on the page of searches for anomalies mean."""
+"""What the numbers on the pages of searches for anomalies mean."""
 
 from hepfm.analyses.anomaly_outcome import FALSE
 
-METHOD = (
-    (
-        "Significance improvement",
-        (
-            "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was "
-            "learned from. The largest one is over thresholds that enough background events pass; it "
-            "is chosen with the truth, as no search without labels could, and of many noisy scores "
-            "slightly too large."
-        ),
-    ),
-    (
-        "Intervals",
-        (
-            "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the "
-            "spread of single searches, not the error of the median."
-        ),
-    ),
+_OF_DATA = (
     (
         "Cuts",
         (
@@ -60,6 +44,25 @@ METHOD = (
             "the field gives even p-values."
         ),
     ),
+)
+INJECTED = (
+    (
+        "Significance improvement",
+        (
+            "ε_S/√ε_B on test events of the signal region whose truth is known and that nothing was "
+            "learned from. The largest one is over thresholds that enough background events pass; it "
+            "is chosen with the truth, as no search without labels could, and of many noisy scores "
+            "slightly too large."
+        ),
+    ),
+    (
+        "Intervals",
+        (
+            "Median and 16 % to 84 % quantiles over draws of the data and trainings. They are the "
+            "spread of single searches, not the error of the median."
+        ),
+    ),
+    *_OF_DATA,
     (
         "Control without signal",
         (
@@ -69,3 +72,24 @@ METHOD = (
         ),
     ),
 )
+"""Of data with injected signal."""
+BLACK_BOX = (
+    (
+        "Trainings",
+        (
+            "The same data, learned again with another seed and other folds. Medians and 16 % to 84 % "
+            "quantiles over trainings say how much a search depends on its chance; they hold nothing of the "
+            "statistical uncertainty of the data, and trainings are no independent tests."
+        ),
+    ),
+    *_OF_DATA,
+    (
+        "Agreement",
+        (
+            "Of two trainings: events of the signal region that both keep after a cut, over the mean of "
+            "those that each keeps, beside what selections by chance have in common, and Spearman's rank "
+            "correlation of their scores in the signal region; means over all pairs of trainings."
+        ),
+    ),
+)
+"""Of data of unknown truth."""

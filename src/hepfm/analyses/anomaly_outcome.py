@@ -124,6 +124,11 @@ class SearchGroup:
         """Return a number of the bump hunts after a cut."""
         return [one["cuts"][cut]["hunt"] and one["cuts"][cut]["hunt"][key] for one in self.outcomes]
 
+    def of_bump(self, cut: int, end: int) -> list[float | None]:
+        """Return an end of the most significant bump after a cut: 0 is the lower one."""
+        hunts = [one["cuts"][cut]["hunt"] for one in self.outcomes]
+        return [hunt["bump"][end] if hunt and hunt["bump"] else None for hunt in hunts]
+
     def of_cut(self, cut: int, key: str) -> list[float | None]:
         """Return a number of a cut."""
         return [one["cuts"][cut][key] for one in self.outcomes]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepfm.analyses.analysis import unfinished
 from hepfm.analyses.anomaly import Key
-from hepfm.analyses.anomaly_definitions import METHOD
+from hepfm.analyses.anomaly_definitions import INJECTED
+from hepfm.analyses.anomaly_figures import sculpting_figure, spectrum_figure
 from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Rate, SearchGroup, groups
 from hepfm.analyses.anomaly_tables import BEST, HUNT, NULL, SCULPTING, AfterCut
 from hepfm.core.files import read_json
@@ -18,7 +19,6 @@ from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.outcome import GRID
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
 from hepfm.report.figures.improvement import Band, improvement_figure
-from hepfm.report.figures.ratio_panel import RatioCurve, ratio_figure
 from hepfm.report.figures.style import Figure
 from hepfm.report.page import REPORT, Page
 from hepfm.report.table import ReportTable
@@ -38,11 +38,7 @@ def write_report(
 ) -> tuple[Path | None, Mapping[str, Path], Mapping[str, Any]]:
     """Write ``report/`` of what there is; nothing while no search is done."""
     runs = analysis.runs()
-    outcomes = {
-        key: read_json(workspace.run(run.name).path / OUTCOME)
-        for key, run in runs.items()
-        if states[run.name] == "done"
-    }
+    outcomes = finished(runs, workspace, states)
     if not outcomes:
         return None, {}, {}
     config, found = analysis.config, groups(outcomes)
@@ -53,12 +49,23 @@ def write_report(
         _hunt_part(config, found, outcomes),
         _sculpting_part(config, found, outcomes),
         _runs_part(config, workspace, runs, states, outcomes),
-        Part("method", "Definitions and method", (Definitions((*METHOD, *_methods(config))),)),
+        Part("method", "Definitions and method", (Definitions((*INJECTED, *method_definitions(config))),)),
     )
     Page(config.description or "Searches for anomalies", _lead(config, outcomes), parts).write(
         workspace.path / "report"
     )
     return workspace.path / "report" / REPORT, {}, _numbers(found)
+
+
+def finished(
+    runs: Mapping[Key, Run], workspace: Workspace, states: Mapping[str, State]
+) -> dict[Key, Outcome]:
+    """Return what the searches found that are done."""
+    return {
+        key: read_json(workspace.run(run.name).path / OUTCOME)
+        for key, run in runs.items()
+        if states[run.name] == "done"
+    }
 
 
 def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
@@ -72,7 +79,8 @@ def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
     )
 
 
-def _methods(config: SearchConfig) -> list[tuple[str, str]]:
+def method_definitions(config: SearchConfig) -> list[tuple[str, str]]:
+    """Return what the methods of a recipe are."""
     entries = ANOMALY_METHODS.entries()
     return [(name, entries[one.name].summary) for name, one in config.methods.items()]
 
@@ -233,20 +241,16 @@ def _first(method: str, signals: int, outcomes: Mapping[Key, Outcome]) -> Outcom
 def _spectrum_figure(
     config: SearchConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome]
 ) -> Figure | None:
-    """Draw the spectrum of the first draw after the cut in the middle, with what the sidebands expect."""
-    one = _first(method, signals, outcomes)
-    place = len(config.efficiencies) // 2
-    if one is None or one["cuts"][place]["hunt"] is None:
+    """Draw the spectrum of the first draw after the cut in the middle."""
+    one, place = _first(method, signals, outcomes), len(config.efficiencies) // 2
+    if one is None:
         return None
     cut = one["cuts"][place]
-    counts = np.asarray(cut["counts"], np.float64)
-    fit, error = (np.asarray(cut["hunt"][key]) for key in ("fit", "fit_error"))
-    return ratio_figure(
-        [RatioCurve("fit to sidebands", fit, error), RatioCurve("data", counts, np.sqrt(counts), "points")],
-        one["edges"],
+    return spectrum_figure(
+        one,
+        place,
         name=f"spectrum-{method}",
         xlabel=config.regions.field,
-        ylabel="events / bin width",
         caption=(
             f"{method}, first draw with {signals:,} signal events, {100 * cut['efficiency']:g} % of the data "
             f"kept. {cut['injected_kept']} of the injected events of the signal region are left."
@@ -272,29 +276,18 @@ def _sculpting_part(
         figure
         for method in config.methods
         if (one := _first(method, least, outcomes)) is not None
-        for figure in [_sculpting_figure(config, method, one)]
+        for figure in [
+            sculpting_figure(
+                one,
+                name=f"sculpting-{method}",
+                xlabel=config.regions.field,
+                caption=(
+                    f"{method}: true test background before and after cuts, first draw with the least signal."
+                ),
+            )
+        ]
     ]
     return Part("sculpting", "Sculpting", (*grid(figures), table))
-
-
-def _sculpting_figure(config: SearchConfig, method: str, one: Outcome) -> Figure:
-    total = np.asarray(one["cuts"][0]["background_all"], np.float64)
-    curves = [RatioCurve("all", total / total.sum(), None, "filled")]
-    for cut in one["cuts"]:
-        kept = np.asarray(cut["background_kept"], np.float64)
-        count = max(kept.sum(), 1.0)
-        style: Literal["points", "line"] = "points" if cut is one["cuts"][0] else "line"
-        curves.append(
-            RatioCurve(f"{100 * cut['efficiency']:g} %", kept / count, np.sqrt(kept) / count, style)
-        )
-    return ratio_figure(
-        curves,
-        one["edges"],
-        name=f"sculpting-{method}",
-        xlabel=config.regions.field,
-        ylabel="density",
-        caption=f"{method}: true test background before and after cuts, first draw with the least signal.",
-    )
 
 
 def _pool(workspace: Workspace, runs: Mapping[Key, Run], states: Mapping[str, State]) -> int | None:
@@ -316,14 +309,7 @@ def _runs_part(
         f"{key.method}, {key.signals} signal events, draw {key.draw}, training {key.training}": run
         for key, run in runs.items()
     }
-    lines = unfinished(named, workspace, states)
-    problems: dict[str, int] = {}
-    for key, one in outcomes.items():
-        for cut in one["cuts"]:
-            if cut["problem"]:
-                words = f"{key.method}, {100 * cut['efficiency']:g} % of the data kept: {cut['problem']}"
-                problems[words] = problems.get(words, 0) + 1
-    lines += [f"{words} ({count} searches)" for words, count in problems.items()]
+    lines = [*unfinished(named, workspace, states), *problem_lines(outcomes)]
     test = next(iter(outcomes.values()))["test"]
     lead = (
         f"{len(outcomes)} of {len(runs)} searches are done; {test['signal']:,} signal and "
@@ -335,6 +321,17 @@ def _runs_part(
     if lines:
         blocks.append(Bullets(tuple(lines)))
     return Part("runs", "Events and runs", tuple(blocks))
+
+
+def problem_lines(outcomes: Mapping[Key, Outcome]) -> list[str]:
+    """Return what bump hunts could not be made of, with the number of searches."""
+    problems: dict[str, int] = {}
+    for key, one in outcomes.items():
+        for cut in one["cuts"]:
+            if cut["problem"]:
+                words = f"{key.method}, {100 * cut['efficiency']:g} % of the data kept: {cut['problem']}"
+                problems[words] = problems.get(words, 0) + 1
+    return [f"{words} ({count} searches)" for words, count in problems.items()]
 
 
 def _numbers(found: Sequence[SearchGroup]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hepfm.core.errors import DataError
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Field, Kind
-from hepfm.data.groups import draw_whole, read_groups
+from hepfm.data.groups import draw_whole, read_groups, row_groups
 from hepfm.data.row_selection import RowSelection
 from hepfm.data.row_source import Rows
 from hepfm.data.store import Store
@@ -32,7 +32,7 @@ def budget_rows(
 
     Both parts of a budget are contained in those of every larger budget with the same seed. With one
     categorical target of rows both parts are class-balanced; otherwise, and without a budget, the draw is
-    uniform.
+    uniform, and rows that belong together (the schema's role ``group``) are in one part.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def budget_rows(
         check_classes(store, parts[0], labels=learned, lacking=data.lacking)
         return parts
     drawn = numpy_generator(seed, "finetune.budget").permutation(split)[: data.budget]
-    parts = _split(drawn, data.validation_fraction, width=1)
+    parts = _split(drawn, data.validation_fraction, width=1, groups=row_groups(store, drawn))
     tell_undrawn(store, split, parts[0], labels=learned)
     return parts
 
@@ -129,7 +129,12 @@ def training_rows(store: Store, split: str, *, count: int | None, seed: int, who
     return np.sort(np.asarray(rows)[rng.permutation(len(rows))[:count]])
 
 
-def _split(rows: Index, fraction: float, *, width: int) -> tuple[Index, Index]:
-    """Return the rows to train on and those to validate on."""
-    chosen = validation_places(len(rows), fraction, width=width)
+def _split(rows: Index, fraction: float, *, width: int, groups: Index | None = None) -> tuple[Index, Index]:
+    """Return the rows to train on and those to validate on; with the group of each, groups stay whole."""
+    if groups is None:
+        chosen = validation_places(len(rows), fraction, width=width)
+    else:
+        _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+        place = np.argsort(np.argsort(first))  # in the order of their first rows, so that budgets are nested
+        chosen = validation_places(len(first), fraction, width=width)[place[number]]
     return rows[~chosen], rows[chosen]

@@ -110,10 +110,15 @@ def _cost(seconds: float, cores: int, again: bool) -> Values:
         "seconds": round(seconds, 3),
         "threads": cores,
         "after_a_stop": again,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAX_RSS,
+        "peak_memory_bytes": peak_memory(),
         "hepfm": hepfm.__version__,
         "commit": code_commit(),
     }
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAX_RSS
 
 
 def in_child(path: str, values: Values, cores: int) -> None:

@@ -11,7 +11,7 @@ from hepfm.core.config import Config
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index
 from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
-from hepfm.methods.anomaly.events import Events
+from hepfm.methods.anomaly.events import Events, event_schema
 from hepfm.methods.anomaly.maf import Maf, MafConfig, fit_maf
 from hepfm.methods.observables import Values, check_observables
 from hepfm.methods.ratio.base import Floats
@@ -43,7 +43,7 @@ class Anode(AnomalyMethod[Read]):
 
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:
         """Refuse rows without the features; see `AnomalyMethod.check`."""
-        check_observables(schema, features, where=where)
+        check_observables(event_schema(schema), features, where=where)
 
     def read(self, events: Events, features: tuple[str, ...]) -> Read:
         """Return features and field."""

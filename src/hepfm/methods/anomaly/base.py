@@ -34,7 +34,7 @@ class SearchProblem:
     data
         Events of signal region and sidebands, of unknown truth.
     test
-        Events that are only scored.
+        Events that are only scored; None for none.
     regions, features
         The windows, and the observables that methods look at.
     reference
@@ -44,11 +44,37 @@ class SearchProblem:
     """
 
     data: Events
-    test: Events
+    test: Events | None
     regions: Regions
     features: tuple[str, ...]
     reference: Events | None = None
     signal: Events | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much a search has to do.
+
+    Attributes
+    ----------
+    data, known, test
+        Events of the data, those of known truth that are learned from too, and those that are only scored.
+    parts
+        Rows of an event that a model reads: 2 of a pair of jets.
+    folds
+        Parts of the data.
+    """
+
+    data: int
+    known: int
+    test: int
+    parts: int
+    folds: int
+
+    @property
+    def seen(self) -> int:
+        """Events of the data that a training looks at."""
+        return self.data * (self.folds - 1) // self.folds
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,7 @@ class Scores:
     fold
         Of each event, (R,).
     test
-        Of the test events by what was fitted without each fold, (K, T).
+        Of the T test events by what was fitted without each fold, (K, T).
     facts
         How it was learned, JSON-ready.
     """
@@ -91,6 +117,8 @@ class AnomalyMethod(ABC, Generic[X]):
     """Whether anything is learned from the data; then no event is scored by what saw it."""
     reference: ClassVar[bool] = False
     """Whether it needs background that is known as such."""
+    signal: ClassVar[bool] = False
+    """Whether it needs signal that is known as such."""
     models: ClassVar[tuple[str, ...]] = ()
     """Options that name model directories."""
 
@@ -99,7 +127,17 @@ class AnomalyMethod(ABC, Generic[X]):
 
     @abstractmethod
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:
-        """Raise `HepfmError` for a store that it cannot read: its rows' schema, before anything is run."""
+        """Raise `HepfmError` for a store that it cannot read, before anything is run.
+
+        Parameters
+        ----------
+        schema
+            Of the store's rows: events, or jets of which the two of an event belong together.
+        features
+            Observables of the analysis.
+        where
+            What store it is, for messages.
+        """
 
     @abstractmethod
     def read(self, events: Events, features: tuple[str, ...]) -> X:
@@ -131,6 +169,10 @@ class AnomalyMethod(ABC, Generic[X]):
             Of the training.
         """
 
+    def work(self, sizes: Sizes) -> float:
+        """Return what the time of a search grows with: by default events times trainings on them."""
+        return float(sizes.folds * sizes.seen)
+
     def fit(self, problem: SearchProblem, *, folds: int, seed: int) -> Scores:
         """Score data and test events; raise `DivergedError` when a score is not finite.
 
@@ -148,7 +190,10 @@ class AnomalyMethod(ABC, Generic[X]):
             if problem.reference is None:
                 raise DataError("a method that knows true background needs the sample `reference`")
             problem.regions.check(problem.reference.mass, what="the reference")
-        x, test = (self.read(events, problem.features) for events in (problem.data, problem.test))
+        if self.signal and problem.signal is None:
+            raise DataError("a method that knows true signal needs signal events that are not in the data")
+        x = self.read(problem.data, problem.features)
+        test = None if problem.test is None else self.read(problem.test, problem.features)
         prepared = self.prepare(problem, x, integer_seed(seed, "anomaly.prepare", bits=31))
         count = len(problem.data)
         number = _folds(count, folds if self.folded else 1, seed)
@@ -158,7 +203,7 @@ class AnomalyMethod(ABC, Generic[X]):
             seen = np.flatnonzero(number != one) if self.folded else np.zeros(0, np.int64)
             scorer = self.learn(problem, x, prepared, seen, integer_seed(seed, "anomaly.fold", one, bits=31))
             data[held] = scorer(self.take(x, held))
-            tested.append(scorer(test))
+            tested.append(np.zeros(0) if test is None else scorer(test))
         scored = np.stack(tested)
         bad = int((~np.isfinite(data)).sum() + (~np.isfinite(scored)).sum())
         if bad:

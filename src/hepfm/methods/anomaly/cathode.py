@@ -14,7 +14,7 @@ from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index
 from hepfm.methods.anomaly.base import Scorer, SearchProblem
 from hepfm.methods.anomaly.classifier import ByClassifier, ClassifierConfig, ones
-from hepfm.methods.anomaly.events import Events
+from hepfm.methods.anomaly.events import Events, event_schema
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
 from hepfm.methods.anomaly.masses import Source, draw_masses
 from hepfm.methods.observables import Values, check_observables
@@ -51,7 +51,7 @@ class Cathode(ByClassifier[Values]):
 
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:
         """Refuse a classifier of anything but the features, which alone are sampled."""
-        check_observables(schema, features, where=where)
+        check_observables(event_schema(schema), features, where=where)
         config = self.config.estimator.config
         if not isinstance(config, ObservablesConfig) or config.observables not in ((), features):
             raise ConfigError(

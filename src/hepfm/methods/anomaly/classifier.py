@@ -11,8 +11,8 @@ from hepfm.core.config import Component, ComponentOf, Config
 from hepfm.core.rng import integer_seed
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index
-from hepfm.methods.anomaly.base import AnomalyMethod, Scorer
-from hepfm.methods.anomaly.events import Events
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, Sizes
+from hepfm.methods.anomaly.events import Events, event_schema
 from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.ratio.base import Floats, RatioEstimator, TwoWeights
 from hepfm.methods.ratio.on_observables import ObservablesConfig
@@ -65,7 +65,8 @@ class ByClassifier(AnomalyMethod[X], Generic[X]):
 
     def check(self, schema: Schema, features: tuple[str, ...], *, where: str) -> None:
         """Refuse rows that the classifier cannot read; see `AnomalyMethod.check`."""
-        self.estimator(features).check(schema)
+        estimator = self.estimator(features)
+        estimator.check(schema if estimator.of_parts else event_schema(schema))
 
     def read(self, events: Events, features: tuple[str, ...]) -> X:
         """Return what the classifier reads."""
@@ -74,6 +75,15 @@ class ByClassifier(AnomalyMethod[X], Generic[X]):
     def take(self, x: X, places: Index) -> X:
         """Return some of it."""
         return self._made.take(x, places)
+
+    def work(self, sizes: Sizes) -> float:
+        """Return the work of all classifiers; see `AnomalyMethod.work`."""
+        component, folds = self.config.estimator, sizes.folds if self.folded else 1
+        estimator: RatioEstimator[X] = component.cls(component.config)
+        rows = sizes.parts if estimator.of_parts else 1
+        seen = (sizes.seen if self.folded else 0) + sizes.known
+        one = estimator.work(rows * seen, scored=rows * (sizes.data // folds + sizes.test))
+        return self.config.ensemble * folds * one
 
     def ratio(self, first: X, second: X, weights: TwoWeights, seed: int) -> Scorer[X]:
         """Learn the ratio of two samples, of the first to the second."""

@@ -12,7 +12,7 @@ from hepfm.core.config import Component, ComponentOf, Config
 from hepfm.core.rng import numpy_generator
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index, RowSource
-from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem, Sizes
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.model_inputs import ModelConfig
 from hepfm.methods.ratio.base import Floats
@@ -65,6 +65,10 @@ class EmbeddingDistance(AnomalyMethod[Floats]):
     def take(self, x: Floats, places: Index) -> Floats:
         """Return some of the embeddings."""
         return x[places]
+
+    def work(self, sizes: Sizes) -> float:
+        """Return the number of rows that the model is asked for; see `AnomalyMethod.work`."""
+        return float(sizes.parts * (sizes.data + sizes.test))
 
     def learn(
         self, problem: SearchProblem, x: Floats, prepared: Any, seen: Index, seed: int

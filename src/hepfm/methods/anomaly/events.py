@@ -87,7 +87,11 @@ class Events:
     def read(self, estimator: RatioEstimator[X]) -> X:
         """Return what an estimator reads of the events, in their order."""
         return self._gathered(
-            lambda store, places: estimator.read(store.source, store.rows[places]),
+            lambda store, places: (
+                estimator.read(store.parts, store.of_parts[places])
+                if estimator.of_parts
+                else estimator.read(store.source, store.rows[places])
+            ),
             estimator.join,
             estimator.take,
         )

@@ -1,4 +1,5 @@
-"""Data of a search made of simulated background and a few signal events, whose truth no method is told."""
+"""Data of a search: simulated background and a few signal events, whose truth no method is told, or events
+of unknown truth."""
 
 from __future__ import annotations
 
@@ -15,28 +16,28 @@ from hepfm.methods.anomaly.events import Events
 
 
 @dataclass(frozen=True)
-class Injected:
-    """Data with injected signal.
+class SearchData:
+    """Data of a search.
 
     Attributes
     ----------
     events
-        The data in a random order, of equal weights.
-    signal
-        Which of them are signal, (R,); for measurements alone.
+        The data, of equal weights.
+    injected
+        Which of them are signal, (R,), for measurements alone; None where that is not known.
     left
-        Signal that was not injected.
+        Signal that is not in the data; None for none.
     """
 
     events: Events
-    signal: npt.NDArray[np.bool_]
-    left: Events
+    injected: npt.NDArray[np.bool_] | None
+    left: Events | None
 
 
 def inject(
     background: Events, signal: Events, *, count: int, size: int | None, draw: int, seed: int
-) -> Injected:
-    """Draw background and add signal events.
+) -> SearchData:
+    """Draw background and add signal events, in a random order.
 
     Parameters
     ----------
@@ -64,9 +65,27 @@ def inject(
     chosen, left = order[:count], order[count:]
     joined = Events.joined([background.take(kept), signal.take(chosen)])
     mixed = numpy_generator(seed, "anomaly.order", draw).permutation(len(joined))
-    events = joined.take(mixed)
-    equal = Events(events.stores, events.order, events.mass, np.ones(len(events)))
-    return Injected(equal, mixed >= len(kept), signal.take(np.sort(left)))
+    return SearchData(_equal(joined.take(mixed)), mixed >= len(kept), signal.take(np.sort(left)))
+
+
+def unknown(data: Events, *, signal: Events | None, seed: int) -> SearchData:
+    """Return data whose truth is not known, in their own order; weighted ones are drawn by their weights.
+
+    Parameters
+    ----------
+    data
+        The events.
+    signal
+        Signal that is known as such, of a simulation.
+    seed
+        Of the draw.
+    """
+    rng = numpy_generator(seed, "anomaly.unweight.data")
+    return SearchData(_equal(data.take(unweighted(data.weights, rng=rng, where="data"))), None, signal)
+
+
+def _equal(events: Events) -> Events:
+    return Events(events.stores, events.order, events.mass, np.ones(len(events)))
 
 
 def _places(background: Events, size: int | None, draw: int, seed: int) -> Index:

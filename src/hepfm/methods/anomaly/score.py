@@ -12,7 +12,7 @@ from hepfm.core.config import Config
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.core.schema import Schema
 from hepfm.data.row_source import Index, RowSource
-from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem
+from hepfm.methods.anomaly.base import AnomalyMethod, Scorer, SearchProblem, Sizes
 from hepfm.methods.anomaly.events import Events
 from hepfm.methods.anomaly.model_inputs import Combination, ModelConfig, combine
 from hepfm.methods.ratio.base import Floats
@@ -84,6 +84,10 @@ class Score(AnomalyMethod[Floats]):
     def take(self, x: Floats, places: Index) -> Floats:
         """Return some of the scores."""
         return x[places]
+
+    def work(self, sizes: Sizes) -> float:
+        """Return the number of rows that the model is asked for; see `AnomalyMethod.work`."""
+        return float(sizes.parts * (sizes.data + sizes.test))
 
     def learn(
         self, problem: SearchProblem, x: Floats, prepared: Any, seen: Index, seed: int

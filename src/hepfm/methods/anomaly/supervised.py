@@ -24,13 +24,13 @@ class SupervisedReference(ByClassifier[X], Generic[X]):
     Config: ClassVar[type[Config]] = SupervisedReferenceConfig
     folded = False
     reference = True
+    signal = True
     config: SupervisedReferenceConfig
 
     def learn(self, problem: SearchProblem, x: X, prepared: Any, seen: Index, seed: int) -> Scorer[X]:
         """Train on labelled events; see `AnomalyMethod.learn`."""
-        assert problem.reference is not None  # checked in `fit`
-        if problem.signal is None:
-            raise DataError("the supervised reference needs signal events that are not in the data")
+        assert problem.reference is not None  # both are checked in `fit`
+        assert problem.signal is not None
         first, second = (
             one.take(problem.regions.inside(one.mass)) for one in (problem.signal, problem.reference)
         )

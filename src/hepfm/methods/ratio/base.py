@@ -99,6 +99,9 @@ class RatioEstimator(ABC, Generic[X]):
     Config: ClassVar[type[BaseConfig]]
     warm: ClassVar[bool] = False
     """Whether it can go on from a ratio that it has learned before."""
+    of_parts: ClassVar[bool] = False
+    """Whether it reads whole rows, and takes events of several rows, such as two jets: `read` is then also
+    given rows of shape (R, P). Others read observables of events, one row each."""
     models: ClassVar[tuple[str, ...]] = ()
     """Options that name model directories: a run is addressed by what is in them, not by where they are."""
 
@@ -120,6 +123,13 @@ class RatioEstimator(ABC, Generic[X]):
     @abstractmethod
     def take(self, x: X, places: npt.NDArray[np.int64]) -> X:
         """Return some of the rows, by their places."""
+
+    def work(self, rows: int, *, scored: int) -> float:
+        """Return what the time of a fit to some rows, and of the ratios of others, grows with, at most.
+
+        By default the number of rows of the fit, next to which the ratios of others cost nothing.
+        """
+        return float(rows)
 
     @abstractmethod
     def fit(self, x: X, weights: TwoWeights, *, seed: int, start: Ratio[X] | None = None) -> Ratio[X]:

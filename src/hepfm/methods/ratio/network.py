@@ -1,6 +1,8 @@
 """A network on whole rows, with their constituents: from scratch, or a foundation model that is adapted.
 
-It is trained by the package's own loop, as any fine-tuning is: with every backbone, mode and optimizer.
+It is trained by the package's own loop, as any fine-tuning is: with every backbone, mode and optimizer. Of
+events of several rows, such as pairs of jets, it sees one row at a time: ln of the ratio of an event is the
+sum over its rows, which is right as far as these are independent of each other within each sample.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ from hepfm.train.strategies import STRATEGIES
 
 KEEP = "keep"
 """Setting of the context that keeps a model's own."""
+_FORWARD = 1 / 3
+"""Share of the forward pass in the time of a training step, whose backward pass costs twice as much."""
 
 
 class RatioTraining(TrainConfig):
@@ -138,7 +142,7 @@ class NetworkRatio(Ratio[SourceRows]):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def log_ratio(self, x: SourceRows) -> Floats:
-        """Return the difference of both outputs for each row; see `Ratio.log_ratio`."""
+        """Return the difference of both outputs, summed over the rows of an event; see `Ratio.log_ratio`."""
         head, logs = self.model.network.heads[RATIO_SAMPLE.name], np.empty(len(x))
 
         def work(batch: Batch) -> Columns:
@@ -147,8 +151,8 @@ class NetworkRatio(Ratio[SourceRows]):
             return {RATIO_SAMPLE.name: log_ratio(said).cpu().numpy()}
 
         for source, places, rows in x.by_source():
-            columns = over_rows(work, self.model, source, rows=rows, device=pick_device(self.device))
-            logs[places] = np.asarray(columns[RATIO_SAMPLE.name])
+            columns = over_rows(work, self.model, source, rows=rows.ravel(), device=pick_device(self.device))
+            logs[places] = np.asarray(columns[RATIO_SAMPLE.name], np.float64).reshape(rows.shape).sum(axis=1)
         return logs
 
 
@@ -156,11 +160,13 @@ class RatioNetwork(RatioEstimator[SourceRows]):
     """Any backbone on all that a feature set reads of the rows; negative weights subtract.
 
     A fit is a fine-tuning with the objective ``density_ratio``. It writes the rows with both weights into a
-    temporary store, in the folder that the environment variable ``TMPDIR`` names.
+    temporary store, in the folder that the environment variable ``TMPDIR`` names. All rows of an event have
+    its weights, and are in the same part of training and validation.
     """
 
     Config: ClassVar[type[Config]] = NetworkConfig
     warm = True
+    of_parts = True
     models = ("model",)
     config: NetworkConfig
 
@@ -172,7 +178,7 @@ class RatioNetwork(RatioEstimator[SourceRows]):
         check_compatible(recipe.objective, model.backbone, with_weights(schema), model.network.grouping_spec)
 
     def read(self, source: RowSource, rows: Index) -> SourceRows:
-        """Return which rows of what; they are read when they are needed."""
+        """Return which rows of what, (R,) or (R, P); they are read when they are needed."""
         return SourceRows.of(source, rows)
 
     def join(self, parts: Sequence[SourceRows]) -> SourceRows:
@@ -182,6 +188,14 @@ class RatioNetwork(RatioEstimator[SourceRows]):
     def take(self, x: SourceRows, places: npt.NDArray[np.int64]) -> SourceRows:
         """Return some of the rows."""
         return x.take(places)
+
+    def work(self, rows: int, *, scored: int) -> float:
+        """Return the rows of all steps; those that are only looked at count a third. See
+        `RatioEstimator.work`."""
+        train = self.config.train
+        validated = min(round(self.config.validation_fraction * rows), train.validation_rows)
+        looked_at = scored + validated * (train.steps // train.validate_every)
+        return train.steps * train.batch_size + _FORWARD * looked_at
 
     def fit(
         self, x: SourceRows, weights: TwoWeights, *, seed: int, start: Ratio[SourceRows] | None = None
