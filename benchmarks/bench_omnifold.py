@@ -2,9 +2,9 @@
 
     python benchmarks/bench_omnifold.py --peer-python OMNIFOLD_ENV/bin/python
 
-The peer's environment needs omnifold and tensorflow-cpu only. Both sides have the package's network (64, 128,
-64 with GELU), its batches of the public example (512), its default learning rate and number of epochs, no early
-stopping, trainings that go on from those before and lost events that keep their weight: one algorithm. They
+The peer's environment needs omnifold and tensorflow-cpu. Both sides have the package's network (64, 128, 64
+with GELU), the batches of its public example (512), its default learning rate and number of epochs, no early
+stopping, trainings that go on from those before, and lost events that keep their weight: one algorithm. They
 take turns, an iteration each. hepfm has one thread, as in its workflows, where the second core has another
 replica; the package has all threads that were asked for. hepfm with its own defaults is measured beside them.
 
@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,9 @@ class Options:
         config = OmniFoldConfig.model_validate(options)
         steps = omnifold((estimator, estimator), toy.data, ones, toy.simulation(), config, seed=seed)
         for _ in range(self.iterations):
-            done: list[Iteration] = []
-            run.seconds.append(frame.timed(lambda done=done: done.append(next(steps))))  # type: ignore[misc]
-            run.push = done[0].push
+            one, timing = timed(lambda: next(steps))
+            run.seconds.append(timing)
+            run.push = one.push
             yield
 
     def package(self, worker: Worker, events: str, seed: int, run: Run) -> Iterator[None]:
@@ -152,6 +153,13 @@ class Options:
             run.seconds.append(frame.Timing(**worker.ask(**request)))
             yield
         run.push = np.load(push)
+
+
+def timed(work: Callable[[], Iteration]) -> tuple[Iteration, frame.Timing]:
+    """Return an iteration and its time."""
+    done: list[Iteration] = []
+    timing = frame.timed(lambda: done.append(work()))
+    return done[0], timing
 
 
 def compare(
@@ -169,14 +177,9 @@ def compare(
             else options.ours(toy, title, seed, run)
             for title, run in new.items()
         }
-        frame.take_turns(
-            {title: (lambda _, turn=turn: next(turn)) for title, turn in turns.items()},
-            repeats=options.iterations,
-            warmup=0,
-        )
+        for _ in zip_longest(*turns.values()):  # an iteration of each, until the last has ended
+            pass
         for title, run in new.items():
-            for _ in turns[title]:
-                pass
             runs.setdefault(title, []).append(run)
     return runs
 
@@ -272,13 +275,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if options.peer_python:
             script = str(Path(__file__).with_name("omnifold_package.py"))
             worker = stack.enter_context(Worker(script, options.peer_python, options.threads))
-            peer = worker.ask(versions=["omnifold", "tensorflow", "keras", "numpy"])
+            peer = worker.ask(versions=True)
         for count, trainings in (TOY_SIZES if options.toy else SIZES).items():
             toy = Toy.drawn(count)
             sizes[f"{count:,}"] = describe(toy, compare(toy, common, trainings, worker, folder))
     return {
-        "what": f"OmniFold, {common.iterations} iterations of {common.epochs} epochs, {OBSERVABLES} observables, "
-        f"layers of 64, 128 and 64, batches of {BATCH}, learning rate {RATE:g}, no early stopping",
+        "what": f"OmniFold, {common.iterations} iterations of {common.epochs} epochs, {OBSERVABLES} "
+        f"observables, layers of 64, 128 and 64, batches of {BATCH}, learning rate {RATE:g}, no early stop",
         "sizes": sizes,
         "bound": bound(2 if options.toy else 200, options.repeats),
         "hepfm_threads": 1,

@@ -14,36 +14,34 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
-
-replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the package prints what it does
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-THREADS = int(sys.argv[2])
+# ruff: noqa: E402  # the package prints already when it is imported: only replies are to be in the output
+replies = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 import keras
+import numpy as np
 import omnifold
 import tensorflow as tf
 from omnifold import net
 from omnifold import omnifold as module
 
+THREADS = int(sys.argv[2])
 tf.config.threading.set_intra_op_parallelism_threads(THREADS)
 tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 # Release 0.1.36 cannot compile its models again under Keras 3, which asks for this; its repository has it.
-if hasattr(keras, "saving"):
-    registered = keras.saving.register_keras_serializable("omnifold")
-    module.weighted_binary_crossentropy = registered(net.weighted_binary_crossentropy)
+registered = keras.saving.register_keras_serializable("omnifold")
+module.weighted_binary_crossentropy = registered(net.weighted_binary_crossentropy)
 
 
 class Observed(omnifold.MultiFold):  # type: ignore[misc]  # known in the package's own environment alone
     """The package's unfolding, which tells of each iteration and waits before the next."""
 
-    def Unfold(self) -> None:  # noqa: N802  # the package's name
+    def Unfold(self) -> None:  # the package's name
         """Unfold as the package does."""
         self.began = time.perf_counter(), time.process_time()
         super().Unfold()
 
-    def RunStep2(self, number: int) -> None:  # noqa: N802  # the package's name
+    def RunStep2(self, number: int) -> None:  # the package's name
         """Finish an iteration."""
         super().RunStep2(number)
         wall, cpu = self.began
@@ -96,11 +94,12 @@ def unfold(request: dict[str, Any], folder: str) -> None:
 
 
 def main() -> None:
-    """Answer requests; the first is for versions."""
+    """Answer requests: for versions, and for unfoldings."""
     for line in sys.stdin:
         request = json.loads(line)
         if "versions" in request:
-            answer({name: importlib.metadata.version(name) for name in request["versions"]})
+            known = {one.__name__: one.__version__ for one in (tf, keras, np)}
+            answer({"omnifold": importlib.metadata.version("omnifold"), **known})
             continue
         with tempfile.TemporaryDirectory() as folder:
             unfold(request, folder)
