@@ -281,7 +281,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             sizes[f"{count:,}"] = describe(toy, compare(toy, common, trainings, worker, folder))
     return {
         "what": f"OmniFold, {common.iterations} iterations of {common.epochs} epochs, {OBSERVABLES} "
-        f"observables, layers of 64, 128 and 64, batches of {BATCH}, learning rate {RATE:g}, no early stop",
+        f"observables, layers of 64, 128 and 64, batches of {BATCH}, learning rate {RATE:g}, "
+        "no early stopping",
         "sizes": sizes,
         "bound": bound(2 if options.toy else 200, options.repeats),
         "hepfm_threads": 1,
