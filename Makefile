@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/peers
+OMNIFOLD := $(VENV)/omnifold
 export OMP_NUM_THREADS ?= 1
 # glibc gives memory back to the system too eagerly for training on a CPU, which costs up to a third of the speed.
 export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
@@ -32,8 +33,9 @@ docs: $(READY)          ## the pages in site/
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(READY) $(PEERS)/.ready   ## every benchmark against its peer, results in benchmarks/results/
-	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python
+bench: $(READY) $(PEERS)/.ready $(OMNIFOLD)/.ready   ## every benchmark against its peer, results in benchmarks/results/
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run.py --peer-python $(PEERS)/bin/python \
+		--omnifold-python $(OMNIFOLD)/bin/python
 
 mutation: $(READY)      ## how many small changes of the source the tests notice, on a random sample
 	mkdir -p $(MUTATION)
@@ -58,6 +60,13 @@ $(PEERS)/.ready: $(READY)
 	$(PEERS)/bin/pip install -q torch==2.13.0
 	$(PEERS)/bin/pip install -q weaver-core==0.5.3 omnilearned==0.2.0 opt_einsum rich tqdm
 	$(PEERS)/bin/pip install -q --no-deps evenet-core==0.3.0  # it pins numpy 1.26, which its network does not need
+	@touch $@
+
+$(OMNIFOLD)/.ready: $(READY)
+	$(PYTHON) -m venv $(OMNIFOLD)
+	$(OMNIFOLD)/bin/python -m pip install -q -U 'pip>=25.1'
+	$(OMNIFOLD)/bin/pip install -q tensorflow-cpu==2.21.0 matplotlib PyYAML
+	$(OMNIFOLD)/bin/pip install -q --no-deps omnifold==0.1.36  # it asks for tensorflow, which tensorflow-cpu is
 	@touch $@
 
 clean:

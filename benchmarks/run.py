@@ -1,6 +1,6 @@
 """Run every benchmark, each against its peer in the same run, and leave one JSON file each in ``results/``.
 
-``make bench`` calls this with an environment that holds the peers. Run it on an otherwise idle machine: the
+``make bench`` calls this with environments that hold the peers. Run it on an otherwise idle machine: the
 files record the load that they were made under.
 """
 
@@ -28,6 +28,9 @@ def main() -> None:
         required=True,
         help="Python of the environment with weaver-core 0.5.3 and omnilearned 0.2.0",
     )
+    parser.add_argument(
+        "--omnifold-python", required=True, help="Python of the environment with omnifold and TensorFlow"
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(NAMES)
     if unknown:
@@ -35,7 +38,8 @@ def main() -> None:
     for name in options.names or NAMES:
         print(f"== {name}", flush=True)
         frame.wait_until_idle(PATIENCE)
-        command = [sys.executable, str(HERE / f"bench_{name}.py"), "--peer-python", options.peer_python]
+        peer = options.omnifold_python if name == "omnifold" else options.peer_python
+        command = [sys.executable, str(HERE / f"bench_{name}.py"), "--peer-python", peer]
         subprocess.run(command, check=True)
 
 

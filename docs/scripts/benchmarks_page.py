@@ -354,6 +354,100 @@ def simulated_events(result: dict[str, Any], what: str) -> list[str]:
     ]
 
 
+def unfolding() -> list[str]:
+    """Return the section on OmniFold."""
+    result = read("omnifold")
+    packages = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
+    threads = result["environment"]["threads"]
+    bound = result["bound"]
+    lines = [
+        "## OmniFold",
+        "",
+        (
+            f"{result['what']}: one algorithm on both sides. The package's batches of 512 are those of its public example; "
+            "trainings go on from those before, lost events keep their weight. The defaults of hepfm are batches of 1024, "
+            "a learning rate of 0.001, trainings anew that end after ten epochs without a better loss, and inferred "
+            f"losses. Gaussian toys with inefficiency and fakes; an iteration of each in turn; hepfm on one thread, the "
+            f"package on {threads}. {machine(result)}; the package's environment: {packages}. Where the machine was busy, "
+            "processor seconds say more than wall seconds."
+        ),
+        "",
+    ]
+    for count, size in result["sizes"].items():
+        trainings = size["trainings"]
+        lines += [f"### {count} events on each side, {trainings} training{'s' if trainings > 1 else ''}", ""]
+        lines += unfolded(size)
+    return [
+        *lines,
+        (
+            f"A step of hepfm's training takes {bound['step_ms']:.2f} ms of processor time; its matrix products alone take "
+            f"{bound['products_ms']:.2f} ms, {100 * bound['share']:.0f} % of it."
+        ),
+        "",
+    ]
+
+
+def unfolded(size: dict[str, Any]) -> list[str]:
+    """Return the tables of one number of events: times, and what was found."""
+    times = [
+        [
+            case["title"],
+            f"{case['seconds']['median']:.0f} s",
+            f"{case['cpu_seconds']['median']:.0f} s",
+            (
+                f"{case['discriminator_e3']['median']:.2f} ({case['discriminator_e3']['min']:.2f}-"
+                f"{case['discriminator_e3']['max']:.2f})"
+            ),
+        ]
+        for case in size["cases"]
+    ]
+    times.append(["the simulation before", "", "", f"{size['before']['discriminator_e3']:.2f}"])
+    header = ["", "wall time", "processor time", "10³ triangular discriminator to the truth: median (range)"]
+    ratios = [
+        [name, f"{ratio:.1f}", f"{size['ratio_of_medians']['cpu'][name]:.1f}"]
+        for name, ratio in size["ratio_of_medians"]["wall"].items()
+    ]
+    several = size["trainings"] > 1
+
+    def means(values: list[float], scatter: list[float] | None = None) -> list[str]:
+        spread = scatter if several and scatter else [None] * len(values)
+        return [
+            f"{value:.3f}" + (f" ± {sigma:.3f}" if sigma is not None else "")
+            for value, sigma in zip(values, spread, strict=True)
+        ]
+
+    found = [
+        ["truth", *means(size["truth"])],
+        ["the simulation before", *means(size["before"]["mean"])],
+        *([case["title"], *means(case["mean"], case["scatter"])] for case in size["cases"]),
+    ]
+    title = "mean of each observable" + (" ± standard deviation of trainings" if several else "")
+    observables = [str(number + 1) for number in range(len(size["truth"]))]
+    return [
+        *table(header, times),
+        *table(["ratio of times", "wall", "processor"], ratios),
+        *table([title, *observables], found),
+    ]
+
+
+def anomaly() -> list[str]:
+    """Return the section on CATHODE."""
+    result = read("anomaly")
+    parts = [
+        [name.replace("_", " "), f"{seconds:.0f} s"] for name, seconds in result["parts_cpu_seconds"].items()
+    ]
+    whole = [
+        ["all, processor time", f"{result['cpu_seconds']:.0f} s"],
+        ["all, wall time", f"{result['seconds']:.0f} s"],
+    ]
+    about = (
+        f"{result['what']}: {result['events']:,} events, {result['region']:,} of them in the signal region with "
+        f"{result['signal_in_region']} signal events; largest significance improvement on other events "
+        f"{result['best_improvement']:.1f}. {machine(result)}."
+    )
+    return ["## CATHODE", "", about, "", *table(["", "time"], [*parts, *whole])]
+
+
 def command_line() -> list[str]:
     """Return the section on the command line."""
     result = read("cli")
@@ -373,7 +467,7 @@ environment of their own and run in turn in the same call, on the same jets. Run
 load is recorded. The test suite runs every benchmark at toy size without its peer; no test asserts a time.
 
 ```console
-make bench                                                # all benchmarks, and the peers' environment in .venv/peers
+make bench                                                # all benchmarks; environments of the peers in .venv/peers and .venv/omnifold
 python benchmarks/bench_loader.py --toy -o loader.json    # one benchmark at toy size, in seconds
 python docs/scripts/benchmarks_page.py                    # this page
 ```
@@ -396,6 +490,8 @@ def main() -> None:
         event_loader,
         export,
         simulate,
+        unfolding,
+        anomaly,
         command_line,
     )
     lines = [INTRODUCTION, *(line for section in sections for line in section())]

@@ -15,7 +15,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 NAMES = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
-WITH_PEER = {"evenet", "particle_transformer", "pet", "loader", "tokens"}
+WITH_PEER = {"evenet", "particle_transformer", "pet", "loader", "omnifold", "tokens"}
 
 
 for folder in (FOLDER, FOLDER.parent / "docs" / "scripts"):
@@ -41,8 +41,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("benchmarks")
 
     def run(name: str) -> Path:
-        if name == "simulate":
-            pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
+        for benchmark, package, extra in (("simulate", "pythia8mc", "sim"), ("anomaly", "zuko", "flows")):
+            if name == benchmark:
+                pytest.importorskip(package, reason=f"the extra {extra!r} is not installed")
         output = folder / f"{name}.json"
         if not output.exists():
             benchmark = importlib.import_module(f"bench_{name}")
@@ -126,6 +127,48 @@ def test_the_peer_takes_turns_and_its_logits_are_ours(
     assert [request["side"] for request in turns] == 3 * ["hepfm", "omnilearned", "omnilearned"]
     assert [request["seed"] for request in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert all((request["python"] == "PEER") == (request["side"] != "hepfm") for request in asked)
+
+
+def test_iterations_of_the_package_are_timed_and_its_weights_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a worker in the peer's place that takes 100 s for an iteration and finds the weights 1."""
+    benchmark = importlib.import_module("bench_omnifold")
+    asked: list[dict[str, Any]] = []
+
+    class Twin:
+        def __init__(self, script: str, python: str, threads: int) -> None:
+            asked.append({"python": python, "threads": threads})
+
+        def __enter__(self) -> Twin:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def ask(self, **request: Any) -> Any:
+            if "versions" in request:
+                return {"omnifold": "0"}
+            asked.append(request)
+            events = benchmark.np.load(request["events"])
+            benchmark.np.save(request["push"], benchmark.np.ones(len(events["detected"])))
+            return {"wall": 100.0, "cpu": 50.0}
+
+    monkeypatch.setattr(benchmark, "Worker", Twin)
+    output = tmp_path / "result.json"
+    benchmark.main(["--toy", "--threads", "2", "--repeats", "1", "--peer-python", "PEER", "-o", str(output)])
+    result = read(output)
+    (size,) = result["sizes"].values()
+    ours, _, package = size["cases"]
+    assert asked[0] == {"python": "PEER", "threads": 2}
+    assert [request["seed"] for request in asked[1:]] == [1, 1, 2, 2]  # two iterations of two trainings
+    assert package["seconds"]["median"] == 200.0
+    ratio = size["ratio_of_medians"]["wall"]["omnifold / hepfm, the package's options"]
+    assert ratio == pytest.approx(200 / ours["seconds"]["median"], rel=0.01)
+    before = size["before"]
+    assert package["mean"] == before["mean"]
+    assert package["discriminator_e3"]["median"] == pytest.approx(before["discriminator_e3"], rel=1e-3)
+    assert package["scatter"] == [0.0] * 6
 
 
 def test_turns_spread_and_ratio() -> None:

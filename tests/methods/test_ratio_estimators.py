@@ -156,6 +156,21 @@ def test_rows_keep_their_places(toy: Toy) -> None:
     assert expected.std() > 1e-3
 
 
+def test_a_perceptron_is_the_same_whatever_rows_are_evaluated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    toy = TOYS["perceptron"]
+    estimator = small(toy)
+    x, weights = rows_of(toy, estimator, rows=200), stacked(200)
+    whole = estimator.fit(x, weights, seed=1)
+    expected = whole.log_ratio(x)
+    monkeypatch.setattr("hepfm.methods.ratio.perceptron._PIECE", 7)
+    pieces = estimator.fit(x, weights, seed=1)
+    np.testing.assert_allclose(pieces.facts["validation_losses"], whole.facts["validation_losses"], rtol=1e-5)
+    np.testing.assert_allclose(pieces.log_ratio(x), expected, atol=1e-5)
+    assert len(whole.facts["validation_losses"]) > 2
+
+
 def test_rows_that_cannot_be_read_are_refused_before(toy: Toy) -> None:
     estimator = small(toy)
     estimator.check(toy.sample("numerator", 1, seed=1).schema)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hepfm.core.config import Config
 from hepfm.core.errors import DataError, DivergedError, missing_extra
 from hepfm.core.rng import integer_seed, numpy_generator, torch_generator
+from hepfm.methods.anomaly.flow_density import log_density
 from hepfm.methods.observables import Values
 from hepfm.methods.ratio.base import Floats
 from hepfm.models.device import pick_device
@@ -155,7 +156,7 @@ class Maf:
         x_RF = torch.from_numpy(np.where(inside[:, None], inputs, 0.0)).float()
         condition = self.scaling.condition(mass)
         found = [
-            torch.stack([flow(c).log_prob(piece) for flow in self.flows]).double().logsumexp(0).cpu()
+            torch.stack([log_density(flow, piece, c) for flow in self.flows]).double().logsumexp(0).cpu()
             for piece, c in _pieces(x_RF, condition, device=self.device)
         ]
         density: Floats = torch.cat(found).numpy() - math.log(len(self.flows)) + jacobian
@@ -251,7 +252,7 @@ def _train(
         order = torch.from_numpy(numpy_generator(seed, "maf.order", epoch).permutation(len(x_RF))).to(device)
         for batch in torch.split(order, config.batch_size):
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(-flow(condition_R1[batch]).log_prob(x_RF[batch]).mean())
+            torch.autograd.backward(-log_density(flow, x_RF[batch], condition_R1[batch]).mean())
             optimizer.step()
         losses.append(_loss(flow, validation, device))
         if not math.isfinite(losses[-1]):
@@ -269,7 +270,7 @@ def _train(
 
 @torch.no_grad()
 def _loss(flow: nn.Module, rows: tuple[Tensor, Tensor], device: torch.device) -> float:
-    found = [-flow(c).log_prob(x).double().sum() for x, c in _pieces(*rows, device=device)]
+    found = [-log_density(flow, x, c).double().sum() for x, c in _pieces(*rows, device=device)]
     return float(torch.stack(found).sum()) / len(rows[0])
 
 

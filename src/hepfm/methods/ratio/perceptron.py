@@ -28,6 +28,9 @@ from hepfm.methods.ratio.on_observables import ObservablesConfig, OnObservables
 _ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU}
 _LARGEST = 10.0
 """Standard deviations at which standardised observables are cut: one damaged row must not decide a step."""
+_PIECE = 4096
+"""Rows that go through the network at once without a gradient: what lies between its layers stays in the
+processor's cache, and memory does not grow with the number of rows."""
 
 
 class PerceptronConfig(ObservablesConfig):
@@ -70,7 +73,7 @@ class PerceptronRatio(Ratio[Values]):
     @torch.no_grad()
     def log_ratio(self, x: Values) -> Floats:
         """Return the logit of each row; see `Ratio.log_ratio`."""
-        logits_R = self.network(_standard(torch.from_numpy(x), self.centre_F, self.scale_F))[:, 0]
+        logits_R = _logits(self.network, _standard(torch.from_numpy(x), self.centre_F, self.scale_F))
         return logits_R.numpy().astype(np.float64)
 
 
@@ -131,7 +134,7 @@ class Perceptron(OnObservables):
                 torch.autograd.backward(ratio_loss(network(x_BF)[:, 0], pair_B2))
                 optimizer.step()
             with torch.no_grad():
-                losses.append(float(ratio_loss(network(validation[0])[:, 0], validation[1])))
+                losses.append(float(ratio_loss(_logits(network, validation[0]), validation[1])))
             if not math.isfinite(losses[-1]):
                 raise DivergedError(
                     f"the validation loss of a density ratio is {losses[-1]} after epoch {epoch}; lower "
@@ -149,6 +152,11 @@ class Perceptron(OnObservables):
             "validation_losses": losses,
             "stopped_early": len(losses) < config.epochs,
         }
+
+
+def _logits(network: nn.Module, x_RF: Tensor) -> Tensor:
+    """Return the logits of any number of rows."""
+    return torch.cat([network(x_BF)[:, 0] for x_BF in torch.split(x_RF, _PIECE)])
 
 
 def ratio_loss(logit_B: Tensor, pair_B2: Tensor) -> Tensor:
