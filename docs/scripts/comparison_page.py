@@ -30,13 +30,23 @@ STUDIES = {
     "subjets": ("groupings_cpu",),
     "patches": ("groupings_cpu",),
     "taggers": ("backbones_cpu",),
+    "taggers, ParticleNet": ("backbones_cpu",),
+    "taggers, L-GATr": ("backbones_cpu",),
+    "taggers, L-GATr-slim": ("backbones_cpu",),
     "bumblebee": ("bumblebee_cpu",),
     "events": ("event_classifier_cpu",),
     "evenet": ("evenet_cpu",),
 }
 """Reports of each group of results; arms of one group are corrected together."""
 
-SIZES = {"subjets": "subjets", "patches": "patches", "taggers": "particle_transformer"}
+SIZES = {
+    "subjets": "subjets",
+    "patches": "patches",
+    "taggers": "particle_transformer",
+    "taggers, ParticleNet": "particlenet",
+    "taggers, L-GATr": "lgatr",
+    "taggers, L-GATr-slim": "lgatr_slim",
+}
 """What a study with several sizes calls the one that counts."""
 
 LOWER = ("mtt_iqr",)
