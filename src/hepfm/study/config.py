@@ -14,8 +14,9 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
+from hepfm.study.replicate_stores import is_own
 from hepfm.study.seeds import StudySeeds
-from hepfm.workflow.store_entries import Count, StoreEntry, kind_of_store, made_of
+from hepfm.workflow.store_entries import PER_REPLICATE, Count, StoreEntry, kind_of_store, made_of
 
 SCRATCH = "scratch"
 """The arm without pre-training; all others are compared with it."""
@@ -272,10 +273,21 @@ class StudyConfig(Config):
             if source is not None:
                 users[f"stores.{name}.{kind_of_store(entry)}"] = source
         known = ", ".join(self.stores)
-        return [
+        missing = [
             f"{user} names no store of the study ({store!r}); there are: {known}"
             for user, store in users.items()
             if store not in self.stores
+        ]
+        return [*missing, *self._own_stores(users)]
+
+    def _own_stores(self, users: Mapping[str, str]) -> list[str]:
+        """Say where a store that each replicate has for itself is read by something that they share."""
+        own = {name for name, entry in self.stores.items() if is_own(entry)}
+        return [
+            f"{user} names {store!r}, of which every replicate has its own (seed: {PER_REPLICATE}), and is "
+            "one for all of them; give the mixture a number as its seed"
+            for user, store in users.items()
+            if store in own and not user.startswith("downstream.")
         ]
 
     @property

@@ -183,8 +183,11 @@ def canvas_with_legend(entries: int) -> tuple[Canvas, Axes]:
     return canvas(height=HEIGHT + LEGEND_ROW * ceil(entries / 2))
 
 
-def legend_below(axes: Axes) -> None:
-    """Draw the legend below the axes, arms before the lines that they are compared with."""
+def legend_below(axes: Axes, *, drop: float = 0.18) -> None:
+    """Draw the legend below the axes, arms before the lines that they are compared with.
+
+    `drop` is the room for the labels of the axis, in heights of the axes.
+    """
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(handles)), key=lambda index: not hasattr(handles[index], "has_yerr"))
     legend(
@@ -192,7 +195,7 @@ def legend_below(axes: Axes) -> None:
         handles=[handles[index] for index in order],
         labels=[labels[index] for index in order],
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.18),
+        bbox_to_anchor=(0.5, -drop),
         ncols=2,
     )
 
