@@ -60,6 +60,7 @@ class WeakSupervision(SidedTask):
     name = "weak_supervision"
     version = 1
     heading = "Weak supervision by"
+    counted = "rows"
 
     config: WeakSupervisionConfig
 

@@ -78,7 +78,7 @@ def strength_figure(
     for dashes, (title, points) in zip(cycle(DASHES), by_line.items(), strict=False):
         known = [one for one in points if one.measured.mean.value is not None]
         places = [strengths.index(one.strength) for one in known]
-        values = [one.measured.mean.value for one in known]
+        values = np.array([one.measured.mean.value for one in known], float)
         axes.plot(places, values, color=MUTED, linewidth=1.0, linestyle=dashes, label=title)
     _dress(axes, strengths, metric)
     alt = f"{metric.title} against the rows of signal in training for {', '.join(by_arm)}."
