@@ -223,7 +223,7 @@ class StudyConfig(Config):
         Names of objectives that arms combine: arm ``C+M`` has the factors C and M, scratch has none. All 2^k
         combinations must be arms; main effects and interactions are reported then.
     downstream
-        Tasks by name.
+        Tasks by name; null leaves one out that the file has, with the contrasts about it.
     contrasts
         What is asked before the first run, by name.
     """
@@ -238,6 +238,20 @@ class StudyConfig(Config):
     downstream: dict[str, Downstream]
     contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
     search: Search | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_left_out(cls, values: Any) -> Any:
+        """Leave out tasks that are null, which an override makes them, and the contrasts about them."""
+        tasks = values.get("downstream") if isinstance(values, Mapping) else None
+        if not isinstance(tasks, Mapping) or all(one is not None for one in tasks.values()):
+            return values
+        kept = {name: one for name, one in tasks.items() if one is not None}
+        left_out = set(tasks) - set(kept)
+        contrasts = values.get("contrasts") or {}
+        about = {name for name, one in contrasts.items() if _task_named_by(one) in left_out}
+        asked = {name: one for name, one in contrasts.items() if name not in about}
+        return {**values, "downstream": kept, "contrasts": asked}
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> StudyConfig:
@@ -351,6 +365,11 @@ class StudyConfig(Config):
             name for name, values in lists.items() if not isinstance(values, Mapping) and _twice(values)
         ]
         return [*found, *(f"{name} names something twice" for name in repeated)]
+
+
+def _task_named_by(contrast: Any) -> Any:
+    """Return the task of the values of a contrast, which nobody has checked yet."""
+    return contrast.get("task") if isinstance(contrast, Mapping) else None
 
 
 def _twice(values: Sequence[Any]) -> bool:

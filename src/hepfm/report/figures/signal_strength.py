@@ -11,7 +11,7 @@ import numpy as np
 
 from hepfm.metrics.mean_interval import FEWEST
 from hepfm.report.averages import average_text
-from hepfm.report.figures.style import MUTED, Figure, Pen, canvas_with_legend, legend_below, to_svg
+from hepfm.report.figures.style import MUTED, Figure, Pen, canvas_with_legend, legend_below, to_svg, two_lines
 from hepfm.report.summary import Reference, Summary
 from hepfm.report.table import Numbers, make_table
 from hepfm.tasks.result import MetricInfo
@@ -113,7 +113,7 @@ def _dress(axes: Axes, strengths: Sequence[Strength], metric: MetricInfo) -> Non
     axes.set_xticks(range(len(strengths)), [_tick(one) for one in strengths])
     axes.set_xlim(-0.4, len(strengths) - 0.6)
     axes.set_xlabel("signal rows in training (S/√B)", labelpad=1)
-    axes.set_ylabel(metric.title)
+    axes.set_ylabel(two_lines(metric.title))
     legend_below(axes, drop=0.26)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.errors import missing_extra
@@ -198,6 +199,19 @@ def legend_below(axes: Axes, *, drop: float = 0.18) -> None:
         bbox_to_anchor=(0.5, -drop),
         ncols=2,
     )
+
+
+LONG_AXIS = 32
+"""Characters that stand beside the y axis of a figure in one line."""
+
+
+def two_lines(title: str) -> str:
+    """Return a title that fits beside an axis, in lines.
+
+    >>> two_lines("separation power of energy over incident energy")
+    'separation power of energy over\\nincident energy'
+    """
+    return "\n".join(wrap(title, LONG_AXIS))
 
 
 def plain_log_axis(axes: Axes) -> None:
