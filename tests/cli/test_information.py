@@ -29,6 +29,19 @@ def test_every_row_of_every_registry_is_listed_and_shown() -> None:
             assert json.loads(run("show", kind, name, "--json"))["kind"] == kind
 
 
+@pytest.mark.parametrize("kind", ["study", "studies"])
+def test_recipes_of_a_verb_are_listed(kind: str) -> None:
+    found = json.loads(run("list", kind, "--json"))
+    assert found["kinds"] == {
+        "study": {
+            name: text
+            for name, text in json.loads(run("list", "recipes", "--json"))["kinds"]["recipes"].items()
+            if name.startswith("study ")
+        }
+    }
+    assert found["next"] == f"hepfm show {next(iter(found['kinds']['study']))}"
+
+
 def test_every_registry_of_the_package_is_listed() -> None:
     package = Path(hepfm.__file__).parent
     found = [re.findall(r'= Registry\(\s*"(\w+)"', path.read_text()) for path in package.rglob("*.py")]

@@ -138,4 +138,4 @@ def test_the_command_says_how_the_result_is_measured(jet_store: Store, tmp_path:
     arguments = ["data", "mix", str(jet_store.path), "-o", str(tmp_path / "mixed"), "--count", "5", "--json"]
     done = CliRunner().invoke(group, [*arguments, "--signal", "Tbqq", "--background", "QCD"])
     assert done.exit_code == 0, done.output
-    assert "--field sample --signal mixed --background pure" in json.loads(done.stdout)["next"]
+    assert "--on weak_supervision" in json.loads(done.stdout)["next"]

@@ -32,6 +32,7 @@ from hepfm.train.learner import make_learner
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "classification": {"field": "jet_label", "signal": "Tbqq", "background": ["QCD", "Hbb"]},
+    "weak_supervision": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "anomaly": {"field": "jet_label", "signal": "Tbqq", "background": "QCD"},
     "domain_shift": {"variation": "jet_variation", "against": "fsr_up"},
     "assignment": {"resonances": {"t": ["b", "l"], "tbar": ["b", "l"]}},

@@ -55,6 +55,7 @@ PERFECT = {
     # Background rows that all score alike leave one bin, and no threshold that a least number of them passes.
     "expected": asimov_significance(140 * np.array([1.0]), 140 * np.array([502.0]), uncertainty=0.1),
     "largest": 1.0,
+    "significance": 1 / 0.01**0.5,
 }
 """Value of a metric on scores that are the truth, by the first word of its name."""
 

@@ -99,9 +99,9 @@ complete_dataset = Names(_datasets)
 
 def complete_kind(_context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the kinds of `hepfm list`."""
-    from hepfm.cli.listing import OTHERS, registries
+    from hepfm.cli.listing import OTHERS, RECIPE_VERBS, registries
 
-    return _starting([*registries(), *OTHERS], incomplete)
+    return _starting([*dict.fromkeys((*registries(), *OTHERS, *RECIPE_VERBS))], incomplete)
 
 
 def complete_name(context: Context, _parameter: Parameter, incomplete: str) -> list[CompletionItem]:

@@ -184,7 +184,6 @@ def mix(
     The label becomes the field sample: half of the background is pure; the other half and the signal are
     mixed. In the test split mixed is signal.
     """
-    from hepfm.data.mixtures import MIXED, PURE, SAMPLE
     from hepfm.data.mixtures import mix as mix_store
     from hepfm.data.store import Store
     from hepfm.data.summary import describe
@@ -198,8 +197,7 @@ def mix(
         seed=seed,
         overwrite=overwrite,
     )
-    sides = ("--field", SAMPLE, "--signal", MIXED, "--background", PURE, "--background-efficiencies", "0.01")
-    evaluate = ("evaluate", "MODEL", "--on", "classification", *sides, "--store", path, "-o", "result")
+    evaluate = ("evaluate", "MODEL", "--on", "weak_supervision", "--store", path, "-o", "result")
     return StoreFacts(**_facts(path), lines=describe(Store.open(path)), next=command_line(*evaluate))
 
 

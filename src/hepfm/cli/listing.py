@@ -77,15 +77,20 @@ def registries() -> dict[str, Registry]:
     return {registry.kind: registry for registry in every}
 
 
-def _rows(kind: str) -> dict[str, str]:
-    if kind == "recipes":
-        from hepfm.core.config import builtin_recipes, read_yaml
+def _recipes(*verbs: str) -> dict[str, str]:
+    """Return what the built-in recipes of some verbs are for, by verb and name."""
+    from hepfm.core.config import builtin_recipes, read_yaml
 
-        return {
-            f"{verb_name} {name}": str(read_yaml(path).get("description", ""))
-            for verb_name in RECIPE_VERBS
-            for name, path in builtin_recipes(verb_name).items()
-        }
+    return {
+        f"{verb_name} {name}": str(read_yaml(path).get("description", ""))
+        for verb_name in verbs
+        for name, path in builtin_recipes(verb_name).items()
+    }
+
+
+def _rows(kind: str) -> dict[str, str]:
+    if kind == "recipes" or kind in RECIPE_VERBS:
+        return _recipes(*(RECIPE_VERBS if kind == "recipes" else (kind,)))
     if kind == "dataset":
         from hepfm.data.public.catalogue import catalogue
 
@@ -97,16 +102,20 @@ def _rows(kind: str) -> dict[str, str]:
 
     known = registries()
     if kind not in known:
-        raise ConfigError(f"nothing to list under {kind!r}{did_you_mean(kind, [*known, *OTHERS])}")
+        raise ConfigError(
+            f"nothing to list under {kind!r}{did_you_mean(kind, [*known, *OTHERS, *RECIPE_VERBS])}"
+        )
     return {name: entry.summary for name, entry in known[kind].entries().items()}
 
 
 def singular(kind: str) -> str:
     """Return a kind as registries call it, given in the singular or the plural; recipes have none.
 
-    >>> singular("backbones"), singular("backbone"), singular("recipe")
-    ('backbone', 'backbone', 'recipes')
+    >>> singular("backbones"), singular("backbone"), singular("recipe"), singular("studies")
+    ('backbone', 'backbone', 'recipes', 'study')
     """
+    if kind == "studies":
+        return "study"
     for other in OTHERS:
         if kind.removesuffix("s") == other.removesuffix("s"):
             return other
@@ -130,7 +139,10 @@ class Listed(VerbResult):
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @verb
 def command(kind: str | None) -> Listed:
-    """List components of a KIND (backbone or backbones, objective, task, ..., recipes), or all of them."""
+    """List components of a KIND (backbone or backbones, objective, task, ...), or all of them.
+
+    KIND may be recipes, or a verb that has recipes: hepfm list study.
+    """
     kinds = [singular(kind)] if kind else [*registries(), *OTHERS]
     rows_of_kind = {name: _rows(name) for name in kinds}
     width = max((len(name) for rows in rows_of_kind.values() for name in rows), default=0)
@@ -144,5 +156,6 @@ def command(kind: str | None) -> Listed:
             lines=lines[:-1],
             next=f"hepfm data get {next(iter(rows))} -o FOLDER",
         )
-    example = next(iter(rows), None) if first == "recipes" else " ".join([first, *list(rows)[:1]])
+    of_recipes = first == "recipes" or first in RECIPE_VERBS
+    example = next(iter(rows), None) if of_recipes else " ".join([first, *list(rows)[:1]])
     return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)

@@ -83,8 +83,8 @@ _OPTIONS = (
         "background_efficiencies",
         _fractions,
         metavar="NUMBER,...",
-        help="classification: background efficiencies of significance improvements, none by default; "
-        "anomaly: those of signal efficiencies, 0.1,0.01,0.001 by default.",
+        help="classification, weak_supervision: background efficiencies of significance improvements, none "
+        "and 0.01 by default; anomaly: those of signal efficiencies, 0.1,0.01,0.001 by default.",
     ),
     _option(
         "score",

@@ -12,7 +12,7 @@ from hepfm.report.blocks import Block, Part, Text, folded, grid, titled
 from hepfm.report.figures.confusion import typical
 from hepfm.report.figures.generated import SpectrumPanel, generated_figure
 from hepfm.report.figures.style import Figure, Pen, pens
-from hepfm.report.sections import Section, budget_text
+from hepfm.report.sections import Section
 from hepfm.tasks.base import load_task
 from hepfm.tasks.generation import GenerationTask
 from hepfm.tasks.jet_generation import JetGeneration
@@ -42,7 +42,7 @@ def section_spectra(section: Section, *, pens: Mapping[str, Pen], anchor: str) -
         spectra = read_spectra(chosen.path)
         if spectra:
             drawn[arm] = spectra
-            notes.append(f"{arm}: seed {chosen.seed}, {budget_text(group.budget)}")
+            notes.append(f"{arm}: seed {chosen.seed}, {section.budget_text(group.budget)}")
     if not drawn:
         return []
     note = f" Training with the median primary metric of each arm ({'; '.join(notes)})."

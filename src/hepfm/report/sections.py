@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hepfm.core.errors import DataError
 from hepfm.metrics.predictions import Predictions
+from hepfm.tasks.base import load_task
 from hepfm.tasks.result import DataInfo, MetricInfo, ResultFile, TaskInfo, Training
 from hepfm.tasks.result_folder import read_result, read_scores
 
@@ -113,6 +114,10 @@ class Section:
         """Budgets in rising order, "all labels" last."""
         return tuple(sorted({group.budget for group in self.groups}, key=_rising))
 
+    def budget_text(self, budget: int | None) -> str:
+        """Return a budget for people: labels, or rows where nobody labelled them."""
+        return budget_text(budget, load_task(self.task.spec).counted)
+
     @property
     def by_budget(self) -> tuple[Group, ...]:
         """Groups by rising budget, then by arm."""
@@ -124,13 +129,13 @@ class Section:
         return tuple(result for group in self.groups for result in group.results)
 
 
-def budget_text(budget: int | None) -> str:
-    """Return a budget for people.
+def budget_text(budget: int | None, counted: str = "labels") -> str:
+    """Return a budget for people; `counted` is what the rows of a task are called, as in `Task.counted`.
 
-    >>> budget_text(10_000), budget_text(None)
-    ('10,000 labels', 'all labels')
+    >>> budget_text(10_000), budget_text(None), budget_text(100, "rows")
+    ('10,000 labels', 'all labels', '100 rows')
     """
-    return "all labels" if budget is None else f"{budget:,} labels"
+    return f"all {counted}" if budget is None else f"{budget:,} {counted}"
 
 
 def load_sections(folders: Sequence[str | Path]) -> tuple[Section, ...]:

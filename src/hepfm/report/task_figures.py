@@ -14,7 +14,7 @@ from hepfm.report.figures.roc import roc_figure
 from hepfm.report.figures.similarity import SIMILARITY, similarity_figure
 from hepfm.report.figures.style import Figure, Pen
 from hepfm.report.preference import primary_metric, whole_metrics
-from hepfm.report.sections import Section, budget_text
+from hepfm.report.sections import Section
 from hepfm.report.summary import Curve, baselines, curves, lines
 from hepfm.tasks.result import MetricInfo
 
@@ -89,7 +89,7 @@ class TaskFigures:
             self.pens,
             signal=signal,
             background=background,
-            title=budget_text(budget),
+            title=self.section.budget_text(budget),
             name=f"{self.anchor}-roc-{'all' if budget is None else budget}-{signal}{against}",
         )
 

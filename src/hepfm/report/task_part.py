@@ -15,7 +15,7 @@ from hepfm.report.difference_table import difference_table
 from hepfm.report.figures.style import Pen
 from hepfm.report.formats import number
 from hepfm.report.preference import best_arms, primary_metric, whole_metrics
-from hepfm.report.sections import BASELINE, Group, Section, budget_text
+from hepfm.report.sections import BASELINE, Group, Section
 from hepfm.report.summary import summarise
 from hepfm.report.task_figures import TaskFigures
 from hepfm.report.task_tables import equivalence_table, results_table, training_table
@@ -55,13 +55,13 @@ def task_part(
     effects
         Main effects and interactions of a factorial study.
     """
-    task_of(comparer.section)
+    task = task_of(comparer.section)
     tables = _Tables(anchor, comparer, effects)
     figures = TaskFigures(anchor, comparer, pens)
     blocks: list[Block] = [
         Text(_data_line(comparer)),
         *_at_a_glance(comparer.section, tables.primary, tables.against_scratch),
-        *titled("Metric against number of labels", figures.curves()),
+        *titled(f"Metric against number of {task.counted}", figures.curves()),
         *titled("All numbers", tables.numbers()),
         *titled("Effects of the objectives (exploratory)", tables.of_effects()),
         *titled(f"Against {BASELINE} (exploratory)", tables.of_scratch()),
@@ -99,7 +99,9 @@ def _at_a_glance(section: Section, primary: MetricInfo, differences: Sequence[Di
 
 def _sentence(section: Section, primary: MetricInfo, group: Group, difference: Difference | None) -> str:
     base = section.find(BASELINE, group.budget)
-    sentence = f"{budget_text(group.budget)}: “{group.arm}” has {primary.title} {_mean(group, primary)}"
+    sentence = (
+        f"{section.budget_text(group.budget)}: “{group.arm}” has {primary.title} {_mean(group, primary)}"
+    )
     if base is not None and difference is not None:
         count = len(group.results)
         trainings = "1 training" if count == 1 else f"means of {count} trainings"

@@ -14,8 +14,9 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
+from hepfm.study.replicate_stores import is_own
 from hepfm.study.seeds import StudySeeds
-from hepfm.workflow.store_entries import Count, StoreEntry, kind_of_store, made_of
+from hepfm.workflow.store_entries import PER_REPLICATE, Count, StoreEntry, kind_of_store, made_of
 
 SCRATCH = "scratch"
 """The arm without pre-training; all others are compared with it."""
@@ -222,7 +223,7 @@ class StudyConfig(Config):
         Names of objectives that arms combine: arm ``C+M`` has the factors C and M, scratch has none. All 2^k
         combinations must be arms; main effects and interactions are reported then.
     downstream
-        Tasks by name.
+        Tasks by name; null leaves one out that the file has, with the contrasts about it.
     contrasts
         What is asked before the first run, by name.
     """
@@ -237,6 +238,20 @@ class StudyConfig(Config):
     downstream: dict[str, Downstream]
     contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
     search: Search | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_left_out(cls, values: Any) -> Any:
+        """Leave out tasks that are null, which an override makes them, and the contrasts about them."""
+        tasks = values.get("downstream") if isinstance(values, Mapping) else None
+        if not isinstance(tasks, Mapping) or all(one is not None for one in tasks.values()):
+            return values
+        kept = {name: one for name, one in tasks.items() if one is not None}
+        left_out = set(tasks) - set(kept)
+        contrasts = values.get("contrasts") or {}
+        about = {name for name, one in contrasts.items() if _task_named_by(one) in left_out}
+        asked = {name: one for name, one in contrasts.items() if name not in about}
+        return {**values, "downstream": kept, "contrasts": asked}
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> StudyConfig:
@@ -272,10 +287,21 @@ class StudyConfig(Config):
             if source is not None:
                 users[f"stores.{name}.{kind_of_store(entry)}"] = source
         known = ", ".join(self.stores)
-        return [
+        missing = [
             f"{user} names no store of the study ({store!r}); there are: {known}"
             for user, store in users.items()
             if store not in self.stores
+        ]
+        return [*missing, *self._own_stores(users)]
+
+    def _own_stores(self, users: Mapping[str, str]) -> list[str]:
+        """Say where a store that each replicate has for itself is read by something that they share."""
+        own = {name for name, entry in self.stores.items() if is_own(entry)}
+        return [
+            f"{user} names {store!r}, of which every replicate has its own (seed: {PER_REPLICATE}), and is "
+            "one for all of them; give the mixture a number as its seed"
+            for user, store in users.items()
+            if store in own and not user.startswith("downstream.")
         ]
 
     @property
@@ -339,6 +365,11 @@ class StudyConfig(Config):
             name for name, values in lists.items() if not isinstance(values, Mapping) and _twice(values)
         ]
         return [*found, *(f"{name} names something twice" for name in repeated)]
+
+
+def _task_named_by(contrast: Any) -> Any:
+    """Return the task of the values of a contrast, which nobody has checked yet."""
+    return contrast.get("task") if isinstance(contrast, Mapping) else None
 
 
 def _twice(values: Sequence[Any]) -> bool:

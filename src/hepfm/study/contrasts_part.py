@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hepfm.metrics.contrast import read_contrast
 from hepfm.report.blocks import Block, Bullets, Part, Text
-from hepfm.report.comparer import Comparer
+from hepfm.report.comparer import Comparer, task_of
 from hepfm.report.difference import Difference, corrected
 from hepfm.report.difference_table import difference_table, mean_text
 from hepfm.report.formats import p_value
@@ -71,16 +71,17 @@ def _blocks(differences: Sequence[Difference], panels: Sequence[tuple[Panel, Com
     if not differences:
         return [Text("None of the registered contrasts has results yet.")]
     note = HOLM + (MARGIN if any(one.margin is not None for one in differences) else "")
+    counted = {panel.name: task_of(comparer.section).counted for panel, comparer in panels}
     scored = all(comparer.by_row for _, comparer in panels)
     return [
-        Bullets(tuple(map(_sentence, differences)), answers=True),
+        Bullets(tuple(_sentence(one, counted[one.where]) for one in differences), answers=True),
         *difference_table(differences, note=note, scored=scored, name="contrasts"),
     ]
 
 
-def _sentence(difference: Difference) -> str:
+def _sentence(difference: Difference, counted: str) -> str:
     return (
         f"{difference.contrast.name}, {difference.metric.title}, {difference.where}, "
-        f"{budget_text(difference.budget)}: {difference.verdict} ({mean_text(difference)}, "
+        f"{budget_text(difference.budget, counted)}: {difference.verdict} ({mean_text(difference)}, "
         f"p {p_value(difference.p)}, with Holm {p_value(difference.adjusted_p)})."
     )

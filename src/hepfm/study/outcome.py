@@ -9,6 +9,7 @@ from typing import Any
 from hepfm.report.sections import Origin, Result
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, Trial
+from hepfm.study.replicate_stores import is_own
 from hepfm.tasks.result_folder import read_result
 from hepfm.workflow.schedule import State
 
@@ -104,7 +105,9 @@ def _outcome(trial: Trial, plan: Plan, folder: StudyFolder) -> Outcome:
 def _origin(trial: Trial, plan: Plan) -> Origin:
     seeds = plan.config.seeds
     named = seeds.of(seeds.replicates.index(trial.replicate))["seeds"]
-    labels = None if trial.cell.budget is None else named["subset"]
+    drawn = None if trial.cell.budget is None else named["subset"]
+    store = plan.config.stores[plan.config.downstream[trial.cell.task].store]
+    labels = trial.replicate if is_own(store) else drawn
     return Origin(trial.pretrain, labels, named["init"])
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
+from hepfm.study.replicate_stores import shared_name, store_of
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run
 from hepfm.workflow.stores import StoreInfo
@@ -27,6 +28,11 @@ TaskSpec = str | Values
 
 TOKENIZER = "tokenizer"
 """Note of the run that trains the tokenizer."""
+
+
+FIRST = 0
+"""Position of the replicate whose store is measured on by all: draws of a mixture have the same test rows,
+and only rows of one store are compared row by row."""
 
 
 @dataclass(frozen=True, order=True)
@@ -108,7 +114,7 @@ class Plan:
     def kinds(self) -> dict[str, str]:
         """What kind of run each is: arm and size for pre-training, task and size downstream."""
         above = ("simulate", "mix", "label", "tokenize", "pretrain")
-        kinds = {name: run.note for name, run in self.runs.items() if run.verb in above}
+        kinds = {name: shared_name(run.note) for name, run in self.runs.items() if run.verb in above}
         for trial in self.trials:
             below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"
             generated = self.runs[trial.evaluate].parents.get("generated", ())
@@ -205,7 +211,8 @@ class _Planner:
         choice: tuple[str, ...] = (),
     ) -> str:
         """Add a fine-tuning."""
-        values, store = finetune_values(self.config, cell, position, rate), self.stores[self._store(cell)]
+        values = finetune_values(self.config, cell, position, rate)
+        store = self._store(self.config.downstream[cell.task].store, position)
         parents = {"model": (parent,), **({"choice": choice} if choice else {})}
         where = f"task {cell.task!r}"
         return self.graph.add(Finetune().plan(values, store, where=where, parents=parents, note=_note(cell)))
@@ -215,7 +222,7 @@ class _Planner:
         from hepfm.tasks.base import load_task
 
         downstream = self.config.downstream[cell.task]
-        store = self.stores[downstream.test or downstream.store]
+        store = self._store(downstream.test or downstream.store, FIRST)
         task = task_spec(cell.task, downstream)
         weights = finetune_values(self.config, cell, position, None)["data"].get("weights", AUTO)
         generated = None
@@ -230,8 +237,8 @@ class _Planner:
             Evaluate.plan(task, store, models=models, generated=generated, weights=weights, note=_note(cell))
         )
 
-    def _store(self, cell: Cell) -> str:
-        return self.config.downstream[cell.task].store
+    def _store(self, name: str, position: int) -> StoreInfo:
+        return store_of(self.stores, name, self.config.seeds.replicates[position])
 
     def _has_rate(self, cell: Cell) -> bool:
         """Tell whether fine-tuning for a task goes by steps: a head that is fitted at once has no rate."""

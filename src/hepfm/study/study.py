@@ -14,6 +14,7 @@ from hepfm.study.config import StudyConfig, read_study
 from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, make_plan
 from hepfm.study.registration import register
+from hepfm.study.replicate_stores import with_replicates
 from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.pool import make_pool
 from hepfm.workflow.progress import counts, showing
@@ -106,7 +107,8 @@ def study(
 def prepare(study: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
     """Read and check a study and return its plan; nothing is written."""
     config: StudyConfig = read_study(study, overrides)
-    plan = make_plan(config, open_stores(config.stores))
+    stores = open_stores(with_replicates(config.stores, config.seeds.replicates))
+    plan = make_plan(config, stores)
     check_study(plan)
     return plan
 

@@ -24,6 +24,7 @@ from hepfm.study.panels import Panel, panels
 from hepfm.study.plan import Plan
 from hepfm.study.registration import read_registration
 from hepfm.study.results_file import RESULTS, results_file
+from hepfm.study.signals_part import signals_parts
 from hepfm.study.trials_part import missing_part, rules_part
 from hepfm.workflow.schedule import State
 
@@ -42,6 +43,7 @@ def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -
     compared = [(panel, Comparer(panel.section)) for panel in panels(outcomes)]
     parts = (
         *_answers(plan.config, folder, compared),
+        *signals_parts(plan, [panel for panel, _ in compared], _pens(plan.config)),
         *_panels(plan.config, compared),
         compute_part(outcomes),
         rules_part(plan.config),

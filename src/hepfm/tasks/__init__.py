@@ -15,6 +15,10 @@ TASKS = Registry(
             "hepfm.tasks.classification:Classification",
             "classes of any categorical field: options field, signal, background, only, efficiencies",
         ),
+        "weak_supervision": (
+            "hepfm.tasks.weak_supervision:WeakSupervision",
+            "a signal found without labels, in stores of `hepfm data mix`: options background_efficiencies",
+        ),
         "significance": (
             "hepfm.tasks.significance:Significance",
             "what a score is worth in a search: options signal, background, luminosity, cross_sections",

@@ -139,6 +139,8 @@ class Task(ABC):
     """The only split that is read."""
     primary: str
     """Name of the metric that a report opens with: the headline."""
+    counted: ClassVar[str] = "labels"
+    """What the rows of a budget are called: labels, or rows where nobody labelled them."""
     row_file: ClassVar[str | None] = None
     """File of a result that `row_statistics` reads; None where single rows are not measured."""
 

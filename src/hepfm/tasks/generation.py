@@ -50,6 +50,7 @@ class GenerationTask(Task):
     """
 
     primary = "fpd"
+    counted = "rows"
     label: ClassVar[str] = "jet_label"
     """Field of the classes, where a store has it."""
     rows_per_class: ClassVar[int] = 10_000

@@ -88,6 +88,23 @@ def rejection_metric(
     )
 
 
+def improvement_name(efficiency: float) -> str:
+    """Return the name of the significance improvement at a background efficiency."""
+    return f"significance_improvement_{percent_text(efficiency)}"
+
+
+def improvement_metric(efficiency: float, scale: Scale, *, signal: str, background: str) -> ScoreMetric:
+    """Return the significance improvement at one background efficiency."""
+    return _SIGNIFICANCE.metric(
+        improvement_name(efficiency),
+        f"ε_S/√ε_B at ε_B = {efficiency:g}",
+        scale,
+        signal=signal,
+        background=background,
+        efficiency=efficiency,
+    )
+
+
 def joint_rejection_metric(
     name: str, *, signal: str, backgrounds: tuple[str, ...], efficiency: float, title: str
 ) -> ScoreMetric:
@@ -132,14 +149,7 @@ def binary_metrics(
         for efficiency in efficiencies
     )
     improvements = (
-        _SIGNIFICANCE.metric(
-            f"significance_improvement_{percent_text(efficiency)}",
-            f"ε_S/√ε_B at ε_B = {efficiency:g}",
-            "ratio",
-            signal=signal,
-            background=background,
-            efficiency=efficiency,
-        )
+        improvement_metric(efficiency, "ratio", signal=signal, background=background)
         for efficiency in background_efficiencies
     )
     auc = binary_auc_metric(signal=signal, background=background)

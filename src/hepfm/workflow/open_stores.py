@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from hepfm.core.config import load_recipe, merge
 from hepfm.core.errors import ConfigError, HepfmError
-from hepfm.workflow.store_entries import LabelledStore, MixedStore, SimulatedStore, StoreEntry, made_of
+from hepfm.workflow.store_entries import (
+    PER_REPLICATE,
+    LabelledStore,
+    MixedStore,
+    SimulatedStore,
+    StoreEntry,
+    made_of,
+)
 from hepfm.workflow.stores import StoreInfo, existing_store, simulated_store
 from hepfm.workflow.verbs.label import Label
 from hepfm.workflow.verbs.mix import Mix
@@ -22,6 +29,7 @@ def open_stores(entries: Mapping[str, StoreEntry]) -> dict[str, StoreInfo]:
             if isinstance(given, SimulatedStore):
                 stores[name] = _simulated(given, name)
             elif isinstance(given, MixedStore):
+                _check_seed(given)
                 options = given.model_dump(mode="json", exclude={"mix"})
                 stores[name] = Mix.describe(_source(given, stores), options, name=name)
             elif isinstance(given, LabelledStore):
@@ -40,6 +48,13 @@ def _simulated(given: SimulatedStore, name: str) -> StoreInfo:
 
     values = merge(load_recipe(given.simulate, "simulate"), given.options)
     return simulated_store(merge(values, {kind_of(values): given.rows}), seed=given.seed, name=name)
+
+
+def _check_seed(given: MixedStore) -> None:
+    if given.seed == PER_REPLICATE:
+        raise ConfigError(
+            f"seed: {PER_REPLICATE} is for stores that the tasks of a study read; give a number"
+        )
 
 
 def _source(given: MixedStore | LabelledStore, stores: Mapping[str, StoreInfo]) -> StoreInfo:

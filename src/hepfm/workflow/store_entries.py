@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -50,8 +50,12 @@ class SimulatedStore(Config):
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
+PER_REPLICATE = "replicate"
+"""Seed of a mixture of which every replicate of a study has its own."""
+
+
 class MixedStore(Config):
-    """A store for weak supervision, made of another store of the study, once; see `hepfm.data.mixtures.mix`.
+    """A store for weak supervision, made of another store of the study; see `hepfm.data.mixtures.mix`.
 
     Attributes
     ----------
@@ -62,14 +66,15 @@ class MixedStore(Config):
     count
         Rows of signal in the training split.
     seed
-        Seed of the draws.
+        Seed of the draws; ``"replicate"`` for the number of each replicate of a study, so that each has a
+        mixture of its own.
     """
 
     mix: str
     signal: str
     background: str
-    count: int = pydantic.Field(ge=0)
-    seed: int = pydantic.Field(0, ge=0)
+    count: Annotated[int, pydantic.BeforeValidator(read_count), pydantic.Field(ge=0)]
+    seed: Annotated[int, pydantic.Field(ge=0)] | Literal["replicate"] = 0
 
 
 class LabelledStore(Config):

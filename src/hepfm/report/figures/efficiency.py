@@ -17,6 +17,7 @@ from hepfm.report.figures.style import (
     legend_below,
     plain_log_axis,
     to_svg,
+    two_lines,
 )
 from hepfm.report.summary import Curve, Reference
 from hepfm.report.table import Numbers, make_table
@@ -59,7 +60,7 @@ def efficiency_figure(
         draw_curve(axes, curve, pens[curve.arm], shift=1.045 ** (index - (len(curves) - 1) / 2))
     draw_references(axes, references)
     budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
-    axes.set_ylabel(metric.title)
+    axes.set_ylabel(two_lines(metric.title))
     if metric.scale == "ratio":
         plain_log_axis(axes)
     legend_below(axes)

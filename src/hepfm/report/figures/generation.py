@@ -12,7 +12,15 @@ from hepfm.report.figures.efficiency import (
     draw_references,
     reference_text,
 )
-from hepfm.report.figures.style import Figure, Pen, canvas_with_legend, legend_below, plain_log_axis, to_svg
+from hepfm.report.figures.style import (
+    Figure,
+    Pen,
+    canvas_with_legend,
+    legend_below,
+    plain_log_axis,
+    to_svg,
+    two_lines,
+)
 from hepfm.report.summary import Curve, Reference
 from hepfm.tasks.result import MetricInfo
 
@@ -37,7 +45,7 @@ def generation_figure(
     draw_references(axes, drawn)
     budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
     axes.set_xlabel("rows for fine-tuning")
-    axes.set_ylabel(metric.title)
+    axes.set_ylabel(two_lines(metric.title))
     if positive:
         plain_log_axis(axes)
     legend_below(axes)

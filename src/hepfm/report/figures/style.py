@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hepfm.core.errors import missing_extra
@@ -183,8 +184,11 @@ def canvas_with_legend(entries: int) -> tuple[Canvas, Axes]:
     return canvas(height=HEIGHT + LEGEND_ROW * ceil(entries / 2))
 
 
-def legend_below(axes: Axes) -> None:
-    """Draw the legend below the axes, arms before the lines that they are compared with."""
+def legend_below(axes: Axes, *, drop: float = 0.18) -> None:
+    """Draw the legend below the axes, arms before the lines that they are compared with.
+
+    `drop` is the room for the labels of the axis, in heights of the axes.
+    """
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(handles)), key=lambda index: not hasattr(handles[index], "has_yerr"))
     legend(
@@ -192,9 +196,22 @@ def legend_below(axes: Axes) -> None:
         handles=[handles[index] for index in order],
         labels=[labels[index] for index in order],
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.18),
+        bbox_to_anchor=(0.5, -drop),
         ncols=2,
     )
+
+
+LONG_AXIS = 32
+"""Characters that stand beside the y axis of a figure in one line."""
+
+
+def two_lines(title: str) -> str:
+    """Return a title that fits beside an axis, in lines.
+
+    >>> two_lines("separation power of energy over incident energy")
+    'separation power of energy over\\nincident energy'
+    """
+    return "\n".join(wrap(title, LONG_AXIS))
 
 
 def plain_log_axis(axes: Axes) -> None:
