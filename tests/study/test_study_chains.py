@@ -18,7 +18,7 @@ from hepfm.data.store import Store
 from hepfm.report.figures.signal_strength import Strength
 from hepfm.study.config import read_study
 from hepfm.study.folder import StudyFolder
-from hepfm.study.signals_part import Found
+from hepfm.study.signals_part import FoundSignal
 from hepfm.study.study import prepare, study
 from hepfm.workflow.open_stores import open_stores
 from hepfm.workflow.store_entries import MixedStore
@@ -156,7 +156,9 @@ CONTROL = [0.1, 0.3, 0.1, 0.2, 0.2]
 def test_a_signal_is_found_by_what_an_arm_has_beyond_its_control(
     signal: int, trainings: list[float], control: list[float] | None, verdict: str
 ) -> None:
-    row = Found("arm", Strength(signal, 100), group(trainings), METRIC, group(control) if control else None)
+    row = FoundSignal(
+        "arm", Strength(signal, 100), group(trainings), METRIC, group(control) if control else None
+    )
     row = replace(row, adjusted_p=row.p)
     assert row.verdict == verdict
     assert row.is_found == (verdict == "above the control")

@@ -26,6 +26,7 @@ from hepfm.data.writer import write_store
 from hepfm.objectives.base import View, row_weights
 from hepfm.objectives.loss import Loss, mean
 from hepfm.objectives.supervised import Supervised
+from hepfm.tasks.result_folder import read_scores
 from hepfm.tasks.top_tagging import TopTagging
 from hepfm.testing import backbones, check_backbone, check_objective, check_reader, check_task
 from hepfm.testing import objectives as objective_laws
@@ -497,6 +498,15 @@ class ByPosition(TopTagging):
         return np.asarray(scorer.score(store, rows), np.float64)
 
 
+class ComparesModels(TopTagging):
+    name = "faulty"
+
+    def row_statistics(self, folder: Any, result: Any) -> Any:
+        found = super().row_statistics(folder, result)
+        predictions, _ = read_scores(folder, result)
+        return replace(found, truth=predictions.scores[:, 0])
+
+
 class MeasuresAnything(TopTagging):
     name = "faulty"
 
@@ -512,6 +522,7 @@ TASK_FAULTS = {
     "order_of_rows_changes_no_value": FirstRows,
     "copies_in_one_group_narrow_no_interval": RowsOneByOne,
     "the_better_model_has_the_better_headline": ByPosition,
+    "rows_are_the_same_for_all_models": ComparesModels,
     "what_predicts_nothing_is_refused": MeasuresAnything,
 }
 

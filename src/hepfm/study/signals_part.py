@@ -71,11 +71,11 @@ class Series:
         return next((p.section.find(arm, None) for s, p in self.panels if s == strength), None)
 
     @cached_property
-    def found(self) -> tuple[Found, ...]:
+    def found(self) -> tuple[FoundSignal, ...]:
         """What each arm finds with each signal, p-values corrected together."""
         control = next((strength for strength, _ in self.panels if not strength.signal), None)
         rows = [
-            Found(arm, strength, group, self.metric, self.group(arm, control) if control else None)
+            FoundSignal(arm, strength, group, self.metric, self.group(arm, control) if control else None)
             for strength, _ in self.panels
             for arm in self.arms
             if (group := self.group(arm, strength)) is not None
@@ -86,7 +86,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSignal:
     """An arm with so much signal, beside its own control without."""
 
     arm: str
@@ -148,7 +148,7 @@ class Found:
         return None if value is None else value * self.strength.significance
 
 
-COLUMNS: tuple[Column[Found], ...] = (
+COLUMNS: tuple[Column[FoundSignal], ...] = (
     text("arm", "arm", lambda row: row.arm),
     Column("signal", "signal", lambda row: row.strength.signal, lambda row: row.strength.text),
     in_file("background", lambda row: row.strength.background),
