@@ -69,7 +69,7 @@ def stop(folder: Path, number: signal.Signals, *, to_group: bool) -> tuple[int, 
         try:
             assert wait_for(lambda: pretrains(folder / "out"), within=250), process.poll()
             (os.killpg if to_group else os.kill)(process.pid, number)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=120)
             assert wait_for(lambda: not session_of(process.pid), within=5), session_of(process.pid)
         finally:
             for left in session_of(process.pid):

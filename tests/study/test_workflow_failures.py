@@ -72,6 +72,28 @@ def test_a_killed_run_fails_alone_and_may_try_again(tmp_path: Path) -> None:
     assert workspace.run(left).failure() is None  # it was stopped, it did not fail
 
 
+@pytest.mark.parametrize(("stop", "failed"), [(True, False), (False, True)])
+def test_a_sigterm_that_comes_before_the_workers_own_is_no_failure(
+    stop: bool, failed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch system sends it to the whole group; the run's process may end first."""
+    monkeypatch.setattr("hepfm.workflow.dask_pool.GRACE", 20.0 if stop else 0.1)
+    workspace, run = Workspace(tmp_path), slow(1)
+    pool = DaskPool(workspace, local_cluster(1), cores=1)
+    folder = workspace.run(run.name)
+    try:
+        pool.start(run, Needs())
+        wait_for(lambda: (folder.path / "run.json").exists())
+        (victim,) = children(pool)
+        os.kill(victim.pid, signal.SIGTERM)
+        wait_for(lambda: not victim.is_alive())
+        if not stop:
+            wait_for(lambda: folder.failure() is not None)
+    finally:
+        pool.close()
+    assert (folder.failure() is not None) == failed
+
+
 @pytest.mark.parametrize(
     ("error", "state"),
     [

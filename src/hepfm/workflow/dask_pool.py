@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
+import threading
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import distributed
 
+from hepfm.core.interrupts import TERMINATED
 from hepfm.workflow.child import in_child, start_server
 from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run, Values
@@ -21,6 +24,10 @@ _distributed: Any = distributed
 
 WAIT = 1.0
 """Seconds after which `DaskPool.wait` returns without news, so that the display is refreshed."""
+
+GRACE = 30.0
+"""Seconds within which a worker is stopped when its run was: a SIGTERM to the whole group, as batch systems send
+it, reaches the process of the run first."""
 
 CORES, GPUS = "cores", "gpus"
 """Names of the resources that workers offer and runs occupy."""
@@ -34,11 +41,11 @@ class Children(distributed.WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Begin with none."""
         self.running: set[BaseProcess] = set()
-        self.stopped = False
+        self.stopped = threading.Event()
 
     def teardown(self, worker: Any) -> None:
         """Stop all runs; what they had saved is kept."""
-        self.stopped = True
+        self.stopped.set()
         for process in list(self.running):
             process.terminate()
 
@@ -47,11 +54,13 @@ class Children(distributed.WorkerPlugin):
         process = start_server().Process(target=in_child, args=arguments)
         process.start()
         self.running.add(process)
-        if self.stopped:
+        if self.stopped.is_set():
             process.terminate()
         process.join()
         self.running.discard(process)
-        return None if self.stopped else process.exitcode
+        if process.exitcode in (-signal.SIGTERM, TERMINATED):
+            self.stopped.wait(GRACE)
+        return None if self.stopped.is_set() else process.exitcode
 
 
 def do_run(path: str, values: Values, cores: int) -> None:
