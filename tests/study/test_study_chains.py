@@ -225,7 +225,7 @@ def test_signal_beyond_half_of_a_split_is_counted_as_it_is(study_values: dict[st
         ),
         (
             "showers_cpu",
-            {"simulate": 2, "mix": 0, "pretrain": 6, "finetune": 20, "generate": 20, "evaluate": 20},
+            {"simulate": 2, "mix": 0, "tokenize": 1, "pretrain": 6, "finetune": 24, "generate": 20, "evaluate": 20},
         ),
     ],
 )
@@ -237,8 +237,8 @@ def test_built_in_studies_of_chains_can_work(name: str, runs: dict[str, int]) ->
     assert contrasts <= set(plan.config.downstream)
 
 
-def test_showers_are_trained_to_a_plateau_that_the_number_of_hits_does_not_set() -> None:
-    """Ends of the withdrawn comparison: few steps, one pre-training, a loss that overfits by another term."""
+def test_showers_are_trained_to_a_plateau_from_several_pretrainings() -> None:
+    """The withdrawn comparison had few steps, one rate, and one pre-training."""
     config = read_study("showers_cpu")
     recipe: Any = config.downstream["lead"].recipe
     train = recipe["train"]
@@ -246,12 +246,11 @@ def test_showers_are_trained_to_a_plateau_that_the_number_of_hits_does_not_set()
     assert train["steps"] >= 4 * patience
     assert train["schedule"]["name"] == "constant"
     assert len(config.seeds.pretrain) == len(config.seeds.replicates) == 5
-    objective: Any = config.downstream["lead"].objective
-    assert objective["multiplicity_weight"] <= 0.1
-    assert objective["jet_weight"] == 0.0
+    assert config.search is not None
+    assert len(config.search.learning_rates) > 1
     arm = config.arms["tungsten"]
     assert arm is not None
-    assert arm.objective == objective
+    assert arm.objective == config.downstream["lead"].objective
 
 
 def test_a_task_that_is_null_is_left_out_with_its_contrasts(study_values: dict[str, Any]) -> None:

@@ -26,8 +26,8 @@ WAIT = 1.0
 """Seconds after which `DaskPool.wait` returns without news, so that the display is refreshed."""
 
 GRACE = 30.0
-"""Seconds within which a worker is stopped when its run was: a SIGTERM to the whole group, as batch systems send
-it, reaches the process of the run first."""
+"""Seconds within which a worker is stopped when its run was: batch systems send SIGTERM to a whole group, and
+it reaches the process of the run first."""
 
 CORES, GPUS = "cores", "gpus"
 """Names of the resources that workers offer and runs occupy."""
