@@ -83,9 +83,11 @@ def command(
     from pathlib import Path
 
     from hepfm.models.folder import model_directory
+    from hepfm.models.pretrained import PACKAGE
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
-    asked = Path(model).absolute() if Path(model).name in ("", "..") else Path(model)
+    named = Path(model.removeprefix(PACKAGE))
+    asked = named.absolute() if named.name in ("", "..") else named
     folder = Path(output) if output else asked.with_name(f"{asked.name}-{task}")
     evaluation = evaluate(
         model_directory(model),

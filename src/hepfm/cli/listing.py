@@ -11,7 +11,7 @@ from hepfm.cli.completion import complete_kind
 from hepfm.cli.result import VerbResult
 from hepfm.core.registry import Registry
 
-OTHERS = ("dataset", "recipes")
+OTHERS = ("dataset", "model", "recipes")
 """What can be listed beside the registries."""
 
 RECIPE_VERBS = ("simulate", "label", "pretrain", "finetune", "study", "anomaly", "reweight", "unfold")
@@ -98,6 +98,10 @@ def _rows(kind: str) -> dict[str, str]:
             name: f"{one.title} ({one.origin}; read by {one.reader or 'a map'})"
             for name, one in catalogue().items()
         }
+    if kind == "model":
+        from hepfm.models.pretrained import summaries
+
+        return summaries()
     from hepfm.core.errors import ConfigError, did_you_mean
 
     known = registries()
@@ -156,6 +160,9 @@ def command(kind: str | None) -> Listed:
             lines=lines[:-1],
             next=f"hepfm data get {next(iter(rows))} -o FOLDER",
         )
+    if first == "model":
+        example = next(iter(rows), None)
+        return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)
     of_recipes = first == "recipes" or first in RECIPE_VERBS
     example = next(iter(rows), None) if of_recipes else " ".join([first, *list(rows)[:1]])
     return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)

@@ -126,12 +126,15 @@ def command(names: tuple[str, ...]) -> ShownEntry:
     """
     from hepfm.cli.listing import singular
     from hepfm.core.errors import ConfigError
+    from hepfm.models.pretrained import is_of_package, pretrained
 
     *kinds, name = names
     if len(kinds) > 1:
         raise ConfigError(f"give one NAME, with or without its kind; got {' '.join(names)!r}")
     path = Path(name)
-    if path.is_dir() and not kinds:
+    if is_of_package(name) and not kinds:
+        matches = [{**_directory(pretrained(name)), "next": command_line("check", name)}]
+    elif path.is_dir() and not kinds:
         matches = [_directory(path)]
     elif path.suffix in (".yaml", ".yml") and not kinds:
         matches = [_recipe_file(path)]

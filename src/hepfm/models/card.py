@@ -11,6 +11,9 @@ from hepfm.models.constants import constants_of
 if TYPE_CHECKING:
     from hepfm.models.directory import Model
 
+NOTES = "notes"
+"""What the provenance calls further sections of the card: Markdown by title."""
+
 
 def render_card(model: Model, *, checksum: str) -> str:
     """Return the card of a model.
@@ -39,10 +42,16 @@ def render_card(model: Model, *, checksum: str) -> str:
         _facts(_training(model.provenance)),
         "## Metrics",
         _facts(model.metrics),
+        *_notes(model.provenance.get(NOTES, {})),
         "## Files",
         f"- SHA-256 of the weights: `{checksum}`\n- check with: `hepfm check` on this directory",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _notes(notes: Mapping[str, str]) -> list[str]:
+    """Return what is known of a model beyond its training, e.g. from studies of it."""
+    return [part for title, text in notes.items() for part in (f"## {title}", text)]
 
 
 def _count(model: Model) -> str:

@@ -54,7 +54,7 @@ from hepfm.models.folder import (
     model_directory,
 )
 from hepfm.models.tokenizer import check_tokenizer, codes_values, read_codes
-from hepfm.models.weights import load_strictly, load_tensors, save_tensors
+from hepfm.models.weights import load_strictly, load_tensors, rounded_to_half, save_tensors
 from hepfm.networks.build import build_network
 from hepfm.networks.network import Network
 from hepfm.networks.specs import GeneratorSpec, HeadSpec
@@ -143,14 +143,29 @@ class Model:
         self.features.without(groups)
         return replace(self, absent=tuple(dict.fromkeys((*self.absent, *groups))))
 
-    def save(self, path: str | Path) -> None:
-        """Write the model directory, whole or not at all."""
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Write the model directory, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        half
+            Whether parameters are rounded to float16, in this model too, and take half the room. They are
+            read as float32 again; buffers, such as the constants of a standardisation, are kept as they are.
+
+        Raises
+        ------
+        ModelError
+            When a parameter is beyond the range of float16.
+        """
         refuse_other_folder(path, mark=WEIGHTS, what="model directory")
         self.provenance = without_places(self.provenance)
         network = self.network.cpu().eval()
+        tensors = {**network.state_dict(), **(rounded_to_half(network) if half else {})}
         with atomic_path(Path(path)) as folder:
             folder.mkdir()
-            save_tensors(folder / WEIGHTS, network.state_dict())
+            save_tensors(folder / WEIGHTS, tensors)
             fixture = self.fixture or random_batch(
                 self.features, context=self.context, clusterings=network.clusterings
             )

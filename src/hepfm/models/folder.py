@@ -9,6 +9,7 @@ from typing import Any
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
 from hepfm.core.guards import member
+from hepfm.models.pretrained import is_of_package, pretrained
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
@@ -17,15 +18,19 @@ FILES = (CONFIG, WEIGHTS, FIXTURE, PROVENANCE, CARD)
 
 
 def model_directory(path: str | Path) -> Path:
-    """Return the model directory that is meant by its own path, by that of its run, or by ``hf://owner/name``.
+    """Return the model directory that is meant: by its own path or that of its run, or by an address.
+
+    Addresses are ``hepfm:name``, a model of the package, and ``hf://owner/name``.
 
     Raises
     ------
     ModelError
-        For a run that has no model yet, and a model that the hub does not have.
+        For a run that has no model yet, and a model that the package or the hub does not have.
     """
     from hepfm.models.hub.address import is_hub  # which is above this module
 
+    if is_of_package(path):
+        return pretrained(path)
     if is_hub(path):
         from hepfm.models.hub.pull import cached
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from hepfm.core.errors import HepfmError, ModelError
@@ -25,6 +26,24 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+@torch.no_grad()
+def rounded_to_half(module: nn.Module) -> dict[str, Tensor]:
+    """Round the parameters of a module to float16, in place, and return them in that type by their names.
+
+    Raises
+    ------
+    ModelError
+        When one is beyond the range of float16.
+    """
+    halves = {name: parameter.half() for name, parameter in module.named_parameters()}
+    beyond = [name for name, half in halves.items() if not torch.isfinite(half).all()]
+    if beyond:
+        raise ModelError(f"{', '.join(beyond[:4])}: beyond the range of float16; save in float32")
+    for name, parameter in module.named_parameters():
+        parameter.copy_(halves[name])
+    return halves
 
 
 def load_tensors(path: Path, error: type[HepfmError] = ModelError) -> dict[str, Tensor]:
