@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from resonance_events import FEATURES, MASS, REGIONS, SLOPE, resonance_table, schema
@@ -21,7 +21,7 @@ from hepfm.data.table import Table
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.base import AnomalyMethod, SearchProblem
 from hepfm.methods.anomaly.events import EventRows, Events
-from hepfm.methods.anomaly.hunt import HuntConfig, hunt
+from hepfm.methods.anomaly.hunt import HuntConfig, hunt, upper_limit
 from hepfm.methods.anomaly.injection import inject
 from hepfm.methods.anomaly.maf import MafConfig, fit_maf
 from hepfm.methods.anomaly.masses import draw_masses
@@ -209,6 +209,23 @@ def test_the_limit_is_that_of_a_counting_experiment() -> None:
     assert half.limit == pytest.approx(2 * whole.limit, rel=0.03)
     # CLs of a Gaussian without excess: 1.96 standard deviations
     assert whole.limit == pytest.approx(1.96 * np.hypot(np.sqrt(whole.expected), whole.error), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected", "error"),
+    # Of a signal of 0.01 events the test statistic rounds to 0 / 0 in each of these.
+    [(136, 167.4883, 33.581), (213, 223.8003, 29.8554), (670, 693.418, 1.5033), (1534, 1543.8096, 44.3225)],
+)
+def test_a_limit_is_found_whatever_the_background(observed: int, expected: float, error: float) -> None:
+    pytest.importorskip("pyhf", reason="the extra 'stat' is not installed")
+    spread = np.hypot(np.sqrt(expected), error)
+    assert 0.3 * spread < upper_limit(observed, expected, error) < 3 * spread
+
+
+def test_the_limit_of_much_background_is_that_of_a_normal_distribution() -> None:
+    pytest.importorskip("pyhf", reason="the extra 'stat' is not installed")
+    # CLs for what is expected: Phi(-s / sigma) = level / 2, as half of background-only experiments have less.
+    assert upper_limit(10_000, 10_000.0, 1.0) == pytest.approx(norm.isf(0.025) * 100, rel=0.02)
 
 
 def test_a_score_that_follows_the_field_sculpts(injected: tuple[SearchProblem, Any, Any]) -> None:

@@ -119,7 +119,7 @@ def hunt(
         model = _counting(expected, error)
         p_region = _discovery(model, observed)
         if config.limit and signal_efficiency:
-            limit = _limit(model, observed, expected, error, config.level) / signal_efficiency
+            limit = upper_limit(observed, expected, error, level=config.level) / signal_efficiency
     return Hunt(observed, expected, error, p_region, p_global, bump, limit, fit)
 
 
@@ -194,14 +194,27 @@ def _discovery(model: Any, observed: int) -> float:
     return float(pyhf.infer.hypotest(0.0, data, model, test_stat="q0", par_bounds=bounds))
 
 
-def _limit(model: Any, observed: int, expected: float, error: float, level: float) -> float:
-    """Return the CLs upper limit on signal events in the region."""
+def upper_limit(observed: int, expected: float, error: float, *, level: float = 0.05) -> float:
+    """Return the CLs upper limit on the signal events of one bin, by asymptotic formulae (1007.1727).
+
+    Parameters
+    ----------
+    observed
+        Events.
+    expected, error
+        Of background, and the uncertainty of that number.
+    level
+        1 less the confidence level.
+    """
     from pyhf.infer.intervals.upper_limits import toms748_scan
 
+    model = _counting(expected, error)
     data = [float(observed), *model.config.auxdata]
     most = _bounds(model, observed)[0][1]
+    # Excluded at no level, and far enough from none: of 0.01 events the test statistic may round to 0 / 0.
+    least = 0.05 * float(np.hypot(np.sqrt(max(observed, expected)), error))
     found, _ = toms748_scan(
-        data, model, 0.01, most, level=level, rtol=1e-2, par_bounds=_bounds(model, observed)
+        data, model, least, most, level=level, rtol=1e-2, par_bounds=_bounds(model, observed)
     )
     return float(found)
 
