@@ -277,6 +277,7 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
         layers.append(given.options)
     if given is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
+        layers += [{"early_stopping": None}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}
     return {**recipe_values(grid.recipe, "pretrain", *layers), "objective": given.objective, "seed": seed}
 
