@@ -120,7 +120,7 @@ def test_an_exponent_at_its_bound_is_not_determined() -> None:
     step = [
         LossCell((x,), (loss, loss * 1.002)) for x, loss in ((1, 2.0), (10, 1.0), (100, 1.001), (1000, 1.0))
     ]
-    assert fit_scaling_law(step, resamples=40).exponent(0).problem == "its interval reaches 4"
+    assert fit_scaling_law(step, resamples=40).exponent(0).problem == "its interval reaches 2"
 
 
 def test_a_form_that_is_wrong_is_told_from_noise_and_widens_intervals() -> None:

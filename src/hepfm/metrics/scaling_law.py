@@ -2,9 +2,9 @@
 
 Trainings that differ by their seeds alone make a cell. Two things scatter: trainings within a cell, and cells
 around the law, beyond what trainings explain, because no form is exact. Both are drawn anew in a bootstrap
-around the fitted law: deviations of trainings from their own cell with replacement (divided by the square root
-of 1 - 1/S for S trainings, as deviations from a mean of S are too small), and normal deviations of cells of the
-size that the residuals show. How often the intervals cover is in ``docs/data/scaling_coverage.csv``.
+around the fitted law: deviations of trainings from their own cell with replacement (divided by the square
+root of 1 - 1/S for S trainings, as deviations from a mean of S are too small), and normal deviations of cells
+of the size that the residuals show. How often the intervals cover is in ``docs/data/scaling_coverage.csv``.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class ScalingFit:
         return FittedNumber(self.law.offset, low, high, "its interval reaches 0" if open_ else "")
 
     def part(self, k: int) -> FittedNumber:
-        """Return what variable k adds to the loss at its reference; not determined where that may be nothing."""
+        """Return what variable k adds to the loss at its reference; not determined where it may be nothing."""
         low, high = self._interval([law.parts[k] for law in self.draws])
         nothing = low is not None and low <= _NOTHING * self.law.parts[k]
         return FittedNumber(
@@ -298,7 +298,7 @@ def _between(law: PowerLaw, cells: Sequence[LossCell]) -> float:
 
 
 def _deviations(cells: Sequence[LossCell]) -> tuple[FloatArray, float | None]:
-    """Return deviations of trainings from their cells, of the size of those from the true means; their spread."""
+    """Return deviations of trainings from their cells, as large as those from true means, and their spread."""
     found = [
         (np.log(cell.losses) - np.log(cell.losses).mean()) / math.sqrt(1 - 1 / len(cell.losses))
         for cell in cells
