@@ -127,8 +127,8 @@ def check_points(x_PK: FloatArray, losses_P: FloatArray) -> None:
         wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if len(wrong):
             raise ConfigError(
-                f"{what} of point {wrong[0] + 1} is {values[wrong[0]]:g}; a power law is fitted to logarithms, so "
-                "all must be finite and above 0: leave the training out, or fit another loss"
+                f"{what} of point {wrong[0] + 1} is {values[wrong[0]]:g}; a power law is fitted to "
+                "logarithms, so all must be finite and above 0: leave the training out, or fit another loss"
             )
     for k, x in enumerate(x_PK.T):
         if (distinct := len(np.unique(x))) < DISTINCT:

@@ -161,7 +161,7 @@ class ScalingFit:
         return FittedNumber(self.law.offset, low, high, "its interval reaches 0" if open_ else "")
 
     def part(self, k: int) -> FittedNumber:
-        """Return what variable k adds to the loss at its reference; not determined where it may be nothing."""
+        """Return what variable k adds to the loss at its reference; open where it may be nothing."""
         low, high = self._interval([law.parts[k] for law in self.draws])
         nothing = low is not None and low <= _NOTHING * self.law.parts[k]
         return FittedNumber(
@@ -298,7 +298,7 @@ def _between(law: PowerLaw, cells: Sequence[LossCell]) -> float:
 
 
 def _deviations(cells: Sequence[LossCell]) -> tuple[FloatArray, float | None]:
-    """Return deviations of trainings from their cells, as large as those from true means, and their spread."""
+    """Return deviations of trainings from cells, as large as those from true means, and their spread."""
     found = [
         (np.log(cell.losses) - np.log(cell.losses).mean()) / math.sqrt(1 - 1 / len(cell.losses))
         for cell in cells
