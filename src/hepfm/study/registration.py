@@ -2,8 +2,9 @@
 
 What was named before the results were seen can be told from what was picked afterwards. ``registration.json``
 holds the contrasts with their budgets spelled out, the objectives of the arms they name and the replicates,
-what a scaling law is fitted to and what it predicts, their SHA-256, date and commit. When any of it changes while finished runs are there, the first registration
-is kept, the change is added below it, and the report says so.
+what a scaling law is fitted to and what it predicts, their SHA-256, date and commit. When any of it changes
+while finished runs are there, the first registration is kept, the change is added below it, and the report
+says so.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ from hepfm.study.scaling_fits import ArmScaling, NamedLaw, ScaledCell, compute, 
 
 N_AXIS = "parameters N (no embedding, no heads)"
 D_AXIS = "pre-training rows D"
-C_AXIS = "compute 6 N × constituents seen (FLOP)"
+C_AXIS = "compute: 6 N for each constituent seen (FLOP)"
 WIDER = 1.25
 """How far curves go beyond the outermost points."""
 
 POINTS = (
-    " Markers: geometric means of trainings, dots: the trainings. Line with band: the law of {what}, with its "
-    "{level:.0%} interval. "
+    " Markers: geometric means of trainings, dots: the trainings. Line with band: the law of {what}, with "
+    "its {level:.0%} interval. "
 )
 HELD_OUT = "Ringed: held out of every fit. Diamond: its prediction by the law of N and D, with its interval."
 UNIT = " The loss is that of the arm's objective (cross-entropies in nats)."
@@ -163,8 +163,8 @@ def _residuals(arm: ArmScaling) -> Figure:
     assert fit is not None
     points = [_residual(arm, cell) for cell in _drawn(arm)]
     caption = (
-        f"{arm.arm}: mean ln L of each cell less that of the law of N and D. Bars: standard deviation of the mean "
-        "over trainings, from the scatter of all cells. Ringed: held out of the fit."
+        f"{arm.arm}: mean ln L of each cell less that of the law of N and D. Bars: standard deviation of the "
+        "mean over trainings, from the scatter of all cells. Ringed: held out of the fit."
     )
     return residual_figure(
         points,

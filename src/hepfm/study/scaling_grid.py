@@ -1,4 +1,4 @@
-"""Section ``scaling`` of a study: which losses of pre-training are fitted against scale, and which predicted."""
+"""Section ``scaling`` of a study: which losses of pre-training are fitted to scale, and which predicted."""
 
 from __future__ import annotations
 

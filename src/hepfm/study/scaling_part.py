@@ -22,6 +22,7 @@ from hepfm.study.scaling_runs import (
     planned_parameters,
 )
 from hepfm.study.scaling_tables import (
+    EXPONENT,
     LAW_COLUMNS,
     PARAMETER_COLUMNS,
     PREDICTION_COLUMNS,
@@ -36,14 +37,14 @@ from hepfm.study.scaling_tables import (
 )
 
 PARAMETERS = (
-    "Parameters of the laws L = E + A/N^α + B/D^β (2203.15556), and of each variable alone where the others are "
-    "largest; the compute of the envelope is that up to the best validation. Value: Huber loss of ln L, from "
-    "several starts. Interval: {level:.0%}, of a bootstrap over trainings that also holds the scatter of cells "
-    "around the law. 'not determined' where the interval reaches a bound: no number is printed then."
+    "Parameters of the laws L = E + A/N^alpha + B/D^beta (2203.15556), and of each variable alone where the "
+    "others are largest; L = E + G/C^gamma for compute C up to the best validation, of the cells that no "
+    "cheaper one undercuts. Value: least Huber loss of ln L, from several starts. Interval: {level:.0%}, of a "
+    "bootstrap over trainings that also holds the scatter of cells around the law. 'not determined' where the interval reaches a bound: no number is printed then."
 )
 QUALITY = (
-    "How well the laws describe the losses. Scatter: standard deviations of ln L, of trainings of one cell, and "
-    "of cells around the law beyond what trainings explain. p of the form: of residuals as large as these if "
+    "How well the laws describe the losses. Scatter: standard deviations of ln L, of trainings of one cell, "
+    "and of cells around the law beyond what trainings explain. p of the form: of residuals as large as these if "
     "the form is right (F test)."
 )
 PREDICTIONS = (
@@ -52,9 +53,8 @@ PREDICTIONS = (
     "lies in it. Largest fitted cell: what a guess that nothing more is gained says."
 )
 TRAININGS = (
-    "All trainings. N counts the weights of the backbone without the embedding of its inputs and without heads. "
-    "Loss: the lowest validation loss, on the same rows for all; as the lowest of many it is slightly too low. "
-    "FLOP: 6 N for each constituent that was seen up to the best validation, a convention (2001.08361) that "
+    "All trainings. N counts the weights of the backbone without the embedding of its inputs and without "
+    "heads. Loss: the lowest validation loss; as the lowest of many it is slightly too low. FLOP: 6 N for each constituent that was seen up to the best validation, a convention (2001.08361) that "
     "leaves attention, heads and padding out; core seconds are measured, of the whole training."
 )
 
@@ -72,9 +72,8 @@ def scaling_part(
     blocks.append(Bullets(tuple(_sentences(arms, section)), answers=True))
     blocks += _tables(arms, section)
     for arm in arms:
-        blocks += (
-            [Titled(f"Loss against scale: {arm.arm}", tuple(grid(arm_figures(arm))))] if arm.fitted else []
-        )
+        if arm.fitted:
+            blocks.append(Titled(f"Loss against scale: {arm.arm}", tuple(grid(arm_figures(arm)))))
     blocks += [Text(line) for line in _marked(trainings, section, missing=len(plan.scaled) - len(trainings))]
     table = ReportTable(TRAINING_COLUMNS, tuple(trainings), TRAININGS, "scaling-trainings")
     return Part("scaling", "Scaling", (*blocks, Folded("All trainings", (table,))), heading="Scaling laws")
@@ -124,7 +123,7 @@ def _sentences(arms: Sequence[ArmScaling], section: ScalingGrid) -> Iterator[str
             if row.number.problem
             else f"{row.symbol} = {shown_number(row.number.value)} ({shown_interval(row.number)})"
             for row in parameter_rows(arm.arm, arm.joint)
-            if row.symbol in ("E", "α", "β")
+            if row.symbol in ("E", *EXPONENT.values())
         ]
         said = remark(arm.joint)
         yield f"{arm.arm}, law of N and D: {', '.join(found)}{f'; {said}' if said else ''}."
@@ -174,8 +173,8 @@ def _marked(trainings: Sequence[MeasuredTraining], section: ScalingGrid, *, miss
     yield (
         f"Of {len(trainings)} trainings {none} had no plateau ({counts[IMPROVING]} {IMPROVING}, "
         f"{counts[FIRST]} {FIRST}){f': their losses are upper limits. {fate}' if none else '.'} "
-        f"{counts[OVERFITTED]} overfitted: the last validation loss is more than {OVERFIT:.0%} above the lowest. "
-        "They count with the lowest, as early stopping takes it."
+        f"{counts[OVERFITTED]} overfitted: the last validation loss is more than {OVERFIT:.0%} above the "
+        "lowest. They count with the lowest, as early stopping takes it."
     )
     if missing:
         yield f"{missing} planned trainings have no result yet."

@@ -13,7 +13,7 @@ from hepfm.study.scaling_runs import MeasuredTraining
 
 DIGITS = 3
 
-EXPONENT = {"N": "α", "D": "β", "C": "γ"}
+EXPONENT = {"N": "alpha", "D": "beta", "C": "gamma"}
 AMPLITUDE = {"N": "A", "D": "B", "C": "G"}
 """Letters of the terms, by variable."""
 
@@ -157,7 +157,7 @@ def _beyond(checked: CheckedPrediction, what: str) -> float | None:
 
 def _times(checked: CheckedPrediction, what: str) -> str:
     ratio = _beyond(checked, what)
-    return f"{getattr(checked.cell, what):,}" + ("" if ratio is None else f" ({significant(ratio, 2)}×)")
+    return f"{getattr(checked.cell, what):,}" + ("" if ratio is None else f" (times {significant(ratio, 2)})")
 
 
 PREDICTION_COLUMNS: tuple[Column[PredictionRow], ...] = (

@@ -136,15 +136,8 @@ def _draw_curve(axes: Axes, curve: ScaledCurve, pens: Mapping[str, Pen]) -> None
 
 def _draw_point(axes: Axes, point: ScaledPoint, pen: Pen, *, labelled: bool) -> None:
     held_out = point.kind == "held out"
-    axes.plot(
-        [point.x] * len(point.losses),
-        point.losses,
-        ".",
-        color=pen.colour,
-        markersize=2.5,
-        alpha=0.6,
-        zorder=3,
-    )
+    scales = [point.x] * len(point.losses)
+    axes.plot(scales, point.losses, ".", color=pen.colour, markersize=2.5, alpha=0.6, zorder=3)
     axes.plot(
         [point.x],
         [point.mean],
@@ -168,8 +161,8 @@ def _draw_predictions(axes: Axes, drawing: ScalingDrawing) -> None:
             for end in (one.low, one.high):
                 axes.plot([x], [end], "_", color=INK, markersize=6, zorder=5)
         label = None if place else "predicted"
-        style = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 6.5}
-        axes.plot([x], [one.value], "D", linestyle="none", label=label, zorder=6, **style)
+        (line,) = axes.plot([x], [one.value], "D", color=INK, markersize=6.5, label=label, zorder=6)
+        line.set(linestyle="none", markerfacecolor="none")
 
 
 HEADER = ("kind", "series", "x", "loss", "low", "high", "trainings")
