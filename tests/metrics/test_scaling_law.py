@@ -207,3 +207,13 @@ def test_options_out_of_range_are_refused() -> None:
 def test_the_envelope_is_what_nothing_cheaper_undercuts() -> None:
     assert envelope([4.0, 1.0, 2.0, 2.0], [0.5, 0.9, 0.7, 0.8]) == (1, 2, 0)
     assert envelope([], []) == ()
+
+
+def test_a_misfit_that_one_cell_tells_of_gives_wide_intervals_and_no_overflow() -> None:
+    points = [(10.0,), (100.0,), (1000.0,), (10000.0,)]
+    law = PowerLaw(0.5, (0.5,), (0.5,), (100.0,))
+    fit = fit_scaling_law(cells(law, points=points, spread=0.001, misfit=0.05, seed=3))
+    assert fit.free == 1
+    predicted = fit.predict((1e5,), trainings=3)
+    assert predicted.low > 0
+    assert predicted.high < 10

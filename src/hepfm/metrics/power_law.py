@@ -32,8 +32,9 @@ DISTINCT = 3
 
 _STARTS = (0.1, 0.25, 0.5, 1.0, 2.0)
 _REFINED = 3
-_EVALUATIONS = 100
-"""Most of one start: where a term is hardly there its exponent drifts without end, and nothing else moves."""
+_EVALUATIONS, _TOLERANCE = 100, 1e-6
+"""Most evaluations of one start, and relative change that ends it: where a term is hardly there its exponent
+drifts without end, and nothing else moves."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,9 @@ def _refined(
         f_scale=huber,
         x_scale="jac",
         max_nfev=_EVALUATIONS,
+        ftol=_TOLERANCE,
+        xtol=_TOLERANCE,
+        gtol=_TOLERANCE * huber,
     )
     return float(fit.cost), fit.x
 

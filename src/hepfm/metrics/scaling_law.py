@@ -25,6 +25,9 @@ from hepfm.metrics.power_law import EXPONENTS, HUBER, PowerLaw, check_points, fi
 from hepfm.metrics.predictions import FloatArray
 
 SCALING_RESAMPLES = 200
+_FURTHEST = 1.0
+"""Largest deviation of ln L of a cell from the law that is drawn: the size of a misfit that one or two cells
+tell of is known to no factor."""
 _NOTHING = 1e-3
 """Part of the loss below which a term is taken for absent."""
 
@@ -208,7 +211,7 @@ class ScalingFit:
         random = numpy_generator(self.seed, "metrics.scaling_law.predict")
         losses = []
         for law in self.draws:
-            away = self.misfit * _student(random, self.free)
+            away = _bounded(self.misfit * _student(random, self.free))
             if len(self.deviations):
                 away += random.choice(self.deviations, trainings).mean()
             losses.append(float(law.loss(point)[0]) * math.exp(away))
@@ -315,6 +318,10 @@ def _student(random: np.random.Generator, free: int) -> float:
     return float(random.standard_t(free)) if free else 0.0
 
 
+def _bounded(deviation: float) -> float:
+    return min(max(deviation, -_FURTHEST), _FURTHEST)
+
+
 def _with_draws(fit: ScalingFit, huber: float, resamples: int) -> ScalingFit:
     """Return the fit with laws of losses that are drawn around it."""
     x_PK, _ = _points(fit.cells)
@@ -324,7 +331,7 @@ def _with_draws(fit: ScalingFit, huber: float, resamples: int) -> ScalingFit:
         random = numpy_generator(fit.seed, "metrics.scaling_law", resample)
         scale = fit.misfit * (math.sqrt(fit.free / random.chisquare(fit.free)) if fit.free else 0.0)
         ln_losses = [
-            centre + scale * random.standard_normal() + _drawn(random, cell, fit.deviations)
+            centre + _bounded(scale * random.standard_normal()) + _drawn(random, cell, fit.deviations)
             for centre, cell in zip(centre_C, fit.cells, strict=True)
         ]
         draws.append(fit_power_law(x_PK, np.exp(np.concatenate(ln_losses)), huber=huber, start=fit.law))

@@ -195,6 +195,7 @@ class ArmScaling:
                 [LossCell(x(cell), cell.losses) for cell in cells],
                 huber=self.grid.huber,
                 level=self.grid.level,
+                resamples=self.grid.resamples,
             )
         except ConfigError as error:
             return NamedLaw(key, title, variables, cells, None, str(error))

@@ -9,8 +9,10 @@ import pydantic
 
 from hepfm.core.config import Config
 from hepfm.core.errors import did_you_mean
+from hepfm.metrics.bootstrap import MINIMUM_RESAMPLES
 from hepfm.metrics.mean_interval import LEVEL
 from hepfm.metrics.power_law import DISTINCT, HUBER
+from hepfm.metrics.scaling_law import SCALING_RESAMPLES
 from hepfm.workflow.store_entries import Count
 
 
@@ -48,6 +50,8 @@ class ScalingGrid(Config):
         Probability of intervals, that of the prediction too.
     huber
         Residual of ln L beyond which it counts linearly.
+    resamples
+        Of the bootstrap that intervals are made by.
     """
 
     arms: tuple[str, ...] | None = None
@@ -56,6 +60,7 @@ class ScalingGrid(Config):
     improving: Literal["leave_out", "keep"] = "leave_out"
     level: Annotated[float, pydantic.Field(gt=0.0, lt=1.0)] = LEVEL
     huber: Annotated[float, pydantic.Field(gt=0.0)] = HUBER
+    resamples: Annotated[int, pydantic.Field(ge=MINIMUM_RESAMPLES)] = SCALING_RESAMPLES
 
     @property
     def held_out(self) -> dict[tuple[str, int | None], str]:

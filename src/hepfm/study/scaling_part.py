@@ -39,14 +39,14 @@ from hepfm.study.scaling_tables import (
 PARAMETERS = (
     "Parameters of the laws L = E + A/N^alpha + B/D^beta (2203.15556), and of each variable alone where the "
     "others are largest; L = E + G/C^gamma for compute C up to the best validation, of the cells that no "
-    "cheaper one undercuts. Value: least Huber loss of ln L, from several starts. Interval: {level:.0%}, of a "
-    "bootstrap over trainings that also holds the scatter of cells around the law. 'not determined' where the "
-    "interval reaches a bound: no number is printed then."
+    "cheaper one undercuts. Value: least Huber loss of ln L, from several starts. Interval: {level:.0%}, of "
+    "a bootstrap over trainings that also holds the scatter of cells around the law. 'not determined' where "
+    "the interval reaches a bound: no number is printed then."
 )
 QUALITY = (
     "How well the laws describe the losses. Scatter: standard deviations of ln L, of trainings of one cell, "
-    "and of cells around the law beyond what trainings explain. p of the form: of residuals as large as these "
-    "if the form is right (F test)."
+    "and of cells around the law beyond what trainings explain. p of the form: of residuals as large as "
+    "these if the form is right (F test)."
 )
 PREDICTIONS = (
     "What the law of N and D, fitted to the other cells, says of cells that it has not seen, beside what was "
@@ -55,9 +55,9 @@ PREDICTIONS = (
 )
 TRAININGS = (
     "All trainings. N counts the weights of the backbone without the embedding of its inputs and without "
-    "heads. Loss: the lowest validation loss; as the lowest of many it is slightly too low. FLOP: 6 N for each "
-    "constituent that was seen up to the best validation, a convention (2001.08361) that leaves attention, "
-    "heads and padding out; core seconds are measured, of the whole training."
+    "heads. Loss: the lowest validation loss; as the lowest of many it is slightly too low. FLOP: 6 N for "
+    "each constituent that was seen up to the best validation, a convention (2001.08361) that leaves "
+    "attention, heads and padding out; core seconds are measured, of the whole training."
 )
 
 
