@@ -9,6 +9,8 @@ import pytest
 
 from hepfm.core.errors import ConfigError
 from hepfm.metrics.power_law import PowerLaw, envelope, fit_power_law
+from hepfm.metrics.power_law_resamples import fit_again
+from hepfm.metrics.predictions import FloatArray
 from hepfm.metrics.scaling_law import LossCell, PredictedLoss, ScalingFit, fit_scaling_law
 
 TRUE = PowerLaw(0.8, (0.15, 0.4), (0.4, 0.3), (1e4, 5e3))
@@ -53,6 +55,27 @@ def test_the_huber_loss_keeps_a_wild_training_from_deciding() -> None:
     losses[-1] *= 1.5
     assert fit_power_law(x, losses, huber=1e-3).offset == pytest.approx(TRUE.offset, rel=0.01)
     assert abs(fit_power_law(x, losses, huber=10.0).offset / TRUE.offset - 1) > 0.03
+
+
+@pytest.mark.parametrize("true", [TRUE, PowerLaw(0.8, (0.0, 0.4), (0.4, 0.3), (1e4, 5e3))])
+@pytest.mark.parametrize("huber", [1e-3, 1e-2])
+def test_samples_that_are_fitted_together_have_the_minima_of_single_fits(
+    true: PowerLaw, huber: float
+) -> None:
+    """A term that is absent makes local minima, of which both ways may find either."""
+    x = np.repeat(np.array(GRID), 3, axis=0)
+    losses = true.loss(x) * np.exp(0.005 * np.random.default_rng(4).normal(size=(12, len(x))))
+
+    def cost(law: PowerLaw, sample: FloatArray) -> float:
+        size = np.abs(np.log(law.loss(x)) - np.log(sample))
+        return float(np.where(size <= huber, size**2 / 2, huber * (size - huber / 2)).sum())
+
+    together = fit_again(fit_power_law(x, losses[0], huber=huber), x, losses, huber=huber)
+    alone = [fit_power_law(x, sample, huber=huber) for sample in losses]
+    costs = np.array(
+        [[cost(law, y) for law, y in zip(laws, losses, strict=True)] for laws in (together, alone)]
+    )
+    assert (costs[0] <= 1.003 * costs[1]).all()
 
 
 def test_with_noise_the_truth_is_in_the_intervals_and_the_larger_run_is_predicted() -> None:

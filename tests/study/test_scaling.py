@@ -22,10 +22,9 @@ from hepfm.study.plan import Plan, ScaledTraining
 from hepfm.study.registration import read_registration, register, registered_content, registration_text
 from hepfm.study.scaling_part import arm_scalings
 from hepfm.study.scaling_runs import count_parameters, measured_trainings, planned_parameters, plateau_mark
-from hepfm.study.study import prepare, study
+from hepfm.study.study import prepare
 from hepfm.study.study_report import write_report
-
-pytestmark = pytest.mark.enable_socket  # Dask talks to itself
+from hepfm.workflow.verbs.pretrain import Pretrain
 
 WIDTHS = {"a": 4, "b": 8, "c": 16}
 LARGER = {"larger": {"size": "d", "rows": 400}}
@@ -191,8 +190,11 @@ def test_other_studies_register_what_they_did() -> None:
 
 def test_a_known_law_is_found_and_its_prediction_agrees(plan: Plan, tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path)
+    register(plan.config, folder, plan.runs)
     finish(plan, folder)
     page = report(plan, folder)
+    assert "before the first run" in page
+    assert "Registered contrasts" not in page
     (prediction,) = rows_of(folder, "predictions")
     assert prediction["verdict"] == "agrees"
     assert (
@@ -326,20 +328,21 @@ def test_a_plateau_without_early_stopping_is_a_best_that_is_neither_first_nor_la
     assert plateau_mark(losses, 10, patience=None) == "best at the first validation"
 
 
-def test_the_law_of_a_study_that_was_run(jet_store: Store, tmp_path: Path) -> None:
-    """Networks of a few weights for a few steps: parameters, rows and losses are those of the runs."""
+def test_numbers_of_a_training_that_was_run_are_its_own(jet_store: Store, tmp_path: Path) -> None:
     values = scaling_study(jet_store.path)
     train = {**TRAIN, "steps": 8, "validate_every": 1, "schedule": "constant", "ema": 0.5}
     values["pretrain"]["recipe"] = {**values["pretrain"]["recipe"], "backbone": TINY, "train": train}
-    values["seeds"]["pretrain"] = [1]
-    result = study(values, output=tmp_path / "out", processes=1)
-    assert result.complete
-    assert result.report is not None
-    plan, folder = prepare(values), StudyFolder(tmp_path / "out")
-    for one in measured_trainings(plan, folder, result.states):
-        assert one.parameters == planned_parameters(plan.runs[one.planned.run])
-        path = folder.run(one.planned.run).model / "model.safetensors"
-        assert one.parameters == count_parameters(path) < one.all_parameters
-        assert one.training_rows == one.planned.rows
-        assert one.loss == min(loss for _, loss in one.losses)
-    assert "Registered on" in result.report.read_text(encoding="utf-8")
+    plan, folder = prepare(values), StudyFolder(tmp_path)
+    planned = plan.scaled[-1]
+    run = folder.run(planned.run)
+    run.begin(plan.runs[planned.run])
+    run.finish({**Pretrain().run(folder, plan.runs[planned.run], cores=1), "seconds": 3.0, "threads": 2})
+    states: Any = {name: folder.status(name) for name in plan.runs}
+    (one,) = measured_trainings(plan, folder, states)
+    path = run.model / "model.safetensors"
+    assert one.parameters == planned_parameters(plan.runs[planned.run]) == count_parameters(path)
+    assert one.parameters < one.all_parameters
+    assert (one.training_rows, one.batch_size, one.core_seconds) == (400, 16, 6.0)
+    assert one.loss == min(loss for _, loss in one.losses)
+    lengths = jet_store.lengths("constituent", jet_store.split("train"))
+    assert one.constituents == pytest.approx(float(np.minimum(lengths, 128).mean()))

@@ -83,9 +83,7 @@ class PowerLaw:
         return _loss(self.vector, np.log(x_PK) - np.log(self.reference))
 
 
-def fit_power_law(
-    x_PK: FloatArray, losses_P: FloatArray, *, huber: float = HUBER, start: PowerLaw | None = None
-) -> PowerLaw:
+def fit_power_law(x_PK: FloatArray, losses_P: FloatArray, *, huber: float = HUBER) -> PowerLaw:
     """Return the law that fits best.
 
     Parameters
@@ -96,8 +94,6 @@ def fit_power_law(
         Its loss, shape (P,); above 0.
     huber
         Residual of ln L beyond which it counts linearly; above 0.
-    start
-        A law of nearly the same losses at the same points, from which alone is started.
 
     Raises
     ------
@@ -109,8 +105,7 @@ def fit_power_law(
         raise ConfigError(f"the width of the Huber loss must be above 0, got {huber:g}")
     reference = np.exp(np.log(x_PK).mean(axis=0))
     ln_x = np.log(x_PK) - np.log(reference)
-    starts = _starts(ln_x, losses_P, count=_REFINED) if start is None else [start.vector]
-    fits = [_refined(one, ln_x, losses_P, huber) for one in starts]
+    fits = [_refined(start, ln_x, losses_P, huber) for start in _starts(ln_x, losses_P)]
     best = min(fits, key=lambda fit: fit[0])[1]
     count = x_PK.shape[1]
     parts, exponents = best[1 : 1 + count], best[1 + count :]
@@ -152,7 +147,7 @@ def _loss(vector: FloatArray, ln_x_PK: FloatArray) -> FloatArray:
     return vector[0] + (parts * np.exp(-exponents * ln_x_PK)).sum(axis=1)
 
 
-def _starts(ln_x_PK: FloatArray, losses_P: FloatArray, *, count: int) -> list[FloatArray]:
+def _starts(ln_x_PK: FloatArray, losses_P: FloatArray) -> list[FloatArray]:
     """Return the best starts of a grid of exponents; for given ones the rest is linear, and not negative."""
     found = []
     for exponents in product(_STARTS, repeat=ln_x_PK.shape[1]):
@@ -160,14 +155,20 @@ def _starts(ln_x_PK: FloatArray, losses_P: FloatArray, *, count: int) -> list[Fl
         design = np.column_stack((np.ones(len(terms)), terms)) / losses_P[:, None]
         linear, distance = nnls(design, np.ones(len(terms)))
         found.append((distance, np.array([*linear, *exponents])))
-    return [start for _, start in sorted(found, key=lambda one: one[0])[:count]]
+    return [start for _, start in sorted(found, key=lambda one: one[0])[:_REFINED]]
+
+
+def bounds(most: float, count: int) -> tuple[FloatArray, FloatArray]:
+    """Return the least and the largest offset, parts and exponents of a law, for losses up to `most`."""
+    low = np.array([1e-9 * most, *[1e-9 * most] * count, *[EXPONENTS[0]] * count])
+    return low, np.array([most, *[math.inf] * count, *[EXPONENTS[1]] * count])
 
 
 def _refined(
     start: FloatArray, ln_x_PK: FloatArray, losses_P: FloatArray, huber: float
 ) -> tuple[float, FloatArray]:
     """Return the Huber loss that is reached from a start, and where."""
-    count, ln_losses, most = ln_x_PK.shape[1], np.log(losses_P), float(losses_P.max())
+    count, ln_losses = ln_x_PK.shape[1], np.log(losses_P)
 
     def residuals(vector: FloatArray) -> FloatArray:
         return np.log(_loss(vector, ln_x_PK)) - ln_losses
@@ -178,9 +179,8 @@ def _refined(
         columns = (np.ones((len(terms), 1)), terms, -parts * terms * ln_x_PK)
         return np.hstack(columns) / _loss(vector, ln_x_PK)[:, None]
 
-    low = np.array([1e-9 * most, *[1e-9 * most] * count, *[EXPONENTS[0]] * count])
-    high = np.array([most, *[math.inf] * count, *[EXPONENTS[1]] * count])
-    inside = np.clip(start, low * 1.001, [most * 0.999, *[math.inf] * count, *[EXPONENTS[1] * 0.999] * count])
+    low, high = bounds(float(losses_P.max()), count)
+    inside = np.clip(start, low * 1.001, high * 0.999)
     fit = least_squares(
         residuals,
         inside,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from hepfm.core.rng import numpy_generator
 from hepfm.metrics.bootstrap import MINIMUM_RESAMPLES, percentile_interval
 from hepfm.metrics.mean_interval import LEVEL
 from hepfm.metrics.power_law import EXPONENTS, HUBER, PowerLaw, check_points, fit_power_law
+from hepfm.metrics.power_law_resamples import fit_again
 from hepfm.metrics.predictions import FloatArray
 
 SCALING_RESAMPLES = 200
@@ -326,7 +327,7 @@ def _with_draws(fit: ScalingFit, huber: float, resamples: int) -> ScalingFit:
     """Return the fit with laws of losses that are drawn around it."""
     x_PK, _ = _points(fit.cells)
     centre_C = np.log(fit.law.loss(np.array([cell.x for cell in fit.cells], float)))
-    draws = []
+    losses = []
     for resample in range(resamples):
         random = numpy_generator(fit.seed, "metrics.scaling_law", resample)
         scale = fit.misfit * (math.sqrt(fit.free / random.chisquare(fit.free)) if fit.free else 0.0)
@@ -334,8 +335,9 @@ def _with_draws(fit: ScalingFit, huber: float, resamples: int) -> ScalingFit:
             centre + _bounded(scale * random.standard_normal()) + _drawn(random, cell, fit.deviations)
             for centre, cell in zip(centre_C, fit.cells, strict=True)
         ]
-        draws.append(fit_power_law(x_PK, np.exp(np.concatenate(ln_losses)), huber=huber, start=fit.law))
-    return ScalingFit(**{**vars(fit), "draws": tuple(draws)})
+        losses.append(np.exp(np.concatenate(ln_losses)))
+    draws = fit_again(fit.law, x_PK, np.array(losses), huber=huber)
+    return replace(fit, draws=tuple(draws))
 
 
 def _drawn(random: np.random.Generator, cell: LossCell, pool: FloatArray) -> FloatArray:

@@ -142,7 +142,7 @@ def _prediction_sentence(arm: str, one: CheckedPrediction) -> str:
     )
     if not one.cell.trainings:
         return f"{says}, {one.verdict}."
-    return f"{says}, measured {one.cell.mean:.4f} in {len(one.cell.trainings)} trainings: {one.verdict}."
+    return f"{says}, measured {one.cell.mean:.4f} (trainings: {len(one.cell.trainings)}): {one.verdict}."
 
 
 def _tables(arms: Sequence[ArmScaling], section: ScalingGrid) -> Iterator[Block]:

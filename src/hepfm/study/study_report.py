@@ -50,7 +50,7 @@ def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -
         *signals_parts(plan, [panel for panel, _ in compared], _pens(plan.config)),
         *_panels(plan.config, compared),
         *([compute_part(outcomes)] if outcomes else []),
-        rules_part(plan.config),
+        *([rules_part(plan.config)] if plan.config.downstream else []),
         missing_part(missing, _failed(plan, folder, states)),
         *_galleries(plan, folder, states),
         *(closing_parts([panel.section for panel, _ in compared]) if compared else ()),

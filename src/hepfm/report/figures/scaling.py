@@ -19,6 +19,7 @@ from hepfm.report.figures.style import (
     canvas,
     legend_below,
     plain_log_axis,
+    scale_axis,
     to_svg,
     two_lines,
 )
@@ -116,6 +117,7 @@ def scaling_figure(
     axes.set_xscale("log")
     axes.set_yscale("log")
     plain_log_axis(axes)
+    scale_axis(axes)
     axes.set_xlabel(xlabel, labelpad=2)
     axes.set_ylabel(two_lines(ylabel))
     legend_below(axes, drop=0.2)
