@@ -142,6 +142,22 @@ def test_early_stopping_keeps_the_best_validated_weights(
     assert (result.model_path / "model.safetensors").read_bytes() == before
 
 
+def test_pretraining_stops_early_too(recipe: Values, tmp_path: Path) -> None:
+    options = ["train.steps=60", "train.optimizer.lr=3.0", "train.schedule=constant", "train.clip=null"]
+    result = pretrain(
+        recipe,
+        output=tmp_path / "run",
+        overrides=[*options, "train.validate_every=1", "early_stopping.patience=3", "train.ema=0.5"],
+    )
+    validations = read_metrics(result.path / "metrics.jsonl", "validation")
+    best = min(validations, key=lambda line: line["loss"])
+    assert validations[-1]["step"] == best["step"] + 3 < 60
+    assert Model.load(result.model_path).metrics["validation_loss"] == best["loss"]
+    before = (result.model_path / "model.safetensors").read_bytes()
+    resume(result.path)
+    assert (result.model_path / "model.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize("mode", ["full", "lora"])
 def test_a_resumed_run_is_the_run_that_was_not_stopped(
     finetune_recipe: Values, tiny_run: Path, tmp_path: Path, mode: str

@@ -76,6 +76,14 @@ def test_early_stopping_needs_validation_rows(finetune_recipe: dict[str, Any]) -
     assert read_finetune_recipe(merge(bad, {"early_stopping": None})).early_stopping is None
 
 
+def test_early_stopping_of_pretraining_needs_validation_rows(recipe: dict[str, Any]) -> None:
+    assert read_pretrain_recipe(recipe).early_stopping is None
+    stopping = merge(recipe, {"early_stopping": {"patience": 3}})
+    assert read_pretrain_recipe(stopping).early_stopping.patience == 3
+    with pytest.raises(ConfigError, match=r"set data\.validation to a split or early_stopping=null"):
+        read_pretrain_recipe(merge(stopping, parse_override("data.validation=null")))
+
+
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_built_in_pretraining_recipes_are_valid(name: str) -> None:
     assert read_pretrain_recipe(load_recipe(name, "pretrain")).description

@@ -14,7 +14,9 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
+from hepfm.study.registered_contrast import RegisteredContrast
 from hepfm.study.replicate_stores import is_own
+from hepfm.study.scaling_grid import ScalingGrid
 from hepfm.study.seeds import StudySeeds
 from hepfm.workflow.store_entries import PER_REPLICATE, Count, StoreEntry, kind_of_store, made_of
 
@@ -171,35 +173,6 @@ class Search(Config):
     per: Literal["cell", "run"] = "run"
 
 
-class RegisteredContrast(Config):
-    """A question that is asked before the first run.
-
-    Attributes
-    ----------
-    contrast
-        Arms with signs between them, e.g. ``"C+M - C"``: the mean of those that count positive less the mean
-        of the others.
-    family
-        Contrasts of one family are corrected together.
-    task
-        Name of the downstream entry.
-    metric
-        Name of the metric; the primary one of the task when null.
-    budgets
-        Numbers of labels; all of the task when null.
-    equivalence
-        Margin inside which arms count as equal: above 0 for differences, above 1 for metrics compared by
-        ratio.
-    """
-
-    contrast: str
-    family: str
-    task: str
-    metric: str | None = None
-    budgets: tuple[Count | None, ...] | None = None
-    equivalence: Annotated[float, pydantic.Field(gt=0.0)] | None = None
-
-
 class StudyConfig(Config):
     """A study file.
 
@@ -223,9 +196,12 @@ class StudyConfig(Config):
         Names of objectives that arms combine: arm ``C+M`` has the factors C and M, scratch has none. All 2^k
         combinations must be arms; main effects and interactions are reported then.
     downstream
-        Tasks by name; null leaves one out that the file has, with the contrasts about it.
+        Tasks by name; null leaves one out that the file has, with the contrasts about it. A study with
+        `scaling` needs none.
     contrasts
         What is asked before the first run, by name.
+    scaling
+        Laws of the loss of pre-training against parameters and rows, and what they predict; null for none.
     """
 
     description: str = ""
@@ -235,9 +211,10 @@ class StudyConfig(Config):
     pretrain: PretrainGrid
     arms: dict[str, Annotated[Arm, pydantic.BeforeValidator(_read_arm)] | None]
     factors: tuple[str, ...] = ()
-    downstream: dict[str, Downstream]
+    downstream: dict[str, Downstream] = pydantic.Field(default_factory=dict)
     contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
     search: Search | None = None
+    scaling: ScalingGrid | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -262,13 +239,29 @@ class StudyConfig(Config):
             *self._factorial(),
             *self._contrasts(),
             *self._rates(),
+            *self._scaling(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def by_size(self) -> dict[str, Values]:
+        """Keys of each size, laid over the recipe of pre-training, those of predicted cells too."""
+        return {**self.pretrain.by_size, **(self.scaling.sizes if self.scaling else {})}
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """Arms with pre-training."""
+        return tuple(name for name, arm in self.arms.items() if arm is not None)
+
+    def _scaling(self) -> list[str]:
+        if self.scaling is None:
+            return []
+        return self.scaling.problems(self.pretrained, self.pretrain.by_size, self.pretrain.rows)
+
     def _names(self) -> list[str]:
-        names = [*self.arms, *self.downstream, *self.stores, *self.pretrain.by_size]
+        names = [*self.arms, *self.downstream, *self.stores, *self.by_size]
         odd = [
             f"{name!r} is no name (letters, digits, _ . + -)" for name in names if not NAME.fullmatch(name)
         ]
@@ -355,7 +348,7 @@ class StudyConfig(Config):
     def _empty(self) -> list[str]:
         lists: dict[str, Sequence[Any] | Mapping[str, Any]] = {
             "arms": self.arms,
-            "downstream": self.downstream,
+            **({} if self.scaling else {"downstream": self.downstream}),
             "pretrain.sizes": self.pretrain.sizes,
             "pretrain.rows": self.pretrain.rows,
             **{f"downstream.{name}.budgets": one.budgets for name, one in self.downstream.items()},

@@ -13,8 +13,9 @@ from hepfm.report.difference_table import difference_table, mean_text
 from hepfm.report.formats import p_value
 from hepfm.report.preference import primary_metric
 from hepfm.report.sections import budget_text
-from hepfm.study.config import RegisteredContrast, StudyConfig
+from hepfm.study.config import StudyConfig
 from hepfm.study.panels import Panel
+from hepfm.study.registered_contrast import RegisteredContrast
 from hepfm.study.registration import Registration, registration_text
 
 HOLM = " p (Holm) is corrected over all lines of a family, in all tasks."

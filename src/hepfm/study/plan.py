@@ -6,7 +6,7 @@ arm, or study, asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,6 +85,30 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class ScaledTraining:
+    """A pre-training whose loss is fitted against scale, or predicted.
+
+    Attributes
+    ----------
+    arm, size, rows
+        What it is; rows is None for all.
+    seed
+        Its seed.
+    predicted
+        Name of the prediction that it is held out for; empty where it is fitted.
+    run
+        Name of the run.
+    """
+
+    arm: str
+    size: str
+    rows: int | None
+    seed: int
+    predicted: str
+    run: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """All runs, and all trials.
 
@@ -98,12 +122,15 @@ class Plan:
         One for each replicate of each point of the grid.
     problems
         What is wrong with recipes; trials that need them are left out.
+    scaled
+        Pre-trainings of the scaling law; empty for a study without one.
     """
 
     config: StudyConfig
     graph: RunGraph
     trials: tuple[Trial, ...]
     problems: tuple[str, ...] = ()
+    scaled: tuple[ScaledTraining, ...] = ()
 
     @property
     def runs(self) -> Mapping[str, Run]:
@@ -135,7 +162,8 @@ def make_plan(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> Plan:
             for rows in config.pretrain.rows if arm != SCRATCH else (None,):
                 for task in config.downstream:
                     planner.curve(arm, size, rows, task)
-    return Plan(config, planner.graph, tuple(planner.trials), tuple(planner.problems))
+    scaled = tuple(planner.scaled())
+    return Plan(config, planner.graph, tuple(planner.trials), tuple(planner.problems), scaled)
 
 
 class _Planner:
@@ -162,7 +190,7 @@ class _Planner:
         """Add one replicate; return the runs of the search that later replicates share."""
         search = self.config.search if self._has_rate(cell) else None
         seed = self.config.seeds.pretrain_of(position)
-        parent = self.pretrain(cell, seed)
+        parent = self.pretrain(cell.arm, cell.size, cell.rows, seed)
         tried: tuple[str, ...] = ()
         if search is None:
             models: tuple[str, ...] = (self.finetune(cell, position, parent),)
@@ -183,6 +211,22 @@ class _Planner:
         self.trials.append(trial)
         return (tried or shared) if search and search.per == "cell" else ()
 
+    def scaled(self) -> Iterator[ScaledTraining]:
+        """Add the pre-trainings of the scaling law; note what is wrong with their recipes."""
+        scaling = self.config.scaling
+        if scaling is None:
+            return
+        fitted = scaling.fitted(self.config.pretrain.by_size, self.config.pretrain.rows)
+        cells = {**dict.fromkeys(fitted, ""), **scaling.held_out}
+        for arm in scaling.arms or self.config.pretrained:
+            for (size, rows), predicted in cells.items():
+                try:
+                    for seed in self.config.seeds.pretrain:
+                        run = self.pretrain(arm, size, rows, seed)
+                        yield ScaledTraining(arm, size, rows, seed, predicted, run)
+                except ConfigError as error:
+                    self.problems[str(error)] = None
+
     # -- runs
 
     def tokenizer(self) -> dict[str, tuple[str, ...]]:
@@ -193,10 +237,10 @@ class _Planner:
         run = Tokenize().plan(tokenizer_values(self.config), store, where=TOKENIZER, note=TOKENIZER)
         return {"tokenizer": (self.graph.add(run),)}
 
-    def pretrain(self, cell: Cell, seed: int) -> str:
+    def pretrain(self, arm: str, size: str, rows: int | None, seed: int) -> str:
         """Add a pre-training."""
-        values = pretrain_values(self.config, cell.arm, cell.size, cell.rows, seed)
-        where, store = f"arm {cell.arm!r}, size {cell.size!r}", self.stores[self.config.pretrain.store]
+        values = pretrain_values(self.config, arm, size, rows, seed)
+        where, store = f"arm {arm!r}, size {size!r}", self.stores[self.config.pretrain.store]
         return self.graph.add(
             Pretrain().plan(values, store, where=where, parents=self.tokenizer(), note=where)
         )
@@ -270,13 +314,14 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     takes no weight and no constant from it.
     """
     grid, given = config.pretrain, config.arms[arm]
-    layers: list[Values] = [grid.options, grid.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
+    layers: list[Values] = [grid.options, config.by_size[size], {"data": {"store": grid.store, "rows": rows}}]
     if config.tokenizer is not None:
         layers.append({"tokenizer": {"model": "", "inputs": config.tokenizer.inputs}})
     if given is not None:
         layers.append(given.options)
     if given is None:
         layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
+        layers += [{"early_stopping": None}]
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}
     return {**recipe_values(grid.recipe, "pretrain", *layers), "objective": given.objective, "seed": seed}
 

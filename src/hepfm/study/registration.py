@@ -1,9 +1,10 @@
-"""Registration: the contrasts of a study, written and hashed into its directory before the first run.
+"""Registration: what a study asks, written and hashed into its directory before the first run.
 
 What was named before the results were seen can be told from what was picked afterwards. ``registration.json``
 holds the contrasts with their budgets spelled out, the objectives of the arms they name and the replicates,
-their SHA-256, date and commit. When any of it changes while finished runs are there, the first registration
-is kept, the change is added below it, and the report says so.
+what a scaling law is fitted to and what it predicts, their SHA-256, date and commit. When any of it changes
+while finished runs are there, the first registration is kept, the change is added below it, and the report
+says so.
 """
 
 from __future__ import annotations
@@ -22,8 +23,15 @@ from hepfm.core.provenance import code_commit
 from hepfm.metrics.contrast import read_contrast
 from hepfm.study.config import Arm, StudyConfig, Values
 from hepfm.study.folder import StudyFolder
+from hepfm.study.scaling_grid import ScalingGrid
 
 REGISTRATION = "registration.json"
+
+SCALED_LOSS = "lowest validation loss of pre-training"
+LAW = "L = E + A/N^alpha + B/D^beta; N parameters without the embedding of inputs and the heads, D rows"
+AGREEMENT = (
+    "the geometric mean of the losses that are measured lies in the interval of the mean of as many trainings"
+)
 
 
 class Registered(Config):
@@ -71,21 +79,42 @@ class Registration(Registered):
         return self.changes[-1] if self.changes else self
 
     @property
+    def asks_contrasts(self) -> bool:
+        """Whether there are, or were, contrasts."""
+        return any(state.content["contrasts"] for state in (self, *self.changes))
+
+    @property
     def beforehand(self) -> bool:
         """Whether the contrasts stand as they were named before the first run."""
         return self.finished_runs == 0 and not self.changes
 
 
 def registered_content(config: StudyConfig) -> Values:
-    """Return what is registered: contrasts, the objectives of their arms, and the replicates."""
+    """Return what is registered: contrasts, the objectives of their arms, replicates, the scaling law."""
     contrasts = {name: one.model_dump(mode="json") for name, one in config.contrasts.items()}
     for name, one in config.contrasts.items():
         contrasts[name]["budgets"] = list(config.budgets_of(one))
     named = {arm for one in config.contrasts.values() for arm in read_contrast(one.contrast).arms}
+    scaling = {} if config.scaling is None else {"scaling": _registered_scaling(config, config.scaling)}
     return {
         "contrasts": contrasts,
         "arms": {name: _plain(config.arms[name]) for name in sorted(named)},
         "replicates": list(config.seeds.replicates),
+        **scaling,
+    }
+
+
+def _registered_scaling(config: StudyConfig, scaling: ScalingGrid) -> Values:
+    """Return what is fitted by which law, what is predicted from it, and what counts as agreement."""
+    return {
+        "loss": SCALED_LOSS,
+        "law": LAW,
+        "agreement": AGREEMENT,
+        "arms": {name: _plain(config.arms[name]) for name in scaling.arms or config.pretrained},
+        "sizes": config.by_size,
+        "seeds": list(config.seeds.pretrain),
+        "fitted": [list(cell) for cell in scaling.fitted(config.pretrain.by_size, config.pretrain.rows)],
+        **scaling.model_dump(mode="json", exclude={"arms", "sizes"}),
     }
 
 
@@ -100,11 +129,11 @@ def digest(content: Values) -> str:
 
 
 def register(config: StudyConfig, folder: StudyFolder, planned: Collection[str]) -> Registration | None:
-    """Write the contrasts of a study, or note that they changed; call it before any run starts.
+    """Write what a study asks, or note that it changed; call it before any run starts.
 
     A change replaces the registration only where no run of the directory has finished: one that the study
-    no longer plans may be a run of its earlier settings. Nothing is written for a study that has, and had, no
-    contrasts.
+    no longer plans may be a run of its earlier settings. Nothing is written for a study that asks, and asked,
+    nothing.
 
     Parameters
     ----------
@@ -116,7 +145,7 @@ def register(config: StudyConfig, folder: StudyFolder, planned: Collection[str])
         Names of its runs.
     """
     last = read_registration(folder)
-    if last is None and not config.contrasts:
+    if last is None and not config.contrasts and config.scaling is None:
         return None
     state = _state(config, folder, planned)
     if last is not None and last.current.sha256 == state.sha256:
@@ -125,7 +154,7 @@ def register(config: StudyConfig, folder: StudyFolder, planned: Collection[str])
         new = Registration(**state.model_dump())
     else:
         logger.warning(
-            "the contrasts were changed after the first run: registered %s, now %s; the report says so",
+            "what the study asks was changed after the first run: registered %s, now %s; the report says so",
             last.current.sha256[:12],
             state.sha256[:12],
         )
@@ -155,7 +184,7 @@ def read_registration(folder: StudyFolder) -> Registration | None:
 
 
 def registration_text(registration: Registration) -> str:
-    """Return for people when the contrasts were named, and what was changed since."""
+    """Return for people when the questions were asked, and what was changed since."""
     finished = registration.finished_runs
     when = f"when {_runs(finished)} had finished already: NOT before" if finished else "before"
     first = (
@@ -192,4 +221,5 @@ def _changes(old: Values, new: Values) -> list[str]:
         *(f"contrast {name!r}" for name in sorted(before) if name in after and before[name] != after[name]),
         *(f"objective of arm {arm!r}" for arm in arms if old["arms"][arm] != new["arms"][arm]),
         *(["the replicates"] if old["replicates"] != new["replicates"] else []),
+        *(["the scaling law"] if old.get("scaling") != new.get("scaling") else []),
     ]

@@ -30,7 +30,7 @@ class StudyResult:
     path
         Its directory.
     report
-        The page; None when no trial has a result.
+        The page; None when no trial, and no training of a scaling law, has a result.
     states
         How each run ended.
     """

@@ -24,6 +24,8 @@ from hepfm.study.panels import Panel, panels
 from hepfm.study.plan import Plan
 from hepfm.study.registration import read_registration
 from hepfm.study.results_file import RESULTS, results_file
+from hepfm.study.scaling_part import scaling_part
+from hepfm.study.scaling_runs import MeasuredTraining, measured_trainings
 from hepfm.study.signals_part import signals_parts
 from hepfm.study.trials_part import missing_part, rules_part
 from hepfm.workflow.schedule import State
@@ -33,25 +35,27 @@ JET_FIELDS = ("jet_pt", "jet_eta", "jet_phi", "part_pt", "part_eta", "part_phi")
 
 
 def write_report(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> Path | None:
-    """Write the report of what there is; None when no trial has a result.
+    """Write the report of what there is; None when no trial, and no training of a scaling law, has a result.
 
     The same results give the same bytes.
     """
     outcomes, missing = collect(plan, folder, states)
-    if not outcomes:
+    scaled = measured_trainings(plan, folder, states)
+    if not outcomes and not scaled:
         return None
     compared = [(panel, Comparer(panel.section)) for panel in panels(outcomes)]
     parts = (
         *_answers(plan.config, folder, compared),
+        *_scaling(plan, folder, scaled),
         *signals_parts(plan, [panel for panel, _ in compared], _pens(plan.config)),
         *_panels(plan.config, compared),
-        compute_part(outcomes),
-        rules_part(plan.config),
+        *([compute_part(outcomes)] if outcomes else []),
+        *([rules_part(plan.config)] if plan.config.downstream else []),
         missing_part(missing, _failed(plan, folder, states)),
         *_galleries(plan, folder, states),
-        *closing_parts([panel.section for panel, _ in compared]),
+        *(closing_parts([panel.section for panel, _ in compared]) if compared else ()),
     )
-    Page(plan.config.description or "A study", _lead(outcomes, missing), parts).write(folder.report)
+    Page(plan.config.description or "A study", _lead(outcomes, missing, scaled), parts).write(folder.report)
     write_text(folder.path / RESULTS, results_file(plan, outcomes).to_csv())
     return folder.report / REPORT
 
@@ -60,8 +64,13 @@ def _answers(
     config: StudyConfig, folder: StudyFolder, compared: Sequence[tuple[Panel, Comparer]]
 ) -> Iterator[Part]:
     registration = read_registration(folder)
-    if registration:
+    if registration and registration.asks_contrasts:
         yield contrasts_part(config, compared, registration)
+
+
+def _scaling(plan: Plan, folder: StudyFolder, scaled: Sequence[MeasuredTraining]) -> Iterator[Part]:
+    if scaled:
+        yield scaling_part(plan, scaled, read_registration(folder))
 
 
 def _panels(config: StudyConfig, compared: Sequence[tuple[Panel, Comparer]]) -> Iterator[Part]:
@@ -98,9 +107,12 @@ def _failed(plan: Plan, folder: StudyFolder, states: Mapping[str, State]) -> dic
     }
 
 
-def _lead(outcomes: Sequence[Outcome], missing: Sequence[Missing]) -> str:
+def _lead(outcomes: Sequence[Outcome], missing: Sequence[Missing], scaled: Sequence[MeasuredTraining]) -> str:
     arms = list(dict.fromkeys(outcome.trial.cell.arm for outcome in outcomes))
-    lead = f"{len(outcomes)} trials of {len(arms)} arms: {', '.join(arms)}."
+    lead = f"{len(outcomes)} trials of {len(arms)} arms: {', '.join(arms)}." if outcomes else ""
+    if scaled:
+        fitted = list(dict.fromkeys(one.planned.arm for one in scaled))
+        lead = f"{lead} {len(scaled)} pre-trainings of a scaling law of {', '.join(fitted)}.".strip()
     if missing:
         lead += f" {len(missing)} trials have no result; they are listed at the end with the reason."
     return lead

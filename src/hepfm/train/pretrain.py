@@ -118,6 +118,7 @@ class Pretraining:
             validation=loaders.validation(self.store.split(validation)) if validation else None,
             config=recipe.train,
             seed=recipe.seed_of("order"),
+            early_stopping=recipe.early_stopping,
             fitting=loaders.fitting(self.rows, constants="measure" if self.tokenizer is None else "keep"),
             watch=self._watch(loaders),
         )

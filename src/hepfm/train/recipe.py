@@ -252,6 +252,8 @@ class PretrainRecipe(Seeded):
         What the network is trained to do.
     train
         Length, optimizer, device and cadence of the training.
+    early_stopping
+        None trains for all steps and keeps the last weights; otherwise the best validated weights are kept.
     """
 
     description: str = ""
@@ -262,6 +264,15 @@ class PretrainRecipe(Seeded):
     grouping: Annotated[Component, ComponentOf(GROUPINGS, default="particles")] = _chosen("particles")
     objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
     train: TrainConfig
+    early_stopping: EarlyStoppingConfig | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> PretrainRecipe:
+        if self.early_stopping and self.data.validation is None:
+            raise ValueError(
+                "early stopping needs validation rows; set data.validation to a split or early_stopping=null"
+            )
+        return self
 
 
 class FinetuneRecipe(Seeded):

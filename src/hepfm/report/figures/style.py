@@ -214,15 +214,27 @@ def two_lines(title: str) -> str:
     return "\n".join(wrap(title, LONG_AXIS))
 
 
+def _sparsest_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return the fewest ticks of a decade of which at least three lie between two ends."""
+    decades = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
+    counts = [sum(low <= tick * decade <= high for tick in ticks for decade in decades) for ticks in TICKS]
+    return next((ticks for ticks, count in zip(TICKS, counts, strict=True) if count >= 3), TICKS[-1])
+
+
+def scale_axis(axes: Axes) -> None:
+    """Label a logarithmic x axis of numbers that may be large, and no minor tick of it."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=_sparsest_ticks(*axes.get_xlim())))
+    axes.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(9, 9)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def plain_log_axis(axes: Axes) -> None:
     """Label a logarithmic y axis in plain numbers, with the sparsest ticks that give at least three."""
     from matplotlib.ticker import LogLocator
 
-    low, high = axes.get_ylim()
-    decades = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
-    counts = [sum(low <= tick * decade <= high for tick in ticks for decade in decades) for ticks in TICKS]
-    chosen = next((ticks for ticks, count in zip(TICKS, counts, strict=True) if count >= 3), TICKS[-1])
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=chosen))
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=_sparsest_ticks(*axes.get_ylim())))
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:,g}")
     axes.yaxis.set_minor_formatter(lambda value, position: "")
 

@@ -23,6 +23,7 @@ class Pretrain(TrainingVerb):
 
     verb = "pretrain"
     rows_key = "rows"
+    optional = ("early_stopping",)
 
     def read(self, values: Values, where: str) -> PretrainRecipe:
         """Return a recipe, checked."""

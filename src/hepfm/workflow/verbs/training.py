@@ -30,6 +30,8 @@ class TrainingVerb(Verb):
     verb: str
     rows_key: str
     """Key of the section ``data`` that bounds the number of rows."""
+    optional: tuple[str, ...] = ()
+    """Sections that are in the address only where the recipe has them."""
 
     @abstractmethod
     def read(self, values: Values, where: str) -> Any:
@@ -54,7 +56,7 @@ class TrainingVerb(Verb):
         resolved, source = self.read(values, where).model_dump(mode="json"), store.source
         return Run(
             self.verb,
-            {"recipe": _bare(resolved), **source.values},
+            {"recipe": _bare(resolved, self.optional), **source.values},
             {**source.parents, **(parents or {})},
             source.paths,
             note,
@@ -101,11 +103,12 @@ class TrainingVerb(Verb):
         """Return what a few steps of a recipe cost."""
 
 
-def _bare(values: Values) -> Values:
+def _bare(values: Values, optional: tuple[str, ...]) -> Values:
     """Return a resolved recipe without what does not change the result; the store is named apart."""
     data = {key: value for key, value in values.get("data", {}).items() if key != "store"}
     train = {key: value for key, value in values.get("train", {}).items() if key not in _NO_EFFECT}
-    kept = {key: value for key, value in values.items() if key != "description"}
+    left_out = {"description", *(key for key in optional if values[key] is None)}
+    kept = {key: value for key, value in values.items() if key not in left_out}
     return {**kept, "data": data, "train": train}
 
 
