@@ -137,7 +137,7 @@ class Loaders:
             self.store,
             self._content(weights=self.weight_field),
             rows=rows,
-            batch_size=size,
+            batch_size=size * self.world.size,
             members=self.members,
             seed=self.seed,
             rank=self.world.rank,
