@@ -225,7 +225,15 @@ def test_signal_beyond_half_of_a_split_is_counted_as_it_is(study_values: dict[st
         ),
         (
             "showers_cpu",
-            {"simulate": 2, "mix": 0, "tokenize": 1, "pretrain": 6, "finetune": 24, "generate": 20, "evaluate": 20},
+            {
+                "simulate": 2,
+                "mix": 0,
+                "tokenize": 1,
+                "pretrain": 6,
+                "finetune": 24,
+                "generate": 20,
+                "evaluate": 20,
+            },
         ),
     ],
 )

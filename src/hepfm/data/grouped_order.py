@@ -30,8 +30,8 @@ class GroupedOrder:
     members
         Rows of a group that stand together, at least; a smaller group stands together whole.
     batch_size
-        Rows of a batch of all ranks. Batches hold ``batch_size // members`` units, and so more rows where group sizes are
-        no multiples of `members`: each unit has fewer than ``2 * members``.
+        Rows of a batch of all ranks. Batches hold ``batch_size // members`` units, and so more rows where
+        group sizes are no multiples of `members`: each unit has fewer than ``2 * members``.
     seed, rank, world_size, batches_per_step
         As for `hepfm.data.order.Order`.
 
