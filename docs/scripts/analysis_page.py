@@ -31,7 +31,9 @@ def numeric(key: str, scale: float = 1.0) -> Cell:
 def chi_squared(prefix: str, p: str) -> Cell:
     """Return chi-squared over degrees of freedom with its p-value."""
     return lambda row: (
-        f"{float(row[prefix]):.1f} / {float(row['degrees']):.0f}, p = {number(row[p])}" if row[prefix] else "-"
+        f"{float(row[prefix]):.1f} / {float(row['degrees']):.0f}, p = {number(row[p])}"
+        if row[prefix]
+        else "-"
     )
 
 

@@ -114,7 +114,7 @@ def same_curves(one: Path, two: Path) -> None:
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         if name.endswith("in_proj.bias"):
-            continue  # A bias of keys changes nothing: its gradient is rounding, which Adam makes a full step.
+            continue  # Keys' bias changes nothing: its gradient is rounding, to Adam a full step.
         torch.testing.assert_close(tensor, second[name], rtol=1e-3, atol=1e-4, msg=lambda _, n=name: n)
 
 

@@ -31,6 +31,10 @@ from hepfm.train.learner import Learner
 from hepfm.train.replicas import Replicas
 
 
+_CALLS = ("packed", "weighted_mean")
+"""Methods besides ``forward`` by which backbones call blocks that have them."""
+
+
 @dataclass(frozen=True)
 class Split:
     """A weight that is split: as it was built, as torch holds it, and the piece of this process, which shares
@@ -58,6 +62,9 @@ class Shards(Replicas):
         self.learner = copy.deepcopy(learner)
         for block in _blocks(self.learner):
             fully_shard(block, mesh=self.mesh)
+            for name in _CALLS:
+                if hasattr(block, name):
+                    register_fsdp_forward_method(block, name)
         self._shared = [weight for weight in self.learner.parameters() if not isinstance(weight, DTensor)]
         for weight in self._shared:
             weight.data = weight.data.to(world.device)
@@ -205,10 +212,14 @@ def _piece(weight: nn.Parameter) -> nn.Parameter:
 
 
 def _blocks(learner: Learner) -> Iterator[nn.Module]:
-    """Yield the blocks of each backbone, a teacher's copy among them."""
+    """Yield the blocks of each backbone and of a teacher's copy of it: entries of lists named ``...blocks``."""
     for name, module in learner.named_modules():
         if isinstance(module, Backbone):
-            lists = [child for child in module.children() if isinstance(child, nn.ModuleList)]
+            lists = [
+                part
+                for path, part in module.named_modules()
+                if isinstance(part, nn.ModuleList) and path.endswith("blocks")
+            ]
             if not lists:
                 raise IncompatibleError(
                     f"train.shard splits the blocks of a backbone over processes, and {name} "
