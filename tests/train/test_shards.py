@@ -167,7 +167,7 @@ def test_one_process_has_nothing_to_split(values: dict[str, Any], tmp_path: Path
     [
         ({"train": {"shard": True, "compile": True}}, "shard=true and compile=true do not go together"),
         ({"train": {"shard": "yes please"}}, "train.shard"),
-        ({"train": {"sharded": True}}, "did you mean 'train.shard'"),
+        ({"train": {"sharded": True}}, "unknown key 'train.sharded'; did you mean 'shard'"),
     ],
 )
 def test_impossible_options(
