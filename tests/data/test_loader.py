@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -80,21 +81,81 @@ def test_batches_hold_what_the_store_holds(jet_store: Store) -> None:
     batches_per_step=st.integers(1, 8),
     seed=st.integers(0, 3),
 )
-def test_ranks_get_disjoint_rows_and_lose_few(
+def test_ranks_share_the_steps_of_one_rank(
     num_rows: int, batch_size: int, world_size: int, batches_per_step: int, seed: int
 ) -> None:
-    if num_rows < world_size:
+    """The rows of a step do not depend on the number of ranks, and few are left over in an epoch."""
+    one = Order(num_rows, batch_size, seed, batches_per_step=batches_per_step)
+    if one.batch < world_size:
         return
-    orders = [
+    ranks = [
         Order(num_rows, batch_size, seed, rank, world_size, batches_per_step) for rank in range(world_size)
     ]
-    assert len({(order.batches, order.batch) for order in orders}) == 1
-    seen = np.concatenate([order.positions(2, pool) for order in orders for pool in range(order.pools)])
-    assert len(np.unique(seen)) == len(seen)
-    assert len(seen) == world_size * orders[0].batches * orders[0].batch
-    assert seen.min() >= 0
-    assert seen.max() < num_rows
-    assert num_rows - len(seen) < world_size * (batches_per_step * orders[0].batch + 2 * orders[0].block)
+    assert len({tuple(order.identity()) for order in (one, *ranks)}) == 1
+    seen = []
+    for pool in range(one.pools):
+        (whole,) = steps_of([one], pool)
+        shares = steps_of(ranks, pool)
+        for step, rows in enumerate(whole):
+            parts = [share[step] for share in shares]
+            assert sorted(np.concatenate(parts).tolist()) == sorted(rows.tolist())
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+            seen.append(rows)
+    together = np.concatenate(seen)
+    assert len(np.unique(together)) == len(together) == one.batches * one.batch
+    assert together.min() >= 0
+    assert together.max() < num_rows
+    assert num_rows - len(together) < max(batches_per_step, 2) * one.batch
+
+
+def steps_of(orders: list[Order], pool: int, *, epoch: int = 2) -> list[list[npt.NDArray[np.int64]]]:
+    """Return the rows of each step of a pool, of each rank."""
+    found = []
+    for order in orders:
+        positions = order.positions(epoch, pool)
+        assert (np.diff(positions) > 0).all()
+        lengths = np.random.default_rng(order.rank).integers(1, 100, len(positions))
+        batches = [positions[members] for members in order.members_of(epoch, pool, lengths)]
+        size = order.batches_per_step
+        found.append([np.concatenate(batches[i : i + size]) for i in range(0, len(batches), size)])
+    return found
+
+
+def test_a_rank_reads_neighbours() -> None:
+    """Of a pool each of eight ranks reads about an eighth of the blocks, not some rows of each."""
+    orders = [Order(1_000_000, 512, 1, rank, 8, 4) for rank in range(8)]
+    blocks = [len(np.unique(order.positions(0, 3) // order.block)) for order in orders]
+    assert sum(blocks) < 1.5 * 8192 / 64
+    assert {len(order.positions(0, 3)) for order in orders} == {orders[0].batches_per_pool * 512 // 8}
+
+
+def test_a_batch_of_fewer_rows_than_ranks_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a batch of 3 \(of 3 in all, 512 asked for\) cannot be shared by 4"):
+        Order(3, 512, 1, 0, 4)
+    with pytest.raises(DataError, match="take fewer processes, more data or larger batches"):
+        Order(1000, 2, 1, 0, 4)
+
+
+@pytest.mark.parametrize("done", [1, 4, 12, 13])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (4, 2)])
+def test_another_number_of_ranks_goes_on_with_the_same_rows(
+    jet_store: Store, done: int, before: int, after: int
+) -> None:
+    def loaders(size: int) -> list[TrainLoader]:
+        return [
+            train_loader(jet_store, rank=rank, world_size=size, batches_per_step=1) for rank in range(size)
+        ]
+
+    expected = list(itertools.islice(train_loader(jet_store, batches_per_step=1), done + 15))[done:]
+    started = loaders(before)[-1]
+    list(itertools.islice(started, done))
+    resumed = loaders(after)
+    for loader in resumed:
+        loader.restore(started.state())
+    parts = [list(itertools.islice(loader, 15)) for loader in resumed]
+    for number, batch in enumerate(expected):
+        rows = rows_of([part[number] for part in parts])
+        assert sorted(rows) == sorted(batch.rows_B.tolist())
 
 
 def test_an_epoch_on_one_rank_is_every_row_once(jet_store: Store) -> None:

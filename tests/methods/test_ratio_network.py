@@ -177,6 +177,7 @@ def test_fields_that_mean_something_else_elsewhere_are_refused() -> None:
         ({"model": "m", "features": "kin"}, "either it or these"),
         ({"model": "m", "context": "jet"}, "context is that of the model"),
         ({"model": "m", "mode": "probe"}, "fits classes of rows"),
+        ({"model": "m", "train": {"shard": True}}, "learned in one process; set train.shard to false"),
         ({"backbone": TINY, "features": "kin", "mode": "frozen"}, "random weights untrained"),
         ({"model": "m", "train": {"step": 3}}, "did you mean 'steps'"),
     ],

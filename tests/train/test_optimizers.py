@@ -170,8 +170,9 @@ def test_the_state_survives_packing_bit_for_bit(name: str) -> None:
     step(ours, optimizer)
     theirs = copy.deepcopy(ours)
     other = component.cls.build(component.config, groups_of(theirs))
-    tensors, values = pack_optimizer(optimizer)
-    unpack_optimizer(other, {key: tensor.clone() for key, tensor in tensors.items()}, values)
+    tensors, values = pack_optimizer(optimizer, lambda _, value: value)
+    copies = {key: tensor.clone() for key, tensor in tensors.items()}
+    unpack_optimizer(other, copies, values, lambda _, value: value)
     state = generator.get_state()
     step(ours, optimizer)
     generator.set_state(state)

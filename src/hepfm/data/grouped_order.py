@@ -30,8 +30,8 @@ class GroupedOrder:
     members
         Rows of a group that stand together, at least; a smaller group stands together whole.
     batch_size
-        Rows of a batch. Batches hold ``batch_size // members`` units, and so more rows where group sizes are
-        no multiples of `members`: each unit has fewer than ``2 * members``.
+        Rows of a batch of all ranks. Batches hold ``batch_size // members`` units, and so more rows where
+        group sizes are no multiples of `members`: each unit has fewer than ``2 * members``.
     seed, rank, world_size, batches_per_step
         As for `hepfm.data.order.Order`.
 
@@ -55,7 +55,7 @@ class GroupedOrder:
         if not 1 <= members <= batch_size:
             raise DataError(
                 f"{members} members of a group are to stand together in batches of {batch_size} rows (of one "
-                "process and one part of a step); choose members from 1 to that number"
+                "part of a step); choose members from 1 to that number"
             )
         self._rows, self._group = _by_group(groups)
         sizes = np.bincount(self._group)
@@ -92,15 +92,15 @@ class GroupedOrder:
         return self.units.pools
 
     def identity(self) -> list[int]:
-        """Return the numbers on which the order depends, beside the rows; the rank is not among them."""
+        """Return the numbers on which the order depends, beside the rows; the ranks are not among them."""
         return [self.batch_size, self.members, *self.units.identity()]
 
     def positions(self, epoch: int, pool: int) -> Index:
-        """Return the rows of a pool, as rising positions."""
+        """Return this rank's rows of a pool, as rising positions."""
         return np.sort(self._entries(epoch, pool)[0])
 
     def members_of(self, epoch: int, pool: int, lengths: Index) -> list[Index]:
-        """Return the batches of a pool as numbers within it, given the lengths of its rows."""
+        """Return this rank's batches of a pool as numbers within its rows, given their lengths."""
         rows, starts, sizes = self._entries(epoch, pool)
         place = np.empty(len(rows), np.int64)
         place[np.argsort(rows)] = np.arange(len(rows))

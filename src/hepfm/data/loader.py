@@ -26,8 +26,9 @@ Index = npt.NDArray[np.int64]
 class TrainLoader:
     """Endless batches in seeded random order; goes on at the exact next batch after `restore`.
 
-    Every row comes once an epoch, but for fewer than a step's batches a rank, which differ from epoch to
-    epoch. Draws depend on (seed, epoch, rank) only. The next pool of rows is made in a thread of its own.
+    Every row comes once an epoch, but for fewer than a step's batches, which differ from epoch to epoch.
+    Draws depend on (seed, epoch) only: the ranks share the rows of each step, which are the same for any
+    number of ranks. The next pool of rows is made in a thread of its own.
 
     Parameters
     ----------
@@ -38,11 +39,12 @@ class TrainLoader:
     rows
         Rows to draw from, e.g. ``store.split("train")`` or a label budget; a range costs no memory.
     batch_size
-        Rows of a batch, on each rank; all rows if there are fewer.
+        Rows of a batch, of all ranks together; all rows if there are fewer.
     seed
         Of the order.
     rank, world_size
-        This process and the number of processes that share the rows; their shares are disjoint.
+        This process and the number of processes that share the rows of each batch; their shares are disjoint
+        and, where a batch cannot be divided evenly, differ by one row.
     batches_per_step
         Consecutive batches that are together a random draw, sorted by length among themselves. An optimizer
         step over all of them is unbiased. 1 makes batches of random lengths.
@@ -108,7 +110,7 @@ class TrainLoader:
         """Go to a place that `state` returned; raise `DataError` if data or options were others."""
         if state.get("order") != self._identity():
             raise DataError(
-                "this loader's place belongs to other data, batch size, seed or number of processes; "
+                "this loader's place belongs to other data, another batch size, number of parts or seed; "
                 "resume with those of the run"
             )
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])

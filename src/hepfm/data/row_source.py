@@ -126,3 +126,14 @@ class RowSource(ABC):
             for name in names
             for values in [np.zeros(0, self.schema[name].dtype)]
         }
+
+
+def draw_rows(index: range | Index, limit: int, rng: np.random.Generator) -> Index:
+    """Return the rows, or where there are more than `limit` a draw of so many, in rising order.
+
+    Places are drawn, not rows, so that a range of any length costs no memory.
+    """
+    if len(index) <= limit:
+        return np.asarray(index, np.int64)
+    places = rng.choice(len(index), limit, replace=False)
+    return np.sort(places + index.start if isinstance(index, range) else index[places])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hepfm.core.config import Config
 from hepfm.core.errors import DivergedError
+from hepfm.nn.pieces import local
 
 _Momentum = Annotated[float, pydantic.Field(ge=0, le=1)]
 
@@ -85,8 +86,8 @@ class Teacher(nn.Module):
             When weights of the originals or of the teacher are not finite.
         """
         pairs = list(zip(self.copies, modules, strict=True))
-        theirs = [weight.detach() for _, module in pairs for weight in module.parameters()]
-        ours = [weight.detach() for copied, _ in pairs for weight in copied.parameters()]
+        theirs = [local(weight.detach()) for _, module in pairs for weight in module.parameters()]
+        ours = [local(weight.detach()) for copied, _ in pairs for weight in copied.parameters()]
         _check_finite(theirs, "the trained network", step)
         torch._foreach_lerp_(ours, theirs, 1 - self.config.at(step, num_steps))
         for copied, module in pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,19 @@ def describe_last(folder: Path) -> str:
     )
 
 
-def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return an optimizer's state as named tensors and JSON-ready values."""
+def pack_optimizer(
+    optimizer: torch.optim.Optimizer, whole: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return an optimizer's state as named tensors and JSON-ready values.
+
+    `whole` makes of a weight, and of a tensor kept for it, that tensor for the whole weight; see
+    `hepfm.train.replicas.Replicas.whole`.
+    """
     state = optimizer.state_dict()
+    weights = _weights(optimizer)
     tensors = {
-        f"{index}.{name}": value
-        for index, entries in state["state"].items()
+        f"{index}.{name}": whole(weights[index], value)
+        for index, entries in sorted(state["state"].items())
         for name, value in entries.items()
         if isinstance(value, Tensor)
     }
@@ -109,11 +116,20 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
 
 
 def unpack_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+    optimizer: torch.optim.Optimizer,
+    tensors: Mapping[str, Tensor],
+    values: Mapping[str, Any],
+    part: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
-    """Set an optimizer's state from what `pack_optimizer` returned."""
+    """Set an optimizer's state from what `pack_optimizer` returned; `part` undoes its `whole`."""
+    weights = _weights(optimizer)
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = part(weights[int(index)], tensor)
     optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return the weights in the order of the numbers that an optimizer's state gives them."""
+    return [weight for group in optimizer.param_groups for weight in group["params"]]

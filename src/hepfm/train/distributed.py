@@ -56,6 +56,14 @@ class World:
         """Tell whether a flag is set in any process."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
+    def most(self, number: int) -> int:
+        """Return the largest of the numbers of all processes."""
+        if self.size == 1:
+            return number
+        largest = torch.tensor(number, device=self.device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
+
     def loss(self, loss: Loss) -> Loss:
         """Return the sum of the detached losses of all processes."""
         if self.size == 1:
@@ -92,6 +100,11 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def processes() -> int:
+    """Return how many processes ``torchrun`` started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def join_world(device: str) -> World:
     """Join the processes that ``torchrun`` started, or be the only one.
 
@@ -103,7 +116,7 @@ def join_world(device: str) -> World:
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = processes()
     rank = int(os.environ.get("RANK", "0"))
     where = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if size > 1:

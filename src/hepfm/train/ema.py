@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+PREFIX = "module."
+"""Before the names of weights and buffers in the state of an average."""
 
 
 class Ema:
@@ -51,8 +54,11 @@ class Ema:
 
     @torch.no_grad()
     def _swap(self) -> None:
+        # In place: pieces of a weight share their memory with what is trained.
         for ours, theirs in zip(self.average.module.parameters(), self.network.parameters(), strict=True):
-            ours.data, theirs.data = theirs.data, ours.data
+            kept = ours.clone()
+            ours.copy_(theirs)
+            theirs.copy_(kept)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the average's tensors by name."""
@@ -62,3 +68,8 @@ class Ema:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Set the average's tensors."""
         self.average.load_state_dict(state)
+
+
+def averaged_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights and buffers in the state of an average, by their names in the network."""
+    return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}

@@ -35,6 +35,7 @@ from hepfm.train.fitting import Constants
 from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetuneRecipe, read_finetune_recipe
+from hepfm.train.replicas import check_shard
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import Length, RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
@@ -307,7 +308,9 @@ def check_finetune(
 ) -> tuple[Finetuning, dict[str, Any]]:
     """Read and check a recipe; return the checked work and the recipe's values."""
     values = prepare.read_recipe(recipe, "finetune", [*overrides, *(prepare.SMOKE if smoke else ())])
-    return Finetuning.check(model, read_finetune_recipe(values, where=prepare.recipe_name(recipe))), values
+    checked = read_finetune_recipe(values, where=prepare.recipe_name(recipe))
+    check_shard(checked.train.shard)
+    return Finetuning.check(model, checked), values
 
 
 def finetune(

@@ -35,12 +35,13 @@ from hepfm.train.checkpoint import (
 )
 from hepfm.train.distributed import World
 from hepfm.train.early_stopping import Best, EarlyStoppingConfig
-from hepfm.train.ema import Ema
+from hepfm.train.ema import Ema, averaged_weights
 from hepfm.train.fitting import Fitting
 from hepfm.train.learner import Learner
 from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
 from hepfm.train.recipe import TrainConfig
+from hepfm.train.replicas import spread
 from hepfm.train.run import Length, RunDirectory
 from hepfm.train.trackers import Recorder
 from hepfm.train.validation import validate
@@ -109,27 +110,28 @@ class Trainer:
         self.config = job.config
         if job.fitting and not checkpoint_steps(run.checkpoints):
             job.fitting.fit(job.learner)
-        self.learner = job.learner.to(world.device)
-        network = self.learner.network
-        self.ema = Ema(network, self.config.ema) if self.config.ema else None
+        if self.config.compile:
+            job.learner.network.backbone.compile(dynamic=True)
+        self.spread = spread(job.learner, world, shard=self.config.shard)
+        self.learner, self.model = self.spread.learner, self.spread.model
+        self.ema = Ema(self.spread.averaged, self.config.ema) if self.config.ema else None
         options = self.config.optimizer.config
         groups = parameter_groups(
-            self.learner,
+            job.learner,
             lr=options.lr,  # type: ignore[attr-defined]
             weight_decay=options.weight_decay,  # type: ignore[attr-defined]
             layer_decay=self.config.layer_decay,
             head_factor=self.config.head_factor,
             new=job.new,
         )
-        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        for group in groups:
+            group["params"] = [self.spread.piece(parameter) for parameter in group["params"]]
+        self.parameters = [piece for group in groups for piece in group["params"]]
         # A tokenizer may have constants only, which are fitted by now: then there are no steps to do.
         self.steps = self.config.steps if groups else 0
         nothing = [{"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0, "peak_lr": 0.0, "weight_decay": 0.0}]
         self.optimizer: torch.optim.Optimizer = self.config.optimizer.cls.build(options, groups or nothing)
         self.schedule = self.config.schedule.cls(self.config.schedule.config)
-        if self.config.compile:
-            network.backbone.compile(dynamic=True)
-        self.model = world.wrap(self.learner)
         self.step, self.best, self.meter, self.clock = 0, Best(), Meter(), Clock()
         self._idle = 0
         self.collapse: str | None = None
@@ -201,7 +203,7 @@ class Trainer:
         """Put everything but the fixed modules into training mode."""
         self.learner.train()
         for module in self.job.fixed:
-            module.eval()
+            self.spread.at_work(module).eval()
 
     def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         """Do one optimizer step; return the logged values."""
@@ -210,7 +212,8 @@ class Trainer:
         torch.manual_seed(integer_seed(self.job.seed, "train.step", self.world.rank, self.step))
         batches_of_step = [self._next(batches) for _ in range(self.config.accumulate)]
         loss = self._backward(batches_of_step)
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip or math.inf))
+        self.spread.reduce()
+        norm = self.spread.clip(self.parameters, self.config.clip)
         if not math.isfinite(norm):
             self._fail(batches_of_step, f"the gradient's norm is {norm}")
         self.optimizer.step()
@@ -250,7 +253,7 @@ class Trainer:
         waiting: list[Loss] = []
         for number, view in enumerate(views):
             last = number == len(views) - 1
-            with self._sync(last):
+            with self.spread.part_of_step(last):
                 with self.autocast():
                     waiting.append(self.model(view, draws))
                 if last or not self.learner.objective.whole_step:
@@ -269,11 +272,6 @@ class Trainer:
         names = list(parts[0])
         total = torch.stack([torch.stack([part[name].float() for name in names]) for part in parts]).sum(0)
         return dict(zip(names, self.world.sum(total), strict=True))
-
-    def _sync(self, last: bool) -> contextlib.AbstractContextManager[None]:
-        if isinstance(self.model, nn.parallel.DistributedDataParallel) and not last:
-            return self.model.no_sync()
-        return contextlib.nullcontext()
 
     def autocast(self) -> torch.autocast:
         """Return the context of the recipe's precision."""
@@ -318,18 +316,18 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of everything that the next step depends on."""
-        meter = self.meter.shared(self.world)
+        checkpoint = self._checkpoint(self.meter.shared(self.world))
         if self.world.first:
-            save_checkpoint(self.run.checkpoints, self._checkpoint(meter))
+            save_checkpoint(self.run.checkpoints, checkpoint)
             prune_checkpoints(self.run.checkpoints, keep=_KEEP, also=[self.best.step])
         self.world.wait()
 
     def _checkpoint(self, meter: Meter) -> Checkpoint:
-        optimizer, values = pack_optimizer(self.optimizer)
+        optimizer, values = pack_optimizer(self.optimizer, self.spread.whole)
         parts = {
-            "learner": self.learner.state_dict(),
+            "learner": self.spread.gather(),
             "optimizer": optimizer,
-            "ema": self.ema.state_dict() if self.ema else {},
+            "ema": self.spread.average(self.ema) if self.ema else {},
         }
         tensors = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
         info = {
@@ -345,7 +343,8 @@ class Trainer:
         """Go back to a checkpoint."""
         self.step = checkpoint.step
         self._load_weights(checkpoint)
-        unpack_optimizer(self.optimizer, checkpoint.part("optimizer"), checkpoint.values["optimizer"])
+        state, values = checkpoint.part("optimizer"), checkpoint.values["optimizer"]
+        unpack_optimizer(self.optimizer, state, values, self.spread.part)
         self.job.train.restore(checkpoint.values["loader"])
         self.best = Best(**checkpoint.values["best"])
         self.meter = Meter(**checkpoint.values["meter"])
@@ -353,9 +352,10 @@ class Trainer:
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
         where = checkpoint_path(self.run.checkpoints, checkpoint.step)
-        load_strictly(self.learner, checkpoint.part("learner"), where=where)
+        load_strictly(self.job.learner, checkpoint.part("learner"), where=where)
+        self.spread.scatter()
         if self.ema:
-            self.ema.load_state_dict(checkpoint.part("ema"))
+            self.spread.set_average(self.ema, checkpoint.part("ema"))
 
     @property
     def final_step(self) -> int:
@@ -378,9 +378,10 @@ class Trainer:
     def _choose_weights(self) -> None:
         if self.final_step != self.step:
             self._load_weights(load_checkpoint(self.run.checkpoints, self.final_step))
+        self.spread.gather()
         if self.ema:
-            self.learner.network.load_state_dict(self.ema.average.module.state_dict())
-        self.learner.eval()
+            self.job.learner.network.load_state_dict(averaged_weights(self.spread.average(self.ema)))
+        self.job.learner.eval()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.data.groups import draw_whole, read_groups
 from hepfm.data.loader import EvalLoader, TrainLoader
-from hepfm.data.row_source import Rows
+from hepfm.data.row_source import Rows, draw_rows
 from hepfm.data.store import Store
 from hepfm.data.targets import TargetSet
 from hepfm.data.weights import weight_field
@@ -137,7 +137,7 @@ class Loaders:
             self.store,
             self._content(weights=self.weight_field),
             rows=rows,
-            batch_size=size,
+            batch_size=size * self.world.size,
             members=self.members,
             seed=self.seed,
             rank=self.world.rank,
@@ -158,9 +158,9 @@ class Loaders:
     def _validation_rows(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Return a draw of the rows: of whole groups where members of groups are trained on together."""
         limit, purpose = self.config.validation_rows, "validation.rows"
-        index = np.asarray(self.store.index(rows))
-        if self.members is None or len(index) <= limit:
+        if self.members is None or len(self.store.index(rows)) <= limit:
             return self._draw(rows, limit, purpose)
+        index = np.asarray(self.store.index(rows))
         groups = read_groups(self.store, index)
         return index[draw_whole(groups, limit, numpy_generator(self.seed, purpose))]
 
@@ -184,10 +184,7 @@ class Loaders:
         return Fitting(sample, self.features, constants)
 
     def _draw(self, rows: Rows, limit: int, purpose: str) -> npt.NDArray[np.int64]:
-        drawn = np.asarray(self.store.index(rows))
-        if len(drawn) > limit:
-            drawn = np.sort(numpy_generator(self.seed, purpose).choice(drawn, limit, replace=False))
-        return drawn
+        return draw_rows(self.store.index(rows), limit, numpy_generator(self.seed, purpose))
 
     def _each(self, rows: npt.NDArray[np.int64], *, weights: str | None = None) -> EvalLoader:
         return EvalLoader(self.store, self._content(weights=weights), rows=rows, batch_size=_VALIDATION_BATCH)
@@ -244,7 +241,7 @@ def save_model(
     """
     config = run.config()
     write_json(run.length, length.to_dict())
-    index = np.asarray(store.index(rows))
+    index = store.index(rows)
     fixture = EvalLoader(store, model.content(store), rows=index[:ROWS], batch_size=ROWS)
     model.fixture = next(iter(fixture))
     model.metrics = _validation_metrics(run, int(facts["step"]))

@@ -33,6 +33,7 @@ from hepfm.train.label_classes import tell_single
 from hepfm.train.learner import Learner, make_learner
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import PretrainRecipe, read_pretrain_recipe
+from hepfm.train.replicas import check_shard
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.watch import Watch
@@ -255,7 +256,9 @@ def check_pretrain(
 ) -> tuple[Pretraining, dict[str, Any]]:
     """Read and check a recipe; return the checked work and the recipe's values."""
     values = prepare.read_recipe(recipe, "pretrain", [*overrides, *(prepare.SMOKE if smoke else ())])
-    return Pretraining.check(read_pretrain_recipe(values, where=prepare.recipe_name(recipe))), values
+    checked = read_pretrain_recipe(values, where=prepare.recipe_name(recipe))
+    check_shard(checked.train.shard)
+    return Pretraining.check(checked), values
 
 
 def pretrain(

@@ -136,6 +136,9 @@ class TrainConfig(Config):
         ``"float32"``, or ``"bfloat16"`` for autocast.
     compile
         Whether to use ``torch.compile``.
+    shard
+        Whether the blocks of the backbone are split over the processes (FSDP2), each of which then holds a
+        part of their weights, gradients and optimizer states; otherwise each holds all (DDP).
     device
         ``"auto"`` takes CUDA when there is one.
     log_every, validate_every, checkpoint_every
@@ -157,12 +160,19 @@ class TrainConfig(Config):
     clip: float | None = pydantic.Field(1.0, gt=0.0)
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
+    shard: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = pydantic.Field(50, ge=1)
     validate_every: int = pydantic.Field(1000, ge=1)
     checkpoint_every: int = pydantic.Field(1000, ge=1)
     validation_rows: int = pydantic.Field(20_000, ge=1)
     trackers: tuple[str, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.shard and self.compile:
+            raise ValueError("shard=true and compile=true do not go together; set one of them to false")
+        return self
 
     @pydantic.field_validator("trackers")
     @classmethod
@@ -329,6 +339,11 @@ class FinetuneRecipe(Seeded):
             raise ValueError(
                 "early stopping needs validation rows out of the label budget; set data.validation_fraction "
                 "above 0 or early_stopping=null"
+            )
+        if self.train.shard and not self.mode.cls.by_steps:
+            raise ValueError(
+                f"train.shard=true splits what is trained step by step, and mode {self.mode.name!r} trains "
+                "nothing so; set train.shard=false"
             )
         return self
 

@@ -26,7 +26,7 @@ from hepfm.core.schema import Kind, Level, Schema
 from hepfm.data.context import JET, ContextSet
 from hepfm.data.event_features import EVENT_CONTEXT
 from hepfm.data.row_selection import RowSelection
-from hepfm.data.row_source import Rows
+from hepfm.data.row_source import Rows, draw_rows
 from hepfm.data.store import Store
 from hepfm.train.significance_baseline import fit_constituents
 
@@ -67,10 +67,7 @@ class LabelledRows:
 
     def some(self, rows: Rows, only: RowSelection | None) -> Ints:
         """Return at most `MOST_ROWS` of the rows, those that count, in rising order."""
-        index = np.asarray(self.store.index(rows), np.int64)
-        if len(index) > MOST_ROWS:
-            drawn = numpy_generator(self.seed, "row_baseline").choice(index, MOST_ROWS, replace=False)
-            index = np.sort(drawn)
+        index = draw_rows(self.store.index(rows), MOST_ROWS, numpy_generator(self.seed, "row_baseline"))
         return index if only is None else only.of_rows(self.store, index)
 
 

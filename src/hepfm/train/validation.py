@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
-from hepfm.objectives.loss import Loss
+from hepfm.data.loader import EvalLoader
+from hepfm.objectives.loss import Loss, added
 from hepfm.train.distributed import World
 from hepfm.train.learner import Learner
 
@@ -16,7 +15,7 @@ from hepfm.train.learner import Learner
 @torch.no_grad()
 def validate(
     learner: Learner,
-    batches: Iterable[Batch],
+    batches: EvalLoader | list[Batch],
     world: World,
     autocast: torch.autocast,
     *,
@@ -26,15 +25,18 @@ def validate(
     """Return the loss and its terms over all rows of all processes, as of one step over all of them.
 
     What an objective draws (noise, masks) comes from `seed` and the row, so that every validation draws the
-    same. `progress` is the part of the training that is done.
+    same. `progress` is the part of the training that is done. Processes may have unlike numbers of batches:
+    where weights are split all are needed for each, so that one that is done repeats its last.
     """
     learner.eval()
     draws = Draws(seed, "validation", progress=progress)
-    loss: Loss | None = None
+    parts: list[Loss] = []
     for batch in batches:
         batch = batch.to(world.device)
         with autocast:
             part = learner(learner.views(batch, draws), draws).detached()
-        loss = part if loss is None else loss + part
-    assert loss is not None
-    return world.loss(loss).numbers()
+        parts = [added([*parts, part])]
+    for _ in range(world.most(len(batches)) - len(batches)):
+        with autocast:
+            learner(learner.views(batch, draws), draws)
+    return world.loss(*parts).numbers()

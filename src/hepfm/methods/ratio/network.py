@@ -122,6 +122,8 @@ class NetworkConfig(Config):
             raise ValueError(f"mode {self.mode.name} leaves random weights untrained; use full")
         if not self.mode.cls.by_steps:
             raise ValueError(f"mode {self.mode.name} fits classes of rows; use full, frozen or lora")
+        if self.train.shard:
+            raise ValueError("a density ratio is learned in one process; set train.shard to false")
         return self
 
 

@@ -30,8 +30,11 @@ class Finetune(TrainingVerb):
     def read(self, values: Values, where: str) -> FinetuneRecipe:
         """Return a recipe, checked."""
         from hepfm.train.recipe import read_finetune_recipe
+        from hepfm.train.replicas import check_shard
 
-        return read_finetune_recipe(values, where=where)
+        recipe = read_finetune_recipe(values, where=where)
+        check_shard(recipe.train.shard)
+        return recipe
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse components that do not fit, and a store without the rows and classes that are asked for."""

@@ -28,8 +28,11 @@ class Pretrain(TrainingVerb):
     def read(self, values: Values, where: str) -> PretrainRecipe:
         """Return a recipe, checked."""
         from hepfm.train.recipe import read_pretrain_recipe
+        from hepfm.train.replicas import check_shard
 
-        return read_pretrain_recipe(values, where=where)
+        recipe = read_pretrain_recipe(values, where=where)
+        check_shard(recipe.train.shard)
+        return recipe
 
     def check(self, graph: RunGraph, run: Run) -> None:
         """Refuse components that do not fit, and a store without the rows that are asked for.
