@@ -30,7 +30,6 @@ from hepfm.train.ema import PREFIX, Ema
 from hepfm.train.learner import Learner
 from hepfm.train.replicas import Replicas
 
-
 _CALLS = ("packed", "weighted_mean")
 """Methods besides ``forward`` by which backbones call blocks that have them."""
 
