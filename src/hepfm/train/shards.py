@@ -30,7 +30,6 @@ from hepfm.train.ema import PREFIX, Ema
 from hepfm.train.learner import Learner
 from hepfm.train.replicas import Replicas
 
-
 _CALLS = ("packed", "weighted_mean")
 """Methods besides ``forward`` by which backbones call blocks that have them."""
 
@@ -212,7 +211,7 @@ def _piece(weight: nn.Parameter) -> nn.Parameter:
 
 
 def _blocks(learner: Learner) -> Iterator[nn.Module]:
-    """Yield the blocks of each backbone and of a teacher's copy of it: entries of lists named ``...blocks``."""
+    """Yield the blocks of each backbone and of a teacher's copy of it: entries of lists called blocks."""
     for name, module in learner.named_modules():
         if isinstance(module, Backbone):
             lists = [
