@@ -470,8 +470,8 @@ def scale() -> list[str]:
     ):
         rows.append([title, *(f"{figures[key]:.3g}" for figures in load), ""])
     about = (
-        f"{result['what']}. Processor seconds (a verb's start, about 3 s of imports, included) and peak of resident "
-        f"memory; `load` reads {load[0]['batches']:,} batches of 512. The last column was not run: it is the straight "
+        f"{result['what'].capitalize()}. Processor seconds (a verb's start, about 3 s of imports, included) and peak of resident "
+        f"memory; `load` reads {load[0]['batches']:,} batches of 512. The last four lines are of `load`, their seconds wall time, which other programs lengthen. The last column was not run: it is the straight "
         f"line through the two sizes before it. {machine(result)}."
     )
     return ["## Rising numbers of rows", "", about, "", *table(header, rows)]
