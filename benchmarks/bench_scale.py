@@ -199,7 +199,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "what": f"synthetic jets of {CONSTITUENTS} constituents on average, kinematics; one process a verb",
         "peer": None,
-        "sizes": found,
+        "stores": found,
         "follows": extrapolate(found[-2], found[-1], EXTRAPOLATED) if len(found) > 1 else None,
     }
 

@@ -451,17 +451,17 @@ def anomaly() -> list[str]:
 def scale() -> list[str]:
     """Return the section on rising numbers of rows."""
     result = read("scale")
-    sizes = [*result["sizes"], result["follows"]]
-    header = ["", *(f"{size['rows']:.0e} rows".replace("e+0", "e") for size in result["sizes"])]
+    sizes = [*result["stores"], result["follows"]]
+    header = ["", *(f"{size['rows']:.0e} rows".replace("e+0", "e") for size in result["stores"])]
     header += [f"{result['follows']['rows']:.0e} rows, extrapolated".replace("e+0", "e")]
     rows = [["bytes on disk", *(f"{size['bytes'] / 1e9:.3g} GB" for size in sizes)]]
-    for verb in result["sizes"][0]["figures"]:
+    for verb in result["stores"][0]["figures"]:
         for key, unit in (("cpu_seconds", "s"), ("peak_mb", "MB")):
             values = [size["figures"][verb][key] for size in sizes]
             rows.append(
                 [f"{verb}: {unit}", *(f"{value:.3g}" if value < 1e4 else f"{value:,.0f}" for value in values)]
             )
-    load = [size["figures"]["load"] for size in result["sizes"]]
+    load = [size["figures"]["load"] for size in result["stores"]]
     for key, title in (
         ("open_seconds", "opening the store, s"),
         ("first_batch_seconds", "from there to the first batch, s"),
