@@ -122,16 +122,17 @@ def alone(*command: str) -> dict[str, Any]:
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    text, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as problems:
+        process = subprocess.Popen([sys.executable, *command], env=environment, stdout=out, stderr=problems)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for file in (out, problems):
+            file.seek(0)
+            texts.append(file.read())
     if status:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{errors[-2000:]}")
-    printed = json.loads(text.splitlines()[-1]) if command[0] == __file__ else {}
+        raise RuntimeError(f"{' '.join(command)} failed:\n{texts[1][-2000:]}")
+    printed = json.loads(texts[0].splitlines()[-1]) if command[0] == __file__ else {}
     return {
         "seconds": time.perf_counter() - start,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -197,7 +198,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             print(json.dumps(found[-1]), flush=True)
     return {
         "what": f"synthetic jets of {CONSTITUENTS} constituents on average, kinematics; one process a verb",
-        "sizes": found,
+        "peer": None,
+        "stores": found,
         "follows": extrapolate(found[-2], found[-1], EXTRAPOLATED) if len(found) > 1 else None,
     }
 

@@ -448,6 +448,35 @@ def anomaly() -> list[str]:
     return ["## CATHODE", "", about, "", *table(["", "time"], [*parts, *whole])]
 
 
+def scale() -> list[str]:
+    """Return the section on rising numbers of rows."""
+    result = read("scale")
+    sizes = [*result["stores"], result["follows"]]
+    header = ["", *(f"{size['rows']:.0e} rows".replace("e+0", "e") for size in result["stores"])]
+    header += [f"{result['follows']['rows']:.0e} rows, extrapolated".replace("e+0", "e")]
+    rows = [["bytes on disk", *(f"{size['bytes'] / 1e9:.3g} GB" for size in sizes)]]
+    for verb in result["stores"][0]["figures"]:
+        for key, unit in (("cpu_seconds", "s"), ("peak_mb", "MB")):
+            values = [size["figures"][verb][key] for size in sizes]
+            rows.append(
+                [f"{verb}: {unit}", *(f"{value:.3g}" if value < 1e4 else f"{value:,.0f}" for value in values)]
+            )
+    load = [size["figures"]["load"] for size in result["stores"]]
+    for key, title in (
+        ("open_seconds", "opening the store, s"),
+        ("first_batch_seconds", "from there to the first batch, s"),
+        ("peak_mb_after_a_tenth", "memory after a tenth of the batches, MB"),
+        ("peak_mb_at_the_end", "memory after all batches, MB"),
+    ):
+        rows.append([title, *(f"{figures[key]:.3g}" for figures in load), ""])
+    about = (
+        f"{result['what'].capitalize()}. Processor seconds (a verb's start, about 3 s of imports, included) and peak of resident "
+        f"memory; `load` reads {load[0]['batches']:,} batches of 512. The last four lines are of `load`, their seconds wall time, which other programs lengthen. The last column was not run: it is the straight "
+        f"line through the two sizes before it. {machine(result)}."
+    )
+    return ["## Rising numbers of rows", "", about, "", *table(header, rows)]
+
+
 def command_line() -> list[str]:
     """Return the section on the command line."""
     result = read("cli")
@@ -492,6 +521,7 @@ def main() -> None:
         simulate,
         unfolding,
         anomaly,
+        scale,
         command_line,
     )
     lines = [INTRODUCTION, *(line for section in sections for line in section())]

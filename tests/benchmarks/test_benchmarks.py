@@ -212,6 +212,7 @@ def layout(value: Any) -> Any:
 VARIABLE = {
     "peer", "versions", "simulation_versions", "jets", "ratio_of_medians", "tokenizing", "omnijet_alpha",
     "ratio_to_one_worker", "ratio_per_cpu_s", "two_processes", "two_processes_note", "solvers", "note",
+    "figures",
 }  # fmt: skip
 
 

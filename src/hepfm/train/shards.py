@@ -211,7 +211,7 @@ def _piece(weight: nn.Parameter) -> nn.Parameter:
 
 
 def _blocks(learner: Learner) -> Iterator[nn.Module]:
-    """Yield the blocks of each backbone and of a teacher's copy: entries of lists named ``...blocks``."""
+    """Yield the blocks of each backbone and of a teacher's copy of it: entries of lists called blocks."""
     for name, module in learner.named_modules():
         if isinstance(module, Backbone):
             lists = [
