@@ -1,6 +1,6 @@
 """Write docs/data/scaling_coverage.csv: how often the intervals of a scaling law cover, and how wide they are.
 
-python docs/scripts/scaling_coverage.py [EXPERIMENTS]     some ten minutes on one core with 200
+python docs/scripts/scaling_coverage.py [EXPERIMENTS]     some minutes on one core
 """
 
 from __future__ import annotations

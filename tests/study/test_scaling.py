@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 from study_values import TINY, TRAIN, small_study
+from torch.utils.flop_counter import FlopCounterMode
 
 from hepfm.core.errors import ConfigError
 from hepfm.data.store import Store
@@ -21,9 +23,17 @@ from hepfm.study.folder import StudyFolder
 from hepfm.study.plan import Plan, ScaledTraining
 from hepfm.study.registration import read_registration, register, registered_content, registration_text
 from hepfm.study.scaling_part import arm_scalings
-from hepfm.study.scaling_runs import count_parameters, measured_trainings, planned_parameters, plateau_mark
+from hepfm.study.scaling_runs import (
+    FLOPS,
+    count_parameters,
+    measured_trainings,
+    planned_parameters,
+    plateau_mark,
+)
 from hepfm.study.study import prepare
 from hepfm.study.study_report import write_report
+from hepfm.train.pretrain import new_network
+from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.workflow.verbs.pretrain import Pretrain
 
 WIDTHS = {"a": 4, "b": 8, "c": 16}
@@ -346,3 +356,39 @@ def test_numbers_of_a_training_that_was_run_are_its_own(jet_store: Store, tmp_pa
     assert one.loss == min(loss for _, loss in one.losses)
     lengths = jet_store.lengths("constituent", jet_store.split("train"))
     assert one.constituents == pytest.approx(float(np.minimum(lengths, 128).mean()))
+
+
+def test_the_built_in_study_can_work_and_predicts_beyond_its_grid() -> None:
+    pytest.importorskip("pythia8mc", reason="the extra 'sim' is not installed")
+    plan = prepare("scaling_cpu")
+    assert {verb: plan.count(verb) for verb in ("simulate", "pretrain", "finetune")} == {
+        "simulate": 1,
+        "pretrain": (3 * 4 + 1) * 3,
+        "finetune": 0,
+    }
+    numbers = {one.predicted: planned_parameters(plan.runs[one.run]) for one in plan.scaled}
+    fitted = [planned_parameters(plan.runs[one.run]) for one in plan.scaled if not one.predicted]
+    assert numbers["larger"] > 2 * max(fitted)
+    train = plan.config.pretrain.recipe["train"]  # type: ignore[index]
+    stopping = plan.config.pretrain.recipe["early_stopping"]  # type: ignore[index]
+    assert train["schedule"]["name"] == "constant"
+    assert train["steps"] >= 4 * stopping["patience"] * train["validate_every"]
+    assert train["validation_rows"] == 10 * plan.config.stores["pretrain"].rows["val"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("width", [8, 16, 32, 48])
+def test_the_convention_of_compute_is_half_to_all_of_what_torch_counts(width: int) -> None:
+    """Matrix products of a step on rows of 30 constituents: attention and heads are beside 6 N."""
+    backbone = {"name": "transformer", "width": width, "depth": 2, "num_heads": 4}
+    data = {"store": "", "features": "kin", "max_constituents": 30}
+    network = new_network(
+        read_pretrain_recipe({"data": data, "backbone": backbone, "train": {"steps": 1}}), None
+    ).backbone
+    parameters = sum(
+        weight.numel() for name, weight in network.named_parameters() if not name.startswith("embedding.")
+    )
+    mask, x = torch.ones(8, 30, dtype=torch.bool), torch.randn(8, 30, 7)
+    with FlopCounterMode(display=False) as counter:
+        network.encode(network.embed(x, mask), mask).pooled_BD.sum().backward()
+    share = FLOPS * parameters * 8 * 30 / counter.get_total_flops()
+    assert 0.5 < share < 1.1

@@ -27,7 +27,7 @@ from hepfm.study.scaling_grid import ScalingGrid
 
 REGISTRATION = "registration.json"
 
-SCALED_LOSS = "lowest validation loss of pre-training"
+SCALED_LOSS = "loss of pre-training at the best validation"
 LAW = "L = E + A/N^alpha + B/D^beta; N parameters without the embedding of inputs and the heads, D rows"
 AGREEMENT = (
     "the geometric mean of the losses that are measured lies in the interval of the mean of as many trainings"

@@ -85,7 +85,7 @@ def _figure(
         else f"Dashed: the law of N and D for each {'D' if fixed == 'rows' else 'N'}. "
     )
     caption = (
-        f"{arm.arm}: lowest validation loss of pre-training against {xlabel}."
+        f"{arm.arm}: loss of pre-training at the best validation against {xlabel}."
         + POINTS.format(what=law.title, level=arm.grid.level)
         + thin
         + (HELD_OUT if arm.predictions else "")

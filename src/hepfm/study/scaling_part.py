@@ -55,7 +55,7 @@ PREDICTIONS = (
 )
 TRAININGS = (
     "All trainings. N counts the weights of the backbone without the embedding of its inputs and without "
-    "heads. Loss: the lowest validation loss; as the lowest of many it is slightly too low. FLOP: 6 N for "
+    "heads. Loss: at the best validation; as the lowest of many it is slightly too low. FLOP: 6 N for "
     "each constituent that was seen up to the best validation, a convention (2001.08361) that leaves "
     "attention, heads and padding out; core seconds are measured, of the whole training."
 )
@@ -176,7 +176,7 @@ def _marked(trainings: Sequence[MeasuredTraining], section: ScalingGrid, *, miss
         f"Of {len(trainings)} trainings {none} had no plateau ({counts[IMPROVING]} {IMPROVING}, "
         f"{counts[FIRST]} {FIRST}){f': their losses are upper limits. {fate}' if none else '.'} "
         f"{counts[OVERFITTED]} overfitted: the last validation loss is more than {OVERFIT:.0%} above the "
-        "lowest. They count with the lowest, as early stopping takes it."
+        "best. They count with the best, as early stopping takes it."
     )
     if missing:
         yield f"{missing} planned trainings have no result yet."

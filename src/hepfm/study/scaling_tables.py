@@ -165,13 +165,13 @@ PREDICTION_COLUMNS: tuple[Column[PredictionRow], ...] = (
     text("prediction", "prediction", lambda row: row.checked.cell.predicted),
     in_file("size", lambda row: row.checked.cell.size),
     Column(
-        "N (over the largest fitted)",
+        "N (over the largest)",
         "parameters",
         lambda row: row.checked.cell.parameters,
         lambda row: _times(row.checked, "parameters"),
     ),
     Column(
-        "D (over the largest fitted)",
+        "D (over the largest)",
         "rows",
         lambda row: row.checked.cell.training_rows,
         lambda row: _times(row.checked, "training_rows"),
@@ -194,6 +194,7 @@ PREDICTION_COLUMNS: tuple[Column[PredictionRow], ...] = (
         lambda row: row.checked.cell.mean if row.checked.cell.trainings else None,
         lambda row: f"{row.checked.cell.mean:.4f}" if row.checked.cell.trainings else "none",
     ),
+    text("verdict", "verdict", lambda row: row.checked.verdict),
     Column("trainings", "trainings", lambda row: len(row.checked.cell.trainings)),
     Column(
         "largest fitted cell",
@@ -201,7 +202,6 @@ PREDICTION_COLUMNS: tuple[Column[PredictionRow], ...] = (
         lambda row: one.mean if (one := row.checked.largest) else None,
         lambda row: f"{one.mean:.4f}" if (one := row.checked.largest) else "none",
     ),
-    text("verdict", "verdict", lambda row: row.checked.verdict),
 )
 
 
