@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
 
 from hepfm.core.errors import ConfigError
 from hepfm.metrics.predictions import FloatArray
@@ -149,6 +148,8 @@ def _loss(vector: FloatArray, ln_x_PK: FloatArray) -> FloatArray:
 
 def _starts(ln_x_PK: FloatArray, losses_P: FloatArray) -> list[FloatArray]:
     """Return the best starts of a grid of exponents; for given ones the rest is linear, and not negative."""
+    from scipy.optimize import nnls  # half a second that other verbs need not wait for
+
     found = []
     for exponents in product(_STARTS, repeat=ln_x_PK.shape[1]):
         terms = np.exp(-np.array(exponents) * ln_x_PK)
@@ -168,6 +169,8 @@ def _refined(
     start: FloatArray, ln_x_PK: FloatArray, losses_P: FloatArray, huber: float
 ) -> tuple[float, FloatArray]:
     """Return the Huber loss that is reached from a start, and where."""
+    from scipy.optimize import least_squares
+
     count, ln_losses = ln_x_PK.shape[1], np.log(losses_P)
 
     def residuals(vector: FloatArray) -> FloatArray:
