@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from study_values import small_study
 
+from hepfm.core.config import merge
+from hepfm.core.errors import ConfigError
 from hepfm.data.schemas.jets import jet_schema
+from hepfm.study.check import check_study
 from hepfm.study.config import read_study
 from hepfm.study.plan import Plan, make_plan
 from hepfm.workflow.run import Run
@@ -28,6 +32,16 @@ def edited(**changes: Any) -> dict[str, Any]:
     values = small_study("a", "b")
     values["downstream"]["top_tagging"].update(changes)
     return values
+
+
+@pytest.mark.parametrize("part", ["pretrain", "finetune"])
+def test_runs_of_one_process_have_nothing_to_split(part: str) -> None:
+    """Each run of a study is one process: `train.shard` is refused before any run."""
+    values = small_study("a", "b")
+    place = values["pretrain"] if part == "pretrain" else values["downstream"]["top_tagging"]
+    place["recipe"] = merge(place["recipe"], {"train": {"shard": True}})
+    with pytest.raises(ConfigError, match=r"train.shard=true splits the backbone over several processes"):
+        check_study(plan_of(values))
 
 
 def test_shared_work_is_one_run() -> None:
