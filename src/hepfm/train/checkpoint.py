@@ -102,7 +102,7 @@ def pack_optimizer(
     """Return an optimizer's state as named tensors and JSON-ready values.
 
     `whole` makes of a weight, and of a tensor kept for it, that tensor for the whole weight; see
-    `hepfm.train.replicas.Replicas.whole`.
+    `hepfm.train.replicas.LearnerReplicas.whole`.
     """
     state = optimizer.state_dict()
     weights = _weights(optimizer)

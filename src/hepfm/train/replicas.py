@@ -15,7 +15,7 @@ from hepfm.train.ema import Ema
 from hepfm.train.learner import Learner
 
 
-class Replicas:
+class LearnerReplicas:
     """A learner on one process, or the same on each of several (DDP).
 
     The contract of how weights lie on processes, which `hepfm.train.shards.Shards` fulfils too. The loop
@@ -82,7 +82,7 @@ class Replicas:
         ema.load_state_dict(dict(state))
 
 
-def spread(learner: Learner, world: World, *, shard: bool) -> Replicas:
+def spread(learner: Learner, world: World, *, shard: bool) -> LearnerReplicas:
     """Return a learner as it lies on the processes; with `shard` split, where there are several.
 
     Raises
@@ -91,7 +91,7 @@ def spread(learner: Learner, world: World, *, shard: bool) -> Replicas:
         When the backbone cannot be split.
     """
     if not shard or world.size == 1:
-        return Replicas(learner, world)
+        return LearnerReplicas(learner, world)
     # Imported only here: torch's part of it takes a second.
     from hepfm.train.shards import Shards
 

@@ -28,7 +28,7 @@ from hepfm.nn.batchnorm import BatchNorm
 from hepfm.train.distributed import World
 from hepfm.train.ema import PREFIX, Ema
 from hepfm.train.learner import Learner
-from hepfm.train.replicas import Replicas
+from hepfm.train.replicas import LearnerReplicas
 
 _CALLS = ("packed", "weighted_mean")
 """Methods besides ``forward`` by which backbones call blocks that have them."""
@@ -44,8 +44,8 @@ class Split:
     piece: nn.Parameter
 
 
-class Shards(Replicas):
-    """A learner whose backbone's blocks are split over processes; see `hepfm.train.replicas.Replicas`.
+class Shards(LearnerReplicas):
+    """A learner whose backbone's blocks are split over processes; see `hepfm.train.replicas.LearnerReplicas`.
 
     The learner as it was built stays whole, in the memory of the CPU.
 
