@@ -14,6 +14,7 @@ from hepfm.core.errors import ModelError
 from hepfm.models import pretrained as module
 from hepfm.models.check import check
 from hepfm.models.directory import Model
+from hepfm.models.folder import place_of
 from hepfm.models.pretrained import pretrained_models
 
 LARGEST = 25 * 2**20
@@ -78,6 +79,18 @@ def test_verbs_know_them(named: Path, arguments: list[str], words: str) -> None:
     done = CliRunner().invoke(group, arguments)
     assert done.exit_code == 0, done.output
     assert words in done.output
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ("hepfm:tiny-xs", "tiny-xs"),
+        ("hf://owner/tagger@v1", "tagger"),
+        ("runs/a/model", "runs/a/model"),
+    ],
+)
+def test_results_lie_beside_a_model_or_by_its_name(model: str, place: str) -> None:
+    assert place_of(model) == Path(place)
 
 
 def test_they_fit_into_a_wheel() -> None:

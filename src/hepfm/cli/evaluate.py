@@ -82,11 +82,10 @@ def command(
     """
     from pathlib import Path
 
-    from hepfm.models.folder import model_directory
-    from hepfm.models.pretrained import PACKAGE
+    from hepfm.models.folder import model_directory, place_of
     from hepfm.tasks.evaluate import evaluate, summary_lines
 
-    named = Path(model.removeprefix(PACKAGE))
+    named = place_of(model)
     asked = named.absolute() if named.name in ("", "..") else named
     folder = Path(output) if output else asked.with_name(f"{asked.name}-{task}")
     evaluation = evaluate(

@@ -160,9 +160,6 @@ def command(kind: str | None) -> Listed:
             lines=lines[:-1],
             next=f"hepfm data get {next(iter(rows))} -o FOLDER",
         )
-    if first == "model":
-        example = next(iter(rows), None)
-        return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)
-    of_recipes = first == "recipes" or first in RECIPE_VERBS
-    example = next(iter(rows), None) if of_recipes else " ".join([first, *list(rows)[:1]])
+    shown_by_name = first in ("model", "recipes", *RECIPE_VERBS)
+    example = next(iter(rows), None) if shown_by_name else " ".join([first, *list(rows)[:1]])
     return Listed(kinds=rows_of_kind, lines=lines[:-1], next=f"hepfm show {example}" if rows else None)

@@ -9,7 +9,7 @@ from typing import Any
 from hepfm.core.errors import ModelError
 from hepfm.core.files import sha256
 from hepfm.core.guards import member
-from hepfm.models.pretrained import is_of_package, pretrained
+from hepfm.models.pretrained import PACKAGE, is_of_package, pretrained
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.md"
 FIXTURE, PROVENANCE = "fixture.safetensors", "provenance.json"
@@ -41,6 +41,16 @@ def model_directory(path: str | Path) -> Path:
     if not (folder / "model").is_dir():
         raise ModelError(f"{path} is a run without a model yet; go on with `hepfm resume {path}`")
     return folder / "model"
+
+
+def place_of(model: str) -> Path:
+    """Return the path beside which results of a model lie: its own, or in this folder the name of an address."""
+    from hepfm.models.hub.address import HubAddress, is_hub, read_address
+
+    if is_of_package(model):
+        return Path(model.removeprefix(PACKAGE))
+    found = read_address(model) if is_hub(model) else Path(model)
+    return Path(found.name) if isinstance(found, HubAddress) else found
 
 
 def check_files(folder: Path, config: Mapping[str, Any]) -> None:
