@@ -44,7 +44,7 @@ def model_directory(path: str | Path) -> Path:
 
 
 def place_of(model: str) -> Path:
-    """Return the path beside which results of a model lie: its own, or in this folder the name of an address."""
+    """Return the path beside which results of a model lie: its own; of an address its name in this folder."""
     from hepfm.models.hub.address import HubAddress, is_hub, read_address
 
     if is_of_package(model):
