@@ -12,6 +12,7 @@ from hepfm.core.errors import DataError, HepfmError
 from hepfm.core.schema import Field, Level, Schema
 from hepfm.methods.ratio import RATIO_ESTIMATORS
 from hepfm.methods.ratio.base import Floats, RatioEstimator, TwoWeights
+from hepfm.methods.ratio.trees import BINS, Binning
 
 FEW = {"train": {"steps": 12, "validate_every": 6}}
 """Options of a training of which only what it does is looked at, not what it learned."""
@@ -142,6 +143,17 @@ def test_a_warm_start_goes_on_from_the_former_ratio(toy: Toy) -> None:
     np.testing.assert_allclose(kept, first.log_ratio(x), atol=1e-5)
     anew = still.fit(x, weights, seed=2).log_ratio(x)
     assert deviation(anew, first.log_ratio(x)) > 1e-2
+
+
+def test_bins_of_trees_keep_the_order_and_tell_apart_whole_numbers() -> None:
+    rng = np.random.default_rng(1)
+    x = np.stack([rng.normal(size=5000), rng.integers(0, 90, 5000)], axis=1).astype(np.float32)
+    bins = Binning.of(x)(x)
+    assert len(np.unique(bins[:, 0])) == BINS
+    np.testing.assert_allclose(np.unique(bins[:, 0], return_counts=True)[1], 5000 / BINS, atol=1.5)
+    order = np.argsort(x[:, 0])
+    assert (np.diff(bins[order, 0]) >= 0).all()
+    assert len(np.unique(bins[:, 1])) == len(np.unique(x[:, 1]))
 
 
 def test_rows_keep_their_places(toy: Toy) -> None:

@@ -47,6 +47,8 @@ PRELOAD = (
     "hepfm.metrics.auc",
     "hepfm.objectives.supervised",
     "hepfm.backbones.transformer",
+    "scipy.stats",
+    "sklearn.ensemble",
     "hepfm.workflow.child",
 )
 """What the server imports before it forks; torch's optimizers import the largest of it when first built."""
