@@ -62,7 +62,7 @@ def efficiency_figure(
     budget_axis(axes, sorted({budget for curve in curves for budget in curve.budgets}))
     axes.set_ylabel(two_lines(metric.title))
     if metric.scale == "ratio":
-        plain_log_axis(axes)
+        plain_log_axis(axes.yaxis)
     legend_below(axes)
     alt = f"{metric.title} against the number of labels for {', '.join(curve.arm for curve in curves)}."
     caption = _caption(curves, metric) + reference_text(references)

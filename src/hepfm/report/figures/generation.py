@@ -47,7 +47,7 @@ def generation_figure(
     axes.set_xlabel("rows for fine-tuning")
     axes.set_ylabel(two_lines(metric.title))
     if positive:
-        plain_log_axis(axes)
+        plain_log_axis(axes.yaxis)
     legend_below(axes)
     alt = f"{metric.title} against the number of rows for {', '.join(curve.arm for curve in curves)}."
     caption = _caption(curves, metric) + reference_text(drawn)

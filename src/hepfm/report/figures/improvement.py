@@ -82,7 +82,8 @@ def improvement_figure(
     if bands:  # a logarithmic axis needs a number above zero
         axes.set_xscale("log")
         axes.set_yscale("log")
-        plain_log_axis(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            plain_log_axis(axis)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     if bands:

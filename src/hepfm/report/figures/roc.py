@@ -48,7 +48,7 @@ def roc_figure(
     axes.set_yscale("log")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=1)
-    plain_log_axis(axes)
+    plain_log_axis(axes.yaxis)
     axes.set_xlabel(f"signal efficiency ε_S ({signal})")
     axes.set_ylabel(f"background rejection 1/ε_B ({background})")
     axes.set_title(title, fontsize=9.5, loc="left")

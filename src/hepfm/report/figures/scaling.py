@@ -116,7 +116,7 @@ def scaling_figure(
     _draw_predictions(axes, drawing)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    plain_log_axis(axes)
+    plain_log_axis(axes.yaxis)
     scale_axis(axes)
     axes.set_xlabel(xlabel, labelpad=2)
     axes.set_ylabel(two_lines(ylabel))

@@ -19,6 +19,7 @@ from hepfm.report.table import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Canvas
 
 INK, MUTED, GRID, PAPER = "#101112", "#6b7073", "#d9dadb", "#fefdfc"
@@ -230,13 +231,13 @@ def scale_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def plain_log_axis(axes: Axes) -> None:
-    """Label a logarithmic y axis in plain numbers, with the sparsest ticks that give at least three."""
+def plain_log_axis(axis: Axis) -> None:
+    """Label a logarithmic axis in plain numbers, with the sparsest ticks that give at least three."""
     from matplotlib.ticker import LogLocator
 
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=_sparsest_ticks(*axes.get_ylim())))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,g}")
-    axes.yaxis.set_minor_formatter(lambda value, position: "")
+    axis.set_major_locator(LogLocator(base=10, subs=_sparsest_ticks(*axis.get_view_interval())))
+    axis.set_major_formatter(lambda value, position: f"{value:,g}")
+    axis.set_minor_formatter(lambda value, position: "")
 
 
 def to_svg(figure: Canvas, name: str, *, title: str) -> str:
