@@ -14,9 +14,12 @@ from hepfm.analyses.anomaly_definitions import INJECTED
 from hepfm.analyses.anomaly_figures import sculpting_figure, spectrum_figure
 from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Rate, SearchGroup, groups
 from hepfm.analyses.anomaly_tables import BEST, HUNT, NULL, SCULPTING, AfterCut
+from hepfm.analyses.cells import axis, several
 from hepfm.core.files import read_json
+from hepfm.data.store import Store
 from hepfm.methods.anomaly import ANOMALY_METHODS
 from hepfm.methods.anomaly.outcome import GRID
+from hepfm.methods.observables import unit_of
 from hepfm.report.blocks import Block, Bullets, Definitions, Part, Text, grid
 from hepfm.report.figures.improvement import Band, improvement_figure
 from hepfm.report.figures.style import Figure
@@ -26,6 +29,7 @@ from hepfm.workflow.folder import Workspace
 from hepfm.workflow.run import Run
 from hepfm.workflow.schedule import State
 from hepfm.workflow.verbs.anomaly import OUTCOME
+from hepfm.workflow.verbs.base import store_path
 
 if TYPE_CHECKING:
     from hepfm.analyses.anomaly import AnomalySearch, SearchConfig
@@ -42,12 +46,13 @@ def write_report(
     if not outcomes:
         return None, {}, {}
     config, found = analysis.config, groups(outcomes)
+    mass = mass_axis(config, workspace, runs)
     independent = groups({key: one for key, one in outcomes.items() if key.training == 1})
     parts = (
         _improvement_part(config, found),
         *_null_part(config, independent, _pool(workspace, runs, states)),
-        _hunt_part(config, found, outcomes),
-        _sculpting_part(config, found, outcomes),
+        _hunt_part(config, found, outcomes, mass),
+        _sculpting_part(config, found, outcomes, mass),
         _runs_part(config, workspace, runs, states, outcomes),
         Part("method", "Definitions and method", (Definitions((*INJECTED, *method_definitions(config))),)),
     )
@@ -68,14 +73,22 @@ def finished(
     }
 
 
+def mass_axis(
+    config: SearchConfig, workspace: Workspace, runs: Mapping[Key, Run], sample: str = "background"
+) -> str:
+    """Return the label of the axis of the field in which the resonance is, in the unit of a sample."""
+    store = Store.open(store_path(workspace, next(iter(runs.values())), sample))
+    return axis(config.regions.field, unit_of(store.schema, config.regions.field))
+
+
 def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
     (low, high), first = config.regions.signal, next(iter(outcomes.values()))["events"]
     return (
         f"Searches for a resonance in {config.regions.field} between {low:g} and {high:g}, with sidebands "
         f"from {config.regions.ends[0]:g} to {config.regions.ends[1]:g}: {len(config.methods)} methods, "
         f"{', '.join(f'{number:,}' for number in config.signals)} injected signal events, "
-        f"{config.draws} draws of {first['data'] - first['injected']:,} background events, "
-        f"{config.trainings} trainings of each."
+        f"{several(config.draws, 'draw')} of {first['data'] - first['injected']:,} background events, "
+        f"{several(config.trainings, 'training')} of each."
     )
 
 
@@ -214,7 +227,9 @@ def _null_part(config: SearchConfig, found: Sequence[SearchGroup], pool: int | N
     return [Part("control", "Control without signal", tuple(blocks))]
 
 
-def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]) -> Part:
+def _hunt_part(
+    config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome], mass: str
+) -> Part:
     table = ReportTable(
         HUNT,
         _cuts(config, [one for one in _by_signals(config, found) if one.signals]),
@@ -228,7 +243,7 @@ def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup], outcomes: Map
     figures = [
         figure
         for method in config.methods
-        if (figure := _spectrum_figure(config, method, max(config.signals), outcomes)) is not None
+        if (figure := _spectrum_figure(config, method, max(config.signals), outcomes, mass)) is not None
     ]
     return Part("hunt", "Bump hunt and limits", (*grid(figures), table))
 
@@ -239,7 +254,7 @@ def _first(method: str, signals: int, outcomes: Mapping[Key, Outcome]) -> Outcom
 
 
 def _spectrum_figure(
-    config: SearchConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome]
+    config: SearchConfig, method: str, signals: int, outcomes: Mapping[Key, Outcome], mass: str
 ) -> Figure | None:
     """Draw the spectrum of the first draw after the cut in the middle."""
     one, place = _first(method, signals, outcomes), len(config.efficiencies) // 2
@@ -250,7 +265,7 @@ def _spectrum_figure(
         one,
         place,
         name=f"spectrum-{method}",
-        xlabel=config.regions.field,
+        xlabel=mass,
         caption=(
             f"{method}, first draw with {signals:,} signal events, {100 * cut['efficiency']:g} % of the data "
             f"kept. {cut['injected_kept']} of the injected events of the signal region are left."
@@ -259,7 +274,7 @@ def _spectrum_figure(
 
 
 def _sculpting_part(
-    config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome]
+    config: SearchConfig, found: Sequence[SearchGroup], outcomes: Mapping[Key, Outcome], mass: str
 ) -> Part:
     least = min(config.signals)
     table = ReportTable(
@@ -280,7 +295,7 @@ def _sculpting_part(
             sculpting_figure(
                 one,
                 name=f"sculpting-{method}",
-                xlabel=config.regions.field,
+                xlabel=mass,
                 caption=(
                     f"{method}: true test background before and after cuts, first draw with the least signal."
                 ),

@@ -13,7 +13,7 @@ from hepfm.analyses.anomaly import Key
 from hepfm.analyses.anomaly_definitions import BLACK_BOX
 from hepfm.analyses.anomaly_figures import sculpting_figure, spectrum_figure
 from hepfm.analyses.anomaly_outcome import FALSE, Outcome, Quantiles, SearchGroup, groups
-from hepfm.analyses.anomaly_report import finished, method_definitions, problem_lines
+from hepfm.analyses.anomaly_report import finished, mass_axis, method_definitions, problem_lines
 from hepfm.analyses.anomaly_tables import (
     AGREEMENT,
     BOX_HUNT,
@@ -23,6 +23,7 @@ from hepfm.analyses.anomaly_tables import (
     Agreed,
     median_p,
 )
+from hepfm.analyses.cells import several
 from hepfm.methods.anomaly.event_scores import FILE, read_columns, write_columns
 from hepfm.methods.anomaly.outcome import kept_by
 from hepfm.metrics.agreement import agreement
@@ -49,15 +50,15 @@ def write_report(
     outcomes = finished(runs, workspace, states)
     if not outcomes:
         return None, {}, {}
-    found = groups(outcomes)
+    found, mass = groups(outcomes), mass_axis(config, workspace, runs, "data")
     ranks: dict[str, list[Mapping[str, Any]]] = {}
     for key in outcomes:
         columns = read_columns(workspace.run(runs[key].name).path / FILE)
         ranks.setdefault(key.method, []).append(columns)
     parts = (
-        _hunt_part(config, found),
+        _hunt_part(config, found, mass),
         _trainings_part(config, ranks),
-        _sculpting_part(config, found),
+        _sculpting_part(config, found, mass),
         _runs_part(config, workspace, runs, states, outcomes),
         Part("method", "Definitions and method", (Definitions((*BLACK_BOX, *method_definitions(config))),)),
     )
@@ -73,7 +74,7 @@ def _lead(config: SearchConfig, outcomes: Mapping[Key, Outcome]) -> str:
         f"Search for a resonance in {config.regions.field} between {low:g} and {high:g} in data of unknown "
         f"truth: {events['data']:,} events from {config.regions.ends[0]:g} to {config.regions.ends[1]:g}, "
         f"{events['region']:,} of them in the signal region; {len(config.methods)} methods, "
-        f"{config.trainings} trainings of each."
+        f"{several(config.trainings, 'training')} of each."
     )
 
 
@@ -87,7 +88,7 @@ def _rows(config: SearchConfig, found: Sequence[SearchGroup]) -> tuple[AfterCut,
     )
 
 
-def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
+def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup], mass: str) -> Part:
     limited = config.test_signal is not None
     tests = len(found) * len(config.efficiencies) + 1
     unknown = (
@@ -120,7 +121,7 @@ def _hunt_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
     blocks: tuple[Block, ...] = (
         Bullets(tuple(said)),
         *_sculpted(config, found),
-        *grid(_spectra(config, found)),
+        *grid(_spectra(config, found, mass)),
         table,
     )
     return Part("hunt", "Bump hunt", blocks)
@@ -140,7 +141,7 @@ def _sculpted(config: SearchConfig, found: Sequence[SearchGroup]) -> list[Text]:
     return warnings
 
 
-def _spectra(config: SearchConfig, found: Sequence[SearchGroup]) -> list[Figure]:
+def _spectra(config: SearchConfig, found: Sequence[SearchGroup], mass: str) -> list[Figure]:
     """Return the spectrum of the data, and of each method that after each cut in its first training."""
     figures = []
     for number, one in enumerate(found):
@@ -153,7 +154,7 @@ def _spectra(config: SearchConfig, found: Sequence[SearchGroup]) -> list[Figure]
                     one.outcomes[0],
                     place,
                     name="spectrum" if whole else f"spectrum-{one.method}-{100 * efficiency:g}",
-                    xlabel=config.regions.field,
+                    xlabel=mass,
                     caption="The data before any cut."
                     if whole
                     else f"{one.method}, first training, {100 * efficiency:g} % of the data kept.",
@@ -188,7 +189,7 @@ def _trainings_part(config: SearchConfig, ranks: Ranks) -> Part:
     return Part("trainings", "Trainings", (table,))
 
 
-def _sculpting_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
+def _sculpting_part(config: SearchConfig, found: Sequence[SearchGroup], mass: str) -> Part:
     if config.test_background is None:
         words = (
             "There is no background of known truth (test_background): whether cuts change its spectrum, and "
@@ -199,7 +200,7 @@ def _sculpting_part(config: SearchConfig, found: Sequence[SearchGroup]) -> Part:
         sculpting_figure(
             one.outcomes[0],
             name=f"sculpting-{one.method}",
-            xlabel=config.regions.field,
+            xlabel=mass,
             caption=f"{one.method}: true test background before and after cuts, first training.",
         )
         for one in found

@@ -61,3 +61,12 @@ def axis(name: str, unit: str) -> str:
     ('jet_mass [GeV]', 'width')
     """
     return name if unit == "1" else f"{name} [{unit}]"
+
+
+def several(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> several(1, "training"), several(2000, "draw")
+    ('1 training', '2,000 draws')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
