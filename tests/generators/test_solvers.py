@@ -12,8 +12,8 @@ from torch import Tensor
 
 from hepfm.generators.solvers import SOLVERS, SolverName, solve
 
-ORDER: dict[SolverName, int] = {"euler": 1, "heun": 2, "midpoint": 2}
-CALLS: dict[SolverName, int] = {"euler": 1, "heun": 2, "midpoint": 2}
+ORDER: dict[SolverName, int] = {"euler": 1, "heun": 2, "midpoint": 2, "adams_bashforth": 2}
+CALLS: dict[SolverName, int] = {"euler": 1, "heun": 2, "midpoint": 2, "adams_bashforth": 1}
 
 
 def bent(x: Tensor, time: float) -> Tensor:

@@ -115,12 +115,15 @@ def test_tokens_are_drawn_as_by_generate(
         assert torch.allclose(features_BNF, expected_BNF, atol=TOLERANCE)
 
 
-def test_a_flow_is_solved_as_by_generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("solver", ["heun", "adams_bashforth"])
+def test_a_flow_is_solved_as_by_generate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: str
+) -> None:
     """The kinematics, the number of constituents and the constituents, of the same random numbers."""
     capture_once(monkeypatch)
     path = generative(FLOW, "flow", tmp_path / "model")
     model = Model.load(path)
-    options = model.network.generator.config.model_copy(update={"steps": 2, "solver": "heun"})
+    options = model.network.generator.config.model_copy(update={"steps": 2, "solver": solver})
     label_B, draws = torch.arange(9) % 4, torch_generator(9, "test")
     made = model.network.generate(label_B, None, torch_generator(9, "test"), options=options)
     inputs: dict[str, Any] = {
@@ -132,7 +135,7 @@ def test_a_flow_is_solved_as_by_generate(tmp_path: Path, monkeypatch: pytest.Mon
     expected_BNF = model.network.standardize.inverse_within(made.x_BNF, made.mask_BN)
     assert float(expected_BNF.abs().max()) > 1
     for ending in ENDINGS:
-        done = export(path, output=tmp_path / f"x{ending}", steps=2, solver="heun")
+        done = export(path, output=tmp_path / f"x{ending}", steps=2, solver=solver)
         session = opened(tmp_path / f"x{ending}")
         found = session.run(inputs)
         assert torch.allclose(found["features"], expected_BNF, atol=1e-3)

@@ -34,7 +34,7 @@ class Generated(VerbResult):
 @click.option("--classes", help="Classes to make evenly, g,q,t, or their shares, g=2,t=1; all by default.")
 @click.option("--like", type=click.Path(), help="Store whose test rows give class and kinematics.")
 @click.option("--steps", type=int, help="Steps of the solver; the model's own by default.")
-@click.option("--solver", help="euler, heun or midpoint; the model's own by default.")
+@click.option("--solver", help="euler, heun, midpoint or adams_bashforth; the model's own by default.")
 @click.option("--temperature", type=float, help="Of a draw of codes; the model's own by default.")
 @click.option("--top-k", type=int, help="Draw among so many of the likeliest codes.")
 @click.option("--top-p", type=float, help="Draw among the likeliest codes up to this probability.")

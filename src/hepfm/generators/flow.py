@@ -36,9 +36,10 @@ class FlowConfig(BaseConfig):
     sampler_width
         Hidden size of the networks of the number of constituents and of the kinematics.
     solver
-        Solver of the flow: ``euler``, ``heun`` or ``midpoint``. It can be changed without new training.
+        Solver of the flow: ``euler``, ``heun``, ``midpoint`` or ``adams_bashforth``. It can be changed
+        without new training.
     steps
-        Its steps from noise to constituents; the last two solvers call the network twice in each.
+        Its steps from noise to constituents; ``heun`` and ``midpoint`` call the network twice in each.
     batch_size
         Rows that are solved at once; None means 64 on a processor, whose caches hold that, and 1024
         elsewhere. It changes speed and memory only.

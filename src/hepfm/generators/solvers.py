@@ -6,36 +6,64 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor
 
 Time = TypeVar("Time", float, Tensor)
 """A number; in an exported network a tensor."""
 
-Step = Callable[[Callable[[Tensor, Time], Tensor], Tensor, Time, Time], Tensor]
-"""(velocity, x at the first time, the first time, the second) -> x at the second."""
+Velocity = Callable[[Tensor, Time], Tensor]
+"""v(x, t)."""
 
-SolverName = Literal["euler", "heun", "midpoint"]
+Step = Callable[[Velocity[Time], Tensor, Tensor, Time, Time], tuple[Tensor, Tensor]]
+"""(velocity, x at the first time, velocity of the step before, the first time, the second) -> x at the
+second, and the velocity that the next step is given."""
+
+SolverName = Literal["euler", "heun", "midpoint", "adams_bashforth"]
 
 
-def euler(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+def euler(
+    velocity: Velocity[Time], x: Tensor, before: Tensor, start: Time, stop: Time
+) -> tuple[Tensor, Tensor]:
     """Step with one call of `velocity`; the error of all steps falls like 1 / steps."""
-    return x - (start - stop) * velocity(x, start)
+    return x - (start - stop) * velocity(x, start), before
 
 
-def heun(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+def heun(
+    velocity: Velocity[Time], x: Tensor, before: Tensor, start: Time, stop: Time
+) -> tuple[Tensor, Tensor]:
     """Step with two calls, at its ends; the error of all steps falls like 1 / steps^2."""
     first = velocity(x, start)
     second = velocity(x - (start - stop) * first, stop)
-    return x - 0.5 * (start - stop) * (first + second)
+    return x - 0.5 * (start - stop) * (first + second), before
 
 
-def midpoint(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, start: Time, stop: Time) -> Tensor:
+def midpoint(
+    velocity: Velocity[Time], x: Tensor, before: Tensor, start: Time, stop: Time
+) -> tuple[Tensor, Tensor]:
     """Step with two calls, at its start and middle; the error of all steps falls like 1 / steps^2."""
     middle = x - 0.5 * (start - stop) * velocity(x, start)
-    return x - (start - stop) * velocity(middle, 0.5 * (start + stop))
+    return x - (start - stop) * velocity(middle, 0.5 * (start + stop)), before
 
 
-SOLVERS: Mapping[SolverName, Step[float]] = {"euler": euler, "heun": heun, "midpoint": midpoint}
+def adams_bashforth(
+    velocity: Velocity[Time], x: Tensor, before: Tensor, start: Time, stop: Time
+) -> tuple[Tensor, Tensor]:
+    """Step with one call and the velocity of the step before, of equal length; the error of all falls like 1
+    / steps^2.
+
+    The two-step method of Adams and Bashforth. The first step, which has none before it, is Euler's.
+    """
+    now = velocity(x, start)
+    return x - (start - stop) * (now + 0.5 * (start < 1) * (now - before)), now
+
+
+SOLVERS: Mapping[SolverName, Step[float]] = {
+    "euler": euler,
+    "heun": heun,
+    "midpoint": midpoint,
+    "adams_bashforth": adams_bashforth,
+}
 
 
 def times(steps: int) -> list[float]:
@@ -43,7 +71,7 @@ def times(steps: int) -> list[float]:
     return [1.0 - step / steps for step in range(steps)] + [0.0]
 
 
-def solve(step: Step[float], velocity: Callable[[Tensor, float], Tensor], x: Tensor, steps: int) -> Tensor:
+def solve(step: Step[float], velocity: Velocity[float], x: Tensor, steps: int) -> Tensor:
     """Return x at t = 0.
 
     Parameters
@@ -57,6 +85,7 @@ def solve(step: Step[float], velocity: Callable[[Tensor, float], Tensor], x: Ten
     steps
         Number of steps.
     """
+    before = torch.zeros_like(x)
     for start, stop in pairwise(times(steps)):
-        x = step(velocity, x, start, stop)
+        x, before = step(velocity, x, before, start, stop)
     return x

@@ -20,7 +20,9 @@ from hepfm.models.graphs.sampling import label_words, labels_of
 from hepfm.networks.network import Network
 
 _UNIFORM, _JET, _NOISE = "count_uniform", "jet_noise", "noise"
-_AXES = {_UNIFORM: {0: "batch"}, _JET: {0: "batch"}, _NOISE: {0: "batch", 1: "constituents"}}
+_BEFORE = "velocity_before"
+_ROWS = {0: "batch", 1: "constituents"}
+_AXES = {_UNIFORM: {0: "batch"}, _JET: {0: "batch"}, _NOISE: _ROWS, _BEFORE: _ROWS}
 
 
 class _Step(nn.Module):
@@ -65,7 +67,8 @@ class JetStep(_Step):
         def velocity(x_BJ: Tensor, time_1: Tensor) -> Tensor:
             return self.sampler.velocity(x_BJ, time_1.expand(x_BJ.shape[0]), label_B)
 
-        return (midpoint(velocity, jet_BJ, *self.ends(given[PLACE])),)
+        jet_BJ, _ = midpoint(velocity, jet_BJ, jet_BJ, *self.ends(given[PLACE]))
+        return (jet_BJ,)
 
 
 class FlowRows(nn.Module):
@@ -112,7 +115,9 @@ class FlowStep(_Step):
         self.solver = SOLVERS[config.solver]
 
     def forward(self, given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Return the constituents after the step, standardised, (B, N, F)."""
+        """Return the constituents after the step, standardised, and the velocity before the next,
+        (B, N, F).
+        """
         mask_BN, context_BC = given["mask"], given.get("context")
         label_B = labels_of(given, like=mask_BN)
 
@@ -122,7 +127,15 @@ class FlowStep(_Step):
             return self.generator.velocity(features, mask_BN, label_B)
 
         x_BNF = given[_NOISE] * mask_BN[..., None]
-        return (self.solver(velocity, x_BNF, *self.ends(given[PLACE])),)  # type: ignore[arg-type]
+        return self.solver(velocity, x_BNF, given[_BEFORE], *self.ends(given[PLACE]))  # type: ignore[arg-type]
+
+
+class AtRest(nn.Module):
+    """The velocity before the first step: none."""
+
+    def forward(self, given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return zeros, (B, N, F)."""
+        return (torch.zeros_like(given[_NOISE]),)
 
 
 class Physical(nn.Module):
@@ -210,7 +223,9 @@ class FlowGraph:
             yield Stage(FlowRows(self.generator), (_UNIFORM, _NOISE, *own, *label), made)
         context = ("context",) if self._draws_jets else self._told
         step = FlowStep(self.model.network, self.generator, self.config)
-        yield Stage(step, (_NOISE, "mask", *context, *label), (_NOISE,), times=self.config.steps)
+        yield Stage(AtRest(), (_NOISE,), (_BEFORE,))
+        given = (_NOISE, _BEFORE, "mask", *context, *label)
+        yield Stage(step, given, (_NOISE, _BEFORE), times=self.config.steps)
         yield Stage(Physical(self.model.network), (_NOISE, "mask"), ("features",))
 
     def _own_words(self) -> dict[str, dict[str, Any]]:
