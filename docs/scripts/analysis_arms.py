@@ -4,7 +4,7 @@ python docs/scripts/analysis_arms.py FOLDER
 
 FOLDER holds ``KIND-ARM-SEED`` for the kinds ``reweight`` and ``unfold``, the arms ``scratch`` and
 ``pretrained``, and seeds from 1: analyses of the same data, each with one training and, if it is pre-trained,
-with a pre-training of its own. ``anomaly-SEED`` has both arms as methods. Writes docs/data/analysis_arms.csv
+with a pre-training of its own. ``anomaly-SEED`` has methods ``METHOD_ARM``. Writes docs/data/analysis_arms.csv
 and the table in docs/density_ratios.md.
 """
 
@@ -47,10 +47,10 @@ def collect(folder: Path) -> Values:
         kind, *rest = path.name.split("-")
         if kind == "anomaly":
             for name, by_signals in numbers(kind, path).items():
-                arm = name.removeprefix("cwola_")
+                method, _, arm = name.rpartition("_")
                 for signals, found in by_signals.items():
                     if signals != "0" and found["improvement"]:
-                        metric = f"anomaly: largest significance improvement, {signals} signal events"
+                        metric = f"{method}, {signals} signal events: largest significance improvement"
                         add(values, metric, arm, int(rest[0]), found["improvement"][1])
         elif kind in ("reweight", "unfold"):
             arm, seed = rest[0], int(rest[1])
