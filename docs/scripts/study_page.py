@@ -40,6 +40,12 @@ METRICS = {
     "pairing": "pairing",
     "solved": "solved",
     "event_efficiency": "events with all right, of those that can be",
+    "significance_improvement_1": "ε_S/√ε_B at ε_B = 0.01",
+    "significance_improvement_10": "ε_S/√ε_B at ε_B = 0.1",
+    "classifier_auc": "AUC of a classifier",
+    "w1_energy_ratio": "W1 of E over incident E",
+    "w1_num_hits": "W1 of hits",
+    "w1_longitudinal": "W1 of the depth profile [layers]",
 }
 PRIMARY = {"jetclass": "accuracy", "ttbar_reconstruction": "mtt_iqr", "assignment": "event_efficiency"}
 """Metric of a task's column in the overview; the AUC of others."""
