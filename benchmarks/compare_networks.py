@@ -23,6 +23,7 @@ import frame
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matrix_bound import Bound, record
 
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(8 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 WARMUP = 2
@@ -169,15 +170,18 @@ def _measure(comparison: Comparison, options: argparse.Namespace) -> dict[str, A
 def _compare(
     comparison: Comparison, size: str, options: argparse.Namespace, workers: Mapping[str, Worker]
 ) -> dict[str, Any]:
-    def case(side: str, layout: str) -> Callable[[int], dict[str, float]]:
+    def case(side: str, layout: str, *, alone: bool = False) -> Callable[[int], dict[str, float]]:
         worker = workers["hepfm" if side == "hepfm" else "peer"]
-        return lambda turn: worker.ask(side=side, size=size, layout=layout, seed=turn, toy=options.toy)
+        request = {"side": side, "size": size, "layout": layout, "toy": options.toy, "alone": alone}
+        return lambda turn: worker.ask(**request, seed=turn)
 
     cases = {
         title: case(side, layout)
         for title, (side, layout) in comparison.cases.items()
         if side == "hepfm" or "peer" in workers
     }
+    title, (side, layout) = next(iter(comparison.cases.items()))
+    cases[f"the matrix products of {title}, alone"] = case(side, layout, alone=True)
     speeds = frame.take_turns(cases, repeats=options.repeats, warmup=0 if options.toy else WARMUP)
     difference = None
     if "peer" in workers:
@@ -249,12 +253,14 @@ def _work(comparison: Comparison, threads: int) -> None:
             comparison.write_logits(module, network, Path(request["logits"]))
         else:
             batches = comparison.batches(request["layout"], request["seed"], toy=request["toy"])
-            reply = _speed(module, network, batches)
+            reply = _speed(module, network, batches, alone=request["alone"])
         print(json.dumps(reply), flush=True)
 
 
-def _speed(module: torch.nn.Module, network: Network, batches: list[Batch]) -> dict[str, float]:
-    """Return jets per second and per processor second, forward and backward."""
+def _speed(
+    module: torch.nn.Module, network: Network, batches: list[Batch], *, alone: bool = False
+) -> dict[str, float]:
+    """Return jets per second and per processor second, forward and backward, or of the products alone."""
     module.train()
 
     def step_through() -> None:
@@ -262,6 +268,6 @@ def _speed(module: torch.nn.Module, network: Network, batches: list[Batch]) -> d
             module.zero_grad()
             F.cross_entropy(network(batch), batch[-1]).backward()
 
-    timing = frame.timed(step_through)
+    timing = frame.timed(Bound(record(step_through)) if alone else step_through)
     count = sum(len(batch[-1]) for batch in batches)
     return {"second": count / timing.wall, "cpu_second": count / timing.cpu}
