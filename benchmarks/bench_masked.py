@@ -3,7 +3,8 @@
     python benchmarks/bench_masked.py
 
 A step makes the views, runs the network forward and backward and moves the weights, on parts of a batch of
-similar length as in training. Both steps see the same jets, in turn.
+similar length as in training. Both steps see the same jets, in turn. Beside each stands the time of its
+matrix products alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import frame
 import numpy as np
 import torch
+from matrix_bound import Bound, record
 
 from hepfm.backbones import BACKBONES
 from hepfm.core.batch import Batch
@@ -47,6 +49,7 @@ TARGET_SPECS: dict[str, list[dict[str, Any]]] = {
 
 
 FIRST = ("regression", "removed")
+ALONE = ", matrix products alone"
 
 
 def jets(rows: int, parts: int) -> list[Batch]:
@@ -62,8 +65,8 @@ def jets(rows: int, parts: int) -> list[Batch]:
     return batches
 
 
-def stepper(backbone: dict[str, Any], objective: Any, batches: list[Batch]) -> Callable[[int], float]:
-    """Return a function that makes a step and returns its seconds."""
+def stepper(backbone: dict[str, Any], objective: Any, batches: list[Batch]) -> Callable[[int], None]:
+    """Return a function that makes a step."""
     component = resolve_component(OBJECTIVES, objective, where="benchmark")
     with seeded_init(0, "benchmark"):
         network = build_network(resolve_component(BACKBONES, backbone, where="benchmark"), FEATURES)
@@ -71,18 +74,25 @@ def stepper(backbone: dict[str, Any], objective: Any, batches: list[Batch]) -> C
     learner.prepare(batches)
     optimizer = torch.optim.AdamW(learner.parameters(), 1e-4)
 
-    def step(turn: int) -> float:
+    def step(turn: int) -> None:
         draws = Draws(0, "benchmark", turn)
-
-        def work() -> None:
-            optimizer.zero_grad()
-            for batch in batches:
-                learner(learner.views(batch, draws), draws).total.backward()
-            optimizer.step()
-
-        return frame.timed(work).cpu
+        optimizer.zero_grad()
+        for batch in batches:
+            learner(learner.views(batch, draws), draws).total.backward()
+        optimizer.step()
 
     return step
+
+
+def timed(step: Callable[[int], None]) -> Callable[[int], float]:
+    """Return a function that does a step and returns its processor seconds."""
+    return lambda turn: frame.timed(lambda: step(turn)).cpu
+
+
+def products_of(step: Callable[[int], None]) -> Callable[[int], float]:
+    """Return a function that does the matrix products of a step alone and returns their processor seconds."""
+    bound = Bound(record(lambda: step(0)))
+    return lambda turn: frame.timed(bound).cpu
 
 
 def cases(backbone: dict[str, Any]) -> dict[str, Any]:
@@ -108,16 +118,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     steps = []
     for label, backbone in specs.items():
         steppers = {name: stepper(backbone, spec, batches) for name, spec in cases(backbone).items()}
-        samples = frame.take_turns(steppers, repeats=options.repeats, warmup=1)
-        supervised = statistics.median(samples["supervised"])
+        turns = {name: timed(step) for name, step in steppers.items()}
+        turns |= {f"{name}{ALONE}": products_of(step) for name, step in steppers.items()}
+        samples = frame.take_turns(turns, repeats=options.repeats, warmup=1)
+        medians = {name: statistics.median(seconds) for name, seconds in samples.items()}
         steps += [
             {
                 "backbone": label,
                 "objective": name,
-                "cpu_seconds": frame.spread(seconds),
-                "over_supervised": round(statistics.median(seconds) / supervised, 3),
+                "cpu_seconds": frame.spread(samples[name]),
+                "over_supervised": round(medians[name] / medians["supervised"], 3),
+                "share_of_products": round(medians[f"{name}{ALONE}"] / medians[name], 3),
             }
-            for name, seconds in samples.items()
+            for name in steppers
         ]
     return {
         "what": "processor seconds of a training step: views, forward, backward, optimizer",

@@ -285,6 +285,7 @@ def masked() -> list[str]:
             step["objective"],
             f"{step['cpu_seconds']['median']:.2f}",
             f"{step['over_supervised']:.2f}",
+            f"{100 * step['share_of_products']:.0f} %",
         ]
         for step in result["steps"]
     ]
@@ -297,7 +298,7 @@ def masked() -> list[str]:
         "",
         about,
         "",
-        *table(["backbone", "objective", "s", "over supervised"], rows),
+        *table(["backbone", "objective", "s", "over supervised", "matrix products alone"], rows),
         "",
     ]
 
