@@ -323,7 +323,9 @@ def what_is_shared_is_the_same_for_all_features(case: BackboneCase) -> None:
     used = [name for name, weight in backbone.named_parameters() if name in shared and _has_gradient(weight)]
     assert not used, f"embed uses {', '.join(used)}"
     backbone(x, mask, p4)
-    moved = [name for name, value in backbone.state_dict().items() if not value.equal(shared.get(name, value))]
+    moved = [
+        name for name, value in backbone.state_dict().items() if not value.equal(shared.get(name, value))
+    ]
     assert not moved, f"a pass in training changes {', '.join(moved)}"
 
 

@@ -73,7 +73,7 @@ class FittedHead(Frozen):
 
     def train(self, trainer: Trainer) -> None:
         """Try every setting, log its loss, and leave the best head in the network."""
-        network, job, device = trainer.learner.network, trainer.job, trainer.world.device
+        network, job, device = trainer.job.learner.network, trainer.job, trainer.world.device
         spec = self._spec(network)
         if trainer.world.size > 1:
             raise IncompatibleError(f"mode {self.name!r} runs in one process; use mode=frozen")
