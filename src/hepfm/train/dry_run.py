@@ -78,7 +78,7 @@ def estimate_cost(job: Job[Any], world: World) -> Cost:
         trainer = Trainer(job, RunDirectory(folder), world)
         seconds, losses = [], []
         with torch.random.fork_rng(devices=[]):
-            batches = iter(job.train)
+            batches: Iterator[Batch | JointBatch] = iter(job.train)
             trainer.train_mode()
             for _ in range(min(_STEPS, trainer.config.steps)):
                 start = time.perf_counter()
@@ -105,7 +105,7 @@ def _validation_seconds(trainer: Trainer) -> float:
     loader = trainer.job.validation
     if loader is None or not len(loader):
         return 0.0
-    batches = list(islice(loader, _STEPS))
+    batches: list[Batch | JointBatch] = list(islice(loader, _STEPS))
     start = time.perf_counter()
     validate(trainer.learner, batches, trainer.world, trainer.autocast(), seed=trainer.job.seed)
     seconds = (time.perf_counter() - start) / len(batches) * len(loader)

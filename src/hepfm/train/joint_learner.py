@@ -18,9 +18,9 @@ from hepfm.train.trainable import Trainable
 class JointLearner(Trainable):
     """The learners of several domains.
 
-    Views, counts and terms of the loss are those of the domains, called ``domain.name``. What is minimised is
-    the sum of the domains' losses times their weights, each divided by its own counts over the whole step: the
-    gradient of a shared weight is the weighted sum of those that the domains have alone.
+    Views, counts and terms of the loss are those of the domains, called ``domain.name``. What is minimised
+    is the sum of the domains' losses times their weights, each divided by its own counts over the whole step:
+    the gradient of a shared weight is the weighted sum of those that the domains have alone.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class JointLearner(Trainable):
         }
 
     def numbers(self, loss: Loss) -> dict[str, float]:
-        """Return the sum that is minimised, then the loss of each domain, without its weight, and its terms."""
+        """Return the sum that is minimised, then each domain's loss, without its weight, and its terms."""
         found: dict[str, float] = {"loss": 0.0}
         for domain, weight in self.weights.items():
             terms = {

@@ -91,8 +91,8 @@ class JointPretraining:
             return None
         for name in jobs.keys() - loaders.keys():
             raise DataError(
-                f"domain {name!r}: split {self.recipe.domains[name].data.validation!r} has no rows, and the loss "
-                "of validation is the sum over all domains; fill it, or set data.validation=null for all"
+                f"domain {name!r}: split {self.recipe.domains[name].data.validation!r} has no rows, and the "
+                "loss of validation is the sum over all domains; fill it, or set data.validation=null for all"
             )
         return JointEvalLoader(_parts(EvalLoader, loaders))
 
@@ -165,8 +165,8 @@ def _checked(recipe: JointRecipe, name: str) -> Pretraining:
     work = Pretraining.check(recipe.recipe_of(name))
     if not work.requirements.trains_backbone:
         raise IncompatibleError(
-            f"objective {work.recipe.objective.name!r} trains no backbone, so that there is nothing to share; "
-            "choose another, or train it by a recipe of its own"
+            f"objective {work.recipe.objective.name!r} trains no backbone, so that there is nothing to "
+            "share; choose another, or train it by a recipe of its own"
         )
     return work
 

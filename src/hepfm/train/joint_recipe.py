@@ -61,7 +61,7 @@ class JointRecipe(Seeded):
     description
         One line.
     domains
-        Data and objective of each domain by its name, two at least; they are kept in the order of their names.
+        Data and objective of each domain by its name, two at least; they are kept in alphabetical order.
     backbone
         The one backbone, with its ``size`` or options; each domain has its own embedding.
     train
@@ -86,8 +86,8 @@ class JointRecipe(Seeded):
             raise ValueError(f"{odd[0]!r} is no name of a domain (letters, digits, _ and -)")
         if len(domains) < 2:
             raise ValueError(
-                "joint pre-training has two domains at least; for one write an ordinary recipe, with data and "
-                "objective beside the backbone"
+                "joint pre-training has two domains at least; for one write an ordinary recipe, with data "
+                "and objective beside the backbone"
             )
         return dict(sorted(domains.items()))
 
@@ -97,8 +97,8 @@ class JointRecipe(Seeded):
         problems = []
         if without and len(without) < len(self.domains):
             problems.append(
-                f"{', '.join(without)}: data.validation is null and that of other domains is not; the loss of "
-                "validation is the sum over all of them"
+                f"{', '.join(without)}: data.validation is null and that of other domains is not; the loss "
+                "of validation is the sum over all of them"
             )
         if self.early_stopping and without:
             problems.append(
@@ -146,8 +146,8 @@ def read_joint_recipe(values: Mapping[str, Any], *, where: str = "recipe") -> Jo
     """Check the values of a recipe with ``domains``; one `ConfigError` lists every mistake."""
     misplaced = [key for key in OF_A_DOMAIN if key in values]
     problems = [
-        f"{where}: {key!r} belongs to each domain of a joint recipe; move it to {DOMAINS}.NAME.{key}, or leave "
-        f"{DOMAINS!r} out for an ordinary recipe"
+        f"{where}: {key!r} belongs to each domain of a joint recipe; move it to {DOMAINS}.NAME.{key}, or "
+        f"leave {DOMAINS!r} out for an ordinary recipe"
         for key in misplaced
     ]
     kept = {key: value for key, value in values.items() if key not in misplaced}

@@ -118,7 +118,9 @@ class Trainer:
             for learner in job.learner.learners:
                 learner.network.backbone.compile(dynamic=True)
         self.spread = spread(job.learner, world, shard=self.config.shard)
-        self.learner, self.model = self.spread.learner, self.spread.model
+        # Any: loaders, fitting and watch of the job are those of its kind of learner.
+        self.learner: Any = self.spread.learner
+        self.model = self.spread.model
         self.ema = Ema(self.spread.averaged, self.config.ema) if self.config.ema else None
         options = self.config.optimizer.config
         groups = parameter_groups(
@@ -161,7 +163,7 @@ class Trainer:
         self._choose_weights()
 
     def _steps(self, recorder: Recorder, stop: StopRequest) -> None:
-        batches = iter(self.job.train)
+        batches: Iterator[Batch | JointBatch] = iter(self.job.train)
         self.train_mode()
         self.clock = Clock()
         with log.progress("training", self.steps) as advance:

@@ -100,7 +100,7 @@ class RunDirectory:
 
     @property
     def models(self) -> Path:
-        """Folder with the model directories of joint pre-training; it appears when all of them are written."""
+        """Folder with the model directories of joint pre-training; it is there when all are written."""
         return self.path / "models"
 
     @property
