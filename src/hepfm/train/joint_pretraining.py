@@ -106,13 +106,8 @@ class JointPretraining:
         run = start()
         if world.first:
             parameters = sum(parameter.numel() for parameter in job.learner.network.parameters())
-            backbone = self.recipe.backbone.described()
-            logger.info(
-                "one backbone %s for %s, %s parameters in all",
-                backbone,
-                ", ".join(self.domains),
-                f"{parameters:,}",
-            )
+            backbone, domains = self.recipe.backbone.described(), ", ".join(self.domains)
+            logger.info("one backbone %s for %s, %s parameters in all", backbone, domains, f"{parameters:,}")
         with run.attempt(first=world.first):
             trainer = Trainer(job, run, world)
             trainer.fit()
