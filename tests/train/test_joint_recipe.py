@@ -71,7 +71,10 @@ WRONG = {
     ),
     "a negative weight": ({"domains": {"jets": {"weight": -1.0}}}, ["'domains.jets.weight'"]),
     "a truth value as weight": ({"domains": {"jets": {"weight": True}}}, ["expected a number, got true"]),
-    "an unknown objective": X,
+    "an unknown objective": (
+        {"domains": {"jets": {"objective": "supervisd"}}},
+        ["domains.jets.objective", "did you mean 'supervised'?"],
+    ),
     "a name with a dot": ({"domains": {"a.b": {"data": {"store": "x"}}}}, ["'a.b' is no name of a domain"]),
     "shards": ({"train": {"shard": True}}, ["train.shard=true splits one backbone", "set train.shard=false"]),
     "validation of some": (
@@ -81,7 +84,7 @@ WRONG = {
     "stopping without validation": (
         {
             "early_stopping": {},
-            "domains": dict.fromkeys(("jets", "showers"), {"data": {"validation": None}}),
+            "domains": {key: {"data": {"validation": None}} for key in ("jets", "showers")},
         },
         ["early stopping needs validation rows of every domain"],
     ),
