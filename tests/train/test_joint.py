@@ -41,37 +41,6 @@ from hepfm.train.run import RunDirectory, read_metrics
 Values = dict[str, Any]
 HERE = World(0, 1, torch.device("cpu"))
 DOMAINS = ("events", "jets", "showers")
-HITS = {"name": "regression", "features": ["log_hit_energy", "hit_x", "hit_y", "hit_layer"]}
-MASKED = {"name": "masked", "fraction": 0.4, "targets": [HITS]}
-
-
-@pytest.fixture(scope="session")
-def event_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of 90 train and 40 val events of two processes; do not write into it."""
-    path = tmp_path_factory.mktemp("joint") / "events"
-    shards = [(split, event_columns(size, seed=size)) for split, size in (("train", 90), ("val", 40))]
-    write_store(path, event_schema(PROCESSES, truth=True), shards, provenance={"source": "random"})
-    return Store.open(path)
-
-
-@pytest.fixture
-def joint_recipe(recipe: Values, jet_store: Store, shower_store: Store, event_store: Store) -> Values:
-    """A small joint recipe: processes of events, classes of jets, masked hits of showers."""
-    domains: Values = {
-        "jets": {"data": recipe["data"], "objective": "supervised"},
-        "events": {
-            "data": {"store": str(event_store.path), "features": "event", "context": "event"},
-            "objective": "supervised",
-        },
-        "showers": {
-            "data": {"store": str(shower_store.path), "features": "calo", "max_constituents": 20},
-            "objective": MASKED,
-            "weight": 0.5,
-        },
-    }
-    kept = {key: value for key, value in recipe.items() if key not in ("data", "objective")}
-    train = {**recipe["train"], "batch_size": 32, "accumulate": 2, "ema": 0.9}
-    return {**kept, "domains": domains, "train": train}
 
 
 def lines(run: Path) -> list[Values]:
@@ -200,7 +169,7 @@ def test_models_are_ordinary_and_share_their_weights_byte_for_byte(
         loaded = read_json(tuned.path / "loading.json")
         assert {"backbone.registers", "backbone.blocks", "backbone.norm"} <= set(loaded["loaded"])
     masked = {**finetune_recipe, "data": {"store": str(shower_store.path)}, "head": "keep"}
-    masked = {**masked, "objective": MASKED}
+    masked = {**masked, "objective": joint_recipe["domains"]["showers"]["objective"]}
     assert finetune(result.models["showers"], masked, output=tmp_path / "showers").model_path.exists()
 
 
