@@ -122,13 +122,11 @@ def _registered_scaling(config: StudyConfig, scaling: ScalingGrid) -> Values:
 
 
 def _plain(arm: Arm | None) -> Values | None:
-    """Return an arm; an objective alone as it was before there were domains, whose hashes stand in studies."""
+    """Return an arm: its options with the objective, or the domains, whichever it has."""
     if arm is None:
         return None
-    values = arm.model_dump(mode="json")
-    return {
-        key: value for key, value in values.items() if key != ("domains" if arm.objective else "objective")
-    }
+    without = "domains" if arm.domains is None else "objective"
+    return {key: value for key, value in arm.model_dump(mode="json").items() if key != without}
 
 
 def digest(content: Values) -> str:
