@@ -175,6 +175,7 @@ def test_what_cannot_be_trained_is_refused_before_any_run(changes: Values, said:
         check_study(plan_of(values))
 
 
+@pytest.mark.enable_socket  # Dask talks to itself
 def test_a_study_of_domains_runs_and_reports(
     tmp_path: Path, jet_store: Store, tops: Store, shower_store: Store
 ) -> None:
