@@ -28,6 +28,7 @@ from hepfm.data.context import ContextSet
 from hepfm.data.features import FeatureSet
 from hepfm.metrics.definitions import DEFINITIONS
 from hepfm.study.config import StudyConfig
+from hepfm.train.joint_recipe import DomainConfig, JointRecipe
 from hepfm.train.recipe import FinetuneRecipe, PretrainRecipe
 
 FOLDER = Path(__file__).parents[1] / "reference"
@@ -212,7 +213,12 @@ def section(registry: Registry) -> str:
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "training": {"Recipe of pre-training": PretrainRecipe, "Recipe of fine-tuning": FinetuneRecipe},
+    "training": {
+        "Recipe of pre-training": PretrainRecipe,
+        "Recipe of joint pre-training": JointRecipe,
+        "Domain of joint pre-training": DomainConfig,
+        "Recipe of fine-tuning": FinetuneRecipe,
+    },
     "studies": {"Study file": StudyConfig},
     "analyses": {
         "Recipe of unfolding": UnfoldConfig,

@@ -26,7 +26,7 @@ from hepfm.data.store import Store
 from hepfm.data.table import Table
 from hepfm.data.writer import write_store
 from hepfm.train.distributed import World
-from hepfm.train.pretrain import Pretraining
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.recipe import read_pretrain_recipe
 
 EVENT = Field("event", Level.OBJECT, Kind.COUNT, dtype="int64", description="number of the simulated event")

@@ -12,7 +12,7 @@ from comparison_page import MARKS, Result, results, systems, verdict  # noqa: E4
 from hepfm.cli.listing import registries  # noqa: E402
 from hepfm.core.config import builtin_recipes  # noqa: E402
 
-OURS = {"demo"}
+OURS = {"demo", "joint_cpu"}
 """Recipes that are of no system."""
 
 

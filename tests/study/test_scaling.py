@@ -32,7 +32,7 @@ from hepfm.study.scaling_runs import (
 )
 from hepfm.study.study import prepare
 from hepfm.study.study_report import write_report
-from hepfm.train.pretrain import new_network
+from hepfm.train.pretraining import new_network
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.workflow.verbs.pretrain import Pretrain
 

@@ -73,6 +73,7 @@ class Sound(Backbone):
 
     Config = WidthConfig
     supports = frozenset({"prefix", "placeholder"})
+    own_parts = frozenset({"alone"})
 
     def __init__(self, config: WidthConfig, *, feature_names: Any) -> None:
         super().__init__()
@@ -190,6 +191,10 @@ class OrderUnknown(Sound):
     supports = frozenset({"order"})
 
 
+class SharesItsEmbedding(Sound):
+    own_parts = frozenset({"together"})
+
+
 BACKBONE_FAULTS = {
     "needs_and_supports_are_known": Unknown,
     "shapes_follow_the_width": Misshapen,
@@ -207,6 +212,7 @@ BACKBONE_FAULTS = {
     "every_constituent_sees_the_prefix": ForgetsPrefix,
     "causal_features_do_not_see_what_follows": LooksAhead,
     "another_embedding_takes_the_place_of_its_own": KeepsItsEmbedding,
+    "what_is_shared_is_the_same_for_all_features": SharesItsEmbedding,
 }
 
 

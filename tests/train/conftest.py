@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from event_rows import PROCESSES, event_columns
 
 from hepfm.core.schema import Field, Kind, Level
+from hepfm.data.schemas.events import event_schema
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
@@ -86,3 +88,38 @@ def finetune_recipe(jet_store: Store) -> dict[str, Any]:
     """A small fine-tuning recipe."""
     train = {**tiny_recipe(jet_store)["train"], "batch_size": 16, "validate_every": 2}
     return {"data": {"store": str(jet_store.path), "budget": 60}, "train": train, "seed": 3}
+
+
+HITS = {"name": "regression", "features": ["log_hit_energy", "hit_x", "hit_y", "hit_layer"]}
+MASKED = {"name": "masked", "fraction": 0.4, "targets": [HITS]}
+
+
+@pytest.fixture(scope="session")
+def event_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of 90 train and 40 val events of two processes; do not write into it."""
+    path = tmp_path_factory.mktemp("joint") / "events"
+    shards = [(split, event_columns(size, seed=size)) for split, size in (("train", 90), ("val", 40))]
+    write_store(path, event_schema(PROCESSES, truth=True), shards, provenance={"source": "random"})
+    return Store.open(path)
+
+
+@pytest.fixture
+def joint_recipe(
+    recipe: dict[str, Any], jet_store: Store, shower_store: Store, event_store: Store
+) -> dict[str, Any]:
+    """A small joint recipe: processes of events, classes of jets, masked hits of showers."""
+    domains: dict[str, Any] = {
+        "jets": {"data": recipe["data"], "objective": "supervised"},
+        "events": {
+            "data": {"store": str(event_store.path), "features": "event", "context": "event"},
+            "objective": "supervised",
+        },
+        "showers": {
+            "data": {"store": str(shower_store.path), "features": "calo", "max_constituents": 20},
+            "objective": MASKED,
+            "weight": 0.5,
+        },
+    }
+    kept = {key: value for key, value in recipe.items() if key not in ("data", "objective")}
+    train = {**recipe["train"], "batch_size": 32, "accumulate": 2, "ema": 0.9}
+    return {**kept, "domains": domains, "train": train}

@@ -101,7 +101,7 @@ SUM = {
 """Noise, masks, statistics of the whole step, similarities of all its rows, teacher and centres."""
 
 
-def same_curves(one: Path, two: Path) -> None:
+def same_curves(one: Path, two: Path, *, models: tuple[str, ...] = ("model",)) -> None:
     """Assert that two runs have the same lines of metrics, and the same weights."""
     for kind in ("train", "validation"):
         ours, theirs = (read_metrics(run / "metrics.jsonl", kind) for run in (one, two))
@@ -110,7 +110,13 @@ def same_curves(one: Path, two: Path) -> None:
             assert a.keys() == b.keys()
             for name in a.keys() - {"rows_per_s", "kind"}:
                 assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-6), (kind, a["step"], name)
-    first, second = (load_tensors(run / "model" / "model.safetensors") for run in (one, two))
+    for model in models:
+        same_weights(one / model, two / model)
+
+
+def same_weights(one: Path, two: Path) -> None:
+    """Assert that two models have the same weights, up to rounding."""
+    first, second = (load_tensors(model / "model.safetensors") for model in (one, two))
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         if name.endswith("in_proj.bias"):
@@ -136,6 +142,17 @@ def test_two_processes_are_one(
     torchrun(script, json.dumps(merge(values, {"train": {"shard": shard}})), str(tmp_path / "two"))
     pretrain(values, output=tmp_path / "one")
     same_curves(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_processes_are_one_in_joint_training(joint_recipe: dict[str, Any], tmp_path: Path) -> None:
+    values = merge(joint_recipe, {"backbone": {"dropout": 0.0}})
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    torchrun(script, json.dumps(values), str(tmp_path / "two"))
+    pretrain(values, output=tmp_path / "one")
+    same_curves(
+        tmp_path / "one", tmp_path / "two", models=tuple(f"models/{name}" for name in values["domains"])
+    )
 
 
 def test_two_processes_resume(recipe: dict[str, Any], tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ from hepfm.objectives.loss import Loss
 from hepfm.objectives.supervised import Supervised
 from hepfm.train.checkpoint import checkpoint_steps
 from hepfm.train.distributed import World
-from hepfm.train.pretrain import Pretraining, dry_run, pretrain
+from hepfm.train.pretrain import dry_run, pretrain
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.resume import resume
 from hepfm.train.run import LOCK, read_metrics

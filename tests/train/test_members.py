@@ -17,7 +17,8 @@ from hepfm.data.groups import draw_whole
 from hepfm.data.store import Store
 from hepfm.train.distributed import World
 from hepfm.train.finetune import finetune
-from hepfm.train.pretrain import Pretraining, pretrain
+from hepfm.train.pretrain import pretrain
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.run import read_metrics
 

@@ -87,7 +87,20 @@ def labelled_events(event_store: Store, tmp_path_factory: pytest.TempPathFactory
     return Store.open(label(event_store.path, folder / "store", labels="event_truth"))
 
 
-@pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
+JOINT = "joint_cpu"
+"""A recipe with domains."""
+
+
+def test_joint_pretraining(jet_store: Store, shower_store: Store, event_store: Store, tmp_path: Path) -> None:
+    stores = {"jets": jet_store, "events": event_store, "showers": shower_store, "taus": jet_store}
+    overrides = [f"domains.{name}.data.store={store.path}" for name, store in stores.items()]
+    result = pretrain(JOINT, output=tmp_path / "run", overrides=overrides, smoke=True)
+    assert set(result.models) == set(stores)
+    for model in result.models.values():
+        assert max(check(model).values()) < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(set(builtin_recipes("pretrain")) - {JOINT}))
 def test_pretraining(
     name: str,
     jet_store: Store,

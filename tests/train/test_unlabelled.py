@@ -14,7 +14,8 @@ from hepfm.data.store import Store
 from hepfm.data.writer import write_store
 from hepfm.tasks.evaluate import evaluate
 from hepfm.train.finetune import finetune
-from hepfm.train.pretrain import Pretraining, pretrain
+from hepfm.train.pretrain import pretrain
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.recipe import read_pretrain_recipe
 
 

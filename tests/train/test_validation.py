@@ -18,7 +18,7 @@ from hepfm.data.loader import EvalLoader
 from hepfm.data.store import Store
 from hepfm.train.distributed import World
 from hepfm.train.learner import Learner
-from hepfm.train.pretrain import Pretraining
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.recipe import read_pretrain_recipe
 from hepfm.train.validation import validate
 

@@ -134,6 +134,10 @@ class Backbone(nn.Module):
     row; let another module turn their numbers into vectors."""
     of_pairs: ClassVar[frozenset[str]] = frozenset()
     """Names of modules whose outputs belong to pairs of constituents, not to constituents or rows."""
+    own_parts: ClassVar[frozenset[str] | None] = None
+    """Names of modules and weights of its own that a backbone keeps when it shares all others with backbones
+    of other kinds of rows: those of `embed`, those that depend on the feature set, those with running
+    statistics of what they are given. None for one that cannot share its weights."""
     encodes: ClassVar[bool] = True
     """False for a stand-in without weights, where only a tokenizer is trained."""
 

@@ -91,6 +91,7 @@ class EdgeConv(Backbone):
 
     Config: ClassVar[type[Config]] = EdgeConvConfig
     supports = frozenset({"placeholder", "embedding"})
+    own_parts = frozenset({"embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 2, "num_neighbours": 8},
         "s": {},

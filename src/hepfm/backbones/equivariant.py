@@ -119,6 +119,7 @@ class EquivariantBackbone(Backbone):
 
     needs = frozenset({"p4"})
     supports = frozenset({"prefix", "embedding"})
+    own_parts = frozenset({"embedding"})
     config: EquivariantConfig
     name: ClassVar[str]
     net: Any

@@ -102,6 +102,7 @@ class EveNet(Backbone):
 
     Config: ClassVar[type[Config]] = EveNetConfig
     supports = frozenset({"prefix"})
+    own_parts = frozenset({"embedding", "local"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4, "encoder_heads": 4},
         "s": {"width": 128, "depth": 6, "local_depth": 3, "num_heads": 8},

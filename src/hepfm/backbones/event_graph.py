@@ -77,6 +77,7 @@ class EventGraph(Backbone):
     Config: ClassVar[type[Config]] = EventGraphConfig
     supports = frozenset({"prefix", "embedding"})
     of_pairs = frozenset({"edge_encoder"})
+    own_parts = frozenset({"embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "steps": 2, "layers": 3},
         "s": {},

@@ -79,6 +79,7 @@ class ParticleTransformer(Backbone):
     needs = frozenset({"p4"})
     supports = frozenset({"embedding"})
     of_pairs = frozenset({"pairs"})
+    own_parts = frozenset({"embedding", "pairs"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {
             "width": 64,

@@ -87,6 +87,7 @@ class Pet(Backbone):
 
     Config: ClassVar[type[Config]] = PetConfig
     supports = frozenset({"prefix", "embedding"})
+    own_parts = frozenset({"input_norm", "embedding", "identity", "displacement", "local"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 32, "depth": 3, "local_depth": 2, "num_heads": 4},
         "s": {},

@@ -36,6 +36,7 @@ class RankedTransformer(Transformer):
 
     Config: ClassVar[type[Config]] = RankedTransformerConfig
     supports = frozenset({"prefix", "codes", "placeholder", "order", "embedding"})
+    own_parts = frozenset({"embedding", "ranks_RD"})
 
     config: RankedTransformerConfig
 

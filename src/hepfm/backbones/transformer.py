@@ -75,6 +75,7 @@ class Transformer(Backbone):
 
     Config: ClassVar[type[Config]] = TransformerConfig
     supports = frozenset({"prefix", "causal", "codes", "placeholder", "embedding"})
+    own_parts = frozenset({"embedding"})
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "xs": {"width": 64, "depth": 3, "num_heads": 4},
         "s": {"width": 128, "depth": 10, "num_heads": 8},

@@ -29,14 +29,23 @@ def after_training(run: str | Path) -> str:
     """Return what to do with the model of a finished run: measure, generate, tokenize, predict or look at it.
 
     A model is measured on the test rows of the store that it was trained on, where they are of a task that
-    the model's classes answer.
+    the model's classes answer. Of joint pre-training it is said of the first domain.
     """
+    from hepfm.core.files import read_json_object
+
+    config = read_json_object(Path(run) / "config.json")
+    if "domains" in config:
+        domain, one = next(iter(config["domains"].items()))
+        return _of_model(Path(run) / "models" / domain, one["data"]["store"], beside=Path(run))
+    return _of_model(Path(run) / "model", config.get("data", {}).get("store"), beside=Path(run))
+
+
+def _of_model(model: Path, store: str | None, *, beside: Path) -> str:
+    """Return what to do with a model that was trained on a store; what is made of it goes beside it."""
     from hepfm.core.files import read_json_object
     from hepfm.data.manifest import read_manifest
 
-    model = Path(run) / "model"
     config = read_json_object(model / "config.json")
-    store = read_json_object(Path(run) / "config.json").get("data", {}).get("store")
     if store is None or not Path(store).is_dir():
         return command_line("check", model)
     store = _shortest(store)
@@ -45,11 +54,11 @@ def after_training(run: str | Path) -> str:
         task = task_of(config.get("classes", {}), manifest.schema) if "test" in manifest.splits() else None
         if task is not None:
             return command_line("evaluate", model, "--on", task, "--store", store)
-        return command_line("predict", model, store, "-o", Path(run) / "scores.parquet")
+        return command_line("predict", model, store, "-o", beside / "scores.parquet")
     if config.get("generator"):
-        return command_line("generate", model, "-n", 1000, "-o", Path(run) / "generated")
+        return command_line("generate", model, "-n", 1000, "-o", beside / "generated")
     if config.get("tokenizer"):
-        return command_line("tokenize", model, "--on", store, "-o", Path(run) / "tokens-test")
+        return command_line("tokenize", model, "--on", store, "-o", beside / "tokens-test")
     return command_line("check", model)
 
 

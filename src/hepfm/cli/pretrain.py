@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from hepfm.cli.advice import after_training, in_earnest
+from hepfm.cli.advice import in_earnest
 from hepfm.cli.common import verb
 from hepfm.cli.completion import complete_overrides, complete_recipe
 from hepfm.cli.result import TrainedModel, TrainingCost
+from hepfm.cli.trained import trained
 
 
 @click.command()
@@ -24,6 +25,8 @@ def command(
 ) -> TrainedModel | TrainingCost:
     """Train a model from RECIPE, a built-in one (`hepfm list recipes`) or a YAML file.
 
+    A recipe with `domains` trains one backbone on several kinds of data together: a model for each.
+
     Several processes: torchrun --nproc-per-node N -m hepfm pretrain RECIPE
     """
     from pathlib import Path
@@ -35,11 +38,4 @@ def command(
         following = in_earnest(("pretrain", recipe), overrides, output=output, smoke=smoke)
         return TrainingCost(**cost.to_dict(), lines=cost.lines(), next=following)
     target = output or str(Path("runs") / Path(recipe).stem)
-    result = pretrain.pretrain(recipe, output=target, overrides=overrides, smoke=smoke)
-    return TrainedModel(
-        run=str(result.path),
-        model=str(result.model_path),
-        warning=result.warning or None,
-        lines=[f"model: {result.model_path}", *([f"warning: {result.warning}"] if result.warning else [])],
-        next=after_training(result.path),
-    )
+    return trained(pretrain.pretrain(recipe, output=target, overrides=overrides, smoke=smoke))

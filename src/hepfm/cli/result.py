@@ -68,13 +68,16 @@ class TrainedModel(VerbResult):
     run
         The run directory.
     model
-        Its model directory.
+        Its model directory; of joint pre-training the folder with one of each domain.
+    models
+        The model directory of each domain of joint pre-training; empty otherwise.
     warning
         What a reader of the result should know; null where there is nothing.
     """
 
     run: str
     model: str
+    models: dict[str, str] = field(default_factory=dict)
     warning: str | None = None
 
 

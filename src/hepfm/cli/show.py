@@ -90,7 +90,7 @@ def _directory(path: Path) -> dict[str, Any]:
         return {"kind": "model", "values": values, "next": command_line("check", path)}
     if (path / "config.json").exists():
         values = read_json_object(path / "config.json")
-        finished = (path / "model" / "config.json").exists()
+        finished = any(path.glob("model/config.json")) or any(path.glob("models/*/config.json"))
         following = after_training(path) if finished else command_line("resume", path)
         return {"kind": "run", "values": values, "next": following}
     raise HepfmError(f"{path} is neither a store, a model nor a run")

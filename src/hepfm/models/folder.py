@@ -25,7 +25,7 @@ def model_directory(path: str | Path) -> Path:
     Raises
     ------
     ModelError
-        For a run that has no model yet, and a model that the package or the hub does not have.
+        For a run that has no model yet, or several, and a model that the package or the hub does not have.
     """
     from hepfm.models.hub.address import is_hub  # which is above this module
 
@@ -38,6 +38,12 @@ def model_directory(path: str | Path) -> Path:
     folder = Path(path)
     if (folder / WEIGHTS).exists() or not (folder / "metrics.jsonl").exists():
         return folder
+    several = sorted(path.name for path in folder.glob("models/*") if (path / WEIGHTS).exists())
+    if several:
+        raise ModelError(
+            f"{path} is a run with a model of each domain; say which: "
+            f"{', '.join(str(folder / 'models' / name) for name in several)}"
+        )
     if not (folder / "model").is_dir():
         raise ModelError(f"{path} is a run without a model yet; go on with `hepfm resume {path}`")
     return folder / "model"

@@ -67,7 +67,9 @@ class Loss:
     terms: Mapping[str, Term | Together]
 
     def __add__(self, other: Loss) -> Loss:
-        return Loss({name: term + other.terms[name] for name, term in self.terms.items()})  # type: ignore[operator]
+        """Add up term by term; one that a part lacks, having no rows of its domain, is that of the other."""
+        both = {name: term + other.terms[name] for name, term in self.terms.items() if name in other.terms}  # type: ignore[operator]
+        return Loss({**self.terms, **other.terms, **both})
 
     @property
     def total(self) -> Tensor:

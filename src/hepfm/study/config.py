@@ -14,6 +14,8 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
+from hepfm.study.arm import Arm, read_arm
+from hepfm.study.domains import contrast_problems, domain_problems, domain_store
 from hepfm.study.registered_contrast import RegisteredContrast
 from hepfm.study.replicate_stores import is_own
 from hepfm.study.scaling_grid import ScalingGrid
@@ -27,28 +29,6 @@ Values = dict[str, Any]
 """Plain values as read from YAML."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-
-
-class Arm(Config):
-    """One way of pre-training.
-
-    Attributes
-    ----------
-    objective
-        As in a recipe of pre-training.
-    options
-        Keys laid over the recipe for this arm alone; the report shows them. They are for what the objective
-        cannot do without, such as ``data.members`` where rows of a group are compared.
-    """
-
-    objective: str | Values
-    options: Values = pydantic.Field(default_factory=dict)
-
-
-def _read_arm(value: Any) -> Any:
-    """Return the values of an arm that may be given by its objective alone."""
-    alone = isinstance(value, str) or (isinstance(value, Mapping) and "objective" not in value)
-    return {"objective": value} if alone else value
 
 
 class PretrainGrid(Config):
@@ -131,6 +111,8 @@ class Downstream(Config):
         Name of the task, or a mapping with ``name`` and options; the name of the entry when null.
     store
         Name of a store of the study.
+    domain
+        In a study with domains: the one whose network is fine-tuned.
     test
         Name of the store whose test rows are measured, for tests out of domain; `store` when null.
     recipe, options
@@ -147,6 +129,7 @@ class Downstream(Config):
 
     task: str | Values | None = None
     store: str
+    domain: str | None = None
     test: str | None = None
     recipe: str | Values
     options: Values = pydantic.Field(default_factory=dict)
@@ -186,6 +169,9 @@ class StudyConfig(Config):
         Replicates, and seeds of single purposes.
     tokenizer
         Where arms get codes from; null for arms without codes.
+    domains
+        Kinds of data by name, each with data (its store is one of the study), objective and weight as in a
+        recipe of joint pre-training; the recipe of `pretrain` holds what they share. Empty for one kind.
     pretrain
         One recipe for all arms, and the grid of sizes and rows.
     search
@@ -208,8 +194,9 @@ class StudyConfig(Config):
     stores: dict[str, StoreEntry]
     seeds: StudySeeds = pydantic.Field(default_factory=StudySeeds)
     tokenizer: StudyTokenizer | None = None
+    domains: dict[str, Values] = pydantic.Field(default_factory=dict)
     pretrain: PretrainGrid
-    arms: dict[str, Annotated[Arm, pydantic.BeforeValidator(_read_arm)] | None]
+    arms: dict[str, Annotated[Arm, pydantic.BeforeValidator(read_arm)] | None]
     factors: tuple[str, ...] = ()
     downstream: dict[str, Downstream] = pydantic.Field(default_factory=dict)
     contrasts: dict[str, RegisteredContrast] = pydantic.Field(default_factory=dict)
@@ -240,6 +227,7 @@ class StudyConfig(Config):
             *self._contrasts(),
             *self._rates(),
             *self._scaling(),
+            *domain_problems(self),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -261,7 +249,7 @@ class StudyConfig(Config):
         return self.scaling.problems(self.pretrained, self.pretrain.by_size, self.pretrain.rows)
 
     def _names(self) -> list[str]:
-        names = [*self.arms, *self.downstream, *self.stores, *self.by_size]
+        names = [*self.arms, *self.downstream, *self.stores, *self.by_size, *self.domains]
         odd = [
             f"{name!r} is no name (letters, digits, _ . + -)" for name in names if not NAME.fullmatch(name)
         ]
@@ -271,7 +259,8 @@ class StudyConfig(Config):
         return odd
 
     def _stores(self) -> list[str]:
-        users = {"pretrain.store": self.pretrain.store}
+        users = {f"domains.{name}.data.store": str(domain_store(one)) for name, one in self.domains.items()}
+        users = users or {"pretrain.store": self.pretrain.store}
         for name, one in self.downstream.items():
             users[f"downstream.{name}.store"] = one.store
             users[f"downstream.{name}.test"] = one.test or one.store
@@ -341,8 +330,11 @@ class StudyConfig(Config):
             if one.task not in self.downstream:
                 near = did_you_mean(one.task, self.downstream)
                 found.append(f"contrasts.{name}.task names no entry of downstream ({one.task!r}{near})")
-            elif set(self.budgets_of(one)) - set(self.downstream[one.task].budgets):
+                continue
+            if set(self.budgets_of(one)) - set(self.downstream[one.task].budgets):
                 found.append(f"contrasts.{name}.budgets asks for budgets that downstream.{one.task} has not")
+            known = [arm for arm in arms if arm in self.arms]
+            found += [f"contrasts.{name}: {why}" for why in contrast_problems(self, known, one.task)]
         return found
 
     def _empty(self) -> list[str]:

@@ -13,13 +13,16 @@ from functools import cached_property
 from hepfm.core.errors import ConfigError
 from hepfm.data.weights import AUTO
 from hepfm.study.config import SCRATCH, Downstream, StudyConfig, Values, recipe_values
+from hepfm.study.domain_values import joint_values, single_values
+from hepfm.study.domains import ARCHITECTURE_ALONE, domain_store, trained_together
 from hepfm.study.replicate_stores import shared_name, store_of
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run
 from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.evaluate import Evaluate
-from hepfm.workflow.verbs.finetune import Finetune, set_rate
+from hepfm.workflow.verbs.finetune import Finetune, of_domain, set_rate
 from hepfm.workflow.verbs.generate import Generate
+from hepfm.workflow.verbs.joint import PretrainJoint
 from hepfm.workflow.verbs.pretrain import Pretrain
 from hepfm.workflow.verbs.tokenize import Tokenize
 
@@ -140,7 +143,7 @@ class Plan:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """What kind of run each is: arm and size for pre-training, task and size downstream."""
-        above = ("simulate", "mix", "label", "tokenize", "pretrain")
+        above = ("simulate", "mix", "label", "tokenize", "pretrain", "joint")
         kinds = {name: shared_name(run.note) for name, run in self.runs.items() if run.verb in above}
         for trial in self.trials:
             below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"
@@ -161,7 +164,8 @@ def make_plan(config: StudyConfig, stores: Mapping[str, StoreInfo]) -> Plan:
         for arm in config.arms:
             for rows in config.pretrain.rows if arm != SCRATCH else (None,):
                 for task in config.downstream:
-                    planner.curve(arm, size, rows, task)
+                    if planner.trains_for(arm, task):
+                        planner.curve(arm, size, rows, task)
     scaled = tuple(planner.scaled())
     return Plan(config, planner.graph, tuple(planner.trials), tuple(planner.problems), scaled)
 
@@ -174,6 +178,11 @@ class _Planner:
         self.graph = RunGraph(stores.values())
         self.trials: list[Trial] = []
         self.problems: dict[str, None] = {}
+
+    def trains_for(self, arm: str, task: str) -> bool:
+        """Tell whether an arm trains on the domain of a task; without domains each arm is for every task."""
+        own = self.config.downstream[task].domain
+        return own is None or bool(trained_together(self.config.arms[arm], self.config.domains, own))
 
     def curve(self, arm: str, size: str, rows: int | None, task: str) -> None:
         """Add all budgets and replicates of an arm on a task; note what is wrong with its recipes."""
@@ -190,7 +199,8 @@ class _Planner:
         """Add one replicate; return the runs of the search that later replicates share."""
         search = self.config.search if self._has_rate(cell) else None
         seed = self.config.seeds.pretrain_of(position)
-        parent = self.pretrain(cell.arm, cell.size, cell.rows, seed)
+        own = self.config.downstream[cell.task].domain
+        parent = self.pretrain(cell.arm, cell.size, cell.rows, seed, own)
         tried: tuple[str, ...] = ()
         if search is None:
             models: tuple[str, ...] = (self.finetune(cell, position, parent),)
@@ -237,13 +247,29 @@ class _Planner:
         run = Tokenize().plan(tokenizer_values(self.config), store, where=TOKENIZER, note=TOKENIZER)
         return {"tokenizer": (self.graph.add(run),)}
 
-    def pretrain(self, arm: str, size: str, rows: int | None, seed: int) -> str:
-        """Add a pre-training."""
+    def pretrain(self, arm: str, size: str, rows: int | None, seed: int, own: str | None = None) -> str:
+        """Add a pre-training; `own` is the domain of the task that it is for."""
+        where = f"arm {arm!r}, size {size!r}"
+        if own is not None:
+            return self.graph.add(self._of_domains(arm, size, rows, seed, own))
         values = pretrain_values(self.config, arm, size, rows, seed)
-        where, store = f"arm {arm!r}, size {size!r}", self.stores[self.config.pretrain.store]
+        store = self.stores[self.config.pretrain.store]
         return self.graph.add(
             Pretrain().plan(values, store, where=where, parents=self.tokenizer(), note=where)
         )
+
+    def _of_domains(self, arm: str, size: str, rows: int | None, seed: int, own: str) -> Run:
+        """Return the pre-training on one or several domains."""
+        config = self.config
+        together = trained_together(config.arms[arm], config.domains, own)
+        stores = {name: self.stores[domain_store(config.domains[name])] for name in together}
+        where = f"arm {arm!r}, size {size!r}"
+        if len(together) == 1:
+            where = f"{where}, domain {own!r}"
+            values = single_values(config, arm, size, rows, seed, own)
+            return Pretrain().plan(values, stores[own], where=where, note=where)
+        values = joint_values(config, arm, size, rows, seed, together)
+        return PretrainJoint().plan_joint(values, stores, where=where, note=where)
 
     def finetune(
         self,
@@ -258,8 +284,11 @@ class _Planner:
         values = finetune_values(self.config, cell, position, rate)
         store = self._store(self.config.downstream[cell.task].store, position)
         parents = {"model": (parent,), **({"choice": choice} if choice else {})}
-        where = f"task {cell.task!r}"
-        return self.graph.add(Finetune().plan(values, store, where=where, parents=parents, note=_note(cell)))
+        where, own = f"task {cell.task!r}", self.config.downstream[cell.task].domain
+        run = Finetune().plan(values, store, where=where, parents=parents, note=_note(cell))
+        if own is not None and self.graph.runs[parent].verb == PretrainJoint.verb:
+            run = of_domain(run, own)
+        return self.graph.add(run)
 
     def evaluate(self, cell: Cell, position: int, models: tuple[str, ...]) -> str:
         """Add an evaluation, and the generation of what it measures."""
@@ -320,8 +349,7 @@ def pretrain_values(config: StudyConfig, arm: str, size: str, rows: int | None, 
     if given is not None:
         layers.append(given.options)
     if given is None:
-        layers += [{"train": {"steps": 1, "validate_every": 1, "ema": None}, "data": {"validation": None}}]
-        layers += [{"early_stopping": None}]
+        layers.append(ARCHITECTURE_ALONE)
         return {**recipe_values(grid.recipe, "pretrain", *layers), "seed": config.seeds.pretrain[0]}
     return {**recipe_values(grid.recipe, "pretrain", *layers), "objective": given.objective, "seed": seed}
 

@@ -21,7 +21,8 @@ from hepfm.core.files import read_json, write_json
 from hepfm.core.log import logger
 from hepfm.core.provenance import code_commit
 from hepfm.metrics.contrast import read_contrast
-from hepfm.study.config import Arm, StudyConfig, Values
+from hepfm.study.arm import Arm
+from hepfm.study.config import StudyConfig, Values
 from hepfm.study.folder import StudyFolder
 from hepfm.study.scaling_grid import ScalingGrid
 
@@ -96,7 +97,9 @@ def registered_content(config: StudyConfig) -> Values:
         contrasts[name]["budgets"] = list(config.budgets_of(one))
     named = {arm for one in config.contrasts.values() for arm in read_contrast(one.contrast).arms}
     scaling = {} if config.scaling is None else {"scaling": _registered_scaling(config, config.scaling)}
+    domains = {"domains": config.domains} if config.domains else {}
     return {
+        **domains,
         "contrasts": contrasts,
         "arms": {name: _plain(config.arms[name]) for name in sorted(named)},
         "replicates": list(config.seeds.replicates),
@@ -119,7 +122,11 @@ def _registered_scaling(config: StudyConfig, scaling: ScalingGrid) -> Values:
 
 
 def _plain(arm: Arm | None) -> Values | None:
-    return None if arm is None else arm.model_dump(mode="json")
+    """Return an arm: its options with the objective, or the domains, whichever it has."""
+    if arm is None:
+        return None
+    without = "domains" if arm.domains is None else "objective"
+    return {key: value for key, value in arm.model_dump(mode="json").items() if key != without}
 
 
 def digest(content: Values) -> str:
@@ -221,5 +228,6 @@ def _changes(old: Values, new: Values) -> list[str]:
         *(f"contrast {name!r}" for name in sorted(before) if name in after and before[name] != after[name]),
         *(f"objective of arm {arm!r}" for arm in arms if old["arms"][arm] != new["arms"][arm]),
         *(["the replicates"] if old["replicates"] != new["replicates"] else []),
+        *(["the domains"] if old.get("domains") != new.get("domains") else []),
         *(["the scaling law"] if old.get("scaling") != new.get("scaling") else []),
     ]

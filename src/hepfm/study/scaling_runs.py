@@ -175,7 +175,7 @@ def planned_parameters(run: Run) -> int:
     """Return the same of a planned pre-training, whose network is built without memory."""
     import torch
 
-    from hepfm.train.pretrain import new_network
+    from hepfm.train.pretraining import new_network
     from hepfm.workflow.verbs.pretrain import Pretrain
 
     with torch.device("meta"):

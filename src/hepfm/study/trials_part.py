@@ -41,7 +41,7 @@ def rules_part(config: StudyConfig) -> Part:
         f"Replicates of fine-tuning: {len(seeds.replicates)}; of pre-training: {len(seeds.pretrain)}.",
         (
             "All arms share recipe, optimiser, steps, validation cadence and early stopping; they differ in "
-            f"the objective of pre-training{_own_options(config) or ' alone'}."
+            f"{_differs(config)}{_own_options(config) or ' alone'}."
         ),
         *(
             f"{name}: trained on the store {one.store!r}, measured on test rows of {one.test!r}."
@@ -52,6 +52,21 @@ def rules_part(config: StudyConfig) -> Part:
         _search_line(config),
     )
     return Part("rules", "Rules", (Bullets(lines),), heading="Rules of this study")
+
+
+def _differs(config: StudyConfig) -> str:
+    """Say what arms differ in: an objective, or the domains that they pre-train on."""
+    if not config.domains:
+        return "the objective of pre-training"
+    arms = {name: arm.domains for name, arm in config.arms.items() if arm is not None}
+    told = [
+        f"{name}: {domains if isinstance(domains, str) else ', '.join(domains or ())}"
+        for name, domains in arms.items()
+    ]
+    return (
+        f"the domains that they pre-train on ({'; '.join(told)}; own is that of the task), each with its "
+        "objective; a step has as many rows of a domain, whether it is trained on alone or with others,"
+    )
 
 
 def _own_options(config: StudyConfig) -> str:

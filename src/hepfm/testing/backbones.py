@@ -42,7 +42,9 @@ class BackboneCase:
         backbone: type[Backbone] = BACKBONES.load(self.name)
         return backbone
 
-    def build(self, *, dropout: float = 0.0, **options: Any) -> Backbone:
+    def build(
+        self, *, dropout: float = 0.0, features: tuple[str, ...] = FEATURE_NAMES, **options: Any
+    ) -> Backbone:
         """Return the backbone with weights of a fixed seed, in double precision."""
         has_dropout = "dropout" in self.cls.Config.model_fields
         size = {"size": next(iter(self.cls.sizes))} if self.cls.sizes else {}
@@ -51,7 +53,7 @@ class BackboneCase:
             BACKBONES, {**spec, **({"dropout": dropout} if has_dropout else {})}, where="check_backbone"
         )
         torch.manual_seed(1)
-        backbone: Backbone = component.cls(component.config, feature_names=FEATURE_NAMES)
+        backbone: Backbone = component.cls(component.config, feature_names=features)
         return backbone.double()
 
 
@@ -299,6 +301,33 @@ def another_embedding_takes_the_place_of_its_own(case: BackboneCase) -> None:
     assert change.min() > 1e-6, f"another input changes the constituents by {change.tolist()}"
 
 
+def what_is_shared_is_the_same_for_all_features(case: BackboneCase) -> None:
+    """With `own_parts` all other weights have the same shapes for any features, `embed` uses none of them,
+    and none is a running statistic."""
+    if case.cls.own_parts is None:
+        return
+    backbone = case.build(dropout=0.1).train()
+    other = case.build(dropout=0.1, features=(*FEATURE_NAMES, "another")).state_dict()
+    absent = [name for name in case.cls.own_parts if not hasattr(backbone, name)]
+    assert not absent, f"own_parts names what there is not: {', '.join(absent)}"
+    shared = {
+        name: value.clone()
+        for name, value in backbone.state_dict().items()
+        if name.split(".")[0] not in case.cls.own_parts
+    }
+    assert shared, "every weight is its own: nothing is shared"
+    unlike = [name for name, value in shared.items() if name not in other or other[name].shape != value.shape]
+    assert not unlike, f"of another shape with one more feature: {', '.join(unlike)}"
+    x, mask, p4 = random_rows([9, 5, 7])
+    backbone.embed(x, mask).square().sum().backward()  # type: ignore[no-untyped-call]
+    used = [name for name, weight in backbone.named_parameters() if name in shared and _has_gradient(weight)]
+    assert not used, f"embed uses {', '.join(used)}"
+    backbone(x, mask, p4)
+    after = backbone.state_dict()
+    moved = [name for name, value in shared.items() if not value.equal(after[name])]
+    assert not moved, f"a pass in training changes {', '.join(moved)}"
+
+
 class _Ignoring(torch.nn.Module):
     """A module that may be given a mask and does not look at it."""
 
@@ -332,6 +361,7 @@ LAWS = (
     every_constituent_sees_the_prefix,
     causal_features_do_not_see_what_follows,
     another_embedding_takes_the_place_of_its_own,
+    what_is_shared_is_the_same_for_all_features,
 )
 
 

@@ -19,6 +19,9 @@ from hepfm.models.weights import load_tensors, save_tensors
 
 _PREFIX = "step-"
 
+SAME = "same"
+"""What ``state.json`` calls the names of tensors that are written under another name."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -53,10 +56,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     try:
         with atomic_path(path) as temporary:
             temporary.mkdir()
-            save_tensors(temporary / "state.safetensors", checkpoint.tensors)
+            others = same_in_memory(checkpoint.tensors)
+            once = {name: value for name, value in checkpoint.tensors.items() if name not in others}
+            save_tensors(temporary / "state.safetensors", once)
             values = {
                 "step": checkpoint.step,
                 "sha256": sha256(temporary / "state.safetensors"),
+                **({SAME: others} if others else {}),
                 **checkpoint.values,
             }
             write_json(temporary / "state.json", {**values, "checksum": fingerprint(values)})
@@ -76,7 +82,25 @@ def load_checkpoint(folder: Path, step: int) -> Checkpoint:
             raise TrainingError(f"{file} was altered: its SHA-256 is not the one in state.json")
     except TrainingError as error:
         raise TrainingError(f"{error}; delete {path} to go on from the one before it") from None
-    return Checkpoint(values["step"], load_tensors(file, TrainingError), values)
+    tensors = load_tensors(file, TrainingError)
+    again = {name: tensors[first] for name, first in values.get(SAME, {}).items()}
+    return Checkpoint(values["step"], {**tensors, **again}, values)
+
+
+def same_in_memory(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the names of tensors that are one with an earlier one, shared by networks, and the name of that.
+
+    >>> weight = torch.zeros(2)
+    >>> same_in_memory({"jets.weight": weight, "events.weight": weight, "events.bias": torch.zeros(2)})
+    {'events.weight': 'jets.weight'}
+    """
+    first: dict[tuple[object, ...], str] = {}
+    same: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and first.setdefault(place, name) != name:
+            same[name] = first[place]
+    return same
 
 
 def prune_checkpoints(folder: Path, *, keep: int, also: Iterable[int]) -> None:

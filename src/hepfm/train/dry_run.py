@@ -15,6 +15,7 @@ import torch
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
 from hepfm.core.writable import scratch_folder
+from hepfm.data.joint_loader import JointBatch
 from hepfm.train.distributed import World
 from hepfm.train.loop import Job, Trainer
 from hepfm.train.run import RunDirectory
@@ -71,13 +72,13 @@ class Cost:
         ]
 
 
-def estimate_cost(job: Job, world: World) -> Cost:
+def estimate_cost(job: Job[Any], world: World) -> Cost:
     """Train a few steps in a temporary folder and return what the whole run would cost."""
     with scratch_folder() as folder:
         trainer = Trainer(job, RunDirectory(folder), world)
         seconds, losses = [], []
         with torch.random.fork_rng(devices=[]):
-            batches = iter(job.train)
+            batches: Iterator[Batch | JointBatch] = iter(job.train)
             trainer.train_mode()
             for _ in range(min(_STEPS, trainer.config.steps)):
                 start = time.perf_counter()
@@ -104,7 +105,7 @@ def _validation_seconds(trainer: Trainer) -> float:
     loader = trainer.job.validation
     if loader is None or not len(loader):
         return 0.0
-    batches = list(islice(loader, _STEPS))
+    batches: list[Batch | JointBatch] = list(islice(loader, _STEPS))
     start = time.perf_counter()
     validate(trainer.learner, batches, trainer.world, trainer.autocast(), seed=trainer.job.seed)
     seconds = (time.perf_counter() - start) / len(batches) * len(loader)
@@ -114,7 +115,7 @@ def _validation_seconds(trainer: Trainer) -> float:
     return seconds + time.perf_counter() - start
 
 
-def _step(trainer: Trainer, batches: Iterator[Batch]) -> float:
+def _step(trainer: Trainer, batches: Iterator[Batch | JointBatch]) -> float:
     """Do one step and return its loss; the loss alone where there is nothing to train by steps."""
     if trainer.steps:
         return trainer.train_step(batches)["loss"]

@@ -37,7 +37,7 @@ from hepfm.train.loop import Job, Trainer
 from hepfm.train.recipe import FinetuneRecipe, read_finetune_recipe
 from hepfm.train.replicas import check_shard
 from hepfm.train.row_baseline import LabelledRows, fit_baselines
-from hepfm.train.run import Length, RunDirectory, RunResult
+from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.strategies import Strategy
 from hepfm.train.validation_rows import check_validation_part
 from hepfm.train.weights import check_weights
@@ -167,7 +167,7 @@ class Finetuning:
 
     def job(
         self, learner: Learner, strategy: Strategy, world: World, *, new: frozenset[str] | None = None
-    ) -> Job:
+    ) -> Job[Learner]:
         """Build the loaders; only rows of the label budget are read. For `new` see `Job`."""
         recipe = self.recipe
         loaders = prepare.Loaders(
@@ -212,7 +212,7 @@ class Finetuning:
                 logger.info("weights:\n%s", "\n".join(table.lines()))
             return self._train(job, strategy, run, world)
 
-    def _train(self, job: Job, strategy: Strategy, run: RunDirectory, world: World) -> RunResult:
+    def _train(self, job: Job[Learner], strategy: Strategy, run: RunDirectory, world: World) -> RunResult:
         learner = job.learner
         trainer = Trainer(job, run, world)
         strategy.train(trainer)
@@ -223,11 +223,12 @@ class Finetuning:
                 labels=len(self.train_rows) + len(self.validation_rows),
                 by_steps=strategy.by_steps,
             )
-            self._save(learner.network, run, trainer.final_step, length)
+            write_json(run.length, length.to_dict())
+            self._save(learner.network, prepare.Finished.of(run, trainer.final_step, length))
         world.wait()
         return RunResult(run.path, run.model)
 
-    def _save(self, network: Network, run: RunDirectory, step: int, length: Length) -> None:
+    def _save(self, network: Network, finished: prepare.Finished) -> None:
         model = Model(
             network=network,
             backbone=self.model.backbone,
@@ -242,16 +243,14 @@ class Finetuning:
             "verb": "finetune",
             "init": recipe.init,
             "mode": recipe.mode.name,
-            "step": step,
             "from_model": self.model.provenance.get("training", {}).get("fingerprint"),
         }
         prepare.save_model(
             model,
             store=self.store,
             rows=np.sort(self.train_rows),
-            run=run,
+            finished=finished,
             facts=facts,
-            length=length,
             baselines=self._baselines(network),
         )
 

@@ -14,6 +14,7 @@ from torch import nn
 from hepfm.core.errors import IncompatibleError
 from hepfm.core.ragged import Array
 from hepfm.core.schema import Kind
+from hepfm.data.joint_loader import JointEvalLoader
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.data.targets import DERIVED
 from hepfm.models.fixture import EMBEDDING, forward
@@ -73,8 +74,10 @@ class FittedHead(Frozen):
 
     def train(self, trainer: Trainer) -> None:
         """Try every setting, log its loss, and leave the best head in the network."""
-        network, job, device = trainer.learner.network, trainer.job, trainer.world.device
+        network, job, device = trainer.job.learner.network, trainer.job, trainer.world.device
         spec = self._spec(network)
+        assert isinstance(job.train, TrainLoader)
+        assert not isinstance(job.validation, JointEvalLoader)
         if trainer.world.size > 1:
             raise IncompatibleError(f"mode {self.name!r} runs in one process; use mode=frozen")
         network.eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from hepfm.core.batch import Batch
 from hepfm.core.config import Component
@@ -16,9 +16,10 @@ from hepfm.networks.network import Network
 from hepfm.objectives.base import Objective, View, apply
 from hepfm.objectives.loss import Loss
 from hepfm.objectives.requirements import Requirements
+from hepfm.train.trainable import Trainable
 
 
-class Learner(nn.Module):
+class Learner(Trainable):
     """A network with its objective, one module for optimizers, processes and checkpoints.
 
     Parameters
@@ -31,6 +32,8 @@ class Learner(nn.Module):
         What the objective needs. A tokenizer that it does not train is frozen.
     """
 
+    network: Network
+
     def __init__(self, network: Network, objective: Objective[Any], requirements: Requirements) -> None:
         super().__init__()
         self.network = network
@@ -38,6 +41,11 @@ class Learner(nn.Module):
         self.requirements = requirements
         if network.tokenizer is not None and requirements.tokenizer is None:
             network.tokenizer.freeze()
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """Itself alone."""
+        return (self,)
 
     @property
     def random_parts(self) -> bool:
@@ -61,6 +69,15 @@ class Learner(nn.Module):
         """Show the network the views and return the loss; random draws come only from `draws`."""
         outputs = {name: apply(self.network, view) for name, view in views.items()}
         return self.objective.loss(self.network, outputs, draws)
+
+    def counts(self, views: Mapping[str, View]) -> dict[str, Tensor]:
+        """Return the count of each term that is minimised, as the loss will have it."""
+        return self.objective.counts(views)
+
+    def rows(self, batch: Batch) -> list[int]:
+        """Return the numbers of the rows in their store."""
+        rows: list[int] = batch.rows_B.tolist()
+        return rows
 
 
 def make_learner(objective: Component, network: Network, schema: Schema) -> Learner:

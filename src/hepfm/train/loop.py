@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from hepfm.core.errors import DivergedError, TrainingError
 from hepfm.core.files import write_json
 from hepfm.core.interrupts import StopRequest, Terminated, deferred_sigterm
 from hepfm.core.rng import integer_seed
+from hepfm.data.joint_loader import JointBatch, JointEvalLoader, JointTrainLoader
 from hepfm.data.loader import EvalLoader, TrainLoader
 from hepfm.models.weights import load_strictly
 from hepfm.objectives.base import View
@@ -37,13 +38,14 @@ from hepfm.train.distributed import World
 from hepfm.train.early_stopping import Best, EarlyStoppingConfig
 from hepfm.train.ema import Ema, averaged_weights
 from hepfm.train.fitting import Fitting
-from hepfm.train.learner import Learner
+from hepfm.train.joint_parts import JointFitting, JointWatch
 from hepfm.train.meter import Clock, Meter
 from hepfm.train.optimizers import parameter_groups, set_factor
 from hepfm.train.recipe import TrainConfig
 from hepfm.train.replicas import spread
 from hepfm.train.run import Length, RunDirectory
 from hepfm.train.trackers import Recorder
+from hepfm.train.trainable import Trainable
 from hepfm.train.validation import validate
 from hepfm.train.watch import Watch, describe_collapse
 
@@ -51,15 +53,17 @@ IDLE_STEPS = 20
 """So many steps in a row without a gradient are taken for data that the objective cannot learn from."""
 _KEEP = 2
 
+LearnerT = TypeVar("LearnerT", bound=Trainable)
+
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[LearnerT]):
     """What is to be trained, on what, and how.
 
     Attributes
     ----------
     learner
-        The network with its objective.
+        The network with its objective, or several of them.
     train
         Endless loader of this process's part of each batch.
     validation
@@ -80,16 +84,16 @@ class Job:
         What is measured of the embedding at each validation; None where it is not what is trained.
     """
 
-    learner: Learner
-    train: TrainLoader
-    validation: EvalLoader | None
+    learner: LearnerT
+    train: TrainLoader | JointTrainLoader
+    validation: EvalLoader | JointEvalLoader | None
     config: TrainConfig
     seed: int
     fixed: tuple[nn.Module, ...] = ()
     early_stopping: EarlyStoppingConfig | None = None
-    fitting: Fitting | None = None
+    fitting: Fitting | JointFitting | None = None
     new: frozenset[str] | None = None
-    watch: Watch | None = None
+    watch: Watch | JointWatch | None = None
 
 
 class Trainer:
@@ -105,15 +109,18 @@ class Trainer:
         This process among all.
     """
 
-    def __init__(self, job: Job, run: RunDirectory, world: World) -> None:
+    def __init__(self, job: Job[Any], run: RunDirectory, world: World) -> None:
         self.job, self.run, self.world = job, run, world
         self.config = job.config
         if job.fitting and not checkpoint_steps(run.checkpoints):
             job.fitting.fit(job.learner)
         if self.config.compile:
-            job.learner.network.backbone.compile(dynamic=True)
+            for learner in job.learner.learners:
+                learner.network.backbone.compile(dynamic=True)
         self.spread = spread(job.learner, world, shard=self.config.shard)
-        self.learner, self.model = self.spread.learner, self.spread.model
+        # Any: loaders, fitting and watch of the job are those of its kind of learner.
+        self.learner: Any = self.spread.learner
+        self.model = self.spread.model
         self.ema = Ema(self.spread.averaged, self.config.ema) if self.config.ema else None
         options = self.config.optimizer.config
         groups = parameter_groups(
@@ -156,7 +163,7 @@ class Trainer:
         self._choose_weights()
 
     def _steps(self, recorder: Recorder, stop: StopRequest) -> None:
-        batches = iter(self.job.train)
+        batches: Iterator[Batch | JointBatch] = iter(self.job.train)
         self.train_mode()
         self.clock = Clock()
         with log.progress("training", self.steps) as advance:
@@ -205,7 +212,7 @@ class Trainer:
         for module in self.job.fixed:
             self.spread.at_work(module).eval()
 
-    def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+    def train_step(self, batches: Iterator[Batch | JointBatch]) -> dict[str, float]:
         """Do one optimizer step; return the logged values."""
         factor = self.schedule.factor(self.step, self.config.steps)
         rate = set_factor(self.optimizer.param_groups, factor)
@@ -222,7 +229,7 @@ class Trainer:
         self._idle = 0 if norm else self._idle + 1
         if self._idle >= min(IDLE_STEPS, self.steps):
             self._nothing_to_learn()
-        self.learner.objective.after_step(self.learner.network, self.step, self.steps)
+        self.learner.after_step(self.step, self.steps)
         if self.ema:
             self.ema.update()
         return {**loss, "grad_norm": norm, "lr": rate}
@@ -234,12 +241,12 @@ class Trainer:
             "belongs to them; see the data, train.batch_size and the objective's options"
         )
 
-    def _next(self, batches: Iterator[Batch]) -> Batch:
+    def _next(self, batches: Iterator[Batch | JointBatch]) -> Batch | JointBatch:
         batch = next(batches).to(self.world.device, non_blocking=True)
         self.clock.count(len(batch) * self.world.size)
         return batch
 
-    def _backward(self, parts: list[Batch]) -> dict[str, float]:
+    def _backward(self, parts: list[Batch | JointBatch]) -> dict[str, float]:
         """Add up the gradients of the parts of a step and return the numbers of its loss.
 
         Sums are divided by the count of the whole step, over parts and processes. Where a term is a statistic
@@ -256,7 +263,7 @@ class Trainer:
             with self.spread.part_of_step(last):
                 with self.autocast():
                     waiting.append(self.model(view, draws))
-                if last or not self.learner.objective.whole_step:
+                if last or not self.learner.whole_step:
                     loss = added(waiting)
                     waiting = []
                     share = loss.share(counts, processes=self.world.size)
@@ -264,11 +271,11 @@ class Trainer:
                         self._fail(parts, f"the loss is {value}")
                     torch.autograd.backward(share)
                     losses.append(loss.detached())
-        return self.world.loss(added(losses)).numbers()
+        return self.learner.numbers(self.world.loss(added(losses)))
 
     def _counts(self, views: list[dict[str, View]]) -> Mapping[str, Tensor]:
         """Return what the sum of each term is divided by: its count over all parts and processes."""
-        parts = [self.learner.objective.counts(view) for view in views]
+        parts = [self.learner.counts(view) for view in views]
         names = list(parts[0])
         total = torch.stack([torch.stack([part[name].float() for name in names]) for part in parts]).sum(0)
         return dict(zip(names, self.world.sum(total), strict=True))
@@ -278,8 +285,8 @@ class Trainer:
         enabled = self.config.precision == "bfloat16"
         return torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=enabled)
 
-    def _fail(self, parts: list[Batch], what: str) -> None:
-        rows = [row for part in parts for row in part.rows_B.tolist()]
+    def _fail(self, parts: list[Batch | JointBatch], what: str) -> None:
+        rows = [row for part in parts for row in self.learner.rows(part)]
         write_json(self.run.path / "failure.json", {"step": self.step, "what": what, "rows": rows})
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise DivergedError(
@@ -289,7 +296,7 @@ class Trainer:
             "or look at the rows"
         )
 
-    def _validate(self, loader: EvalLoader, recorder: Recorder) -> None:
+    def _validate(self, loader: EvalLoader | JointEvalLoader, recorder: Recorder) -> None:
         with self.ema.applied() if self.ema else contextlib.nullcontext():
             values = validate(
                 self.learner,

@@ -13,6 +13,7 @@ from hepfm.core.config import Config
 from hepfm.core.registry import Registry
 from hepfm.train.learner import Learner
 from hepfm.train.lion import Lion
+from hepfm.train.trainable import Trainable
 
 OPTIMIZERS = Registry(
     "optimizer",
@@ -90,7 +91,7 @@ class LionOptimizer:
 
 
 def parameter_groups(
-    learner: Learner,
+    trained: Trainable,
     *,
     lr: float,
     weight_decay: float,
@@ -106,8 +107,8 @@ def parameter_groups(
 
     Parameters
     ----------
-    learner
-        The network with its objective.
+    trained
+        The network with its objective, or several of them; what they share has the rate of its layer.
     lr, weight_decay, layer_decay, head_factor
         As in the section ``train`` of a recipe.
     new
@@ -115,15 +116,16 @@ def parameter_groups(
         are new, and so are those of the objective's own modules. None where nothing was loaded: then heads
         and generator count as new beside the rest.
     """
-    layers = learner.network.backbone.layers()
-    new_ids = _new_ids(learner, new)
+    backbones = [learner.network.backbone.layers() for learner in trained.learners]
+    new_ids = {parameter for learner in trained.learners for parameter in _new_ids(learner, new)}
     factor = {
         id(parameter): layer_decay ** (len(layers) - index)
+        for layers in backbones
         for index, layer in enumerate(layers)
         for parameter in layer
     }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in learner.parameters():
+    for parameter in trained.parameters():
         if parameter.requires_grad:
             scale = head_factor if id(parameter) in new_ids else factor.get(id(parameter), 1.0)
             decay = weight_decay if parameter.ndim > 1 else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from hepfm.core.config import load_recipe, merge, parse_override
 from hepfm.core.errors import ConfigError
-from hepfm.core.files import write_json
 from hepfm.core.rng import numpy_generator
 from hepfm.data.clustering import Subjets
 from hepfm.data.content import Content
@@ -212,14 +211,44 @@ def data_facts(store: Store, rows: int, *, weights: str | None) -> dict[str, Any
     return {**facts, **{f"data_{name}": value for name, value in store.manifest.provenance.items()}}
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished training, as the provenance of a model tells of it.
+
+    Attributes
+    ----------
+    path
+        Where the model directory is written.
+    config
+        The resolved config, paths of data left out.
+    metrics
+        Numbers of the validation of the weights that are kept.
+    step, length
+        The step of these weights, and how long the training was.
+    facts
+        Further facts for the card.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    step: int
+    length: Length
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: RunDirectory, step: int, length: Length) -> Finished:
+        """Return what a run directory with one model says."""
+        return cls(run.model, run.config(), validation_metrics(run, step), step, length)
+
+
 def save_model(
     model: Model,
     *,
     store: Store,
     rows: Rows,
-    run: RunDirectory,
+    finished: Finished,
     facts: Mapping[str, Any],
-    length: Length,
     baselines: Mapping[str, Any],
 ) -> None:
     """Write the model directory of a finished run, with a fixture from the training rows.
@@ -230,26 +259,25 @@ def save_model(
         The model; its provenance, metrics and fixture are set here.
     store, rows
         What it was trained on.
-    run
-        Its run directory.
+    finished
+        The training.
     facts
-        Facts of the training for the card, among them ``"step"``, the step of the weights.
-    length
-        How long it was.
+        Facts of it for the card.
     baselines
         What `hepfm.train.row_baseline.fit_baselines` gives, for the provenance.
     """
-    config = run.config()
-    write_json(run.length, length.to_dict())
+    config = finished.config
     index = store.index(rows)
     fixture = EvalLoader(store, model.content(store), rows=index[:ROWS], batch_size=ROWS)
     model.fixture = next(iter(fixture))
-    model.metrics = _validation_metrics(run, int(facts["step"]))
+    model.metrics = dict(finished.metrics)
     model.provenance = {
         "data": data_facts(store, len(index), weights=config["data"]["weights"]),
         "training": {
             **facts,
-            **length.to_dict(),
+            **finished.facts,
+            "step": finished.step,
+            **finished.length.to_dict(),
             "seed": config["seed"],
             "fingerprint": config["fingerprint"],
         },
@@ -257,10 +285,11 @@ def save_model(
         "environment": environment(),
         "baselines": dict(baselines),
     }
-    model.save(run.model)
+    model.save(finished.path)
 
 
-def _validation_metrics(run: RunDirectory, step: int) -> dict[str, float]:
+def validation_metrics(run: RunDirectory, step: int) -> dict[str, float]:
+    """Return the numbers of the validation at a step; nothing where there was none."""
     lines = [line for line in read_metrics(run.metrics, "validation") if line["step"] == step]
     return {
         f"validation_{name}": value for line in lines for name, value in line.items() if name not in _KEYS

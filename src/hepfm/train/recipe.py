@@ -22,7 +22,7 @@ from hepfm.train.strategies import STRATEGIES
 from hepfm.train.trackers import TRACKERS
 
 
-def _chosen(name: str) -> Any:
+def chosen(name: str) -> Any:
     """Return the default of a field that is a component: the component of that name."""
     return pydantic.Field(name, validate_default=True)
 
@@ -152,8 +152,8 @@ class TrainConfig(Config):
     steps: int = pydantic.Field(ge=1)
     batch_size: int = pydantic.Field(512, ge=1)
     accumulate: int = pydantic.Field(4, ge=1)
-    optimizer: Annotated[Component, ComponentOf(OPTIMIZERS, default="adamw")] = _chosen("adamw")
-    schedule: Annotated[Component, ComponentOf(SCHEDULES, default="cosine")] = _chosen("cosine")
+    optimizer: Annotated[Component, ComponentOf(OPTIMIZERS, default="adamw")] = chosen("adamw")
+    schedule: Annotated[Component, ComponentOf(SCHEDULES, default="cosine")] = chosen("cosine")
     layer_decay: float = pydantic.Field(1.0, gt=0.0, le=1.0)
     head_factor: float = pydantic.Field(1.0, gt=0.0)
     ema: float | None = pydantic.Field(None, gt=0.0, lt=1.0)
@@ -270,9 +270,9 @@ class PretrainRecipe(Seeded):
     data: PretrainDataConfig
     tokenizer: TokenizerConfig | None = None
     backbone: Annotated[Component, ComponentOf(BACKBONES)]
-    embedding: Annotated[Component, ComponentOf(EMBEDDINGS, default="ordinary")] = _chosen("ordinary")
-    grouping: Annotated[Component, ComponentOf(GROUPINGS, default="particles")] = _chosen("particles")
-    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
+    embedding: Annotated[Component, ComponentOf(EMBEDDINGS, default="ordinary")] = chosen("ordinary")
+    grouping: Annotated[Component, ComponentOf(GROUPINGS, default="particles")] = chosen("particles")
+    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = chosen("supervised")
     train: TrainConfig
     early_stopping: EarlyStoppingConfig | None = None
 
@@ -323,8 +323,8 @@ class FinetuneRecipe(Seeded):
     init: Literal["pretrained", "scratch"] = "pretrained"
     head: Literal["new", "keep", "reuse"] = "new"
     standardize: Literal["auto", "data", "model"] = "auto"
-    mode: Annotated[Component, ComponentOf(STRATEGIES, default="full")] = _chosen("full")
-    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = _chosen("supervised")
+    mode: Annotated[Component, ComponentOf(STRATEGIES, default="full")] = chosen("full")
+    objective: Annotated[Component, ComponentOf(OBJECTIVES, default="supervised")] = chosen("supervised")
     train: TrainConfig
     early_stopping: EarlyStoppingConfig | None = pydantic.Field(default_factory=EarlyStoppingConfig)
 

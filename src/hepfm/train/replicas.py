@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hepfm.core.errors import ConfigError
 from hepfm.train.distributed import World, processes
 from hepfm.train.ema import Ema
-from hepfm.train.learner import Learner
+from hepfm.train.trainable import Trainable
 
 
 class LearnerReplicas:
@@ -30,7 +30,7 @@ class LearnerReplicas:
         This process among all.
     """
 
-    def __init__(self, learner: Learner, world: World) -> None:
+    def __init__(self, learner: Trainable, world: World) -> None:
         self.learner = learner.to(world.device)
         self.averaged: nn.Module = self.learner.network
         """What an `Ema` is made of."""
@@ -82,7 +82,7 @@ class LearnerReplicas:
         ema.load_state_dict(dict(state))
 
 
-def spread(learner: Learner, world: World, *, shard: bool) -> LearnerReplicas:
+def spread(learner: Trainable, world: World, *, shard: bool) -> LearnerReplicas:
     """Return a learner as it lies on the processes; with `shard` split, where there are several.
 
     Raises

@@ -9,8 +9,11 @@ from hepfm.core.files import output_path
 from hepfm.core.guards import reading
 from hepfm.train.distributed import first_process
 from hepfm.train.finetune import Finetuning
-from hepfm.train.pretrain import Pretraining
-from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
+from hepfm.train.joint_pretraining import JointPretraining
+from hepfm.train.joint_recipe import read_either_recipe
+from hepfm.train.pretrain import check_work
+from hepfm.train.pretraining import Pretraining
+from hepfm.train.recipe import read_finetune_recipe
 from hepfm.train.run import RunDirectory, RunResult
 from hepfm.train.tokenize import ReportWish
 
@@ -46,16 +49,16 @@ def resume(run: str | Path) -> RunResult:
     return result
 
 
-def _work(directory: RunDirectory) -> Pretraining | Finetuning:
+def _work(directory: RunDirectory) -> Pretraining | JointPretraining | Finetuning:
     """Return the checked work of a run's config; refuse data and models that changed since."""
     config = directory.config()
     where = str(directory.path / "config.json")
     extra = {key: config.pop(key, None) for key in _ADDED}
-    work: Pretraining | Finetuning
+    work: Pretraining | JointPretraining | Finetuning
     if extra["verb"] == "finetune":
         work = Finetuning.check(str(extra["model"]), read_finetune_recipe(config, where=where))
     else:
-        work = Pretraining.check(read_pretrain_recipe(config, where=where))
+        work = check_work(read_either_recipe(config, where=where))
     for key, what in _MUST_STAY.items():
         if work.config().get(key) != extra[key]:
             raise TrainingError(

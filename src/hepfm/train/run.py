@@ -8,7 +8,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,11 @@ class RunResult:
 
     path: Path
     model_path: Path
+    """The model directory; of joint pre-training the folder with one of each domain."""
     warning: str | None = None
     """What must be said at the end, e.g. that the embedding has collapsed."""
+    models: Mapping[str, Path] = field(default_factory=dict)
+    """The model directory of each domain of joint pre-training; empty otherwise."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ class RunDirectory:
         return self.path / "model"
 
     @property
+    def models(self) -> Path:
+        """Folder with the model directories of joint pre-training; it is there when all are written."""
+        return self.path / "models"
+
+    @property
     def metrics(self) -> Path:
         """Metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
@@ -147,6 +155,11 @@ class RunDirectory:
         return run
 
     @property
+    def finished(self) -> bool:
+        """Whether the model, or the models, are there."""
+        return self.model.exists() or self.models.exists()
+
+    @property
     def failed_at_start(self) -> bool:
         """Whether the run ended with an error before its first checkpoint: nothing in it is of use."""
         return (self.path / FAILED).exists() and not checkpoint_steps(self.checkpoints)
@@ -195,15 +208,19 @@ def _occupied(path: Path) -> str:
     """Return why no run can be started at a path where something stands."""
     if not (path / "config.json").exists():
         return f"{path} is not empty and no run directory; choose another output"
-    if (path / "model").exists():
+    if RunDirectory(path).finished:
         return f"{path} holds a finished run; choose another output"
     return f"{path} holds a run that was stopped; go on with `hepfm resume {path}` or choose another output"
 
 
 def _placeless(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without paths, so that equal runs in other places have one fingerprint."""
-    data = {key: value for key, value in config["data"].items() if key != "store"}
-    return {**{key: value for key, value in config.items() if key != "model"}, "data": data}
+    kept = {key: value for key, value in config.items() if key != "model"}
+    if "data" in kept:
+        kept["data"] = {key: value for key, value in kept["data"].items() if key != "store"}
+    if "domains" in kept:
+        kept["domains"] = {name: _placeless(one) for name, one in kept["domains"].items()}
+    return kept
 
 
 def write_recipe(path: Path, values: Mapping[str, Any]) -> None:

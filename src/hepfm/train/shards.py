@@ -27,8 +27,8 @@ from hepfm.core.errors import IncompatibleError
 from hepfm.nn.batchnorm import BatchNorm
 from hepfm.train.distributed import World
 from hepfm.train.ema import PREFIX, Ema
-from hepfm.train.learner import Learner
 from hepfm.train.replicas import LearnerReplicas
+from hepfm.train.trainable import Trainable
 
 _CALLS = ("packed", "weighted_mean")
 """Methods besides ``forward`` by which backbones call blocks that have them."""
@@ -55,7 +55,7 @@ class Shards(LearnerReplicas):
         When the backbone has no blocks.
     """
 
-    def __init__(self, learner: Learner, world: World) -> None:
+    def __init__(self, learner: Trainable, world: World) -> None:
         self.built, self.world = learner, world
         self.mesh = init_device_mesh(world.device.type, (world.size,))
         self.learner = copy.deepcopy(learner)
@@ -210,7 +210,7 @@ def _piece(weight: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(weight.to_local().detach(), requires_grad=weight.requires_grad)
 
 
-def _blocks(learner: Learner) -> Iterator[nn.Module]:
+def _blocks(learner: Trainable) -> Iterator[nn.Module]:
     """Yield the blocks of each backbone and of a teacher's copy of it: entries of lists called blocks."""
     for name, module in learner.named_modules():
         if isinstance(module, Backbone):

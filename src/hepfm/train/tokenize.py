@@ -18,7 +18,10 @@ from hepfm.models.directory import Model
 from hepfm.models.folder import CONFIG, model_directory
 from hepfm.train import prepare
 from hepfm.train.distributed import first_process
-from hepfm.train.pretrain import Pretraining, check_pretrain
+from hepfm.train.joint_pretraining import JointPretraining
+from hepfm.train.joint_recipe import DOMAINS
+from hepfm.train.pretrain import check_pretrain
+from hepfm.train.pretraining import Pretraining
 from hepfm.train.run import RunDirectory, RunResult
 
 TOKENS = "tokens"
@@ -103,6 +106,11 @@ def tokenize(
     model = _model(source)
     if model is None:
         work, values = check_pretrain(source, overrides=overrides, smoke=smoke)
+        if isinstance(work, JointPretraining):
+            raise ConfigError(
+                f"{prepare.recipe_name(source)}: a recipe with {DOMAINS} trains no tokenizer; train one for "
+                "each domain by a recipe of its own, and name it as domains.NAME.tokenizer.model"
+            )
         wish = _report_wish(work, source, store=store, split=split, number=number, classifier=classifier)
         result = work.run(lambda: _start(Path(output), values, work.config(), wish))
         return wish.fulfil(result) if first_process() else {}

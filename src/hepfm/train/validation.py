@@ -6,16 +6,17 @@ import torch
 
 from hepfm.core.batch import Batch
 from hepfm.core.draws import Draws
+from hepfm.data.joint_loader import JointBatch, JointEvalLoader
 from hepfm.data.loader import EvalLoader
 from hepfm.objectives.loss import Loss, added
 from hepfm.train.distributed import World
-from hepfm.train.learner import Learner
+from hepfm.train.trainable import Trainable
 
 
 @torch.no_grad()
 def validate(
-    learner: Learner,
-    batches: EvalLoader | list[Batch],
+    learner: Trainable,
+    batches: EvalLoader | JointEvalLoader | list[Batch | JointBatch],
     world: World,
     autocast: torch.autocast,
     *,
@@ -39,4 +40,4 @@ def validate(
     for _ in range(world.most(len(batches)) - len(batches)):
         with autocast:
             learner(learner.views(batch, draws), draws)
-    return world.loss(*parts).numbers()
+    return learner.numbers(world.loss(*parts))

@@ -99,14 +99,23 @@ def _accuracies(bank: Labelled, rows: Labelled) -> dict[str, float]:
 
 
 def describe_collapse(values: Mapping[str, float]) -> str | None:
-    """Return what to say of an embedding that has collapsed; None of one that has not, or is not watched."""
-    if f"{PREFIX}rankme" not in values:
-        return None
-    found = Spread(values[f"{PREFIX}rankme"], values[f"{PREFIX}spread"])
+    """Return what to say of an embedding that has collapsed; None of one that has not, or is not watched.
+
+    Of joint training each domain that is watched has its numbers, behind its name.
+    """
+    last = f"{PREFIX}rankme"
+    domains = [name.removesuffix(last) for name in values if name.endswith(last)]
+    return " ".join(filter(None, (_collapse(values, domain) for domain in domains))) or None
+
+
+def _collapse(values: Mapping[str, float], domain: str) -> str | None:
+    found = Spread(values[f"{domain}{PREFIX}rankme"], values[f"{domain}{PREFIX}spread"])
     if not found.collapsed:
         return None
+    whose = f" of {domain.removesuffix('.')}" if domain else ""
     return (
-        f"the embedding has collapsed: effective rank {found.rankme:.3g} (collapse: below {LEAST_RANK:g}), "
-        f"variance {found.spread:.2g} of the mean square (below {LEAST_SPREAD:g}). Rows can hardly be told "
-        "apart: raise the weight of a term that spreads them or the teacher's momentum, or lower the rate"
+        f"the embedding{whose} has collapsed: effective rank {found.rankme:.3g} (collapse: below "
+        f"{LEAST_RANK:g}), variance {found.spread:.2g} of the mean square (below {LEAST_SPREAD:g}). Rows can "
+        "hardly be told apart: raise the weight of a term that spreads them or the teacher's momentum, or "
+        "lower the rate"
     )

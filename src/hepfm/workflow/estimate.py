@@ -173,8 +173,9 @@ class Bench:
         return replace(run, parents={role: (self.ready(names[0]),) for role, names in run.parents.items()})
 
     def has_few_rows(self, run: Run) -> bool:
-        """Tell whether the store of a run is simulated in small."""
-        return any(self.ready(name) != name for name in run.parents.get("store", ()))
+        """Tell whether a store of a run is simulated in small."""
+        stores = (names for role, names in run.parents.items() if role.partition(".")[0] == "store")
+        return any(self.ready(name) != name for names in stores for name in names)
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call in a process of its own, so that its peak of memory is its own."""

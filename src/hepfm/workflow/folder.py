@@ -34,6 +34,10 @@ class RunFolder:
         """Its model directory."""
         return self.training / "model"
 
+    def model_of(self, domain: str | None) -> Path:
+        """Return the model directory of a domain; None for a training that leaves one model."""
+        return self.model if domain is None else self.training / "models" / domain
+
     @property
     def tokens(self) -> Path:
         """What a tokenizer loses: its report."""

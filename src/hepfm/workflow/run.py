@@ -25,8 +25,9 @@ class Run:
     values
         JSON-ready options that determine the result, together with the parents.
     parents
-        Names of the runs it needs, by their role: ``"store"``, ``"tokenizer"``, ``"model"`` (the best of
-        several), ``"choice"`` (of which the learning rate is taken), ``"generated"``.
+        Names of the runs it needs, by their role: ``"store"``, or ``"store.NAME"`` of a domain,
+        ``"tokenizer"``, ``"model"`` (the best of several), ``"choice"`` (of which the learning rate is
+        taken), ``"generated"``.
     paths
         Where stores lie that no run makes; not part of the address.
     note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hepfm.core.config import merge
@@ -12,6 +13,7 @@ from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose, learning_rate
 from hepfm.workflow.stores import StoreInfo
 from hepfm.workflow.verbs.base import parents_of, recipe_of
+from hepfm.workflow.verbs.joint import PretrainJoint
 from hepfm.workflow.verbs.pretrain import Pretrain
 from hepfm.workflow.verbs.training import TrainingVerb, train
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from hepfm.objectives.requirements import Requirements
     from hepfm.train.dry_run import Cost
     from hepfm.train.recipe import FinetuneRecipe
+
+DOMAIN = "domain"
+"""What the values of a fine-tuning call the domain whose model it starts from."""
 
 
 class Finetune(TrainingVerb):
@@ -66,7 +71,8 @@ class Finetune(TrainingVerb):
         from hepfm.objectives.compatibility import check_compatible
 
         (model,) = graph.parents(run, "model")
-        source = Pretrain().recipe(model)
+        domain = run.values.get(DOMAIN)
+        source = Pretrain().recipe(model if domain is None else PretrainJoint().alone(model, domain))
         schema = graph.store(run).schema
         return check_compatible(self.recipe(run).objective, source.backbone, schema, source.grouping)
 
@@ -75,7 +81,7 @@ class Finetune(TrainingVerb):
         from hepfm.train.finetune import dry_run
 
         (parent,) = parents_of(workspace, run, "model")
-        return dry_run(parent.model, recipe)
+        return dry_run(parent.model_of(run.values.get(DOMAIN)), recipe)
 
     def run(self, workspace: Workspace, run: Run, *, cores: int) -> Values:
         """Train, from the last checkpoint if there is one."""
@@ -86,8 +92,14 @@ class Finetune(TrainingVerb):
             rate = learning_rate(choose(parents_of(workspace, run, "choice")))
             recipe = set_rate(recipe, rate)
         (parent,) = parents_of(workspace, run, "model")
-        facts = train(folder, lambda output: finetune(parent.model, recipe, output=output))
+        model = parent.model_of(run.values.get(DOMAIN))
+        facts = train(folder, lambda output: finetune(model, recipe, output=output))
         return {**facts, "rate": learning_rate(folder)}
+
+
+def of_domain(run: Run, domain: str) -> Run:
+    """Return a fine-tuning that starts from the model of a domain, of a parent with several."""
+    return replace(run, values={**run.values, DOMAIN: domain})
 
 
 def set_rate(values: Values, rate: float) -> Values:

@@ -42,7 +42,7 @@ class Pretrain(TrainingVerb):
         """
         import torch
 
-        from hepfm.train.pretrain import new_network
+        from hepfm.train.pretraining import new_network
 
         self.requirements(graph, run)
         recipe, store = self.recipe(run), graph.store(run)
@@ -59,7 +59,7 @@ class Pretrain(TrainingVerb):
         """Return the tokenizer of a run, which another run trains or a model directory holds."""
         from hepfm.data import feature_set
         from hepfm.networks.specs import TokenizerSpec
-        from hepfm.train.pretrain import load_tokenizer, tokenizer_of
+        from hepfm.train.pretraining import load_tokenizer, tokenizer_of
 
         recipe = self.recipe(run)
         if recipe.tokenizer is None:

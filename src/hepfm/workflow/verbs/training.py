@@ -56,7 +56,7 @@ class TrainingVerb(Verb):
         resolved, source = self.read(values, where).model_dump(mode="json"), store.source
         return Run(
             self.verb,
-            {"recipe": _bare(resolved, self.optional), **source.values},
+            {"recipe": bare(resolved, self.optional), **source.values},
             {**source.parents, **(parents or {})},
             source.paths,
             note,
@@ -84,13 +84,17 @@ class TrainingVerb(Verb):
     def _on_few_rows(self, recipe: Values) -> Values:
         return merge(recipe, {"data": {self.rows_key: None}})
 
+    def placed(self, workspace: Workspace, run: Run) -> Values:
+        """Return the recipe of a run with the paths of what it reads."""
+        return recipe_of(workspace, run)
+
     def measure(self, bench: Bench, run: Run) -> Timing:
         """Time one step with everything around it, then a few steps and batches of a validation alone."""
         from hepfm.workflow.estimate import Timing
 
         small = bench.ready(run.name)
         placed = bench.placed(run)
-        recipe = recipe_of(bench.scratch, placed)
+        recipe = self.placed(bench.scratch, placed)
         if bench.has_few_rows(run):
             recipe = self._on_few_rows(recipe)
         cost: Cost = bench.call(self.time, bench.scratch, placed, recipe)
@@ -103,13 +107,14 @@ class TrainingVerb(Verb):
         """Return what a few steps of a recipe cost."""
 
 
-def _bare(values: Values, optional: tuple[str, ...]) -> Values:
+def bare(values: Values, optional: tuple[str, ...]) -> Values:
     """Return a resolved recipe without what does not change the result; the store is named apart."""
-    data = {key: value for key, value in values.get("data", {}).items() if key != "store"}
-    train = {key: value for key, value in values.get("train", {}).items() if key not in _NO_EFFECT}
     left_out = {"description", *(key for key in optional if values[key] is None)}
     kept = {key: value for key, value in values.items() if key not in left_out}
-    return {**kept, "data": data, "train": train}
+    for section, without in (("data", ("store",)), ("train", _NO_EFFECT)):
+        if section in kept:
+            kept[section] = {key: value for key, value in kept[section].items() if key not in without}
+    return kept
 
 
 def train(folder: RunFolder, start: Callable[[Path], object]) -> Values:
@@ -117,7 +122,7 @@ def train(folder: RunFolder, start: Callable[[Path], object]) -> Values:
     from hepfm.train.resume import resume
     from hepfm.train.run import RunDirectory
 
-    if not folder.model.exists():
+    if not RunDirectory(folder.training).finished:
         if (folder.training / "config.json").exists() and not RunDirectory(folder.training).failed_at_start:
             resume(folder.training)
         else:
@@ -127,16 +132,19 @@ def train(folder: RunFolder, start: Callable[[Path], object]) -> Values:
 
 
 def training_facts(folder: RunFolder) -> Values:
-    """Return steps, rows seen and parameters of a finished training."""
+    """Return steps and rows seen of a finished training, and the parameters where it leaves one model."""
     from hepfm.train.run import RunDirectory
 
     length = read_json(RunDirectory(folder.training).length)
+    parameters = (
+        {"parameters": _count_parameters(folder.model / "model.safetensors")} if folder.model.exists() else {}
+    )
     return {
         "steps": length["steps"] or 0,
         "rows": length["rows_seen"] or 0,
         "best_step": length["best_step"],
         "training_rows": length["training_rows"],
-        "parameters": _count_parameters(folder.model / "model.safetensors"),
+        **parameters,
     }
 
 
