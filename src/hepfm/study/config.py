@@ -14,7 +14,7 @@ from hepfm.core.config import Config, load_recipe, merge, parse_override, valida
 from hepfm.core.errors import ConfigError, did_you_mean
 from hepfm.metrics.contrast import Contrast, read_contrast
 from hepfm.metrics.factorial import effects, factors_of
-from hepfm.study.arm import Arm, read_arm
+from hepfm.study.arm import Arm, adopted_problems, read_arm
 from hepfm.study.domains import contrast_problems, domain_problems, domain_store
 from hepfm.study.registered_contrast import RegisteredContrast
 from hepfm.study.replicate_stores import is_own
@@ -228,6 +228,12 @@ class StudyConfig(Config):
             *self._rates(),
             *self._scaling(),
             *domain_problems(self),
+            *adopted_problems(
+                self.arms,
+                sizes=len(self.pretrain.by_size),
+                rows=len(self.pretrain.rows),
+                domains=bool(self.domains),
+            ),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -240,8 +246,8 @@ class StudyConfig(Config):
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """Arms with pre-training."""
-        return tuple(name for name, arm in self.arms.items() if arm is not None)
+        """Arms that are pre-trained here."""
+        return tuple(name for name, arm in self.arms.items() if arm is not None and arm.model is None)
 
     def _scaling(self) -> list[str]:
         if self.scaling is None:

@@ -41,7 +41,7 @@ def trained_together(arm: Arm | None, domains: Collection[str], own: str) -> tup
 def domain_problems(config: StudyConfig) -> Iterator[str]:
     """Yield what is wrong with the domains of a study, and with arms and tasks that name them."""
     for name, arm in config.arms.items():
-        if arm is not None:
+        if arm is not None and arm.model is None:
             yield from (f"arms.{name}: {problem}" for problem in _of_arm(arm, config.domains))
     for name, task in config.downstream.items():
         yield from (f"downstream.{name}: {problem}" for problem in _of_task(task, config.domains))
@@ -69,7 +69,7 @@ def contrast_problems(config: StudyConfig, arms: Collection[str], task: str) -> 
 
 def _of_arm(arm: Arm, domains: Collection[str]) -> Iterator[str]:
     if (arm.objective is None) == (arm.domains is None):
-        yield "give the objective of pre-training, or domains: own, all or a list of names"
+        yield "give the objective of pre-training, a model, or domains: own, all or a list of names"
     elif arm.domains is not None and not domains:
         yield "the study has no section domains; give an objective"
     elif arm.objective is not None and domains:

@@ -19,6 +19,7 @@ from hepfm.study.replicate_stores import shared_name, store_of
 from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run
 from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.adopt import Adopt
 from hepfm.workflow.verbs.evaluate import Evaluate
 from hepfm.workflow.verbs.finetune import Finetune, of_domain, set_rate
 from hepfm.workflow.verbs.generate import Generate
@@ -143,7 +144,7 @@ class Plan:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """What kind of run each is: arm and size for pre-training, task and size downstream."""
-        above = ("simulate", "mix", "label", "tokenize", "pretrain", "joint")
+        above = ("simulate", "mix", "label", "tokenize", "pretrain", "joint", "adopt")
         kinds = {name: shared_name(run.note) for name, run in self.runs.items() if run.verb in above}
         for trial in self.trials:
             below = f"task {trial.cell.task!r}, size {trial.cell.size!r}"
@@ -248,8 +249,10 @@ class _Planner:
         return {"tokenizer": (self.graph.add(run),)}
 
     def pretrain(self, arm: str, size: str, rows: int | None, seed: int, own: str | None = None) -> str:
-        """Add a pre-training; `own` is the domain of the task that it is for."""
-        where = f"arm {arm!r}, size {size!r}"
+        """Add a pre-training, or take in a model; `own` is the domain of the task that it is for."""
+        where, given = f"arm {arm!r}, size {size!r}", self.config.arms[arm]
+        if given is not None and given.model is not None:
+            return self.graph.add(Adopt.plan(given.model, note=where))
         if own is not None:
             return self.graph.add(self._of_domains(arm, size, rows, seed, own))
         values = pretrain_values(self.config, arm, size, rows, seed)

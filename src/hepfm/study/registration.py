@@ -122,11 +122,15 @@ def _registered_scaling(config: StudyConfig, scaling: ScalingGrid) -> Values:
 
 
 def _plain(arm: Arm | None) -> Values | None:
-    """Return an arm: its options with the objective, or the domains, whichever it has."""
+    """Return an arm: its options with the objective, the domains or the model, whichever it has."""
     if arm is None:
         return None
-    without = "domains" if arm.domains is None else "objective"
-    return {key: value for key, value in arm.model_dump(mode="json").items() if key != without}
+    others = {"objective", "domains", "model"}
+    return {
+        key: value
+        for key, value in arm.model_dump(mode="json").items()
+        if key not in others or value is not None
+    }
 
 
 def digest(content: Values) -> str:

@@ -48,6 +48,12 @@ def rules_part(config: StudyConfig) -> Part:
             for name, one in config.downstream.items()
             if one.test
         ),
+        *(
+            f"{name} starts from the model {arm.model}: no cost here contains its pre-training, and scratch "
+            "has the network of the recipe, not necessarily this model's."
+            for name, arm in config.arms.items()
+            if arm is not None and arm.model is not None
+        ),
         "Validation, early stopping and the choice of the learning rate use labels of the budget only.",
         _search_line(config),
     )

@@ -10,6 +10,7 @@ VERBS = Registry(
         "label": ("hepfm.workflow.verbs.label:Label", "label events by their generator particles"),
         "tokenize": ("hepfm.workflow.verbs.tokenize:Tokenize", "train a tokenizer and report what it loses"),
         "pretrain": ("hepfm.workflow.verbs.pretrain:Pretrain", "train a model from a recipe"),
+        "adopt": ("hepfm.workflow.verbs.adopt:Adopt", "take in a model that exists"),
         "joint": ("hepfm.workflow.verbs.joint:PretrainJoint", "train one backbone on several domains"),
         "finetune": ("hepfm.workflow.verbs.finetune:Finetune", "adapt a model to a task"),
         "generate": ("hepfm.workflow.verbs.generate:Generate", "generate a store of rows with a model"),

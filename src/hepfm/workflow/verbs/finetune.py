@@ -12,12 +12,14 @@ from hepfm.workflow.graph import RunGraph
 from hepfm.workflow.run import Run, Values
 from hepfm.workflow.selection import choose, learning_rate
 from hepfm.workflow.stores import StoreInfo
+from hepfm.workflow.verbs.adopt import Adopt
 from hepfm.workflow.verbs.base import parents_of, recipe_of
 from hepfm.workflow.verbs.joint import PretrainJoint
 from hepfm.workflow.verbs.pretrain import Pretrain
 from hepfm.workflow.verbs.training import TrainingVerb, train
 
 if TYPE_CHECKING:
+    from hepfm.core.config import Component
     from hepfm.objectives.requirements import Requirements
     from hepfm.train.dry_run import Cost
     from hepfm.train.recipe import FinetuneRecipe
@@ -70,11 +72,9 @@ class Finetune(TrainingVerb):
         """Return what the objective needs; raise `IncompatibleError` where model or data lack it."""
         from hepfm.objectives.compatibility import check_compatible
 
-        (model,) = graph.parents(run, "model")
-        domain = run.values.get(DOMAIN)
-        source = Pretrain().recipe(model if domain is None else PretrainJoint().alone(model, domain))
+        backbone, grouping = _architecture(graph, run)
         schema = graph.store(run).schema
-        return check_compatible(self.recipe(run).objective, source.backbone, schema, source.grouping)
+        return check_compatible(self.recipe(run).objective, backbone, schema, grouping)
 
     def time(self, workspace: Workspace, run: Run, recipe: Values) -> Cost:
         """Return what a few steps cost."""
@@ -95,6 +95,16 @@ class Finetune(TrainingVerb):
         model = parent.model_of(run.values.get(DOMAIN))
         facts = train(folder, lambda output: finetune(model, recipe, output=output))
         return {**facts, "rate": learning_rate(folder)}
+
+
+def _architecture(graph: RunGraph, run: Run) -> tuple[Component, Component]:
+    """Return backbone and grouping of the model that a fine-tuning starts from."""
+    (model,) = graph.parents(run, "model")
+    if model.verb == Adopt.verb:
+        return Adopt.architecture(model)
+    domain = run.values.get(DOMAIN)
+    source = Pretrain().recipe(model if domain is None else PretrainJoint().alone(model, domain))
+    return source.backbone, source.grouping
 
 
 def of_domain(run: Run, domain: str) -> Run:
