@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepfm.analyses.analysis import unfinished
-from hepfm.analyses.cells import axis, per_cent
+from hepfm.analyses.cells import axis, per_cent, several
 from hepfm.analyses.coverage_outcome import FALSE, LEAST, LEVELS, Coverage, coverage
 from hepfm.analyses.unfold_outcome import UnfoldedSpectrum
 from hepfm.core.errors import DataError
@@ -95,8 +95,8 @@ def write_report(
     config = analysis.config
     lead = (
         f"Test of coverage: {len(toys)} toys unfolded by OmniFold with the estimator "
-        f"{config.estimator.name}, {config.omnifold.iterations} iterations, {config.replicas.trainings} "
-        f"trainings and {config.replicas.bootstrap} bootstrap replicas of each."
+        f"{config.estimator.name}, {config.omnifold.iterations} iterations, "
+        f"{several(config.replicas.trainings, 'training')} and {config.replicas.bootstrap} bootstrap replicas of each."
     )
     Page(config.description or "Coverage of an unfolding", lead, parts).write(workspace.path / "report")
     return workspace.path / "report" / REPORT, {}, _numbers(rows)

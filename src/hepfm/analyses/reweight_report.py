@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hepfm.analyses.analysis import unfinished
-from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_text, chi_value, per_cent, thousand
+from hepfm.analyses.cells import (
+    CHI_SQUARED,
+    TRIANGULAR,
+    axis,
+    chi_text,
+    chi_value,
+    per_cent,
+    several,
+    thousand,
+)
 from hepfm.analyses.merged_weights import merged_weights, weights_of
 from hepfm.analyses.reweight import BOOTSTRAP, NOMINAL
 from hepfm.core.files import read_json
@@ -239,7 +248,8 @@ def _lead(analysis: ReweightAnalysis, runs: Mapping[tuple[str, str], Run]) -> st
     counts = [sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP)]
     return (
         f"{config.source.store} weighted to {config.target.store} with the estimator "
-        f"{config.estimator.name}: the mean of {counts[0]} trainings, {counts[1]} bootstrap replicas, "
+        f"{config.estimator.name}: the mean of {several(counts[0], 'training')}, "
+        f"{several(counts[1], 'bootstrap replica')}, "
         f"{config.reweight.folds} folds."
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepfm.analyses.analysis import unfinished
-from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_value, per_cent
+from hepfm.analyses.cells import CHI_SQUARED, TRIANGULAR, axis, chi_value, per_cent, several
 from hepfm.analyses.merged_weights import merged_weights, weights_of
 from hepfm.analyses.unfold import BOOTSTRAP, FEWEST, NOMINAL
 from hepfm.analyses.unfold_outcome import UnfoldedSpectrum
@@ -113,8 +113,8 @@ def _lead(config: UnfoldConfig, runs: Mapping[tuple[str, str], Run]) -> str:
     trained, drawn = (sum(kind == one for kind, _ in runs) for one in (NOMINAL, BOOTSTRAP))
     return (
         f"{what[config.test]} unfolded by OmniFold with the estimator {config.estimator.name}: "
-        f"{config.omnifold.iterations} iterations, the mean of {trained} trainings, {drawn} bootstrap "
-        "replicas."
+        f"{config.omnifold.iterations} iterations, the mean of {several(trained, 'training')}, "
+        f"{several(drawn, 'bootstrap replica')}."
     )
 
 
