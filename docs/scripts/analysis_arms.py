@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from study_page import DOCS, markdown, number, put
+from study_page import DOCS, markdown, number, put, read
 
-from hepfm import api
-from hepfm.core.files import read_json
 from hepfm.metrics.holm import holm
 from hepfm.metrics.paired import paired_trainings
 
 ARMS = ("pretrained", "scratch")
+DISTANCES = {"reweight": "after_distance", "unfold": "unfolded_distance"}
+"""Column of the distance to the truth, in the tables of each kind."""
 Values = dict[str, dict[str, dict[int, float]]]
 """By metric and arm the value of each seed."""
-
-
-def numbers(kind: str, folder: Path) -> Mapping[str, Any]:
-    """Return the main numbers of an analysis."""
-    config = read_json(folder / f"{kind}.json")
-    return getattr(api, kind)(config, output=folder, report_only=True).numbers  # type: ignore[no-any-return]
 
 
 def add(values: Values, metric: str, arm: str, seed: int, value: float) -> None:
@@ -41,25 +33,23 @@ def add(values: Values, metric: str, arm: str, seed: int, value: float) -> None:
 
 
 def collect(folder: Path) -> Values:
-    """Return what all analyses found."""
+    """Return what the reports of all analyses say."""
     values: Values = {}
     for path in sorted(folder.iterdir()):
         kind, *rest = path.name.split("-")
+        tables = path / "report" / "csv"
         if kind == "anomaly":
-            for name, by_signals in numbers(kind, path).items():
-                method, _, arm = name.rpartition("_")
-                for signals, found in by_signals.items():
-                    if signals != "0" and found["improvement"]:
-                        metric = f"{method}, {signals} signal events: largest significance improvement"
-                        add(values, metric, arm, int(rest[0]), found["improvement"][1])
-        elif kind in ("reweight", "unfold"):
+            for row in read(tables / "improvement.csv"):
+                method, _, arm = row["method"].rpartition("_")
+                metric = f"{method}, {row['signals']} signal events: largest significance improvement"
+                add(values, metric, arm, int(rest[0]), float(row["improvement_median"]))
+        elif kind in DISTANCES:
             arm, seed = rest[0], int(rest[1])
-            found = numbers(kind, path)
-            observables = found["observables"] if kind == "reweight" else found
-            distance = 1000 * float(np.mean([one["distance"] for one in observables.values()]))
-            add(values, f"{kind}: 1000 Δ, mean of the observables", arm, seed, distance)
-            if kind == "reweight":
-                add(values, "reweight: AUC of other trees, after", arm, seed, found["auc"]["after"])
+            distances = [float(row[DISTANCES[kind]]) for row in read(tables / "closure.csv")]
+            metric = f"{kind}: 1000 Δ, mean of the observables"
+            add(values, metric, arm, seed, 1000 * float(np.mean(distances)))
+            for row in read(tables / "weights.csv") if kind == "reweight" else []:
+                add(values, "reweight: AUC of other trees, after", arm, seed, float(row["auc_after"]))
     return values
 
 
@@ -68,6 +58,8 @@ def main(folder: Path) -> None:
     values = collect(folder)
     rows, ps = [], []
     for metric, arms in values.items():
+        if set(arms) != set(ARMS):
+            continue  # not run to the end yet
         seeds = sorted(set.intersection(*(set(arms[arm]) for arm in ARMS)))
         ours, theirs = ([arms[arm][seed] for seed in seeds] for arm in ARMS)
         pairs = paired_trainings([ours], [theirs])
