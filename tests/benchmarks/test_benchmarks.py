@@ -111,7 +111,8 @@ def test_the_peer_takes_turns_and_its_logits_are_ours(
             if "logits" in request:
                 compare.save(benchmark.torch.nn.Module(), benchmark.torch.full((2,), 0.25), request["logits"])
                 return True
-            return {"second": 2.0 if request["side"] == "hepfm" else 0.5, "cpu_second": 1.0}
+            speed = 4.0 if request["alone"] else 2.0 if request["side"] == "hepfm" else 0.5
+            return {"second": speed, "cpu_second": 1.0}
 
     monkeypatch.setattr(compare, "Worker", Twin)
     monkeypatch.setattr(compare.frame, "versions_of", lambda python, *_: {"omnilearned": python})
@@ -121,11 +122,12 @@ def test_the_peer_takes_turns_and_its_logits_are_ours(
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["peer"] == {"omnilearned": "PEER"}
     ratios = result["sizes"]["toy"]["per_second"]["ratio_of_medians"]
-    assert list(ratios.values()) == [4.0, 4.0]
+    assert list(ratios.values()) == [4.0, 4.0, 0.5]  # the last one over its own matrix products
     assert result["sizes"]["toy"]["largest_difference_of_logits"] == 0.25
     turns = [request for request in asked if "logits" not in request]
-    assert [request["side"] for request in turns] == 3 * ["hepfm", "omnilearned", "omnilearned"]
-    assert [request["seed"] for request in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [request["side"] for request in turns] == 3 * ["hepfm", "omnilearned", "omnilearned", "hepfm"]
+    assert [request["alone"] for request in turns] == 3 * [False, False, False, True]
+    assert [request["seed"] for request in turns] == [0] * 4 + [1] * 4 + [2] * 4
     assert all((request["python"] == "PEER") == (request["side"] != "hepfm") for request in asked)
 
 
@@ -230,3 +232,18 @@ def test_committed_results_have_the_layout_of_new_ones(name: str, toy: Callable[
         for result in (fresh, committed):
             result["sizes"] = list(result["sizes"].values())
     assert layout(committed) == layout(fresh)
+
+
+def test_products_are_counted_by_their_shapes_forward_and_backward() -> None:
+    bound = importlib.import_module("matrix_bound")
+    torch = bound.torch
+    x, layer = torch.randn(5, 3, requires_grad=True), torch.nn.Linear(3, 7)
+    counts = bound.record(lambda: layer(x).sum().backward())
+    # y = x w, and the gradients of x and w.
+    assert sum(counts.values()) == 3
+    assert sorted(rows * inner * columns for _, rows, inner, columns in counts) == [105, 105, 105]
+    query = torch.randn(2, 4, 6, 8, requires_grad=True)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    counts = bound.record(lambda: attention(query, query, query).sum().backward())
+    assert counts == {(8, 6, 8, 6): 7}
+    bound.Bound(counts)()
