@@ -12,6 +12,7 @@ from hepfm.core.errors import ConfigError, HepfmError
 from hepfm.data.schemas.jets import JETCLASS_CLASSES, jet_schema
 from hepfm.data.store import Store
 from hepfm.data.writer import write_store
+from hepfm.train.joint_recipe import read_either_recipe
 from hepfm.train.pretrain import pretrain
 from hepfm.train.recipe import read_finetune_recipe, read_pretrain_recipe
 
@@ -86,7 +87,7 @@ def test_early_stopping_of_pretraining_needs_validation_rows(recipe: dict[str, A
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("pretrain")))
 def test_built_in_pretraining_recipes_are_valid(name: str) -> None:
-    assert read_pretrain_recipe(load_recipe(name, "pretrain")).description
+    assert read_either_recipe(load_recipe(name, "pretrain")).description
 
 
 @pytest.mark.parametrize("name", sorted(builtin_recipes("finetune")))

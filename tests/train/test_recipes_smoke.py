@@ -30,6 +30,8 @@ def smaller(name: str) -> list[str]:
 
 
 SHALLOW = {
+    # In half precision, which processors without it emulate, its 57 million weights take minutes.
+    "bumblebee": ["backbone.depth=1", "train.precision=float32"],
     "j_jepa": ["backbone.depth=1", "backbone.width=64", "objective.predictor.depth=1"],
     "hep_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
     "jetparticle_jepa": ["backbone.depth=1", "objective.predictor.depth=1"],
