@@ -96,8 +96,8 @@ def write_report(
     lead = (
         f"Test of coverage: {len(toys)} toys unfolded by OmniFold with the estimator "
         f"{config.estimator.name}, {config.omnifold.iterations} iterations, "
-        f"{several(config.replicas.trainings, 'training')} and {config.replicas.bootstrap} bootstrap replicas "
-        "of each."
+        f"{several(config.replicas.trainings, 'training')} and {config.replicas.bootstrap} bootstrap "
+        "replicas of each."
     )
     Page(config.description or "Coverage of an unfolding", lead, parts).write(workspace.path / "report")
     return workspace.path / "report" / REPORT, {}, _numbers(rows)
