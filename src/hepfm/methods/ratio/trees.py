@@ -52,7 +52,7 @@ class Binning:
     """Bins of observables of about equal numbers of rows.
 
     Trees are given numbers of bins: of other values scikit-learn would take quantiles with weights, one by
-    one, which takes ten times as long as the trees.
+    one, which takes several times as long as the trees.
     """
 
     edges: Sequence[npt.NDArray[np.float32]]
