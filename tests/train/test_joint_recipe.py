@@ -43,6 +43,12 @@ def values(jet_store: Store, shower_store: Store) -> Values:
     }
 
 
+def test_a_domain_called_name_is_refused() -> None:
+    domains = {"name": {"data": {"store": "a"}}, "b": {"data": {"store": "b"}}}
+    with pytest.raises(ConfigError, match="cannot be called 'name'"):
+        read_joint_recipe({"domains": domains, "backbone": "transformer", "train": {"steps": 1}})
+
+
 def test_domains_are_read_with_defaults_in_alphabetical_order(values: Values) -> None:
     recipe = read_joint_recipe(values)
     assert list(recipe.domains) == ["jets", "showers"]

@@ -84,6 +84,8 @@ class JointRecipe(Seeded):
         odd = [name for name in domains if not _NAME.fullmatch(name)]
         if odd:
             raise ValueError(f"{odd[0]!r} is no name of a domain (letters, digits, _ and -)")
+        if "name" in domains:  # mappings with this key are components where recipes are merged
+            raise ValueError("a domain cannot be called 'name'; give it another one")
         if len(domains) < 2:
             raise ValueError(
                 "joint pre-training has two domains at least; for one write an ordinary recipe, with data "
